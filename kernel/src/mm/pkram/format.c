@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * PKRAM: checks of the on-memory format.
+ *
+ * Everything here looks at memory that another kernel wrote, or that was never
+ * written by any kernel. Nothing is believed before it was checked, nothing is
+ * read outside the page at hand, and every loop over a chain is bounded by the
+ * fact that a page can be claimed only once.
+ *
+ * This file is compiled into the kernel, into the decompressor (which includes
+ * it) and into user space tests. It must not use anything but its header.
+ */
+#ifdef __KERNEL__
+#include <linux/build_bug.h>
+#endif
+#include <linux/pkram_format.h>
+#include <uapi/linux/pkram.h>
+
+#ifndef le64_to_cpu
+#include <asm/byteorder.h>
+#endif
+
+#define PKRAM_LAYOUT(cond)	_Static_assert(cond, #cond)
+
+PKRAM_LAYOUT(sizeof(struct pkram_page_hdr) == 64);
+PKRAM_LAYOUT(sizeof(struct pkram_map) == PKRAM_PAGE_SIZE);
+PKRAM_LAYOUT(sizeof(struct pkram_dir) == PKRAM_PAGE_SIZE);
+PKRAM_LAYOUT(sizeof(struct pkram_object) == 128);
+PKRAM_LAYOUT(sizeof(struct pkram_node_page) == PKRAM_PAGE_SIZE);
+PKRAM_LAYOUT(sizeof(struct pkram_objects_page) <= PKRAM_PAGE_SIZE);
+PKRAM_LAYOUT(sizeof(struct pkram_link) == PKRAM_PAGE_SIZE);
+PKRAM_LAYOUT(sizeof(struct pkram_super) <= PKRAM_PAGE_SIZE);
+PKRAM_LAYOUT(PKRAM_LINK_EXTENTS * PKRAM_EXTENT_BYTES + 1 <=
+	     PKRAM_PAGE_SIZE - 64 - 16);
+
+/**
+ * pkram_checksum - checksum of the first @length bytes of a metadata page
+ * @page:   the page, 8-byte aligned
+ * @length: multiple of 8, 64 to PKRAM_PAGE_SIZE
+ *
+ * Each step maps the state one to one, so a change in a single word always
+ * changes the result; everything else is missed with probability 2^-64. The
+ * checksum field itself, the second word, is left out. This guards against
+ * accidents, not against forgery: who can write physical memory has won already.
+ *
+ * Return: the checksum.
+ */
+__u64 pkram_checksum(const void *page, __u32 length)
+{
+	const __le64 *w = page;
+	__u64 h = 0x9e3779b97f4a7c15ULL ^ length;
+	unsigned int i, n = length / 8;
+
+	h = (h ^ le64_to_cpu(w[0])) * 0xff51afd7ed558ccdULL;
+	h ^= h >> 32;
+	for (i = 2; i + 2 <= n; i += 2) {
+		h = (h ^ le64_to_cpu(w[i])) * 0xff51afd7ed558ccdULL;
+		h ^= h >> 32;
+		h = (h ^ le64_to_cpu(w[i + 1])) * 0xff51afd7ed558ccdULL;
+		h ^= h >> 32;
+	}
+	if (i < n) {
+		h = (h ^ le64_to_cpu(w[i])) * 0xff51afd7ed558ccdULL;
+		h ^= h >> 32;
+	}
+	return h;
+}
+
+/**
+ * pkram_page_finish - put the checksum into a metadata page
+ * @hdr: the page, all other fields filled in
+ */
+void pkram_page_finish(struct pkram_page_hdr *hdr)
+{
+	hdr->checksum = cpu_to_le64(pkram_checksum(hdr, le32_to_cpu(hdr->length)));
+}
+
+/**
+ * pkram_check_page - check the header and checksum of a metadata page
+ * @hdr:        the page
+ * @type:       enum pkram_page_type it must be of
+ * @pfn:        where it was found
+ * @chain:      chain it must belong to
+ * @generation: newest generation it can have been written in
+ *
+ * Return: PKRAM_DAMAGE_NONE, _HEADER or _CHECKSUM.
+ */
+int pkram_check_page(const struct pkram_page_hdr *hdr, unsigned int type,
+		     __u64 pfn, __u64 chain, __u64 generation)
+{
+	__u32 length = le32_to_cpu(hdr->length);
+
+	if (le32_to_cpu(hdr->magic) != PKRAM_MAGIC ||
+	    le16_to_cpu(hdr->version) != PKRAM_FORMAT_VERSION ||
+	    le16_to_cpu(hdr->type) != type ||
+	    le64_to_cpu(hdr->pfn) != pfn ||
+	    le64_to_cpu(hdr->chain) != chain ||
+	    le64_to_cpu(hdr->generation) > generation ||
+	    length < sizeof(*hdr) || length > PKRAM_PAGE_SIZE || length % 8)
+		return PKRAM_DAMAGE_HEADER;
+	if (pkram_checksum(hdr, length) != le64_to_cpu(hdr->checksum))
+		return PKRAM_DAMAGE_CHECKSUM;
+	if (hdr->reserved0 || hdr->reserved1)
+		return PKRAM_DAMAGE_HEADER;
+	return PKRAM_DAMAGE_NONE;
+}
+
+/**
+ * pkram_check_super - is there a super block that was sealed for this boot?
+ * @sb:      what lies at the pfn on the command line
+ * @pfn:     that pfn
+ * @max_pfn: one above the highest page of RAM
+ *
+ * Return: an enum pkram_boot_result: PKRAM_BOOT_RESTORED if it can be used,
+ * else _NOTHING, _STALE, _VERSION or _DAMAGED.
+ */
+int pkram_check_super(const struct pkram_super *sb, __u64 pfn, __u64 max_pfn)
+{
+	__u64 map_pfn = le64_to_cpu(sb->map_pfn);
+	__u32 nr_map = le32_to_cpu(sb->nr_map);
+
+	if (le32_to_cpu(sb->hdr.magic) != PKRAM_MAGIC ||
+	    le16_to_cpu(sb->hdr.type) != PKRAM_PAGE_SUPER ||
+	    le64_to_cpu(sb->hdr.pfn) != pfn)
+		return PKRAM_BOOT_NOTHING;
+	/* The next two are where they are in every version of the format. */
+	if (le16_to_cpu(sb->hdr.version) != PKRAM_FORMAT_VERSION)
+		return PKRAM_BOOT_VERSION;
+	if (le64_to_cpu(sb->seal) == PKRAM_OPEN)
+		return PKRAM_BOOT_STALE;
+	if (le64_to_cpu(sb->seal) != PKRAM_SEALED ||
+	    le32_to_cpu(sb->hdr.length) != sizeof(*sb) ||
+	    pkram_check_page(&sb->hdr, PKRAM_PAGE_SUPER, pfn,
+			     le64_to_cpu(sb->hdr.chain),
+			     le64_to_cpu(sb->hdr.generation)) != PKRAM_DAMAGE_NONE)
+		return PKRAM_BOOT_DAMAGED;
+	if (le64_to_cpu(sb->incompat) & ~PKRAM_INCOMPAT_KNOWN)
+		return PKRAM_BOOT_VERSION;
+	if (le32_to_cpu(sb->page_shift) != PKRAM_PAGE_SHIFT ||
+	    le32_to_cpu(sb->block_order) != PKRAM_BLOCK_ORDER)
+		return PKRAM_BOOT_VERSION;
+	if (!nr_map || nr_map > PKRAM_MAX_MAP_PAGES ||
+	    map_pfn < PKRAM_MIN_PFN || map_pfn >= max_pfn ||
+	    nr_map > max_pfn - map_pfn)
+		return PKRAM_BOOT_DAMAGED;
+	return PKRAM_BOOT_RESTORED;
+}
+
+/**
+ * pkram_check_name - is this a name a node may have?
+ * @name: bytes of the name, not terminated
+ * @len:  how many
+ *
+ * Return: 0, -1 if it is empty or has a byte it must not have, -2 if it is too
+ * long.
+ */
+int pkram_check_name(const __u8 *name, __u32 len)
+{
+	__u32 i;
+
+	if (!len)
+		return -1;
+	if (len > PKRAM_NODE_NAME_MAX)
+		return -2;
+	for (i = 0; i < len; i++)
+		if (name[i] < 0x20 || name[i] == 0x7f || name[i] == '/')
+			return -1;
+	if (name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.')))
+		return -1;
+	return 0;
+}
+
+/**
+ * pkram_map_test - does a block hold preserved pages?
+ * @map:   the contiguous map pages
+ * @block: below the number of blocks they cover
+ *
+ * Return: its bit.
+ */
+bool pkram_map_test(const struct pkram_map *map, __u64 block)
+{
+	const struct pkram_map *m = map + block / PKRAM_MAP_BITS;
+	unsigned int bit = block % PKRAM_MAP_BITS;
+
+	return le64_to_cpu(m->bits[bit / 64]) >> (bit % 64) & 1;
+}
+
+/**
+ * pkram_map_next - first block at or after @block whose bit is @set
+ * @map:       the contiguous map pages
+ * @nr_blocks: blocks to look at, no more than they cover
+ * @block:     where to start
+ * @set:       which value to look for
+ *
+ * Return: the block, or @nr_blocks if there is none.
+ */
+__u64 pkram_map_next(const struct pkram_map *map, __u64 nr_blocks, __u64 block, bool set)
+{
+	while (block < nr_blocks) {
+		const struct pkram_map *m = map + block / PKRAM_MAP_BITS;
+		unsigned int bit = block % PKRAM_MAP_BITS;
+		__u64 w = le64_to_cpu(m->bits[bit / 64]);
+
+		if (!set)
+			w = ~w;
+		w &= ~0ULL << (bit % 64);
+		if (w) {
+			block += __builtin_ctzll(w) - bit % 64;
+			return block < nr_blocks ? block : nr_blocks;
+		}
+		block += 64 - bit % 64;
+	}
+	return nr_blocks;
+}
+
+/*
+ * Walk one stream: claim its link pages and everything their extents name.
+ * @nr_pages is what the object says the stream holds; @max_index bounds the
+ * position in the file, and @dense says that there must be no gaps.
+ */
+static int walk_stream(const struct pkram_walker *w, __u64 pfn, __u64 nr_pages,
+		       __u64 max_index, bool dense, struct pkram_node_totals *t)
+{
+	__u64 index = 0, pages = 0;
+	int r;
+
+	while (pfn) {
+		const struct pkram_link *link;
+		__u32 i, n;
+
+		r = w->claim(w->ctx, PKRAM_CLAIM_META, pfn, 1, 0);
+		if (r)
+			return r;
+		t->meta_pages++;
+		link = w->map(w->ctx, pfn);
+		r = pkram_check_page(&link->hdr, PKRAM_PAGE_LINK, pfn, w->chain,
+				     w->generation);
+		if (r)
+			return r;
+
+		n = le32_to_cpu(link->nr_extents);
+		if (!n || n > PKRAM_LINK_EXTENTS || link->reserved ||
+		    le32_to_cpu(link->hdr.length) < 64 + 16 + n * PKRAM_EXTENT_BYTES ||
+		    le64_to_cpu(link->index) < index)
+			return PKRAM_DAMAGE_BOUNDS;
+		index = le64_to_cpu(link->index);
+		if (index >= max_index || (dense && index != pages))
+			return PKRAM_DAMAGE_BOUNDS;
+
+		for (i = 0; i < n; i++) {
+			struct pkram_extent e =
+				pkram_extent_decode(pkram_extent_raw(link, i));
+			__u64 span;
+
+			if (e.gap >= max_index - index || (dense && e.gap))
+				return PKRAM_DAMAGE_BOUNDS;
+			index += e.gap;
+			if (!e.count)
+				continue;
+
+			if (e.order > PKRAM_MAX_ORDER)
+				return PKRAM_DAMAGE_BOUNDS;
+			span = (__u64)e.count << e.order;
+			if (e.pfn < PKRAM_MIN_PFN || e.pfn > PKRAM_MAX_PFN - span ||
+			    span > max_index - index ||
+			    ((e.pfn | index) & ((1U << e.order) - 1)))
+				return PKRAM_DAMAGE_BOUNDS;
+			r = w->claim(w->ctx, PKRAM_CLAIM_DATA, e.pfn, e.count, e.order);
+			if (r)
+				return r;
+			index += span;
+			pages += span;
+		}
+		pfn = le64_to_cpu(link->hdr.next);
+	}
+
+	if (pages != nr_pages)
+		return PKRAM_DAMAGE_COUNT;
+	t->data_pages += pages;
+	return PKRAM_DAMAGE_NONE;
+}
+
+static int walk_object(const struct pkram_walker *w, const struct pkram_object *o,
+		       struct pkram_node_totals *t)
+{
+	__u32 flags = le32_to_cpu(o->flags);
+	__u64 size = le64_to_cpu(o->size);
+	__u64 nr_bytes = le64_to_cpu(o->nr_bytes);
+	int r;
+
+	if (flags & ~PKRAM_OBJ_ALL || o->reserved0 || o->reserved1[0] ||
+	    o->reserved1[1] || o->reserved1[2] || o->reserved1[3])
+		return PKRAM_DAMAGE_BOUNDS;
+	if (flags & PKRAM_OBJ_FILE && !(flags & PKRAM_OBJ_PAGES))
+		return PKRAM_DAMAGE_BOUNDS;
+	if (flags & PKRAM_OBJ_FILE) {
+		if (size > ~0ULL >> 1 || (le32_to_cpu(o->mode) & 0170000) != 0100000)
+			return PKRAM_DAMAGE_BOUNDS;
+		t->file_bytes += size;
+	}
+	if (!(flags & PKRAM_OBJ_PAGES) && (o->pages_head || o->nr_pages))
+		return PKRAM_DAMAGE_BOUNDS;
+	if (!(flags & PKRAM_OBJ_BYTES) && (o->bytes_head || nr_bytes))
+		return PKRAM_DAMAGE_BOUNDS;
+	if (nr_bytes > ~0ULL >> 1)
+		return PKRAM_DAMAGE_BOUNDS;
+
+	r = walk_stream(w, le64_to_cpu(o->pages_head), le64_to_cpu(o->nr_pages),
+			PKRAM_MAX_INDEX, false, t);
+	if (r)
+		return r;
+	t->data_bytes += nr_bytes;
+	return walk_stream(w, le64_to_cpu(o->bytes_head),
+			   (nr_bytes + PKRAM_PAGE_SIZE - 1) >> PKRAM_PAGE_SHIFT,
+			   PKRAM_MAX_INDEX, true, t);
+}
+
+/**
+ * pkram_walk_node - check a node as a whole and claim every page of it
+ * @w:      how to claim and reach pages
+ * @pfn:    node page, as found in the directory
+ * @totals: output, what the node consists of; also filled in as far as the walk
+ *          came when it fails
+ *
+ * The order in which pages are claimed depends on nothing but the node, so a
+ * failed walk can be undone by walking again with a claim() that gives pages
+ * back until as many are given back as were claimed.
+ *
+ * Return: PKRAM_DAMAGE_NONE, or what is wrong with the node.
+ */
+int pkram_walk_node(const struct pkram_walker *w, __u64 pfn,
+		    struct pkram_node_totals *totals)
+{
+	struct pkram_node_totals t = { };
+	const struct pkram_node_page *node;
+	__u32 nr, left, name_len, i;
+	__u64 next;
+	int r;
+
+	r = w->claim(w->ctx, PKRAM_CLAIM_META, pfn, 1, 0);
+	if (r)
+		goto out;
+	t.meta_pages++;
+	node = w->map(w->ctx, pfn);
+	r = pkram_check_page(&node->hdr, PKRAM_PAGE_NODE, pfn, w->chain, w->generation);
+	if (r)
+		goto out;
+
+	r = PKRAM_DAMAGE_BOUNDS;
+	left = le32_to_cpu(node->nr_objects);
+	nr = left < PKRAM_NODE_OBJECTS ? left : PKRAM_NODE_OBJECTS;
+	if (left > PKRAM_MAX_OBJECTS ||
+	    le32_to_cpu(node->hdr.length) != sizeof(*node) - sizeof(node->objects) +
+					     nr * sizeof(node->objects[0]) ||
+	    node->reserved[0] || node->reserved[1] || node->reserved[2] ||
+	    node->reserved[3])
+		goto out;
+
+	r = PKRAM_DAMAGE_NAME;
+	name_len = le32_to_cpu(node->name_len);
+	if (pkram_check_name(node->name, name_len))
+		goto out;
+	for (i = name_len; i < PKRAM_NAME_BYTES; i++)
+		if (node->name[i])
+			goto out;
+
+	for (i = 0; i < nr; i++) {
+		r = walk_object(w, &node->objects[i], &t);
+		if (r)
+			goto out;
+	}
+	left -= nr;
+
+	next = le64_to_cpu(node->hdr.next);
+	while (next) {
+		const struct pkram_objects_page *op;
+
+		pfn = next;
+		r = w->claim(w->ctx, PKRAM_CLAIM_META, pfn, 1, 0);
+		if (r)
+			goto out;
+		t.meta_pages++;
+		op = w->map(w->ctx, pfn);
+		r = pkram_check_page(&op->hdr, PKRAM_PAGE_OBJECTS, pfn, w->chain,
+				     w->generation);
+		if (r)
+			goto out;
+
+		r = PKRAM_DAMAGE_BOUNDS;
+		nr = left < PKRAM_PAGE_OBJECTS_MAX ? left : PKRAM_PAGE_OBJECTS_MAX;
+		if (!nr || le32_to_cpu(op->hdr.length) !=
+			   sizeof(op->hdr) + nr * sizeof(op->objects[0]))
+			goto out;
+		for (i = 0; i < nr; i++) {
+			r = walk_object(w, &op->objects[i], &t);
+			if (r)
+				goto out;
+		}
+		left -= nr;
+		next = le64_to_cpu(op->hdr.next);
+	}
+
+	r = PKRAM_DAMAGE_COUNT;
+	if (left || t.data_pages != le64_to_cpu(node->data_pages) ||
+	    t.meta_pages != le64_to_cpu(node->meta_pages))
+		goto out;
+	r = PKRAM_DAMAGE_NONE;
+out:
+	*totals = t;
+	return r;
+}
