@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+# Debian's kernel source in the cache, and our files and patches on top of a copy of it.
+
+SOURCE_SUITE=trixie
+SOURCE_PACKAGE=linux-source-6.12
+
+kernel_cache() { cache_dir kernel; }
+
+source_refresh() {
+        private_apt_update "$SOURCE_SUITE" 0 || die "cannot read the package lists of Debian $SOURCE_SUITE"
+        rm -f -- "$(kernel_cache)/current"
+}
+
+# source_version: print the version in use. It is chosen once and kept until "fetch --update", so that a new
+# upload to Debian does not rebuild everything in the middle of somebody's work.
+source_version() {
+        local dir
+        dir=$(kernel_cache)
+        [ -s "$dir/current" ] || with_lock kernel-source source_fetch
+        cat "$dir/current"
+}
+
+source_fetch() {
+        local dir deb version
+        dir=$(kernel_cache)
+        deb=$(private_apt_download "$SOURCE_SUITE" "$SOURCE_PACKAGE" "$dir/download") ||
+                die "cannot get $SOURCE_PACKAGE from Debian $SOURCE_SUITE"
+        version=$(dpkg-deb -f "$deb" Version)
+        if [ ! -e "$dir/$version/pristine/.complete" ]; then
+                step "unpacking $SOURCE_PACKAGE $version"
+                rm -rf -- "${dir:?}/$version"
+                mkdir -p "$dir/$version/unpack"
+                dpkg-deb --fsys-tarfile "$deb" | tar -x -O "./usr/src/$SOURCE_PACKAGE.tar.xz" |
+                        tar -x -J -C "$dir/$version/unpack" || die "cannot unpack $deb"
+                mv "$dir/$version/unpack/$SOURCE_PACKAGE" "$dir/$version/pristine"
+                rmdir "$dir/$version/unpack"
+                : >"$dir/$version/pristine/.complete"
+        fi
+        printf '%s\n' "$version" >"$dir/current.new"
+        mv "$dir/current.new" "$dir/current"
+}
+
+# source_pristine: print the path of the unpacked, untouched source. Nobody may write below it.
+source_pristine() {
+        local dir
+        dir=$(kernel_cache)/$(source_version)/pristine
+        [ -e "$dir/.complete" ] || with_lock kernel-source source_fetch
+        printf '%s\n' "$dir"
+}
+
+# series_patches: print the names of the patches in order.
+series_patches() {
+        [ -e "$KERNEL_DIR/series" ] || return 0
+        sed -e 's/#.*//' -e 's/[[:space:]]*$//' -e 's/^[[:space:]]*//' -e '/^$/d' "$KERNEL_DIR/series"
+}
+
+# patch_paths FILE: print the existing files a patch touches.
+patch_paths() {
+        sed -n -e 's|^--- a/\([^[:space:]]*\).*|\1|p' -e 's|^+++ b/\([^[:space:]]*\).*|\1|p' "$1" | LC_ALL=C sort -u
+}
+
+# patch_has_diff FILE
+patch_has_diff() { grep -q '^--- \(a/\|/dev/null\)' "$1"; }
+
+# src_files: print the files of src/, relative to it.
+src_files() {
+        [ -d "$KERNEL_DIR/src" ] || return 0
+        (cd "$KERNEL_DIR/src" && find . \( -type f -o -type l \) ! -name '*.o' ! -name '*.d' -printf '%P\n' | LC_ALL=C sort)
+}
+
+# stage_sources DIRECTORY: make a directory that holds every file we bring or change, in its final form.
+stage_sources() {
+        local stage=$1 pristine name patch path
+        pristine=$(source_pristine)
+        while read -r name; do
+                patch=$KERNEL_DIR/patches/$name
+                [ -e "$patch" ] || die "series names '$name', but patches/$name does not exist"
+                while read -r path; do
+                        [ -e "$pristine/$path" ] && [ ! -e "$stage/$path" ] || continue
+                        mkdir -p "$stage/$(dirname "$path")"
+                        cp "$pristine/$path" "$stage/$path"
+                done < <(patch_paths "$patch")
+        done < <(series_patches)
+        while read -r path; do
+                [ ! -e "$pristine/$path" ] ||
+                        die "src/$path exists in $SOURCE_PACKAGE already: change it with a patch instead"
+                mkdir -p "$stage/$(dirname "$path")"
+                cp -P "$KERNEL_DIR/src/$path" "$stage/$path"
+        done < <(src_files)
+        while read -r name; do
+                patch=$KERNEL_DIR/patches/$name
+                patch_has_diff "$patch" || continue
+                patch -d "$stage" -p1 -s -N --no-backup-if-mismatch -r - <"$patch" >&2 ||
+                        die "patches/$name does not apply to $SOURCE_PACKAGE $(source_version)"
+        done < <(series_patches)
+}
+
+# tree_apply CONFIG: bring the tree of that configuration up to date and print its path. Only files whose content
+# changed are written, so that the next build is an incremental one. The caller holds the lock of the configuration.
+tree_apply() {
+        local config=$1 pristine base tree stage path
+        pristine=$(source_pristine)
+        base=${pristine%/pristine}/$(config_tree "$config")
+        tree=$base/src
+
+        if [ ! -e "$tree/.complete" ]; then
+                step "making the source tree for $(config_tree "$config")"
+                rm -rf -- "$base"
+                mkdir -p "$base"
+                # Hard links: files are only ever replaced here, never written in place.
+                cp -al "$pristine" "$tree"
+        fi
+
+        stage=$(mktemp -d "$base/stage.XXXXXX")
+        # shellcheck disable=SC2064
+        trap "rm -rf -- '$stage'" EXIT
+        stage_sources "$stage"
+
+        (cd "$stage" && find . \( -type f -o -type l \) -printf '%P\n' | LC_ALL=C sort) >"$base/applied.new"
+        if [ -e "$base/applied" ]; then
+                LC_ALL=C comm -23 "$base/applied" "$base/applied.new" | while read -r path; do
+                        rm -f -- "${tree:?}/$path"
+                        [ ! -e "$pristine/$path" ] || cp -p "$pristine/$path" "$tree/$path"
+                done
+        fi
+        touch "$base/applied"
+        # Record before copying: after an interruption the next run must know what may have been touched.
+        sort -u "$base/applied.new" "$base/applied" >"$base/applied.both"
+        mv "$base/applied.both" "$base/applied"
+        rsync -rl --checksum "$stage/" "$tree/" >&2
+        mv "$base/applied.new" "$base/applied"
+        rm -rf -- "$stage"
+        trap - EXIT
+        printf '%s\n' "$tree"
+}
