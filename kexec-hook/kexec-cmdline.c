@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kexec-cmdline.h"
+#include "kexec-util.h"
+
+/* Far more than any kernel takes; bounds what is read from the running one. */
+#define PROC_CMDLINE_MAX (64U * 1024U)
+
+/* The kernel's isspace() as far as it can occur in text that was checked. */
+static bool is_space(char c) {
+        return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Is this word the named parameter with a value? As in the kernel, the whole word may stand in quotes. */
+static bool word_is(const char *word, size_t n, const char *name) {
+        size_t l = strlen(name);
+
+        if (n > 0 && word[0] == '"') {
+                word++;
+                n--;
+        }
+
+        return n > l && strncmp(word, name, l) == 0 && word[l] == '=';
+}
+
+static bool word_is_any(const char *word, size_t n, const char *const *names) {
+        for (; *names; names++)
+                if (word_is(word, n, *names))
+                        return true;
+
+        return false;
+}
+
+/* Copies a command line word by word, without those that set one of the named parameters. */
+static int filter(const char *cmdline, const char *const *names, char **ret) {
+        _cleanup_free_ char *out = NULL;
+        size_t used = 0;
+
+        out = malloc(strlen(cmdline) + 1);
+        if (!out)
+                return -ENOMEM;
+
+        for (const char *p = cmdline;;) {
+                bool in_quote = false;
+                const char *word;
+                size_t n;
+
+                while (is_space(*p))
+                        p++;
+                if (!*p)
+                        break;
+
+                /* An unfinished quote reaches to the end, for the kernel too. */
+                for (word = p; *p && (in_quote || !is_space(*p)); p++) {
+                        if (*p == '"')
+                                in_quote = !in_quote;
+                        else if (((unsigned char) *p < 0x20 && !is_space(*p)) || *p == 0x7f)
+                                return -EINVAL;
+                }
+                n = (size_t) (p - word);
+
+                if (word_is_any(word, n, names))
+                        continue;
+
+                if (used > 0)
+                        out[used++] = ' ';
+                memcpy(out + used, word, n);
+                used += n;
+        }
+
+        out[used] = 0;
+        *ret = TAKE_PTR(out);
+        return 0;
+}
+
+int kexec_cmdline_strip(const char *cmdline, char **ret) {
+        static const char *const names[] = { "pkram", NULL };
+
+        assert(cmdline);
+        assert(ret);
+
+        return filter(cmdline, names, ret);
+}
+
+int kexec_cmdline_build(const char *base, uint64_t super_pfn, size_t max, char **ret) {
+        _cleanup_free_ char *stripped = NULL, *line = NULL;
+        int r;
+
+        assert(ret);
+
+        r = kexec_cmdline_strip(base ?: "", &stripped);
+        if (r < 0)
+                return r;
+
+        if (super_pfn == 0)
+                line = TAKE_PTR(stripped);
+        else if (asprintf(&line, "pkram=0x%" PRIx64 "%s%s", super_pfn, *stripped ? " " : "", stripped) < 0) {
+                line = NULL;
+                return -ENOMEM;
+        }
+
+        if (strlen(line) > max)
+                return -E2BIG;
+
+        *ret = TAKE_PTR(line);
+        return 0;
+}
+
+int kexec_cmdline_read_running(const char *path, char **ret) {
+        static const char *const names[] = {
+                "pkram",
+                /* Where the boot loader found kernel and initrd: not where the next ones come from. */
+                "BOOT_IMAGE", "initrd",
+                /* Addresses in this boot's memory. */
+                "kexec_jump_back_entry", "elfcorehdr",
+                NULL,
+        };
+        _cleanup_free_ char *line = NULL;
+        int r;
+
+        assert(ret);
+
+        r = read_virtual_file(path ?: "/proc/cmdline", PROC_CMDLINE_MAX, &line);
+        if (r < 0)
+                return r;
+
+        return filter(line, names, ret);
+}

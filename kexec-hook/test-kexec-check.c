@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include <linux/pkram.h>
+
+#include "test-util.h"
+
+#include "kexec-check.h"
+
+static struct pkram_ioctl_info info;
+static KexecImage image;
+
+static int setup(void **state) {
+        (void) state;
+        info = (struct pkram_ioctl_info) {
+                .size = sizeof(info),
+                .format_version = 3,
+                .super_pfn = 0x1234,
+                .nr_nodes = 2,
+                .image_state = PKRAM_IMAGE_KEEPS,
+        };
+        image = (KexecImage) {
+                .arch = KEXEC_ARCH_X86_64,
+                .relocatable = true,
+                .has_pkram = true,
+                .format_version = 3,
+                .release = "6.12.107",
+        };
+        return 0;
+}
+
+static void check(const KexecImage *i, KexecPolicy policy, KexecReason reason, bool keeps, bool allowed, const char *text) {
+        KexecCheck c;
+
+        kexec_check(&info, i, policy, &c);
+        assert_int_equal(c.reason, reason);
+        assert_int_equal(c.keeps, keeps);
+        assert_int_equal(c.allowed, allowed);
+        assert_non_null(strstr(c.text, text));
+        assert_null(strchr(c.text, '\n'));
+        assert_int_equal(c.text[strlen(c.text) - 1], '.');
+}
+
+static void test_nothing_stored(void **state) {
+        KexecCheck c;
+
+        (void) state;
+        info.nr_nodes = 0;
+        for (uint32_t s = 0; s < 6; s++) {
+                info.image_state = s;
+                check(NULL, KEXEC_POLICY_REFUSE, KEXEC_REASON_NOTHING_STORED, true, true, "Nothing is stored");
+        }
+        image.has_pkram = false;
+        check(&image, KEXEC_POLICY_REFUSE, KEXEC_REASON_NOTHING_STORED, true, true, "Nothing is stored");
+
+        /* A kernel without PKRAM stores nothing. */
+        kexec_check(NULL, &image, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_NOTHING_STORED);
+        assert_true(c.allowed);
+        info.nr_nodes = 2;
+        info.boot_result = PKRAM_BOOT_OFF;
+        check(NULL, KEXEC_POLICY_REFUSE, KEXEC_REASON_NOTHING_STORED, true, true, "Nothing is stored");
+}
+
+static void test_keeps(void **state) {
+        (void) state;
+        check(NULL, KEXEC_POLICY_REFUSE, KEXEC_REASON_KEEPS, true, true, "keeps all 2 stored nodes.");
+        check(&image, KEXEC_POLICY_REFUSE, KEXEC_REASON_KEEPS, true, true, "keeps all 2 stored nodes.");
+        info.nr_nodes = 1;
+        check(NULL, KEXEC_POLICY_REFUSE, KEXEC_REASON_KEEPS, true, true, "keeps all 1 stored node.");
+}
+
+static void test_no_image(void **state) {
+        (void) state;
+        info.image_state = PKRAM_IMAGE_NONE;
+        check(NULL, KEXEC_POLICY_REFUSE, KEXEC_REASON_NO_IMAGE, false, false, "no kernel is loaded");
+        /* What is loaded does not matter for an image that is going to be. */
+        check(&image, KEXEC_POLICY_REFUSE, KEXEC_REASON_KEEPS, true, true, "keeps");
+}
+
+static void test_no_support(void **state) {
+        (void) state;
+        info.image_state = PKRAM_IMAGE_NO_SUPPORT;
+        check(NULL, KEXEC_POLICY_REFUSE, KEXEC_REASON_NO_SUPPORT, false, false, "the loaded kernel has no PKRAM");
+        image.has_pkram = false;
+        check(&image, KEXEC_POLICY_REFUSE, KEXEC_REASON_NO_SUPPORT, false, false, "the given kernel 6.12.107 has no PKRAM");
+        image.release[0] = 0;
+        check(&image, KEXEC_POLICY_REFUSE, KEXEC_REASON_NO_SUPPORT, false, false, "the given kernel has no PKRAM");
+}
+
+static void test_no_parameter(void **state) {
+        (void) state;
+        info.image_state = PKRAM_IMAGE_NO_PARAM;
+        check(NULL, KEXEC_POLICY_REFUSE, KEXEC_REASON_NO_PARAMETER, false, false, "pkram=0x1234");
+}
+
+static void test_format(void **state) {
+        (void) state;
+        info.image_state = PKRAM_IMAGE_VERSION;
+        check(NULL, KEXEC_POLICY_REFUSE, KEXEC_REASON_FORMAT, false, false, "format version 3");
+        image.format_version = 4;
+        check(&image, KEXEC_POLICY_REFUSE, KEXEC_REASON_FORMAT, false, false, "reads format version 4");
+}
+
+static void test_architecture(void **state) {
+        (void) state;
+        image.arch = KEXEC_ARCH_I386;
+        check(&image, KEXEC_POLICY_REFUSE, KEXEC_REASON_ARCHITECTURE, false, false, "is for i386");
+        image.arch = KEXEC_ARCH_X86_64;
+        image.relocatable = false;
+        check(&image, KEXEC_POLICY_REFUSE, KEXEC_REASON_ARCHITECTURE, false, false, "cannot be relocated");
+}
+
+static void test_unknown_answer_is_a_loss(void **state) {
+        (void) state;
+        info.image_state = 99;
+        check(NULL, KEXEC_POLICY_REFUSE, KEXEC_REASON_UNKNOWN, false, false, "image state 99");
+}
+
+static void test_policies(void **state) {
+        (void) state;
+        info.image_state = PKRAM_IMAGE_NO_SUPPORT;
+        check(NULL, KEXEC_POLICY_REFUSE, KEXEC_REASON_NO_SUPPORT, false, false, "would lose 2");
+        check(NULL, KEXEC_POLICY_WARN, KEXEC_REASON_NO_SUPPORT, false, true, "would lose 2");
+        check(NULL, KEXEC_POLICY_FORCE, KEXEC_REASON_NO_SUPPORT, false, true, "would lose 2");
+        check(NULL, (KexecPolicy) 42, KEXEC_REASON_NO_SUPPORT, false, false, "would lose 2");
+}
+
+static void test_names(void **state) {
+        KexecPolicy p;
+
+        (void) state;
+        for (KexecPolicy i = 0; i < _KEXEC_POLICY_MAX; i++) {
+                assert_int_equal(kexec_policy_from_string(kexec_policy_to_string(i), &p), 0);
+                assert_int_equal(p, i);
+        }
+        assert_int_equal(kexec_policy_from_string("Refuse", &p), -EINVAL);
+        assert_int_equal(kexec_policy_from_string("", &p), -EINVAL);
+        assert_null(kexec_policy_to_string(_KEXEC_POLICY_MAX));
+        for (KexecReason i = 0; i < _KEXEC_REASON_MAX; i++)
+                assert_non_null(kexec_reason_to_string(i));
+        assert_null(kexec_reason_to_string(_KEXEC_REASON_MAX));
+}
+
+static void test_longest_text_fits(void **state) {
+        KexecCheck c;
+
+        (void) state;
+        memset(image.release, 'r', KEXEC_IMAGE_RELEASE_MAX);
+        image.release[KEXEC_IMAGE_RELEASE_MAX] = 0;
+        info.nr_nodes = UINT64_MAX;
+        info.super_pfn = UINT64_MAX;
+        image.format_version = UINT32_MAX;
+        kexec_check(&info, &image, KEXEC_POLICY_REFUSE, &c);
+        assert_true(strlen(c.text) < sizeof(c.text) - 1);
+        assert_int_equal(c.text[strlen(c.text) - 1], '.');
+}
+
+static void test_force_mark(void **state) {
+        char *dir = make_dir(), *path, *link;
+
+        (void) state;
+        assert_true(asprintf(&path, "%s/force", dir) > 0);
+        assert_true(asprintf(&link, "%s/link", dir) > 0);
+
+        assert_int_equal(kexec_force_get(path), 0);
+        assert_int_equal(kexec_force_clear(path), 0);
+        assert_int_equal(kexec_force_set(path), 0);
+        assert_int_equal(kexec_force_set(path), 0);
+        assert_int_equal(kexec_force_get(path), 1);
+
+        assert_return_code(symlink(path, link), errno);
+        assert_int_equal(kexec_force_get(link), 0);
+        assert_int_equal(kexec_force_set(link), -ELOOP);
+
+        assert_int_equal(kexec_force_clear(path), 0);
+        assert_int_equal(kexec_force_get(path), 0);
+        assert_int_equal(kexec_force_set("/nonexistent/force"), -ENOENT);
+
+        rm_rf(dir);
+        free(path);
+        free(link);
+        free(dir);
+}
+
+#define T(f) cmocka_unit_test_setup(f, setup)
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                T(test_nothing_stored),
+                T(test_keeps),
+                T(test_no_image),
+                T(test_no_support),
+                T(test_no_parameter),
+                T(test_format),
+                T(test_architecture),
+                T(test_unknown_answer_is_a_loss),
+                T(test_policies),
+                T(test_names),
+                T(test_longest_text_fits),
+                T(test_force_mark),
+        };
+
+        return cmocka_run_group_tests_name("kexec-check", tests, NULL, NULL);
+}
