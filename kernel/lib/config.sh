@@ -48,7 +48,8 @@ config_merged() {
 }
 
 # config_make TREE OBJECTS NAME: write OBJECTS/.config if the wanted one differs from that of the last time.
-# Symbols of PKRAM are only insisted on once the tree knows them.
+# PKRAM's own symbols are insisted on once
+# there is a series that brings them.
 config_make() {
         local tree=$1 obj=$2 name=$3 missing
         mkdir -p "$obj"
@@ -67,7 +68,7 @@ config_make() {
         # allnoconfig says n to what nobody asked for; what was asked for and is not there has a missing dependency.
         missing=$(config_merged "$tree" "$name" | while read -r line; do
                 case $line in
-                CONFIG_PKRAM*) grep -rqs 'config PKRAM$' "$tree/mm/Kconfig" "$tree"/mm/pkram*/Kconfig "$tree"/kernel/*/Kconfig || continue ;;
+                CONFIG_PKRAM*) [ -n "$(series_patches)" ] || continue ;;
                 esac
                 case $line in
                 '# '*) line=${line#\# }; line=${line% is not set}; ! grep -q "^$line=" "$obj/.config" || echo "# $line is not set" ;;

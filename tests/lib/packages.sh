@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+# What a bare Debian 12 or 13 needs, and why. Needs common.sh.
+
+# PACKAGE: WHY. "a|b" takes the first one the host's Debian has.
+needed_packages() {
+        cat <<'END'
+build-essential: compiler and make, for everything
+flex: kernel build
+bison: kernel build
+bc: kernel build
+libelf-dev: kernel build
+libssl-dev: kernel build
+lz4: kernel build (image compression)
+zstd: kernel build and packages
+xz-utils: unpacking the kernel source
+kmod: kernel build
+cpio: initramfs of the small guest
+rsync: kernel build
+perl: kernel build and checkpatch
+git: exporting the kernel series
+sparse: kernel checks
+patch: applying the kernel patches
+python3: the test runner
+meson: build of the project
+ninja-build: build of the project
+pkgconf|pkg-config: build of the project
+libsystemd-dev: event loop and journal of the daemon
+libjson-c-dev: JSON of the daemon
+libxxhash-dev: checksums of the daemon
+libcmocka-dev: unit tests
+libcap-dev: build of the project
+libacl1-dev: build of the project
+clang: fuzzing
+libclang-rt-dev|libclang-rt-19-dev|libclang-rt-14-dev: fuzzing
+shellcheck: checks of the scripts
+xsltproc: manual pages
+docbook-xsl: manual pages
+docbook-xml: manual pages
+python3-docutils: kernel documentation
+qemu-system-x86: the guests
+ovmf: UEFI guests
+busybox-static: the small guest
+e2fsprogs: disk image of the full guest
+debian-archive-keyring: downloading the kernel source and the packages of the guest
+systemd-container: building the full guest
+uidmap: building the full guest
+bubblewrap: building the full guest
+END
+}
+
+# packages_missing: print the needed packages that are not installed, one a line.
+packages_missing() {
+        local line choices p found
+        while IFS= read -r line; do
+                choices=${line%%:*}
+                found=
+                for p in ${choices//|/ }; do
+                        if [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ]; then
+                                found=yes
+                                break
+                        fi
+                done
+                [ -n "$found" ] || printf '%s\n' "$line"
+        done < <(needed_packages)
+}
+
+# packages_ensure: install what is missing, after saying what and why. Reads the package lists first, since a bare
+# machine may have none.
+packages_ensure() {
+        local missing line p names=()
+        command -v dpkg-query >/dev/null || die "this needs a Debian 12 or 13 system"
+        missing=$(packages_missing)
+        [ -n "$missing" ] || return 0
+        say "installing what this machine lacks:"
+        while IFS= read -r line; do
+                say "    ${line%%:*} -${line#*:}"
+        done <<<"$missing"
+        with_lock packages as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update >&2 ||
+                die "apt-get update failed: see above"
+        while IFS= read -r line; do
+                line=${line%%:*}
+                for p in ${line//|/ }; do
+                        if [ -n "$(apt-cache --quiet=0 policy "$p" 2>/dev/null | grep 'Candidate: [^(]')" ]; then
+                                names+=("$p")
+                                break
+                        fi
+                done
+        done <<<"$missing"
+        with_lock packages as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes \
+                --no-install-recommends "${names[@]}" >&2 || die "apt-get install failed: see above"
+        missing=$(packages_missing)
+        [ -z "$missing" ] || die "still missing after the installation: $missing"
+}

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Places, and running the scripts that make things."""
+
+import os
+import subprocess
+import sys
+
+TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
+TESTS = os.path.join(TOP, "tests")
+OUTPUT = os.path.join(TESTS, "output")
+CACHE = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "pkram")
+
+
+class Broken(Exception):
+    """Something the tests need could not be made. Always a failure, never a skip."""
+
+
+def make(*command):
+    """Run a script that prints a path on its last line of stdout, its chatter going to our stderr."""
+    proc = subprocess.run(command, stdout=subprocess.PIPE, stderr=sys.stderr, text=True, check=False, cwd=TOP)
+    lines = proc.stdout.strip().splitlines()
+    if proc.returncode != 0 or not lines:
+        raise Broken(f"{' '.join(os.path.relpath(c, TOP) if c.startswith(TOP) else c for c in command)} failed")
+    return lines[-1]
+
+
+def kernel(config):
+    return make(os.path.join(TOP, "kernel", "tree"), "build", "--config", config)
+
+
+def output_dir(suite, name):
+    path = os.path.join(OUTPUT, suite, name)
+    os.makedirs(path, exist_ok=True)
+    for old in os.listdir(path):
+        os.unlink(os.path.join(path, old))
+    return path
+
+
+def shown(path):
+    """A path the way a person wants to see it."""
+    return os.path.relpath(path, os.getcwd())

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""tests/run: all suites, or some, or some tests of some."""
+
+import os
+import shutil
+import sys
+
+from . import lint, mini, unit, userspace, vm
+from .common import OUTPUT
+from .results import Results
+
+
+class Suite:
+    """A name, what it is for, its tests, and how to run chosen ones of them."""
+
+    def __init__(self, name, about, tests, run, default=True):
+        self.name, self.about, self.tests, self.run, self.default = name, about, tests, run, default
+
+
+def scenario_suite(name, about, module, tag="", default=True):
+    def chosen(names):
+        return [s for s in module.scenarios(tag) if not names or s.name in names]
+
+    return Suite(name, about, lambda: [(s.name, s.about) for s in module.scenarios(tag)],
+                 lambda results, names: module.run(results, name, chosen(names)), default)
+
+
+def suites():
+    return [
+        Suite("lint", "scripts, kernel style, sparse, kernel-doc", lint.tests, lint.run),
+        Suite("unit", "the meson tests, plain and under ASan and UBSan", unit.tests, unit.run),
+        Suite("kernel", "the format code in user space, a minute of fuzzing, KUnit in a guest", userspace.tests, userspace.run),
+        scenario_suite("mini", "kernel scenarios in a small guest", mini),
+        scenario_suite("vm", "the whole thing on Debian 13 with systemd", vm),
+        scenario_suite("bench", "cost in instructions", mini, "bench"),
+        scenario_suite("campaign", "long runs, and debug kernels; not run by default", mini, "campaign", default=False),
+    ]
+
+
+USAGE = """Usage: tests/run [SUITE [TEST...]]
+       tests/run list
+
+Without arguments everything but the suites marked * runs."""
+
+
+def main(argv):
+    table = {s.name: s for s in suites()}
+    if argv[:1] in (["-h"], ["--help"]):
+        print(USAGE)
+        return 0
+    if argv[:1] == ["list"]:
+        for s in table.values():
+            print(f"{s.name}{'' if s.default else ' *'}: {s.about}")
+            for name, about in s.tests():
+                print(f"    {name:<24} {about[:110]}")
+        return 0
+
+    # tests/run SUITE TEST..., or several suites.
+    plan = []
+    if not argv:
+        plan = [(s, []) for s in table.values() if s.default]
+    elif argv[0] in table and all(a in table for a in argv):
+        plan = [(table[a], []) for a in argv]
+    elif argv[0] in table:
+        known = [n for n, _ in table[argv[0]].tests()]
+        for a in argv[1:]:
+            if a not in known:
+                print(f"tests/run: suite '{argv[0]}' has no test '{a}'; see tests/run list", file=sys.stderr)
+                return 2
+        plan = [(table[argv[0]], argv[1:])]
+    else:
+        print(f"tests/run: there is no suite '{argv[0]}'; see tests/run list", file=sys.stderr)
+        return 2
+
+    if not argv:
+        shutil.rmtree(OUTPUT, ignore_errors=True)
+    os.makedirs(OUTPUT, exist_ok=True)
+    results = Results()
+    try:
+        for suite, names in plan:
+            results.say(f"\n== {suite.name}: {suite.about}")
+            before = len(results.all)
+            suite.run(results, names)
+            if len(results.all) == before:
+                results.failed(suite.name, "anything", "the suite ran no test")
+    except KeyboardInterrupt:
+        results.failed("run", "interrupted", "stopped by hand")
+    return results.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

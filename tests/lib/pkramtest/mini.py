@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Scenarios of the small guest: busybox in an initramfs, seconds a kexec."""
+
+import hashlib
+import os
+import re
+import tarfile
+
+from . import qemu, scenario
+from .common import CACHE, TESTS, TOP, Broken, kernel, make, output_dir, shown
+from .console import ktap_results
+
+DIRECTORY = os.path.join(TESTS, "vm", "mini", "scenarios")
+# No quiet: every kernel line counts. The reports of a panic end the guest at once. A busy host makes processors of an
+# emulated guest stand still for long, which is no fault of the kernel's.
+COMMAND_LINE = "console=ttyS0 panic=-1 oops=panic printk.devkmsg=on rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
+
+
+def scenarios(suite=""):
+    return [s for s in scenario.load_all(DIRECTORY) if s.suite == suite]
+
+
+def boot_archive(config, further):
+    """A disk for the guest: a tar archive with the kernel, the initrd and further kernels. Padded to whole sectors."""
+    initrd = make(os.path.join(TESTS, "vm", "mini", "build"))
+    files = [("bzImage", kernel(config)), ("initrd", initrd)] + [(c, kernel(c)) for c in further]
+    key = hashlib.sha256("|".join(p for _, p in files).encode()).hexdigest()[:16]
+    path = os.path.join(CACHE, "mini", f"boot-{key}.tar")
+    if not os.path.exists(path):
+        with tarfile.open(path + ".new", "w", format=tarfile.USTAR_FORMAT) as tar:
+            for name, source in files:
+                tar.add(source, name)
+        os.rename(path + ".new", path)
+    return files[0][1], initrd, path
+
+
+def kunit_suites():
+    """The suites the source defines: what has to run is not left to what happens to run."""
+    suites = set()
+    for root, _, names in os.walk(os.path.join(TOP, "kernel", "src")):
+        for name in names:
+            if not name.endswith(".c"):
+                continue
+            with open(os.path.join(root, name), encoding="utf-8") as f:
+                text = f.read()
+            suites.update(re.findall(r"static struct kunit_suite \w+ = \{[^}]*?\.name\s*=\s*\"([^\"]+)\"", text, re.DOTALL))
+    return suites
+
+
+def run(results, suite_name, chosen):
+    """Run the scenarios; one result each, and one for each KUnit case."""
+    for s in chosen:
+        out = output_dir(suite_name, s.name)
+        log = os.path.join(out, "console.log")
+        try:
+            image, initrd, archive = boot_archive(s.config, s.kernels)
+        except Broken as e:
+            results.failed(suite_name, s.name, str(e))
+            continue
+        machine = qemu.Machine(
+            kernel=image,
+            initrd=initrd,
+            append=f"{COMMAND_LINE} pkramtest.scenario={s.name} pkramtest.stage=1 {s.append}".strip(),
+            memory=s.memory or "512M",
+            cpus=s.cpus,
+            cpu=s.cpu,
+            icount=s.icount,
+            drives=[(archive, "ro")],
+            extra=s.qemu,
+        )
+        outcome = qemu.run(machine, log, timeout=s.timeout or 120, allow=s.allow)
+        wrong = scenario.verdict(s, outcome)
+        if s.kunit:
+            wrong += add_kunit(results, suite_name, outcome)
+        if wrong:
+            results.failed(suite_name, s.name, "\n           ".join(wrong + [f"console: {shown(log)}"]), outcome.seconds)
+        else:
+            results.passed(suite_name, s.name, outcome.seconds)
+        for line in outcome.console.data:
+            results.say(f"           {line}")
+
+
+def add_kunit(results, suite_name, outcome):
+    """One result for each case; returns what is wrong with the run as a whole."""
+    cases = ktap_results([l for _, l in outcome.console.lines])
+    seen = {suite for suite, _, _, _ in cases}
+    wanted = kunit_suites()
+    for suite, case, ok, why in cases:
+        if ok:
+            results.passed(suite_name, f"kunit/{suite}/{case}", quiet=True)
+        else:
+            results.failed(suite_name, f"kunit/{suite}/{case}", why)
+    results.say(f"           {len(cases)} KUnit cases in {len(seen)} suites")
+    wrong = [f"KUnit suite '{m}' did not run" for m in sorted(wanted - seen)]
+    if not wanted:
+        wrong.append("the source defines no KUnit suite")
+    return wrong

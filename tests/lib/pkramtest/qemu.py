@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""One QEMU process, followed from its first line to its end, over as many kexecs as the guest cares to do."""
+
+import os
+import queue
+import re
+import shutil
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, field
+
+from .console import Console
+
+
+def have_kvm():
+    """True only where the processor has virtualisation: /dev/kvm alone proves nothing and can hang QEMU."""
+    try:
+        with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
+            flags = set(f.read().split())
+    except OSError:
+        return False
+    return bool(flags & {"vmx", "svm"}) and os.access("/dev/kvm", os.W_OK)
+
+
+@dataclass
+class Machine:
+    """What the guest looks like."""
+
+    kernel: str
+    append: str
+    initrd: str = ""
+    memory: str = "512M"
+    cpus: int = 2
+    cpu: str = "max"
+    drives: list = field(default_factory=list)  # (path, "ro" | "snapshot")
+    journal: str = ""  # file that takes what the guest writes to its port "pkram.journal"
+    icount: bool = False  # count instructions: one processor, 1 ns an instruction, never KVM
+    firmware: str = ""  # OVMF code file: boot through UEFI
+    extra: list = field(default_factory=list)
+
+    def command(self):
+        qemu = shutil.which("qemu-system-x86_64")
+        if not qemu:
+            raise RuntimeError("qemu-system-x86_64 is not installed (package qemu-system-x86)")
+        cmd = [qemu, "-nodefaults", "-display", "none", "-monitor", "none", "-no-reboot", "-serial", "stdio"]
+        if self.icount:
+            cmd += ["-accel", "tcg", "-icount", "shift=0,sleep=off", "-smp", "1", "-cpu", self.cpu]
+        elif have_kvm():
+            cmd += ["-accel", "kvm", "-smp", str(self.cpus), "-cpu", "host"]
+        else:
+            cmd += ["-accel", "tcg,thread=multi", "-smp", str(self.cpus), "-cpu", self.cpu]
+        cmd += ["-machine", "q35", "-m", self.memory, "-device", "virtio-rng-pci"]
+        if self.firmware:
+            cmd += ["-drive", f"if=pflash,format=raw,readonly=on,file={self.firmware}"]
+        if self.kernel:
+            cmd += ["-kernel", self.kernel, "-append", self.append]
+        if self.initrd:
+            cmd += ["-initrd", self.initrd]
+        for n, (path, mode) in enumerate(self.drives):
+            option = "readonly=on" if mode == "ro" else "snapshot=on"
+            cmd += ["-drive", f"if=none,id=d{n},format=raw,file={path},{option}", "-device", f"virtio-blk-pci,drive=d{n}"]
+        if self.journal:
+            cmd += ["-device", "virtio-serial-pci", "-chardev", f"file,id=journal,path={self.journal},append=on",
+                    "-device", "virtserialport,chardev=journal,name=pkram.journal"]
+        return cmd + self.extra
+
+
+@dataclass
+class Outcome:
+    console: Console
+    seconds: float
+    timed_out: str = ""  # empty, or what was waited for
+    exit_code: int = 0
+
+
+def run(machine, log_path, *, timeout, silence=180, allow=(), on_line=None):
+    """Start the machine and follow it until it powers off, breaks or runs out of time.
+
+    timeout: seconds for everything; silence: longest time without a console line; on_line(line): called for each.
+    The console goes to log_path, each line with the seconds since the start. Never raises for what the guest does.
+    """
+    console = Console(allow=[re.compile(a) for a in allow])
+    start = time.monotonic()
+    lines = queue.Queue()
+
+    proc = subprocess.Popen(machine.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, preexec_fn=lambda: os.nice(5))
+
+    def pump():
+        for raw in proc.stdout:
+            lines.put(raw)
+        lines.put(None)
+
+    threading.Thread(target=pump, daemon=True).start()
+    timed_out, last, grace = "", start, None
+    try:
+        with open(log_path, "w", encoding="utf-8") as log:
+            while True:
+                now = time.monotonic()
+                try:
+                    raw = lines.get(timeout=1.0)
+                except queue.Empty:
+                    if now - start > timeout:
+                        timed_out = f"not finished after {timeout} s"
+                        break
+                    if now - last > silence:
+                        timed_out = f"silent for {silence} s"
+                        break
+                    if grace and now > grace:
+                        break
+                    continue
+                if raw is None:
+                    break
+                last = now
+                line = console.feed(raw.decode("utf-8", errors="replace"))
+                log.write(f"{now - start:8.2f} {line}\n")
+                log.flush()
+                if on_line:
+                    on_line(line)
+                if console.fatal and not grace:
+                    grace = now + 3  # let the report of the panic come out
+                if (grace and now > grace) or now - start > timeout:
+                    timed_out = "" if grace else f"not finished after {timeout} s"
+                    break
+    finally:
+        if proc.poll() is None:
+            # A guest that said DONE is powering off: give it the time to.
+            try:
+                proc.wait(timeout=15 if console.done and not timed_out else 0.1)
+            except subprocess.TimeoutExpired:
+                proc.kill()
+        proc.wait()
+    return Outcome(console, time.monotonic() - start, timed_out, proc.returncode)

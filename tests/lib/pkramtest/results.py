@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Results of tests: shown as they come, as a table in the end, and as one last line for machines."""
+
+import sys
+import time
+from dataclasses import dataclass
+
+
+@dataclass
+class Result:
+    suite: str
+    name: str
+    state: str  # "passed", "failed" or "skipped"
+    seconds: float
+    why: str = ""
+
+
+class Results:
+    def __init__(self, out=sys.stdout):
+        self.all = []
+        self.out = out
+        self.start = time.monotonic()
+        self.color = out.isatty()
+
+    def say(self, text):
+        print(text, file=self.out, flush=True)
+
+    def _paint(self, state):
+        if not self.color:
+            return state
+        return {"passed": "\033[32m", "failed": "\033[31m", "skipped": "\033[33m"}[state] + state + "\033[0m"
+
+    def add(self, suite, name, state, seconds=0.0, why="", quiet=False):
+        self.all.append(Result(suite, name, state, seconds, why))
+        if not quiet or state != "passed":
+            self.say(f"  {self._paint(state):7}  {suite}/{name}  ({seconds:.1f} s)" + (f"\n           {why}" if why else ""))
+
+    def passed(self, suite, name, seconds=0.0, quiet=False):
+        self.add(suite, name, "passed", seconds, quiet=quiet)
+
+    def failed(self, suite, name, why, seconds=0.0):
+        self.add(suite, name, "failed", seconds, why)
+
+    def skipped(self, suite, name, why):
+        self.add(suite, name, "skipped", 0.0, why)
+
+    def count(self, state, suite=None):
+        return sum(r.state == state and (suite is None or r.suite == suite) for r in self.all)
+
+    def finish(self):
+        """Print the table and the last line; returns the exit status."""
+        suites = list(dict.fromkeys(r.suite for r in self.all))
+        self.say("")
+        self.say(f"{'suite':<12}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
+        for s in suites:
+            seconds = sum(r.seconds for r in self.all if r.suite == s)
+            self.say(f"{s:<12}{self.count('passed', s):>8}{self.count('failed', s):>8}{self.count('skipped', s):>9}{seconds:>9.0f}")
+        bad = [r for r in self.all if r.state == "failed"]
+        if bad:
+            self.say("\nfailed:")
+            for r in bad:
+                self.say(f"  {r.suite}/{r.name}: {r.why.splitlines()[0] if r.why else ''}")
+        self.say(f"\n{time.monotonic() - self.start:.0f} s in all")
+        if not self.all:
+            self.say("nothing was run")
+        self.say(f"{self.count('passed')} passed, {len(bad)} failed, {self.count('skipped')} skipped")
+        return 1 if bad or not self.all else 0

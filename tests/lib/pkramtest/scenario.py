@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Scenarios: shell files whose first comment says what guest they want and what the console must show.
+
+    # A line or more that say what is tested.
+    # stages: 3                boots it consists of, every one must begin (default 1)
+    # memory: 768M             of the guest (default 512M for small guests, 2G for full ones)
+    # cpus: 1
+    # cpu: qemu64              QEMU's processor model
+    # timeout: 300             seconds for everything, under emulation
+    # append: WORDS            further words on the first kernel's command line
+    # qemu: ARGUMENTS          further arguments of QEMU
+    # expect: N REGEX          a console line of stage N must match (N may be * for any)
+    # refuse: N REGEX          no console line of stage N may match
+    # allow: REGEX             a kernel complaint that belongs to this test
+    # config: debug            kernel configuration (default guest)
+    # suite: campaign          not run by default
+"""
+
+import os
+import re
+import shlex
+from dataclasses import dataclass, field
+
+KEYS = {"stages", "memory", "cpus", "cpu", "timeout", "append", "qemu", "expect", "refuse", "allow", "config", "suite",
+        "kunit", "icount", "kernels"}
+
+
+@dataclass
+class Scenario:
+    name: str
+    path: str
+    about: str = ""
+    stages: int = 1
+    memory: str = ""
+    cpus: int = 2
+    cpu: str = "max"
+    timeout: int = 0
+    append: str = ""
+    qemu: list = field(default_factory=list)
+    expect: list = field(default_factory=list)
+    refuse: list = field(default_factory=list)
+    allow: list = field(default_factory=list)
+    config: str = "guest"
+    suite: str = ""
+    kunit: bool = False
+    icount: bool = False
+    kernels: list = field(default_factory=list)  # further kernel configurations the guest finds in /boot
+
+
+def _stage_and_regex(path, value):
+    stage, _, regex = value.partition(" ")
+    if not regex or not (stage == "*" or stage.isdigit()):
+        raise ValueError(f"{path}: 'expect:' and 'refuse:' want a stage and a regular expression, not '{value}'")
+    re.compile(regex)
+    return (None if stage == "*" else int(stage), regex)
+
+
+def load(path):
+    """Read one scenario. Raises ValueError for a key nobody knows, so that a typing error cannot disarm a test."""
+    name = os.path.basename(path)
+    name = name[:-3] if name.endswith(".sh") else name
+    s = Scenario(name=name, path=path)
+    about = []
+    with open(path, encoding="utf-8") as f:
+        for line in f:
+            if not line.startswith("#"):
+                break
+            text = line[1:].strip()
+            if text.startswith(("!", "SPDX")) or text.startswith("shellcheck"):
+                continue
+            key, colon, value = text.partition(":")
+            value = value.strip()
+            if not (colon and re.fullmatch(r"[a-z]+", key)):
+                about.append(text)
+                continue
+            if key not in KEYS:
+                raise ValueError(f"{path}: unknown key '{key}:'")
+            if key in ("stages", "cpus", "timeout"):
+                setattr(s, key, int(value))
+            elif key in ("expect", "refuse"):
+                getattr(s, key).append(_stage_and_regex(path, value))
+            elif key == "allow":
+                re.compile(value)
+                s.allow.append(value)
+            elif key == "qemu":
+                s.qemu += shlex.split(value)
+            elif key == "kernels":
+                s.kernels = value.split()
+            elif key in ("kunit", "icount"):
+                setattr(s, key, value == "yes")
+            else:
+                setattr(s, key, value)
+    s.about = " ".join(t for t in about if t)
+    return s
+
+
+def load_all(directory):
+    return [load(os.path.join(directory, n)) for n in sorted(os.listdir(directory)) if n.endswith(".sh")]
+
+
+def verdict(s, outcome):
+    """Everything that is wrong with how the scenario went; an empty list means it passed."""
+    c, wrong = outcome.console, []
+    for line in c.complaints[:5]:
+        wrong.append(f"kernel complaint: {line.strip()}")
+    for check in c.checks:
+        if not check.ok:
+            wrong.append(f"stage {check.stage}: {check.name}: {check.why}")
+    if outcome.timed_out:
+        wrong.append(f"{outcome.timed_out}, in stage {c.stage}")
+    elif not c.done and not c.fatal:
+        wrong.append(f"the guest stopped in stage {c.stage} before the scenario was done")
+    if c.stages != list(range(1, s.stages + 1)):
+        wrong.append(f"stages seen: {c.stages or 'none'}, expected 1 to {s.stages}")
+    # Every stage has to prove something: a stage that checks nothing could lose everything unnoticed.
+    for n in range(1, s.stages + 1):
+        if n in c.stages and not any(k.stage == n for k in c.checks):
+            wrong.append(f"stage {n} checked nothing")
+    for stage, regex in s.expect:
+        if not re.search(regex, c.text(stage), re.MULTILINE):
+            wrong.append(f"no console line of stage {stage or 'any'} matches '{regex}'")
+    for stage, regex in s.refuse:
+        hit = re.search(regex, c.text(stage), re.MULTILINE)
+        if hit:
+            wrong.append(f"stage {stage or 'any'} printed '{hit.group(0)}'")
+    return wrong

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The meson tests, built twice: as they are, and under ASan and UBSan."""
+
+import json
+import os
+import subprocess
+import time
+
+from .common import CACHE, TOP, output_dir, shown
+
+BUILDS = {
+    "plain": [],
+    "sanitized": ["-Db_sanitize=address,undefined", "-Db_lundef=false"],
+}
+
+
+def tests():
+    return [("plain", "meson test"), ("sanitized", "meson test under ASan and UBSan, every report fatal")]
+
+
+def _build(name, options, log):
+    """Configure and compile in the cache; returns the build directory or raises CalledProcessError."""
+    build = os.path.join(CACHE, "meson", name)
+    os.makedirs(os.path.dirname(build), exist_ok=True)
+
+    def do(*command):
+        subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=True, cwd=TOP)
+
+    setup = ["meson", "setup", build, TOP, "-Dtests=true", "--werror", *options]
+    if os.path.exists(os.path.join(build, "build.ninja")):
+        setup.insert(2, "--reconfigure")
+    try:
+        do(*setup)
+    except subprocess.CalledProcessError:
+        # A cache of another checkout or another meson: begin afresh once.
+        subprocess.run(["rm", "-rf", build], check=True)
+        do(*[s for s in setup if s != "--reconfigure"])
+    do("nice", "ninja", "-C", build)
+    return build
+
+
+def run(results, names):
+    for name, options in BUILDS.items():
+        if names and name not in names:
+            continue
+        start = time.monotonic()
+        path = os.path.join(output_dir("unit", name), "log")
+        with open(path, "w", encoding="utf-8") as log:
+            try:
+                build = _build(name, options, log)
+            except (subprocess.CalledProcessError, OSError) as e:
+                results.failed("unit", f"{name}/build", f"{e}; see {shown(path)}", time.monotonic() - start)
+                continue
+            environment = dict(
+                os.environ,
+                ASAN_OPTIONS="detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:abort_on_error=1",
+                UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
+            )
+            report = os.path.join(build, "meson-logs", "testlog.json")
+            if os.path.exists(report):
+                os.unlink(report)
+            subprocess.run(["nice", "meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs"], stdout=log,
+                           stderr=subprocess.STDOUT, env=environment, check=False)
+        _report(results, name, report, path)
+
+
+def _report(results, name, report, path):
+    """One result for each meson test. Cases that a test reports by TAP count one by one."""
+    try:
+        with open(report, encoding="utf-8") as f:
+            entries = [json.loads(line) for line in f]
+    except OSError as e:
+        results.failed("unit", name, f"meson wrote no report: {e}; see {shown(path)}")
+        return
+    for e in entries:
+        test = f"{name}/{e['name'].split(' / ')[-1]}"
+        cases = [l.strip() for l in (e.get("stdout") or "").splitlines() if l.strip().startswith(("ok ", "not ok "))]
+        seconds = float(e.get("duration", 0))
+        if e["result"] in ("OK", "EXPECTEDFAIL"):
+            for case in cases[1:]:
+                results.passed("unit", f"{test}/{_case(case)}", quiet=True)
+            results.passed("unit", f"{test}/{_case(cases[0])}" if cases else test, seconds, quiet=True)
+        elif e["result"] == "SKIP":
+            results.skipped("unit", test, "meson skipped it")
+        else:
+            bad = [c for c in cases if c.startswith("not ok")]
+            tail = (e.get("stderr") or e.get("stdout") or "").strip()[-800:]
+            results.failed("unit", test, f"{e['result']}: {'; '.join(bad) or tail}\n           see {shown(path)}", seconds)
+    results.say(f"  {name}: {len(entries)} test programs")
+
+
+def _case(line):
+    return line.partition("- ")[2].split(" # ")[0].strip() or line

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The kernel part without and with a kernel: the format code in user space, fuzzing, KUnit."""
+
+import os
+import re
+import subprocess
+import time
+
+from . import mini
+from .common import CACHE, TOP, output_dir, shown
+
+DIRECTORY = os.path.join(TOP, "kernel", "src", "tools", "testing", "pkram")
+
+
+def tests():
+    return [
+        ("check", "unit tests of the format code in user space, under ASan and UBSan"),
+        ("fuzz", "a minute of fuzzing the reader of what an old kernel left behind"),
+        ("kunit", "the KUnit suites in a small guest"),
+    ]
+
+
+def _make(target, *variables):
+    """Run make; returns (exit status, output, seconds)."""
+    start = time.monotonic()
+    out = os.path.join(CACHE, "kernel-userspace")
+    os.makedirs(out, exist_ok=True)
+    r = subprocess.run(["nice", "make", "-s", "-C", DIRECTORY, f"OUTPUT={out}/", target, *variables], stdout=subprocess.PIPE,
+                       stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    log = os.path.join(output_dir("kernel", target), "log")
+    with open(log, "w", encoding="utf-8") as f:
+        f.write(r.stdout)
+    return r.returncode, r.stdout, time.monotonic() - start, log
+
+
+def check(results):
+    status, text, seconds, log = _make("check")
+    cases = re.findall(r"^(ok|not ok) +\d+ *-? *(.*?)(?: # .*)?$", text, re.MULTILINE)
+    for state, name in cases:
+        if state == "ok":
+            results.passed("kernel", f"format/{name}", quiet=True)
+        else:
+            results.failed("kernel", f"format/{name}", f"see {shown(log)}")
+    if status != 0 or not cases:
+        results.failed("kernel", "check", f"make check failed ({status}) after {len(cases)} cases\n{text[-1200:]}\n           see {shown(log)}", seconds)
+    else:
+        results.passed("kernel", "check", seconds)
+        results.say(f"           {len(cases)} cases")
+
+
+def fuzz(results):
+    status, text, seconds, log = _make("fuzz", "FUZZ_SECONDS=60")
+    runs = re.findall(r"Done (\d+) runs|stat::number_of_executed_units: *(\d+)", text)
+    count = sum(int(a or b) for a, b in runs)
+    if status != 0 or count < 1000:
+        results.failed("kernel", "fuzz", f"status {status}, {count} executions\n{text[-1200:]}\n           see {shown(log)}", seconds)
+    else:
+        results.passed("kernel", "fuzz", seconds)
+        results.say(f"           {count} executions")
+
+
+def run(results, names):
+    if not names or "check" in names:
+        check(results)
+    if not names or "fuzz" in names:
+        fuzz(results)
+    if not names or "kunit" in names:
+        mini.run(results, "kernel", [s for s in mini.scenarios("kunit")])

@@ -1,0 +1,4 @@
+def scenarios(suite=""):
+    return []
+def run(results, suite_name, chosen):
+    pass

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Words for the scenarios of the small guest (busybox sh). A scenario defines stage1, stage2 ...; what a stage does
+# not leave by next_stage ends the scenario.
+
+# Marker lines go through the kernel log, so that no kernel message can tear them apart.
+mark() { printf '<1>@@pkram %s\n' "$*" >/dev/kmsg; }
+
+pass() { mark PASS "$1"; }
+fail() { mark FAIL "$1: $2"; }
+
+# check NAME COMMAND...: the command has to succeed. What it says last is the reason if it does not.
+check() {
+        local name=$1
+        shift
+        if "$@" >/tmp/check.out 2>&1; then
+                pass "$name"
+        else
+                fail "$name" "$(tail -n 2 /tmp/check.out | tr '\n' ' ')"
+        fi
+        cat /tmp/check.out
+}
+
+# check_not NAME COMMAND...: the command has to fail (and not by a signal).
+check_not() {
+        local name=$1 r=0
+        shift
+        "$@" >/tmp/check.out 2>&1 || r=$?
+        if [ "$r" = 0 ] || [ "$r" -ge 126 ]; then
+                fail "$name" "exit status $r: $(tail -n 1 /tmp/check.out)"
+        else
+                pass "$name"
+        fi
+        cat /tmp/check.out
+}
+
+# equal NAME IS WANTED
+equal() {
+        if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" "is '$2', not '$3'"; fi
+}
+
+# within NAME IS LOWEST HIGHEST
+within() {
+        # Nothing at all is not a number and must not pass.
+        if [ "${2:-x}" -ge "$3" ] 2>/dev/null && [ "$2" -le "$4" ]; then pass "$1"; else fail "$1" "is $2, not between $3 and $4"; fi
+}
+
+# nodes N: the listing has that many
+nodes() {
+        if pkt list >/tmp/list.out; then
+                equal "$1 nodes are listed" "$(wc -l </tmp/list.out)" "$1"
+        else
+                fail "$1 nodes are listed" "the listing failed"
+        fi
+}
+
+# boot_result NAME-OF-ENUM: what the kernel found when it started
+boot_result() {
+        local n
+        case $1 in
+        NONE) n=0 ;; RESTORED) n=1 ;; PARTIAL) n=2 ;; NOTHING) n=3 ;; STALE) n=4 ;; DAMAGED) n=5 ;; VERSION) n=6 ;; OFF) n=7 ;;
+        esac
+        equal "boot result $1" "$(pkt info boot_result)" "$n"
+}
+
+boot_files() { [ -e /boot/initrd ] || tar -x -f /dev/vda -C /boot; }
+
+# base_line: the command line without what belongs to one boot only.
+base_line() { sed -e 's/\bpkram=[^ ]* \?//g' -e 's/\bpkramtest\.\(stage\|next\)=[^ ]* \?//g' /proc/cmdline; }
+
+# load_stage [WORDS]: load the kernel for the next stage. KERNEL=NAME takes another one of /boot.
+load_stage() {
+        boot_files
+        pkt kexec --load-only "/boot/${KERNEL:-bzImage}" /boot/initrd "$(base_line) pkramtest.stage=$((STAGE + 1)) $*"
+}
+
+# next_stage [WORDS]: kexec into the next stage. Comes back only if that fails.
+next_stage() {
+        load_stage "$@" && pkt kexec --exec-only
+        fail "kexec into stage $((STAGE + 1))" "it did not happen"
+        finish
+}
+
+finish() {
+        mark DONE
+        poweroff -f
+        sleep 100
+}
+
+# free_pages: free memory in pages, with nothing cached and no page on a per-cpu list
+free_pages() {
+        sync
+        echo 3 >/proc/sys/vm/drop_caches
+        awk '/^MemFree:/ { print int($2 / 4) }' /proc/meminfo
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "pkt.h"
+
+static const struct {
+        const char *name;
+        int (*run)(int argc, char **argv);
+        const char *help;
+} commands[] = {
+        { "info",     cmd_info,     "[FIELD]: state of the store, or one field of it" },
+        { "list",     cmd_list,     "[--dropped]: one line a node" },
+        { "save",     cmd_save,     "[--replace] NAME SPEC...: make the objects and store them" },
+        { "verify",   cmd_verify,   "[--keep] [--generation=N] NAME SPEC...: load and compare everything" },
+        { "remove",   cmd_remove,   "NAME..." },
+        { "kill",     cmd_kill,     "NAME SPEC...: save without commit, then die by SIGKILL" },
+        { "frozen",   cmd_frozen,   "NAME: what a stored file refuses, and that it thaws" },
+        { "refusals", cmd_refusals, ": every misuse of the device and its errno" },
+        { "bench",    cmd_bench,    "base|2m BYTES: nanoseconds (instructions under icount)" },
+        { "kexec",    cmd_kexec,    "[--load-only|--exec-only] KERNEL INITRD COMMAND-LINE" },
+};
+
+int complain(const char *format, ...) {
+        va_list ap;
+
+        va_start(ap, format);
+        vfprintf(stderr, format, ap);
+        va_end(ap);
+        fputc('\n', stderr);
+        return 1;
+}
+
+int device_open(void) {
+        int fd = open(PKRAM_DEVICE, O_RDWR | O_CLOEXEC);
+
+        return fd < 0 ? -errno : fd;
+}
+
+int device_call(int fd, unsigned long command, void *argument) {
+        return ioctl(fd, command, argument) < 0 ? -errno : 0;
+}
+
+int node_begin(int fd, unsigned long command, const char *name) {
+        struct pkram_ioctl_name n = { .size = sizeof(n) };
+
+        if (strlen(name) > PKRAM_NODE_NAME_MAX)
+                return -ENAMETOOLONG;
+        strcpy(n.name, name);
+        return device_call(fd, command, &n);
+}
+
+int main(int argc, char **argv) {
+        setvbuf(stdout, NULL, _IOLBF, 0);
+        for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(commands[0]); i++)
+                if (strcmp(argv[1], commands[i].name) == 0)
+                        return commands[i].run(argc - 1, argv + 1);
+
+        for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+                fprintf(stderr, "pkt %s %s\n", commands[i].name, commands[i].help);
+        return 2;
+}

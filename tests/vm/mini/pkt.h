@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/*
+ * pkt: drives /dev/pkram in the small guest. Objects are made from a specification and a seed, so that the kernel
+ * after the kexec can work out by itself what every byte, hole and attribute has to be.
+ */
+
+#include <linux/pkram.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define PKT_PAGE 4096ULL
+
+/* One object, as written on the command line: "file:size=8M,seed=3,hole=5,..." or "bytes:size=100,seed=4". */
+struct pkt_spec {
+        bool is_file;           /* file object; else a byte stream alone */
+        uint64_t size;          /* file: bytes, need not be a multiple of the page size */
+        uint64_t seed;          /* what the bytes are */
+        uint64_t hole;          /* every n-th run of pages is a hole; 0: none, 1: all */
+        uint64_t run;           /* pages in a run, default 1 */
+        uint64_t bytes;         /* file: length of a byte stream in the same object */
+        bool thp;               /* ask for 2 MiB folios (and fail without them) */
+        bool scatter;           /* interleave with pages that are freed afterwards: no two pages adjoin */
+        bool fallocate;         /* allocate the holes, but never write them */
+        bool tmpfs;             /* a file in /tmp instead of a memfd */
+        mode_t mode;            /* permission bits, default 0777 as memfds have */
+        uid_t uid;
+        gid_t gid;
+        unsigned seals;         /* F_SEAL_* set before saving */
+        int64_t mtime_ns;       /* 0: leave */
+        uint64_t ranges;        /* save in ranges of that many bytes instead of in one call; 0: one call */
+};
+
+int spec_parse(const char *text, struct pkt_spec *ret);
+
+/* What the word at this byte position holds: never zero, so that lost pages show. */
+uint64_t pattern_word(uint64_t seed, uint64_t offset);
+void pattern_fill(uint64_t seed, uint64_t offset, void *buffer, size_t length);
+bool spec_is_hole(const struct pkt_spec *spec, uint64_t page);
+
+/* Make the file a spec describes. Returns an open descriptor or a negative errno; says what failed. */
+int file_make(const struct pkt_spec *spec, const char *name);
+
+/* Compare: 0, or -1 after saying what differs. */
+int file_compare(int fd, const struct pkt_spec *spec);
+
+int device_open(void);
+/* ioctl(), with -errno as result. */
+int device_call(int fd, unsigned long command, void *argument);
+int node_begin(int fd, unsigned long command, const char *name);
+
+/* The sub-commands. Each gets argv from its own name on and returns an exit status. */
+int cmd_info(int argc, char **argv);
+int cmd_list(int argc, char **argv);
+int cmd_save(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
+int cmd_remove(int argc, char **argv);
+int cmd_kill(int argc, char **argv);
+int cmd_frozen(int argc, char **argv);
+int cmd_refusals(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
+int cmd_kexec(int argc, char **argv);
+
+/* Print a sentence on stderr and return 1: the way a sub-command fails. */
+int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
