@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+# Lets systemd itself read every unit and drop-in, as installed. $1: source directory, $2: build directory,
+# $3: directory of the programs the units run.
+set -euo pipefail
+
+src=$1 build=$2 libexec=$3
+root=$(mktemp -d)
+trap 'rm -rf -- "$root"' EXIT
+units=$root/usr/lib/systemd/system
+
+# A root directory with the distribution's units, ours, and an executable wherever ours want one.
+mkdir -p "$units" "$root/$libexec" "$root/bin" "$root/etc"
+for dir in /usr/lib/systemd/system /lib/systemd/system; do
+        if [ -e "$dir/sysinit.target" ]; then
+                cp -a "$dir/." "$units/"
+                break
+        fi
+done
+cp "$src/pkramd.socket" "$build"/pkram*.service "$units/"
+for type in service scope socket timer path mount automount swap slice; do
+        install -D -m 0644 "$src/order-before-guard.conf" "$units/$type.d/50-pkram.conf"
+done
+install -D -m 0644 "$src/order-before-guard-none.conf" "$units/pkram-kexec-guard.service.d/50-pkram.conf"
+for program in "$libexec/pkramd" "$libexec/pkram-restore" "$libexec/pkram-kexec-guard" /bin/kill /bin/systemctl /bin/true; do
+        install -D -m 0755 /bin/true "$root/$program"
+done
+
+names=(pkramd.socket pkramd.service pkram-restore.service pkram-shutdown.service pkram-kexec-guard.service)
+
+# The manager's words about anything of ours are failures; the distribution's own units may have their troubles here.
+out=$(systemd-analyze verify --root="$root" --man=no --recursive-errors=no "${names[@]}" 2>&1) || {
+        echo "systemd-analyze verify failed:"
+        echo "$out"
+        exit 1
+}
+if grep -E 'pkram|Unknown (key|section)|ordering cycle' <<<"$out"; then
+        echo "systemd complains about units, see above"
+        exit 1
+fi
+
+# And it must notice what is wrong, or the check above says nothing.
+sed 's/^Type=oneshot$/Type=nonsense/' "$build/pkram-restore.service" >"$units/pkram-restore.service"
+out=$(systemd-analyze verify --root="$root" --man=no --recursive-errors=no pkram-restore.service 2>&1) || true
+if ! grep -q nonsense <<<"$out"; then
+        echo "systemd-analyze verify did not notice a bad unit; it said: $out"
+        exit 1
+fi
+
+# Catalog: every MESSAGE_ID once, each with the parts a reader needs.
+ids=$(grep -c '^-- [0-9a-f]\{32\}$' "$src/pkram.catalog")
+unique=$(grep '^-- [0-9a-f]\{32\}$' "$src/pkram.catalog" | sort -u | wc -l)
+subjects=$(grep -c '^Subject: .' "$src/pkram.catalog")
+if [ "$ids" != "$unique" ] || [ "$ids" != "$subjects" ] || [ "$ids" -lt 6 ]; then
+        echo "pkram.catalog has $ids entries, $unique of them different, and $subjects subjects"
+        exit 1
+fi
+journalctl --update-catalog --root="$root" 2>/dev/null || true
+header=$src/../daemon/pkram-messages.h
+if [ -e "$header" ]; then
+        for id in $(grep -o '"[0-9a-f]\{32\}"' "$header" | tr -d '"'); do
+                if ! grep -qx -e "-- $id" "$src/pkram.catalog"; then
+                        echo "pkram-messages.h has $id, pkram.catalog does not"
+                        exit 1
+                fi
+        done
+fi
+
+# Every option is in the file of defaults, commented out, and nothing else is set.
+if grep -vE '^(#.*|\[Store\]|)$' "$src/pkramd.conf"; then
+        echo "pkramd.conf sets something, see above"
+        exit 1
+fi
+
+echo "units, drop-ins, catalog and configuration are well-formed"
