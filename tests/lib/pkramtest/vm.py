@@ -1,4 +1,69 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Scenarios of the full guest: Debian 13 with systemd, the patched kernel, the project installed in it."""
+
+import os
+import tarfile
+
+from . import qemu, scenario
+from .common import TESTS, Broken, kernel, make, output_dir, shown
+
+DIRECTORY = os.path.join(TESTS, "vm", "scenarios")
+LIB = os.path.join(TESTS, "vm", "lib")
+# The wizard of the first boot would wait for somebody at the console. Crashes end the guest at once.
+COMMAND_LINE = (
+    "console=ttyS0 root=/dev/vda rw rootwait panic=-1 oops=panic printk.devkmsg=on loglevel=6 "
+    "systemd.firstboot=no systemd.log_color=0 systemd.show_status=no systemd.hostname=pkram-guest "
+    "net.ifnames=0 rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
+)
+
+
 def scenarios(suite=""):
-    return []
+    return [s for s in scenario.load_all(DIRECTORY) if s.suite == suite]
+
+
+def archive(s, image, further, path):
+    """The second disk of the guest: the scenario, its words, and the kernels to kexec into."""
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, source in [("scenario.sh", s.path), ("bzImage", image)] + further:
+            tar.add(source, name)
+        for name in sorted(os.listdir(LIB)):
+            tar.add(os.path.join(LIB, name), name)
+
+
+def run_one(s, out, on_line=None):
+    """Run one scenario, its logs going to the directory out. Returns the outcome. Raises Broken."""
+    image = kernel(s.config)
+    further = [(c, kernel(c)) for c in s.kernels]
+    disk = make(os.path.join(TESTS, "vm", "image", "build"))
+    tar = os.path.join(out, "scenario.tar")
+    archive(s, image, further, tar)
+    machine = qemu.Machine(
+        kernel=image,
+        append=f"{COMMAND_LINE} {s.append}".strip(),
+        memory=s.memory or "2G",
+        cpus=s.cpus,
+        cpu=s.cpu,
+        drives=[(disk, "snapshot"), (tar, "ro")],
+        journal=os.path.join(out, "journal.log"),
+        extra=s.qemu,
+    )
+    try:
+        return qemu.run(machine, os.path.join(out, "console.log"), timeout=s.timeout or 400, allow=s.allow, on_line=on_line)
+    finally:
+        os.unlink(tar)
+
+
 def run(results, suite_name, chosen):
-    pass
+    for s in chosen:
+        out = output_dir(suite_name, s.name)
+        try:
+            outcome = run_one(s, out)
+        except Broken as e:
+            results.failed(suite_name, s.name, str(e))
+            continue
+        wrong = scenario.verdict(s, outcome)
+        if wrong:
+            wrong.append(f"console: {shown(os.path.join(out, 'console.log'))}  journal of all boots: {shown(os.path.join(out, 'journal.log'))}")
+            results.failed(suite_name, s.name, "\n           ".join(wrong), outcome.seconds)
+        else:
+            results.passed(suite_name, s.name, outcome.seconds)

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+# Words for the scenarios of the full guest.
+#
+# STAGE is the number of this boot, STATE a directory that outlives boots.
+
+SOCKET=/run/pkram/io.pkram.Store
+TESTS=/usr/lib/pkram/tests
+
+# Marker lines go through the kernel log, so that no other line can tear them apart.
+mark() { printf '<1>@@pkram %s\n' "$*" >/dev/kmsg; }
+
+pass() { mark PASS "$1"; }
+
+fail() {
+        mark FAIL "$1: $(printf '%s' "$2" | tr '\n' ' ' | tail -c 600)"
+}
+
+# show TEXT: a line for the reader of the demo
+show() { mark SHOW "$*"; }
+
+# check NAME COMMAND...: has to succeed. Its output is in $OUT.
+check() {
+        local name=$1 r=0
+        shift
+        OUT=$("$@" 2>&1) || r=$?
+        [ -z "$OUT" ] || printf '%s\n' "$OUT" | tail -n 20
+        if [ "$r" = 0 ]; then pass "$name"; else fail "$name" "exit status $r: $(tail -n 3 <<<"$OUT")"; fi
+}
+
+# refused NAME REGEX COMMAND...: has to fail by an exit status of its own (not a signal), with one line that matches.
+refused() {
+        local name=$1 regex=$2 r=0
+        shift 2
+        OUT=$(timeout 60 "$@" 2>&1) || r=$?
+        printf '%s\n' "$OUT" | tail -n 5
+        if [ "$r" = 0 ]; then
+                fail "$name" "it succeeded: $OUT"
+        elif [ "$r" -ge 124 ]; then
+                fail "$name" "exit status $r: $OUT"
+        elif ! grep -qE -- "$regex" <<<"$OUT"; then
+                fail "$name" "nothing matches '$regex' in: $OUT"
+        else
+                pass "$name"
+        fi
+}
+
+# equal NAME IS WANTED
+equal() {
+        if [ "$2" = "$3" ]; then pass "$1"; else fail "$1" "is '$2', not '$3'"; fi
+}
+
+# matches NAME TEXT REGEX
+matches() {
+        if grep -qE -- "$3" <<<"$2"; then pass "$1"; else fail "$1" "nothing matches '$3' in: $2"; fi
+}
+
+# sha NAME < DATA: remember the checksum under that name; same NAME < DATA: compare with it.
+sha() { sha256sum | cut -d' ' -f1 | tee "$STATE/sha-$1"; }
+same() {
+        local is wanted
+        is=$(sha256sum | cut -d' ' -f1)
+        wanted=$(cat "$STATE/sha-$1" 2>/dev/null)
+        show "$(printf '%-10s stored    sha256 %s' "$1" "${wanted:-missing}")"
+        show "$(printf '%-10s came back sha256 %s' "$1" "$is")"
+        if [ -n "$wanted" ] && [ "$is" = "$wanted" ]; then pass "SHA-256 of $1"; else fail "SHA-256 of $1" "$is, stored was $wanted"; fi
+}
+
+# field NAME JSON: one top-level field of a JSON object
+field() { python3 -c 'import json,sys; v=json.loads(sys.argv[2]).get(sys.argv[1]); print("" if v is None else v)' "$1" "$2"; }
+
+status_field() { field "$1" "$(varlinkctl --json=short call "$SOCKET" io.pkram.Store.GetStatus '{}')"; }
+
+# entries MESSAGE-ID-NAME [MATCH...]: journal entries of this boot as one JSON object a line
+declare -A ID=(
+        [STORED]=9a4c4d2b5f1e4c0c8f7d3a6e1b205d71 [SEALED]=3f0b7f5de26a4a0d9c1d74be5c6a9e12
+        [RESTORED]=5d8e1f0a7c934b7b8a42e6d90c3f1b86 [DROPPED]=c1a7e3942f5b4e68b0d95c7f2a8e4613
+        [REFUSED]=e07b95c3d1484f2fa6c83b5e9d2f7a04 [LOST]=7b2d6c8e0f914a35b9e4d1c7a3f58206
+)
+entries() {
+        local id=${ID[$1]}
+        shift
+        journalctl --sync >/dev/null 2>&1
+        journalctl -q -b -o json "MESSAGE_ID=$id" "$@"
+}
+
+# next_boot: wait to be stopped by the shutdown somebody has asked for. A shutdown that does not come is a failure.
+next_boot() {
+        sleep "${1:-90}"
+        fail "stage $STAGE" "the next boot was asked for, but did not come"
+        finish
+}
+
+# kexec_now [OPTION...]: the way an administrator does it
+kexec_now() {
+        local out
+        if ! out=$(pkramctl kexec --kernel=/boot/vmlinuz-pkram --initrd= --reuse-cmdline "$@" 2>&1); then
+                fail "pkramctl kexec" "$out"
+                finish
+        fi
+        printf '%s\n' "$out"
+        next_boot
+}
+
+finish() {
+        sync
+        journalctl --sync >/dev/null 2>&1
+        sleep 1
+        mark DONE
+        systemctl poweroff --force --force
+        sleep 60
+}

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Requests nobody should make: each gets a named varlink error and one clear sentence, and the daemon keeps serving.
+# stages: 1
+# timeout: 400
+
+call() { varlinkctl --json=short call "$SOCKET" "io.pkram.Store.$1" "$2"; }
+
+long() { head -c "$1" /dev/zero | tr '\0' n; }
+
+still_serving() { matches "still serving after $1" "$(status_field supported)" '^True$'; }
+
+data='"objects":[{"data":"eA=="}]'
+
+stage1() {
+        daemon=$(systemctl show -P MainPID pkramd.service)
+        status_field supported >/dev/null
+        daemon=$(systemctl show -P MainPID pkramd.service)
+
+        refused "an empty name" 'InvalidName' call Store "{\"name\":\"\",$data}"
+        refused "a name of 256 bytes" 'InvalidName' call Store "{\"name\":\"$(long 256)\",$data}"
+        refused "a name with a slash" 'InvalidName' call Store "{\"name\":\"a/b\",$data}"
+        refused "a name with a control character" 'InvalidName' call Store "{\"name\":\"a\\u0001b\",$data}"
+        check "a name of 255 bytes" call Store "{\"name\":\"$(long 255)\",$data}"
+        check "and it goes" call Remove "{\"name\":\"$(long 255)\"}"
+        still_serving "bad names"
+
+        refused "an unknown method" 'MethodNotFound' call Nonsense '{}'
+        refused "an unknown interface" 'InterfaceNotFound' varlinkctl call "$SOCKET" org.example.Nothing.Do '{}'
+        refused "an unknown field" 'InvalidParameter' call Store "{\"name\":\"n\",\"colour\":1,$data}"
+        refused "a wrong type" 'InvalidParameter' call Store "{\"name\":5,$data}"
+        refused "a missing field" 'InvalidParameter' call Store '{"name":"n"}'
+        refused "both a descriptor and data" 'InvalidParameter' call Store '{"name":"n","objects":[{"fileDescriptor":0,"data":"eA=="}]}'
+        refused "data that is not base64" 'InvalidParameter' call Store '{"name":"n","objects":[{"data":"@@@"}]}'
+        refused "a descriptor that was not sent" 'InvalidParameter|NotPreservable' call Store '{"name":"n","objects":[{"fileDescriptor":7}]}'
+        still_serving "bad messages"
+
+        # 100 MiB in one message, straight to the socket: the connection is cut, nothing else happens.
+        python3 - <<'END'
+import socket
+s = socket.socket(socket.AF_UNIX)
+s.connect("/run/pkram/io.pkram.Store")
+try:
+    s.sendall(b'{"method":"io.pkram.Store.Store","parameters":{"name":"big","objects":[{"data":"')
+    for _ in range(100):
+        s.sendall(b"A" * (1 << 20))
+    s.sendall(b'"}]}}\0')
+    reply = s.recv(65536)
+    raise SystemExit(1 if b'"error"' not in reply and reply else 0)
+except (BrokenPipeError, ConnectionResetError):
+    pass
+END
+        equal "a message of 100 MiB" "$?" 0
+        still_serving "a message of 100 MiB"
+
+        # Not a memfd: the service's own log file, /dev/null, a pipe, a socket.
+        cat >/run/fd.py <<'END'
+import json, os, socket, sys
+kind = sys.argv[1]
+fd = {"device": lambda: os.open("/dev/null", os.O_RDWR), "pipe": lambda: os.pipe()[0],
+      "socket": lambda: socket.socketpair()[0].detach(), "disk": lambda: os.open("/etc/hostname", os.O_RDONLY),
+      "directory": lambda: os.open("/", os.O_RDONLY)}[kind]()
+s = socket.socket(socket.AF_UNIX)
+s.connect("/run/pkram/io.pkram.Store")
+m = json.dumps({"method": "io.pkram.Store.Store", "parameters": {"name": "fd", "objects": [{"fileDescriptor": 0}]}})
+socket.send_fds(s, [m.encode() + b"\0"], [fd])
+reply = json.loads(s.recv(65536).rstrip(b"\0"))
+print(json.dumps(reply))
+sys.exit(1 if "error" in reply else 0)
+END
+        for kind in device pipe socket disk directory; do
+                refused "a descriptor that is a $kind" 'io.pkram.Store.NotPreservable' python3 /run/fd.py "$kind"
+        done
+        still_serving "bad descriptors"
+
+        check "a node" bash -c 'printf data | pkramctl store there -'
+        refused "a node that exists" 'NodeExists' call Store "{\"name\":\"there\",$data}"
+        refused "retrieving a node that does not exist" 'NoSuchNode' call Retrieve '{"name":"absent"}'
+        refused "removing a node that does not exist" 'NoSuchNode' call Remove '{"name":"absent"}'
+        refused "describing a node that does not exist" 'NoSuchNode' call Describe '{"name":"absent"}'
+
+        # The same by the tool: one sentence, and the exit status says it.
+        for bad in '' "$(long 256)" a/b; do
+                refused "pkramctl with the name '${bad:0:5}'" '[Nn]ame' pkramctl store "$bad" /etc/hostname
+                equal "one line" "$(wc -l <<<"$OUT")" 1
+        done
+        refused "pkramctl, a node that exists" 'there.*exist|exist.*there' pkramctl store there /etc/hostname
+        refused "pkramctl, a node that does not exist" 'absent' pkramctl retrieve absent /run/x
+        refused "pkramctl, a file that does not exist" 'No such file' pkramctl store n /does/not/exist
+        refused "pkramctl, an unknown verb" 'nonsense' pkramctl nonsense
+        check "the node is untouched" bash -c '[ "$(pkramctl retrieve there - 2>/dev/null || { pkramctl retrieve there /run/out >/dev/null && cat /run/out/*; })" = data ]'
+
+        # Somebody else's node.
+        refused "another user's access" 'PermissionDenied|permission|denied' runuser -u nobody -- varlinkctl call "$SOCKET" io.pkram.Store.Retrieve '{"name":"there"}'
+        check "another user's own node" runuser -u nobody -- varlinkctl call "$SOCKET" io.pkram.Store.Store "{\"name\":\"mine\",$data}"
+        equal "what another user sees" "$(runuser -u nobody -- varlinkctl --json=short --more call "$SOCKET" io.pkram.Store.List '{}' | grep -c '"name"')" 1
+
+        equal "the daemon is the same process" "$(systemctl show -P MainPID pkramd.service)" "$daemon"
+        matches "varlinkctl info" "$(varlinkctl info "$SOCKET")" 'io\.pkram\.Store'
+        check "varlinkctl introspect" varlinkctl introspect "$SOCKET" io.pkram.Store
+        check "varlinkctl validates what it got" bash -c "varlinkctl introspect '$SOCKET' io.pkram.Store >/run/idl && varlinkctl validate-idl /run/idl"
+}

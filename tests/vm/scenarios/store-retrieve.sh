@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Real input through a real kexec: /usr/lib as a stream into pkramctl, a service's memfd, an inline node by varlinkctl.
+# Every byte is compared by SHA-256; one node is never retrieved and is there after a second kexec too.
+# stages: 3
+# memory: 2560M
+# timeout: 600
+# expect: 2 pkram: .*
+
+# More than 512 MiB in all: the tar of /usr/lib is what Debian makes it, the memfd fills up.
+KEEPER_MIB=384
+
+keeper_pid() { systemctl show -P MainPID keeper.service; }
+keeper_sha() { tail -c +9 "/proc/$(keeper_pid)/fd/42"; }
+
+make_keeper() {
+        cat >/etc/systemd/system/keeper.service <<END
+[Unit]
+Description=Service with State in Memory
+After=pkram-restore.service
+Requires=pkramd.socket
+After=pkramd.socket
+[Service]
+Type=notify
+ExecStart=$TESTS/keeper service-state $KEEPER_MIB
+[Install]
+WantedBy=multi-user.target
+END
+        systemctl daemon-reload && systemctl enable --now keeper.service
+}
+
+tar_usr_lib() { tar -c --sort=name -C / usr/lib; }
+
+stage1() {
+        matches "supported" "$(status_field supported)" '^True$'
+        check "the keeper starts" make_keeper
+        keeper_sha | sha memfd >/dev/null
+
+        tar_usr_lib | tee >(sha stream >/dev/null) | tee >(wc -c >"$STATE/stream-bytes") | pkramctl store usr-lib - >/tmp/store.out 2>&1
+        equal "pkramctl store takes the stream" "${PIPESTATUS[2]}" 0
+        cat /tmp/store.out
+        show "stream of $(($(cat "$STATE/stream-bytes") >> 20)) MiB stored as node usr-lib"
+
+        printf 'the only copy of a lease' | sha inline >/dev/null
+        check "varlinkctl stores an inline node" varlinkctl call "$SOCKET" io.pkram.Store.Store \
+                "{\"name\":\"lease\",\"objects\":[{\"name\":\"lease\",\"data\":\"$(printf 'the only copy of a lease' | base64 -w0)\"}]}"
+        pkramctl list
+        equal "nodes before the service stops" "$(status_field nodes)" 2
+        show "kernel $(uname -r), booted $(uptime -s); now: systemctl kexec"
+        echo "$(uname -r)" >"$STATE/release"
+        cat /proc/sys/kernel/random/boot_id >"$STATE/boot"
+        kexec_now
+}
+
+stage2() {
+        refuse_same_boot
+        equal "nodes" "$(status_field nodes)" 2
+        matches "boot result" "$(status_field bootResult)" '^restored$'
+        total=$(($(cat "$STATE/stream-bytes") + KEEPER_MIB * 1048576))
+        if [ "$total" -ge $((512 << 20)) ]; then pass "at least 512 MiB stored"; else fail "at least 512 MiB stored" "$total bytes"; fi
+
+        # The service took its memfd back by itself, before we ran.
+        matches "the service got its memfd back" "$(journalctl -q -b -u keeper.service -o cat)" '^got my memfd back, start 2$'
+        keeper_sha | same memfd
+
+        check "pkramctl retrieves the stream" bash -c 'pkramctl retrieve usr-lib /var/tmp/back'
+        ls -l /var/tmp/back
+        cat /var/tmp/back/* | same stream
+
+        reply=$(varlinkctl --json=short call "$SOCKET" io.pkram.Store.Retrieve '{"name":"lease","inline":true}')
+        python3 -c 'import json,sys,base64; sys.stdout.buffer.write(base64.b64decode(json.loads(sys.argv[1])["objects"][0]["data"]))' "$reply" | same inline
+
+        matches "restored entries" "$(entries RESTORED | wc -l)" '^3$'
+        entries RESTORED | while read -r e; do
+                show "journal: $(field MESSAGE "$e")  PKRAM_NODE=$(field PKRAM_NODE "$e") PKRAM_BYTES=$(field PKRAM_BYTES "$e") PKRAM_OWNER=$(field PKRAM_OWNER "$e") PKRAM_GENERATION=$(field PKRAM_GENERATION "$e") PKRAM_KERNEL=$(field PKRAM_KERNEL "$e")"
+        done
+        check "the stream is removed" pkramctl remove usr-lib
+        # The inline node stays: nobody releases it, and the next kexec has to carry it.
+        kexec_now
+}
+
+# A second kernel has to be at work, not the first one still.
+refuse_same_boot() {
+        if [ "$(cat /proc/sys/kernel/random/boot_id)" != "$(cat "$STATE/boot")" ]; then
+                pass "another kernel runs"
+        else
+                fail "another kernel runs" "it is the same boot"
+        fi
+        matches "pkram= exactly once" "$(grep -o '\bpkram=' /proc/cmdline | wc -l)" '^1$'
+}
+
+stage3() {
+        refuse_same_boot
+        equal "nodes" "$(status_field nodes)" 1
+        matches "generation of the node nobody released" "$(pkramctl --json=short show lease)" '"generation":2'
+        reply=$(varlinkctl --json=short call "$SOCKET" io.pkram.Store.Retrieve '{"name":"lease","inline":true}')
+        python3 -c 'import json,sys,base64; sys.stdout.buffer.write(base64.b64decode(json.loads(sys.argv[1])["objects"][0]["data"]))' "$reply" | same inline
+        matches "the service got its memfd back again" "$(journalctl -q -b -u keeper.service -o cat)" '^got my memfd back, start 3$'
+        keeper_sha | same memfd
+        check "removed" pkramctl remove lease
+        equal "nodes in the end" "$(status_field nodes)" 0
+}
