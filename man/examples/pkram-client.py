@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A service that keeps its memory over a kexec, in full.
+
+It counts how often it was started, in a memfd that it takes back from pkramd when it starts and gives to pkramd when it
+is stopped. Needs Python 3.9 and nothing else.
+"""
+
+import array
+import json
+import mmap
+import os
+import signal
+import socket
+import sys
+
+SOCKET = "/run/pkram/io.pkram.Store"
+NODE = "pkram-client-py"
+SIZE = 1024 * 1024
+
+
+class VarlinkError(Exception):
+    def __init__(self, name, parameters):
+        super().__init__(f"{name} {json.dumps(parameters)}")
+        self.name = name
+
+
+def call(method, parameters, fds=()):
+    """Calls a method of io.pkram.Store, handing over descriptors. Returns its reply and the descriptors in it."""
+    message = {"method": f"io.pkram.Store.{method}", "parameters": parameters}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
+        s.connect(SOCKET)
+        # A varlink message is a JSON object and a NUL byte. The descriptors travel with its first byte.
+        data = json.dumps(message).encode() + b"\0"
+        control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        s.sendall(data[s.sendmsg([data], control):])
+
+        reply, received = b"", []
+        while not reply.endswith(b"\0"):
+            data, got, _, _ = socket.recv_fds(s, 65536, 16)
+            if not data:
+                raise ConnectionError("pkramd closed the connection")
+            reply += data
+            received += got
+
+    reply = json.loads(reply[:-1])
+    if "error" in reply:
+        raise VarlinkError(reply["error"], reply.get("parameters", {}))
+    return reply.get("parameters", {}), received
+
+
+def take_back():
+    """The memfd of an earlier run, or a new one."""
+    try:
+        _, fds = call("Retrieve", {"name": NODE})
+    except VarlinkError as e:
+        if e.name != "io.pkram.Store.NoSuchNode":
+            raise
+        fd = os.memfd_create(NODE)
+        os.ftruncate(fd, SIZE)
+        return fd
+
+    # Frozen until it is released; nothing is lost if we die before that, we would get it again.
+    call("Release", {"name": NODE})
+    return fds[0]
+
+
+def main():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    fd = take_back()
+
+    with mmap.mmap(fd, SIZE) as memory:
+        starts = int.from_bytes(memory[:8], "little") + 1
+        memory[:8] = starts.to_bytes(8, "little")
+        print(f"Start number {starts}.", flush=True)
+        signal.sigwait({signal.SIGTERM})
+
+    # A file that is mapped for writing cannot be frozen: the mapping is gone here.
+    call("Store", {"name": NODE, "replace": True, "objects": [{"name": "state", "fileDescriptor": 0}]}, [fd])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
