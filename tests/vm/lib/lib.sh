@@ -16,7 +16,7 @@ fail() {
         mark FAIL "$1: $(printf '%s' "$2" | tr '\n' ' ' | tail -c 600)"
 }
 
-# show TEXT: a line for the reader of the demo
+# show SECTION TEXT: a line for the reader of the demo. Sections: stored, kexec, restored, checksum.
 show() { mark SHOW "$*"; }
 
 # check NAME COMMAND...: has to succeed. Its output is in $OUT.
@@ -61,8 +61,8 @@ same() {
         local is wanted
         is=$(sha256sum | cut -d' ' -f1)
         wanted=$(cat "$STATE/sha-$1" 2>/dev/null)
-        show "$(printf '%-10s stored    sha256 %s' "$1" "${wanted:-missing}")"
-        show "$(printf '%-10s came back sha256 %s' "$1" "$is")"
+        show checksum "$(printf '%-8s boot %s  stored    %s' "$1" "$STAGE" "${wanted:-nothing}")"
+        show checksum "$(printf '%-8s boot %s  came back %s' "$1" "$STAGE" "$is")"
         if [ -n "$wanted" ] && [ "$is" = "$wanted" ]; then pass "SHA-256 of $1"; else fail "SHA-256 of $1" "$is, stored was $wanted"; fi
 }
 

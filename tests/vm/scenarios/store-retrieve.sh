@@ -38,15 +38,16 @@ stage1() {
         tar_usr_lib | tee >(sha stream >/dev/null) | tee >(wc -c >"$STATE/stream-bytes") | pkramctl store usr-lib - >/tmp/store.out 2>&1
         equal "pkramctl store takes the stream" "${PIPESTATUS[2]}" 0
         cat /tmp/store.out
-        show "stream of $(($(cat "$STATE/stream-bytes") >> 20)) MiB stored as node usr-lib"
+        show stored "usr-lib: a tar of /usr/lib, $(($(cat "$STATE/stream-bytes") >> 20)) MiB, streamed into 'pkramctl store usr-lib -'"
+        show stored "service-state: a memfd of $KEEPER_MIB MiB, handed over by keeper.service when systemd stops it"
 
         printf 'the only copy of a lease' | sha inline >/dev/null
         check "varlinkctl stores an inline node" varlinkctl call "$SOCKET" io.pkram.Store.Store \
                 "{\"name\":\"lease\",\"objects\":[{\"name\":\"lease\",\"data\":\"$(printf 'the only copy of a lease' | base64 -w0)\"}]}"
+        show stored "lease: 24 bytes inline, stored by varlinkctl"
         pkramctl list
         equal "nodes before the service stops" "$(status_field nodes)" 2
-        show "kernel $(uname -r), booted $(uptime -s); now: systemctl kexec"
-        echo "$(uname -r)" >"$STATE/release"
+        show kexec "boot 1: kernel $(uname -r), boot id $(cat /proc/sys/kernel/random/boot_id); now pkramctl kexec"
         cat /proc/sys/kernel/random/boot_id >"$STATE/boot"
         kexec_now
 }
@@ -71,15 +72,17 @@ stage2() {
 
         matches "restored entries" "$(entries RESTORED | wc -l)" '^3$'
         entries RESTORED | while read -r e; do
-                show "journal: $(field MESSAGE "$e")  PKRAM_NODE=$(field PKRAM_NODE "$e") PKRAM_BYTES=$(field PKRAM_BYTES "$e") PKRAM_OWNER=$(field PKRAM_OWNER "$e") PKRAM_GENERATION=$(field PKRAM_GENERATION "$e") PKRAM_KERNEL=$(field PKRAM_KERNEL "$e")"
+                show restored "$(field MESSAGE "$e")  PKRAM_NODE=$(field PKRAM_NODE "$e") PKRAM_BYTES=$(field PKRAM_BYTES "$e") PKRAM_OWNER=$(field PKRAM_OWNER "$e") PKRAM_GENERATION=$(field PKRAM_GENERATION "$e") PKRAM_KERNEL=$(field PKRAM_KERNEL "$e")"
         done
         check "the stream is removed" pkramctl remove usr-lib
         # The inline node stays: nobody releases it, and the next kexec has to carry it.
+        cat /proc/sys/kernel/random/boot_id >"$STATE/boot"
         kexec_now
 }
 
 # A second kernel has to be at work, not the first one still.
 refuse_same_boot() {
+        show kexec "boot $STAGE: kernel $(uname -r), boot id $(cat /proc/sys/kernel/random/boot_id), $(grep -o 'pkram=[^ ]*' /proc/cmdline)"
         if [ "$(cat /proc/sys/kernel/random/boot_id)" != "$(cat "$STATE/boot")" ]; then
                 pass "another kernel runs"
         else

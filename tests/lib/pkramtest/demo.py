@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The demo: the store-retrieve scenario, told to a person."""
+
+import os
+import re
+import sys
+import time
+
+from . import scenario, vm
+from .common import Broken, output_dir, shown
+
+ABOUT = """
+This boots Debian 13 with the patched kernel in QEMU, stores three things in memory, starts another kernel by kexec,
+and shows that every byte is there again; then it does a second kexec with one of them still unclaimed.
+
+  usr-lib         a tar of the guest's own /usr/lib, streamed into pkramctl
+  service-state   the memory of a small service, which hands it over when systemd stops it, and gets it back by itself
+  lease           a few inline bytes, stored and read back with Debian's varlinkctl
+"""
+
+SECTIONS = (
+    ("stored", "What was stored"),
+    ("kexec", "The kernels"),
+    ("restored", "What pkram-restore wrote to the journal after the first kexec"),
+    ("checksum", "SHA-256, before and after"),
+)
+
+
+def main():
+    print(ABOUT)
+    s = scenario.load(os.path.join(vm.DIRECTORY, "store-retrieve.sh"))
+    out = output_dir("demo", "store-retrieve")
+    start = time.monotonic()
+
+    def on_line(line):
+        # The story as it happens; everything else is in the log.
+        told = re.search(r"@@pkram (STAGE|SHOW|PASS|FAIL) ?(.*)$", line)
+        if told:
+            word, rest = told.groups()
+            text = {"STAGE": f"--- boot {rest} ---", "SHOW": "    " + rest.partition(" ")[2], "PASS": f"  ok: {rest}",
+                    "FAIL": f"  NOT OK: {rest}"}[word]
+            print(f"[{time.monotonic() - start:4.0f}s] {text}", flush=True)
+
+    try:
+        outcome = vm.run_one(s, out, on_line)
+    except Broken as e:
+        print(f"tests/demo: {e}", file=sys.stderr)
+        return 1
+    wrong = scenario.verdict(s, outcome)
+
+    print("\n" + "=" * 100)
+    for key, title in SECTIONS:
+        print(f"\n{title}\n{'-' * len(title)}")
+        lines = [l.partition(" ")[2] for l in outcome.console.show if l.startswith(key + " ")]
+        print("\n".join(f"  {l}" for l in lines) or "  nothing")
+    print()
+    checks = outcome.console.checks
+    print(f"{sum(c.ok for c in checks)} of {len(checks)} checks are fine, over {len(outcome.console.stages)} boots in one "
+          f"QEMU process, {outcome.seconds:.0f} s. Console and journal: {shown(out)}")
+    if wrong:
+        print("\nThis did NOT work:")
+        print("\n".join(f"  {w}" for w in wrong))
+        return 1
+    print("Every byte that was stored came back.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
