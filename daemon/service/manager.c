@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <systemd/sd-daemon.h>
+
+#include "log.h"
+#include "manager.h"
+#include "methods.h"
+
+#ifndef PKRAM_VERSION
+#error "PKRAM_VERSION has to come from the build system"
+#endif
+
+static const VarlinkInfo info = {
+        .vendor = "pkram",
+        .product = "pkramd",
+        .version = PKRAM_VERSION,
+        .url = "https://github.com/pkram/pkram",
+};
+
+/* The transport knows nothing about owners: connections of the same one are a group for it. */
+static int on_connect(_unused_ VarlinkServer *server, Varlink *link, _unused_ void *userdata, char **ret_group) {
+        Peer *peer;
+        int r;
+
+        peer = malloc(sizeof(Peer));
+        if (!peer)
+                return -ENOMEM;
+        r = peer_from_socket(varlink_fd(link), peer);
+        if (r < 0) {
+                free(peer);
+                return r;
+        }
+
+        varlink_set_userdata(link, peer);
+        *ret_group = strdup(peer->owner);
+        return *ret_group ? 0 : -ENOMEM;
+}
+
+static void on_disconnect(Varlink *link, _unused_ void *userdata) {
+        Peer *peer = varlink_userdata(link);
+
+        if (peer)
+                peer_done(peer);
+        free(peer);
+}
+
+Manager *manager_free(Manager *m) {
+        if (!m)
+                return NULL;
+
+        varlink_server_free(m->server);
+        assert(!m->monitors);
+        store_free(m->store);
+        sd_event_unref(m->event);
+        free(m);
+        return NULL;
+}
+
+void manager_apply_config(Manager *m) {
+        const uint64_t *l = m->config.limit;
+
+        m->varlink_limits = (VarlinkLimits) {
+                .message.message_bytes = l[LIMIT_MESSAGE_BYTES],
+                .message.message_fds = l[LIMIT_MESSAGE_DESCRIPTORS],
+                /* What can be stored inline in one message has to fit into one reply as well. */
+                .message.output_bytes = MAX(l[LIMIT_OUTPUT_BYTES], 2 * l[LIMIT_MESSAGE_BYTES]),
+                .message.total_bytes = MAX(l[LIMIT_BUFFER_BYTES], 2 * l[LIMIT_MESSAGE_BYTES]),
+                .connections = l[LIMIT_CONNECTIONS],
+                .connections_per_group = l[LIMIT_OWNER_CONNECTIONS],
+        };
+}
+
+int manager_new(const PkramDevice *device, Manager **ret) {
+        _cleanup_(manager_freep) Manager *m = NULL;
+        int r;
+
+        m = calloc(1, sizeof(Manager));
+        if (!m)
+                return -ENOMEM;
+
+        config_init(&m->config);
+        manager_apply_config(m);
+
+        r = sd_event_new(&m->event);
+        if (r < 0)
+                return r;
+        r = store_new(device, &m->config, &m->store);
+        if (r < 0)
+                return r;
+        r = varlink_server_new(m->event, &info, &m->varlink_limits, m, &m->server);
+        if (r < 0)
+                return r;
+
+        varlink_server_set_connect(m->server, on_connect, on_disconnect);
+        r = methods_bind(m->server);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+static void on_config_warning(const char *path, unsigned line, const char *text, _unused_ void *userdata) {
+        if (line > 0)
+                log_warning("%s:%u: %s.", path, line, text);
+        else
+                log_warning("%s: %s.", path, text);
+}
+
+int manager_load_config(Manager *m, const char *root) {
+        int r;
+
+        r = config_load(&m->config, root, on_config_warning, /* userdata= */ NULL);
+        if (r < 0)
+                return log_error_errno(r, "The configuration cannot be read");
+
+        manager_apply_config(m);
+        return 0;
+}
+
+int manager_listen_fds(Manager *m) {
+        int n, r;
+
+        n = sd_listen_fds(/* unset_environment= */ true);
+        if (n < 0)
+                return log_error_errno(n, "The service manager's sockets cannot be taken");
+        if (n != 1 || sd_is_socket(SD_LISTEN_FDS_START, AF_UNIX, SOCK_STREAM, /* listening= */ 1) <= 0) {
+                log_error("pkramd needs exactly one listening stream socket from the service manager: "
+                          "start it with 'systemctl start pkramd.socket'.");
+                return -EINVAL;
+        }
+
+        r = varlink_server_listen(m->server, SD_LISTEN_FDS_START);
+        if (r < 0)
+                return log_error_errno(r, "The socket cannot be used");
+        return 0;
+}
+
+/* Each connection takes a few descriptors, and each message may bring many. */
+static void raise_descriptor_limit(void) {
+        struct rlimit l;
+
+        if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+                return;
+        l.rlim_cur = l.rlim_max;
+        (void) setrlimit(RLIMIT_NOFILE, &l);
+}
+
+static int add_signals(Manager *m) {
+        sigset_t set;
+        int r;
+
+        (void) sigemptyset(&set);
+        (void) sigaddset(&set, SIGTERM);
+        (void) sigaddset(&set, SIGINT);
+        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+                return -errno;
+
+        /* Without a handler sd-event ends the loop, which is what is wanted. */
+        r = sd_event_add_signal(m->event, /* ret= */ NULL, SIGTERM, /* callback= */ NULL, /* userdata= */ NULL);
+        if (r < 0)
+                return r;
+        return sd_event_add_signal(m->event, /* ret= */ NULL, SIGINT, /* callback= */ NULL, /* userdata= */ NULL);
+}
+
+int manager_run(Manager *m) {
+        int r;
+
+        raise_descriptor_limit();
+
+        r = add_signals(m);
+        if (r >= 0)
+                r = sd_event_set_watchdog(m->event, true);
+        if (r < 0)
+                return log_error_errno(r, "The event loop cannot be set up");
+
+        (void) sd_notify(/* unset_environment= */ false, "READY=1\nSTATUS=Serving io.pkram.Store.");
+        r = sd_event_loop(m->event);
+        (void) sd_notify(/* unset_environment= */ false, "STOPPING=1");
+        if (r < 0)
+                return log_error_errno(r, "The event loop failed");
+        return 0;
+}

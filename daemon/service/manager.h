@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Everything pkramd has at run time. */
+#pragma once
+
+#include "store.h"
+#include "varlink.h"
+
+typedef struct Manager {
+        sd_event *event;
+        Config config;
+        VarlinkLimits varlink_limits; /* config, as the transport wants it */
+        Store *store;
+        VarlinkServer *server;
+        struct Monitor *monitors;
+} Manager;
+
+/* A manager on that device (copied), with default limits and no socket yet. */
+int manager_new(const PkramDevice *device, Manager **ret);
+Manager *manager_free(Manager *m);
+DEFINE_CLEANUP(Manager *, manager_free)
+
+/* Reads the configuration, below root ("" for the real one); what is wrong in it is logged. */
+int manager_load_config(Manager *m, const char *root);
+
+/* Has to be called after m->config was changed in another way. */
+void manager_apply_config(Manager *m);
+
+/* Takes the listening socket from the service manager. Logs what is wrong. */
+int manager_listen_fds(Manager *m);
+
+/* Serves until SIGTERM or SIGINT, with start-up notification and watchdog. Logs what is wrong. */
+int manager_run(Manager *m);

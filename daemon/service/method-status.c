@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+
+#include "json-util.h"
+#include "methods.h"
+
+static struct json_object *limits_to_json(const Config *c, const struct pkram_ioctl_info *info) {
+        _cleanup_json_ struct json_object *array = json_object_new_array();
+
+        if (!array)
+                return NULL;
+
+        for (LimitId i = 0; i < _LIMIT_MAX; i++) {
+                _cleanup_json_ struct json_object *o = json_object_new_object();
+
+                if (!o ||
+                    json_add_string(o, "name", limit_name(i)) < 0 ||
+                    json_add_u64(o, "maximum", c->limit[i]) < 0)
+                        return NULL;
+                if (info && i == LIMIT_TOTAL_BYTES &&
+                    json_add_u64(o, "current", store_pages_to_bytes(info->data_pages)) < 0)
+                        return NULL;
+                if (info && i == LIMIT_NODES && json_add_u64(o, "current", info->nr_nodes) < 0)
+                        return NULL;
+                if (json_append(array, TAKE_PTR(o)) < 0)
+                        return NULL;
+        }
+
+        return TAKE_PTR(array);
+}
+
+static int add_kernel_fields(struct json_object *o, const struct pkram_ioctl_info *i) {
+        char pfn[2 * sizeof(i->super_pfn) + 1];
+
+        (void) snprintf(pfn, sizeof(pfn), "%llx", (unsigned long long) i->super_pfn);
+
+        if (json_add_int(o, "interfaceVersion", i->uapi_version) < 0 ||
+            json_add_int(o, "formatVersion", i->format_version) < 0 ||
+            json_add_string(o, "bootResult", boot_result_to_string(i->boot_result)) < 0 ||
+            json_add_string(o, "imageState", image_state_to_string(i->image_state)) < 0 ||
+            json_add_string(o, "superBlock", pfn) < 0 ||
+            json_add_u64(o, "generation", i->generation) < 0 ||
+            json_add_u64(o, "nodes", i->nr_nodes) < 0 ||
+            json_add_u64(o, "droppedNodes", i->nr_dropped) < 0 ||
+            json_add_u64(o, "bytes", store_pages_to_bytes(i->data_pages)) < 0 ||
+            json_add_u64(o, "metadataBytes", store_pages_to_bytes(i->meta_pages)) < 0 ||
+            json_add_u64(o, "restoreUSec", i->restored_ns / NSEC_PER_USEC) < 0)
+                return -ENOMEM;
+
+        if (i->prev_release[0] && json_add_string(o, "previousKernel", i->prev_release) < 0)
+                return -ENOMEM;
+        if (i->sealed_ns > 0 && json_add_u64(o, "sealedUSec", i->sealed_ns / NSEC_PER_USEC) < 0)
+                return -ENOMEM;
+        return 0;
+}
+
+int vl_method_get_status(
+                Varlink *link,
+                _unused_ struct json_object *parameters,
+                _unused_ VarlinkFlags flags,
+                void *userdata) {
+
+        Manager *m = userdata;
+        const Peer *peer = varlink_userdata(link);
+        _cleanup_json_ struct json_object *o = NULL;
+        _cleanup_error_ StoreError e = {};
+        struct pkram_ioctl_info info;
+        bool supported;
+        int r;
+
+        r = store_info(m->store, &info, &e);
+        if (r < 0 && e.kind != STORE_ERROR_NOT_SUPPORTED)
+                return reply_store_error(link, r, &e);
+        supported = r >= 0 && info.boot_result != PKRAM_BOOT_OFF;
+        if (r >= 0 && !supported)
+                (void) store_error_set(&e, -ENODEV, STORE_ERROR_NOT_SUPPORTED, NULL,
+                                       "PKRAM is off in this kernel: it is a kdump kernel, memory encryption is active, "
+                                       "or it was switched off on the command line.");
+
+        o = json_object_new_object();
+        if (!o ||
+            json_add_string(o, "version", PKRAM_VERSION) < 0 ||
+            json_add_bool(o, "supported", supported) < 0 ||
+            (!supported && json_add_string(o, "reason", e.reason ?: "") < 0) ||
+            json_add_string(o, "owner", peer->owner) < 0 ||
+            json_add_string(o, "kexecPolicy", kexec_policy_to_string(m->config.kexec_policy)) < 0 ||
+            json_add(o, "limits", limits_to_json(&m->config, supported ? &info : NULL)) < 0 ||
+            (r >= 0 && add_kernel_fields(o, &info) < 0))
+                return -ENOMEM;
+
+        return varlink_reply(link, TAKE_PTR(o));
+}
+
+int vl_method_check_kexec(
+                Varlink *link,
+                _unused_ struct json_object *parameters,
+                _unused_ VarlinkFlags flags,
+                void *userdata) {
+
+        Manager *m = userdata;
+        _cleanup_json_ struct json_object *o = NULL;
+        _cleanup_error_ StoreError e = {};
+        struct pkram_ioctl_info info;
+        KexecCheck check;
+        int r;
+
+        r = store_info(m->store, &info, &e);
+        if (r < 0)
+                return reply_store_error(link, r, &e);
+
+        kexec_check(&info, /* image= */ NULL, m->config.kexec_policy, &check);
+
+        o = json_object_new_object();
+        if (!o ||
+            json_add_bool(o, "keeps", check.keeps) < 0 ||
+            json_add_bool(o, "refused", !check.allowed) < 0 ||
+            json_add_string(o, "reason", kexec_reason_to_string(check.reason)) < 0 ||
+            json_add_string(o, "text", check.text) < 0 ||
+            json_add_string(o, "policy", kexec_policy_to_string(m->config.kexec_policy)) < 0 ||
+            json_add_string(o, "imageState", image_state_to_string(info.image_state)) < 0 ||
+            json_add_u64(o, "nodes", info.nr_nodes) < 0 ||
+            json_add_u64(o, "bytes", store_pages_to_bytes(info.data_pages)) < 0)
+                return -ENOMEM;
+
+        return varlink_reply(link, TAKE_PTR(o));
+}

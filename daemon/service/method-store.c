@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <time.h>
+
+#include "base64.h"
+#include "json-util.h"
+#include "log.h"
+#include "methods.h"
+#include "pkram-messages.h"
+
+/* A Store from its call to its reply. */
+typedef struct StoreJob {
+        Manager *manager;
+        char *name;
+        char *owner;
+        StoreSave *save;
+        uint64_t begin_usec;
+        size_t n_objects;
+} StoreJob;
+
+static void store_job_free(void *data) {
+        StoreJob *job = data;
+
+        store_save_free(job->save);
+        free(job->name);
+        free(job->owner);
+        free(job);
+}
+
+static void store_job_freep(StoreJob **job) {
+        if (*job)
+                store_job_free(*job);
+}
+
+static uint64_t now_usec(void) {
+        struct timespec ts;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / NSEC_PER_USEC;
+}
+
+/* The items of a call, with the data that had to be decoded for them. */
+typedef struct Items {
+        StoreItem *item;
+        size_t n;
+} Items;
+
+static void items_done(Items *items) {
+        for (size_t i = 0; i < items->n; i++)
+                free((void *) items->item[i].data);
+        free(items->item);
+}
+
+static int invalid_field(StoreError *e, const char *field, size_t index) {
+        char path[64];
+
+        (void) snprintf(path, sizeof(path), "objects[%zu].%s", index, field);
+        return store_error_set(e, -EINVAL, STORE_ERROR_INVALID_PARAMETER, path, NULL);
+}
+
+static int parse_item(Varlink *link, struct json_object *o, size_t index, StoreItem *item, StoreError *e) {
+        struct json_object *fd = json_get(o, "fileDescriptor"), *data = json_get(o, "data");
+        int r;
+
+        item->name = json_get_string(o, "name");
+
+        if (!fd == !data)
+                return invalid_field(e, fd ? "data" : "fileDescriptor", index);
+
+        if (fd) {
+                item->fd = varlink_peek_fd(link, json_object_get_int64(fd));
+                return item->fd < 0 ? invalid_field(e, "fileDescriptor", index) : 0;
+        }
+
+        void *decoded;
+        r = base64_decode(json_object_get_string(data), (size_t) json_object_get_string_len(data), STORE_DATA_BYTES_MAX,
+                          &decoded, &item->size);
+        if (r == -EFBIG)
+                return store_error_set(e, r, STORE_ERROR_NOT_PRESERVABLE, NULL,
+                                       "Object %zu cannot be kept: inline data is longer than 1 MiB; "
+                                       "store it in a memfd (memfd_create(2)).", index);
+        if (r == -EINVAL)
+                return invalid_field(e, "data", index);
+        if (r < 0)
+                return store_error_device(e, r);
+
+        item->data = decoded;
+        return 0;
+}
+
+static int parse_items(Varlink *link, struct json_object *array, Items *items, StoreError *e) {
+        size_t n = json_object_array_length(array);
+        int r;
+
+        items->item = calloc(n + 1, sizeof(StoreItem));
+        if (!items->item)
+                return store_error_device(e, -ENOMEM);
+
+        for (size_t i = 0; i < n; i++) {
+                items->item[i].fd = -EBADF;
+                items->n++;
+
+                r = parse_item(link, json_object_array_get_idx(array, i), i, items->item + i, e);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+static void announce(const StoreJob *job, const StoreSaved *saved) {
+        uint64_t usec = now_usec() - job->begin_usec;
+
+        JournalFields f = JOURNAL_FIELDS_NONE;
+        f.node = job->name;
+        f.owner = job->owner;
+        f.bytes = saved->bytes;
+        f.objects = job->n_objects;
+        f.generation = 0;
+        f.usec = usec;
+        journal_entry(LOG_INFO, PKRAM_MESSAGE_STORED_STR, &f,
+                      "Stored node '%s' of %s: %zu objects, %llu bytes, in %llu us%s.",
+                      job->name, job->owner, job->n_objects, (unsigned long long) saved->bytes, (unsigned long long) usec,
+                      saved->replaced ? ", in the place of an older one" : "");
+
+        monitors_notify(job->manager, &(Event) {
+                .kind = saved->replaced ? EVENT_REPLACED : EVENT_STORED,
+                .name = job->name,
+                .owner = job->owner,
+                .id = saved->id,
+                .objects = job->n_objects,
+                .bytes = saved->bytes,
+        });
+}
+
+static int finish(Varlink *link, StoreJob *job) {
+        _cleanup_json_ struct json_object *o = NULL;
+        _cleanup_error_ StoreError e = {};
+        StoreSaved saved;
+        int r;
+
+        /* The reply is made first: what was stored but could not be acknowledged would be a surprise. */
+        o = json_object_new_object();
+        if (!o)
+                return reply_store_error(link, -ENOMEM, &(StoreError) { .kind = STORE_ERROR_NO_MEMORY });
+
+        r = store_save_commit(job->save, &saved, &e);
+        if (r < 0)
+                return reply_store_error(link, r, &e);
+
+        announce(job, &saved);
+        if (json_add_u64(o, "id", saved.id) < 0 || json_add_u64(o, "bytes", saved.bytes) < 0)
+                return -ENOMEM;
+        return varlink_reply(link, TAKE_PTR(o));
+}
+
+static int store_work(Varlink *link, void *data) {
+        StoreJob *job = data;
+        _cleanup_error_ StoreError e = {};
+        int r;
+
+        r = store_save_step(job->save, &e);
+        if (r < 0) {
+                r = reply_store_error(link, r, &e);
+                return r < 0 ? r : 0;
+        }
+        if (r > 0)
+                return 1;
+
+        /* The reply frees the job. */
+        return finish(link, job);
+}
+
+int vl_method_store(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags, void *userdata) {
+        Manager *m = userdata;
+        const Peer *peer = varlink_userdata(link);
+        const char *name = json_get_string(parameters, "name");
+        _cleanup_(store_job_freep) StoreJob *job = NULL;
+        _cleanup_(items_done) Items items = {};
+        _cleanup_error_ StoreError e = {};
+        StoreFlags store_flags =
+                (json_get_bool(parameters, "replace", false) ? STORE_REPLACE : 0) |
+                (json_get_bool(parameters, "verify", false) ? STORE_VERIFY : 0);
+        int r;
+
+        job = calloc(1, sizeof(StoreJob));
+        if (!job)
+                return -ENOMEM;
+        job->manager = m;
+        job->begin_usec = now_usec();
+        job->name = strdup(name);
+        job->owner = strdup(peer->owner);
+        if (!job->name || !job->owner)
+                return -ENOMEM;
+
+        r = parse_items(link, json_get_array(parameters, "objects"), &items, &e);
+        if (r < 0)
+                return reply_store_error(link, r, &e);
+        job->n_objects = items.n;
+
+        r = store_save_new(m->store, peer, name, items.item, items.n, store_flags, &job->save, &e);
+        if (r < 0)
+                return reply_store_error(link, r, &e);
+
+        if (!(store_flags & STORE_VERIFY))
+                return finish(link, job);
+
+        r = varlink_keep(link, store_work, store_job_free, job);
+        TAKE_PTR(job);
+        return r;
+}

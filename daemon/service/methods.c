@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "json-util.h"
+#include "methods.h"
+#include "varlink-idl-texts.h"
+
+static const struct {
+        const char *name;
+        VarlinkMethod method;
+} methods[] = {
+        { STORE_INTERFACE ".GetStatus",  vl_method_get_status  },
+        { STORE_INTERFACE ".Store",      vl_method_store       },
+        { STORE_INTERFACE ".Retrieve",   vl_method_retrieve    },
+        { STORE_INTERFACE ".Release",    vl_method_release     },
+        { STORE_INTERFACE ".Remove",     vl_method_remove      },
+        { STORE_INTERFACE ".Describe",   vl_method_describe    },
+        { STORE_INTERFACE ".List",       vl_method_list        },
+        { STORE_INTERFACE ".Monitor",    vl_method_monitor     },
+        { STORE_INTERFACE ".CheckKexec", vl_method_check_kexec },
+};
+
+static int refuse(Varlink *link, const char *limit, uint64_t current, uint64_t requested) {
+        _cleanup_error_ StoreError e = {};
+        int r;
+
+        r = store_error_quota(&e, limit, current, requested);
+        return reply_store_error(link, r, &e);
+}
+
+int methods_bind(VarlinkServer *server) {
+        int r;
+
+        r = varlink_server_add_interface(server, varlink_idl_io_pkram_Store);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < ELEMENTSOF(methods); i++) {
+                r = varlink_server_bind(server, methods[i].name, methods[i].method);
+                if (r < 0)
+                        return r;
+        }
+
+        varlink_server_set_refuse(server, refuse);
+        return 0;
+}
+
+/* What the reply to an error carries. */
+enum {
+        WITH_NAME = 1 << 0,
+        WITH_REASON = 1 << 1,
+        WITH_QUOTA = 1 << 2,
+};
+
+static const struct {
+        const char *name;
+        unsigned with;
+} errors[] = {
+        [STORE_ERROR_NO_SUCH_NODE]    = { STORE_INTERFACE ".NoSuchNode",     WITH_NAME               },
+        [STORE_ERROR_NODE_EXISTS]     = { STORE_INTERFACE ".NodeExists",     WITH_NAME               },
+        [STORE_ERROR_NODE_BUSY]       = { STORE_INTERFACE ".NodeBusy",       WITH_NAME               },
+        [STORE_ERROR_NODE_DAMAGED]    = { STORE_INTERFACE ".NodeDamaged",    WITH_NAME | WITH_REASON },
+        [STORE_ERROR_INVALID_NAME]    = { STORE_INTERFACE ".InvalidName",    WITH_NAME | WITH_REASON },
+        [STORE_ERROR_NOT_PRESERVABLE] = { STORE_INTERFACE ".NotPreservable", WITH_REASON             },
+        [STORE_ERROR_QUOTA_EXCEEDED]  = { STORE_INTERFACE ".QuotaExceeded",  WITH_QUOTA              },
+        [STORE_ERROR_NOT_SUPPORTED]   = { STORE_INTERFACE ".NotSupported",   WITH_REASON             },
+        [STORE_ERROR_NO_MEMORY]       = { STORE_INTERFACE ".NoMemory",       0                       },
+};
+
+static int store_error_to_json(const StoreError *e, unsigned with, struct json_object **ret) {
+        _cleanup_json_ struct json_object *p = json_object_new_object();
+
+        if (!p)
+                return -ENOMEM;
+        if ((with & WITH_NAME) && json_add_string(p, "name", e->name ?: "") < 0)
+                return -ENOMEM;
+        if ((with & WITH_REASON) && json_add_string(p, "reason", e->reason ?: "") < 0)
+                return -ENOMEM;
+        if ((with & WITH_QUOTA) &&
+            (json_add_string(p, "limit", e->limit) < 0 ||
+             json_add_u64(p, "current", e->current) < 0 ||
+             json_add_u64(p, "requested", e->requested) < 0))
+                return -ENOMEM;
+
+        *ret = TAKE_PTR(p);
+        return 0;
+}
+
+int reply_store_error(Varlink *link, int r, const StoreError *error) {
+        _cleanup_error_ StoreError unexpected = {};
+        _cleanup_json_ struct json_object *p = NULL;
+
+        if (error->kind == STORE_ERROR_PERMISSION_DENIED)
+                return varlink_error_permission_denied(link);
+        if (error->kind == STORE_ERROR_INVALID_PARAMETER)
+                return varlink_error_invalid_parameter(link, error->name);
+
+        if (error->kind == STORE_ERROR_NONE) {
+                (void) store_error_set(&unexpected, r, STORE_ERROR_NOT_SUPPORTED, NULL,
+                                       "The kernel gave an unexpected answer: %s.", strerror(-r));
+                error = &unexpected;
+        }
+
+        r = store_error_to_json(error, errors[error->kind].with, &p);
+        if (r < 0)
+                return r;
+        return varlink_error(link, errors[error->kind].name, TAKE_PTR(p));
+}
+
+struct json_object *node_to_json(const StoreNode *node) {
+        _cleanup_json_ struct json_object *o = json_object_new_object();
+        const struct pkram_node_info *i = &node->info;
+
+        if (!o ||
+            json_add_string(o, "name", i->name) < 0 ||
+            json_add_u64(o, "id", i->id) < 0 ||
+            json_add_string(o, "owner", node->owner) < 0 ||
+            json_add_u64(o, "objects", node->objects) < 0 ||
+            json_add_u64(o, "bytes", node->bytes) < 0 ||
+            json_add_u64(o, "dataBytes", store_pages_to_bytes(i->data_pages)) < 0 ||
+            json_add_u64(o, "metadataBytes", store_pages_to_bytes(i->meta_pages)) < 0 ||
+            json_add_u64(o, "generation", i->generation) < 0 ||
+            json_add_u64(o, "storedUSec", i->stored_ns / NSEC_PER_USEC) < 0 ||
+            json_add_bool(o, "inherited", i->flags & PKRAM_NODE_INHERITED) < 0 ||
+            json_add_bool(o, "busy", i->flags & PKRAM_NODE_BUSY) < 0 ||
+            json_add_bool(o, "retrieved", i->flags & PKRAM_NODE_LOADED) < 0)
+                return NULL;
+
+        return TAKE_PTR(o);
+}
+
+const char *boot_result_to_string(uint32_t v) {
+        static const char *const table[] = {
+                [PKRAM_BOOT_NONE]     = "none",
+                [PKRAM_BOOT_RESTORED] = "restored",
+                [PKRAM_BOOT_PARTIAL]  = "partial",
+                [PKRAM_BOOT_NOTHING]  = "nothing",
+                [PKRAM_BOOT_STALE]    = "stale",
+                [PKRAM_BOOT_DAMAGED]  = "damaged",
+                [PKRAM_BOOT_VERSION]  = "version",
+                [PKRAM_BOOT_OFF]      = "off",
+        };
+
+        return v < ELEMENTSOF(table) ? table[v] : "unknown";
+}
+
+const char *image_state_to_string(uint32_t v) {
+        static const char *const table[] = {
+                [PKRAM_IMAGE_NONE]       = "none",
+                [PKRAM_IMAGE_KEEPS]      = "keeps",
+                [PKRAM_IMAGE_NO_SUPPORT] = "noSupport",
+                [PKRAM_IMAGE_NO_PARAM]   = "noParameter",
+                [PKRAM_IMAGE_VERSION]    = "version",
+        };
+
+        return v < ELEMENTSOF(table) ? table[v] : "unknown";
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The methods of io.pkram.Store. Their userdata is the Manager. */
+#pragma once
+
+#include "manager.h"
+
+#define STORE_INTERFACE "io.pkram.Store"
+
+/* Adds the interface to a server, and binds all of its methods. */
+int methods_bind(VarlinkServer *server);
+
+/* The one table is in methods.c. */
+int vl_method_get_status(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata);
+int vl_method_store(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata);
+int vl_method_retrieve(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata);
+int vl_method_release(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata);
+int vl_method_remove(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata);
+int vl_method_describe(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata);
+int vl_method_list(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata);
+int vl_method_monitor(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata);
+int vl_method_check_kexec(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata);
+
+/* The error reply for what the store said. r is its return value, for failures it has no words for. */
+int reply_store_error(Varlink *link, int r, const StoreError *error);
+
+/* A Node as in the interface description. NULL without memory. */
+struct json_object *node_to_json(const StoreNode *node);
+
+/* Names of enum pkram_boot_result and enum pkram_image_state there. */
+const char *boot_result_to_string(uint32_t v);
+const char *image_state_to_string(uint32_t v);
+
+/* --- Monitor --- */
+
+typedef enum EventKind {
+        EVENT_STORED,
+        EVENT_REPLACED,
+        EVENT_RETRIEVED,
+        EVENT_RELEASED,
+        EVENT_REMOVED,
+        _EVENT_KIND_MAX,
+} EventKind;
+
+typedef struct Event {
+        EventKind kind;
+        const char *name, *owner;
+        uint64_t id, objects, bytes;
+} Event;
+
+/* Tells all monitors that may know. Those that do not keep up are disconnected. */
+void monitors_notify(Manager *m, const Event *event);

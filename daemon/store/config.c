@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <ctype.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/pkram.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "config.h"
+
+/* Nobody writes more than this by hand. */
+#define CONFIG_BYTES_MAX MIB(1)
+
+typedef enum LimitKind {
+        LIMIT_KIND_MEMORY, /* bytes, % of RAM, infinity */
+        LIMIT_KIND_BYTES,  /* bytes */
+        LIMIT_KIND_COUNT,  /* a number */
+} LimitKind;
+
+typedef struct LimitInfo {
+        const char *name;
+        LimitKind kind;
+        uint64_t value; /* the default; % for LIMIT_KIND_MEMORY */
+        uint64_t min, max;
+} LimitInfo;
+
+/* Owner: a single unit or user. User: a single user other than root, on top of that. */
+static const LimitInfo limits[_LIMIT_MAX] = {
+        [LIMIT_TOTAL_BYTES]         = { "TotalBytesMax",         LIMIT_KIND_MEMORY, 50,      0,       UINT64_MAX },
+        [LIMIT_OWNER_BYTES]         = { "OwnerBytesMax",         LIMIT_KIND_MEMORY, 40,      0,       UINT64_MAX },
+        [LIMIT_USER_BYTES]          = { "UserBytesMax",          LIMIT_KIND_MEMORY, 10,      0,       UINT64_MAX },
+        [LIMIT_NODE_BYTES]          = { "NodeBytesMax",          LIMIT_KIND_MEMORY, 40,      0,       UINT64_MAX },
+        [LIMIT_NODES]               = { "NodesMax",              LIMIT_KIND_COUNT,  65536,   0,       INT64_MAX },
+        [LIMIT_OWNER_NODES]         = { "OwnerNodesMax",         LIMIT_KIND_COUNT,  16384,   0,       INT64_MAX },
+        [LIMIT_USER_NODES]          = { "UserNodesMax",          LIMIT_KIND_COUNT,  256,     0,       INT64_MAX },
+        /* The daemon itself adds up to two objects to a node. */
+        [LIMIT_OBJECTS]             = { "ObjectsMax",            LIMIT_KIND_COUNT,  4096,    1,       PKRAM_MAX_OBJECTS - 2 },
+        [LIMIT_CONNECTIONS]         = { "ConnectionsMax",        LIMIT_KIND_COUNT,  1024,    1,       65536 },
+        [LIMIT_OWNER_CONNECTIONS]   = { "OwnerConnectionsMax",   LIMIT_KIND_COUNT,  128,     1,       65536 },
+        [LIMIT_MESSAGE_BYTES]       = { "MessageBytesMax",       LIMIT_KIND_BYTES,  4 << 20, 4 << 10, 1 << 30 },
+        [LIMIT_MESSAGE_DESCRIPTORS] = { "MessageDescriptorsMax", LIMIT_KIND_COUNT,  1024,    0,       65534 },
+        [LIMIT_OUTPUT_BYTES]        = { "OutputBytesMax",        LIMIT_KIND_BYTES,  8 << 20, 1 << 20, 1 << 30 },
+        [LIMIT_BUFFER_BYTES]        = { "BufferBytesMax",        LIMIT_KIND_BYTES,  64 << 20, 1 << 20, INT64_MAX },
+};
+
+const char *limit_name(LimitId id) {
+        return limits[id].name;
+}
+
+static uint64_t percent(uint64_t memory, uint64_t p) {
+        return memory / 100 * p;
+}
+
+void config_init_memory(Config *c, uint64_t memory) {
+        *c = (Config) {
+                .kexec_policy = KEXEC_POLICY_REFUSE,
+                .memory = memory,
+        };
+
+        for (LimitId i = 0; i < _LIMIT_MAX; i++)
+                c->limit[i] = limits[i].kind == LIMIT_KIND_MEMORY ? percent(memory, limits[i].value) : limits[i].value;
+}
+
+void config_init(Config *c) {
+        long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+
+        config_init_memory(c, pages > 0 && page > 0 ? (uint64_t) pages * (uint64_t) page : GIB(1));
+}
+
+/* Decimal digits and at most one letter after them. -EINVAL, -ERANGE. */
+static int parse_number(const char *s, const char *suffixes, uint64_t *ret, char *ret_suffix) {
+        uint64_t v = 0;
+
+        if (!isdigit((unsigned char) *s))
+                return -EINVAL;
+        for (; isdigit((unsigned char) *s); s++)
+                if (__builtin_mul_overflow(v, 10, &v) || !inc_u64(&v, *s - '0'))
+                        return -ERANGE;
+
+        *ret_suffix = *s;
+        if (*s && (!strchr(suffixes, *s) || s[1]))
+                return -EINVAL;
+
+        *ret = v;
+        return 0;
+}
+
+static int parse_limit(const Config *c, const LimitInfo *l, const char *s, uint64_t *ret) {
+        static const char units[] = "KMGTP";
+        uint64_t v;
+        char suffix;
+        int r;
+
+        if (l->kind == LIMIT_KIND_MEMORY && streq(s, "infinity")) {
+                *ret = UINT64_MAX;
+                return 0;
+        }
+
+        r = parse_number(s,
+                         l->kind == LIMIT_KIND_MEMORY ? "%KMGTP" : l->kind == LIMIT_KIND_BYTES ? "KMGTP" : "",
+                         &v, &suffix);
+        if (r < 0)
+                return r;
+
+        if (suffix == '%') {
+                if (v > 100)
+                        return -ERANGE;
+                v = percent(c->memory, v);
+        } else if (suffix) {
+                unsigned shift = 10 * (unsigned) (strchr(units, suffix) - units + 1);
+
+                if (v > UINT64_MAX >> shift)
+                        return -ERANGE;
+                v <<= shift;
+        }
+
+        if (v < l->min || v > l->max)
+                return -ERANGE;
+
+        *ret = v;
+        return 0;
+}
+
+typedef struct Parser {
+        Config *config;
+        const char *path;
+        unsigned line;
+        bool in_store;
+        ConfigWarning warning;
+        void *userdata;
+} Parser;
+
+static void warn(const Parser *p, const char *format, ...) _printf_(2, 3);
+static void warn(const Parser *p, const char *format, ...) {
+        char text[512];
+        va_list ap;
+
+        if (!p->warning)
+                return;
+
+        va_start(ap, format);
+        (void) vsnprintf(text, sizeof(text), format, ap);
+        va_end(ap);
+        p->warning(p->path, p->line, text, p->userdata);
+}
+
+static char *strip(char *s) {
+        size_t n;
+
+        s += strspn(s, " \t\r");
+        n = strlen(s);
+        while (n > 0 && strchr(" \t\r", s[n - 1]))
+                s[--n] = 0;
+        return s;
+}
+
+static void parse_assignment(Parser *p, const char *key, const char *value) {
+        Config *c = p->config;
+        int r;
+
+        if (streq(key, "KexecPolicy")) {
+                r = kexec_policy_from_string(value, &c->kexec_policy);
+                if (r < 0)
+                        warn(p, "KexecPolicy= is refuse, warn or force, not '%s', ignoring", value);
+                return;
+        }
+
+        for (LimitId i = 0; i < _LIMIT_MAX; i++) {
+                if (!streq(key, limits[i].name))
+                        continue;
+
+                r = parse_limit(c, limits + i, value, &c->limit[i]);
+                if (r == -ERANGE)
+                        warn(p, "%s=%s is out of range, ignoring", key, value);
+                else if (r < 0)
+                        warn(p, "%s= takes %s, not '%s', ignoring", key,
+                             limits[i].kind == LIMIT_KIND_MEMORY ? "bytes (K, M, G, T), a percentage of the memory, or infinity" :
+                             limits[i].kind == LIMIT_KIND_BYTES ? "bytes (K, M, G, T)" : "a number", value);
+                return;
+        }
+
+        warn(p, "There is no setting %s=, ignoring", key);
+}
+
+static void parse_line(Parser *p, char *line) {
+        char *eq;
+
+        line = strip(line);
+        if (!*line || strchr("#;", *line))
+                return;
+
+        if (*line == '[') {
+                p->in_store = streq(line, "[Store]");
+                if (!p->in_store)
+                        warn(p, "There is no section %s, only [Store], ignoring what is in it", line);
+                return;
+        }
+
+        eq = strchr(line, '=');
+        if (!eq) {
+                warn(p, "'%s' is neither a setting nor a section, ignoring", line);
+                return;
+        }
+        if (!p->in_store) {
+                warn(p, "'%s' stands outside of the section [Store], ignoring", line);
+                return;
+        }
+
+        *eq = 0;
+        parse_assignment(p, strip(line), strip(eq + 1));
+}
+
+void config_parse(
+                Config *c, const char *path, const char *text, size_t length, ConfigWarning warning, void *userdata) {
+
+        Parser p = { .config = c, .path = path, .warning = warning, .userdata = userdata };
+
+        while (length > 0) {
+                const char *end = memchr(text, '\n', length);
+                size_t n = end ? (size_t) (end - text) : length;
+                char line[1024];
+
+                p.line++;
+                if (n >= sizeof(line) || memchr(text, 0, n))
+                        warn(&p, "The line is too long or no text, ignoring");
+                else {
+                        memcpy(line, text, n);
+                        line[n] = 0;
+                        parse_line(&p, line);
+                }
+
+                n += end != NULL;
+                text += n;
+                length -= n;
+        }
+}
+
+static void file_warning(const char *path, ConfigWarning warning, void *userdata, int r) {
+        Parser p = { .path = path, .warning = warning, .userdata = userdata };
+
+        warn(&p, "It cannot be read: %s", strerror(-r));
+}
+
+/* 1: read, 0: not there or of no use, or -ENOMEM. */
+static int parse_file(Config *c, const char *path, ConfigWarning warning, void *userdata) {
+        _cleanup_close_ int fd = -EBADF;
+        _cleanup_free_ char *text = NULL;
+        struct stat st;
+        ssize_t n;
+
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (fd < 0) {
+                if (errno != ENOENT)
+                        file_warning(path, warning, userdata, -errno);
+                return 0;
+        }
+
+        if (fstat(fd, &st) < 0)
+                return 0;
+        if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) {
+                file_warning(path, warning, userdata, -EINVAL);
+                return 1;
+        }
+
+        text = malloc(CONFIG_BYTES_MAX);
+        if (!text)
+                return -ENOMEM;
+        n = S_ISCHR(st.st_mode) ? 0 : pread(fd, text, CONFIG_BYTES_MAX, 0); /* /dev/null masks a file */
+        if (n < 0 || (uint64_t) n == CONFIG_BYTES_MAX) {
+                file_warning(path, warning, userdata, n < 0 ? -errno : -EFBIG);
+                return 1;
+        }
+
+        config_parse(c, path, text, n, warning, userdata);
+        return 1;
+}
+
+static const char *const directories[] = { "/etc", "/run", "/usr/lib" };
+
+typedef struct Dropin {
+        char *path;
+        const char *name; /* within path */
+} Dropin;
+
+typedef struct Dropins {
+        Dropin *item;
+        size_t n, allocated;
+} Dropins;
+
+static void dropins_done(Dropins *d) {
+        for (size_t i = 0; i < d->n; i++)
+                free(d->item[i].path);
+        free(d->item);
+}
+
+static void closedirp(DIR **d) {
+        if (*d)
+                (void) closedir(*d);
+}
+
+static int add_dropins(Dropins *d, const char *root, const char *directory) {
+        _cleanup_(closedirp) DIR *dir = NULL;
+        _cleanup_free_ char *path = NULL;
+        const struct dirent *de;
+        int r;
+
+        if (asprintf(&path, "%s%s/pkram/pkramd.conf.d", root, directory) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+
+        dir = opendir(path);
+        if (!dir)
+                return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
+
+        while ((de = readdir(dir))) {
+                size_t n = strlen(de->d_name);
+                bool hidden = de->d_name[0] == '.' || n < 6 || !streq(de->d_name + n - 5, ".conf");
+                Dropin item;
+
+                for (size_t i = 0; i < d->n; i++)
+                        hidden = hidden || streq(d->item[i].name, de->d_name);
+                if (hidden)
+                        continue;
+
+                r = GREEDY_REALLOC(d->item, d->allocated, d->n + 1);
+                if (r < 0)
+                        return r;
+                if (asprintf(&item.path, "%s/%s", path, de->d_name) < 0)
+                        return -ENOMEM;
+                item.name = item.path + strlen(path) + 1;
+                d->item[d->n++] = item;
+        }
+
+        return 0;
+}
+
+static int compare_dropins(const void *a, const void *b) {
+        return strcmp(((const Dropin *) a)->name, ((const Dropin *) b)->name);
+}
+
+int config_load(Config *c, const char *root, ConfigWarning warning, void *userdata) {
+        _cleanup_(dropins_done) Dropins d = {};
+        int r = 0;
+
+        for (size_t i = 0; r == 0 && i < ELEMENTSOF(directories); i++) {
+                _cleanup_free_ char *path = NULL;
+
+                if (asprintf(&path, "%s%s/pkram/pkramd.conf", root, directories[i]) < 0) {
+                        path = NULL;
+                        return -ENOMEM;
+                }
+                r = parse_file(c, path, warning, userdata);
+                if (r < 0)
+                        return r;
+        }
+
+        for (size_t i = 0; i < ELEMENTSOF(directories); i++) {
+                r = add_dropins(&d, root, directories[i]);
+                if (r < 0)
+                        return r;
+        }
+
+        if (d.n > 0)
+                qsort(d.item, d.n, sizeof(Dropin), compare_dropins);
+        for (size_t i = 0; i < d.n; i++) {
+                r = parse_file(c, d.item[i].path, warning, userdata);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}

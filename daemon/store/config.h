@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* pkramd.conf and its drop-ins. Built-in defaults stand in one table in config.c. */
+#pragma once
+
+#include "kexec-check.h"
+#include "macro.h"
+
+typedef enum LimitId {
+        LIMIT_TOTAL_BYTES,
+        LIMIT_OWNER_BYTES,
+        LIMIT_USER_BYTES,
+        LIMIT_NODE_BYTES,
+        LIMIT_NODES,
+        LIMIT_OWNER_NODES,
+        LIMIT_USER_NODES,
+        LIMIT_OBJECTS,
+        LIMIT_CONNECTIONS,
+        LIMIT_OWNER_CONNECTIONS,
+        LIMIT_MESSAGE_BYTES,
+        LIMIT_MESSAGE_DESCRIPTORS,
+        LIMIT_OUTPUT_BYTES,
+        LIMIT_BUFFER_BYTES,
+        _LIMIT_MAX,
+} LimitId;
+
+typedef struct Config {
+        uint64_t limit[_LIMIT_MAX]; /* UINT64_MAX: no limit */
+        KexecPolicy kexec_policy;
+        uint64_t memory; /* what percentages refer to: bytes of RAM */
+} Config;
+
+/* The name of a limit, as in pkramd.conf and in QuotaExceeded. */
+const char *limit_name(LimitId id);
+
+/* Told about every line that is ignored; line 0 means the file as a whole. path and text are valid during the call. */
+typedef void (*ConfigWarning)(const char *path, unsigned line, const char *text, void *userdata);
+
+/* Sets the defaults, for this machine's RAM. */
+void config_init(Config *c);
+
+/* The same for a machine with that much RAM, in bytes. */
+void config_init_memory(Config *c, uint64_t memory);
+
+/*
+ * Reads pkram/pkramd.conf of /etc, /run or /usr/lib, whichever is there first,
+ * and then pkram/pkramd.conf.d/NAME.conf of all three in the order of their names,
+ * where a file in /etc hides one of the same name in /run, and that one in
+ * /usr/lib. root is put before these paths, "" for the real ones. Files that are
+ * not there are no error, and lines that make no sense are left out with a
+ * warning. -ENOMEM, or what opening a directory said.
+ */
+int config_load(Config *c, const char *root, ConfigWarning warning, void *userdata);
+
+/* One file's text, as above; path is for warnings only. */
+void config_parse(Config *c, const char *path, const char *text, size_t length, ConfigWarning warning, void *userdata);

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the daemon keeps about a node for itself: JSON in the byte stream of the
+ * node's first object. The client's objects follow it in the kernel, and after
+ * them, if there are any, the checksums, once more as JSON in a byte stream.
+ *
+ * It is read back in another boot, possibly by another version of this program,
+ * and is as trustworthy as memory that nobody checked: not at all.
+ */
+#pragma once
+
+#include "checksum.h"
+#include "macro.h"
+
+#define MANIFEST_VERSION 1
+
+/* What is longer was not written by us: 65536 objects with names of 255 bytes, each as six bytes. */
+#define MANIFEST_BYTES_MAX MIB(128)
+
+typedef enum ObjectKind {
+        OBJECT_FILE,
+        OBJECT_DATA,
+        _OBJECT_KIND_MAX,
+} ObjectKind;
+
+const char *object_kind_to_string(ObjectKind kind);
+
+typedef struct ManifestObject {
+        char *name; /* or NULL */
+        ObjectKind kind;
+} ManifestObject;
+
+typedef struct Manifest {
+        char *owner;
+        char *kernel; /* release it was stored under */
+        uid_t uid;    /* who stored it */
+        bool verify;  /* checksums are there */
+        ManifestObject *objects;
+        size_t n_objects;
+} Manifest;
+
+void manifest_done(Manifest *m);
+#define _cleanup_manifest_ _cleanup_(manifest_done)
+
+/* Kernel objects of the n-th client object, and of the checksums. */
+static inline uint32_t manifest_kernel_object(size_t n) {
+        return (uint32_t) n + 1;
+}
+
+static inline uint32_t manifest_checksum_object(const Manifest *m) {
+        return manifest_kernel_object(m->n_objects);
+}
+
+/* The text for the kernel, to be freed. -ENOMEM. */
+int manifest_format(const Manifest *m, char **ret, size_t *ret_size);
+
+/*
+ * Reads it back. n_kernel_objects is how many objects the node has in the kernel.
+ * -ENOMSG: it is no manifest at all, somebody else made the node. -EBADMSG: it
+ * is one, but damaged. -EPROTONOSUPPORT: it has a later version. -ENOMEM.
+ */
+int manifest_parse(const char *text, size_t size, size_t n_kernel_objects, Manifest *ret);
+
+/* The checksums of the manifest's own text and of each object, in hexadecimal. */
+typedef struct Checksums {
+        char manifest[CHECKSUM_HEX_LENGTH + 1];
+        char (*objects)[CHECKSUM_HEX_LENGTH + 1];
+        size_t n_objects;
+} Checksums;
+
+void checksums_done(Checksums *c);
+#define _cleanup_checksums_ _cleanup_(checksums_done)
+
+/* All zero, to be filled in. -ENOMEM. */
+int checksums_init(Checksums *c, size_t n_objects);
+
+/* As above; -EBADMSG for everything that is not exactly n_objects checksums. */
+int checksums_format(const Checksums *c, char **ret, size_t *ret_size);
+int checksums_parse(const char *text, size_t size, size_t n_objects, Checksums *ret);

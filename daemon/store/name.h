@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "store-error.h"
+
+/*
+ * Checks the name of a node or an object: 1 to 255 bytes of UTF-8, no slash, no
+ * control character, neither "." nor "..". -EINVAL with an InvalidName error.
+ */
+int name_validate(const char *name, StoreError *reterr_error);

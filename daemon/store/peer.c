@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <poll.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <systemd/sd-login.h>
+
+#include "peer.h"
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* Linux 6.5 */
+#endif
+
+void peer_done(Peer *p) {
+        p->pidfd = safe_close(p->pidfd);
+        free(p->owner);
+        p->owner = NULL;
+}
+
+int owner_make(const char *unit, bool user_slice, uid_t uid, char **ret) {
+        char *owner;
+
+        /* PID 1 and what it forks before it knows better is no service of its own. */
+        if (unit && !user_slice && !streq(unit, "init.scope"))
+                owner = strdup(unit);
+        else if (asprintf(&owner, "uid:%u", uid) < 0)
+                owner = NULL;
+        if (!owner)
+                return -ENOMEM;
+
+        *ret = owner;
+        return 0;
+}
+
+bool owner_is_user(const char *owner) {
+        const char *uid = startswith(owner, "uid:");
+
+        return uid && !streq(uid, "0");
+}
+
+bool peer_may(const Peer *p, const char *owner) {
+        return p->uid == 0 || streq(p->owner, owner);
+}
+
+static int peer_pidfd(int fd, pid_t pid) {
+        int pidfd;
+        socklen_t l = sizeof(pidfd);
+
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &l) >= 0)
+                return pidfd;
+        if (errno != ENOPROTOOPT)
+                return -errno;
+
+        /* Before 6.5 the number can have gone to another process in between, which cannot be told apart. */
+        pidfd = (int) syscall(SYS_pidfd_open, pid, 0);
+        return pidfd < 0 ? -errno : pidfd;
+}
+
+int peer_from_socket(int fd, Peer *ret) {
+        _cleanup_peer_ Peer p = { .pidfd = -EBADF };
+        _cleanup_free_ char *unit = NULL;
+        struct ucred cred;
+        socklen_t l = sizeof(cred);
+        uid_t owner_uid;
+        int r;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &l) < 0)
+                return -errno;
+        if (cred.pid <= 0) /* from outside of our pid namespace */
+                return -ESRCH;
+
+        p.pidfd = peer_pidfd(fd, cred.pid);
+        if (p.pidfd == -EINVAL || p.pidfd == -ENODATA)
+                return -ESRCH;
+        if (p.pidfd < 0)
+                return p.pidfd;
+
+        r = sd_pid_get_unit(cred.pid, &unit);
+        if (r == -ENOMEM)
+                return r;
+        bool user_slice = sd_pid_get_owner_uid(cred.pid, &owner_uid) >= 0;
+
+        /* What was read under that number is its own only if it is still alive now. */
+        struct pollfd pfd = { .fd = p.pidfd, .events = POLLIN };
+        if (poll(&pfd, 1, 0) != 0)
+                return -ESRCH;
+
+        p.uid = cred.uid;
+        p.pid = cred.pid;
+        r = owner_make(unit, user_slice, cred.uid, &p.owner);
+        if (r < 0)
+                return r;
+
+        *ret = p;
+        p = (Peer) { .pidfd = -EBADF };
+        return 0;
+}

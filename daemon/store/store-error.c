@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "store-error.h"
+
+void store_error_done(StoreError *e) {
+        free(e->name);
+        free(e->reason);
+        *e = (StoreError) {};
+}
+
+int store_error_set(StoreError *e, int r, StoreErrorKind kind, const char *name, const char *format, ...) {
+        if (!e || e->kind != STORE_ERROR_NONE)
+                return r;
+
+        e->kind = kind;
+        if (name) {
+                e->name = strdup(name);
+                if (!e->name)
+                        e->kind = STORE_ERROR_NO_MEMORY;
+        }
+
+        if (format) {
+                va_list ap;
+
+                va_start(ap, format);
+                if (vasprintf(&e->reason, format, ap) < 0) {
+                        e->reason = NULL;
+                        e->kind = STORE_ERROR_NO_MEMORY;
+                }
+                va_end(ap);
+        }
+
+        return r;
+}
+
+int store_error_quota(StoreError *e, const char *limit, uint64_t current, uint64_t requested) {
+        (void) store_error_set(e, -EDQUOT, STORE_ERROR_QUOTA_EXCEEDED, /* name= */ NULL, /* format= */ NULL);
+        if (e && e->kind == STORE_ERROR_QUOTA_EXCEEDED && !e->limit) {
+                e->limit = limit;
+                e->current = current;
+                e->requested = requested;
+        }
+        return -EDQUOT;
+}
+
+int store_error_device(StoreError *e, int r) {
+        switch (r) {
+        case -ENODEV:
+        case -ENXIO:
+                return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
+                                       "This kernel has no PKRAM, or has it switched off: "
+                                       "boot a kernel with CONFIG_PKRAM=y, and see 'pkramctl status' for details.");
+        case -EPERM:
+        case -EACCES:
+                return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
+                                       "The kernel does not let the daemon use /dev/pkram: "
+                                       "it needs CAP_SYS_ADMIN and access to the device, and kernel lockdown must be off.");
+        case -ENOMEM:
+                return store_error_set(e, r, STORE_ERROR_NO_MEMORY, NULL, NULL);
+        default:
+                return r;
+        }
+}

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "store-internal.h"
+
+StoreLoad *store_load_free(StoreLoad *load) {
+        if (!load)
+                return NULL;
+
+        pkram_handle_done(&load->handle);
+        for (size_t i = 0; i < load->n_items; i++) {
+                free(load->items[i].name);
+                free(load->items[i].data);
+                safe_close(load->items[i].fd);
+        }
+        free(load->items);
+        manifest_done(&load->manifest);
+        checksums_done(&load->checksums);
+        checksum_free(load->checksum);
+        store_node_done(&load->node);
+        free(load);
+        return NULL;
+}
+
+static int read_file(int fd, size_t size, void **ret) {
+        _cleanup_free_ uint8_t *data = NULL;
+        size_t done = 0;
+
+        data = malloc(size + 1);
+        if (!data)
+                return -ENOMEM;
+
+        while (done < size) {
+                ssize_t n = pread(fd, data + done, size - done, (off_t) done);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        return -EBADMSG;
+                done += n;
+        }
+
+        *ret = TAKE_PTR(data);
+        return 0;
+}
+
+static int object_failed(const StoreLoad *load, int r, StoreError *e) {
+        if (r == -ENODATA || r == -EINVAL || r == -EBADMSG)
+                return store_damaged(e, load->node.info.name, "An object is not there or not what it should be");
+        if (r == -ENOSPC)
+                r = -ENOMEM;
+        return store_error_device(e, r);
+}
+
+static int load_item(StoreLoad *load, const Peer *peer, uint32_t object, bool want_data, StoreLoadItem *item, StoreError *e) {
+        struct pkram_ioctl_stat st;
+        int r;
+
+        r = pkram_load_stat(&load->handle, object, &st);
+        if (r < 0)
+                return object_failed(load, r, e);
+
+        /* For nodes of others the kernel is the only one who knows what their objects are. */
+        if (!load->managed)
+                item->kind = st.state & PKRAM_STAT_FILE ? OBJECT_FILE : OBJECT_DATA;
+
+        if (item->kind == OBJECT_FILE) {
+                item->size = st.file_bytes;
+                if (want_data && st.file_bytes > STORE_DATA_BYTES_MAX)
+                        return store_error_set(e, -EFBIG, STORE_ERROR_NOT_SUPPORTED, NULL,
+                                               "An object is longer than 1 MiB and cannot be retrieved inline: "
+                                               "retrieve it as a file descriptor.");
+
+                r = pkram_load_file(&load->handle, object, peer->pidfd >= 0 ? peer->pidfd : PKRAM_FD_NONE, &item->fd);
+                if (r >= 0 && want_data) {
+                        r = read_file(item->fd, st.file_bytes, &item->data);
+                        item->data_size = st.file_bytes;
+                }
+                if (r < 0)
+                        return object_failed(load, r, e);
+        } else
+                item->size = st.data_bytes;
+
+        if (item->kind == OBJECT_DATA || (!load->managed && (st.state & PKRAM_STAT_BYTES) && !item->data)) {
+                r = pkram_load_bytes(&load->handle, object, STORE_DATA_BYTES_MAX, &item->data, &item->data_size);
+                if (r == -EFBIG && !load->managed)
+                        return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
+                                               "The node was not stored by pkramd, and has more than 1 MiB of bytes in one object: "
+                                               "only the program that stored it can load it.");
+                if (r == -EFBIG)
+                        r = -EBADMSG;
+                if (r < 0)
+                        return object_failed(load, r, e);
+        }
+
+        return 0;
+}
+
+static int load_items(StoreLoad *load, const Peer *peer, bool want_data, StoreError *e) {
+        size_t n = load->managed ? load->manifest.n_objects : load->node.info.nr_objects;
+        int r;
+
+        load->items = calloc(n + 1, sizeof(StoreLoadItem));
+        if (!load->items)
+                return store_error_device(e, -ENOMEM);
+        for (; load->n_items < n; load->n_items++)
+                load->items[load->n_items].fd = -EBADF;
+
+        for (size_t i = 0; i < n; i++) {
+                StoreLoadItem *item = load->items + i;
+
+                if (load->managed) {
+                        item->name = TAKE_PTR(load->manifest.objects[i].name);
+                        item->kind = load->manifest.objects[i].kind;
+                }
+
+                r = load_item(load, peer, load->managed ? manifest_kernel_object(i) : (uint32_t) i, want_data, item, e);
+                if (r < 0)
+                        return r;
+        }
+
+        return 0;
+}
+
+int store_load_new(
+                Store *s,
+                const Peer *peer,
+                const char *name,
+                bool want_data,
+                StoreLoad **ret,
+                StoreError *reterr_error) {
+
+        _cleanup_(store_load_freep) StoreLoad *load = NULL;
+        int r;
+
+        assert(s);
+        assert(peer);
+        assert(ret);
+
+        load = malloc(sizeof(StoreLoad));
+        if (!load)
+                return store_error_device(reterr_error, -ENOMEM);
+        *load = (StoreLoad) { .store = s, .handle = PKRAM_HANDLE_NONE };
+
+        r = store_open(s, peer, name, /* damaged_is_fine= */ false,
+                       &load->handle, &load->node, &load->managed, &load->manifest, reterr_error);
+        if (r < 0)
+                return r;
+
+        if (load->manifest.verify) {
+                r = store_read_checksums(&load->handle, name, &load->manifest, &load->checksums, reterr_error);
+                if (r < 0)
+                        return r;
+        }
+
+        r = load_items(load, peer, want_data, reterr_error);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(load);
+        return 0;
+}
+
+int store_load_step(StoreLoad *load, StoreError *reterr_error) {
+        char hex[CHECKSUM_HEX_LENGTH + 1];
+        StoreLoadItem *item;
+        int r;
+
+        assert(load);
+
+        if (!load->manifest.verify || load->n_verified >= load->n_items)
+                return 0;
+
+        item = load->items + load->n_verified;
+        if (!load->checksum) {
+                r = checksum_new(item->size, &load->checksum);
+                if (r < 0)
+                        return store_error_device(reterr_error, r);
+        }
+
+        if (item->fd >= 0) {
+                r = checksum_file_step(load->checksum, item->fd, VERIFY_SLICE);
+                if (r < 0)
+                        return object_failed(load, r == -EIO ? -EBADMSG : r, reterr_error);
+                if (r > 0)
+                        return 1;
+        } else
+                checksum_data(load->checksum, item->data, item->data_size);
+
+        checksum_final(load->checksum, hex);
+        load->checksum = checksum_free(load->checksum);
+        if (!streq(hex, load->checksums.objects[load->n_verified]))
+                return store_damaged(reterr_error, load->node.info.name, "An object does not match its checksum");
+
+        load->n_verified++;
+        return 1;
+}

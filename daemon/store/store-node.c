@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "store-internal.h"
+#include "utf8.h"
+
+struct StoreList {
+        Store *store;
+        Peer peer; /* no pidfd */
+        uint64_t cursor;
+        bool end;
+        struct pkram_node_info *nodes;
+        uint32_t n, next;
+};
+
+StoreList *store_list_free(StoreList *l) {
+        if (!l)
+                return NULL;
+
+        peer_done(&l->peer);
+        free(l->nodes);
+        free(l);
+        return NULL;
+}
+
+int store_list_new(Store *s, const Peer *peer, StoreList **ret, StoreError *reterr_error) {
+        _cleanup_(store_list_freep) StoreList *l = NULL;
+        int r;
+
+        r = store_refresh(s);
+        if (r < 0)
+                return store_error_device(reterr_error, r == -ENOENT ? -ENODEV : r);
+
+        l = calloc(1, sizeof(StoreList));
+        if (!l)
+                return store_error_device(reterr_error, -ENOMEM);
+        l->store = s;
+        l->peer = (Peer) { .uid = peer->uid, .pid = peer->pid, .pidfd = -EBADF, .owner = strdup(peer->owner) };
+        l->nodes = malloc(NODES_PER_CALL * sizeof(struct pkram_node_info));
+        if (!l->nodes || !l->peer.owner)
+                return store_error_device(reterr_error, -ENOMEM);
+
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+/* The kernel allows bytes in names that JSON does not. */
+static int sanitize_name(struct pkram_node_info *info) {
+        _cleanup_free_ char *name = NULL;
+        size_t n = 0;
+
+        if (utf8_is_valid(info->name))
+                return 0;
+
+        name = utf8_sanitize(info->name);
+        if (!name)
+                return -ENOMEM;
+        while (name[n] && n + utf8_char_length(name + n, strlen(name + n)) < sizeof(info->name))
+                n += utf8_char_length(name + n, strlen(name + n));
+        memcpy(info->name, name, n);
+        info->name[n] = 0;
+        return 0;
+}
+
+int store_list_next(StoreList *l, StoreNode *ret, StoreError *reterr_error) {
+        _cleanup_node_ StoreNode node = {};
+        KnownNode known;
+        int r;
+
+        for (;;) {
+                if (l->next >= l->n) {
+                        if (l->end)
+                                return 0;
+                        r = pkram_device_list(&l->store->device, /* flags= */ 0, &l->cursor, l->nodes, NODES_PER_CALL, &l->n);
+                        if (r < 0)
+                                return store_error_device(reterr_error, r);
+                        l->end = l->n < NODES_PER_CALL;
+                        l->next = 0;
+                        continue;
+                }
+
+                node.info = l->nodes[l->next++];
+                r = store_know(l->store, &node.info, &known);
+                if (r == -ENOENT)
+                        continue;
+                if (r < 0)
+                        return store_error_device(reterr_error, r);
+                if (!peer_may(&l->peer, known.owner))
+                        continue;
+
+                if (store_node_complete(&node, &known) < 0 || sanitize_name(&node.info) < 0)
+                        return store_error_device(reterr_error, -ENOMEM);
+
+                *ret = node;
+                node = (StoreNode) {};
+                return 1;
+        }
+}
+
+int store_remove(Store *s, const Peer *peer, const char *name, uint64_t id, StoreNode *ret, StoreError *reterr_error) {
+        _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+        _cleanup_manifest_ Manifest m = {};
+        _cleanup_node_ StoreNode node = {};
+        bool managed;
+        int r;
+
+        r = store_open(s, peer, name, /* damaged_is_fine= */ true, &h, &node, &managed, &m, reterr_error);
+        if (r < 0)
+                return r;
+
+        if (id != 0 && node.info.id != id)
+                return store_error_set(reterr_error, -ENOENT, STORE_ERROR_NO_SUCH_NODE, name, NULL);
+
+        /* The node stays pinned up to here: what goes is what was checked. */
+        r = pkram_load_remove(&h, name);
+        if (r == -EBUSY)
+                return store_error_set(reterr_error, r, STORE_ERROR_NODE_BUSY, name, NULL);
+        if (r < 0)
+                return store_error_device(reterr_error, r);
+
+        if (ret) {
+                *ret = node;
+                node = (StoreNode) {};
+        }
+        return 0;
+}
+
+void store_description_done(StoreDescription *d) {
+        store_node_done(&d->node);
+        manifest_done(&d->manifest);
+        checksums_done(&d->checksums);
+        free(d->stats);
+        *d = (StoreDescription) {};
+}
+
+static int describe(PkramHandle *h, const char *name, StoreDescription *d, StoreError *e) {
+        int r;
+
+        d->n_objects = d->managed ? d->manifest.n_objects : d->node.info.nr_objects;
+        d->stats = calloc(d->n_objects + 1, sizeof(struct pkram_ioctl_stat));
+        if (!d->stats)
+                return store_error_device(e, -ENOMEM);
+
+        for (size_t i = 0; i < d->n_objects; i++) {
+                r = pkram_load_stat(h, d->managed ? manifest_kernel_object(i) : (uint32_t) i, d->stats + i);
+                if (r < 0)
+                        return store_error_device(e, r);
+        }
+
+        d->have_checksums = d->manifest.verify;
+        return d->have_checksums ? store_read_checksums(h, name, &d->manifest, &d->checksums, e) : 0;
+}
+
+int store_describe(Store *s, const Peer *peer, const char *name, StoreDescription *ret, StoreError *reterr_error) {
+        _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+        _cleanup_(store_description_done) StoreDescription d = {};
+        int r;
+
+        r = store_open(s, peer, name, /* damaged_is_fine= */ false, &h, &d.node, &d.managed, &d.manifest, reterr_error);
+        if (r < 0)
+                return r;
+
+        r = describe(&h, name, &d, reterr_error);
+        if (r < 0)
+                return r;
+
+        /* Others may be retrieving it at this moment; our own look does not count. */
+        struct pkram_node_info now;
+        pkram_handle_done(&h);
+        if (store_stat_node(s, d.node.info.id, &now) >= 0)
+                d.node.info.flags = now.flags;
+
+        *ret = d;
+        d = (StoreDescription) {};
+        return 0;
+}

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/utsname.h>
+
+#include "name.h"
+#include "store-internal.h"
+
+#ifndef HUGETLBFS_MAGIC
+#define HUGETLBFS_MAGIC 0x958458f6
+#endif
+
+StoreSave *store_save_free(StoreSave *save) {
+        if (!save)
+                return NULL;
+
+        if (save->previous)
+                save->previous->next = save->next;
+        else if (save->store->saves == save)
+                save->store->saves = save->next;
+        if (save->next)
+                save->next->previous = save->previous;
+
+        /* Closing the descriptor is what discards a half-done node. */
+        pkram_handle_done(&save->handle);
+        if (save->fds)
+                close_many(save->fds, save->n_objects);
+        free(save->fds);
+        free(save->sizes);
+        free(save->name);
+        checksums_done(&save->checksums);
+        checksum_free(save->checksum);
+        peer_done(&save->peer);
+        free(save);
+        return NULL;
+}
+
+static void add_bytes(StoreSave *save, uint64_t n) {
+        if (!inc_u64(&save->bytes, n))
+                save->bytes = UINT64_MAX;
+}
+
+static int not_preservable(StoreError *e, size_t index, const char *reason) {
+        return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL, "Object %zu cannot be kept: %s.", index, reason);
+}
+
+/* Checks a descriptor as far as that is possible before the kernel has a look, and adds up what it holds. */
+static int check_file(StoreSave *save, size_t index, int fd, StoreError *e) {
+        const Peer *peer = &save->peer;
+        struct statfs sfs;
+        struct stat st;
+        int flags;
+
+        flags = fcntl(fd, F_GETFL);
+        if (flags < 0 || fstat(fd, &st) < 0 || fstatfs(fd, &sfs) < 0)
+                return -errno;
+
+        if (!S_ISREG(st.st_mode))
+                return not_preservable(e, index, "it is no regular file; copy what is in it into a memfd (memfd_create(2)) and store that");
+        if (sfs.f_type == HUGETLBFS_MAGIC)
+                return not_preservable(e, index, "it is a file of hugetlbfs; create the memfd without MFD_HUGETLB");
+        if (sfs.f_type != TMPFS_MAGIC)
+                return not_preservable(e, index, "it is a file on disk; copy it into a memfd (memfd_create(2)) and store that, as 'pkramctl store' does");
+        if ((flags & O_PATH) || (flags & O_ACCMODE) == O_WRONLY)
+                return not_preservable(e, index, "its descriptor cannot be read from; open the file for reading and writing");
+
+        /*
+         * Storing freezes a file for everybody, so it takes the right to change it: otherwise anybody could
+         * freeze what he may merely read.
+         */
+        if (peer->uid != 0 && peer->uid != st.st_uid && (flags & O_ACCMODE) != O_RDWR)
+                return not_preservable(e, index, "its descriptor is read-only and the file belongs to somebody else; open it for reading and writing");
+
+        save->sizes[index] = (uint64_t) st.st_size;
+        add_bytes(save, (uint64_t) st.st_blocks * 512);
+        return 0;
+}
+
+static int compare_names(const void *a, const void *b) {
+        return strcmp(*(const char *const *) a, *(const char *const *) b);
+}
+
+static int check_names(const char *name, const StoreItem *items, size_t n_items, StoreError *e) {
+        _cleanup_free_ const char **names = NULL;
+        size_t n = 0;
+        int r;
+
+        r = name_validate(name, e);
+        if (r < 0)
+                return r;
+
+        names = malloc((n_items + 1) * sizeof(char *));
+        if (!names)
+                return store_error_device(e, -ENOMEM);
+
+        for (size_t i = 0; i < n_items; i++) {
+                if (!items[i].name)
+                        continue;
+                r = name_validate(items[i].name, e);
+                if (r < 0)
+                        return r;
+                names[n++] = items[i].name;
+        }
+
+        if (n > 0)
+                qsort(names, n, sizeof(char *), compare_names);
+        for (size_t i = 1; i < n; i++)
+                if (streq(names[i - 1], names[i]))
+                        return store_error_set(e, -EINVAL, STORE_ERROR_INVALID_NAME, names[i],
+                                               "Two objects of the node have this name.");
+        return 0;
+}
+
+static int check_limit(const Store *s, LimitId id, uint64_t current, uint64_t requested, StoreError *e) {
+        uint64_t sum = current;
+
+        if (inc_u64(&sum, requested) && sum <= s->config->limit[id])
+                return 0;
+        return store_error_quota(e, limit_name(id), current, requested);
+}
+
+/* Checks what this save takes against everything that is there. */
+static int check_quota(const StoreSave *save, StoreError *e) {
+        Store *s = save->store;
+        bool user = owner_is_user(save->peer.owner);
+        Usage u;
+        int r;
+
+        r = check_limit(s, LIMIT_NODE_BYTES, 0, save->bytes, e);
+        if (r < 0)
+                return r;
+
+        r = store_usage(s, save->peer.owner, save->replaces, save, &u, e);
+        if (r < 0)
+                return r;
+
+        r = check_limit(s, LIMIT_TOTAL_BYTES, u.total_bytes, save->bytes, e);
+        if (r >= 0)
+                r = check_limit(s, LIMIT_OWNER_BYTES, u.owner_bytes, save->bytes, e);
+        if (r >= 0 && user)
+                r = check_limit(s, LIMIT_USER_BYTES, u.owner_bytes, save->bytes, e);
+        if (r >= 0)
+                r = check_limit(s, LIMIT_NODES, u.total_nodes, 1, e);
+        if (r >= 0)
+                r = check_limit(s, LIMIT_OWNER_NODES, u.owner_nodes, 1, e);
+        if (r >= 0 && user)
+                r = check_limit(s, LIMIT_USER_NODES, u.owner_nodes, 1, e);
+        return r;
+}
+
+/* May the name be used? Finds out which node goes, if one does. */
+static int check_existing(StoreSave *save, StoreError *e) {
+        _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+        _cleanup_manifest_ Manifest m = {};
+        _cleanup_node_ StoreNode node = {};
+        _cleanup_error_ StoreError error = {};
+        bool managed;
+        int r;
+
+        save->replaces = 0;
+        r = store_open(save->store, &save->peer, save->name, /* damaged_is_fine= */ true, &h, &node, &managed, &m, &error);
+        if (r == -ENOENT)
+                return 0;
+
+        /* Who asks for a name that is taken hears just that, whoever took it. */
+        if ((r >= 0 || error.kind == STORE_ERROR_PERMISSION_DENIED) && !(save->flags & STORE_REPLACE))
+                return store_error_set(e, -EEXIST, STORE_ERROR_NODE_EXISTS, save->name, NULL);
+        if (r < 0) {
+                *e = error;
+                error = (StoreError) {};
+                return r;
+        }
+
+        save->replaces = node.info.id;
+        return 0;
+}
+
+static const char *save_file_reason(int r) {
+        switch (r) {
+        case -EBUSY:
+                return "it is mapped shared and writable, in use for DMA, or stored already; unmap it everywhere, "
+                        "or store a copy";
+        case -EHWPOISON:
+                return "the hardware lost a part of it; store it again from where its contents came";
+        case -EINVAL:
+        case -EOPNOTSUPP:
+                return "it is no file in memory that can be frozen; copy it into a memfd (memfd_create(2)) and store that";
+        case -EBADF:
+                return "its descriptor cannot be read from; open the file for reading and writing";
+        case -EFBIG:
+                return "the node has too many objects";
+        default:
+                return NULL;
+        }
+}
+
+static int save_object(StoreSave *save, size_t index, const StoreItem *item, StoreError *e) {
+        uint32_t object;
+        uint64_t pages;
+        struct stat st;
+        int r;
+
+        if (item->fd < 0) {
+                r = pkram_save_bytes(&save->handle, item->data, item->size, &object);
+                if (r == -EFBIG)
+                        return not_preservable(e, index, save_file_reason(r));
+                pages = (item->size + 4095) / 4096;
+                save->sizes[index] = item->size;
+        } else {
+                r = pkram_save_file(&save->handle, item->fd, &object, &pages);
+                if (r < 0 && save_file_reason(r))
+                        return not_preservable(e, index, save_file_reason(r));
+                if (r >= 0) {
+                        /* It is frozen now, and so is its size. */
+                        if (fstat(item->fd, &st) < 0)
+                                return -errno;
+                        save->sizes[index] = (uint64_t) st.st_size;
+                }
+        }
+        if (r == -ENOSPC)
+                /* The kernel keeps enough memory free for the next one to start; that limit has no number here. */
+                return store_error_quota(e, "NextKernelMemory", save->bytes, item->fd < 0 ? item->size : save->sizes[index]);
+        if (r < 0)
+                return store_error_device(e, r);
+        if (object != manifest_kernel_object(index))
+                return -EPROTO;
+
+        add_bytes(save, pages * 4096);
+        return 0;
+}
+
+static int save_bytes(StoreSave *save, const void *data, size_t size, StoreError *e) {
+        int r;
+
+        r = pkram_save_bytes(&save->handle, data, size, /* ret_object= */ NULL);
+        if (r == -ENOSPC)
+                return store_error_quota(e, "NextKernelMemory", save->bytes, size);
+        if (r < 0)
+                return store_error_device(e, r);
+
+        add_bytes(save, (size + 4095) / 4096 * 4096);
+        return 0;
+}
+
+static int sum_data(const void *data, size_t size, char ret[CHECKSUM_HEX_LENGTH + 1]) {
+        _cleanup_(checksum_freep) Checksum *sum = NULL;
+        int r;
+
+        r = checksum_new(size, &sum);
+        if (r < 0)
+                return r;
+        checksum_data(sum, data, size);
+        checksum_final(sum, ret);
+        return 0;
+}
+
+static int save_manifest(StoreSave *save, const StoreItem *items, StoreError *e) {
+        _cleanup_free_ ManifestObject *objects = NULL;
+        _cleanup_free_ char *text = NULL;
+        struct utsname u;
+        size_t size;
+        int r;
+
+        if (uname(&u) < 0)
+                return -errno;
+
+        objects = calloc(save->n_objects + 1, sizeof(ManifestObject));
+        if (!objects)
+                return store_error_device(e, -ENOMEM);
+        for (size_t i = 0; i < save->n_objects; i++)
+                objects[i] = (ManifestObject) {
+                        .name = (char *) items[i].name,
+                        .kind = items[i].fd < 0 ? OBJECT_DATA : OBJECT_FILE,
+                };
+
+        Manifest m = {
+                .owner = save->peer.owner,
+                .kernel = u.release,
+                .uid = save->peer.uid,
+                .verify = save->flags & STORE_VERIFY,
+                .objects = objects,
+                .n_objects = save->n_objects,
+        };
+        r = manifest_format(&m, &text, &size);
+        if (r >= 0 && m.verify)
+                r = sum_data(text, size, save->checksums.manifest);
+        if (r < 0)
+                return store_error_device(e, r);
+
+        return save_bytes(save, text, size, e);
+}
+
+static int prepare(StoreSave *save, const Peer *peer, const char *name, const StoreItem *items, StoreError *e) {
+        int r;
+
+        save->peer = (Peer) { .uid = peer->uid, .pid = peer->pid, .pidfd = -EBADF, .owner = strdup(peer->owner) };
+        save->name = strdup(name);
+        save->fds = malloc((save->n_objects + 1) * sizeof(int));
+        save->sizes = calloc(save->n_objects + 1, sizeof(uint64_t));
+        if (save->fds)
+                for (size_t i = 0; i < save->n_objects; i++)
+                        save->fds[i] = -EBADF;
+        if (!save->peer.owner || !save->name || !save->fds || !save->sizes ||
+            checksums_init(&save->checksums, save->n_objects) < 0)
+                return store_error_device(e, -ENOMEM);
+
+        for (size_t i = 0; i < save->n_objects; i++) {
+                if (items[i].fd < 0) {
+                        if (items[i].size > STORE_DATA_BYTES_MAX)
+                                return not_preservable(e, i, "inline data is longer than 1 MiB; store it in a memfd (memfd_create(2))");
+                        add_bytes(save, (items[i].size + 4095) / 4096 * 4096);
+                        continue;
+                }
+
+                r = check_file(save, i, items[i].fd, e);
+                if (r < 0)
+                        return r;
+                if (save->flags & STORE_VERIFY) {
+                        save->fds[i] = fcntl(items[i].fd, F_DUPFD_CLOEXEC, 3);
+                        if (save->fds[i] < 0)
+                                return -errno;
+                }
+        }
+
+        return 0;
+}
+
+static int save_all(StoreSave *save, const StoreItem *items, StoreError *e) {
+        int r;
+
+        r = pkram_save_begin(&save->store->device, save->name, &save->handle);
+        if (r < 0)
+                return store_error_device(e, r);
+
+        save->bytes = 0;
+        r = save_manifest(save, items, e);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < save->n_objects; i++) {
+                r = save_object(save, i, items + i, e);
+                if (r < 0)
+                        return r;
+                if ((save->flags & STORE_VERIFY) && items[i].fd < 0) {
+                        r = sum_data(items[i].data, items[i].size, save->checksums.objects[i]);
+                        if (r < 0)
+                                return store_error_device(e, r);
+                }
+        }
+
+        return 0;
+}
+
+int store_save_new(
+                Store *s,
+                const Peer *peer,
+                const char *name,
+                const StoreItem *items,
+                size_t n_items,
+                StoreFlags flags,
+                StoreSave **ret,
+                StoreError *reterr_error) {
+
+        _cleanup_(store_save_freep) StoreSave *save = NULL;
+        int r;
+
+        assert(s);
+        assert(peer);
+        assert(items || n_items == 0);
+        assert(ret);
+
+        r = check_names(name, items, n_items, reterr_error);
+        if (r < 0)
+                return r;
+        r = check_limit(s, LIMIT_OBJECTS, 0, n_items, reterr_error);
+        if (r < 0)
+                return r;
+
+        save = malloc(sizeof(StoreSave));
+        if (!save)
+                return store_error_device(reterr_error, -ENOMEM);
+        *save = (StoreSave) {
+                .store = s,
+                .flags = flags,
+                .handle = PKRAM_HANDLE_NONE,
+                .n_objects = n_items,
+                .next = s->saves,
+        };
+        if (s->saves)
+                s->saves->previous = save;
+        s->saves = save;
+
+        r = prepare(save, peer, name, items, reterr_error);
+        if (r < 0)
+                return r;
+        r = check_existing(save, reterr_error);
+        if (r < 0)
+                return r;
+        r = check_quota(save, reterr_error);
+        if (r < 0)
+                return r;
+        r = save_all(save, items, reterr_error);
+        if (r < 0)
+                return r;
+        /* Files could grow until they were frozen, and pages could be added: only now the size is known. */
+        r = check_quota(save, reterr_error);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(save);
+        return 0;
+}
+
+int store_save_step(StoreSave *save, StoreError *reterr_error) {
+        size_t i;
+        int r;
+
+        assert(save);
+
+        if (!(save->flags & STORE_VERIFY))
+                return 0;
+
+        while (save->n_summed < save->n_objects && save->fds[save->n_summed] < 0)
+                save->n_summed++;
+        i = save->n_summed;
+        if (i >= save->n_objects)
+                return 0;
+
+        if (!save->checksum) {
+                r = checksum_new(save->sizes[i], &save->checksum);
+                if (r < 0)
+                        return store_error_device(reterr_error, r);
+        }
+
+        r = checksum_file_step(save->checksum, save->fds[i], VERIFY_SLICE);
+        if (r < 0)
+                return store_error_device(reterr_error, r);
+        if (r == 0) {
+                checksum_final(save->checksum, save->checksums.objects[i]);
+                save->checksum = checksum_free(save->checksum);
+                save->n_summed++;
+        }
+
+        return 1;
+}
+
+int store_save_commit(StoreSave *save, StoreSaved *ret, StoreError *reterr_error) {
+        uint64_t id;
+        int r;
+
+        assert(save);
+        assert(ret);
+
+        if (save->flags & STORE_VERIFY) {
+                _cleanup_free_ char *text = NULL;
+                size_t size;
+
+                r = checksums_format(&save->checksums, &text, &size);
+                if (r < 0)
+                        return store_error_device(reterr_error, r);
+                r = save_bytes(save, text, size, reterr_error);
+                if (r < 0)
+                        return r;
+        }
+
+        /* The name may have been taken since, by somebody whose node must not be replaced. */
+        r = check_existing(save, reterr_error);
+        if (r < 0)
+                return r;
+
+        r = pkram_save_commit(&save->handle, save->replaces != 0, &id);
+        if (r == -EEXIST)
+                return store_error_set(reterr_error, r, STORE_ERROR_NODE_EXISTS, save->name, NULL);
+        if (r == -EBUSY)
+                return store_error_set(reterr_error, r, STORE_ERROR_NODE_BUSY, save->name, NULL);
+        if (r < 0)
+                return store_error_device(reterr_error, r);
+
+        *ret = (StoreSaved) { .id = id, .bytes = save->bytes, .replaced = save->replaces != 0 };
+        return 0;
+}

@@ -1,0 +1,470 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <sys/socket.h>
+
+#include "message-stream.h"
+
+/* How much is read at once, and how large an idle buffer may stay. */
+#define READ_CHUNK KIB(64)
+
+/* Descriptors that came in one recvmsg(2). */
+typedef struct FdBatch {
+        struct FdBatch *next;
+        uint64_t position; /* of the last byte that came with them */
+        size_t n, n_lost;  /* held, and closed at once because there were too many */
+        int fds[];
+} FdBatch;
+
+typedef struct Output {
+        struct Output *next;
+        size_t length, written, n_fds, n_fds_written;
+        int *fds;
+        char text[];
+} Output;
+
+struct MessageStream {
+        int fd;
+        const MessageLimits *limits;
+        size_t *total;
+
+        char *in;
+        size_t in_allocated;
+        size_t in_begin;    /* where the current message starts in the buffer */
+        size_t in_length;   /* bytes from there on */
+        size_t in_scanned;  /* how many of them are before the first NUL */
+        uint64_t in_start;  /* position of the current message in everything that was ever read */
+        uint64_t skipped;   /* bytes of the current message that were thrown away already */
+        FdBatch *batches, **batches_tail;
+        size_t n_fds;       /* held in batches */
+
+        Output *out, **out_tail;
+        size_t out_bytes;
+};
+
+static FdBatch *fd_batch_free(FdBatch *b) {
+        if (b) {
+                close_many(b->fds, b->n);
+                free(b);
+        }
+        return NULL;
+}
+DEFINE_CLEANUP(FdBatch *, fd_batch_free)
+
+static Output *output_free(Output *o) {
+        if (o) {
+                if (o->fds)
+                        close_many(o->fds, o->n_fds);
+                free(o->fds);
+                free(o);
+        }
+        return NULL;
+}
+
+void message_done(Message *m) {
+        free(m->text);
+        if (m->fds)
+                close_many(m->fds, m->n_fds);
+        free(m->fds);
+        *m = (Message) {};
+}
+
+int message_stream_new(int fd, const MessageLimits *limits, size_t *total, MessageStream **ret) {
+        _cleanup_close_ int owned = fd;
+        MessageStream *s;
+
+        assert(fd >= 0);
+        assert(limits);
+        assert(ret);
+
+        s = malloc(sizeof(MessageStream));
+        if (!s)
+                return -ENOMEM;
+
+        *s = (MessageStream) {
+                .fd = TAKE_FD(owned),
+                .limits = limits,
+                .total = total,
+        };
+        s->batches_tail = &s->batches;
+        s->out_tail = &s->out;
+
+        *ret = s;
+        return 0;
+}
+
+static void set_allocated(MessageStream *s, size_t n) {
+        if (s->total)
+                *s->total = *s->total - s->in_allocated + n;
+        s->in_allocated = n;
+}
+
+MessageStream *message_stream_free(MessageStream *s) {
+        if (!s)
+                return NULL;
+
+        for (FdBatch *b = s->batches, *next; b; b = next) {
+                next = b->next;
+                fd_batch_free(b);
+        }
+        for (Output *o = s->out, *next; o; o = next) {
+                next = o->next;
+                output_free(o);
+        }
+
+        set_allocated(s, 0);
+        free(s->in);
+        safe_close(s->fd);
+        free(s);
+        return NULL;
+}
+
+int message_stream_fd(const MessageStream *s) {
+        return s->fd;
+}
+
+static int make_room(MessageStream *s) {
+        size_t n;
+        char *p;
+
+        if (s->in_allocated - s->in_begin - s->in_length >= READ_CHUNK)
+                return 0;
+
+        /* Only a message that goes on is ever moved, and only when its buffer is full: never byte by byte. */
+        if (s->in_begin > 0) {
+                memmove(s->in, s->in + s->in_begin, s->in_length);
+                s->in_begin = 0;
+        }
+        if (s->in_allocated - s->in_length >= READ_CHUNK)
+                return 0;
+
+        n = MAX(s->in_allocated * 2, s->in_length + READ_CHUNK);
+        if (s->total && s->limits->total_bytes > 0 && *s->total - s->in_allocated + n > s->limits->total_bytes)
+                return -ENOBUFS;
+
+        p = realloc(s->in, n);
+        if (!p)
+                return -ENOMEM;
+        s->in = p;
+        set_allocated(s, n);
+        return 0;
+}
+
+/* Takes over the descriptors of a received message, or closes them if they are too many. */
+static int take_fds(MessageStream *s, struct msghdr *mh, uint64_t position) {
+        _cleanup_(fd_batch_freep) FdBatch *batch = NULL;
+        size_t n = 0;
+        struct cmsghdr *c;
+
+        for (c = CMSG_FIRSTHDR(mh); c; c = CMSG_NXTHDR(mh, c))
+                if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+                        n += (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+        /* The kernel could not give us all of them: our own table is full. */
+        bool truncated = mh->msg_flags & MSG_CTRUNC;
+        if (n == 0 && !truncated)
+                return 0;
+
+        batch = calloc(1, sizeof(FdBatch) + n * sizeof(int));
+        for (c = CMSG_FIRSTHDR(mh); c; c = CMSG_NXTHDR(mh, c)) {
+                int fds[MESSAGE_FDS_PER_SENDMSG];
+                size_t k;
+
+                if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+                        continue;
+
+                k = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+                assert(k <= ELEMENTSOF(fds));
+                memcpy(fds, CMSG_DATA(c), k * sizeof(int));
+                if (!batch) {
+                        close_many(fds, k);
+                        continue;
+                }
+                memcpy(batch->fds + batch->n, fds, k * sizeof(int));
+                batch->n += k;
+        }
+        if (!batch)
+                return -ENOMEM;
+
+        /* The limit is for one message, but nobody waits for the next one with more in hand than that. */
+        if (truncated || s->n_fds + batch->n > s->limits->message_fds) {
+                batch->n_lost = batch->n + truncated;
+                close_many(batch->fds, batch->n);
+                batch->n = 0;
+        }
+
+        batch->position = position;
+        s->n_fds += batch->n;
+        *s->batches_tail = batch;
+        s->batches_tail = &batch->next;
+        TAKE_PTR(batch);
+        return 0;
+}
+
+/* Looks for the end of the current message, from a given byte of it on. */
+static void scan(MessageStream *s, size_t from) {
+        const char *begin = s->in + s->in_begin, *end;
+
+        end = memchr(begin + from, 0, s->in_length - from);
+        s->in_scanned = end ? (size_t) (end - begin) : s->in_length;
+}
+
+/* Throws away what is there of a message that is too long already. */
+static void skip_oversize(MessageStream *s) {
+        if (s->in_length <= s->limits->message_bytes && s->skipped == 0)
+                return;
+        if (s->in_scanned < s->in_length) /* the end is in sight */
+                return;
+
+        s->skipped += s->in_length;
+        s->in_start += s->in_length;
+        s->in_begin = s->in_length = s->in_scanned = 0;
+}
+
+int message_stream_read(MessageStream *s) {
+        union {
+                struct cmsghdr header;
+                uint8_t space[CMSG_SPACE(sizeof(int) * MESSAGE_FDS_PER_SENDMSG)];
+        } control;
+        struct iovec iov;
+        struct msghdr mh = {
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = &control,
+                .msg_controllen = sizeof(control),
+        };
+        ssize_t n;
+        int r;
+
+        assert(s);
+
+        r = make_room(s);
+        if (r < 0)
+                return r;
+
+        iov = (struct iovec) { s->in + s->in_begin + s->in_length, READ_CHUNK };
+        n = recvmsg(s->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (n < 0)
+                return errno == EINTR ? -EAGAIN : -errno;
+        if (n == 0)
+                return 0;
+
+        /* A read never goes past the bytes that descriptors were sent with, and these are its last ones. */
+        r = take_fds(s, &mh, s->in_start + s->in_length + n - 1);
+        s->in_length += n;
+        if (r < 0)
+                return r;
+
+        scan(s, s->in_scanned);
+        skip_oversize(s);
+        return 1;
+}
+
+bool message_stream_pending(const MessageStream *s) {
+        return s->in_scanned < s->in_length;
+}
+
+bool message_stream_partial(const MessageStream *s) {
+        return s->skipped > 0 || (s->in_length > 0 && !message_stream_pending(s));
+}
+
+/* Moves the descriptors of the message that ends before the given position into fds. Returns how many were lost. */
+static size_t collect_fds(MessageStream *s, uint64_t end, int *fds, size_t *ret_n) {
+        size_t n = 0, lost = 0;
+
+        while (s->batches && s->batches->position < end) {
+                FdBatch *b = s->batches;
+
+                if (fds)
+                        memcpy(fds + n, b->fds, b->n * sizeof(int));
+                else
+                        close_many(b->fds, b->n);
+                n += b->n;
+                lost += b->n_lost;
+                s->n_fds -= b->n;
+                b->n = 0;
+
+                s->batches = b->next;
+                if (!s->batches)
+                        s->batches_tail = &s->batches;
+                fd_batch_free(b);
+        }
+
+        *ret_n = n;
+        return lost;
+}
+
+/* Drops the message of that length, and its NUL, from the front of the buffer. */
+static void consume(MessageStream *s, size_t length) {
+        size_t n = length + 1;
+
+        s->in_begin += n;
+        s->in_length -= n;
+        s->in_start += n;
+        s->skipped = 0;
+
+        /* Connections that wait for something to do should not cost memory. */
+        if (s->in_length == 0) {
+                free(s->in);
+                s->in = NULL;
+                s->in_begin = s->in_scanned = 0;
+                set_allocated(s, 0);
+        } else
+                scan(s, 0);
+}
+
+int message_stream_next(MessageStream *s, Message *ret, size_t *reterr_size) {
+        _cleanup_message_ Message m = {};
+        size_t length, n_fds, lost;
+        uint64_t end;
+
+        assert(s);
+        assert(ret);
+        assert(reterr_size);
+
+        if (!message_stream_pending(s))
+                return 0;
+
+        length = s->in_scanned;
+        end = s->in_start + length + 1;
+
+        if (s->skipped + length > s->limits->message_bytes) {
+                *reterr_size = s->skipped + length;
+                (void) collect_fds(s, end, /* fds= */ NULL, &n_fds);
+                consume(s, length);
+                return -EMSGSIZE;
+        }
+
+        if (s->n_fds > 0) {
+                m.fds = malloc(s->n_fds * sizeof(int));
+                if (!m.fds)
+                        return -ENOMEM;
+        }
+        m.text = malloc(length + 1);
+        if (!m.text)
+                return -ENOMEM;
+
+        lost = collect_fds(s, end, m.fds, &m.n_fds);
+        if (lost > 0) {
+                *reterr_size = m.n_fds + lost;
+                consume(s, length);
+                return -EMFILE;
+        }
+
+        memcpy(m.text, s->in + s->in_begin, length + 1);
+        m.length = length;
+        consume(s, length);
+
+        *ret = m;
+        m = (Message) {};
+        return 1;
+}
+
+int message_stream_queue(MessageStream *s, const char *text, size_t length, int *fds, size_t n_fds) {
+        Output *o = NULL;
+        int r = -ENOMEM;
+
+        assert(s);
+        assert(text);
+
+        if (length + 1 > s->limits->output_bytes || s->out_bytes > s->limits->output_bytes - length - 1) {
+                r = -ENOBUFS;
+                goto fail;
+        }
+
+        o = malloc(sizeof(Output) + length + 1);
+        if (!o)
+                goto fail;
+        *o = (Output) { .length = length + 1 };
+        if (n_fds > 0) {
+                o->fds = malloc(n_fds * sizeof(int));
+                if (!o->fds)
+                        goto fail;
+                memcpy(o->fds, fds, n_fds * sizeof(int));
+                o->n_fds = n_fds;
+        }
+
+        memcpy(o->text, text, length);
+        o->text[length] = 0;
+
+        *s->out_tail = o;
+        s->out_tail = &o->next;
+        s->out_bytes += o->length;
+        return 0;
+
+fail:
+        free(o);
+        if (n_fds > 0)
+                close_many(fds, n_fds);
+        return r;
+}
+
+size_t message_stream_queued(const MessageStream *s) {
+        return s->out_bytes;
+}
+
+/* One sendmsg(2) of the first message in the queue. */
+static int write_once(MessageStream *s, Output *o) {
+        union {
+                struct cmsghdr header;
+                uint8_t space[CMSG_SPACE(sizeof(int) * MESSAGE_FDS_PER_SENDMSG)];
+        } control = {};
+        size_t n_fds = MIN(o->n_fds - o->n_fds_written, (size_t) MESSAGE_FDS_PER_SENDMSG);
+        bool more_fds = o->n_fds - o->n_fds_written > n_fds;
+        struct iovec iov = {
+                o->text + o->written,
+                /* Descriptors past what fits into one call travel with the bytes that follow, one at a time. */
+                more_fds ? 1 : o->length - o->written,
+        };
+        struct msghdr mh = {
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+        };
+        ssize_t n;
+
+        if (n_fds > 0) {
+                struct cmsghdr *c = &control.header;
+
+                mh.msg_control = &control;
+                mh.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+                c->cmsg_level = SOL_SOCKET;
+                c->cmsg_type = SCM_RIGHTS;
+                c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+                memcpy(CMSG_DATA(c), o->fds + o->n_fds_written, sizeof(int) * n_fds);
+        }
+
+        n = sendmsg(s->fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0)
+                return errno == EINTR ? 0 : -errno;
+
+        if (n_fds > 0) {
+                close_many(o->fds + o->n_fds_written, n_fds);
+                o->n_fds_written += n_fds;
+        }
+        o->written += n;
+        s->out_bytes -= n;
+        return 0;
+}
+
+int message_stream_flush(MessageStream *s) {
+        int r;
+
+        assert(s);
+
+        while (s->out) {
+                Output *o = s->out;
+
+                r = write_once(s, o);
+                if (r == -EAGAIN)
+                        return 1;
+                if (r < 0)
+                        return r;
+                if (o->written < o->length)
+                        continue;
+
+                s->out = o->next;
+                if (!s->out)
+                        s->out_tail = &s->out;
+                output_free(o);
+        }
+
+        return 0;
+}

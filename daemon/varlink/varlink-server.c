@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "varlink-internal.h"
+
+/* How long to leave new connections waiting after we ran out of descriptors or memory. */
+#define RESUME_USEC (1 * USEC_PER_SEC)
+
+int varlink_server_new(
+                sd_event *event,
+                const VarlinkInfo *info,
+                const VarlinkLimits *limits,
+                void *userdata,
+                VarlinkServer **ret) {
+
+        _cleanup_(varlink_server_freep) VarlinkServer *s = NULL;
+        int r;
+
+        assert(event);
+        assert(info);
+        assert(limits);
+        assert(ret);
+
+        s = malloc(sizeof(VarlinkServer));
+        if (!s)
+                return -ENOMEM;
+        *s = (VarlinkServer) {
+                .event = sd_event_ref(event),
+                .info = *info,
+                .limits = limits,
+                .userdata = userdata,
+        };
+
+        r = varlink_service_bind(s);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(s);
+        return 0;
+}
+
+VarlinkServer *varlink_server_free(VarlinkServer *s) {
+        if (!s)
+                return NULL;
+
+        while (s->links)
+                varlink_link_free(s->links);
+        sd_event_source_disable_unref(s->listen_source);
+        sd_event_source_disable_unref(s->resume_source);
+
+        for (size_t i = 0; i < s->n_interfaces; i++)
+                idl_free(s->interfaces[i]);
+        free(s->interfaces);
+        for (size_t i = 0; i < s->n_bindings; i++)
+                free(s->bindings[i].method);
+        free(s->bindings);
+
+        sd_event_unref(s->event);
+        free(s);
+        return NULL;
+}
+
+int varlink_server_add_interface(VarlinkServer *s, const char *description) {
+        _cleanup_(idl_freep) IdlInterface *interface = NULL;
+        int r;
+
+        r = idl_parse(description, &interface, /* reterr_line= */ NULL);
+        if (r < 0)
+                return r;
+
+        r = GREEDY_REALLOC(s->interfaces, s->interfaces_allocated, s->n_interfaces + 1);
+        if (r < 0)
+                return r;
+
+        s->interfaces[s->n_interfaces++] = TAKE_PTR(interface);
+        return 0;
+}
+
+int varlink_server_bind(VarlinkServer *s, const char *method, VarlinkMethod callback) {
+        const char *dot = strrchr(method, '.');
+        bool described = false;
+        int r;
+
+        for (size_t i = 0; dot && i < s->n_interfaces; i++) {
+                const IdlInterface *interface = s->interfaces[i];
+
+                if (strlen(interface->name) == (size_t) (dot - method) && startswith(method, interface->name) &&
+                    idl_find(interface, IDL_METHOD, dot + 1))
+                        described = true;
+        }
+        if (!described)
+                return -ENOENT;
+
+        for (size_t i = 0; i < s->n_bindings; i++)
+                if (streq(s->bindings[i].method, method))
+                        return -EEXIST;
+
+        r = GREEDY_REALLOC(s->bindings, s->bindings_allocated, s->n_bindings + 1);
+        if (r < 0)
+                return r;
+
+        Binding b = { .method = strdup(method), .callback = callback };
+        if (!b.method)
+                return -ENOMEM;
+        s->bindings[s->n_bindings++] = b;
+        return 0;
+}
+
+void varlink_server_set_connect(VarlinkServer *s, VarlinkConnect connect, VarlinkDisconnect disconnect) {
+        s->connect = connect;
+        s->disconnect = disconnect;
+}
+
+void varlink_server_set_refuse(VarlinkServer *s, VarlinkRefuse refuse) {
+        s->refuse = refuse;
+}
+
+void varlink_server_set_check_replies(VarlinkServer *s, bool check) {
+        s->check_replies = check;
+}
+
+size_t varlink_server_connections(const VarlinkServer *s) {
+        return s->n_links;
+}
+
+/* Tells a new connection that it cannot stay, and lets it go. */
+static int refuse_connection(Varlink *link, const char *limit, size_t current) {
+        if (link->server->refuse)
+                (void) link->server->refuse(link, limit, current, 1);
+        (void) message_stream_flush(link->stream);
+        varlink_link_free(link);
+        return -EUSERS;
+}
+
+int varlink_server_add_connection(VarlinkServer *s, int fd, Varlink **ret) {
+        Varlink *link;
+        size_t n = 0;
+        int r;
+
+        r = varlink_link_new(s, fd, &link);
+        if (r < 0)
+                return r;
+
+        if (s->connect) {
+                r = s->connect(s, link, s->userdata, &link->group);
+                if (r < 0) {
+                        varlink_link_free(link);
+                        return r;
+                }
+        }
+
+        if (s->n_links > s->limits->connections)
+                return refuse_connection(link, "ConnectionsMax", s->n_links - 1);
+
+        for (Varlink *i = s->links; i; i = i->next)
+                if (i->group && link->group && streq(i->group, link->group))
+                        n++;
+        if (n > s->limits->connections_per_group)
+                return refuse_connection(link, "OwnerConnectionsMax", n - 1);
+
+        if (ret)
+                *ret = link;
+        return 0;
+}
+
+static int on_resume(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
+        VarlinkServer *s = userdata;
+
+        return sd_event_source_set_enabled(s->listen_source, SD_EVENT_ON);
+}
+
+/* Leaves the listening socket alone for a while: it would only wake us up in a loop. */
+static int pause_listening(VarlinkServer *s) {
+        int r;
+
+        r = sd_event_source_set_enabled(s->listen_source, SD_EVENT_OFF);
+        if (r < 0)
+                return r;
+
+        if (s->resume_source) {
+                r = sd_event_source_set_time_relative(s->resume_source, RESUME_USEC);
+                if (r < 0)
+                        return r;
+                return sd_event_source_set_enabled(s->resume_source, SD_EVENT_ONESHOT);
+        }
+
+        return sd_event_add_time_relative(s->event, &s->resume_source, CLOCK_MONOTONIC, RESUME_USEC, /* accuracy= */ 0,
+                                          on_resume, s);
+}
+
+static int on_listen(_unused_ sd_event_source *source, int fd, _unused_ uint32_t revents, void *userdata) {
+        VarlinkServer *s = userdata;
+        int c;
+
+        c = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (c < 0) {
+                if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+                        return pause_listening(s);
+                return 0; /* the peer gave up, or a signal came */
+        }
+
+        /* A connection that cannot be set up is closed, and that is all its owner can be told. */
+        (void) varlink_server_add_connection(s, c, /* ret= */ NULL);
+        return 0;
+}
+
+int varlink_server_listen(VarlinkServer *s, int fd) {
+        int r;
+
+        assert(!s->listen_source);
+
+        r = sd_event_add_io(s->event, &s->listen_source, fd, EPOLLIN, on_listen, s);
+        if (r < 0) {
+                safe_close(fd);
+                return r;
+        }
+
+        r = sd_event_source_set_io_fd_own(s->listen_source, true);
+        if (r < 0)
+                safe_close(fd);
+        return r;
+}
