@@ -2,8 +2,10 @@
 # shellcheck shell=bash
 # What a bare Debian 12 or 13 needs, and why. Needs common.sh.
 
-# PACKAGE: WHY. "a|b" takes the first one the host's Debian has.
+# needed_packages [deb]: lines PACKAGE: WHY. "a|b" takes the first one the host's Debian has. "deb" adds what only the
+# packaging of the kernel needs.
 needed_packages() {
+        [ "${1:-}" != deb ] || printf 'debhelper: Debian packages of the kernel\n'
         cat <<'END'
 build-essential: compiler and make, for everything
 flex: kernel build
@@ -37,6 +39,9 @@ shellcheck: checks of the scripts
 xsltproc: manual pages
 docbook-xsl: manual pages
 docbook-xml: manual pages
+libxml2-utils: checks of the manual pages
+mandoc: checks of the manual pages
+man-db: checks of the manual pages
 python3-docutils: kernel documentation
 qemu-system-x86: the guests
 ovmf: UEFI guests
@@ -44,33 +49,32 @@ busybox-static: the small guest
 e2fsprogs: disk image of the full guest
 debian-archive-keyring: downloading the kernel source and the packages of the guest
 systemd-container: building the full guest
-uidmap: building the full guest
-bubblewrap: building the full guest
 END
 }
 
-# packages_missing: print the needed packages that are not installed, one a line.
+# packages_missing [deb]: print the needed packages that are not installed, one a line.
 packages_missing() {
-        local line choices p found
+        local line choices p found installed
+        installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p')
         while IFS= read -r line; do
                 choices=${line%%:*}
                 found=
                 for p in ${choices//|/ }; do
-                        if [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null)" = installed ]; then
+                        if grep -qxF -- "$p" <<<"$installed"; then
                                 found=yes
                                 break
                         fi
                 done
                 [ -n "$found" ] || printf '%s\n' "$line"
-        done < <(needed_packages)
+        done < <(needed_packages "$@")
 }
 
-# packages_ensure: install what is missing, after saying what and why. Reads the package lists first, since a bare
+# packages_ensure [deb]: install what is missing, after saying what and why. Reads the package lists first, since a bare
 # machine may have none.
 packages_ensure() {
         local missing line p names=()
         command -v dpkg-query >/dev/null || die "this needs a Debian 12 or 13 system"
-        missing=$(packages_missing)
+        missing=$(packages_missing "$@")
         [ -n "$missing" ] || return 0
         say "installing what this machine lacks:"
         while IFS= read -r line; do
@@ -89,6 +93,6 @@ packages_ensure() {
         done <<<"$missing"
         with_lock packages as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install --yes \
                 --no-install-recommends "${names[@]}" >&2 || die "apt-get install failed: see above"
-        missing=$(packages_missing)
+        missing=$(packages_missing "$@")
         [ -z "$missing" ] || die "still missing after the installation: $missing"
 }

@@ -92,3 +92,36 @@ free_pages() {
         echo 3 >/proc/sys/vm/drop_caches
         awk '/^MemFree:/ { print int($2 / 4) }' /proc/meminfo
 }
+
+huge_on() { echo advise >/sys/kernel/mm/transparent_hugepage/shmem_enabled; }
+
+# word NAME: the value of NAME= on the kernel command line (defined in init)
+
+# bench_save NAME SPEC UNIT PAGES: save, and carry the figures over the kexec: a figure is printed only when the data
+# has been found right. The metadata is given per PAGES pages.
+bench_save() {
+        local cost pages meta
+        if ! pkt bench save "$1" "$2" >/tmp/bench.out 2>&1; then
+                fail "save $1" "$(cat /tmp/bench.out)"
+                finish
+        fi
+        read -r cost pages </tmp/bench.out
+        meta=$(pkt list | sed -n "s/^$1 .*meta_pages=\([0-9]*\).*/\1/p")
+        pass "save $1"
+        next_stage "pkramtest.cost=$cost pkramtest.pages=$pages pkramtest.meta=$meta pkramtest.unit=$3 pkramtest.per=$4"
+}
+
+bench_load() {
+        local cost pages
+        if ! pkt bench load "$1" "$2" >/tmp/bench.out 2>&1; then
+                fail "load $1" "$(cat /tmp/bench.out)"
+                finish
+        fi
+        read -r cost pages </tmp/bench.out
+        pass "load $1"
+        mark DATA "save_$1 $(ratio "$(word pkramtest.cost)" "$pages") insn/4KiB"
+        mark DATA "load_$1 $(ratio "$cost" "$pages") insn/4KiB"
+        mark DATA "meta_$1 $(ratio "$(($(word pkramtest.meta) * 4096 * $(word pkramtest.per)))" "$pages") $(word pkramtest.unit)"
+}
+
+ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }

@@ -6,8 +6,6 @@
 
 HUGE="file:size=128M,seed=31,thp"
 
-huge_on() { echo advise >/sys/kernel/mm/transparent_hugepage/shmem_enabled; }
-
 shmem_huge_kib() { awk '/^ShmemHugePages:/ { print $2 }' /proc/meminfo; }
 
 stage1() {

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What saving and loading 256 MiB of base pages costs, in instructions per 4 KiB, and the metadata in bytes per page.
+# suite: bench
+# stages: 2
+# memory: 640M
+# config: bench
+# icount: yes
+# cpus: 1
+# timeout: 600
+
+SPEC="file:size=256M,seed=201"
+
+stage1() { bench_save base "$SPEC" "B/page" 1; }
+stage2() { bench_load base "$SPEC"; }
