@@ -10,6 +10,7 @@
 #define _LINUX_PKRAM_FORMAT_H
 
 #include <linux/types.h>
+#include <asm/byteorder.h>
 
 /**
  * DOC: PKRAM on-memory format
@@ -242,7 +243,7 @@ struct pkram_object {
 	__le64 atime_ns;
 	__le64 mtime_ns;
 	__le64 ctime_ns;
-	__le64 reserved1[4];
+	__le64 reserved1[5];
 };
 
 #define PKRAM_NAME_BYTES	256
@@ -332,10 +333,10 @@ struct pkram_extent {
 
 static inline __u64 pkram_load64(const __u8 *p)
 {
-	__u64 v;
+	__le64 v;
 
 	__builtin_memcpy(&v, p, sizeof(v));
-	return v;
+	return le64_to_cpu(v);
 }
 
 /**
@@ -360,7 +361,9 @@ static inline __u64 pkram_extent_raw(const struct pkram_link *link, unsigned int
  */
 static inline void pkram_extent_put(struct pkram_link *link, unsigned int i, __u64 raw)
 {
-	__builtin_memcpy(link->extents + i * PKRAM_EXTENT_BYTES, &raw, sizeof(raw));
+	__le64 v = cpu_to_le64(raw);
+
+	__builtin_memcpy(link->extents + i * PKRAM_EXTENT_BYTES, &v, sizeof(v));
 }
 
 /**
@@ -446,7 +449,8 @@ enum pkram_claim {
 /**
  * struct pkram_walker - what pkram_walk_node() needs from its surroundings
  * @claim: take pages [@pfn, @pfn + @count << @order) for the node, and say with
- *         an enum pkram_damage if they cannot be: out of range, claimed before
+ *         an enum pkram_damage if they cannot be: out of range, claimed before.
+ *         Called with @pfn between PKRAM_MIN_PFN and PKRAM_MAX_PFN only
  * @map:   address of metadata page @pfn, which was claimed before; never NULL
  * @ctx:   handed to both
  * @chain: the super block's chain
@@ -465,7 +469,7 @@ struct pkram_walker {
  * struct pkram_node_totals - what pkram_walk_node() counted
  * @data_pages: base pages in streams
  * @meta_pages: metadata pages
- * @file_bytes: sizes of file objects, added up
+ * @file_bytes: sizes of file objects, added up, at most ~0
  * @data_bytes: lengths of byte streams, added up
  */
 struct pkram_node_totals {

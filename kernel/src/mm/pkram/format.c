@@ -10,15 +10,8 @@
  * This file is compiled into the kernel, into the decompressor (which includes
  * it) and into user space tests. It must not use anything but its header.
  */
-#ifdef __KERNEL__
-#include <linux/build_bug.h>
-#endif
 #include <linux/pkram_format.h>
 #include <uapi/linux/pkram.h>
-
-#ifndef le64_to_cpu
-#include <asm/byteorder.h>
-#endif
 
 #define PKRAM_LAYOUT(cond)	_Static_assert(cond, #cond)
 
@@ -129,7 +122,7 @@ int pkram_check_super(const struct pkram_super *sb, __u64 pfn, __u64 max_pfn)
 	if (le64_to_cpu(sb->seal) == PKRAM_OPEN)
 		return PKRAM_BOOT_STALE;
 	if (le64_to_cpu(sb->seal) != PKRAM_SEALED ||
-	    le32_to_cpu(sb->hdr.length) != sizeof(*sb) ||
+	    le32_to_cpu(sb->hdr.length) < sizeof(*sb) ||
 	    pkram_check_page(&sb->hdr, PKRAM_PAGE_SUPER, pfn,
 			     le64_to_cpu(sb->hdr.chain),
 			     le64_to_cpu(sb->hdr.generation)) != PKRAM_DAMAGE_NONE)
@@ -213,6 +206,19 @@ __u64 pkram_map_next(const struct pkram_map *map, __u64 nr_blocks, __u64 block, 
 	return nr_blocks;
 }
 
+static int claim_meta(const struct pkram_walker *w, __u64 pfn,
+		      struct pkram_node_totals *t)
+{
+	int r;
+
+	if (pfn < PKRAM_MIN_PFN || pfn >= PKRAM_MAX_PFN)
+		return PKRAM_DAMAGE_RANGE;
+	r = w->claim(w->ctx, PKRAM_CLAIM_META, pfn, 1, 0);
+	if (!r)
+		t->meta_pages++;
+	return r;
+}
+
 /*
  * Walk one stream: claim its link pages and everything their extents name.
  * @nr_pages is what the object says the stream holds; @max_index bounds the
@@ -228,10 +234,9 @@ static int walk_stream(const struct pkram_walker *w, __u64 pfn, __u64 nr_pages,
 		const struct pkram_link *link;
 		__u32 i, n;
 
-		r = w->claim(w->ctx, PKRAM_CLAIM_META, pfn, 1, 0);
+		r = claim_meta(w, pfn, t);
 		if (r)
 			return r;
-		t->meta_pages++;
 		link = w->map(w->ctx, pfn);
 		r = pkram_check_page(&link->hdr, PKRAM_PAGE_LINK, pfn, w->chain,
 				     w->generation);
@@ -289,14 +294,17 @@ static int walk_object(const struct pkram_walker *w, const struct pkram_object *
 	int r;
 
 	if (flags & ~PKRAM_OBJ_ALL || o->reserved0 || o->reserved1[0] ||
-	    o->reserved1[1] || o->reserved1[2] || o->reserved1[3])
+	    o->reserved1[1] || o->reserved1[2] || o->reserved1[3] || o->reserved1[4])
 		return PKRAM_DAMAGE_BOUNDS;
 	if (flags & PKRAM_OBJ_FILE && !(flags & PKRAM_OBJ_PAGES))
 		return PKRAM_DAMAGE_BOUNDS;
 	if (flags & PKRAM_OBJ_FILE) {
-		if (size > ~0ULL >> 1 || (le32_to_cpu(o->mode) & 0170000) != 0100000)
+		if (size > ~0ULL >> 1 || (le32_to_cpu(o->mode) & ~07777) != 0100000)
 			return PKRAM_DAMAGE_BOUNDS;
-		t->file_bytes += size;
+		t->file_bytes = size > ~0ULL - t->file_bytes ? ~0ULL : t->file_bytes + size;
+	} else if (size || o->mode || o->uid || o->gid || o->seals || o->atime_ns ||
+		   o->mtime_ns || o->ctime_ns) {
+		return PKRAM_DAMAGE_BOUNDS;
 	}
 	if (!(flags & PKRAM_OBJ_PAGES) && (o->pages_head || o->nr_pages))
 		return PKRAM_DAMAGE_BOUNDS;
@@ -323,8 +331,9 @@ static int walk_object(const struct pkram_walker *w, const struct pkram_object *
  *          came when it fails
  *
  * The order in which pages are claimed depends on nothing but the node, so a
- * failed walk can be undone by walking again with a claim() that gives pages
- * back until as many are given back as were claimed.
+ * failed walk can be undone by walking again with a claim() that takes the marks
+ * back until as many are taken back as were set. It must not free pages: metadata
+ * is read after it was claimed.
  *
  * Return: PKRAM_DAMAGE_NONE, or what is wrong with the node.
  */
@@ -337,10 +346,9 @@ int pkram_walk_node(const struct pkram_walker *w, __u64 pfn,
 	__u64 next;
 	int r;
 
-	r = w->claim(w->ctx, PKRAM_CLAIM_META, pfn, 1, 0);
+	r = claim_meta(w, pfn, &t);
 	if (r)
 		goto out;
-	t.meta_pages++;
 	node = w->map(w->ctx, pfn);
 	r = pkram_check_page(&node->hdr, PKRAM_PAGE_NODE, pfn, w->chain, w->generation);
 	if (r)
@@ -376,10 +384,9 @@ int pkram_walk_node(const struct pkram_walker *w, __u64 pfn,
 		const struct pkram_objects_page *op;
 
 		pfn = next;
-		r = w->claim(w->ctx, PKRAM_CLAIM_META, pfn, 1, 0);
+		r = claim_meta(w, pfn, &t);
 		if (r)
 			goto out;
-		t.meta_pages++;
 		op = w->map(w->ctx, pfn);
 		r = pkram_check_page(&op->hdr, PKRAM_PAGE_OBJECTS, pfn, w->chain,
 				     w->generation);

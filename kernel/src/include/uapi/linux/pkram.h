@@ -312,8 +312,8 @@ struct pkram_ioctl_save_file {
  * @data:   in: user address of the buffer (EFAULT)
  * @length: in: bytes wanted, up to 1 GiB a call (EINVAL); LOAD out: bytes copied
  *
- * SAVE errors: ENOMEM, ENOSPC, EFBIG, EFAULT, EINTR; a failed call leaves the
- * stream as it was before the call.
+ * SAVE errors: ENOMEM, ENOSPC, EFBIG, EFAULT, EINTR. After any of them the node
+ * can only be aborted: further calls for it fail with EBADFD.
  */
 struct pkram_ioctl_bytes {
 	__u32 size;

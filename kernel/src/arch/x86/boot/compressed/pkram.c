@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Keep the randomised kernel away from memory preserved by PKRAM.
+ *
+ * Included by kaslr.c. The map is one bit a 2 MiB block, in a few contiguous
+ * pages next to the super block, so looking at it touches one or two of the
+ * page tables that the decompressor has for 2 MiB mappings.
+ *
+ * Nothing here is believed before the same checks that the kernel will make. A
+ * super block that fails them will be ignored by the kernel as well; the kernel
+ * then stays where it was loaded, which is safe in any case.
+ */
+#include <asm/byteorder.h>
+#include <linux/pkram_format.h>
+#include "../../../../mm/pkram/format.c"
+
+/* Map pages that are looked at: enough for 4 TiB, all of it within 2 MiB. */
+#define PKRAM_BOOT_MAP_PAGES	64
+
+static const struct pkram_map *pkram_map;
+static u64 pkram_nr_blocks;
+static bool pkram_map_unusable;
+
+static void pkram_avoid_init(void)
+{
+	const struct pkram_super *sb;
+	const struct pkram_map *map;
+	u64 pfn, max_pfn = MAXMEM >> PKRAM_PAGE_SHIFT;
+	char arg[32], *end;
+	u32 i, nr_map;
+
+	/* A kdump kernel runs in memory of its own and ignores pkram=. */
+	if (cmdline_find_option("elfcorehdr", arg, sizeof(arg)) > 0)
+		return;
+	if (cmdline_find_option("pkram", arg, sizeof(arg)) <= 0)
+		return;
+	pfn = simple_strtoull(arg, &end, 16);
+	if (pfn < PKRAM_MIN_PFN || pfn >= max_pfn)
+		return;
+
+	pkram_map_unusable = true;
+	sb = (void *)(unsigned long)(pfn << PKRAM_PAGE_SHIFT);
+	if (pkram_check_super(sb, pfn, max_pfn) != PKRAM_BOOT_RESTORED)
+		return;
+	nr_map = le32_to_cpu(sb->nr_map);
+	if (nr_map > PKRAM_BOOT_MAP_PAGES)
+		return;
+	map = (void *)(unsigned long)(le64_to_cpu(sb->map_pfn) << PKRAM_PAGE_SHIFT);
+	for (i = 0; i < nr_map; i++)
+		if (pkram_check_page(&map[i].hdr, PKRAM_PAGE_MAP,
+				     le64_to_cpu(sb->map_pfn) + i,
+				     le64_to_cpu(sb->hdr.chain),
+				     le64_to_cpu(sb->hdr.generation)))
+			return;
+	pkram_map = map;
+	pkram_nr_blocks = (u64)nr_map * PKRAM_MAP_BITS;
+	pkram_map_unusable = false;
+}
+
+/* Does preserved memory overlap @img below @earliest? Then put it in @overlap. */
+static bool pkram_overlap(const struct mem_vector *img, u64 earliest,
+			  struct mem_vector *overlap)
+{
+	const unsigned int shift = PKRAM_PAGE_SHIFT + PKRAM_BLOCK_ORDER;
+	u64 first, last = (earliest + (1ULL << shift) - 1) >> shift;
+
+	if (!pkram_map)
+		return false;
+	if (last > pkram_nr_blocks)
+		last = pkram_nr_blocks;
+	first = pkram_map_next(pkram_map, last, img->start >> shift, true);
+	if (first >= last)
+		return false;
+	overlap->start = first << shift;
+	overlap->size = (pkram_map_next(pkram_map, pkram_nr_blocks, first, false) - first)
+			<< shift;
+	return true;
+}

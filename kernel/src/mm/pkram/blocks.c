@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * PKRAM: which 2 MiB blocks hold preserved pages.
+ */
+#include <linux/crash_reserve.h>
+#include <linux/kexec.h>
+#include <linux/memblock.h>
+#include <linux/pkram.h>
+#include <linux/slab.h>
+#include <linux/spinlock.h>
+#include <linux/vmalloc.h>
+
+#include "pkram.h"
+
+/**
+ * DOC: preserved blocks
+ *
+ * The next kernel must not touch a preserved page before it knows all of them.
+ * What it learns first is a map with one bit for each block of 2 MiB, so that
+ * what it has to reserve depends on how many blocks are touched and not on how
+ * many pages are preserved.
+ *
+ * This kernel counts the preserved pages of every block; a block's bit in the
+ * map follows its counter between 0 and more. The map is right at every moment:
+ * the seal adds nothing but checksums. kexec consults it as well to keep
+ * segments away from preserved memory.
+ *
+ * The counters are made when the first node is, the map exists from boot on.
+ *
+ * Locking: pkram_blocks_lock protects the counters and the bits. It is the
+ * innermost lock. Readers of single bits need no lock, but pkram_kexec_sem if
+ * they want them to stay.
+ */
+
+/** pkram_nr_blocks - blocks that the map covers; 0 when PKRAM is off */
+u64 pkram_nr_blocks __ro_after_init;
+
+static struct pkram_map *pkram_map __ro_after_init;
+static DEFINE_SPINLOCK(pkram_blocks_lock);
+static DEFINE_MUTEX(pkram_blocks_init_mutex);
+
+/* Preserved pages in each block; NULL until something is stored. */
+static u16 *pkram_counts;
+
+/* Blocks whose bit is set, all of them and those below 4 GiB. */
+static u64 pkram_touched, pkram_touched_low;
+
+/**
+ * pkram_blocks_setup - say where the map is
+ * @map:       map pages; bits set in it stay set
+ * @nr_blocks: blocks to look after, no more than they cover
+ */
+void __init pkram_blocks_setup(struct pkram_map *map, u64 nr_blocks)
+{
+	pkram_map = map;
+	pkram_nr_blocks = nr_blocks;
+}
+
+/* Blocks of the super block and of the map: their bits stay set for good. */
+static struct {
+	u64 first;
+	u64 last;
+} pins[2];
+static unsigned int nr_pins;
+
+static bool block_is_low(u64 block)
+{
+	return block < SZ_4G >> (PAGE_SHIFT + PKRAM_BLOCK_ORDER);
+}
+
+/**
+ * pkram_blocks_init - have the counters
+ * @gfp: allocation flags
+ *
+ * Context: may sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int pkram_blocks_init(gfp_t gfp)
+{
+	unsigned int i;
+	u16 *counts;
+	u64 block;
+
+	if (likely(READ_ONCE(pkram_counts)))
+		return 0;
+
+	guard(mutex)(&pkram_blocks_init_mutex);
+	if (pkram_counts)
+		return 0;
+	counts = kvcalloc(pkram_nr_blocks, sizeof(*counts), gfp);
+	if (!counts)
+		return -ENOMEM;
+	for (i = 0; i < nr_pins; i++) {
+		for (block = pins[i].first; block <= pins[i].last; block++) {
+			if (counts[block]++)
+				continue;
+			pkram_touched++;
+			pkram_touched_low += block_is_low(block);
+		}
+	}
+	/* pairs with the dependency of whoever reads a counter */
+	smp_store_release(&pkram_counts, counts);
+	return 0;
+}
+
+static void pkram_map_change(u64 block, bool set)
+{
+	struct pkram_map *m = pkram_map + block / PKRAM_MAP_BITS;
+	unsigned int bit = block % PKRAM_MAP_BITS;
+	__le64 mask = cpu_to_le64(1ULL << bit % 64);
+
+	if (set)
+		m->bits[bit / 64] |= mask;
+	else
+		m->bits[bit / 64] &= ~mask;
+}
+
+/**
+ * pkram_blocks_add - count pages as preserved
+ * @pfn: first page
+ * @nr:  how many, all within the map
+ *
+ * Context: any; the caller holds pkram_kexec_sem and made sure that the pages
+ * are not banned.
+ */
+void pkram_blocks_add(u64 pfn, u64 nr)
+{
+	spin_lock(&pkram_blocks_lock);
+	while (nr) {
+		u64 block = pfn >> PKRAM_BLOCK_ORDER;
+		u64 n = min(nr, PKRAM_BLOCK_PAGES - pfn % PKRAM_BLOCK_PAGES);
+
+		if (!pkram_counts[block]) {
+			pkram_map_change(block, true);
+			pkram_touched++;
+			pkram_touched_low += block_is_low(block);
+		}
+		pkram_counts[block] += n;
+		pfn += n;
+		nr -= n;
+	}
+	spin_unlock(&pkram_blocks_lock);
+}
+
+/**
+ * pkram_blocks_sub - count pages as no longer preserved
+ * @pfn: first page
+ * @nr:  how many, all of them counted before
+ *
+ * Context: any.
+ */
+void pkram_blocks_sub(u64 pfn, u64 nr)
+{
+	spin_lock(&pkram_blocks_lock);
+	while (nr) {
+		u64 block = pfn >> PKRAM_BLOCK_ORDER;
+		u64 n = min(nr, PKRAM_BLOCK_PAGES - pfn % PKRAM_BLOCK_PAGES);
+
+		pkram_counts[block] -= n;
+		if (!pkram_counts[block]) {
+			pkram_map_change(block, false);
+			pkram_touched--;
+			pkram_touched_low -= block_is_low(block);
+		}
+		pfn += n;
+		nr -= n;
+	}
+	spin_unlock(&pkram_blocks_lock);
+}
+
+/**
+ * pkram_blocks_forget_stale - clear bits of blocks without any page
+ *
+ * An inherited map has bits of nodes that were dropped. Called once, after the
+ * pages of all adopted nodes have been counted.
+ */
+void __init pkram_blocks_forget_stale(void)
+{
+	u64 block = 0;
+
+	while ((block = pkram_map_next(pkram_map, pkram_nr_blocks, block, true)) <
+	       pkram_nr_blocks) {
+		if (!pkram_counts[block])
+			pkram_map_change(block, false);
+		block++;
+	}
+}
+
+/**
+ * pkram_blocks_pin - mark the super block or the map as preserved for good
+ * @pfn: first page
+ * @nr:  how many
+ *
+ * They are protected before there are counters. Called at most twice.
+ */
+void __init pkram_blocks_pin(u64 pfn, u64 nr)
+{
+	u64 block;
+
+	pins[nr_pins].first = pfn >> PKRAM_BLOCK_ORDER;
+	pins[nr_pins].last = (pfn + nr - 1) >> PKRAM_BLOCK_ORDER;
+	for (block = pins[nr_pins].first; block <= pins[nr_pins].last; block++)
+		pkram_map_change(block, true);
+	nr_pins++;
+}
+
+static u64 crash_blocks(void)
+{
+	u64 bytes = 0;
+
+#ifdef CONFIG_CRASH_RESERVE
+	bytes = resource_size(&crashk_res) + resource_size(&crashk_low_res);
+#endif
+	return bytes >> (PAGE_SHIFT + PKRAM_BLOCK_ORDER);
+}
+
+/**
+ * pkram_blocks_room - would the next kernel still have room to boot?
+ *
+ * Early boot can use none of a touched block. It needs memory for the kernel
+ * and its initrd, struct pages (1/64 of RAM), page tables, percpu areas, the
+ * crash kernel and DMA below 4 GiB. 96 MiB plus 1/32 of RAM, and 64 MiB below
+ * 4 GiB, have been enough in every configuration that was tried.
+ *
+ * Return: true if what is preserved now leaves that much.
+ */
+bool pkram_blocks_room(void)
+{
+	u64 ram = totalram_pages() >> PKRAM_BLOCK_ORDER;
+	u64 low = min_t(u64, max_low_pfn >> PKRAM_BLOCK_ORDER, ram);
+
+	return READ_ONCE(pkram_touched) + 48 + ram / 32 + crash_blocks() <= ram &&
+	       READ_ONCE(pkram_touched_low) + 32 <= low;
+}
+
+/**
+ * pkram_next_preserved - find preserved memory for kexec
+ * @start: first address
+ * @end:   last address
+ * @ret_end: output, last address of the run of blocks found
+ *
+ * Context: caller holds the kexec lock, see pkram_kexec_begin().
+ *
+ * Return: address of the first preserved block that overlaps, 0 if none does.
+ */
+unsigned long pkram_next_preserved(unsigned long start, unsigned long end,
+				   unsigned long *ret_end)
+{
+	const unsigned int shift = PAGE_SHIFT + PKRAM_BLOCK_ORDER;
+	u64 last = min((u64)end >> shift, pkram_nr_blocks - 1) + 1;
+	u64 block;
+
+	if (!pkram_nr_blocks)
+		return 0;
+	block = pkram_map_next(pkram_map, last, start >> shift, true);
+	if (block >= last)
+		return 0;
+	*ret_end = (pkram_map_next(pkram_map, pkram_nr_blocks, block, false) << shift) - 1;
+	return block << shift;
+}

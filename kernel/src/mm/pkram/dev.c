@@ -1,0 +1,697 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * PKRAM: /dev/pkram.
+ */
+#include <linux/capability.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/memcontrol.h>
+#include <linux/miscdevice.h>
+#include <linux/pid.h>
+#include <linux/pkram.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/task.h>
+#include <linux/security.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/uio.h>
+
+#include "pkram.h"
+
+/**
+ * DOC: /dev/pkram
+ *
+ * Thin: a descriptor is a session that owns a half-done node or pins a
+ * committed one; a table says which call needs which state and how large its
+ * argument is. include/uapi/linux/pkram.h describes every call.
+ *
+ * Lock order: session, then what mm/pkram/pkram.h says.
+ */
+
+/** PKRAM_MAX_COPY - bytes that one SAVE_BYTES or LOAD_BYTES may move */
+#define PKRAM_MAX_COPY		SZ_1G
+
+/** PKRAM_MAX_LIST - nodes that one LIST may ask for */
+#define PKRAM_MAX_LIST		4096
+
+enum session_state {
+	SESSION_IDLE	= BIT(0),
+	SESSION_SAVING	= BIT(1),
+	SESSION_LOADING	= BIT(2),
+	SESSION_BROKEN	= BIT(3),	/* a save failed half way, only to be aborted */
+	SESSION_ANY	= 0xff,
+};
+
+/**
+ * struct pkram_session - an open descriptor
+ * @lock:  one call at a time
+ * @state: enum session_state
+ * @node:  owned while saving, pinned while loading
+ * @bytes: byte stream of the newest object while saving
+ * @open:  @bytes is not closed yet
+ */
+struct pkram_session {
+	struct mutex lock;
+	enum session_state state;
+	struct pkram_node *node;
+	struct pkram_bytes bytes;
+	bool open;
+};
+
+union pkram_arg {
+	u32 size;
+	struct pkram_ioctl_info info;
+	struct pkram_ioctl_list list;
+	struct pkram_ioctl_name name;
+	struct pkram_ioctl_save_file save_file;
+	struct pkram_ioctl_bytes bytes;
+	struct pkram_ioctl_commit commit;
+	struct pkram_ioctl_simple simple;
+	struct pkram_ioctl_stat stat;
+	struct pkram_ioctl_load_file load_file;
+};
+
+/*
+ * What a call gives back besides an error. A file is installed only after the
+ * answer has reached the caller.
+ */
+struct pkram_answer {
+	struct file *file;
+	int fd;
+};
+
+static int ioc_info(struct pkram_session *s, union pkram_arg *arg, struct pkram_answer *ans)
+{
+	struct pkram_ioctl_info *info = &arg->info;
+	u32 size = info->size;
+
+	if (info->flags)
+		return -EINVAL;
+	memset(info, 0, sizeof(*info));
+	info->size = size;
+	info->uapi_version = PKRAM_UAPI_VERSION;
+	info->format_version = PKRAM_FORMAT_VERSION;
+	info->boot_result = pkram.boot_result;
+	info->nr_dropped = pkram.nr_dropped;
+	info->sealed_ns = pkram.sealed_ns;
+	info->restored_ns = pkram.restored_ns;
+	strscpy(info->prev_release, pkram.release);
+	if (!pkram_enabled())
+		return 0;
+
+	info->image_state = pkram_image_state();
+	info->super_pfn = le64_to_cpu(pkram.sb->hdr.pfn);
+	info->generation = pkram_generation();
+	guard(mutex)(&pkram.lock);
+	info->nr_nodes = pkram.nr_nodes;
+	info->data_pages = pkram.data_pages;
+	info->meta_pages = pkram.meta_pages + 1 + le32_to_cpu(pkram.sb->nr_map);
+	return 0;
+}
+
+/* The first dropped or committed node after @cursor; false if there is none. */
+static bool next_info(u32 flags, u64 cursor, struct pkram_node_info *info)
+{
+	const struct pkram_dropped *d;
+	struct pkram_node *node;
+	unsigned long id = cursor;
+
+	if (flags & PKRAM_LIST_DROPPED) {
+		/* filled in at boot and never changed */
+		list_for_each_entry(d, &pkram.dropped, link) {
+			if (d->info.id <= cursor)
+				continue;
+			*info = d->info;
+			return true;
+		}
+		return false;
+	}
+
+	guard(mutex)(&pkram.lock);
+	node = xa_find_after(&pkram.nodes, &id, ULONG_MAX, XA_PRESENT);
+	if (!node)
+		return false;
+	pkram_node_info(node, info);
+	return true;
+}
+
+static int ioc_list(struct pkram_session *s, union pkram_arg *arg, struct pkram_answer *ans)
+{
+	struct pkram_ioctl_list *list = &arg->list;
+	struct pkram_node_info info;
+	void __user *to;
+
+	if (list->flags & ~PKRAM_LIST_DROPPED || list->reserved ||
+	    !list->capacity || list->capacity > PKRAM_MAX_LIST ||
+	    list->node_size < sizeof(info) || list->node_size > PAGE_SIZE)
+		return -EINVAL;
+	to = u64_to_user_ptr(list->nodes);
+	list->returned = 0;
+	while (list->returned < list->capacity &&
+	       next_info(list->flags, list->cursor, &info)) {
+		if (copy_to_user(to, &info, sizeof(info)) ||
+		    clear_user(to + sizeof(info), list->node_size - sizeof(info)))
+			return -EFAULT;
+		to += list->node_size;
+		list->cursor = info.id;
+		list->returned++;
+		cond_resched();
+	}
+	return 0;
+}
+
+static int check_name(const struct pkram_ioctl_name *name)
+{
+	return name->flags ? -EINVAL : pkram_node_check_name(name->name);
+}
+
+static int ioc_save_begin(struct pkram_session *s, union pkram_arg *arg,
+			  struct pkram_answer *ans)
+{
+	struct pkram_node *node;
+	int err;
+
+	err = check_name(&arg->name);
+	if (err)
+		return err;
+	node = pkram_node_create(arg->name.name, GFP_KERNEL);
+	if (IS_ERR(node))
+		return PTR_ERR(node);
+	s->node = node;
+	s->state = SESSION_SAVING;
+	arg->name.id = 0;
+	return 0;
+}
+
+static __le64 head_of(const struct pkram_writer *w)
+{
+	return w->head ? w->head->hdr.pfn : 0;
+}
+
+/* Close the byte stream of the newest object. */
+static void close_bytes(struct pkram_session *s)
+{
+	struct pkram_object *obj;
+
+	if (!s->open)
+		return;
+	obj = pkram_node_object(s->node, pkram_node_nr_objects(s->node) - 1);
+	pkram_bytes_finish(&s->bytes);
+	obj->flags |= cpu_to_le32(PKRAM_OBJ_BYTES);
+	obj->bytes_head = head_of(&s->bytes.w);
+	obj->nr_bytes = cpu_to_le64(s->bytes.len);
+	s->node->totals.data_bytes += s->bytes.len;
+	s->node->totals.data_pages += s->bytes.w.nr_pages;
+	s->node->totals.meta_pages += s->bytes.w.nr_links;
+	memset(&s->bytes, 0, sizeof(s->bytes));
+	s->open = false;
+}
+
+static int save_whole(struct pkram_session *s, struct file *file,
+		      struct pkram_ioctl_save_file *arg)
+{
+	struct pkram_node *node = s->node;
+	struct pkram_writer w = { };
+	struct pkram_object *obj;
+	struct pkram_file *pf;
+	u32 index;
+	int err;
+
+	close_bytes(s);
+	pf = pkram_file_freeze(file);
+	if (IS_ERR(pf))
+		return PTR_ERR(pf);
+
+	index = pkram_node_nr_objects(node);
+	obj = pkram_node_add_object(node, PKRAM_OBJ_PAGES | PKRAM_OBJ_FILE, GFP_KERNEL);
+	if (IS_ERR(obj)) {
+		err = PTR_ERR(obj);
+		goto err_thaw;
+	}
+	err = xa_err(xa_store(&node->files, index, pf, GFP_KERNEL));
+	if (err)
+		goto err_object;
+	err = pkram_file_save(file, 0, ULONG_MAX, &w);
+	if (err)
+		goto err_writer;
+
+	pkram_writer_finish(&w);
+	pkram_file_stat(pf, obj);
+	obj->pages_head = head_of(&w);
+	obj->nr_pages = cpu_to_le64(w.nr_pages);
+	node->totals.file_bytes += le64_to_cpu(obj->size);
+	node->totals.data_pages += w.nr_pages;
+	node->totals.meta_pages += w.nr_links;
+	arg->object = index;
+	arg->pages = w.nr_pages;
+	return 0;
+
+err_writer:
+	pkram_writer_discard(&w);
+	xa_erase(&node->files, index);
+err_object:
+	pkram_node_drop_last_object(node);
+err_thaw:
+	pkram_file_thaw(pf);
+	return err;
+}
+
+static int ioc_save_file(struct pkram_session *s, union pkram_arg *arg,
+			 struct pkram_answer *ans)
+{
+	struct pkram_ioctl_save_file *sf = &arg->save_file;
+
+	if (sf->flags || sf->offset || sf->length)
+		return -EINVAL;
+	CLASS(fd, f)(sf->fd);
+	if (!fd_file(f) || !(fd_file(f)->f_mode & FMODE_READ))
+		return -EBADF;
+	return save_whole(s, fd_file(f), sf);
+}
+
+static int ioc_save_bytes(struct pkram_session *s, union pkram_arg *arg,
+			  struct pkram_answer *ans)
+{
+	struct pkram_ioctl_bytes *b = &arg->bytes;
+	u32 nr = pkram_node_nr_objects(s->node);
+	struct pkram_object *obj;
+	struct iov_iter iter;
+	int err;
+
+	if (b->flags || b->reserved || b->offset || b->length > PKRAM_MAX_COPY)
+		return -EINVAL;
+	if (b->object != PKRAM_OBJECT_NEW && (!nr || b->object != nr - 1))
+		return -EINVAL;
+	err = import_ubuf(ITER_SOURCE, u64_to_user_ptr(b->data), b->length, &iter);
+	if (err)
+		return err;
+
+	if (b->object == PKRAM_OBJECT_NEW) {
+		close_bytes(s);
+		obj = pkram_node_add_object(s->node, PKRAM_OBJ_BYTES, GFP_KERNEL);
+		if (IS_ERR(obj))
+			return PTR_ERR(obj);
+		b->object = nr;
+		s->open = true;
+	} else if (!s->open) {
+		/* a file without a byte stream so far */
+		if (le32_to_cpu(pkram_node_object(s->node, b->object)->flags) &
+		    PKRAM_OBJ_BYTES)
+			return -EINVAL;
+		s->open = true;
+	}
+	err = pkram_bytes_append(&s->bytes, &iter, GFP_KERNEL);
+	if (err)
+		s->state = SESSION_BROKEN;
+	return err;
+}
+
+static int ioc_save_commit(struct pkram_session *s, union pkram_arg *arg,
+			   struct pkram_answer *ans)
+{
+	struct pkram_ioctl_commit *c = &arg->commit;
+	int err;
+
+	if (c->flags & ~PKRAM_COMMIT_REPLACE)
+		return -EINVAL;
+	close_bytes(s);
+	err = pkram_node_commit(s->node, c->flags & PKRAM_COMMIT_REPLACE, GFP_KERNEL, &c->id);
+	if (err)
+		return err;
+	s->node = NULL;
+	s->state = SESSION_IDLE;
+	return 0;
+}
+
+static void abort_save(struct pkram_session *s)
+{
+	if (s->open)
+		pkram_writer_discard(&s->bytes.w);
+	memset(&s->bytes, 0, sizeof(s->bytes));
+	s->open = false;
+	pkram_node_destroy(s->node);
+	s->node = NULL;
+	s->state = SESSION_IDLE;
+}
+
+static int check_simple(const struct pkram_ioctl_simple *arg)
+{
+	return arg->flags || arg->fd || arg->reserved ? -EINVAL : 0;
+}
+
+static int ioc_save_abort(struct pkram_session *s, union pkram_arg *arg,
+			  struct pkram_answer *ans)
+{
+	int err = check_simple(&arg->simple);
+
+	if (!err)
+		abort_save(s);
+	return err;
+}
+
+static int ioc_load_begin(struct pkram_session *s, union pkram_arg *arg,
+			  struct pkram_answer *ans)
+{
+	struct pkram_node *node;
+	int err;
+
+	err = check_name(&arg->name);
+	if (err)
+		return err;
+	node = pkram_node_get(arg->name.name);
+	if (IS_ERR(node))
+		return PTR_ERR(node);
+	s->node = node;
+	s->state = SESSION_LOADING;
+	arg->name.id = node->id;
+	return 0;
+}
+
+static int ioc_load_stat(struct pkram_session *s, union pkram_arg *arg,
+			 struct pkram_answer *ans)
+{
+	struct pkram_ioctl_stat *st = &arg->stat;
+	const struct pkram_object *obj;
+	u32 flags;
+
+	if (st->flags)
+		return -EINVAL;
+	if (st->object >= pkram_node_nr_objects(s->node))
+		return -ENODATA;
+	obj = pkram_node_object(s->node, st->object);
+	flags = le32_to_cpu(obj->flags);
+	st->state = 0;
+	if (flags & PKRAM_OBJ_FILE)
+		st->state |= PKRAM_STAT_FILE;
+	if (flags & PKRAM_OBJ_BYTES)
+		st->state |= PKRAM_STAT_BYTES;
+	scoped_guard(mutex, &s->node->lock) {
+		if (xa_load(&s->node->files, st->object))
+			st->state |= PKRAM_STAT_LOADED;
+	}
+	st->pages = le64_to_cpu(obj->nr_pages);
+	st->file_bytes = le64_to_cpu(obj->size);
+	st->data_bytes = le64_to_cpu(obj->nr_bytes);
+	st->mode = le32_to_cpu(obj->mode);
+	st->uid = le32_to_cpu(obj->uid);
+	st->gid = le32_to_cpu(obj->gid);
+	st->seals = le32_to_cpu(obj->seals);
+	st->atime_ns = le64_to_cpu(obj->atime_ns);
+	st->mtime_ns = le64_to_cpu(obj->mtime_ns);
+	st->ctime_ns = le64_to_cpu(obj->ctime_ns);
+	return 0;
+}
+
+/* Memory cgroup of the process behind a pidfd; NULL for PKRAM_FD_NONE. */
+static struct mem_cgroup *memcg_of(int pidfd)
+{
+	struct mem_cgroup *memcg;
+	struct task_struct *task;
+	struct mm_struct *mm;
+	unsigned int flags;
+
+	if (pidfd == PKRAM_FD_NONE)
+		return NULL;
+	task = pidfd_get_task(pidfd, &flags);
+	if (IS_ERR(task))
+		return ERR_CAST(task);
+	mm = get_task_mm(task);
+	put_task_struct(task);
+	if (!mm)
+		return ERR_PTR(-ESRCH);
+	memcg = get_mem_cgroup_from_mm(mm);
+	mmput(mm);
+	return memcg;
+}
+
+/* The file of an object, loaded into @target or a memfd if it does not exist. */
+static struct pkram_file *load_object(struct pkram_node *node, u32 index,
+				      struct file *target, int pidfd)
+{
+	struct mem_cgroup *memcg;
+	struct pkram_file *pf;
+	int err;
+
+	pf = xa_load(&node->files, index);
+	if (pf)
+		return target ? ERR_PTR(-EBUSY) : pf;
+	err = xa_reserve(&node->files, index, GFP_KERNEL);
+	if (err)
+		return ERR_PTR(err);
+	memcg = memcg_of(pidfd);
+	if (IS_ERR(memcg)) {
+		xa_release(&node->files, index);
+		return ERR_CAST(memcg);
+	}
+	pf = pkram_file_load(pkram_node_object(node, index), target, memcg);
+	mem_cgroup_put(memcg);
+	if (IS_ERR(pf))
+		xa_release(&node->files, index);
+	else
+		xa_store(&node->files, index, pf, 0);
+	return pf;
+}
+
+static int ioc_load_file(struct pkram_session *s, union pkram_arg *arg,
+			 struct pkram_answer *ans)
+{
+	struct pkram_ioctl_load_file *lf = &arg->load_file;
+	struct file *target __free(fput) = NULL;
+	struct pkram_file *pf;
+	struct file *file;
+
+	if (lf->flags)
+		return -EINVAL;
+	if (lf->object >= pkram_node_nr_objects(s->node))
+		return -ENODATA;
+	if (!(le32_to_cpu(pkram_node_object(s->node, lf->object)->flags) & PKRAM_OBJ_FILE))
+		return -EINVAL;
+	if (lf->target_fd != PKRAM_FD_NONE) {
+		target = fget(lf->target_fd);
+		if (!target || !(target->f_mode & FMODE_WRITE))
+			return -EBADF;
+	}
+	lf->fd = PKRAM_FD_NONE;
+
+	guard(mutex)(&s->node->lock);
+	pf = load_object(s->node, lf->object, target, lf->charge_pidfd);
+	if (IS_ERR(pf))
+		return PTR_ERR(pf);
+	if (target)
+		return 0;
+
+	file = pkram_file_open(pf);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	lf->fd = get_unused_fd_flags(O_CLOEXEC);
+	if (lf->fd < 0) {
+		fput(file);
+		return lf->fd;
+	}
+	ans->file = file;
+	ans->fd = lf->fd;
+	return 0;
+}
+
+static int ioc_load_bytes(struct pkram_session *s, union pkram_arg *arg,
+			  struct pkram_answer *ans)
+{
+	struct pkram_ioctl_bytes *b = &arg->bytes;
+	const struct pkram_object *obj;
+	struct iov_iter iter;
+	u64 left;
+	int err;
+
+	if (b->flags || b->reserved || b->length > PKRAM_MAX_COPY)
+		return -EINVAL;
+	if (b->object >= pkram_node_nr_objects(s->node))
+		return -ENODATA;
+	obj = pkram_node_object(s->node, b->object);
+	if (!(le32_to_cpu(obj->flags) & PKRAM_OBJ_BYTES))
+		return -EINVAL;
+	left = le64_to_cpu(obj->nr_bytes);
+	left = b->offset < left ? min(left - b->offset, b->length) : 0;
+	err = import_ubuf(ITER_DEST, u64_to_user_ptr(b->data), left, &iter);
+	if (err)
+		return err;
+	b->length = pkram_bytes_read(obj, b->offset, &iter);
+	return b->length < left ? -EFAULT : 0;
+}
+
+static void end_load(struct pkram_session *s)
+{
+	pkram_node_put(s->node);
+	s->node = NULL;
+	s->state = SESSION_IDLE;
+}
+
+static int ioc_load_end(struct pkram_session *s, union pkram_arg *arg,
+			struct pkram_answer *ans)
+{
+	int err = check_simple(&arg->simple);
+
+	if (!err)
+		end_load(s);
+	return err;
+}
+
+static int ioc_remove(struct pkram_session *s, union pkram_arg *arg,
+		      struct pkram_answer *ans)
+{
+	struct pkram_node *mine = s->state == SESSION_LOADING ? s->node : NULL;
+	u64 mine_id = mine ? mine->id : 0;
+	int err;
+
+	err = check_name(&arg->name);
+	if (err)
+		return err;
+	err = pkram_node_remove(arg->name.name, mine, &arg->name.id);
+	if (!err && mine && arg->name.id == mine_id) {
+		s->node = NULL;
+		s->state = SESSION_IDLE;
+	}
+	return err;
+}
+
+/**
+ * struct pkram_call - a row of the table of calls
+ * @fn:     does it
+ * @size:   size of its argument in this kernel
+ * @min:    size of its argument when it was first published
+ * @states: session states in which it is allowed
+ */
+struct pkram_call {
+	int (*fn)(struct pkram_session *s, union pkram_arg *arg, struct pkram_answer *ans);
+	u16 size;
+	u16 min;
+	u8 states;
+};
+
+#define CALL(_cmd, _fn, _struct, _last, _states)				\
+	[PKRAM_CMD_##_cmd] = {							\
+		.fn = _fn,							\
+		.size = sizeof(struct _struct),					\
+		.min = offsetofend(struct _struct, _last),			\
+		.states = _states,						\
+	}
+
+static const struct pkram_call pkram_calls[] = {
+	CALL(INFO, ioc_info, pkram_ioctl_info, prev_release, SESSION_ANY),
+	CALL(LIST, ioc_list, pkram_ioctl_list, reserved, SESSION_ANY),
+	CALL(SAVE_BEGIN, ioc_save_begin, pkram_ioctl_name, name, SESSION_IDLE),
+	CALL(SAVE_FILE, ioc_save_file, pkram_ioctl_save_file, pages, SESSION_SAVING),
+	CALL(SAVE_BYTES, ioc_save_bytes, pkram_ioctl_bytes, length, SESSION_SAVING),
+	CALL(SAVE_COMMIT, ioc_save_commit, pkram_ioctl_commit, id, SESSION_SAVING),
+	CALL(SAVE_ABORT, ioc_save_abort, pkram_ioctl_simple, reserved,
+	     SESSION_SAVING | SESSION_BROKEN),
+	CALL(LOAD_BEGIN, ioc_load_begin, pkram_ioctl_name, name, SESSION_IDLE),
+	CALL(LOAD_STAT, ioc_load_stat, pkram_ioctl_stat, ctime_ns, SESSION_LOADING),
+	CALL(LOAD_FILE, ioc_load_file, pkram_ioctl_load_file, charge_pidfd, SESSION_LOADING),
+	CALL(LOAD_BYTES, ioc_load_bytes, pkram_ioctl_bytes, length, SESSION_LOADING),
+	CALL(LOAD_END, ioc_load_end, pkram_ioctl_simple, reserved, SESSION_LOADING),
+	CALL(REMOVE, ioc_remove, pkram_ioctl_name, name, SESSION_IDLE | SESSION_LOADING),
+};
+
+static int check_allowed(unsigned int nr)
+{
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (nr == PKRAM_CMD_INFO)
+		return 0;
+	if (!pkram_enabled())
+		return -ENODEV;
+	return security_locked_down(LOCKDOWN_KEXEC);
+}
+
+static long pkram_ioctl(struct file *file, unsigned int cmd, unsigned long uarg)
+{
+	struct pkram_session *s = file->private_data;
+	void __user *user = (void __user *)uarg;
+	struct pkram_answer ans = { .fd = -1 };
+	const struct pkram_call *call;
+	unsigned int nr = _IOC_NR(cmd);
+	union pkram_arg arg = { };
+	u32 size;
+	int err;
+
+	if (cmd != PKRAM_IO(nr) || nr >= ARRAY_SIZE(pkram_calls) || !pkram_calls[nr].fn)
+		return -ENOTTY;
+	call = &pkram_calls[nr];
+	err = check_allowed(nr);
+	if (err)
+		return err;
+	if (get_user(size, (u32 __user *)user))
+		return -EFAULT;
+	if (size < call->min || size > PAGE_SIZE)
+		return -EINVAL;
+	err = copy_struct_from_user(&arg, call->size, user, size);
+	if (err)
+		return err;
+
+	mutex_lock(&s->lock);
+	err = s->state & call->states ? call->fn(s, &arg, &ans) : -EBADFD;
+	mutex_unlock(&s->lock);
+
+	if (!err && copy_to_user(user, &arg, min_t(u32, size, call->size)))
+		err = -EFAULT;
+	if (ans.file && !err) {
+		fd_install(ans.fd, ans.file);
+	} else if (ans.file) {
+		put_unused_fd(ans.fd);
+		fput(ans.file);
+	}
+	return err;
+}
+
+static int pkram_open(struct inode *inode, struct file *file)
+{
+	struct pkram_session *s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
+
+	if (!s)
+		return -ENOMEM;
+	mutex_init(&s->lock);
+	s->state = SESSION_IDLE;
+	file->private_data = s;
+	return nonseekable_open(inode, file);
+}
+
+static int pkram_release(struct inode *inode, struct file *file)
+{
+	struct pkram_session *s = file->private_data;
+
+	switch (s->state) {
+	case SESSION_SAVING:
+	case SESSION_BROKEN:
+		abort_save(s);
+		break;
+	case SESSION_LOADING:
+		end_load(s);
+		break;
+	default:
+		break;
+	}
+	mutex_destroy(&s->lock);
+	kfree(s);
+	return 0;
+}
+
+static const struct file_operations pkram_fops = {
+	.owner = THIS_MODULE,
+	.open = pkram_open,
+	.release = pkram_release,
+	.unlocked_ioctl = pkram_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};
+
+static struct miscdevice pkram_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "pkram",
+	.mode = 0600,
+	.fops = &pkram_fops,
+};
+
+static int __init pkram_dev_init(void)
+{
+	return misc_register(&pkram_device);
+}
+device_initcall(pkram_dev_init);

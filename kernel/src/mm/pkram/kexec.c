@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * PKRAM: keeping preserved memory and kexec images apart.
+ */
+#define pr_fmt(fmt) "pkram: " fmt
+
+#include <linux/ctype.h>
+#include <linux/kexec.h>
+#include <linux/pkram.h>
+#include <linux/slab.h>
+
+#include "pkram.h"
+
+/**
+ * DOC: PKRAM and kexec images
+ *
+ * The pages at which an image's segments will be put are not allocated while
+ * the old kernel runs: anybody may be using them. Preserved memory must not be
+ * among them.
+ *
+ * Image first: its destinations are *banned*. A page of a file that lies on
+ * one is copied when it is saved, and the copy is preserved; pages that PKRAM
+ * allocates itself are drawn again until they lie elsewhere.
+ *
+ * Node first: kexec_file_load looks for room outside preserved blocks, and a
+ * segment that overlaps one is refused for either system call.
+ *
+ * Both at once: the system calls hold pkram_kexec_sem for writing from before
+ * they look for room until the image is installed or thrown away, and whoever
+ * records pages holds it for reading from the check to the record.
+ *
+ * An image can also be one that would not take the store over, because its
+ * kernel has no PKRAM or because pkram= is missing on its command line. What it
+ * is was found out when it was loaded; the store is not sealed for it, which
+ * makes the super block recognisably stale for any later kernel.
+ */
+
+DECLARE_RWSEM(pkram_kexec_sem);
+
+struct pkram_bans pkram_bans;
+static_assert(ARRAY_SIZE(pkram_bans.start) >= KEXEC_SEGMENT_MAX);
+
+/* State of the image whose destinations are in pkram_bans. */
+static u32 pkram_image = PKRAM_IMAGE_NONE;
+
+/**
+ * pkram_kexec_begin - an image is about to be loaded or unloaded
+ *
+ * Context: process context, kexec lock held.
+ */
+void pkram_kexec_begin(void)
+{
+	down_write(&pkram_kexec_sem);
+}
+
+/**
+ * pkram_kexec_end - the image is in place, or gone, or was refused
+ *
+ * Takes the destinations of whatever image is installed now.
+ */
+void pkram_kexec_end(void)
+{
+	const struct kimage *image = kexec_image;
+	unsigned int i;
+
+	pkram_bans.nr = 0;
+	pkram_image = PKRAM_IMAGE_NONE;
+	if (image) {
+		for (i = 0; i < image->nr_segments; i++) {
+			const struct kexec_segment *s = &image->segment[i];
+
+			pkram_bans.start[i] = PFN_DOWN(s->mem);
+			pkram_bans.end[i] = PFN_UP(s->mem + s->memsz);
+		}
+		pkram_bans.nr = image->nr_segments;
+		pkram_image = image->pkram_state;
+	}
+	up_write(&pkram_kexec_sem);
+}
+
+/* pkram_banned() found that an image is loaded */
+bool pkram_banned_slow(u64 pfn, u64 nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < pkram_bans.nr; i++)
+		if (pfn < pkram_bans.end[i] && pfn + nr > pkram_bans.start[i])
+			return true;
+	return false;
+}
+
+/**
+ * pkram_image_state - what would the loaded image do with the store?
+ *
+ * Return: enum pkram_image_state.
+ */
+u32 pkram_image_state(void)
+{
+	guard(rwsem_read)(&pkram_kexec_sem);
+	return pkram_image;
+}
+
+/**
+ * pkram_alloc_folio - allocate memory that may be preserved
+ * @gfp:   allocation flags
+ * @order: order
+ * @nid:   preferred NUMA node
+ *
+ * Context: as @gfp says; the caller holds pkram_kexec_sem for reading.
+ *
+ * Return: a folio with one reference that lies on no banned page, or NULL.
+ */
+struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid)
+{
+	struct folio *folio, *next;
+	LIST_HEAD(rejects);
+
+	/* Ends: each turn holds on to memory that is banned, which is finite. */
+	for (;;) {
+		folio = __folio_alloc_node(gfp, order, nid);
+		if (!folio || !pkram_banned(folio_pfn(folio), 1UL << order))
+			break;
+		list_add(&folio->lru, &rejects);
+	}
+	while (!list_empty(&rejects)) {
+		next = list_first_entry(&rejects, struct folio, lru);
+		list_del(&next->lru);
+		folio_put(next);
+	}
+	return folio;
+}
+
+/**
+ * pkram_alloc_page - allocate a base page that may be preserved
+ * @gfp: allocation flags
+ *
+ * Context: as pkram_alloc_folio().
+ *
+ * Return: the page, not yet counted as preserved, or NULL.
+ */
+struct page *pkram_alloc_page(gfp_t gfp)
+{
+	struct folio *folio = pkram_alloc_folio(gfp, 0, numa_mem_id());
+
+	return folio ? folio_page(folio, 0) : NULL;
+}
+
+/**
+ * pkram_kexec_strip - remove pkram= words from a command line
+ * @cmdline: NUL-terminated, changed in place
+ *
+ * The kernel takes the last pkram= it finds, and command lines are copied from
+ * boot to boot: none but the one that kexec puts in front may remain. Words
+ * inside double quotes belong to another parameter and stay.
+ *
+ * Return: bytes of the command line, NUL included.
+ */
+unsigned long pkram_kexec_strip(char *cmdline)
+{
+	char *from = cmdline, *to = cmdline;
+	bool quoted = false;
+
+	while (*from) {
+		bool word = from == cmdline || isspace(from[-1]);
+
+		if (word && !quoted && !strncmp(from, "pkram=", 6)) {
+			while (*from && !isspace(*from))
+				from++;
+			while (isspace(*from))
+				from++;
+			continue;
+		}
+		if (*from == '"')
+			quoted = !quoted;
+		*to++ = *from++;
+	}
+	*to = '\0';
+	return to - cmdline + 1;
+}
+
+/**
+ * pkram_kexec_param - the word for the next kernel's command line
+ * @buf:  where to put it
+ * @size: bytes there; PKRAM_PARAM_MAX is enough
+ *
+ * Return: bytes written without the NUL; 0 if PKRAM is off.
+ */
+int pkram_kexec_param(char *buf, size_t size)
+{
+	if (!pkram_enabled())
+		return 0;
+	return scnprintf(buf, size, "pkram=0x%llx ", le64_to_cpu(pkram.sb->hdr.pfn));
+}
+
+/**
+ * pkram_image_tag_state - judge a kernel by the tag in its kernel_info
+ * @info: kernel_info of the image, from its "LToP" on
+ * @len:  bytes that can be read there
+ *
+ * Return: PKRAM_IMAGE_KEEPS, _NO_SUPPORT or _VERSION.
+ */
+u32 pkram_image_tag_state(const void *info, size_t len)
+{
+	struct pkram_image_tag tag;
+	u32 words[3];
+	size_t at;
+
+	if (len < sizeof(words))
+		return PKRAM_IMAGE_NO_SUPPORT;
+	memcpy(words, info, sizeof(words));
+	if (words[0] != 0x506f544c /* "LToP" */)
+		return PKRAM_IMAGE_NO_SUPPORT;
+	len = min_t(size_t, len, words[2]);
+	for (at = words[1]; len >= sizeof(tag) && at <= len - sizeof(tag); at += 4) {
+		memcpy(&tag, info + at, sizeof(tag));
+		if (le32_to_cpu(tag.magic) != PKRAM_IMAGE_TAG ||
+		    le32_to_cpu(tag.length) < sizeof(tag))
+			continue;
+		if (le32_to_cpu(tag.version) != PKRAM_FORMAT_VERSION ||
+		    (pkram_enabled() &&
+		     le64_to_cpu(pkram.sb->incompat) & ~(u64)le32_to_cpu(tag.incompat)))
+			return PKRAM_IMAGE_VERSION;
+		return PKRAM_IMAGE_KEEPS;
+	}
+	return PKRAM_IMAGE_NO_SUPPORT;
+}

@@ -1,0 +1,631 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * PKRAM: nodes and their objects.
+ */
+#define pr_fmt(fmt) "pkram: " fmt
+
+#include <linux/ktime.h>
+#include <linux/pkram.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "pkram.h"
+
+/**
+ * DOC: life of a node
+ *
+ * A node is made by a saver, who owns it alone: nobody can see it, and dropping
+ * it gives every page back. Committing puts it into the tables of this kernel
+ * and into the directory for the next one. From then on its metadata pages do
+ * not change until it is removed.
+ *
+ * What describes an object is in the node's pages, in the form the next kernel
+ * reads; there is no second copy. What only this kernel needs to know (which
+ * files its pages are in) is in struct pkram_node.
+ *
+ * There are two ways to get something out. A *user* (a descriptor of
+ * /dev/pkram) pins the node and makes files out of its objects as often as it
+ * likes; the node stays, and can be removed when there are no users. A *taker*
+ * (pkram_prepare_load()) owns the node from then on and consumes it.
+ *
+ * Locking: pkram.lock for the tables, @state and @users; pkram_node.lock for
+ * @files. A node in state SAVING or TAKEN belongs to one task.
+ */
+
+static int name_cmp(const void *key, const struct rb_node *rb)
+{
+	const struct pkram_node *node = rb_entry(rb, struct pkram_node, by_name);
+
+	return strcmp(key, (const char *)node->page->name);
+}
+
+static bool name_less(struct rb_node *a, const struct rb_node *b)
+{
+	const struct pkram_node *node = rb_entry(a, struct pkram_node, by_name);
+
+	return name_cmp(node->page->name, b) < 0;
+}
+
+/* Any node of that name, committed or reserved. */
+static struct pkram_node *find_any(const char *name)
+{
+	struct rb_node *rb = rb_find(name, &pkram.names, name_cmp);
+
+	return rb ? rb_entry(rb, struct pkram_node, by_name) : NULL;
+}
+
+/**
+ * pkram_node_check_name - is this the name of a node?
+ * @name: NUL-terminated
+ *
+ * Return: 0, -EINVAL or -ENAMETOOLONG.
+ */
+int pkram_node_check_name(const char *name)
+{
+	switch (pkram_check_name(name, strnlen(name, PKRAM_NAME_MAX))) {
+	case 0:
+		return 0;
+	case -2:
+		return -ENAMETOOLONG;
+	default:
+		return -EINVAL;
+	}
+}
+
+/**
+ * pkram_node_alloc - allocate what this kernel knows about a node
+ * @page: its node page
+ * @gfp:  allocation flags
+ *
+ * Return: the node, in state SAVING, or NULL.
+ */
+struct pkram_node *pkram_node_alloc(struct pkram_node_page *page, gfp_t gfp)
+{
+	struct pkram_node *node = kzalloc(sizeof(*node), gfp);
+
+	if (!node)
+		return NULL;
+	node->page = page;
+	node->state = PKRAM_NODE_SAVING;
+	node->totals.meta_pages = 1;
+	node->born = le64_to_cpu(page->hdr.generation);
+	mutex_init(&node->lock);
+	xa_init(&node->tables);
+	xa_init(&node->files);
+	return node;
+}
+
+/**
+ * pkram_node_create - start a node
+ * @name: valid name
+ * @gfp:  allocation flags
+ *
+ * Return: a node that belongs to the caller, or an error pointer: -ENODEV,
+ * -EINVAL, -ENAMETOOLONG, -ENOMEM.
+ */
+struct pkram_node *pkram_node_create(const char *name, gfp_t gfp)
+{
+	struct pkram_node_page *page;
+	struct pkram_node *node;
+	int err;
+
+	if (!pkram_enabled())
+		return ERR_PTR(-ENODEV);
+	err = pkram_node_check_name(name);
+	if (err)
+		return ERR_PTR(err);
+	err = pkram_blocks_init(gfp);
+	if (err)
+		return ERR_PTR(err);
+
+	page = pkram_alloc_meta(PKRAM_PAGE_NODE, gfp);
+	if (!page)
+		return ERR_PTR(-ENOMEM);
+	page->name_len = cpu_to_le32(strlen(name));
+	strscpy_pad((char *)page->name, name, sizeof(page->name));
+	node = pkram_node_alloc(page, gfp);
+	if (!node) {
+		pkram_free_meta(page);
+		return ERR_PTR(-ENOMEM);
+	}
+	return node;
+}
+
+/**
+ * pkram_node_object - an object of a node
+ * @node:  the node
+ * @index: its index, below pkram_node_nr_objects()
+ *
+ * Return: the object as it is in the node's pages.
+ */
+struct pkram_object *pkram_node_object(struct pkram_node *node, u32 index)
+{
+	struct pkram_objects_page *table;
+
+	if (index < PKRAM_NODE_OBJECTS)
+		return &node->page->objects[index];
+	index -= PKRAM_NODE_OBJECTS;
+	table = xa_load(&node->tables, index / PKRAM_PAGE_OBJECTS_MAX);
+	return &table->objects[index % PKRAM_PAGE_OBJECTS_MAX];
+}
+
+/**
+ * pkram_node_index - make the pages of further objects known by number
+ * @node: an adopted node
+ * @gfp:  allocation flags
+ *
+ * Context: pkram.lock held.
+ *
+ * Return: 0 or -ENOMEM. Does nothing if it was done before.
+ */
+int pkram_node_index(struct pkram_node *node, gfp_t gfp)
+{
+	__le64 pfn = node->page->hdr.next;
+	unsigned long i = 0;
+
+	while (pfn) {
+		struct pkram_objects_page *table = pfn_to_kaddr(le64_to_cpu(pfn));
+		int err = xa_err(xa_store(&node->tables, i++, table, gfp));
+
+		if (err)
+			return err;
+		pfn = table->hdr.next;
+	}
+	return 0;
+}
+
+/**
+ * pkram_node_add_object - append an object to a node being saved
+ * @node:  the node
+ * @flags: PKRAM_OBJ_*
+ * @gfp:   allocation flags
+ *
+ * Return: the object, its index is the previous number of objects; or an error
+ * pointer: -EFBIG if there are PKRAM_MAX_OBJECTS, -ENOMEM.
+ */
+struct pkram_object *pkram_node_add_object(struct pkram_node *node, u32 flags, gfp_t gfp)
+{
+	u32 nr = pkram_node_nr_objects(node);
+	struct pkram_objects_page *table, *prev;
+	struct pkram_object *obj;
+	unsigned long t;
+	int err;
+
+	if (nr == PKRAM_MAX_OBJECTS)
+		return ERR_PTR(-EFBIG);
+	t = (nr - PKRAM_NODE_OBJECTS) / PKRAM_PAGE_OBJECTS_MAX;
+	if (nr >= PKRAM_NODE_OBJECTS && !xa_load(&node->tables, t)) {
+		table = pkram_alloc_meta(PKRAM_PAGE_OBJECTS, gfp);
+		if (!table)
+			return ERR_PTR(-ENOMEM);
+		err = xa_err(xa_store(&node->tables, t, table, gfp));
+		if (err) {
+			pkram_free_meta(table);
+			return ERR_PTR(err);
+		}
+		prev = t ? xa_load(&node->tables, t - 1) : (void *)node->page;
+		prev->hdr.next = table->hdr.pfn;
+		node->totals.meta_pages++;
+	}
+	node->page->nr_objects = cpu_to_le32(nr + 1);
+	obj = pkram_node_object(node, nr);
+	memset(obj, 0, sizeof(*obj));
+	obj->flags = cpu_to_le32(flags);
+	return obj;
+}
+
+/**
+ * pkram_node_drop_last_object - undo pkram_node_add_object()
+ * @node: a node being saved; its last object holds nothing
+ *
+ * A page of objects that becomes empty stays until the node is committed.
+ */
+void pkram_node_drop_last_object(struct pkram_node *node)
+{
+	le32_add_cpu(&node->page->nr_objects, -1);
+}
+
+/* Free the pages of objects after the first @keep ones. */
+static void trim_tables(struct pkram_node *node, unsigned long keep)
+{
+	struct pkram_objects_page *table, *prev;
+	unsigned long t;
+
+	xa_for_each_start(&node->tables, t, table, keep) {
+		prev = t ? xa_load(&node->tables, t - 1) : (void *)node->page;
+		prev->hdr.next = 0;
+		xa_erase(&node->tables, t);
+		pkram_free_meta(table);
+		node->totals.meta_pages--;
+	}
+}
+
+/**
+ * pkram_node_reserve - take the name and a slot in the directory
+ * @node: a node being saved
+ * @gfp:  allocation flags
+ *
+ * Context: pkram.lock held.
+ *
+ * Return: 0; -EEXIST if the name is taken; -ENOMEM. After success
+ * pkram_node_publish() cannot fail.
+ */
+static int pkram_node_reserve(struct pkram_node *node, gfp_t gfp)
+{
+	int err;
+
+	lockdep_assert_held(&pkram.lock);
+	if (node->slot)
+		return 0;
+	if (find_any(node->page->name))
+		return -EEXIST;
+	node->slot = pkram_dir_reserve(gfp);
+	if (!node->slot)
+		return -ENOMEM;
+	node->id = pkram.next_id;
+	err = xa_reserve(&pkram.nodes, node->id, gfp);
+	if (err) {
+		pkram_dir_release(node->slot);
+		node->slot = NULL;
+		return err;
+	}
+	pkram.next_id++;
+	rb_add(&node->by_name, &pkram.names, name_less);
+	return 0;
+}
+
+/* Checksums and totals: the last change to the node's pages. */
+static void finish_pages(struct pkram_node *node)
+{
+	struct pkram_node_page *page = node->page;
+	u32 nr = pkram_node_nr_objects(node);
+	u32 first = min_t(u32, nr, PKRAM_NODE_OBJECTS);
+	struct pkram_objects_page *table;
+	unsigned long t;
+
+	nr -= first;
+	trim_tables(node, DIV_ROUND_UP(nr, PKRAM_PAGE_OBJECTS_MAX));
+	xa_for_each(&node->tables, t, table) {
+		u32 n = min_t(u32, nr, PKRAM_PAGE_OBJECTS_MAX);
+
+		table->hdr.length = cpu_to_le32(offsetof(struct pkram_objects_page,
+							 objects[n]));
+		pkram_page_finish(&table->hdr);
+		nr -= n;
+	}
+	page->stored_ns = cpu_to_le64(ktime_get_real_ns());
+	page->data_pages = cpu_to_le64(node->totals.data_pages);
+	page->meta_pages = cpu_to_le64(node->totals.meta_pages);
+	page->hdr.length = cpu_to_le32(offsetof(struct pkram_node_page, objects[first]));
+	pkram_page_finish(&page->hdr);
+}
+
+static void count_node(const struct pkram_node *node, int sign)
+{
+	pkram.nr_nodes += sign;
+	pkram.data_pages += sign * node->totals.data_pages;
+	pkram.meta_pages += sign * node->totals.meta_pages;
+}
+
+static void publish(struct pkram_node *node)
+{
+	node->state = PKRAM_NODE_IDLE;
+	xa_store(&pkram.nodes, node->id, node, 0);
+	WRITE_ONCE(*node->slot, node->page->hdr.pfn);
+	count_node(node, 1);
+}
+
+/* Take a committed node out of all tables; its slot is dealt with elsewhere. */
+static void unpublish(struct pkram_node *node)
+{
+	xa_erase(&pkram.nodes, node->id);
+	rb_erase(&node->by_name, &pkram.names);
+	count_node(node, -1);
+}
+
+static void release_slot(struct pkram_node *node)
+{
+	pkram_dir_release(node->slot);
+	node->slot = NULL;
+}
+
+/**
+ * pkram_node_prepare - reserve the name of a node before anything is saved
+ * @node: a node being saved
+ * @gfp:  allocation flags
+ *
+ * Return: 0; -EEXIST if the name is taken; -ENOMEM.
+ */
+int pkram_node_prepare(struct pkram_node *node, gfp_t gfp)
+{
+	guard(mutex)(&pkram.lock);
+	return pkram_node_reserve(node, gfp);
+}
+
+/**
+ * pkram_node_publish - commit a node that was prepared
+ * @node: a node whose name was reserved; no longer the caller's afterwards
+ */
+void pkram_node_publish(struct pkram_node *node)
+{
+	guard(mutex)(&pkram.lock);
+	finish_pages(node);
+	publish(node);
+}
+
+/* Put @node where the committed node @old is, in one store. */
+static int replace_node(struct pkram_node *node, struct pkram_node *old, gfp_t gfp)
+{
+	unsigned long id = pkram.next_id;
+	int err;
+
+	if (old->state != PKRAM_NODE_IDLE || old->users)
+		return -EBUSY;
+	err = xa_reserve(&pkram.nodes, id, gfp);
+	if (err)
+		return err;
+	pkram.next_id++;
+	finish_pages(node);
+	unpublish(old);
+	node->id = id;
+	node->slot = old->slot;
+	old->slot = NULL;
+	old->state = PKRAM_NODE_TAKEN;
+	rb_add(&node->by_name, &pkram.names, name_less);
+	publish(node);
+	return 0;
+}
+
+/**
+ * pkram_node_commit - make a node permanent
+ * @node:    a node being saved; no longer the caller's after success
+ * @replace: take the place of a committed node of the same name
+ * @gfp:     allocation flags
+ * @ret_id:  output, its id
+ *
+ * Return: 0; -EEXIST if the name is taken and not @replace; -EBUSY if the node
+ * to be replaced is in use; -ENOMEM.
+ */
+int pkram_node_commit(struct pkram_node *node, bool replace, gfp_t gfp, u64 *ret_id)
+{
+	struct pkram_node *old = NULL;
+	int err;
+
+	mutex_lock(&pkram.lock);
+	if (replace)
+		old = find_any(node->page->name);
+	if (old) {
+		err = replace_node(node, old, gfp);
+	} else {
+		err = pkram_node_reserve(node, gfp);
+		if (!err) {
+			finish_pages(node);
+			publish(node);
+		}
+	}
+	if (!err)
+		*ret_id = node->id;
+	mutex_unlock(&pkram.lock);
+
+	if (!err && old)
+		pkram_node_destroy(old);
+	return err;
+}
+
+/**
+ * pkram_node_insert - put an adopted node into the tables
+ * @node: the node, with @slot and @totals filled in
+ *
+ * Context: boot.
+ *
+ * Return: 0, or -EEXIST if an earlier node has the name.
+ */
+int __init pkram_node_insert(struct pkram_node *node)
+{
+	guard(mutex)(&pkram.lock);
+	if (find_any(node->page->name))
+		return -EEXIST;
+	node->id = pkram.next_id++;
+	xa_store(&pkram.nodes, node->id, node, GFP_KERNEL | __GFP_NOFAIL);
+	rb_add(&node->by_name, &pkram.names, name_less);
+	node->state = PKRAM_NODE_IDLE;
+	count_node(node, 1);
+	return 0;
+}
+
+/**
+ * pkram_node_free_streams - drop all that an object holds
+ * @node:  the caller's own
+ * @index: of the object
+ *
+ * The pages of a file that was loaded go to the LRU lists, see shmem.c.
+ */
+void pkram_node_free_streams(struct pkram_node *node, u32 index)
+{
+	struct pkram_object *obj = pkram_node_object(node, index);
+	const struct pkram_file *pf = xa_load(&node->files, index);
+
+	if (pf && pf->loaded)
+		pkram_stream_release(obj->pages_head);
+	else
+		pkram_stream_free(obj->pages_head);
+	pkram_stream_free(obj->bytes_head);
+	obj->pages_head = 0;
+	obj->bytes_head = 0;
+}
+
+/**
+ * pkram_node_destroy - free a node that is in no table, with all it holds
+ * @node: the caller's own
+ *
+ * Also gives back a name and a slot that were reserved but not used.
+ */
+void pkram_node_destroy(struct pkram_node *node)
+{
+	u32 i, nr = pkram_node_nr_objects(node);
+	struct pkram_file *pf;
+	unsigned long index;
+
+	if (node->slot) {
+		guard(mutex)(&pkram.lock);
+		xa_erase(&pkram.nodes, node->id);
+		rb_erase(&node->by_name, &pkram.names);
+		release_slot(node);
+	}
+
+	pkram_node_index(node, GFP_KERNEL | __GFP_NOFAIL);
+	for (i = 0; i < nr; i++)
+		pkram_node_free_streams(node, i);
+	xa_for_each(&node->files, index, pf)
+		pkram_file_thaw(pf);
+	xa_destroy(&node->files);
+	trim_tables(node, 0);
+	xa_destroy(&node->tables);
+	pkram_free_meta(node->page);
+	mutex_destroy(&node->lock);
+	kfree(node);
+}
+
+/**
+ * pkram_node_get - pin a committed node
+ * @name: its name
+ *
+ * Return: the node, to be given to pkram_node_put(); or an error pointer:
+ * -ENOENT, -EBUSY if it has been taken, -ENOMEM.
+ */
+struct pkram_node *pkram_node_get(const char *name)
+{
+	struct pkram_node *node;
+	int err;
+
+	guard(mutex)(&pkram.lock);
+	node = find_any(name);
+	if (!node || node->state == PKRAM_NODE_SAVING)
+		return ERR_PTR(-ENOENT);
+	err = pkram_node_index(node, GFP_KERNEL);
+	if (err)
+		return ERR_PTR(err);
+	node->users++;
+	return node;
+}
+
+/**
+ * pkram_node_put - unpin a node
+ * @node: from pkram_node_get()
+ */
+void pkram_node_put(struct pkram_node *node)
+{
+	guard(mutex)(&pkram.lock);
+	node->users--;
+}
+
+static void take(struct pkram_node *node)
+{
+	unpublish(node);
+	release_slot(node);
+	node->state = PKRAM_NODE_TAKEN;
+}
+
+/**
+ * pkram_node_take - take a committed node out of the store
+ * @name: its name
+ *
+ * Return: the node, which belongs to the caller; or an error pointer: -ENOENT,
+ * -EBUSY if it is in use, -ENOMEM.
+ */
+struct pkram_node *pkram_node_take(const char *name)
+{
+	struct pkram_node *node;
+	int err;
+
+	guard(mutex)(&pkram.lock);
+	node = find_any(name);
+	if (!node)
+		return ERR_PTR(-ENOENT);
+	if (node->state != PKRAM_NODE_IDLE || node->users)
+		return ERR_PTR(-EBUSY);
+	err = pkram_node_index(node, GFP_KERNEL);
+	if (err)
+		return ERR_PTR(err);
+	take(node);
+	return node;
+}
+
+/**
+ * pkram_node_remove - remove a committed node
+ * @name:   its name
+ * @mine:   node that the caller has pinned, or NULL; unpinned if it is this one
+ * @ret_id: output, its id
+ *
+ * Return: 0; -ENOENT; -EBUSY if somebody else uses it.
+ */
+int pkram_node_remove(const char *name, struct pkram_node *mine, u64 *ret_id)
+{
+	struct pkram_node *node;
+
+	scoped_guard(mutex, &pkram.lock) {
+		node = find_any(name);
+		if (!node || node->state == PKRAM_NODE_SAVING)
+			return -ENOENT;
+		if (node->users != (node == mine))
+			return -EBUSY;
+		*ret_id = node->id;
+		take(node);
+	}
+	pkram_node_destroy(node);
+	return 0;
+}
+
+/**
+ * pkram_remove_idle - remove every committed node that is not in use
+ *
+ * Return: 0, or -EBUSY if some were in use and stay.
+ */
+int pkram_remove_idle(void)
+{
+	struct pkram_node *node;
+	unsigned long id = 0;
+	int ret = 0;
+
+	for (;;) {
+		scoped_guard(mutex, &pkram.lock) {
+			node = xa_find_after(&pkram.nodes, &id, ULONG_MAX, XA_PRESENT);
+			if (!node)
+				return ret;
+			if (node->users) {
+				ret = -EBUSY;
+				continue;
+			}
+			take(node);
+		}
+		pkram_node_destroy(node);
+		cond_resched();
+	}
+}
+
+/**
+ * pkram_node_info - describe a committed node
+ * @node: the node
+ * @info: output
+ *
+ * Context: pkram.lock held.
+ */
+void pkram_node_info(const struct pkram_node *node, struct pkram_node_info *info)
+{
+	memset(info, 0, sizeof(*info));
+	info->id = node->id;
+	info->generation = pkram_generation() - node->born;
+	info->data_pages = node->totals.data_pages;
+	info->meta_pages = node->totals.meta_pages;
+	info->file_bytes = node->totals.file_bytes;
+	info->data_bytes = node->totals.data_bytes;
+	info->stored_ns = le64_to_cpu(node->page->stored_ns);
+	info->nr_objects = pkram_node_nr_objects(node);
+	if (info->generation)
+		info->flags |= PKRAM_NODE_INHERITED;
+	if (node->users)
+		info->flags |= PKRAM_NODE_BUSY;
+	if (!xa_empty(&node->files))
+		info->flags |= PKRAM_NODE_LOADED;
+	strscpy(info->name, (const char *)node->page->name, sizeof(info->name));
+}

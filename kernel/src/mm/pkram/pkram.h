@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * PKRAM: declarations private to mm/pkram/.
+ *
+ * Floors, each using only those below it:
+ *
+ *   dev.c  api.c          /dev/pkram and the in-kernel interface
+ *   shmem.c  adopt.c      files in and out; nodes from the previous kernel
+ *   node.c                nodes and their objects
+ *   super.c  stream.c     super block and directory; page and byte streams
+ *   blocks.c  kexec.c     which blocks are preserved; where images go
+ *   format.c  early.c     the format; reservation in setup_arch()
+ *
+ * Lock order: inode lock, pkram_mutex, pkram_kexec_sem, i_pages lock, block lock.
+ */
+#ifndef _MM_PKRAM_H
+#define _MM_PKRAM_H
+
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/mutex.h>
+#include <linux/pkram_format.h>
+#include <linux/rbtree.h>
+#include <linux/rwsem.h>
+#include <linux/xarray.h>
+#include <uapi/linux/pkram.h>
+
+struct file;
+struct inode;
+struct pkram_node;
+
+/* pfn of memory in the direct map */
+static inline u64 pkram_pfn(const void *addr)
+{
+	return PHYS_PFN(__pa(addr));
+}
+
+/* blocks.c */
+
+extern u64 pkram_nr_blocks;
+
+int pkram_blocks_init(gfp_t gfp);
+void pkram_blocks_setup(struct pkram_map *map, u64 nr_blocks);
+void pkram_blocks_add(u64 pfn, u64 nr);
+void pkram_blocks_sub(u64 pfn, u64 nr);
+void pkram_blocks_pin(u64 pfn, u64 nr);
+void pkram_blocks_forget_stale(void);
+bool pkram_blocks_room(void);
+
+/* kexec.c */
+
+extern struct rw_semaphore pkram_kexec_sem;
+
+/**
+ * struct pkram_bans - destinations of the loaded kexec image
+ * @nr:    how many
+ * @start: first pfn of each
+ * @end:   one above the last pfn of each
+ */
+struct pkram_bans {
+	unsigned int nr;
+	u64 start[16];
+	u64 end[16];
+};
+
+extern struct pkram_bans pkram_bans;
+
+bool pkram_banned_slow(u64 pfn, u64 nr);
+u32 pkram_image_state(void);
+
+/**
+ * pkram_banned - must these pages not be preserved where they are?
+ * @pfn: first page
+ * @nr:  how many
+ *
+ * Caller holds pkram_kexec_sem for reading until the pages are recorded.
+ *
+ * Return: true if they lie where the loaded image goes, or outside the map.
+ */
+static inline bool pkram_banned(u64 pfn, u64 nr)
+{
+	if (unlikely(pfn < PKRAM_MIN_PFN ||
+		     pfn + nr > pkram_nr_blocks << PKRAM_BLOCK_ORDER))
+		return true;
+	return unlikely(pkram_bans.nr) && pkram_banned_slow(pfn, nr);
+}
+
+struct page *pkram_alloc_page(gfp_t gfp);
+struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid);
+
+/* super.c */
+
+/**
+ * struct pkram_state - what there is one of
+ * @lock:       pkram_mutex: nodes, directory, counters
+ * @sb:         super block, NULL when PKRAM is off
+ * @map:        first map page
+ * @nodes:      committed nodes by id
+ * @names:      committed nodes by name
+ * @nr_nodes:   how many
+ * @next_id:    id of the next node
+ * @data_pages: pages in streams of committed nodes
+ * @meta_pages: pages that describe them, without super block and map
+ * @boot_result: enum pkram_boot_result
+ * @sealed_ns:  when the previous kernel sealed, 0 if nothing was adopted
+ * @restored_ns: ns that early and late boot work took
+ * @release:    of the previous kernel, sanitised
+ * @dropped:    struct pkram_dropped, at most PKRAM_MAX_DROPPED
+ * @nr_dropped: inherited nodes that were dropped, listed or not
+ */
+struct pkram_state {
+	struct mutex lock;
+	struct pkram_super *sb;
+	struct pkram_map *map;
+	struct xarray nodes;
+	struct rb_root names;
+	u64 nr_nodes;
+	unsigned long next_id;
+	u64 data_pages;
+	u64 meta_pages;
+	u32 boot_result;
+	u64 sealed_ns;
+	u64 restored_ns;
+	char release[64];
+	struct list_head dropped;
+	u64 nr_dropped;
+};
+
+/** PKRAM_MAX_DROPPED - dropped nodes that are remembered by name */
+#define PKRAM_MAX_DROPPED	1024
+
+/**
+ * struct pkram_dropped - an inherited node that did not come back
+ * @link: in pkram_state.dropped
+ * @info: what is known of it
+ */
+struct pkram_dropped {
+	struct list_head link;
+	struct pkram_node_info info;
+};
+
+extern struct pkram_state pkram;
+
+static inline bool pkram_enabled(void)
+{
+	return pkram.sb;
+}
+
+static inline u64 pkram_generation(void)
+{
+	return le64_to_cpu(pkram.sb->hdr.generation);
+}
+
+void pkram_page_init(void *page, unsigned int type, u32 length);
+void *pkram_alloc_meta(unsigned int type, gfp_t gfp);
+void pkram_free_meta(void *page);
+__le64 *pkram_dir_reserve(gfp_t gfp);
+void pkram_dir_release(__le64 *slot);
+void pkram_dir_adopt(struct pkram_dir *dir);
+int pkram_super_create(void);
+void pkram_super_adopt(struct pkram_super *sb);
+
+/* stream.c */
+
+/**
+ * struct pkram_writer - a page stream being written
+ * @head:     first link page, NULL while the stream is empty
+ * @tail:     link page being filled
+ * @spare:    link page to go on with when @tail is full
+ * @nr_extents: extents in @tail
+ * @nr_links: link pages in use
+ * @nr_pages: base pages recorded, pending run included
+ * @pos:      stream index after the last extent that was written
+ * @run:      extent not yet written; @run.gap counts from @pos
+ * @counted:  pages of @run that are counted in their blocks
+ * @end_pfn:  pfn that would continue the run
+ * @end_index: stream index that would continue the run
+ */
+struct pkram_writer {
+	struct pkram_link *head;
+	struct pkram_link *tail;
+	struct pkram_link *spare;
+	u32 nr_extents;
+	u32 nr_links;
+	u64 nr_pages;
+	u64 pos;
+	struct pkram_extent run;
+	u64 counted;
+	u64 end_pfn;
+	u64 end_index;
+};
+
+/** PKRAM_BATCH - folios that can be added after one pkram_writer_reserve() */
+#define PKRAM_BATCH	128
+
+int pkram_writer_reserve(struct pkram_writer *w, gfp_t gfp);
+void pkram_writer_settle(struct pkram_writer *w);
+void pkram_writer_flush(struct pkram_writer *w);
+void pkram_writer_finish(struct pkram_writer *w);
+void pkram_writer_discard(struct pkram_writer *w);
+
+/**
+ * pkram_writer_add - record a folio at the end of a stream
+ * @w:     the writer; pkram_writer_reserve() succeeded at most PKRAM_BATCH calls ago
+ * @index: its index in the stream, not below the end of the last one
+ * @pfn:   its first page; not banned
+ * @order: its order, at most PKRAM_MAX_ORDER
+ *
+ * The stream takes over one reference that the caller holds on the folio. Call
+ * pkram_writer_settle() before dropping pkram_kexec_sem.
+ */
+static inline void pkram_writer_add(struct pkram_writer *w, u64 index, u64 pfn,
+				    unsigned int order)
+{
+	u64 nr = 1ULL << order;
+
+	if (likely(pfn == w->end_pfn && index == w->end_index &&
+		   order == w->run.order && w->run.count < PKRAM_EXT_MAX_COUNT)) {
+		w->run.count++;
+	} else {
+		pkram_writer_flush(w);
+		w->run.pfn = pfn;
+		w->run.gap = index - w->pos;
+		w->run.count = 1;
+		w->run.order = order;
+	}
+	w->end_pfn = pfn + nr;
+	w->end_index = index + nr;
+	w->nr_pages += nr;
+}
+
+/**
+ * struct pkram_reader - a position in a stream
+ * @link:  current link page, NULL at the end
+ * @i:     next extent in @link
+ * @index: stream index of the next folio
+ * @ext:   rest of the current extent; exhausted if its count is 0
+ */
+struct pkram_reader {
+	const struct pkram_link *link;
+	u32 i;
+	u64 index;
+	struct pkram_extent ext;
+};
+
+void pkram_reader_init(struct pkram_reader *r, __le64 head);
+bool pkram_reader_fill(struct pkram_reader *r);
+
+/**
+ * pkram_reader_next - next folio of a stream
+ * @r:     the reader
+ * @index: output, its index in the stream
+ * @order: output, its order
+ *
+ * Return: its first page, NULL at the end. The reference stays the stream's.
+ */
+static inline struct page *pkram_reader_next(struct pkram_reader *r, u64 *index,
+					     unsigned int *order)
+{
+	struct page *page;
+	u64 nr;
+
+	if (!r->ext.count && !pkram_reader_fill(r))
+		return NULL;
+	nr = 1ULL << r->ext.order;
+	page = pfn_to_page(r->ext.pfn);
+	*index = r->index;
+	*order = r->ext.order;
+	r->ext.pfn += nr;
+	r->index += nr;
+	r->ext.count--;
+	return page;
+}
+
+u64 pkram_stream_free(__le64 head);
+u64 pkram_stream_release(__le64 head);
+
+/**
+ * struct pkram_bytes - a byte stream being written
+ * @w:    its pages
+ * @page: page being filled, NULL at a page boundary
+ * @len:  bytes in the stream
+ */
+struct pkram_bytes {
+	struct pkram_writer w;
+	struct page *page;
+	u64 len;
+};
+
+struct iov_iter;
+
+int pkram_bytes_append(struct pkram_bytes *b, struct iov_iter *from, gfp_t gfp);
+void pkram_bytes_finish(struct pkram_bytes *b);
+size_t pkram_bytes_read(const struct pkram_object *obj, u64 pos, struct iov_iter *to);
+
+/* node.c */
+
+/** enum pkram_node_state - who may do what with a node */
+enum pkram_node_state {
+	PKRAM_NODE_SAVING,	/* owned by one saver, in no table */
+	PKRAM_NODE_IDLE,	/* committed */
+	PKRAM_NODE_TAKEN,	/* taken out of the tables by pkram_prepare_load() */
+};
+
+/**
+ * struct pkram_node - a node in the running system
+ * @page:    its node page
+ * @state:   enum pkram_node_state
+ * @users:   descriptors that are loading it
+ * @id:      see struct pkram_node_info
+ * @slot:    its slot in the directory, NULL while it is being saved
+ * @by_name: in pkram_state.names
+ * @lock:    serialises loads of its objects
+ * @tables:  pages of further objects by their number
+ * @files:   struct pkram_file of objects that exist as files, by object index
+ * @totals:  what it consists of
+ * @born:    generation in which it was committed
+ */
+struct pkram_node {
+	struct pkram_node_page *page;
+	enum pkram_node_state state;
+	unsigned int users;
+	unsigned long id;
+	__le64 *slot;
+	struct rb_node by_name;
+	struct mutex lock;
+	struct xarray tables;
+	struct xarray files;
+	struct pkram_node_totals totals;
+	u64 born;
+};
+
+static inline u32 pkram_node_nr_objects(const struct pkram_node *node)
+{
+	return le32_to_cpu(node->page->nr_objects);
+}
+
+int pkram_node_check_name(const char *name);
+struct pkram_node *pkram_node_alloc(struct pkram_node_page *page, gfp_t gfp);
+struct pkram_node *pkram_node_create(const char *name, gfp_t gfp);
+struct pkram_object *pkram_node_add_object(struct pkram_node *node, u32 flags, gfp_t gfp);
+struct pkram_object *pkram_node_object(struct pkram_node *node, u32 index);
+int pkram_node_index(struct pkram_node *node, gfp_t gfp);
+void pkram_node_drop_last_object(struct pkram_node *node);
+int pkram_node_prepare(struct pkram_node *node, gfp_t gfp);
+void pkram_node_publish(struct pkram_node *node);
+int pkram_node_commit(struct pkram_node *node, bool replace, gfp_t gfp, u64 *ret_id);
+int pkram_node_insert(struct pkram_node *node);
+void pkram_node_free_streams(struct pkram_node *node, u32 index);
+void pkram_node_destroy(struct pkram_node *node);
+struct pkram_node *pkram_node_get(const char *name);
+void pkram_node_put(struct pkram_node *node);
+struct pkram_node *pkram_node_take(const char *name);
+int pkram_node_remove(const char *name, struct pkram_node *mine, u64 *ret_id);
+int pkram_remove_idle(void);
+void pkram_node_info(const struct pkram_node *node, struct pkram_node_info *info);
+
+/* shmem.c */
+
+/**
+ * struct pkram_file - a file whose pages a node holds, frozen
+ * @file:   the node's own reference
+ * @seals:  its seals before it was frozen
+ * @denied: writable mappings were denied and must be allowed again
+ * @locked: the mapping was made unevictable and must be made evictable again
+ * @loaded: its pages came out of the node and are on no LRU list yet
+ */
+struct pkram_file {
+	struct file *file;
+	unsigned int seals;
+	bool denied;
+	bool locked;
+	bool loaded;
+};
+
+struct pkram_file *pkram_file_freeze(struct file *file);
+void pkram_file_thaw(struct pkram_file *pf);
+struct file *pkram_file_open(const struct pkram_file *pf);
+void pkram_file_stat(const struct pkram_file *pf, struct pkram_object *obj);
+int pkram_file_save(struct file *file, u64 start, u64 last, struct pkram_writer *w);
+struct pkram_file *pkram_file_load(const struct pkram_object *obj, struct file *target,
+				   struct mem_cgroup *memcg);
+
+/* early.c */
+
+/**
+ * struct pkram_early - what early boot found out for later
+ * @sb_pfn:  super block, 0 if there is nothing to adopt
+ * @nr_busy: ranges in @busy
+ * @busy:    pages inside preserved blocks that belong to somebody else
+ * @cycles:  time stamp counter ticks it took
+ */
+struct pkram_early {
+	u64 sb_pfn;
+	unsigned int nr_busy;
+	struct {
+		u64 start;
+		u64 end;
+	} busy[128];
+	u64 cycles;
+};
+
+extern struct pkram_early pkram_early;
+
+
+#endif /* _MM_PKRAM_H */

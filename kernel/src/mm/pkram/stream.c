@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * PKRAM: page streams and byte streams.
+ */
+#include <linux/mm.h>
+#include <linux/pkram.h>
+#include <linux/swap.h>
+#include <linux/uio.h>
+
+#include "pkram.h"
+
+/**
+ * DOC: streams
+ *
+ * A stream is a chain of link pages full of extents (see
+ * include/linux/pkram_format.h). It owns one reference on every folio it names
+ * and one on each link page; the pages are counted in their blocks from the
+ * moment the extent is written.
+ *
+ * Life cycle: pkram_writer_reserve() makes sure that a batch can be recorded
+ * without allocating, pkram_writer_add() records under spinlocks, and
+ * pkram_writer_finish() closes the last link. From then on the chain does not
+ * change. It ends in pkram_stream_free(), in pkram_stream_release() when the
+ * pages live on in a file, or in the next kernel.
+ *
+ * A run of folios that follow each other both in the file and in memory is kept
+ * back in the writer until something else comes, so the usual file costs a few
+ * instructions a folio and hardly any metadata.
+ */
+
+/**
+ * pkram_writer_reserve - prepare for the next PKRAM_BATCH additions
+ * @w:   the writer
+ * @gfp: allocation flags
+ *
+ * A folio takes two extents at most, so a batch and the run before it fit into
+ * what is left of a link page plus one spare.
+ *
+ * Context: as @gfp says; must not hold pkram_kexec_sem.
+ * Return: 0 or -ENOMEM.
+ */
+int pkram_writer_reserve(struct pkram_writer *w, gfp_t gfp)
+{
+	BUILD_BUG_ON(2 * (PKRAM_BATCH + 2) > PKRAM_LINK_EXTENTS);
+
+	if (w->spare || (w->tail && w->nr_extents + 2 * (PKRAM_BATCH + 2) <=
+				    PKRAM_LINK_EXTENTS))
+		return 0;
+	w->spare = pkram_alloc_meta(PKRAM_PAGE_LINK, gfp);
+	return w->spare ? 0 : -ENOMEM;
+}
+
+static void close_link(struct pkram_writer *w)
+{
+	struct pkram_link *link = w->tail;
+
+	link->nr_extents = cpu_to_le32(w->nr_extents);
+	link->hdr.length = cpu_to_le32(ALIGN(offsetof(struct pkram_link, extents) +
+					     w->nr_extents * PKRAM_EXTENT_BYTES, 8));
+	pkram_page_finish(&link->hdr);
+}
+
+static void put_extent(struct pkram_writer *w, u64 raw)
+{
+	if (unlikely(!w->tail || w->nr_extents == PKRAM_LINK_EXTENTS)) {
+		struct pkram_link *link = w->spare;
+
+		link->index = cpu_to_le64(w->pos);
+		if (w->tail) {
+			w->tail->hdr.next = link->hdr.pfn;
+			close_link(w);
+		} else {
+			w->head = link;
+		}
+		w->tail = link;
+		w->spare = NULL;
+		w->nr_extents = 0;
+		w->nr_links++;
+	}
+	pkram_extent_put(w->tail, w->nr_extents++, raw);
+}
+
+/**
+ * pkram_writer_settle - count the pages of the pending run in their blocks
+ * @w: the writer
+ *
+ * Context: pkram_kexec_sem held for reading since the pages were found not to
+ * be banned. Afterwards images keep off them.
+ */
+void pkram_writer_settle(struct pkram_writer *w)
+{
+	u64 nr = ((u64)w->run.count << w->run.order) - w->counted;
+
+	if (nr) {
+		pkram_blocks_add(w->run.pfn + w->counted, nr);
+		w->counted += nr;
+	}
+}
+
+/**
+ * pkram_writer_flush - write the pending run
+ * @w: the writer
+ */
+void pkram_writer_flush(struct pkram_writer *w)
+{
+	struct pkram_extent *e = &w->run;
+	u64 nr = (u64)e->count << e->order;
+
+	if (!e->count)
+		return;
+	if (!e->order && e->count == 1 && e->gap <= PKRAM_EXT_MAX_GAP) {
+		put_extent(w, pkram_extent_single(e->pfn, e->gap));
+	} else {
+		if (e->gap)
+			put_extent(w, pkram_extent_long_gap(e->gap));
+		put_extent(w, pkram_extent_run(e->pfn, e->order, e->count));
+	}
+	pkram_writer_settle(w);
+	w->counted = 0;
+	w->pos += e->gap + nr;
+	e->count = 0;
+}
+
+/**
+ * pkram_writer_finish - close a stream
+ * @w: the writer; afterwards only its @head, @nr_links and @nr_pages are of use
+ */
+void pkram_writer_finish(struct pkram_writer *w)
+{
+	pkram_writer_flush(w);
+	if (w->tail)
+		close_link(w);
+	if (w->spare)
+		pkram_free_meta(w->spare);
+	w->spare = NULL;
+	w->tail = NULL;
+	w->end_pfn = 0;
+}
+
+static __le64 writer_head(const struct pkram_writer *w)
+{
+	return w->head ? w->head->hdr.pfn : 0;
+}
+
+/**
+ * pkram_writer_discard - give back everything a writer took
+ * @w: the writer, usable for a new stream afterwards
+ */
+void pkram_writer_discard(struct pkram_writer *w)
+{
+	pkram_writer_finish(w);
+	pkram_stream_free(writer_head(w));
+	memset(w, 0, sizeof(*w));
+}
+
+static struct pkram_link *link_at(__le64 pfn)
+{
+	return pfn ? pfn_to_kaddr(le64_to_cpu(pfn)) : NULL;
+}
+
+/**
+ * pkram_reader_init - start reading a stream
+ * @r:    the reader
+ * @head: first link page, 0 for an empty stream
+ */
+void pkram_reader_init(struct pkram_reader *r, __le64 head)
+{
+	memset(r, 0, sizeof(*r));
+	r->link = link_at(head);
+	if (r->link)
+		r->index = le64_to_cpu(r->link->index);
+}
+
+/**
+ * pkram_reader_fill - go on to the next extent that has pages
+ * @r: the reader, its extent exhausted
+ *
+ * The chain was checked when it was adopted, or was made by this kernel. Large
+ * folios of a kernel with THP are base pages in one without.
+ *
+ * Return: false at the end of the stream.
+ */
+bool pkram_reader_fill(struct pkram_reader *r)
+{
+	while (r->link) {
+		if (r->i == le32_to_cpu(r->link->nr_extents)) {
+			r->link = link_at(r->link->hdr.next);
+			r->i = 0;
+			if (!r->link)
+				return false;
+			r->index = le64_to_cpu(r->link->index);
+		}
+		r->ext = pkram_extent_decode(pkram_extent_raw(r->link, r->i++));
+		r->index += r->ext.gap;
+		if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE)) {
+			r->ext.count <<= r->ext.order;
+			r->ext.order = 0;
+		}
+		if (r->ext.count)
+			return true;
+	}
+	return false;
+}
+
+static u64 stream_end(__le64 head, bool to_lru)
+{
+	struct pkram_link *link = link_at(head), *next;
+	u64 nr_links = 0;
+
+	for (; link; link = next) {
+		u32 i, nr = le32_to_cpu(link->nr_extents);
+
+		for (i = 0; i < nr; i++) {
+			struct pkram_extent e =
+				pkram_extent_decode(pkram_extent_raw(link, i));
+			struct folio *folio;
+
+			if (!e.count)
+				continue;
+			pkram_blocks_sub(e.pfn, (u64)e.count << e.order);
+			if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE)) {
+				e.count <<= e.order;
+				e.order = 0;
+			}
+			do {
+				folio = pfn_folio(e.pfn);
+				if (to_lru && folio->mapping && !folio_test_lru(folio))
+					folio_add_lru(folio);
+				folio_put(folio);
+				e.pfn += 1UL << e.order;
+			} while (--e.count);
+		}
+		next = link_at(link->hdr.next);
+		pkram_free_meta(link);
+		nr_links++;
+		cond_resched();
+	}
+	return nr_links;
+}
+
+/**
+ * pkram_stream_free - drop a stream and its references
+ * @head: first link page, 0 for none
+ *
+ * Return: link pages freed.
+ */
+u64 pkram_stream_free(__le64 head)
+{
+	return stream_end(head, false);
+}
+
+/**
+ * pkram_stream_release - drop a stream whose pages live on in a loaded file
+ * @head: first link page, 0 for none
+ *
+ * Pages of a file that was loaded were kept off the LRU lists while the stream
+ * pinned them, since nothing could have been reclaimed; now they go there.
+ *
+ * Return: link pages freed.
+ */
+u64 pkram_stream_release(__le64 head)
+{
+	return stream_end(head, true);
+}
+
+/*
+ * Record a fresh page for the byte stream. The page goes to the stream, which
+ * gives it back if the stream is discarded.
+ */
+static int bytes_new_page(struct pkram_bytes *b, gfp_t gfp)
+{
+	struct page *page;
+	int err;
+
+	err = pkram_writer_reserve(&b->w, gfp);
+	if (err)
+		return err;
+
+	guard(rwsem_read)(&pkram_kexec_sem);
+	page = pkram_alloc_page(gfp);
+	if (!page)
+		return -ENOMEM;
+	pkram_writer_add(&b->w, b->w.nr_pages, page_to_pfn(page), 0);
+	pkram_writer_settle(&b->w);
+	b->page = page;
+	return 0;
+}
+
+/**
+ * pkram_bytes_append - copy bytes to the end of a byte stream
+ * @b:    the stream
+ * @from: where the bytes come from
+ * @gfp:  allocation flags
+ *
+ * Return: 0 when all were copied; -ENOMEM, -ENOSPC, -EFAULT or -EINTR when not,
+ * and then the stream is longer by an unspecified part of them: discard it.
+ */
+int pkram_bytes_append(struct pkram_bytes *b, struct iov_iter *from, gfp_t gfp)
+{
+	int err;
+
+	while (iov_iter_count(from)) {
+		size_t at = b->len % PAGE_SIZE;
+		size_t n = min(PAGE_SIZE - at, iov_iter_count(from));
+
+		if (!b->page) {
+			if (fatal_signal_pending(current))
+				return -EINTR;
+			err = bytes_new_page(b, gfp);
+			if (err)
+				return err;
+		}
+		if (copy_page_from_iter(b->page, at, n, from) != n)
+			return -EFAULT;
+		b->len += n;
+		if (b->len % PAGE_SIZE == 0)
+			b->page = NULL;
+		cond_resched();
+	}
+	return pkram_blocks_room() ? 0 : -ENOSPC;
+}
+
+/**
+ * pkram_bytes_finish - close a byte stream
+ * @b: the stream
+ *
+ * What the last page held before is not for the next kernel.
+ */
+void pkram_bytes_finish(struct pkram_bytes *b)
+{
+	size_t used = b->len % PAGE_SIZE;
+
+	if (b->page)
+		memset(page_address(b->page) + used, 0, PAGE_SIZE - used);
+	b->page = NULL;
+	pkram_writer_finish(&b->w);
+}
+
+/**
+ * pkram_bytes_read - copy bytes out of a byte stream
+ * @obj: object with the stream
+ * @pos: first byte
+ * @to:  where they go
+ *
+ * Finding @pos takes a step an extent; readers that go through a long stream
+ * should do so in large pieces.
+ *
+ * Return: bytes copied, less than asked for at the end of the stream or of the
+ * readable part of @to.
+ */
+size_t pkram_bytes_read(const struct pkram_object *obj, u64 pos, struct iov_iter *to)
+{
+	u64 len = le64_to_cpu(obj->nr_bytes);
+	struct pkram_reader r;
+	size_t done = 0;
+
+	pkram_reader_init(&r, obj->bytes_head);
+	while (pos < len && iov_iter_count(to)) {
+		size_t at = pos % PAGE_SIZE;
+		size_t n = min3((u64)PAGE_SIZE - at, len - pos, (u64)iov_iter_count(to));
+		u64 skip, index = pos >> PAGE_SHIFT;
+
+		/* byte streams have no gaps and base pages only */
+		while (r.index + r.ext.count <= index) {
+			r.index += r.ext.count;
+			r.ext.count = 0;
+			if (!pkram_reader_fill(&r))
+				return done;
+		}
+		skip = index - r.index;
+		r.index += skip;
+		r.ext.pfn += skip;
+		r.ext.count -= skip;
+
+		n = copy_page_to_iter(pfn_to_page(r.ext.pfn), at, n, to);
+		if (!n)
+			break;
+		pos += n;
+		done += n;
+		cond_resched();
+	}
+	return done;
+}

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * PKRAM: super block, directory, seal and /sys/kernel/pkram.
+ */
+#define pr_fmt(fmt) "pkram: " fmt
+
+#include <linux/bitmap.h>
+#include <linux/init.h>
+#include <linux/kexec.h>
+#include <linux/kobject.h>
+#include <linux/pkram.h>
+#include <linux/random.h>
+#include <linux/slab.h>
+#include <linux/sysfs.h>
+#include <linux/timekeeping.h>
+#include <linux/utsname.h>
+#include <asm/tsc.h>
+
+#include "pkram.h"
+
+/**
+ * DOC: super block, directory and seal
+ *
+ * The super block, followed by the map pages, is one contiguous piece made at
+ * boot, or the one inherited from the previous kernel: its pfn stays the same
+ * along a chain of kexecs. The directory grows a page at a time and lists the
+ * node pages. Both are live data: a node exists for the next kernel from the
+ * moment its pfn is in a slot, and is gone when the slot is zero. A node takes
+ * the place of another by one store.
+ *
+ * The seal is made by the last code that runs before the jump, with one CPU
+ * left and interrupts off: it adds checksums and the word PKRAM_SEALED. It
+ * takes no lock, allocates nothing and cannot fail. A kernel that crashes,
+ * reboots, or jumps to an image that would not take the store over never seals,
+ * and the next one adopts nothing that is not sealed. Adopting unseals.
+ *
+ * Locking: pkram.lock protects the directory.
+ */
+
+struct pkram_state pkram = {
+	.lock = __MUTEX_INITIALIZER(pkram.lock),
+	.nodes = XARRAY_INIT(pkram.nodes, 0),
+	.names = RB_ROOT,
+	.next_id = 1,
+	.dropped = LIST_HEAD_INIT(pkram.dropped),
+};
+
+/**
+ * struct dir_page - what this kernel knows about a directory page
+ * @link: in dir_pages, in the order of the chain
+ * @dir:  the page
+ * @nr:   slots in use
+ * @used: slots in use, including those of nodes that are not committed yet
+ */
+struct dir_page {
+	struct list_head link;
+	struct pkram_dir *dir;
+	unsigned int nr;
+	DECLARE_BITMAP(used, PKRAM_DIR_SLOTS);
+};
+
+static LIST_HEAD(dir_pages);
+
+/**
+ * pkram_page_init - fill in the header of a metadata page
+ * @page:   the page, zeroed
+ * @type:   enum pkram_page_type
+ * @length: bytes in use
+ */
+void pkram_page_init(void *page, unsigned int type, u32 length)
+{
+	struct pkram_page_hdr *hdr = page;
+
+	hdr->magic = cpu_to_le32(PKRAM_MAGIC);
+	hdr->version = cpu_to_le16(PKRAM_FORMAT_VERSION);
+	hdr->type = cpu_to_le16(type);
+	hdr->chain = pkram.sb->hdr.chain;
+	hdr->generation = pkram.sb->hdr.generation;
+	hdr->pfn = cpu_to_le64(pkram_pfn(page));
+	hdr->length = cpu_to_le32(length);
+}
+
+/**
+ * pkram_alloc_meta - allocate a metadata page
+ * @type: enum pkram_page_type
+ * @gfp:  allocation flags
+ *
+ * Context: as @gfp says; must not hold pkram_kexec_sem.
+ *
+ * Return: the page, its header filled in and counted as preserved, or NULL.
+ */
+void *pkram_alloc_meta(unsigned int type, gfp_t gfp)
+{
+	struct page *page;
+	void *addr;
+
+	guard(rwsem_read)(&pkram_kexec_sem);
+	page = pkram_alloc_page(gfp | __GFP_ZERO);
+	if (!page)
+		return NULL;
+	addr = page_address(page);
+	pkram_page_init(addr, type, PAGE_SIZE);
+	pkram_blocks_add(page_to_pfn(page), 1);
+	return addr;
+}
+
+/**
+ * pkram_free_meta - free a metadata page
+ * @page: the page
+ *
+ * Its magic goes first, so that no stray pointer makes it a page of ours again.
+ */
+void pkram_free_meta(void *page)
+{
+	struct pkram_page_hdr *hdr = page;
+
+	hdr->magic = 0;
+	pkram_blocks_sub(pkram_pfn(page), 1);
+	free_page((unsigned long)page);
+}
+
+static struct dir_page *dir_page_new(struct pkram_dir *dir, gfp_t gfp)
+{
+	struct dir_page *d = kzalloc(sizeof(*d), gfp);
+
+	if (!d)
+		return NULL;
+	d->dir = dir;
+	return d;
+}
+
+static int dir_grow(gfp_t gfp)
+{
+	struct pkram_dir *dir = pkram_alloc_meta(PKRAM_PAGE_DIR, gfp);
+	struct dir_page *d, *last;
+
+	if (!dir)
+		return -ENOMEM;
+	d = dir_page_new(dir, gfp);
+	if (!d) {
+		pkram_free_meta(dir);
+		return -ENOMEM;
+	}
+	pkram.meta_pages++;
+	if (list_empty(&dir_pages)) {
+		pkram.sb->dir_pfn = dir->hdr.pfn;
+	} else {
+		last = list_last_entry(&dir_pages, struct dir_page, link);
+		last->dir->hdr.next = dir->hdr.pfn;
+	}
+	list_add_tail(&d->link, &dir_pages);
+	return 0;
+}
+
+/**
+ * pkram_dir_reserve - find a free slot
+ * @gfp: allocation flags
+ *
+ * Context: pkram.lock held.
+ *
+ * Return: the slot, which reads 0 and stays reserved until pkram_dir_release();
+ * NULL if there is no memory for a further directory page.
+ */
+__le64 *pkram_dir_reserve(gfp_t gfp)
+{
+	struct dir_page *d;
+
+	lockdep_assert_held(&pkram.lock);
+	for (;;) {
+		/* pages fill up from the front, so the free one is usually last */
+		list_for_each_entry_reverse(d, &dir_pages, link) {
+			unsigned int i;
+
+			if (d->nr == PKRAM_DIR_SLOTS)
+				continue;
+			i = find_first_zero_bit(d->used, PKRAM_DIR_SLOTS);
+			__set_bit(i, d->used);
+			d->nr++;
+			return &d->dir->slot[i];
+		}
+		if (dir_grow(gfp))
+			return NULL;
+	}
+}
+
+/**
+ * pkram_dir_release - free a slot
+ * @slot: from pkram_dir_reserve()
+ *
+ * The node in it, if any, is gone for the next kernel. Empty pages at the end of
+ * the chain are freed.
+ *
+ * Context: pkram.lock held.
+ */
+void pkram_dir_release(__le64 *slot)
+{
+	struct pkram_dir *dir = (void *)((unsigned long)slot & PAGE_MASK);
+	struct dir_page *d;
+
+	lockdep_assert_held(&pkram.lock);
+	WRITE_ONCE(*slot, 0);
+	list_for_each_entry(d, &dir_pages, link) {
+		if (d->dir != dir)
+			continue;
+		__clear_bit(slot - dir->slot, d->used);
+		d->nr--;
+		break;
+	}
+	while (!list_empty(&dir_pages)) {
+		d = list_last_entry(&dir_pages, struct dir_page, link);
+		if (d->nr)
+			break;
+		if (list_is_singular(&dir_pages))
+			pkram.sb->dir_pfn = 0;
+		else
+			list_prev_entry(d, link)->dir->hdr.next = 0;
+		list_del(&d->link);
+		pkram_free_meta(d->dir);
+		pkram.meta_pages--;
+		kfree(d);
+	}
+}
+
+/**
+ * pkram_dir_adopt - take over a directory page of the previous kernel
+ * @dir: the page, checked; the slots that hold adopted nodes are not zero
+ */
+void __init pkram_dir_adopt(struct pkram_dir *dir)
+{
+	struct dir_page *d = dir_page_new(dir, GFP_KERNEL | __GFP_NOFAIL);
+	unsigned int i;
+
+	for (i = 0; i < PKRAM_DIR_SLOTS; i++) {
+		if (!dir->slot[i])
+			continue;
+		__set_bit(i, d->used);
+		d->nr++;
+	}
+	list_add_tail(&d->link, &dir_pages);
+	pkram.meta_pages++;
+}
+
+/**
+ * pkram_super_create - make a super block and a map
+ *
+ * One piece, so that the next kernel's decompressor finds both within the few
+ * page tables it has.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int __init pkram_super_create(void)
+{
+	u64 nr_blocks = DIV_ROUND_UP(max_pfn, PKRAM_BLOCK_PAGES);
+	u32 i, nr_map = DIV_ROUND_UP(nr_blocks, PKRAM_MAP_BITS);
+	u64 chain = get_random_u64();
+	struct pkram_super *sb;
+	struct pkram_map *map;
+
+	if (nr_map > PKRAM_MAX_MAP_PAGES) {
+		nr_map = PKRAM_MAX_MAP_PAGES;
+		nr_blocks = (u64)nr_map * PKRAM_MAP_BITS;
+	}
+	sb = alloc_pages_exact((1 + nr_map) * PAGE_SIZE, GFP_KERNEL | __GFP_ZERO);
+	if (!sb)
+		return -ENOMEM;
+	if (pkram_pfn(sb) < PKRAM_MIN_PFN) {
+		free_pages_exact(sb, (1 + nr_map) * PAGE_SIZE);
+		return -ENOMEM;
+	}
+	map = (void *)sb + PAGE_SIZE;
+	pkram.sb = sb;
+	pkram.map = map;
+
+	sb->hdr.chain = cpu_to_le64(chain);
+	pkram_page_init(sb, PKRAM_PAGE_SUPER, sizeof(*sb));
+	sb->seal = cpu_to_le64(PKRAM_OPEN);
+	sb->page_shift = cpu_to_le32(PKRAM_PAGE_SHIFT);
+	sb->block_order = cpu_to_le32(PKRAM_BLOCK_ORDER);
+	sb->map_pfn = cpu_to_le64(pkram_pfn(map));
+	sb->nr_map = cpu_to_le32(nr_map);
+	for (i = 0; i < nr_map; i++)
+		pkram_page_init(map + i, PKRAM_PAGE_MAP, PAGE_SIZE);
+
+	pkram_blocks_setup(map, nr_blocks);
+	pkram_blocks_pin(pkram_pfn(sb), 1 + nr_map);
+	return 0;
+}
+
+/**
+ * pkram_super_adopt - use the super block of the previous kernel
+ * @sb: checked by pkram_reserve()
+ */
+void __init pkram_super_adopt(struct pkram_super *sb)
+{
+	u64 covered = (u64)le32_to_cpu(sb->nr_map) * PKRAM_MAP_BITS;
+
+	pkram.sb = sb;
+	pkram.map = pfn_to_kaddr(le64_to_cpu(sb->map_pfn));
+	pkram.sealed_ns = le64_to_cpu(sb->sealed_ns);
+	pkram_blocks_setup(pkram.map, min_t(u64, covered,
+					    DIV_ROUND_UP(max_pfn, PKRAM_BLOCK_PAGES)));
+}
+
+/**
+ * pkram_seal - make the chain final
+ * @image: what is about to be started
+ *
+ * Context: the last CPU, interrupts off, right before machine_kexec(). Takes no
+ * locks: whoever held one is not going to run again, and everything that the
+ * next kernel reads was consistent after each single store.
+ */
+void pkram_seal(const struct kimage *image)
+{
+	struct pkram_super *sb = pkram.sb;
+	u32 i, nr_map, nr_dir = 0;
+	u64 nr_nodes = 0;
+	__le64 pfn;
+
+	if (!sb || image->type != KEXEC_TYPE_DEFAULT || image->preserve_context)
+		return;
+	if (image->pkram_state != PKRAM_IMAGE_KEEPS) {
+		if (pkram.nr_nodes)
+			pr_warn("the next kernel does not take %llu nodes over, they are lost\n",
+				pkram.nr_nodes);
+		return;
+	}
+
+	for (pfn = sb->dir_pfn; pfn; nr_dir++) {
+		struct pkram_dir *dir = pfn_to_kaddr(le64_to_cpu(pfn));
+
+		for (i = 0; i < PKRAM_DIR_SLOTS; i++)
+			nr_nodes += !!dir->slot[i];
+		pkram_page_finish(&dir->hdr);
+		pfn = dir->hdr.next;
+	}
+	nr_map = le32_to_cpu(sb->nr_map);
+	for (i = 0; i < nr_map; i++)
+		pkram_page_finish(&pkram.map[i].hdr);
+
+	sb->nr_dir = cpu_to_le32(nr_dir);
+	sb->nr_nodes = cpu_to_le64(nr_nodes);
+	sb->sealed_ns = cpu_to_le64(ktime_get_real_fast_ns());
+	sb->sealed_tsc = cpu_to_le64(boot_cpu_has(X86_FEATURE_TSC) ? rdtsc_ordered() : 0);
+	strscpy_pad((char *)sb->release, init_utsname()->release, sizeof(sb->release));
+	sb->seal = cpu_to_le64(PKRAM_SEALED);
+	pkram_page_finish(&sb->hdr);
+	pr_info("sealed %llu nodes, %llu pages of data, super block at pfn 0x%llx\n",
+		nr_nodes, pkram.data_pages, le64_to_cpu(sb->hdr.pfn));
+}
+
+/*
+ * /sys/kernel/pkram: reading gives the pfn for the next command line in
+ * hexadecimal, 0 when PKRAM is off. Writing 0 frees every idle node.
+ */
+static ssize_t pkram_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
+{
+	return sysfs_emit(buf, "%llx\n",
+			  pkram.sb ? le64_to_cpu(pkram.sb->hdr.pfn) : 0ULL);
+}
+
+static ssize_t pkram_store(struct kobject *kobj, struct kobj_attribute *attr,
+			   const char *buf, size_t count)
+{
+	u64 value;
+	int err;
+
+	err = kstrtou64(buf, 16, &value);
+	if (err)
+		return err;
+	if (value)
+		return -EINVAL;
+	if (!pkram_enabled())
+		return -ENODEV;
+	err = pkram_remove_idle();
+	return err ?: count;
+}
+
+static struct kobj_attribute pkram_attr = __ATTR(pkram, 0600, pkram_show, pkram_store);
+
+static int __init pkram_sysfs_init(void)
+{
+	return sysfs_create_file(kernel_kobj, &pkram_attr.attr);
+}
+device_initcall(pkram_sysfs_init);
