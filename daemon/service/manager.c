@@ -16,7 +16,7 @@ static const VarlinkInfo info = {
         .vendor = "pkram",
         .product = "pkramd",
         .version = PKRAM_VERSION,
-        .url = "https://github.com/pkram/pkram",
+        .url = "man:pkramd(8)",
 };
 
 /* The transport knows nothing about owners: connections of the same one are a group for it. */

@@ -1,0 +1,661 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <time.h>
+
+#include "device-mock.h"
+
+#define TMPFS 0x01021994
+
+typedef struct Object {
+        int fd; /* or -EBADF */
+        struct stat st;
+        uint32_t seals;
+        bool loaded;
+        bool bytes;
+        uint8_t *data;
+        size_t size;
+} Object;
+
+typedef struct Node {
+        struct Node *next;
+        uint64_t id, generation, stored_ns;
+        bool inherited;
+        char name[PKRAM_NODE_NAME_MAX + 1];
+        Object *objects;
+        uint32_t n_objects;
+        size_t allocated;
+} Node;
+
+typedef enum State {
+        CLOSED,
+        IDLE,
+        SAVING,
+        LOADING,
+} State;
+
+typedef struct Handle {
+        State state;
+        Node *saving;
+        uint64_t loading;
+} Handle;
+
+struct Mock {
+        Node *nodes; /* ascending ids */
+        uint64_t last_id;
+        Handle *handles;
+        size_t n_handles, allocated;
+        struct pkram_ioctl_info info;
+        struct pkram_node_info *dropped;
+        size_t n_dropped, dropped_allocated;
+        int missing;
+        bool off;
+        unsigned long fail_request;
+        unsigned fail_n, calls;
+        int fail_error;
+};
+
+static uint64_t object_pages(const Object *o) {
+        return (o->fd >= 0 ? (uint64_t) o->st.st_blocks / 8 : 0) + (o->size + 4095) / 4096;
+}
+
+static Node *node_free(Node *n) {
+        if (n) {
+                for (uint32_t i = 0; i < n->n_objects; i++) {
+                        safe_close(n->objects[i].fd);
+                        free(n->objects[i].data);
+                }
+                free(n->objects);
+                free(n);
+        }
+        return NULL;
+}
+
+Mock *mock_new(void) {
+        Mock *m = calloc(1, sizeof(Mock));
+
+        assert(m);
+        m->info = (struct pkram_ioctl_info) {
+                .uapi_version = PKRAM_UAPI_VERSION,
+                .format_version = 1,
+                .super_pfn = 0x1234,
+        };
+        return m;
+}
+
+Mock *mock_free(Mock *m) {
+        if (!m)
+                return NULL;
+
+        for (Node *n = m->nodes, *next; n; n = next) {
+                next = n->next;
+                node_free(n);
+        }
+        for (size_t i = 0; i < m->n_handles; i++)
+                node_free(m->handles[i].saving);
+        free(m->handles);
+        free(m->dropped);
+        free(m);
+        return NULL;
+}
+
+void mock_fail(Mock *m, unsigned long request, unsigned n, int error) {
+        m->fail_request = request;
+        m->fail_n = n;
+        m->fail_error = error;
+        m->calls = 0;
+}
+
+unsigned mock_calls(const Mock *m) {
+        return m->calls;
+}
+
+void mock_set_missing(Mock *m, int error) {
+        m->missing = error;
+}
+
+void mock_set_off(Mock *m, bool off) {
+        m->off = off;
+        m->info.boot_result = off ? PKRAM_BOOT_OFF : PKRAM_BOOT_NONE;
+}
+
+struct pkram_ioctl_info *mock_info(Mock *m) {
+        return &m->info;
+}
+
+size_t mock_n_nodes(const Mock *m) {
+        size_t n = 0;
+
+        for (Node *i = m->nodes; i; i = i->next)
+                n++;
+        return n;
+}
+
+size_t mock_n_handles(const Mock *m) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < m->n_handles; i++)
+                n += m->handles[i].state != CLOSED;
+        return n;
+}
+
+static Node *find_node(const Mock *m, const char *name, uint64_t id) {
+        for (Node *n = m->nodes; n; n = n->next)
+                if (name ? streq(n->name, name) : n->id == id)
+                        return n;
+        return NULL;
+}
+
+static Object *find_object(Mock *m, const char *name, uint32_t object) {
+        Node *n = find_node(m, name, 0);
+
+        assert(n);
+        assert(object < n->n_objects);
+        return n->objects + object;
+}
+
+void mock_corrupt(Mock *m, const char *name, uint32_t object, uint64_t offset) {
+        Object *o = find_object(m, name, object);
+        uint8_t b;
+
+        if (o->fd < 0) {
+                assert(offset < o->size);
+                o->data[offset] ^= 0x10;
+                return;
+        }
+
+        assert(pread(o->fd, &b, 1, (off_t) offset) == 1);
+        b ^= 0x10;
+        assert(pwrite(o->fd, &b, 1, (off_t) offset) == 1);
+}
+
+void mock_set_bytes(Mock *m, const char *name, uint32_t object, const void *data, size_t size) {
+        Object *o = find_object(m, name, object);
+
+        free(o->data);
+        o->data = malloc(size + 1);
+        assert(o->data);
+        memcpy(o->data, data, size);
+        o->size = size;
+}
+
+static int reopen(int fd) {
+        char path[64];
+
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%i", fd);
+        return open(path, O_RDWR | O_CLOEXEC);
+}
+
+/* A new file of the same contents, as the next kernel would make it. */
+static int copy_file(int from, const struct stat *st) {
+        uint8_t buffer[65536];
+        off_t offset = 0;
+        int fd;
+
+        fd = memfd_create("mock", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        assert(fd >= 0);
+        assert(ftruncate(fd, st->st_size) == 0);
+        assert(fchmod(fd, st->st_mode & 07777) == 0);
+
+        for (;;) {
+                offset = lseek(from, offset, SEEK_DATA);
+                if (offset < 0)
+                        break;
+                ssize_t n = pread(from, buffer, sizeof(buffer), offset);
+                if (n <= 0)
+                        break;
+                assert(pwrite(fd, buffer, (size_t) n, offset) == n);
+                offset += n;
+        }
+
+        return fd;
+}
+
+void mock_kexec(Mock *m) {
+        for (size_t i = 0; i < m->n_handles; i++) {
+                m->handles[i].saving = node_free(m->handles[i].saving);
+                m->handles[i].state = CLOSED;
+        }
+
+        for (Node *n = m->nodes; n; n = n->next) {
+                n->generation++;
+                n->inherited = true;
+                for (uint32_t i = 0; i < n->n_objects; i++) {
+                        Object *o = n->objects + i;
+
+                        o->loaded = false;
+                        if (o->fd >= 0) {
+                                int fd = copy_file(o->fd, &o->st);
+
+                                safe_close(o->fd);
+                                o->fd = fd;
+                        }
+                }
+        }
+
+        m->info.generation++;
+        m->info.boot_result = PKRAM_BOOT_RESTORED;
+        m->info.sealed_ns = 1;
+        (void) snprintf(m->info.prev_release, sizeof(m->info.prev_release), "6.12.0-mock");
+}
+
+void mock_add_dropped(Mock *m, const char *name, uint32_t damage) {
+        struct pkram_node_info *d;
+
+        assert(GREEDY_REALLOC(m->dropped, m->dropped_allocated, m->n_dropped + 1) == 0);
+        d = &m->dropped[m->n_dropped++];
+        *d = (struct pkram_node_info) { .id = m->n_dropped, .damage = damage };
+        (void) snprintf(d->name, sizeof(d->name), "%s", name);
+        m->info.nr_dropped++;
+}
+
+static int should_fail(Mock *m, unsigned long request) {
+        if (m->fail_request != MOCK_ANY && m->fail_request != request)
+                return 0;
+        return ++m->calls == m->fail_n ? m->fail_error : 0;
+}
+
+static int mock_open(void *userdata) {
+        Mock *m = userdata;
+        int r;
+
+        r = m->missing < 0 ? m->missing : should_fail(m, MOCK_OPEN);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < m->n_handles; i++)
+                if (m->handles[i].state == CLOSED) {
+                        m->handles[i] = (Handle) { .state = IDLE };
+                        return (int) i;
+                }
+
+        assert(GREEDY_REALLOC(m->handles, m->allocated, m->n_handles + 1) == 0);
+        m->handles[m->n_handles] = (Handle) { .state = IDLE };
+        return (int) m->n_handles++;
+}
+
+static void mock_close(void *userdata, int fd) {
+        Mock *m = userdata;
+        Handle *h = m->handles + fd;
+
+        node_free(h->saving);
+        *h = (Handle) {};
+}
+
+static bool is_loading(const Mock *m, uint64_t id, const Handle *except) {
+        for (size_t i = 0; i < m->n_handles; i++)
+                if (m->handles + i != except && m->handles[i].state == LOADING && m->handles[i].loading == id)
+                        return true;
+        return false;
+}
+
+static void get_node_info(const Mock *m, const Node *n, struct pkram_node_info *ret) {
+        *ret = (struct pkram_node_info) {
+                .id = n->id,
+                .generation = n->generation,
+                .meta_pages = 1,
+                .stored_ns = n->stored_ns,
+                .nr_objects = n->n_objects,
+                .flags = (n->inherited ? PKRAM_NODE_INHERITED : 0) | (is_loading(m, n->id, NULL) ? PKRAM_NODE_BUSY : 0),
+        };
+        memcpy(ret->name, n->name, sizeof(ret->name));
+        for (uint32_t i = 0; i < n->n_objects; i++) {
+                const Object *o = n->objects + i;
+
+                ret->data_pages += object_pages(o);
+                ret->file_bytes += o->fd >= 0 ? (uint64_t) o->st.st_size : 0;
+                ret->data_bytes += o->size;
+                ret->flags |= o->loaded ? PKRAM_NODE_LOADED : 0;
+        }
+}
+
+static int do_info(Mock *m, struct pkram_ioctl_info *a) {
+        if (a->size < sizeof(*a) || a->flags)
+                return -EINVAL;
+
+        m->info.nr_nodes = m->info.data_pages = 0;
+        for (Node *n = m->nodes; n; n = n->next) {
+                struct pkram_node_info i;
+
+                get_node_info(m, n, &i);
+                m->info.nr_nodes++;
+                m->info.data_pages += i.data_pages;
+        }
+        m->info.meta_pages = 1 + m->info.nr_nodes;
+        *a = m->info;
+        a->size = sizeof(*a);
+        return 0;
+}
+
+static int do_list(Mock *m, struct pkram_ioctl_list *a) {
+        struct pkram_node_info *nodes = (struct pkram_node_info *) (uintptr_t) a->nodes;
+
+        if (a->size < sizeof(*a) || (a->flags & ~PKRAM_LIST_DROPPED) || a->reserved || a->capacity < 1 ||
+            a->capacity > 4096 || a->node_size != sizeof(struct pkram_node_info))
+                return -EINVAL;
+
+        a->returned = 0;
+        if (a->flags & PKRAM_LIST_DROPPED) {
+                for (size_t i = 0; i < m->n_dropped && a->returned < a->capacity; i++)
+                        if (m->dropped[i].id > a->cursor)
+                                nodes[a->returned++] = m->dropped[i];
+        } else
+                for (Node *n = m->nodes; n && a->returned < a->capacity; n = n->next)
+                        if (n->id > a->cursor)
+                                get_node_info(m, n, nodes + a->returned++);
+
+        if (a->returned > 0)
+                a->cursor = nodes[a->returned - 1].id;
+        return 0;
+}
+
+static int check_name(const struct pkram_ioctl_name *a) {
+        if (a->size < sizeof(*a) || a->flags)
+                return -EINVAL;
+        if (!memchr(a->name, 0, sizeof(a->name)))
+                return -ENAMETOOLONG;
+        if (!a->name[0] || strchr(a->name, '/') || streq(a->name, ".") || streq(a->name, ".."))
+                return -EINVAL;
+        for (const char *p = a->name; *p; p++)
+                if ((uint8_t) *p < 0x20 || *p == 0x7f)
+                        return -EINVAL;
+        return 0;
+}
+
+static int do_save_begin(Handle *h, struct pkram_ioctl_name *a) {
+        int r = check_name(a);
+
+        if (r < 0)
+                return r;
+        h->saving = calloc(1, sizeof(Node));
+        if (!h->saving)
+                return -ENOMEM;
+        memcpy(h->saving->name, a->name, sizeof(a->name));
+        h->state = SAVING;
+        a->id = 0;
+        return 0;
+}
+
+static Object *add_object(Node *n) {
+        if (n->n_objects >= PKRAM_MAX_OBJECTS)
+                return NULL;
+        assert(GREEDY_REALLOC(n->objects, n->allocated, (size_t) n->n_objects + 1) == 0);
+        n->objects[n->n_objects] = (Object) { .fd = -EBADF };
+        return &n->objects[n->n_objects++];
+}
+
+static bool node_has_file(const Node *n, const struct stat *st) {
+        for (uint32_t i = 0; n && i < n->n_objects; i++) {
+                struct stat o;
+
+                if (n->objects[i].fd >= 0 && fstat(n->objects[i].fd, &o) == 0 &&
+                    o.st_dev == st->st_dev && o.st_ino == st->st_ino)
+                        return true;
+        }
+        return false;
+}
+
+static int do_save_file(Mock *m, Handle *h, struct pkram_ioctl_save_file *a) {
+        struct statfs sfs;
+        struct stat st;
+        Object *o;
+        int seals;
+
+        if (a->size < sizeof(*a) || a->flags || a->offset || a->length)
+                return -EINVAL;
+        if (fstat(a->fd, &st) < 0 || fstatfs(a->fd, &sfs) < 0 || (fcntl(a->fd, F_GETFL) & O_ACCMODE) == O_WRONLY)
+                return -EBADF;
+        if (!S_ISREG(st.st_mode) || sfs.f_type != TMPFS)
+                return -EINVAL;
+
+        for (Node *n = m->nodes; n; n = n->next)
+                if (node_has_file(n, &st))
+                        return -EBUSY;
+        for (size_t i = 0; i < m->n_handles; i++)
+                if (node_has_file(m->handles[i].saving, &st))
+                        return -EBUSY;
+
+        o = add_object(h->saving);
+        if (!o)
+                return -EFBIG;
+        o->fd = reopen(a->fd);
+        if (o->fd < 0)
+                o->fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 3);
+        assert(o->fd >= 0);
+        o->st = st;
+        seals = fcntl(a->fd, F_GET_SEALS);
+        o->seals = seals < 0 ? 0 : (uint32_t) seals;
+        o->loaded = true;
+        a->object = h->saving->n_objects - 1;
+        a->pages = object_pages(o);
+        return 0;
+}
+
+static int do_save_bytes(Handle *h, struct pkram_ioctl_bytes *a) {
+        Object *o;
+
+        if (a->size < sizeof(*a) || a->flags || a->reserved || a->offset || a->length > GIB(1))
+                return -EINVAL;
+        if (a->object != PKRAM_OBJECT_NEW && a->object + 1 != h->saving->n_objects)
+                return -EINVAL;
+
+        if (a->object == PKRAM_OBJECT_NEW) {
+                o = add_object(h->saving);
+                if (!o)
+                        return -EFBIG;
+                a->object = h->saving->n_objects - 1;
+        } else
+                o = h->saving->objects + a->object;
+
+        o->bytes = true;
+        o->data = realloc(o->data, o->size + a->length + 1);
+        assert(o->data);
+        if (a->length > 0)
+                memcpy(o->data + o->size, (void *) (uintptr_t) a->data, a->length);
+        o->size += a->length;
+        return 0;
+}
+
+static void unlink_node(Mock *m, Node *n) {
+        for (Node **p = &m->nodes; *p; p = &(*p)->next)
+                if (*p == n) {
+                        *p = n->next;
+                        break;
+                }
+        node_free(n);
+}
+
+static int do_commit(Mock *m, Handle *h, struct pkram_ioctl_commit *a) {
+        struct timespec ts;
+        Node *old, **p;
+
+        if (a->size < sizeof(*a) || (a->flags & ~PKRAM_COMMIT_REPLACE))
+                return -EINVAL;
+
+        old = find_node(m, h->saving->name, 0);
+        if (old && !(a->flags & PKRAM_COMMIT_REPLACE))
+                return -EEXIST;
+        if (old && is_loading(m, old->id, NULL))
+                return -EBUSY;
+        if (old)
+                unlink_node(m, old);
+
+        (void) clock_gettime(CLOCK_REALTIME, &ts);
+        h->saving->id = ++m->last_id;
+        h->saving->stored_ns = (uint64_t) ts.tv_sec * 1000000000 + (uint64_t) ts.tv_nsec;
+        for (p = &m->nodes; *p; p = &(*p)->next)
+                ;
+        a->id = h->saving->id;
+        *p = TAKE_PTR(h->saving);
+        h->state = IDLE;
+        return 0;
+}
+
+static int do_load_begin(Mock *m, Handle *h, struct pkram_ioctl_name *a) {
+        Node *n;
+        int r;
+
+        r = check_name(a);
+        if (r < 0)
+                return r;
+        n = find_node(m, a->name, 0);
+        if (!n)
+                return -ENOENT;
+        h->state = LOADING;
+        h->loading = a->id = n->id;
+        return 0;
+}
+
+static int get_object(Mock *m, Handle *h, uint32_t object, Object **ret) {
+        Node *n = find_node(m, NULL, h->loading);
+
+        if (object >= n->n_objects)
+                return -ENODATA;
+        *ret = n->objects + object;
+        return 0;
+}
+
+static int do_stat(Mock *m, Handle *h, struct pkram_ioctl_stat *a) {
+        Object *o;
+        int r;
+
+        if (a->size < sizeof(*a) || a->flags)
+                return -EINVAL;
+        r = get_object(m, h, a->object, &o);
+        if (r < 0)
+                return r;
+
+        *a = (struct pkram_ioctl_stat) {
+                .size = sizeof(*a),
+                .object = a->object,
+                .state = (o->bytes ? PKRAM_STAT_BYTES : 0),
+                .data_bytes = o->size,
+        };
+        if (o->fd >= 0) {
+                a->state |= PKRAM_STAT_FILE | (o->loaded ? PKRAM_STAT_LOADED : 0);
+                a->pages = (uint64_t) o->st.st_blocks / 8;
+                a->file_bytes = (uint64_t) o->st.st_size;
+                a->mode = o->st.st_mode;
+                a->uid = o->st.st_uid;
+                a->gid = o->st.st_gid;
+                a->seals = o->seals;
+                a->mtime_ns = o->st.st_mtim.tv_sec * 1000000000 + o->st.st_mtim.tv_nsec;
+        }
+        return 0;
+}
+
+static int do_load_file(Mock *m, Handle *h, struct pkram_ioctl_load_file *a) {
+        Object *o;
+        int r;
+
+        if (a->size < sizeof(*a) || a->flags || a->target_fd != PKRAM_FD_NONE)
+                return -EINVAL;
+        r = get_object(m, h, a->object, &o);
+        if (r < 0)
+                return r;
+        if (o->fd < 0)
+                return -EINVAL;
+        a->fd = reopen(o->fd);
+        if (a->fd < 0)
+                return -errno;
+        o->loaded = true;
+        return 0;
+}
+
+static int do_load_bytes(Mock *m, Handle *h, struct pkram_ioctl_bytes *a) {
+        Object *o;
+        int r;
+
+        if (a->size < sizeof(*a) || a->flags || a->reserved || a->length > GIB(1))
+                return -EINVAL;
+        r = get_object(m, h, a->object, &o);
+        if (r < 0)
+                return r;
+        if (!o->bytes)
+                return -EINVAL;
+        a->length = a->offset >= o->size ? 0 : MIN(a->length, o->size - a->offset);
+        if (a->length > 0)
+                memcpy((void *) (uintptr_t) a->data, o->data + a->offset, a->length);
+        return 0;
+}
+
+static int do_remove(Mock *m, Handle *h, struct pkram_ioctl_name *a) {
+        Node *n;
+        int r;
+
+        r = check_name(a);
+        if (r < 0)
+                return r;
+        n = find_node(m, a->name, 0);
+        if (!n)
+                return -ENOENT;
+        if (is_loading(m, n->id, h))
+                return -EBUSY;
+
+        a->id = n->id;
+        if (h->state == LOADING && h->loading == n->id)
+                h->state = IDLE;
+        unlink_node(m, n);
+        return 0;
+}
+
+static int in_state(const Handle *h, State state) {
+        return h->state == state ? 0 : -EBADFD;
+}
+
+static int mock_ioctl(void *userdata, int fd, unsigned long request, void *a) {
+        Mock *m = userdata;
+        Handle *h;
+        int r;
+
+        if (fd < 0 || (size_t) fd >= m->n_handles || m->handles[fd].state == CLOSED)
+                return -EBADF;
+        h = m->handles + fd;
+
+        r = should_fail(m, request);
+        if (r < 0)
+                return r;
+
+        if (request == PKRAM_IOC_INFO)
+                return do_info(m, a);
+        if (m->off)
+                return -ENODEV;
+
+        switch (request) {
+        case PKRAM_IOC_LIST:
+                return do_list(m, a);
+        case PKRAM_IOC_SAVE_BEGIN:
+                return in_state(h, IDLE) ?: do_save_begin(h, a);
+        case PKRAM_IOC_SAVE_FILE:
+                return in_state(h, SAVING) ?: do_save_file(m, h, a);
+        case PKRAM_IOC_SAVE_BYTES:
+                return in_state(h, SAVING) ?: do_save_bytes(h, a);
+        case PKRAM_IOC_SAVE_COMMIT:
+                return in_state(h, SAVING) ?: do_commit(m, h, a);
+        case PKRAM_IOC_LOAD_BEGIN:
+                return in_state(h, IDLE) ?: do_load_begin(m, h, a);
+        case PKRAM_IOC_LOAD_STAT:
+                return in_state(h, LOADING) ?: do_stat(m, h, a);
+        case PKRAM_IOC_LOAD_FILE:
+                return in_state(h, LOADING) ?: do_load_file(m, h, a);
+        case PKRAM_IOC_LOAD_BYTES:
+                return in_state(h, LOADING) ?: do_load_bytes(m, h, a);
+        case PKRAM_IOC_REMOVE:
+                return h->state == SAVING ? -EBADFD : do_remove(m, h, a);
+        default:
+                return -ENOTTY;
+        }
+}
+
+static const PkramDeviceOps mock_ops = {
+        .open = mock_open,
+        .ioctl = mock_ioctl,
+        .close = mock_close,
+};
+
+PkramDevice mock_device(Mock *m) {
+        return (PkramDevice) { .ops = &mock_ops, .userdata = m };
+}

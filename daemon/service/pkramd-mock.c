@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* pkramd over a model of the kernel, at a given socket: for trying clients on hosts without PKRAM. Never installed. */
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "device-mock.h"
+#include "log.h"
+#include "manager.h"
+
+int main(int argc, char *argv[]) {
+        _cleanup_(mock_freep) Mock *mock = NULL;
+        _cleanup_(manager_freep) Manager *m = NULL;
+        struct sockaddr_un sa = { .sun_family = AF_UNIX };
+        PkramDevice device;
+        int fd;
+
+        if (argc < 2 || strlen(argv[1]) >= sizeof(sa.sun_path)) {
+                (void) fputs("pkramd-mock SOCKET [off|missing]\n", stderr);
+                return EXIT_FAILURE;
+        }
+
+        mock = mock_new();
+        device = mock_device(mock);
+        if (argc > 2 && streq(argv[2], "off"))
+                mock_set_off(mock, true);
+        if (argc > 2 && streq(argv[2], "missing"))
+                mock_set_missing(mock, -ENOENT);
+
+        if (manager_new(&device, &m) < 0)
+                return EXIT_FAILURE;
+        varlink_server_set_check_replies(m->server, true);
+
+        memcpy(sa.sun_path, argv[1], strlen(argv[1]));
+        (void) unlink(argv[1]);
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0 || bind(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0 || listen(fd, SOMAXCONN) < 0)
+                return EXIT_FAILURE;
+        if (varlink_server_listen(m->server, fd) < 0)
+                return EXIT_FAILURE;
+
+        return manager_run(m) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
