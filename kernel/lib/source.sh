@@ -63,10 +63,16 @@ patch_paths() {
 # patch_has_diff FILE
 patch_has_diff() { grep -q '^--- \(a/\|/dev/null\)' "$1"; }
 
-# src_files: print the files of src/, relative to it.
+# src_files: print the files of src/, relative to it. What git ignores there was built by somebody.
 src_files() {
         [ -d "$KERNEL_DIR/src" ] || return 0
-        (cd "$KERNEL_DIR/src" && find . \( -type f -o -type l \) ! -name '*.o' ! -name '*.d' -printf '%P\n' | LC_ALL=C sort)
+        if git -C "$KERNEL_DIR/src" rev-parse --is-inside-work-tree >/dev/null 2>&1; then
+                git -C "$KERNEL_DIR/src" ls-files --cached --others --exclude-standard | while read -r file; do
+                        [ ! -e "$KERNEL_DIR/src/$file" ] || printf '%s\n' "$file"
+                done
+        else
+                (cd "$KERNEL_DIR/src" && find . \( -type f -o -type l \) ! -path '*/build/*' -printf '%P\n')
+        fi | LC_ALL=C sort -u
 }
 
 # stage_sources DIRECTORY: make a directory that holds every file we bring or change, in its final form.
