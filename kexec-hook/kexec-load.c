@@ -170,8 +170,9 @@ int kexec_load(const KexecLoad *request, const char **reterr_path) {
         return 0;
 }
 
-int kexec_unload(kexec_file_load_t syscall) {
-        kexec_file_load_t call = syscall ?: kexec_file_load_real;
+int kexec_unload(kexec_file_load_t call) {
+        if (!call)
+                call = kexec_file_load_real;
 
         /* Descriptors and command line are not looked at. */
         if (call(-1, -1, 0, NULL, KEXEC_FILE_UNLOAD) < 0)

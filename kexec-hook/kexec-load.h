@@ -30,8 +30,8 @@ typedef struct KexecLoad {
  *                 one of request->initrds), or NULL; reterr_path itself may be NULL */
 int kexec_load(const KexecLoad *request, const char **reterr_path);
 
-/* Takes the loaded kernel out again. 0 also if none was loaded. */
-int kexec_unload(kexec_file_load_t syscall);
+/* Takes the loaded kernel out again. 0 also if none was loaded. call: NULL for the real system call. */
+int kexec_unload(kexec_file_load_t call);
 
 /* Is a kernel loaded? 1 or 0, or a negative errno; path: NULL for /sys/kernel/kexec_loaded. */
 int kexec_is_loaded(const char *path);

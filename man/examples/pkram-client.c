@@ -35,7 +35,7 @@ static void die(const char *what) {
 /* Sends one call, with a descriptor if fd >= 0, and waits for the reply: *ret_fd gets the descriptor that came with
  * it, or -1. A varlink message is a JSON object and a NUL byte. */
 static struct json_object *call(const char *text, int fd, int *ret_fd) {
-        union { struct cmsghdr header; char space[CMSG_SPACE(sizeof(int))]; } control = {};
+        union { struct cmsghdr aligned; char space[CMSG_SPACE(sizeof(int))]; } control = {};
         static const struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = "/run/pkram/io.pkram.Store" };
         struct iovec iov = { .iov_base = (char*) text, .iov_len = strlen(text) + 1 };
         struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1 };
@@ -44,16 +44,17 @@ static struct json_object *call(const char *text, int fd, int *ret_fd) {
         int s;
 
         s = socket(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0);
-        if (s < 0 || connect(s, (const struct sockaddr*) &address, sizeof(address)) < 0)
+        if (s < 0 || connect(s, (const void*) &address, sizeof(address)) < 0)
                 die("Cannot reach pkramd");
 
         if (fd >= 0) {
                 message.msg_control = &control;
                 message.msg_controllen = sizeof(control);
-                control.header = (struct cmsghdr) {
-                        .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
-                };
-                memcpy(CMSG_DATA(&control.header), &fd, sizeof(fd));
+                struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+                c->cmsg_len = CMSG_LEN(sizeof(int));
+                c->cmsg_level = SOL_SOCKET;
+                c->cmsg_type = SCM_RIGHTS;
+                memcpy(CMSG_DATA(c), &fd, sizeof(fd));
         }
         /* The message is far smaller than the socket's buffer: it goes out at once or not at all. */
         if (sendmsg(s, &message, MSG_NOSIGNAL) != (ssize_t) iov.iov_len)

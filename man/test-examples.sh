@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+# Runs the examples of pkram(7) as a service manager would, three times each, against pkramd over a model of the kernel.
+# $1: pkramd-mock, $2: the C example, $3: the Python example.
+set -euo pipefail
+
+if [ -z "${PKRAM_TEST_INSIDE:-}" ]; then
+        # The examples know one socket only. /run is ours in a mount namespace of our own.
+        unshare --mount --map-root-user true 2>/dev/null || { echo "no mount namespaces here"; exit 77; }
+        PKRAM_TEST_INSIDE=1 exec unshare --mount --map-root-user --kill-child "$BASH" "$0" "$@"
+fi
+
+mount -t tmpfs tmpfs /run
+mkdir /run/pkram
+mock=$1
+shift
+
+"$mock" /run/pkram/io.pkram.Store &
+server=$!
+trap 'kill "$server" 2>/dev/null || true' EXIT
+for ((i = 0; i < 100; i++)); do
+        [ -S /run/pkram/io.pkram.Store ] && break
+        sleep 0.1
+done
+
+wait_for_line() {
+        for ((i = 0; i < 100; i++)); do
+                [ -s "$1" ] && return
+                sleep 0.1
+        done
+        echo "it said nothing within 10 s"
+        exit 1
+}
+
+for example; do
+        for n in 1 2 3; do
+                rm -f /run/out
+                case $example in
+                *.py) python3 "$example" >/run/out & ;;
+                *) "$example" >/run/out & ;;
+                esac
+                pid=$!
+                wait_for_line /run/out
+                kill -TERM "$pid"
+                wait "$pid" || { echo "$example failed at start $n"; exit 1; }
+                if [ "$(cat /run/out)" != "Start number $n." ]; then
+                        echo "$example said '$(cat /run/out)' at start $n"
+                        exit 1
+                fi
+        done
+done
+
+# Without the daemon they say so, and fail.
+kill "$server"
+wait "$server" || true
+for example; do
+        case $example in
+        *.py) ! timeout 10 python3 "$example" >/run/out 2>&1 || { echo "$example did not notice"; exit 1; } ;;
+        *) ! timeout 10 "$example" >/run/out 2>&1 || { echo "$example did not notice"; exit 1; } ;;
+        esac
+done
