@@ -40,12 +40,12 @@ for unit in "$src"/../units/*.service.in "$src"/../units/*.socket; do
         name=$(basename "${unit%.in}")
         grep -qxF "$name" <<<"$known" || complain "no page describes $name"
         # And they name pages that exist.
-        for page in $(sed -n 's/^Documentation=//p' "$unit"); do
+        while IFS= read -r page; do
                 page=${page#man:}
                 case ${page%(*} in
                 *pkram*) grep -qxF "${page%(*}" <<<"$known" || complain "$unit points at $page, which does not exist" ;;
                 esac
-        done
+        done < <(sed -n 's/^Documentation=//p' "$unit" | tr ' ' '\n')
 done
 
 if [ -n "$made" ]; then

@@ -1,16 +1,23 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-# Fails if the daemon's unit is less locked up than promised. $1: where meson made the units.
+# Fails if a unit is less locked up than promised. $1: where meson made the units.
 set -euo pipefail
 
-# The score times ten, as --threshold= wants it: below 1.5.
-LIMIT=14
+# The score times ten, as --threshold= wants it. The daemon's has to stay below 1.5; the others run for a moment, and the
+# guard has to see terminals and devices.
+limits=(
+        pkramd.service 14
+        pkram-restore.service 16
+        pkram-shutdown.service 16
+        pkram-kexec-guard.service 19
+)
 
 fail=0
-for unit in pkramd.service; do
-        if ! out=$(systemd-analyze security --offline=true --no-pager --threshold="$LIMIT" "$1/$unit" 2>&1); then
-                echo "$unit is exposed more than $LIMIT/10 allows:"
+for ((i = 0; i < ${#limits[@]}; i += 2)); do
+        unit=${limits[i]} limit=${limits[i + 1]}
+        if ! out=$(systemd-analyze security --offline=true --no-pager --threshold="$limit" "$1/$unit" 2>&1); then
+                echo "$unit is exposed more than $limit/10 allows:"
                 grep -v '✓' <<<"$out"
                 fail=1
         else
