@@ -3,6 +3,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 
 #include "log.h"
 #include "manager.h"
@@ -110,13 +111,29 @@ static void on_config_warning(const char *path, unsigned line, const char *text,
 }
 
 int manager_load_config(Manager *m, const char *root) {
+        Config c;
         int r;
 
-        r = config_load(&m->config, root, on_config_warning, /* userdata= */ NULL);
+        config_init(&c);
+        r = config_load(&c, root, on_config_warning, /* userdata= */ NULL);
         if (r < 0)
                 return log_error_errno(r, "The configuration cannot be read");
 
+        m->config = c;
         manager_apply_config(m);
+        return 0;
+}
+
+static int on_reload(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si, void *userdata) {
+        struct timespec ts;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+        (void) sd_notifyf(/* unset_environment= */ false, "RELOADING=1\nMONOTONIC_USEC=%llu",
+                          (unsigned long long) ts.tv_sec * USEC_PER_SEC + (unsigned long long) ts.tv_nsec / NSEC_PER_USEC);
+
+        /* What cannot be read leaves the old settings in place, and was logged. */
+        (void) manager_load_config(userdata, /* root= */ "");
+        (void) sd_notify(/* unset_environment= */ false, "READY=1");
         return 0;
 }
 
@@ -155,6 +172,7 @@ static int add_signals(Manager *m) {
         (void) sigemptyset(&set);
         (void) sigaddset(&set, SIGTERM);
         (void) sigaddset(&set, SIGINT);
+        (void) sigaddset(&set, SIGHUP);
         if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
                 return -errno;
 
@@ -162,7 +180,10 @@ static int add_signals(Manager *m) {
         r = sd_event_add_signal(m->event, /* ret= */ NULL, SIGTERM, /* callback= */ NULL, /* userdata= */ NULL);
         if (r < 0)
                 return r;
-        return sd_event_add_signal(m->event, /* ret= */ NULL, SIGINT, /* callback= */ NULL, /* userdata= */ NULL);
+        r = sd_event_add_signal(m->event, /* ret= */ NULL, SIGINT, /* callback= */ NULL, /* userdata= */ NULL);
+        if (r < 0)
+                return r;
+        return sd_event_add_signal(m->event, /* ret= */ NULL, SIGHUP, on_reload, m);
 }
 
 int manager_run(Manager *m) {

@@ -11,11 +11,14 @@
 int main(int argc, char *argv[]) {
         _cleanup_(mock_freep) Mock *mock = NULL;
         _cleanup_(manager_freep) Manager *m = NULL;
-        struct sockaddr_un sa = { .sun_family = AF_UNIX };
+        union {
+                struct sockaddr sa;
+                struct sockaddr_un un;
+        } address = { .un.sun_family = AF_UNIX };
         PkramDevice device;
         int fd;
 
-        if (argc < 2 || strlen(argv[1]) >= sizeof(sa.sun_path)) {
+        if (argc < 2 || strlen(argv[1]) >= sizeof(address.un.sun_path)) {
                 (void) fputs("pkramd-mock SOCKET [off|missing]\n", stderr);
                 return EXIT_FAILURE;
         }
@@ -31,10 +34,10 @@ int main(int argc, char *argv[]) {
                 return EXIT_FAILURE;
         varlink_server_set_check_replies(m->server, true);
 
-        memcpy(sa.sun_path, argv[1], strlen(argv[1]));
+        memcpy(address.un.sun_path, argv[1], strlen(argv[1]));
         (void) unlink(argv[1]);
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0 || bind(fd, (struct sockaddr *) &sa, sizeof(sa)) < 0 || listen(fd, SOMAXCONN) < 0)
+        if (fd < 0 || bind(fd, &address.sa, sizeof(address.un)) < 0 || listen(fd, SOMAXCONN) < 0)
                 return EXIT_FAILURE;
         if (varlink_server_listen(m->server, fd) < 0)
                 return EXIT_FAILURE;

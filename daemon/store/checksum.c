@@ -51,11 +51,11 @@ static void add_block(Checksum *c, uint64_t position, const uint8_t *data, size_
         (void) XXH3_128bits_update(c->state, data, n);
 }
 
-int checksum_file_step(Checksum *c, int fd, uint64_t slice) {
+int checksum_file_step(Checksum *c, int fd, bool may_seek, uint64_t slice) {
         uint64_t read = 0;
 
         while (c->position < c->size && read < slice) {
-                off_t data = lseek(fd, (off_t) c->position, SEEK_DATA);
+                off_t data = may_seek ? lseek(fd, (off_t) c->position, SEEK_DATA) : (off_t) c->position;
 
                 if (data < 0 && errno == ENXIO) { /* nothing but a hole up to the end */
                         c->position = c->size;

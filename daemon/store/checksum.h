@@ -21,11 +21,12 @@ Checksum *checksum_free(Checksum *c);
 DEFINE_CLEANUP(Checksum *, checksum_free)
 
 /*
- * Goes on with a file, by at least "slice" bytes or to its end. Starts where the
- * last call stopped, skips holes. 1: more to do, 0: done, or negative errno of
+ * Goes on with a file, by at least "slice" bytes or to its end, from where the
+ * last call stopped. may_seek: the file position may be moved, which lets holes be
+ * skipped without reading them. 1: more to do, 0: done, or negative errno of
  * pread(2); -EIO if the file is shorter than its size.
  */
-int checksum_file_step(Checksum *c, int fd, uint64_t slice);
+int checksum_file_step(Checksum *c, int fd, bool may_seek, uint64_t slice);
 
 /* The whole content at once. */
 void checksum_data(Checksum *c, const void *data, size_t size);

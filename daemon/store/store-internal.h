@@ -38,6 +38,7 @@ struct StoreSave {
         uint64_t bytes; /* expected first, then counted */
         uint64_t replaces; /* id of the node that goes, or 0 */
         int *fds;       /* own descriptors of the files, -EBADF for data */
+        bool *shared;   /* their position is the client's, too */
         uint64_t *sizes;
         size_t n_objects;
         size_t n_summed;

@@ -179,11 +179,14 @@ int store_load_step(StoreLoad *load, StoreError *reterr_error) {
         }
 
         if (item->fd >= 0) {
-                r = checksum_file_step(load->checksum, item->fd, VERIFY_SLICE);
+                r = checksum_file_step(load->checksum, item->fd, /* may_seek= */ true, VERIFY_SLICE);
                 if (r < 0)
                         return object_failed(load, r == -EIO ? -EBADMSG : r, reterr_error);
                 if (r > 0)
                         return 1;
+                /* Whoever gets it expects to be at its beginning. */
+                if (lseek(item->fd, 0, SEEK_SET) < 0)
+                        return -errno;
         } else
                 checksum_data(load->checksum, item->data, item->data_size);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/utsname.h>
@@ -28,6 +29,7 @@ StoreSave *store_save_free(StoreSave *save) {
         if (save->fds)
                 close_many(save->fds, save->n_objects);
         free(save->fds);
+        free(save->shared);
         free(save->sizes);
         free(save->name);
         checksums_done(&save->checksums);
@@ -292,6 +294,29 @@ static int save_manifest(StoreSave *save, const StoreItem *items, StoreError *e)
         return save_bytes(save, text, size, e);
 }
 
+/*
+ * A descriptor to read from later. If the file can be opened anew it has a position
+ * of its own; otherwise it is the client's, which must not move.
+ */
+static int own_descriptor(int fd, int *ret, bool *ret_shared) {
+        char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+        int copy;
+
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%i", fd);
+        copy = open(path, O_RDONLY | O_CLOEXEC);
+        if (copy >= 0) {
+                *ret = copy;
+                return 0;
+        }
+
+        copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (copy < 0)
+                return -errno;
+        *ret = copy;
+        *ret_shared = true;
+        return 0;
+}
+
 static int prepare(StoreSave *save, const Peer *peer, const char *name, const StoreItem *items, StoreError *e) {
         int r;
 
@@ -299,10 +324,11 @@ static int prepare(StoreSave *save, const Peer *peer, const char *name, const St
         save->name = strdup(name);
         save->fds = malloc((save->n_objects + 1) * sizeof(int));
         save->sizes = calloc(save->n_objects + 1, sizeof(uint64_t));
+        save->shared = calloc(save->n_objects + 1, sizeof(bool));
         if (save->fds)
                 for (size_t i = 0; i < save->n_objects; i++)
                         save->fds[i] = -EBADF;
-        if (!save->peer.owner || !save->name || !save->fds || !save->sizes ||
+        if (!save->peer.owner || !save->name || !save->fds || !save->shared || !save->sizes ||
             checksums_init(&save->checksums, save->n_objects) < 0)
                 return store_error_device(e, -ENOMEM);
 
@@ -318,9 +344,9 @@ static int prepare(StoreSave *save, const Peer *peer, const char *name, const St
                 if (r < 0)
                         return r;
                 if (save->flags & STORE_VERIFY) {
-                        save->fds[i] = fcntl(items[i].fd, F_DUPFD_CLOEXEC, 3);
-                        if (save->fds[i] < 0)
-                                return -errno;
+                        r = own_descriptor(items[i].fd, &save->fds[i], &save->shared[i]);
+                        if (r < 0)
+                                return r;
                 }
         }
 
@@ -434,7 +460,7 @@ int store_save_step(StoreSave *save, StoreError *reterr_error) {
                         return store_error_device(reterr_error, r);
         }
 
-        r = checksum_file_step(save->checksum, save->fds[i], VERIFY_SLICE);
+        r = checksum_file_step(save->checksum, save->fds[i], !save->shared[i], VERIFY_SLICE);
         if (r < 0)
                 return store_error_device(reterr_error, r);
         if (r == 0) {

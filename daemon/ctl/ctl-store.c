@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "ctl.h"
+#include "format.h"
+#include "json-util.h"
+#include "name.h"
+
+/* What is going to be stored: files, and the JSON that describes them. */
+typedef struct Request {
+        int *fds;
+        size_t n_fds, allocated;
+        struct json_object *objects;
+} Request;
+
+static void request_done(Request *q) {
+        if (q->fds)
+                close_many(q->fds, q->n_fds);
+        free(q->fds);
+        json_object_unref(q->objects);
+}
+
+static const char *last_component(const char *path) {
+        const char *slash = strrchr(path, '/');
+
+        return slash ? slash + 1 : path;
+}
+
+static int add_object(Request *q, const char *name, int *fd) {
+        _cleanup_json_ struct json_object *o = json_object_new_object();
+
+        if (!o || GREEDY_REALLOC(q->fds, q->allocated, q->n_fds + 1) < 0 ||
+            json_add_string(o, "name", name) < 0 ||
+            json_add_u64(o, "fileDescriptor", q->n_fds) < 0 ||
+            json_append(q->objects, TAKE_PTR(o)) < 0)
+                return fail_memory();
+
+        q->fds[q->n_fds++] = TAKE_FD(*fd);
+        return 0;
+}
+
+/* What can be kept about a file besides its bytes. Owners can be kept by root only; that others cannot is no error. */
+static int copy_attributes(int to, const struct stat *st) {
+        if (fchown(to, st->st_uid, st->st_gid) < 0 && errno != EPERM)
+                return -errno;
+        if (fchmod(to, st->st_mode & 07777) < 0)
+                return -errno;
+        if (futimens(to, (const struct timespec[]) { st->st_atim, st->st_mtim }) < 0)
+                return -errno;
+        return 0;
+}
+
+/* Copies a file, or standard input for "-", into a new memfd. */
+static int add_file(Request *q, const char *path) {
+        bool input = streq(path, "-");
+        const char *name = input ? arg_object_name : last_component(path);
+        _cleanup_close_ int opened = -EBADF, memfd = -EBADF;
+        _cleanup_error_ StoreError e = {};
+        struct stat st;
+        int from, r;
+
+        if (name_validate(name, &e) < 0)
+                return fail(EXIT_REFUSED, "'%s': %s", path, e.reason ?: "The name cannot be used.");
+
+        from = input ? STDIN_FILENO : (opened = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY));
+        if (from < 0 || fstat(from, &st) < 0)
+                return fail(EXIT_FAILED, "'%s' cannot be opened: %s.", path, strerror(errno));
+        if (S_ISDIR(st.st_mode))
+                return fail(EXIT_FAILED, "'%s' is a directory: store it with 'tar -C %s -c . | pkramctl store NAME'.", path, path);
+
+        memfd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        if (memfd < 0)
+                return fail(EXIT_FAILED, "A file in memory cannot be created: %s.", strerror(errno));
+        if (fchmod(memfd, 0600) < 0)
+                return fail(EXIT_FAILED, "A file in memory cannot be set up: %s.", strerror(errno));
+
+        r = copy_descriptor(from, memfd, S_ISREG(st.st_mode) ? (uint64_t) st.st_size : 0, name);
+        if (r >= 0 && S_ISREG(st.st_mode) && !input)
+                r = copy_attributes(memfd, &st);
+        if (r < 0)
+                return fail(EXIT_FAILED, "'%s' cannot be copied into memory: %s.", path, strerror(-r));
+
+        return add_object(q, name, &memfd);
+}
+
+static int report(const char *name, struct json_object *p, size_t n_objects) {
+        char bytes[FORMAT_MAX];
+
+        if (arg_json != JSON_OFF) {
+                ctl_print_json(p);
+                return EXIT_OK;
+        }
+
+        if (arg_legend)
+                printf("Stored node '%s': %zu object%s, %s of memory.\n", name, n_objects, n_objects == 1 ? "" : "s",
+                       format_bytes(bytes, (uint64_t) json_get_int(p, "bytes", 0)));
+        return EXIT_OK;
+}
+
+static void raise_descriptor_limit(void) {
+        struct rlimit l;
+
+        if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+                return;
+        l.rlim_cur = l.rlim_max;
+        (void) setrlimit(RLIMIT_NOFILE, &l);
+}
+
+int verb_store(int argc, char *argv[]) {
+        static const char *standard_input[] = { "-" };
+        _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
+        _cleanup_json_ struct json_object *p = NULL;
+        _cleanup_(request_done) Request q = {};
+        _cleanup_reply_ VarlinkReply reply = {};
+        _cleanup_error_ StoreError e = {};
+        const char *const *files = (const char *const *) argv + 2;
+        int n_files = argc - 2, r;
+
+        if (argc < 2)
+                return fail(EXIT_USAGE, "store needs the name of a node: pkramctl store NAME [FILE...]");
+        if (n_files == 0) {
+                if (isatty(STDIN_FILENO))
+                        return fail(EXIT_USAGE, "store reads from standard input without FILE, and that is a terminal: "
+                                    "name files, or pipe something in.");
+                files = standard_input;
+                n_files = 1;
+        }
+
+        /* Said before anything long is done, and by the daemon again. */
+        if (name_validate(argv[1], &e) < 0)
+                return fail(EXIT_REFUSED, "'%s': %s", e.name ?: "", e.reason ?: "The name cannot be used.");
+        r = ctl_connect(&c);
+        if (r != 0)
+                return r;
+
+        raise_descriptor_limit();
+        q.objects = json_object_new_array();
+        if (!q.objects)
+                return fail_memory();
+        for (int i = 0; i < n_files; i++) {
+                r = add_file(&q, files[i]);
+                if (r != 0)
+                        return r;
+        }
+
+        p = ctl_parameters("name", argv[1]);
+        if (!p || json_add(p, "objects", TAKE_PTR(q.objects)) < 0 ||
+            (arg_replace && json_add_bool(p, "replace", true) < 0) ||
+            (arg_verify && json_add_bool(p, "verify", true) < 0))
+                return fail_memory();
+
+        r = ctl_call(c, "io.pkram.Store.Store", TAKE_PTR(p), q.fds, q.n_fds, &reply);
+        return r ?: report(argv[1], reply.parameters, q.n_fds);
+}

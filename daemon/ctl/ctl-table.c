@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <wchar.h>
+
+#include "ctl.h"
+#include "utf8.h"
+
+/* Columns are not made narrower than this to fit a terminal. */
+#define COLUMN_WIDTH_MIN 8U
+
+struct Table {
+        size_t n_columns;
+        const char *const *headings;
+        char **cells;
+        size_t n_cells, allocated;
+};
+
+Table *table_new(size_t n_columns, const char *const *headings) {
+        Table *t = calloc(1, sizeof(Table));
+
+        if (!t)
+                exit(fail_memory());
+        t->n_columns = n_columns;
+        t->headings = headings;
+        return t;
+}
+
+Table *table_free(Table *t) {
+        if (!t)
+                return NULL;
+        for (size_t i = 0; i < t->n_cells; i++)
+                free(t->cells[i]);
+        free(t->cells);
+        free(t);
+        return NULL;
+}
+
+void table_add(Table *t, const char *text) {
+        char *copy = utf8_sanitize(text);
+
+        if (!copy || GREEDY_REALLOC(t->cells, t->allocated, t->n_cells + 1) < 0)
+                exit(fail_memory());
+        t->cells[t->n_cells++] = copy;
+}
+
+static size_t char_width(const char *p, int *ret_length) {
+        int n = utf8_char_length(p, strlen(p));
+        int w;
+
+        *ret_length = n < 0 ? 1 : n;
+        w = n < 0 ? 1 : wcwidth((wchar_t) utf8_decode(p, n));
+        return w < 0 ? 1 : (size_t) w;
+}
+
+static size_t text_width(const char *p) {
+        size_t w = 0;
+
+        while (*p) {
+                int n;
+
+                w += char_width(p, &n);
+                p += n;
+        }
+        return w;
+}
+
+static size_t terminal_width(void) {
+        const char *columns = getenv("COLUMNS");
+        struct winsize ws;
+
+        if (columns && atoi(columns) > 0)
+                return (size_t) atoi(columns);
+        if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) >= 0 && ws.ws_col > 0)
+                return ws.ws_col;
+        return SIZE_MAX;
+}
+
+/* Takes from the widest columns until the table fits, or nothing can be taken any more. */
+static void fit(size_t *widths, size_t n, size_t available) {
+        for (;;) {
+                size_t sum = 2 * (n - 1), widest = 0;
+
+                for (size_t i = 0; i < n; i++) {
+                        sum += widths[i];
+                        if (widths[i] > widths[widest])
+                                widest = i;
+                }
+                if (sum <= available || widths[widest] <= COLUMN_WIDTH_MIN)
+                        return;
+                widths[widest]--;
+        }
+}
+
+static void print_cell(const char *text, size_t width, bool right, bool last) {
+        size_t full = text_width(text), w = 0;
+
+        if (right)
+                for (size_t i = full; i < width; i++)
+                        (void) putchar(' ');
+
+        if (full <= width) {
+                ctl_print_text(text);
+                w = full;
+        } else {
+                /* As much as there is room for, and one dot that says that there is more. */
+                while (*text) {
+                        char c[5] = {};
+                        int n;
+                        size_t cw = char_width(text, &n);
+
+                        if (w + cw > width - 1)
+                                break;
+                        memcpy(c, text, (size_t) n);
+                        ctl_print_text(c);
+                        w += cw;
+                        text += n;
+                }
+                (void) fputs("\xe2\x80\xa6", stdout);
+                w++;
+        }
+
+        if (!right && !last)
+                for (; w < width; w++)
+                        (void) putchar(' ');
+}
+
+void table_print(const Table *t, const char *counted) {
+        size_t n_rows = t->n_cells / t->n_columns;
+        size_t widths[16] = {};
+
+        assert(t->n_columns <= ELEMENTSOF(widths));
+
+        for (size_t c = 0; c < t->n_columns; c++) {
+                const char *heading = t->headings[c] + (t->headings[c][0] == '>');
+
+                widths[c] = arg_legend ? text_width(heading) : 0;
+                for (size_t r = 0; r < n_rows; r++)
+                        widths[c] = MAX(widths[c], text_width(t->cells[r * t->n_columns + c]));
+        }
+        fit(widths, t->n_columns, terminal_width());
+
+        for (size_t r = 0; r < n_rows + arg_legend; r++) {
+                for (size_t c = 0; c < t->n_columns; c++) {
+                        bool right = t->headings[c][0] == '>';
+                        const char *text = arg_legend && r == 0 ?
+                                t->headings[c] + right : t->cells[(r - arg_legend) * t->n_columns + c];
+
+                        if (c > 0)
+                                (void) fputs("  ", stdout);
+                        print_cell(text, widths[c], right, c + 1 == t->n_columns);
+                }
+                (void) putchar('\n');
+        }
+
+        if (arg_legend && counted)
+                printf("\n%zu %s%s.\n", n_rows, counted, n_rows == 1 ? "" : "s");
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* pkramctl: what its verbs share. */
+#pragma once
+
+#include <json-c/json.h>
+
+#include "varlink-client.h"
+
+/* Exit status, as --help and pkramctl(1) have it. */
+enum {
+        EXIT_OK = 0,
+        EXIT_FAILED = 1,        /* also: check found that a kexec would lose nodes */
+        EXIT_USAGE = 2,
+        EXIT_NO_NODE = 3,       /* NoSuchNode */
+        EXIT_EXISTS = 4,        /* NodeExists, NodeBusy */
+        EXIT_DENIED = 5,        /* PermissionDenied */
+        EXIT_LIMIT = 6,         /* QuotaExceeded, NoMemory */
+        EXIT_DAMAGED = 7,       /* NodeDamaged */
+        EXIT_REFUSED = 8,       /* InvalidName, NotPreservable */
+        EXIT_UNSUPPORTED = 9,   /* NotSupported: no PKRAM in this kernel */
+        EXIT_NO_DAEMON = 10,    /* pkramd cannot be reached */
+};
+
+typedef enum JsonMode {
+        JSON_OFF,
+        JSON_PRETTY,
+        JSON_SHORT,
+} JsonMode;
+
+extern JsonMode arg_json;
+extern bool arg_legend, arg_keep, arg_replace, arg_verify, arg_force, arg_reboot, arg_reuse_cmdline;
+extern const char *arg_socket, *arg_kernel, *arg_append, *arg_object_name;
+extern const char **arg_initrds;
+extern size_t arg_n_initrds;
+extern bool arg_no_initrd;
+
+/*
+ * Verbs get their arguments after their own name, which is argv[0], and return an
+ * exit status. They say what went wrong themselves.
+ */
+int verb_status(int argc, char *argv[]);
+int verb_list(int argc, char *argv[]);
+int verb_show(int argc, char *argv[]);
+int verb_store(int argc, char *argv[]);
+int verb_retrieve(int argc, char *argv[]);
+int verb_remove(int argc, char *argv[]);
+int verb_monitor(int argc, char *argv[]);
+int verb_check(int argc, char *argv[]);
+int verb_kexec(int argc, char *argv[]);
+
+/* --- ctl-call.c --- */
+
+/* Says what went wrong, with "pkramctl: " in front, and returns the status. */
+int fail(int status, const char *format, ...) _printf_(2, 3);
+int fail_memory(void);
+
+/* Connects to the daemon. 0, or a status after saying what went wrong. */
+int ctl_connect(VarlinkClient **ret);
+
+/* Sends and receives. 0, or a status after saying what went wrong, error replies included. parameters is taken over. */
+int ctl_send(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds, bool more);
+int ctl_receive(VarlinkClient *c, VarlinkReply *ret);
+int ctl_call(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds, VarlinkReply *ret);
+
+/* A new object with one string. NULL without memory. */
+struct json_object *ctl_parameters(const char *key, const char *value);
+
+/* Prints JSON the way the user asked for. */
+void ctl_print_json(struct json_object *o);
+
+/* Prints text that came from elsewhere, without anything a terminal would obey. */
+void ctl_print_text(const char *text);
+
+/* --- ctl-table.c --- */
+
+typedef struct Table Table;
+
+/* A table with those headings; those that begin with '>' are aligned to the right. Ends the program without memory. */
+Table *table_new(size_t n_columns, const char *const *headings);
+void table_add(Table *t, const char *text);
+/* Prints it, fitted to the terminal, with what is counted in a last line if legends are wanted. */
+void table_print(const Table *t, const char *counted);
+Table *table_free(Table *t);
+DEFINE_CLEANUP(Table *, table_free)
+
+/* --- ctl-copy.c --- */
+
+/*
+ * Copies everything from one descriptor to another, holes as holes if both are
+ * regular files. Shows how far it is on standard error if that is a terminal and
+ * it takes long. size: how much there will be, 0 if nobody knows. -errno.
+ */
+int copy_descriptor(int from, int to, uint64_t size, const char *what);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The calling side: one connection, one call at a time, waiting for the answer. */
+#pragma once
+
+#include <json-c/json.h>
+
+#include "macro.h"
+#include "message-stream.h"
+
+typedef struct VarlinkClient VarlinkClient;
+
+/* Connects to a socket in the file system. -ENOENT, -ECONNREFUSED: nobody listens there. */
+int varlink_client_connect(const char *path, VarlinkClient **ret);
+VarlinkClient *varlink_client_free(VarlinkClient *c);
+DEFINE_CLEANUP(VarlinkClient *, varlink_client_free)
+
+typedef struct VarlinkReply {
+        struct json_object *parameters; /* an object; never NULL after success */
+        char *error;                    /* or NULL */
+        bool continues;                 /* there is more to come */
+        int *fds;                       /* to be taken out (set to a negative number) by who needs them longer */
+        size_t n_fds;
+} VarlinkReply;
+
+void varlink_reply_done(VarlinkReply *r);
+#define _cleanup_reply_ _cleanup_(varlink_reply_done)
+
+/*
+ * Sends a call. parameters (may be NULL) is taken over in any case, the
+ * descriptors are borrowed. more: several replies are expected.
+ */
+int varlink_client_send(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds, bool more);
+
+/*
+ * Waits for the next reply. An error reply is a success here. -ECONNRESET: the
+ * service is gone; -EBADMSG: what it says is not varlink.
+ */
+int varlink_client_receive(VarlinkClient *c, VarlinkReply *ret);
