@@ -16,17 +16,16 @@
  * comes, at the very end. */
 
 #include <assert.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <syslog.h>
 #include <systemd/sd-journal.h>
 
 #include <linux/pkram.h>
 
 #include "config.h"
+#include "device.h"
 #include "guard-jobs.h"
 #include "guard-tell.h"
 #include "kexec-check.h"
@@ -50,22 +49,6 @@ static int log_error(int priority, int r, const char *format, ...) {
         return r;
 }
 
-/* 1 and the state of the store, or 0 if the running kernel has none, or a negative errno. */
-static int read_info(struct pkram_ioctl_info *ret) {
-        struct pkram_ioctl_info info = { .size = sizeof(info) };
-        _cleanup_close_ int fd = -EBADF;
-
-        fd = open(PKRAM_DEVICE, O_RDWR|O_CLOEXEC|O_NOCTTY);
-        if (fd < 0)
-                return errno == ENOENT || errno == ENXIO || errno == ENODEV ? 0 : -errno;
-
-        if (ioctl(fd, PKRAM_IOC_INFO, &info) < 0)
-                return errno == ENODEV ? 0 : -errno;
-
-        *ret = info;
-        return 1;
-}
-
 /* KexecPolicy= as pkramd would read it now. Lines it does not understand are pkramd's to complain about. A
  * configuration that cannot be read at all counts as the default, refuse. */
 static KexecPolicy read_policy(void) {
@@ -86,11 +69,11 @@ static int judge(KexecPolicy policy, KexecCheck *ret) {
         struct pkram_ioctl_info info;
         int r;
 
-        r = read_info(&info);
-        if (r < 0)
+        r = pkram_device_info(&pkram_device_kernel, &info);
+        if (r < 0 && !pkram_errno_is_missing(r))
                 return r;
 
-        kexec_check(r > 0 ? &info : NULL, /* image= */ NULL, policy, ret);
+        kexec_check(r >= 0 ? &info : NULL, /* image= */ NULL, policy, ret);
         return 0;
 }
 
