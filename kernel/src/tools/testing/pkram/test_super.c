@@ -214,6 +214,19 @@ void test_map(void)
 		EXPECT_EQ(pkram_map_next(map, nr, b, false), next_by_test(map, nr, b, false));
 	}
 
+	tap_begin("map: wherever the end is, nothing past it is found");
+	for (b = bits - 200; b < bits + 200; b++) {
+		EXPECT_EQ(pkram_map_next(map, b, bits - 256, true),
+			  next_by_test(map, b, bits - 256, true));
+		EXPECT_EQ(pkram_map_next(map, b, bits - 256, false),
+			  next_by_test(map, b, bits - 256, false));
+	}
+	/* One bit alone in its word, and an end before it in that word. */
+	memset(map[1].bits, 0, sizeof(map[1].bits));
+	set_bit(map, bits + 63);
+	for (b = bits; b <= bits + 64; b++)
+		EXPECT_EQ(pkram_map_next(map, b, bits, true), b < bits + 64 ? b : bits + 63);
+
 	tap_begin("map: set and clear stretches cover all blocks once");
 	for (b = 0, i = 0; b < nr; i++) {
 		__u64 end = pkram_map_next(map, nr, b, !(i % 2));
