@@ -198,7 +198,7 @@ int main(int argc, char *argv[]) {
 
                 (void) fputs("pkram-restore [--lost|--help]\n\n"
                              "Logs which nodes came back from the previous kernel, or with --lost which are about to be lost.\n"
-                             "Run by pkram-restore.service and pkram-lost.service.\n", help ? stdout : stderr);
+                             "Run by pkram-restore.service and pkram-shutdown.service.\n", help ? stdout : stderr);
                 return help ? EXIT_SUCCESS : EXIT_FAILURE;
         }
 

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+
+#include "base64.h"
+#include "format.h"
+#include "json-check.h"
+#include "json-util.h"
+#include "test.h"
+#include "utf8.h"
+
+/* --- base64 --- */
+
+static void test_base64_round_trip(_unused_ void **state) {
+        uint8_t data[300];
+
+        for (size_t i = 0; i < sizeof(data); i++)
+                data[i] = (uint8_t) (i * 7 + 3);
+
+        for (size_t n = 0; n <= sizeof(data); n++) {
+                _cleanup_free_ char *text = NULL;
+                _cleanup_free_ void *back = NULL;
+                size_t size;
+
+                assert_ok(base64_encode(data, n, &text));
+                assert_ok(base64_decode(text, strlen(text), n, &back, &size));
+                assert_int_equal(size, n);
+                assert_memory_equal(back, data, n);
+        }
+}
+
+static void test_base64_vectors(_unused_ void **state) {
+        static const char *const vectors[][2] = {
+                { "",       ""         },
+                { "f",      "Zg=="     },
+                { "fo",     "Zm8="     },
+                { "foo",    "Zm9v"     },
+                { "foob",   "Zm9vYg==" },
+                { "fooba",  "Zm9vYmE=" },
+                { "foobar", "Zm9vYmFy" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(vectors); i++) {
+                _cleanup_free_ char *text = NULL;
+
+                assert_ok(base64_encode(vectors[i][0], strlen(vectors[i][0]), &text));
+                assert_string_equal(text, vectors[i][1]);
+        }
+}
+
+static void test_base64_garbage(_unused_ void **state) {
+        static const char *const bad[] = {
+                "Z", "Zg", "Zg=", "Zm9", "====", "=Zg=", "Z===", "Zg==Zg==", "Zm 9v", "Zm9v\n", "Zm-_", "Zh==", "Zm9=",
+        };
+        _cleanup_free_ void *back = NULL;
+        size_t size;
+
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                assert_errno(base64_decode(bad[i], strlen(bad[i]), 100, &back, &size), EINVAL);
+        assert_null(back);
+}
+
+static void test_base64_limit(_unused_ void **state) {
+        _cleanup_free_ void *back = NULL;
+        size_t size;
+
+        assert_errno(base64_decode("Zm9vYmFy", 8, 5, &back, &size), EFBIG);
+        assert_ok(base64_decode("Zm9vYmFy", 8, 6, &back, &size));
+}
+
+/* --- JSON --- */
+
+static int check(const char *text) {
+        return json_check(text, strlen(text), NULL);
+}
+
+static void test_json_good(_unused_ void **state) {
+        static const char *const good[] = {
+                "{}", "[]", "null", "true", "false", "0", "-0", "12", "-9223372036854775808", "9223372036854775807",
+                "1.5", "1e3", "-1.25E-7", "\"\"", "\"a\\u00e4\\n\\\\\\/\"", " { \"a\" : [ 1 , 2 ] } ", "\"\xc3\xa4\"",
+                "\"\\ud83d\\ude00\"", "{\"a\":{\"a\":{\"a\":1}}}", "[[],{},[{}]]",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(good); i++) {
+                _cleanup_json_ struct json_object *o = NULL;
+
+                assert_int_equal(check(good[i]), 0);
+                assert_int_equal(json_parse_strict(good[i], strlen(good[i]), &o, NULL), 0);
+        }
+}
+
+static void test_json_bad(_unused_ void **state) {
+        static const char *const bad[] = {
+                "", " ", "{", "}", "[", "]", "{]", "[1,]", "{\"a\":1,}", "{a:1}", "{'a':1}", "{\"a\"}", "{\"a\":}", "01", "+1",
+                ".5", "1.", "1e", "-", "NaN", "Infinity", "-Infinity", "nan", "True", "nul", "nulll", "\"", "\"\\\"", "\"\\x\"",
+                "\"\\u12\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"\n\"", "\"\t\"", "1 2", "{} {}", "// x\n1",
+                "/* x */1", "\"\\u0000\"", "[1 2]", "{\"a\":1 \"b\":2}", "\xef\xbb\xbf{}", "0x10",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                _cleanup_json_ struct json_object *o = NULL;
+
+                assert_errno(check(bad[i]), EINVAL);
+                assert_errno(json_parse_strict(bad[i], strlen(bad[i]), &o, NULL), EINVAL);
+        }
+}
+
+static void test_json_bad_utf8(_unused_ void **state) {
+        static const char *const bad[] = {
+                "\"\x80\"", "\"\xc3\"", "\"\xc0\x80\"", "\"\xe0\x80\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "\"\xff\"",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                assert_errno(check(bad[i]), EINVAL);
+}
+
+static void test_json_integers_do_not_saturate(_unused_ void **state) {
+        assert_errno(check("9223372036854775808"), ERANGE);
+        assert_errno(check("-9223372036854775809"), ERANGE);
+        assert_errno(check("{\"a\":99999999999999999999999999}"), ERANGE);
+        assert_int_equal(check("99999999999999999999.0"), 0);
+}
+
+static void test_json_duplicate_keys(_unused_ void **state) {
+        static const char *const bad[][2] = {
+                { "{\"a\":1,\"a\":2}",                   "a" },
+                { "[{\"x\":{\"b\":1,\"c\":2,\"b\":3}}]", "b" },
+                { "{\"a\":1,\"\\u0061\":2}",             "a" },
+                { "{\"\":1,\"\":2}",                     ""  },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                _cleanup_json_ struct json_object *o = NULL;
+                _cleanup_free_ char *key = NULL;
+
+                assert_errno(json_parse_strict(bad[i][0], strlen(bad[i][0]), &o, &key), EEXIST);
+                assert_string_equal(key, bad[i][1]);
+        }
+
+        assert_int_equal(check("{\"a\":{\"a\":1},\"b\":{\"a\":1}}"), 0);
+}
+
+static void test_json_depth(_unused_ void **state) {
+        char text[256];
+
+        memset(text, '[', 100);
+        memset(text + 100, ']', 100);
+        assert_errno(json_check(text, 200, NULL), ELOOP);
+        assert_int_equal(json_check(text + 100 - JSON_DEPTH_MAX, 2 * JSON_DEPTH_MAX, NULL), 0);
+        assert_errno(json_check(text + 100 - JSON_DEPTH_MAX - 1, 2 * JSON_DEPTH_MAX + 2, NULL), ELOOP);
+}
+
+static void test_json_not_terminated(_unused_ void **state) {
+        /* Exactly as many bytes as the text has, for AddressSanitizer to watch. */
+        static const char text[] = "{\"key\":[\"\\u00e4\xc3\xa4\",1e5]}";
+
+        for (size_t n = 0; n < sizeof(text); n++) {
+                _cleanup_free_ char *copy = malloc(n + 1);
+
+                memcpy(copy, text, n);
+                copy = realloc(copy, MAX(n, (size_t) 1));
+                assert_int_equal(json_check(copy, n, NULL), n == sizeof(text) - 1 ? 0 : -EINVAL);
+        }
+}
+
+static void test_json_nul(_unused_ void **state) {
+        assert_errno(json_check("{}\0", 3, NULL), EINVAL);
+        assert_errno(json_check("\"a\0b\"", 5, NULL), EINVAL);
+}
+
+static void test_json_getters_do_not_convert(_unused_ void **state) {
+        static const char text[] = "{\"i\":1,\"s\":\"1\",\"b\":true,\"n\":null,\"d\":1.0}";
+        _cleanup_json_ struct json_object *o = NULL;
+
+        assert_ok(json_parse_strict(text, strlen(text), &o, NULL));
+        assert_int_equal(json_get_int(o, "i", -1), 1);
+        assert_int_equal(json_get_int(o, "s", -1), -1);
+        assert_int_equal(json_get_int(o, "b", -1), -1);
+        assert_int_equal(json_get_int(o, "d", -1), -1);
+        assert_null(json_get_string(o, "i"));
+        assert_false(json_get_bool(o, "i", false));
+        assert_true(json_get_bool(o, "b", false));
+        assert_null(json_get(o, "n"));
+        assert_null(json_get(o, "x"));
+        assert_null(json_get(NULL, "x"));
+}
+
+/* --- UTF-8, numbers --- */
+
+static void test_utf8(_unused_ void **state) {
+        char buffer[4];
+
+        for (uint32_t c = 1; c <= 0x10ffff; c += c < 0x900 ? 1 : 37) {
+                size_t n;
+
+                if (c >= 0xd800 && c < 0xe000)
+                        continue;
+                n = utf8_encode(buffer, c);
+                assert_int_equal(utf8_char_length(buffer, n), n);
+                assert_int_equal(utf8_decode(buffer, (int) n), c);
+                assert_errno(utf8_char_length(buffer, n - 1), EINVAL);
+        }
+}
+
+static void test_utf8_sanitize(_unused_ void **state) {
+        _cleanup_free_ char *s = utf8_sanitize("a\xff\xc3\xa4\xc3");
+
+        assert_string_equal(s, "a\xef\xbf\xbd\xc3\xa4\xef\xbf\xbd");
+        assert_true(utf8_is_valid(s));
+        assert_false(utf8_is_valid("a\xff"));
+}
+
+static void test_format(_unused_ void **state) {
+        char b[FORMAT_MAX];
+
+        assert_string_equal(format_bytes(b, 0), "0");
+        assert_string_equal(format_bytes(b, 1023), "1023");
+        assert_string_equal(format_bytes(b, 1024), "1.0K");
+        assert_string_equal(format_bytes(b, MIB(1) - 1), "1.0M");
+        assert_string_equal(format_bytes(b, GIB(3) / 2), "1.5G");
+        assert_string_equal(format_bytes(b, UINT64_MAX), "16.0E");
+        assert_string_equal(format_usec(b, 999), "999us");
+        assert_string_equal(format_usec(b, 1500), "1.5ms");
+        assert_string_equal(format_usec(b, 61 * USEC_PER_SEC), "1min 1s");
+        assert_string_equal(format_usec(b, 7260 * USEC_PER_SEC), "2h 1min");
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_base64_round_trip),
+                cmocka_unit_test(test_base64_vectors),
+                cmocka_unit_test(test_base64_garbage),
+                cmocka_unit_test(test_base64_limit),
+                cmocka_unit_test(test_json_good),
+                cmocka_unit_test(test_json_bad),
+                cmocka_unit_test(test_json_bad_utf8),
+                cmocka_unit_test(test_json_integers_do_not_saturate),
+                cmocka_unit_test(test_json_duplicate_keys),
+                cmocka_unit_test(test_json_depth),
+                cmocka_unit_test(test_json_not_terminated),
+                cmocka_unit_test(test_json_nul),
+                cmocka_unit_test(test_json_getters_do_not_convert),
+                cmocka_unit_test(test_utf8),
+                cmocka_unit_test(test_utf8_sanitize),
+                cmocka_unit_test(test_format),
+        };
+
+        return cmocka_run_group_tests_name("basic", tests, NULL, NULL);
+}
