@@ -12,4 +12,5 @@
 #include "macro.h"
 
 #define assert_ok(expr) assert_true((expr) >= 0)
+#define assert_fails(expr) assert_true((expr) < 0)
 #define assert_errno(expr, error) assert_int_equal((expr), -(error))

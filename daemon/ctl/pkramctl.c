@@ -104,7 +104,6 @@ enum {
         ARG_VERSION = 0x100,
         ARG_JSON,
         ARG_NO_LEGEND,
-        ARG_NO_PAGER,
         ARG_SOCKET,
         ARG_REPLACE,
         ARG_VERIFY,
@@ -125,7 +124,6 @@ static int parse_argv(int argc, char *argv[]) {
                 { "version",       no_argument,       NULL, ARG_VERSION       },
                 { "json",          required_argument, NULL, ARG_JSON          },
                 { "no-legend",     no_argument,       NULL, ARG_NO_LEGEND     },
-                { "no-pager",      no_argument,       NULL, ARG_NO_PAGER      },
                 { "socket",        required_argument, NULL, ARG_SOCKET        },
                 { "replace",       no_argument,       NULL, ARG_REPLACE       },
                 { "verify",        no_argument,       NULL, ARG_VERIFY        },
@@ -155,8 +153,6 @@ static int parse_argv(int argc, char *argv[]) {
                 case ARG_NO_LEGEND:
                         arg_legend = false;
                         break;
-                case ARG_NO_PAGER:
-                        break; /* there is none; taken so that habits do no harm */
                 case ARG_SOCKET:
                         arg_socket = optarg;
                         break;

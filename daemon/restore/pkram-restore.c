@@ -193,10 +193,15 @@ static int run(const PkramDevice *device, bool lost) {
 int main(int argc, char *argv[]) {
         bool lost = argc == 2 && streq(argv[1], "--lost");
 
+        if (argc == 2 && streq(argv[1], "--version")) {
+                puts("pkram-restore " PKRAM_VERSION);
+                return EXIT_SUCCESS;
+        }
+
         if (argc > 1 && !lost) {
                 bool help = argc == 2 && streq(argv[1], "--help");
 
-                (void) fputs("pkram-restore [--lost|--help]\n\n"
+                (void) fputs("pkram-restore [--lost|--help|--version]\n\n"
                              "Logs which nodes came back from the previous kernel, or with --lost which are about to be lost.\n"
                              "Run by pkram-restore.service and pkram-shutdown.service.\n", help ? stdout : stderr);
                 return help ? EXIT_SUCCESS : EXIT_FAILURE;

@@ -170,8 +170,10 @@ static int check_existing(StoreSave *save, StoreError *e) {
         if ((r >= 0 || error.kind == STORE_ERROR_PERMISSION_DENIED) && !(save->flags & STORE_REPLACE))
                 return store_error_set(e, -EEXIST, STORE_ERROR_NODE_EXISTS, save->name, NULL);
         if (r < 0) {
-                *e = error;
-                error = (StoreError) {};
+                if (e && e->kind == STORE_ERROR_NONE) {
+                        *e = error;
+                        error = (StoreError) {};
+                }
                 return r;
         }
 
