@@ -29,7 +29,7 @@ kernel_image() {
         local hash image
         hash=$(image_hash "$1")
         image=$(kernel_cache)/images/$1-$hash/bzImage
-        # The tree of nopkram is that of guest, so they share a lock.
+        # nopkram is built in guest's directories, where nearly all objects stay as they are: they share a lock.
         [ -e "$image" ] || with_lock "kernel-$(config_tree "$1")" kernel_build "$1" "$image" || exit 1
         printf '%s\n' "$image"
 }
@@ -60,13 +60,6 @@ kernel_build() {
         tree=$(tree_apply "$config") || exit 1
         base=${tree%/src}
         obj=$base/obj
-        if [ "$config" = nopkram ]; then
-                obj=$base/obj-nopkram
-                if [ ! -e "$obj/.config" ] && [ -e "$base/obj/vmlinux" ]; then
-                        # Nearly all objects are the same: begin with guest's.
-                        cp -a --reflink=auto "$base/obj" "$obj"
-                fi
-        fi
         config_make "$tree" "$obj" "$config"
         step "building the kernel, configuration $config (cold: about 7 minutes on 2 processors)"
         run_make "$base/build.log" -C "$tree" O="$obj" bzImage || exit 1

@@ -6,7 +6,7 @@
 #   guest     base + guest + kunit: boots Debian 13 with systemd, and the small guest
 #   debug     guest + debug: KASAN, lockdep, page poisoning ...
 #   bench     base + bench: for counting instructions
-#   nopkram   guest with PKRAM left out, built on top of guest's objects
+#   nopkram   guest with PKRAM left out, built in guest's directories
 
 # config_fragments NAME: print the fragment files in order. Fails for an unknown name.
 config_fragments() {
@@ -25,7 +25,7 @@ config_fragments() {
         done
 }
 
-# config_tree NAME: print the name of the source tree a configuration is built from.
+# config_tree NAME: print the name of the directories a configuration is built in.
 config_tree() {
         case $1 in
         nopkram) echo guest ;;

@@ -79,7 +79,8 @@ class Console:
     complaints: list = field(default_factory=list)
     done: bool = False
     fatal: bool = False
-    lines: list = field(default_factory=list)  # (stage, text)
+    lines: list = field(default_factory=list)  # (boot, text), boots counted from 1
+    boot: int = 0
 
     @property
     def stage(self):
@@ -87,7 +88,10 @@ class Console:
 
     def feed(self, raw):
         line = ANSI.sub("", raw.rstrip("\r\n")).replace("\r", "")
-        self.lines.append((self.stage, line))
+        # What a kernel says before user space starts belongs to its boot, too.
+        if re.match(r"^\[ *0\.000000\](\[[^\]]*\])? Linux version ", line):
+            self.boot += 1
+        self.lines.append((self.boot, line))
         marker = MARKER.search(line)
         if marker:
             self._marker(marker.group(1), marker.group(2).strip())
@@ -115,8 +119,8 @@ class Console:
         elif word == "DONE":
             self.done = True
 
-    def text(self, stage=None):
-        return "\n".join(l for s, l in self.lines if stage is None or s == stage)
+    def text(self, boot=None):
+        return "\n".join(l for b, l in self.lines if boot is None or b == boot)
 
 
 def ktap_results(lines):

@@ -16,30 +16,25 @@
 
 static uint64_t pages_of(uint64_t size) { return (size + PKT_PAGE - 1) / PKT_PAGE; }
 
-/* Is the file at this address made of 2 MiB mappings? Asks smaps for the mapping. */
-static bool mapped_huge(const void *address) {
-        char line[512];
-        bool mine = false, huge = false;
-        FILE *f = fopen("/proc/self/smaps", "re");
+/* Memory in huge pages of shmem files, in KiB, as the system counts it. */
+static unsigned long huge_kib(void) {
+        char line[256];
+        unsigned long kib = 0;
+        FILE *f = fopen("/proc/meminfo", "re");
 
-        while (f && fgets(line, sizeof(line), f)) {
-                unsigned long start, end, kib;
-
-                if (sscanf(line, "%lx-%lx ", &start, &end) == 2)
-                        mine = start <= (unsigned long) address && (unsigned long) address < end;
-                else if (mine && sscanf(line, "ShmemPmdMapped: %lu kB", &kib) == 1)
-                        huge = kib > 0;
-        }
+        while (f && fgets(line, sizeof(line), f))
+                if (sscanf(line, "ShmemHugePages: %lu kB", &kib) == 1)
+                        break;
         if (f)
                 fclose(f);
-        return huge;
+        return kib;
 }
 
 /* Touch the file through a mapping that asked for huge pages, so that its folios are 2 MiB large. */
 static int make_huge(int fd, uint64_t size) {
         uint64_t length = (size + HUGE_SIZE - 1) & ~(HUGE_SIZE - 1);
+        unsigned long before = huge_kib();
         char *area, *p;
-        bool huge;
 
         /* The virtual address has to agree with the file offset modulo 2 MiB. */
         area = mmap(NULL, length + HUGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -52,9 +47,8 @@ static int make_huge(int fd, uint64_t size) {
                 return complain("madvise(MADV_HUGEPAGE): %m"), -errno;
         for (uint64_t o = 0; o < size; o += HUGE_SIZE)
                 p[o] = 1;
-        huge = mapped_huge(p);
         munmap(area, length + HUGE_SIZE);
-        return huge ? 0 : -ENOMEM;
+        return huge_kib() - before >= length / 1024 ? 0 : -ENOMEM;
 }
 
 int file_make(const struct pkt_spec *spec, const char *name) {

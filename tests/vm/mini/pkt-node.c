@@ -64,7 +64,8 @@ static int save_object(int dev, const struct pkt_spec *spec, const char *name, u
                         f.flags = PKRAM_SAVE_RANGE;
                         f.object = object;
                         f.offset = offset;
-                        f.length = spec->ranges;
+                        /* The last one goes up to the end, wherever that is. */
+                        f.length = offset + spec->ranges < spec->size ? spec->ranges : 0;
                 }
                 r = device_call(dev, PKRAM_IOC_SAVE_FILE, &f);
                 if (r < 0)
