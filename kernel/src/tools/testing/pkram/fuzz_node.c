@@ -129,18 +129,18 @@ static __u32 get32(const __u8 *p)
 static void edit_extent(struct fuzz_input *in, struct pkram_link *l, bool raw)
 {
 	unsigned int i = fuzz_take(in, 1), order, count;
-	__u64 pfn, v, next;
+	__u64 pfn, v, next, old = pkram_extent_decode(pkram_extent_raw(l, i)).pfn;
 
 	if (raw) {
 		v = fuzz_take(in, 7);
 	} else {
 		switch (fuzz_take(in, 1) % 3) {
 		case 0:
-			pfn = take_value(in, 0) & PKRAM_EXT_PFN_MASK;
+			pfn = take_value(in, old) & PKRAM_EXT_PFN_MASK;
 			v = pkram_extent_single(pfn, fuzz_take(in, 2) & PKRAM_EXT_MAX_GAP);
 			break;
 		case 1:
-			pfn = take_value(in, 0) & PKRAM_EXT_PFN_MASK;
+			pfn = take_value(in, old) & PKRAM_EXT_PFN_MASK;
 			order = fuzz_take(in, 1) % 16;
 			count = 1 + fuzz_take(in, 2) % PKRAM_EXT_MAX_COUNT;
 			/* Else hardly any would be aligned. */

@@ -86,7 +86,12 @@ static void objects_next_node(struct victim *v)
 
 static void objects_end_early(struct victim *v)
 {
+	struct pkram_node_page *p = v->f.node.page;
+
+	/* With totals that are right for what is left. */
 	v->objects[0]->hdr.next = 0;
+	p->data_pages = le(le64_to_cpu(p->data_pages) - le64_to_cpu(v->o->nr_pages));
+	p->meta_pages = le(le64_to_cpu(p->meta_pages) - 3);
 }
 
 static void objects_trailing(struct victim *v)

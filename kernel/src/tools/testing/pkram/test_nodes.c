@@ -40,6 +40,20 @@ static void good_objects(void)
 	}
 }
 
+static void too_many_objects(void)
+{
+	struct fixture f;
+	unsigned int i;
+
+	tap_begin("node: one object more than there may be");
+	fixture_init(&f);
+	for (i = 0; i <= PKRAM_MAX_OBJECTS; i++)
+		image_object(&f.node, FILE_FLAGS);
+	image_seal(&f.img);
+	EXPECT_EQ(checked_walk(&f.mem, &f.img, f.node.pfn, NULL), PKRAM_DAMAGE_BOUNDS);
+	fixture_done(&f);
+}
+
 static void good_sizes(void)
 {
 	const __u64 max = (1ULL << 63) - 1;
@@ -266,6 +280,7 @@ static void good_generations(void)
 void test_nodes(void)
 {
 	good_objects();
+	too_many_objects();
 	good_sizes();
 	good_orders();
 	good_links();
