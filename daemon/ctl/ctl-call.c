@@ -7,6 +7,22 @@
 #include "json-util.h"
 #include "utf8.h"
 
+static void print_text(FILE *f, const char *text) {
+        size_t n = strlen(text);
+
+        while (n > 0) {
+                int k = utf8_char_length(text, n);
+                uint32_t c = k < 0 ? 0xfffd : utf8_decode(text, k);
+
+                if (c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xfffd)
+                        (void) fputs("\xef\xbf\xbd", f);
+                else
+                        (void) fwrite(text, 1, (size_t) k, f);
+                text += k < 0 ? 1 : k;
+                n -= k < 0 ? 1 : (size_t) k;
+        }
+}
+
 int fail(int status, const char *format, ...) {
         _cleanup_free_ char *text = NULL;
         va_list ap;
@@ -16,9 +32,12 @@ int fail(int status, const char *format, ...) {
         n = vasprintf(&text, format, ap);
         va_end(ap);
 
-        (void) fprintf(stderr, "pkramctl: %s\n", n < 0 ? "There is not enough memory." : text);
         if (n < 0)
                 text = NULL;
+
+        (void) fputs("pkramctl: ", stderr);
+        print_text(stderr, text ?: "There is not enough memory.");
+        (void) fputc('\n', stderr);
         return status;
 }
 
@@ -27,19 +46,7 @@ int fail_memory(void) {
 }
 
 void ctl_print_text(const char *text) {
-        size_t n = strlen(text);
-
-        while (n > 0) {
-                int k = utf8_char_length(text, n);
-                uint32_t c = k < 0 ? 0xfffd : utf8_decode(text, k);
-
-                if (c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xfffd)
-                        (void) fputs("\xef\xbf\xbd", stdout);
-                else
-                        (void) fwrite(text, 1, (size_t) k, stdout);
-                text += k < 0 ? 1 : k;
-                n -= k < 0 ? 1 : (size_t) k;
-        }
+        print_text(stdout, text);
 }
 
 void ctl_print_json(struct json_object *o) {

@@ -63,16 +63,16 @@ static int add_file(Request *q, const char *path) {
         struct stat st;
         int from, r;
 
-        if (name_validate(name, &e) < 0)
-                return fail(EXIT_REFUSED, "'%s': %s", path, e.reason ?: "The name cannot be used.");
-
         from = input ? STDIN_FILENO : (opened = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY));
         if (from < 0 || fstat(from, &st) < 0)
                 return fail(EXIT_FAILED, "'%s' cannot be opened: %s.", path, strerror(errno));
         if (S_ISDIR(st.st_mode))
                 return fail(EXIT_FAILED, "'%s' is a directory: store it with 'tar -C %s -c . | pkramctl store NAME'.", path, path);
 
-        memfd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        if (name_validate(name, &e) < 0)
+                return fail(EXIT_REFUSED, "'%s': %s", path, e.reason ?: "The name cannot be used.");
+
+        memfd = memfd_create("pkramctl", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         if (memfd < 0)
                 return fail(EXIT_FAILED, "A file in memory cannot be created: %s.", strerror(errno));
         if (fchmod(memfd, 0600) < 0)

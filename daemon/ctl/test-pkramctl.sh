@@ -1,0 +1,146 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# pkramctl against pkramd over a model of the kernel: what comes out, and each exit status. Speaks TAP.
+# Usage: test-pkramctl.sh PKRAMCTL PKRAMD-MOCK
+set -u
+ctl=$1 mock=$2
+dir=$(mktemp -d)
+n=0 bad=0 pid=
+
+stop() {
+    [[ $pid ]] && kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+    pid=
+}
+trap 'stop; rm -rf "$dir"' EXIT
+
+start() { # ARGS...: a new daemon, with nothing stored
+    stop
+    "$mock" "$dir/socket" "$@" 2>"$dir/journal" &
+    pid=$!
+    for _ in {1..100}; do
+        [[ -S $dir/socket ]] && "$ctl" --socket="$dir/socket" status >/dev/null 2>&1 && return
+        sleep 0.05
+    done
+    echo "Bail out! pkramd-mock does not start"
+    exit 1
+}
+
+ok() { # NAME: by the status of the last command
+    local r=$?
+    ((n++))
+    if ((r == 0)); then
+        echo "ok $n - $1"
+    else
+        ((bad++))
+        echo "not ok $n - $1"
+        sed 's/^/# /' "$dir/stdout" "$dir/stderr"
+    fi
+}
+
+run() { # STATUS ARGS...: runs pkramctl, keeps what it says, compares the status
+    local want=$1
+    shift
+    "$ctl" --socket="$dir/socket" "$@" >"$dir/stdout" 2>"$dir/stderr"
+    local got=$?
+    ((got == want)) || { echo "# status $got, not $want"; return 1; }
+    # Errors are one line on standard error that begins with who says it.
+    if ((want != 0 && want != 2)) && [[ $1 != check ]]; then
+        (($(wc -l <"$dir/stderr") == 1)) && grep -q '^pkramctl: ' "$dir/stderr"
+    fi
+}
+
+says() { grep -qF -- "$1" "$dir/stdout" "$dir/stderr"; }
+
+cd "$dir" || exit 1
+head -c 300000 /dev/urandom >a
+truncate -s 3M b
+printf end >>b
+chmod 4750 a
+touch -d '2001-02-03 04:05:06' b
+
+start
+run 0 status && says 'supported by this kernel'; ok status
+run 0 list && says '0 nodes.'; ok "list of nothing"
+run 0 check && says 'othing'; ok "check with nothing stored"
+run 0 store files a b && says '2 objects'; ok "store files"
+run 1 check && says 'A kexec would lose'; ok "check says no"
+run 4 store files a && says -- '--replace'; ok "store a name that is taken"
+run 0 store files a b --replace; ok "store --replace"
+run 0 show files && says 'CHECKSUM' && says '4750'; ok show
+run 0 retrieve files out && cmp a out/a && cmp b out/b; ok "retrieve writes what was stored"
+[[ $(stat -c '%a %s %Y' out/a out/b) == $(stat -c '%a %s %Y' a b) ]]; ok "retrieve keeps modes and times"
+(($(stat -c %b out/b) * 512 < 1000000)); ok "retrieve keeps holes"
+[[ -z $(find out -name '.pkramctl*') ]]; ok "retrieve leaves nothing else"
+run 3 show files && says "no node 'files'"; ok "retrieve releases the node"
+
+run 0 store input --verify <a; ok "store standard input"
+run 0 retrieve input - --keep && cmp a "$dir/stdout"; ok "retrieve to standard output"
+run 0 show input && says stdin && says xxh3-128; ok "--keep keeps"
+head -c 5000 /dev/zero | run 0 store piped --object=zeroes - && run 0 show piped && says zeroes; ok "store - with a name of its own"
+[[ ! -s $dir/err ]]; ok "no progress bar when piped"
+
+run 0 list --json=short && python3 -c '
+import json, sys
+l = json.load(open(sys.argv[1]))
+assert [n["name"] for n in l] == ["input", "piped"], l
+' "$dir/stdout"; ok "list --json=short"
+for verb in status "show input" check; do
+    # shellcheck disable=SC2086
+    "$ctl" --socket="$dir/socket" --json=pretty $verb >"$dir/stdout" 2>"$dir/stderr"
+    python3 -m json.tool "$dir/stdout" >/dev/null; ok "$verb --json=pretty"
+done
+run 0 list --no-legend && (($(wc -l <"$dir/stdout") == 2)); ok "list --no-legend"
+COLUMNS=50 run 0 list && (($(wc -L <"$dir/stdout") <= 62)); ok "list fits the terminal"
+
+timeout 5 "$ctl" --socket="$dir/socket" --json=short monitor >"$dir/monitor" &
+monitor=$!
+for _ in {1..100}; do [[ -s $dir/monitor ]] && break; sleep 0.02; done
+run 0 remove input piped; ok "remove several"
+kill $monitor; wait $monitor 2>/dev/null
+[[ $(grep -c '"removed"' "$dir/monitor") == 2 ]]; ok monitor
+
+run 3 retrieve nope; ok "status 3: no such node"
+run 3 remove nope; ok "status 3: remove what is not there"
+run 8 store a/b a && says "it has a '/' in it"; ok "status 8: slash"
+run 8 store '' a && says 'it is empty'; ok "status 8: empty name"
+run 8 store "$(printf 'x%.0s' {1..256})" a && says 'longer than 255'; ok "status 8: 256 bytes"
+run 8 store $'a\nb' a; ok "status 8: control character"
+run 8 store n a a && says 'Two objects'; ok "status 8: two objects of one name"
+run 2; ok "status 2: no command"
+run 2 frobnicate; ok "status 2: unknown command"
+run 2 store; ok "status 2: store without a name"
+run 2 show a b; ok "status 2: too many names"
+run 2 --json=xml list; ok "status 2: unknown JSON mode"
+run 2 --frobnicate list; ok "status 2: unknown option"
+run 2 kexec --append=x --reuse-cmdline; ok "status 2: options that exclude each other"
+run 1 store n /nonexistent && says 'No such file'; ok "status 1: no such file"
+run 1 store n . && says directory; ok "status 1: a directory"
+run 0 store many a b && run 2 retrieve many -; ok "status 2: two objects to standard output"
+run 0 show many; ok "a failed retrieve keeps the node"
+run 1 retrieve many /proc/nope && says 'cannot be'; ok "status 1: nowhere to write"
+run 0 show many; ok "and keeps the node, too"
+run 1 kexec --kernel=a && says 'not a kernel image'; ok "status 1: kexec into no kernel"
+
+mkfifo fifo
+(sleep 0.3; echo x) >fifo &
+run 0 store slow fifo && run 0 retrieve slow - && [[ $(cat "$dir/stdout") == x ]]; ok "store from a fifo"
+run 0 store empty - </dev/null && run 0 retrieve empty out && [[ -f out/stdin && ! -s out/stdin ]]; ok "store nothing at all"
+"$ctl" --socket="$dir/socket" store big a >/dev/null && "$ctl" --socket="$dir/socket" retrieve big - >/dev/full 2>"$dir/stderr"
+(($? == 1)) && run 0 show big; ok "a full disk keeps the node"
+
+start off
+run 9 store n a && says 'no PKRAM'; ok "status 9: PKRAM is off"
+run 0 status && says 'PKRAM is off'; ok "status says that PKRAM is off"
+start missing
+run 9 list && says 'no PKRAM'; ok "status 9: no device"
+run 0 status && says 'no PKRAM'; ok "status says that there is no PKRAM"
+
+stop
+run 10 list && says 'pkramd is not running' && says 'systemctl start pkramd.socket'; ok "status 10: nobody listens"
+rm -f socket
+run 10 store n a && says 'pkramd is not running'; ok "status 10: no socket"
+run 0 --version && says pkramctl; ok version
+run 0 --help && for s in 0 1 2 3 4 5 6 7 8 9 10; do grep -qE "^ +$s  " "$dir/stdout" || exit 1; done; ok "help has every status"
+
+echo "1..$n"
+exit $((bad > 0))
