@@ -7,7 +7,6 @@
  *
  * The memfd is descriptor 42, so that a test can read it through /proc. Its first 8 bytes count the starts.
  */
-#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
@@ -41,10 +40,13 @@ static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *form
 }
 
 static int store_connect(void) {
-        struct sockaddr_un address = { .sun_family = AF_UNIX, .sun_path = SOCKET };
+        union {
+                struct sockaddr_un un;
+                struct sockaddr sa;
+        } address = { .un = { .sun_family = AF_UNIX, .sun_path = SOCKET } };
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-        if (fd < 0 || connect(fd, (struct sockaddr *) &address, sizeof(address)) < 0)
+        if (fd < 0 || connect(fd, &address.sa, sizeof(address.un)) < 0)
                 die("cannot connect to " SOCKET ": %m");
         return fd;
 }

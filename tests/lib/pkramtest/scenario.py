@@ -60,11 +60,14 @@ def load(path):
     name = os.path.basename(path)
     name = name[:-3] if name.endswith(".sh") else name
     s = Scenario(name=name, path=path)
-    about = []
+    about, over = [], False
     with open(path, encoding="utf-8") as f:
         for line in f:
-            if not line.startswith("#"):
-                break
+            over = over or not line.startswith("#")
+            if over:
+                if re.match(rf"# ({'|'.join(sorted(KEYS))}): ", line):
+                    raise ValueError(f"{path}: '{line.strip()}' comes after the first comment and would not count")
+                continue
             text = line[1:].strip()
             if text.startswith(("!", "SPDX")) or text.startswith("shellcheck"):
                 continue

@@ -11,7 +11,7 @@ DIRECTORY = os.path.join(TESTS, "vm", "scenarios")
 LIB = os.path.join(TESTS, "vm", "lib")
 # The wizard of the first boot would wait for somebody at the console. Crashes end the guest at once.
 COMMAND_LINE = (
-    "console=ttyS0 root=/dev/vda rw rootwait panic=-1 oops=panic printk.devkmsg=on loglevel=6 "
+    "console=ttyS0 root=/dev/vda rw rootwait panic=-1 oops=panic printk.devkmsg=on loglevel=7 "
     "systemd.firstboot=no systemd.log_color=0 systemd.show_status=no systemd.hostname=pkram-guest "
     "net.ifnames=0 rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
 )

@@ -2,12 +2,12 @@
 # Real input through a real kexec: /usr/lib as a stream into pkramctl, a service's memfd, an inline node by varlinkctl.
 # Every byte is compared by SHA-256; one node is never retrieved and is there after a second kexec too.
 # stages: 3
-# memory: 2560M
+# memory: 3G
 # timeout: 600
 # expect: 2 pkram: .*
 
 # More than 512 MiB in all: the tar of /usr/lib is what Debian makes it, the memfd fills up.
-KEEPER_MIB=384
+KEEPER_MIB=448
 
 keeper_pid() { systemctl show -P MainPID keeper.service; }
 keeper_sha() { tail -c +9 "/proc/$(keeper_pid)/fd/42"; }

@@ -8,7 +8,7 @@
 # expect: 3 pkram: .*
 # expect: 4 pkram: .*
 # expect: 5 pkram: .*
-
+#
 # The kernel itself corrects a pkram= on a command line, so a wrong one has to come over a kernel that has no PKRAM.
 # kernels: nopkram
 
