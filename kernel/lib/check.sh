@@ -24,15 +24,23 @@ kernel_check() {
 # our_sources: the C files of src/ that are built into the kernel
 our_sources() { src_files | grep '\.c$' | grep -v -E '^(tools|Documentation|samples|scripts)/'; }
 
+# Remarks of checkpatch that do not fit, and why:
+#   MISSING_SIGN_OFF    whoever sends the series signs it off ("git am -s"): a script cannot vouch for anybody
+#   FILE_PATH_CHANGES   the entry in MAINTAINERS is a patch of its own
+#   BIT_MACRO           the uAPI header and the format header are for user space too, which has no BIT()
+#   CAMELCASE           names of page flag functions are the kernel's own
+CHECKPATCH_IGNORE=MISSING_SIGN_OFF,FILE_PATH_CHANGES,BIT_MACRO,CAMELCASE
+
 check_patches() {
         local dir tree r=0 out
-        tree=$(with_lock kernel-guest tree_apply guest)
+        tree=$(source_pristine)
         dir=$(mktemp -d)
         series_export "$dir" >/dev/null || return 1
         out=$("$tree/scripts/checkpatch.pl" --root="$tree" --strict --no-summary --terse --show-types --color=never \
-                --codespell "$dir"/*.patch 2>&1) || r=1
-        # checkpatch's exit status misses some classes of remarks: any remark counts.
-        if grep -qE ': (ERROR|WARNING|CHECK):' <<<"$out"; then r=1; fi
+                --ignore "$CHECKPATCH_IGNORE" "$dir"/*.patch 2>&1) || true
+        # Its exit status does not tell everything: any remark counts, and so does not running at all.
+        out=$(grep -v 'No codespell typos will be found' <<<"$out" || true)
+        if [ -n "$out" ]; then r=1; fi
         [ -z "$out" ] || say "${out//$dir\//}"
         rm -rf -- "$dir"
         return "$r"
@@ -40,9 +48,9 @@ check_patches() {
 
 check_kernel_doc() {
         local tree file out
-        tree=$(with_lock kernel-guest tree_apply guest)
+        tree=$(source_pristine)
         out=$(src_files | grep -E '\.[ch]$' | grep -v '^tools/' | while read -r file; do
-                (cd "$tree" && scripts/kernel-doc -none -Werror "$file" 2>&1)
+                (cd "$KERNEL_DIR/src" && "$tree/scripts/kernel-doc" -none -Werror "$file" 2>&1)
         done) || { say "$out"; return 1; }
         [ -z "$out" ] || { say "$out"; return 1; }
 }
