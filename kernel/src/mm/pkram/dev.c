@@ -38,7 +38,7 @@ enum session_state {
 	SESSION_IDLE	= BIT(0),
 	SESSION_SAVING	= BIT(1),
 	SESSION_LOADING	= BIT(2),
-	SESSION_BROKEN	= BIT(3),	/* a save failed half way, only to be aborted */
+	SESSION_HELPING	= BIT(3),	/* adds ranges to what another one saves */
 	SESSION_ANY	= 0xff,
 };
 
@@ -46,16 +46,14 @@ enum session_state {
  * struct pkram_session - an open descriptor
  * @lock:  one call at a time
  * @state: enum session_state
- * @node:  owned while saving, pinned while loading
- * @bytes: byte stream of the newest object while saving
- * @open:  @bytes is not closed yet
+ * @save:  while saving or helping
+ * @node:  while loading, pinned
  */
 struct pkram_session {
 	struct mutex lock;
 	enum session_state state;
+	struct pkram_save *save;
 	struct pkram_node *node;
-	struct pkram_bytes bytes;
-	bool open;
 };
 
 union pkram_arg {
@@ -168,92 +166,19 @@ static int check_name(const struct pkram_ioctl_name *name)
 static int ioc_save_begin(struct pkram_session *s, union pkram_arg *arg,
 			  struct pkram_answer *ans)
 {
-	struct pkram_node *node;
+	struct pkram_save *save;
 	int err;
 
 	err = check_name(&arg->name);
 	if (err)
 		return err;
-	node = pkram_node_create(arg->name.name, GFP_KERNEL);
-	if (IS_ERR(node))
-		return PTR_ERR(node);
-	s->node = node;
+	save = pkram_save_begin(arg->name.name);
+	if (IS_ERR(save))
+		return PTR_ERR(save);
+	s->save = save;
 	s->state = SESSION_SAVING;
 	arg->name.id = 0;
 	return 0;
-}
-
-static __le64 head_of(const struct pkram_writer *w)
-{
-	return w->head ? w->head->hdr.pfn : 0;
-}
-
-/* Close the byte stream of the newest object. */
-static void close_bytes(struct pkram_session *s)
-{
-	struct pkram_object *obj;
-
-	if (!s->open)
-		return;
-	obj = pkram_node_object(s->node, pkram_node_nr_objects(s->node) - 1);
-	pkram_bytes_finish(&s->bytes);
-	obj->flags |= cpu_to_le32(PKRAM_OBJ_BYTES);
-	obj->bytes_head = head_of(&s->bytes.w);
-	obj->nr_bytes = cpu_to_le64(s->bytes.len);
-	s->node->totals.data_bytes += s->bytes.len;
-	s->node->totals.data_pages += s->bytes.w.nr_pages;
-	s->node->totals.meta_pages += s->bytes.w.nr_links;
-	memset(&s->bytes, 0, sizeof(s->bytes));
-	s->open = false;
-}
-
-static int save_whole(struct pkram_session *s, struct file *file,
-		      struct pkram_ioctl_save_file *arg)
-{
-	struct pkram_node *node = s->node;
-	struct pkram_writer w = { };
-	struct pkram_object *obj;
-	struct pkram_file *pf;
-	u32 index;
-	int err;
-
-	close_bytes(s);
-	pf = pkram_file_freeze(file);
-	if (IS_ERR(pf))
-		return PTR_ERR(pf);
-
-	index = pkram_node_nr_objects(node);
-	obj = pkram_node_add_object(node, PKRAM_OBJ_PAGES | PKRAM_OBJ_FILE, GFP_KERNEL);
-	if (IS_ERR(obj)) {
-		err = PTR_ERR(obj);
-		goto err_thaw;
-	}
-	err = xa_err(xa_store(&node->files, index, pf, GFP_KERNEL));
-	if (err)
-		goto err_object;
-	err = pkram_file_save(file, 0, ULONG_MAX, &w);
-	if (err)
-		goto err_writer;
-
-	pkram_writer_finish(&w);
-	pkram_file_stat(pf, obj);
-	obj->pages_head = head_of(&w);
-	obj->nr_pages = cpu_to_le64(w.nr_pages);
-	node->totals.file_bytes += le64_to_cpu(obj->size);
-	node->totals.data_pages += w.nr_pages;
-	node->totals.meta_pages += w.nr_links;
-	arg->object = index;
-	arg->pages = w.nr_pages;
-	return 0;
-
-err_writer:
-	pkram_writer_discard(&w);
-	xa_erase(&node->files, index);
-err_object:
-	pkram_node_drop_last_object(node);
-err_thaw:
-	pkram_file_thaw(pf);
-	return err;
 }
 
 static int ioc_save_file(struct pkram_session *s, union pkram_arg *arg,
@@ -261,49 +186,31 @@ static int ioc_save_file(struct pkram_session *s, union pkram_arg *arg,
 {
 	struct pkram_ioctl_save_file *sf = &arg->save_file;
 
-	if (sf->flags || sf->offset || sf->length)
+	if (sf->flags & ~PKRAM_SAVE_RANGE)
+		return -EINVAL;
+	/* helpers add to what is there, in ranges */
+	if (s->state == SESSION_HELPING &&
+	    (!(sf->flags & PKRAM_SAVE_RANGE) || sf->object == PKRAM_OBJECT_NEW))
 		return -EINVAL;
 	CLASS(fd, f)(sf->fd);
 	if (!fd_file(f) || !(fd_file(f)->f_mode & FMODE_READ))
 		return -EBADF;
-	return save_whole(s, fd_file(f), sf);
+	return pkram_save_file(s->save, fd_file(f), sf);
 }
 
 static int ioc_save_bytes(struct pkram_session *s, union pkram_arg *arg,
 			  struct pkram_answer *ans)
 {
 	struct pkram_ioctl_bytes *b = &arg->bytes;
-	u32 nr = pkram_node_nr_objects(s->node);
-	struct pkram_object *obj;
 	struct iov_iter iter;
 	int err;
 
 	if (b->flags || b->reserved || b->offset || b->length > PKRAM_MAX_COPY)
 		return -EINVAL;
-	if (b->object != PKRAM_OBJECT_NEW && (!nr || b->object != nr - 1))
-		return -EINVAL;
 	err = import_ubuf(ITER_SOURCE, u64_to_user_ptr(b->data), b->length, &iter);
 	if (err)
 		return err;
-
-	if (b->object == PKRAM_OBJECT_NEW) {
-		close_bytes(s);
-		obj = pkram_node_add_object(s->node, PKRAM_OBJ_BYTES, GFP_KERNEL);
-		if (IS_ERR(obj))
-			return PTR_ERR(obj);
-		b->object = nr;
-		s->open = true;
-	} else if (!s->open) {
-		/* a file without a byte stream so far */
-		if (le32_to_cpu(pkram_node_object(s->node, b->object)->flags) &
-		    PKRAM_OBJ_BYTES)
-			return -EINVAL;
-		s->open = true;
-	}
-	err = pkram_bytes_append(&s->bytes, &iter, GFP_KERNEL);
-	if (err)
-		s->state = SESSION_BROKEN;
-	return err;
+	return pkram_save_bytes(s->save, &b->object, &iter);
 }
 
 static int ioc_save_commit(struct pkram_session *s, union pkram_arg *arg,
@@ -314,23 +221,21 @@ static int ioc_save_commit(struct pkram_session *s, union pkram_arg *arg,
 
 	if (c->flags & ~PKRAM_COMMIT_REPLACE)
 		return -EINVAL;
-	close_bytes(s);
-	err = pkram_node_commit(s->node, c->flags & PKRAM_COMMIT_REPLACE, GFP_KERNEL, &c->id);
+	err = pkram_save_commit(s->save, c->flags & PKRAM_COMMIT_REPLACE, &c->id);
 	if (err)
 		return err;
-	s->node = NULL;
+	pkram_save_put(s->save);
+	s->save = NULL;
 	s->state = SESSION_IDLE;
 	return 0;
 }
 
-static void abort_save(struct pkram_session *s)
+static void end_save(struct pkram_session *s)
 {
-	if (s->open)
-		pkram_writer_discard(&s->bytes.w);
-	memset(&s->bytes, 0, sizeof(s->bytes));
-	s->open = false;
-	pkram_node_destroy(s->node);
-	s->node = NULL;
+	if (s->state == SESSION_SAVING)
+		pkram_save_abort(s->save);
+	pkram_save_put(s->save);
+	s->save = NULL;
 	s->state = SESSION_IDLE;
 }
 
@@ -345,7 +250,37 @@ static int ioc_save_abort(struct pkram_session *s, union pkram_arg *arg,
 	int err = check_simple(&arg->simple);
 
 	if (!err)
-		abort_save(s);
+		end_save(s);
+	return err;
+}
+
+static const struct file_operations pkram_fops;
+
+static int ioc_save_join(struct pkram_session *s, union pkram_arg *arg,
+			 struct pkram_answer *ans)
+{
+	struct pkram_ioctl_simple *j = &arg->simple;
+	struct pkram_session *other;
+	int err = 0;
+
+	if (j->flags || j->reserved)
+		return -EINVAL;
+	CLASS(fd, f)(j->fd);
+	if (!fd_file(f) || fd_file(f)->f_op != &pkram_fops)
+		return -EBADF;
+	other = fd_file(f)->private_data;
+	if (other == s)
+		return -EINVAL;
+
+	/* An idle session's lock is never waited for by one that is saving. */
+	mutex_lock_nested(&other->lock, SINGLE_DEPTH_NESTING);
+	if (other->state == SESSION_SAVING)
+		s->save = pkram_save_get(other->save);
+	else
+		err = -EBADFD;
+	mutex_unlock(&other->lock);
+	if (!err)
+		s->state = SESSION_HELPING;
 	return err;
 }
 
@@ -579,11 +514,13 @@ static const struct pkram_call pkram_calls[] = {
 	CALL(INFO, ioc_info, pkram_ioctl_info, prev_release, SESSION_ANY),
 	CALL(LIST, ioc_list, pkram_ioctl_list, reserved, SESSION_ANY),
 	CALL(SAVE_BEGIN, ioc_save_begin, pkram_ioctl_name, name, SESSION_IDLE),
-	CALL(SAVE_FILE, ioc_save_file, pkram_ioctl_save_file, pages, SESSION_SAVING),
+	CALL(SAVE_FILE, ioc_save_file, pkram_ioctl_save_file, pages,
+	     SESSION_SAVING | SESSION_HELPING),
 	CALL(SAVE_BYTES, ioc_save_bytes, pkram_ioctl_bytes, length, SESSION_SAVING),
 	CALL(SAVE_COMMIT, ioc_save_commit, pkram_ioctl_commit, id, SESSION_SAVING),
 	CALL(SAVE_ABORT, ioc_save_abort, pkram_ioctl_simple, reserved,
-	     SESSION_SAVING | SESSION_BROKEN),
+	     SESSION_SAVING | SESSION_HELPING),
+	CALL(SAVE_JOIN, ioc_save_join, pkram_ioctl_simple, reserved, SESSION_IDLE),
 	CALL(LOAD_BEGIN, ioc_load_begin, pkram_ioctl_name, name, SESSION_IDLE),
 	CALL(LOAD_STAT, ioc_load_stat, pkram_ioctl_stat, ctime_ns, SESSION_LOADING),
 	CALL(LOAD_FILE, ioc_load_file, pkram_ioctl_load_file, charge_pidfd, SESSION_LOADING),
@@ -661,8 +598,8 @@ static int pkram_release(struct inode *inode, struct file *file)
 
 	switch (s->state) {
 	case SESSION_SAVING:
-	case SESSION_BROKEN:
-		abort_save(s);
+	case SESSION_HELPING:
+		end_save(s);
 		break;
 	case SESSION_LOADING:
 		end_load(s);

@@ -4,7 +4,8 @@
  *
  * Floors, each using only those below it:
  *
- *   dev.c  api.c          /dev/pkram and the in-kernel interface
+ *   dev.c                 /dev/pkram
+ *   save.c  api.c         saves through it; the in-kernel interface
  *   shmem.c  adopt.c      files in and out; nodes from the previous kernel
  *   node.c                nodes and their objects
  *   super.c  stream.c     super block and directory; page and byte streams
@@ -219,6 +220,9 @@ static inline void pkram_writer_add(struct pkram_writer *w, u64 index, u64 pfn,
 		w->run.count++;
 	} else {
 		pkram_writer_flush(w);
+		/* a stream begins where its first page is */
+		if (!w->nr_pages)
+			w->pos = index;
 		w->run.pfn = pfn;
 		w->run.gap = index - w->pos;
 		w->run.count = 1;
@@ -380,6 +384,19 @@ void pkram_file_stat(const struct pkram_file *pf, struct pkram_object *obj);
 int pkram_file_save(struct file *file, u64 start, u64 last, struct pkram_writer *w);
 struct pkram_file *pkram_file_load(const struct pkram_object *obj, struct file *target,
 				   struct mem_cgroup *memcg);
+
+/* save.c */
+
+struct pkram_save;
+
+struct pkram_save *pkram_save_begin(const char *name);
+struct pkram_save *pkram_save_get(struct pkram_save *save);
+void pkram_save_put(struct pkram_save *save);
+int pkram_save_file(struct pkram_save *save, struct file *file,
+		    struct pkram_ioctl_save_file *arg);
+int pkram_save_bytes(struct pkram_save *save, u32 *object, struct iov_iter *from);
+int pkram_save_commit(struct pkram_save *save, bool replace, u64 *ret_id);
+void pkram_save_abort(struct pkram_save *save);
 
 /* early.c */
 

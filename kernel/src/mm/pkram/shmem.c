@@ -38,9 +38,6 @@
 
 #define PKRAM_FREEZE_SEALS	(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
-/* Folios looked at under one hold of the i_pages lock. */
-static_assert(PKRAM_BATCH <= 512);
-
 static int freeze_locked(struct pkram_file *pf)
 {
 	struct file *file = pf->file;
@@ -211,31 +208,45 @@ static int save_batch(struct address_space *mapping, u64 *index, u64 first, u64 
 	int ret = 0;
 
 	guard(rwsem_read)(&pkram_kexec_sem);
-	xas_lock_irq(&xas);
+	rcu_read_lock();
 	xas_for_each(&xas, folio, last) {
+		if (xas_retry(&xas, folio))
+			continue;
 		if (xa_is_value(folio)) {
 			*index = xas.xa_index;
 			ret = 2;
 			break;
 		}
-		order = folio_order(folio);
-		/* one that began before the range belongs to the range before */
-		if (unlikely(folio->index < first))
-			continue;
-		if (!left--) {
-			*index = folio->index;
+		if (!left) {
+			*index = xas.xa_index;
 			ret = 1;
 			break;
 		}
+		if (unlikely(!folio_try_get(folio))) {
+			xas_reset(&xas);
+			continue;
+		}
+		if (unlikely(folio != xas_reload(&xas))) {
+			folio_put(folio);
+			xas_reset(&xas);
+			continue;
+		}
+		/* one that began before the range belongs to the range before */
+		if (unlikely(folio->index < first)) {
+			folio_put(folio);
+			continue;
+		}
+		order = folio_order(folio);
 		if (unlikely(!folio_plain(folio, order))) {
 			*index = folio->index;
+			folio_put(folio);
 			ret = 2;
 			break;
 		}
-		folio_ref_inc(folio);
 		pkram_writer_add(w, folio->index, folio_pfn(folio), order);
+		left--;
 	}
-	xas_unlock_irq(&xas);
+	rcu_read_unlock();
 	pkram_writer_settle(w);
 	return ret;
 }
@@ -324,8 +335,8 @@ int pkram_file_save(struct file *file, u64 start, u64 last, struct pkram_writer 
 	u64 index = start;
 	int ret;
 
-	/* Folios on their way to an LRU list look as if somebody held them. */
-	inode_lock(inode);
+	/* Several ranges at a time; what would change the file is excluded. */
+	inode_lock_shared(inode);
 	do {
 		ret = pkram_writer_reserve(w, GFP_KERNEL);
 		if (ret)
@@ -337,7 +348,7 @@ int pkram_file_save(struct file *file, u64 start, u64 last, struct pkram_writer 
 			ret = -EINTR;
 		cond_resched();
 	} while (ret > 0);
-	inode_unlock(inode);
+	inode_unlock_shared(inode);
 
 	if (!ret && !pkram_blocks_room())
 		ret = -ENOSPC;

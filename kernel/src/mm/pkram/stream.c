@@ -110,20 +110,24 @@ void pkram_writer_flush(struct pkram_writer *w)
 		return;
 	if (!e->order && e->count == 1 && e->gap <= PKRAM_EXT_MAX_GAP) {
 		put_extent(w, pkram_extent_single(e->pfn, e->gap));
+		w->pos += e->gap;
 	} else {
+		/* the run may begin a link page, which says where it begins */
 		if (e->gap)
 			put_extent(w, pkram_extent_long_gap(e->gap));
+		w->pos += e->gap;
 		put_extent(w, pkram_extent_run(e->pfn, e->order, e->count));
 	}
 	pkram_writer_settle(w);
 	w->counted = 0;
-	w->pos += e->gap + nr;
+	w->pos += nr;
 	e->count = 0;
 }
 
 /**
  * pkram_writer_finish - close a stream
- * @w: the writer; afterwards only its @head, @nr_links and @nr_pages are of use
+ * @w: the writer; afterwards only its @head, @tail, @pos, @nr_links and @nr_pages
+ *     are of use
  */
 void pkram_writer_finish(struct pkram_writer *w)
 {
@@ -133,7 +137,6 @@ void pkram_writer_finish(struct pkram_writer *w)
 	if (w->spare)
 		pkram_free_meta(w->spare);
 	w->spare = NULL;
-	w->tail = NULL;
 	w->end_pfn = 0;
 }
 

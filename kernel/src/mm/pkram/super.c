@@ -240,6 +240,24 @@ void __init pkram_dir_adopt(struct pkram_dir *dir)
 	pkram.meta_pages++;
 }
 
+/* Zeroed memory above PKRAM_MIN_PFN; below it there are 512 pages to skip at most. */
+static void __init *alloc_above_min(size_t size)
+{
+	struct page *page, *next;
+	LIST_HEAD(rejects);
+	void *addr;
+
+	for (;;) {
+		addr = alloc_pages_exact(size, GFP_KERNEL | __GFP_ZERO);
+		if (!addr || pkram_pfn(addr) >= PKRAM_MIN_PFN)
+			break;
+		list_add(&virt_to_page(addr)->lru, &rejects);
+	}
+	list_for_each_entry_safe(page, next, &rejects, lru)
+		free_pages_exact(page_address(page), size);
+	return addr;
+}
+
 /**
  * pkram_super_create - make a super block and a map
  *
@@ -260,13 +278,9 @@ int __init pkram_super_create(void)
 		nr_map = PKRAM_MAX_MAP_PAGES;
 		nr_blocks = (u64)nr_map * PKRAM_MAP_BITS;
 	}
-	sb = alloc_pages_exact((1 + nr_map) * PAGE_SIZE, GFP_KERNEL | __GFP_ZERO);
+	sb = alloc_above_min((1 + nr_map) * PAGE_SIZE);
 	if (!sb)
 		return -ENOMEM;
-	if (pkram_pfn(sb) < PKRAM_MIN_PFN) {
-		free_pages_exact(sb, (1 + nr_map) * PAGE_SIZE);
-		return -ENOMEM;
-	}
 	map = (void *)sb + PAGE_SIZE;
 	pkram.sb = sb;
 	pkram.map = map;
