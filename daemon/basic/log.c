@@ -11,6 +11,7 @@
 static JournalSink journal_sink;
 static void *journal_sink_userdata;
 
+static void log_messagev(int priority, const char *format, va_list ap) _printf_(2, 0);
 static void log_messagev(int priority, const char *format, va_list ap) {
         _cleanup_free_ char *text = NULL;
 

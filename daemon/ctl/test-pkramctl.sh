@@ -3,7 +3,7 @@
 # pkramctl against pkramd over a model of the kernel: what comes out, and each exit status. Speaks TAP.
 # Usage: test-pkramctl.sh PKRAMCTL PKRAMD-MOCK
 set -u
-ctl=$1 mock=$2
+ctl=$(realpath "$1") mock=$(realpath "$2")
 dir=$(mktemp -d)
 n=0 bad=0 pid=
 

@@ -123,32 +123,25 @@ static int check_limit(const Store *s, LimitId id, uint64_t current, uint64_t re
         return store_error_quota(e, limit_name(id), current, requested);
 }
 
-/* Checks what this save takes against everything that is there. */
-static int check_quota(const StoreSave *save, StoreError *e) {
+/* Checks what this save takes against everything else that is there. */
+static int check_quota(const StoreSave *save, const Usage *u, StoreError *e) {
         Store *s = save->store;
         bool user = owner_is_user(save->peer.owner);
-        Usage u;
         int r;
 
         r = check_limit(s, LIMIT_NODE_BYTES, 0, save->bytes, e);
-        if (r < 0)
-                return r;
-
-        r = store_usage(s, save->peer.owner, save->replaces, save, &u, e);
-        if (r < 0)
-                return r;
-
-        r = check_limit(s, LIMIT_TOTAL_BYTES, u.total_bytes, save->bytes, e);
         if (r >= 0)
-                r = check_limit(s, LIMIT_OWNER_BYTES, u.owner_bytes, save->bytes, e);
+                r = check_limit(s, LIMIT_TOTAL_BYTES, u->total_bytes, save->bytes, e);
+        if (r >= 0)
+                r = check_limit(s, LIMIT_OWNER_BYTES, u->owner_bytes, save->bytes, e);
         if (r >= 0 && user)
-                r = check_limit(s, LIMIT_USER_BYTES, u.owner_bytes, save->bytes, e);
+                r = check_limit(s, LIMIT_USER_BYTES, u->owner_bytes, save->bytes, e);
         if (r >= 0)
-                r = check_limit(s, LIMIT_NODES, u.total_nodes, 1, e);
+                r = check_limit(s, LIMIT_NODES, u->total_nodes, 1, e);
         if (r >= 0)
-                r = check_limit(s, LIMIT_OWNER_NODES, u.owner_nodes, 1, e);
+                r = check_limit(s, LIMIT_OWNER_NODES, u->owner_nodes, 1, e);
         if (r >= 0 && user)
-                r = check_limit(s, LIMIT_USER_NODES, u.owner_nodes, 1, e);
+                r = check_limit(s, LIMIT_USER_NODES, u->owner_nodes, 1, e);
         return r;
 }
 
@@ -392,6 +385,7 @@ int store_save_new(
                 StoreError *reterr_error) {
 
         _cleanup_(store_save_freep) StoreSave *save = NULL;
+        Usage usage;
         int r;
 
         assert(s);
@@ -426,14 +420,17 @@ int store_save_new(
         r = check_existing(save, reterr_error);
         if (r < 0)
                 return r;
-        r = check_quota(save, reterr_error);
+        r = store_usage(s, save->peer.owner, save->replaces, save, &usage, reterr_error);
+        if (r < 0)
+                return r;
+        r = check_quota(save, &usage, reterr_error);
         if (r < 0)
                 return r;
         r = save_all(save, items, reterr_error);
         if (r < 0)
                 return r;
         /* Files could grow until they were frozen, and pages could be added: only now the size is known. */
-        r = check_quota(save, reterr_error);
+        r = check_quota(save, &usage, reterr_error);
         if (r < 0)
                 return r;
 

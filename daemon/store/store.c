@@ -201,73 +201,33 @@ static int for_each_node(Store *s, NodeFunction function, void *userdata) {
         return 0;
 }
 
-typedef struct Known {
-        KnownNode *known;
+/* What one pass over all nodes finds out. */
+typedef struct Pass {
+        KnownNode *known; /* takes the place of what the store knew before */
         size_t n, allocated;
-} Known;
-
-static int remember(Store *s, const struct pkram_node_info *info, void *userdata) {
-        Known *k = userdata;
-        KnownNode known;
-        int r;
-
-        r = store_know(s, info, &known);
-        if (r == -ENOENT)
-                return 0;
-        if (r < 0)
-                return r;
-
-        r = GREEDY_REALLOC(k->known, k->allocated, k->n + 1);
-        if (r < 0)
-                return r;
-        k->known[k->n++] = known;
-        return 0;
-}
-
-int store_refresh(Store *s) {
-        Known k = {};
-        int r;
-
-        r = for_each_node(s, remember, &k);
-        if (r < 0) {
-                free(k.known);
-                return r;
-        }
-
-        free(s->known);
-        s->known = k.known;
-        s->n_known = k.n;
-        s->known_allocated = k.allocated;
-        return 0;
-}
-
-typedef struct UsageContext {
-        const char *owner;
+        const char *owner; /* whose nodes are counted, or NULL */
         uint64_t except_id;
         Usage usage;
-} UsageContext;
+} Pass;
 
 static void add(uint64_t *sum, uint64_t n) {
         if (!inc_u64(sum, n))
                 *sum = UINT64_MAX;
 }
 
-static void use(UsageContext *c, const char *owner, uint64_t bytes) {
-        add(&c->usage.total_bytes, bytes);
-        c->usage.total_nodes++;
-        if (streq(owner, c->owner)) {
-                add(&c->usage.owner_bytes, bytes);
-                c->usage.owner_nodes++;
+static void use(Pass *pass, const char *owner, uint64_t bytes) {
+        add(&pass->usage.total_bytes, bytes);
+        pass->usage.total_nodes++;
+        if (pass->owner && streq(owner, pass->owner)) {
+                add(&pass->usage.owner_bytes, bytes);
+                pass->usage.owner_nodes++;
         }
 }
 
-static int use_node(Store *s, const struct pkram_node_info *info, void *userdata) {
-        UsageContext *c = userdata;
+static int pass_node(Store *s, const struct pkram_node_info *info, void *userdata) {
+        Pass *pass = userdata;
         KnownNode known;
         int r;
-
-        if (info->id == c->except_id)
-                return 0;
 
         r = store_know(s, info, &known);
         if (r == -ENOENT)
@@ -275,8 +235,36 @@ static int use_node(Store *s, const struct pkram_node_info *info, void *userdata
         if (r < 0)
                 return r;
 
-        use(c, known.owner, store_pages_to_bytes(info->data_pages));
+        r = GREEDY_REALLOC(pass->known, pass->allocated, pass->n + 1);
+        if (r < 0)
+                return r;
+        pass->known[pass->n++] = known;
+
+        if (info->id != pass->except_id)
+                use(pass, known.owner, store_pages_to_bytes(info->data_pages));
         return 0;
+}
+
+static int pass_over_nodes(Store *s, Pass *pass) {
+        int r;
+
+        r = for_each_node(s, pass_node, pass);
+        if (r < 0) {
+                free(pass->known);
+                return r;
+        }
+
+        free(s->known);
+        s->known = pass->known;
+        s->n_known = pass->n;
+        s->known_allocated = pass->allocated;
+        return 0;
+}
+
+int store_refresh(Store *s) {
+        Pass pass = {};
+
+        return pass_over_nodes(s, &pass);
 }
 
 int store_usage(
@@ -287,20 +275,18 @@ int store_usage(
                 Usage *ret,
                 StoreError *reterr_error) {
 
-        UsageContext c = { .owner = owner, .except_id = except_id };
+        Pass pass = { .owner = owner, .except_id = except_id };
         int r;
 
-        r = store_refresh(s);
-        if (r >= 0)
-                r = for_each_node(s, use_node, &c);
+        r = pass_over_nodes(s, &pass);
         if (r < 0)
                 return store_error_device(reterr_error, r);
 
         for (const StoreSave *i = s->saves; i; i = i->next)
                 if (i != except)
-                        use(&c, i->peer.owner, i->bytes);
+                        use(&pass, i->peer.owner, i->bytes);
 
-        *ret = c.usage;
+        *ret = pass.usage;
         return 0;
 }
 
