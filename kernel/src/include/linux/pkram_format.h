@@ -211,7 +211,8 @@ struct pkram_dir {
 #define PKRAM_OBJ_ALL		(PKRAM_OBJ_PAGES | PKRAM_OBJ_BYTES | PKRAM_OBJ_FILE)
 
 /**
- * struct pkram_object - one object of a node
+ * struct pkram_object - one object of a node; what describes a file is 0 without
+ * PKRAM_OBJ_FILE
  * @pages_head: first link page of the page stream, 0 if it is empty
  * @nr_pages:   base pages in the page stream
  * @bytes_head: first link page of the byte stream, 0 if it is empty

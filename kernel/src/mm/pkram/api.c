@@ -304,7 +304,7 @@ EXPORT_SYMBOL_GPL(pkram_finish_access);
  * kexec image goes is copied.
  *
  * Return: 0; -EINVAL bad @pa, the folio's index is below the end of the last one
- * or its order is too large; -EHWPOISON; -ENOMEM; -ENOSPC the next kernel would
+ * or its order is too large; -EFBIG its index is; -EHWPOISON; -ENOMEM; -ENOSPC the next kernel would
  * not have room to boot.
  */
 int pkram_save_file_folio(struct pkram_access *pa, struct folio *folio)
@@ -321,6 +321,8 @@ int pkram_save_file_folio(struct pkram_access *pa, struct folio *folio)
 	if (order > PKRAM_MAX_ORDER || folio->index < w->end_index ||
 	    folio->index & ((1UL << order) - 1))
 		return -EINVAL;
+	if (folio->index > PKRAM_MAX_INDEX - (1ULL << order))
+		return -EFBIG;
 	if (folio_test_hwpoison(folio))
 		return -EHWPOISON;
 	err = pkram_writer_reserve(w, pa->ps->gfp_mask);

@@ -222,7 +222,8 @@ static int claim_meta(const struct pkram_walker *w, __u64 pfn,
 /*
  * Walk one stream: claim its link pages and everything their extents name.
  * @nr_pages is what the object says the stream holds; @max_index bounds the
- * position in the file, and @dense says that there must be no gaps.
+ * position in the file, and @dense says that there must be no gaps and no large
+ * folios.
  */
 static int walk_stream(const struct pkram_walker *w, __u64 pfn, __u64 nr_pages,
 		       __u64 max_index, bool dense, struct pkram_node_totals *t)
@@ -263,7 +264,7 @@ static int walk_stream(const struct pkram_walker *w, __u64 pfn, __u64 nr_pages,
 			if (!e.count)
 				continue;
 
-			if (e.order > PKRAM_MAX_ORDER)
+			if (e.order > PKRAM_MAX_ORDER || (dense && e.order))
 				return PKRAM_DAMAGE_BOUNDS;
 			span = (__u64)e.count << e.order;
 			if (e.pfn < PKRAM_MIN_PFN || e.pfn > PKRAM_MAX_PFN - span ||

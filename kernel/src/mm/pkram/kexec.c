@@ -151,7 +151,7 @@ struct page *pkram_alloc_page(gfp_t gfp)
  *
  * The kernel takes the last pkram= it finds, and command lines are copied from
  * boot to boot: none but the one that kexec puts in front may remain. Words
- * inside double quotes belong to another parameter and stay.
+ * inside the quotes of another parameter stay.
  *
  * Return: bytes of the command line, NUL included.
  */
@@ -161,11 +161,14 @@ unsigned long pkram_kexec_strip(char *cmdline)
 	bool quoted = false;
 
 	while (*from) {
-		bool word = from == cmdline || isspace(from[-1]);
+		bool word = !quoted && (from == cmdline || isspace(from[-1]));
 
-		if (word && !quoted && !strncmp(from, "pkram=", 6)) {
-			while (*from && !isspace(*from))
-				from++;
+		/* a parameter may be quoted as a whole: next_arg() takes that, too */
+		if (word && !strncmp(from + (*from == '"'), "pkram=", 6)) {
+			for (; *from && (quoted || !isspace(*from)); from++)
+				if (*from == '"')
+					quoted = !quoted;
+			quoted = false;
 			while (isspace(*from))
 				from++;
 			continue;

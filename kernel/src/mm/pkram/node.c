@@ -228,12 +228,13 @@ void pkram_node_drop_last_object(struct pkram_node *node)
 /* Free the pages of objects after the first @keep ones. */
 static void trim_tables(struct pkram_node *node, unsigned long keep)
 {
-	struct pkram_objects_page *table, *prev;
+	struct pkram_objects_page *table, *last;
 	unsigned long t;
 
+	last = keep ? xa_load(&node->tables, keep - 1) : (void *)node->page;
+	if (last)
+		last->hdr.next = 0;
 	xa_for_each_start(&node->tables, t, table, keep) {
-		prev = t ? xa_load(&node->tables, t - 1) : (void *)node->page;
-		prev->hdr.next = 0;
 		xa_erase(&node->tables, t);
 		pkram_free_meta(table);
 		node->totals.meta_pages--;
@@ -491,7 +492,7 @@ void pkram_node_destroy(struct pkram_node *node)
  * @name: its name
  *
  * Return: the node, to be given to pkram_node_put(); or an error pointer:
- * -ENOENT, -EBUSY if it has been taken, -ENOMEM.
+ * -ENOENT, -ENOMEM.
  */
 struct pkram_node *pkram_node_get(const char *name)
 {
@@ -567,7 +568,7 @@ int pkram_node_remove(const char *name, struct pkram_node *mine, u64 *ret_id)
 		node = find_any(name);
 		if (!node || node->state == PKRAM_NODE_SAVING)
 			return -ENOENT;
-		if (node->users != (node == mine))
+		if (node->users != (node == mine ? 1 : 0))
 			return -EBUSY;
 		*ret_id = node->id;
 		take(node);
@@ -585,6 +586,7 @@ int pkram_remove_idle(void)
 {
 	struct pkram_node *node;
 	unsigned long id = 0;
+	bool taken;
 	int ret = 0;
 
 	for (;;) {
@@ -592,13 +594,14 @@ int pkram_remove_idle(void)
 			node = xa_find_after(&pkram.nodes, &id, ULONG_MAX, XA_PRESENT);
 			if (!node)
 				return ret;
-			if (node->users) {
+			taken = !node->users;
+			if (taken)
+				take(node);
+			else
 				ret = -EBUSY;
-				continue;
-			}
-			take(node);
 		}
-		pkram_node_destroy(node);
+		if (taken)
+			pkram_node_destroy(node);
 		cond_resched();
 	}
 }

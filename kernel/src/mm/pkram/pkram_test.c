@@ -2045,8 +2045,1051 @@ static struct kunit_suite pkram_blocks_suite = {
 	.test_cases = pkram_blocks_cases,
 };
 
+/* Suite pkram-file: shmem files in and out */
+
+KUNIT_DEFINE_ACTION_WRAPPER(put_file, __fput_sync, struct file *);
+
+static void own_file(struct kunit *test, struct file *file)
+{
+	KUNIT_ASSERT_FALSE_MSG(test, IS_ERR(file), "%pe", file);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, put_file, file), 0);
+}
+
+static void close_file(struct kunit *test, struct file *file)
+{
+	kunit_release_action(test, put_file, file);
+}
+
+/* What memfd_create(MFD_ALLOW_SEALING) makes. */
+static struct file *new_file(struct kunit *test, loff_t size)
+{
+	struct file *file = shmem_file_setup("pkram-test", size, VM_NORESERVE);
+
+	own_file(test, file);
+	SHMEM_I(file_inode(file))->seals = 0;
+	return file;
+}
+
+static unsigned int seals_of(struct file *file)
+{
+	return SHMEM_I(file_inode(file))->seals;
+}
+
+KUNIT_DEFINE_ACTION_WRAPPER(unmount, kern_unmount, struct vfsmount *);
+
+/* A tmpfs of the test's own. */
+static struct vfsmount *new_tmpfs(struct kunit *test, const char *key, const char *value)
+{
+	struct fs_context *fc;
+	struct vfsmount *mnt;
+	int err;
+
+	fc = fs_context_for_mount(get_fs_type("tmpfs"), SB_KERNMOUNT);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(fc));
+	err = vfs_parse_fs_string(fc, key, value, strlen(value));
+	mnt = err ? ERR_PTR(err) : fc_mount(fc);
+	put_fs_context(fc);
+	KUNIT_ASSERT_FALSE_MSG(test, IS_ERR(mnt), "%pe", mnt);
+	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, unmount, mnt), 0);
+	return mnt;
+}
+
+/* Fill a page of a file with what nobody else writes there. */
+static void fill_page(struct kunit *test, struct file *file, u64 index)
+{
+	u64 *buf = kunit_kmalloc(test, PAGE_SIZE, GFP_KERNEL);
+	loff_t pos = index << PAGE_SHIFT;
+	unsigned int i;
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	for (i = 0; i < PAGE_SIZE / sizeof(*buf); i++)
+		buf[i] = index * 0x9e3779b97f4a7c15ULL + i;
+	/* the last page a file can have is not quite a page */
+	KUNIT_EXPECT_EQ(test, kernel_write(file, buf, PAGE_SIZE - 8, &pos), PAGE_SIZE - 8);
+	kunit_kfree(test, buf);
+}
+
+/* Is it still there (@filled), or does it read as zeroes? */
+static void check_page(struct kunit *test, struct file *file, u64 index, bool filled)
+{
+	u64 *buf = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
+	loff_t pos = index << PAGE_SHIFT;
+	unsigned int i, wrong = 0;
+
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	KUNIT_EXPECT_EQ(test, kernel_read(file, buf, PAGE_SIZE - 8, &pos), PAGE_SIZE - 8);
+	for (i = 0; i < PAGE_SIZE / sizeof(*buf) - 1; i++)
+		wrong += buf[i] != (filled ? index * 0x9e3779b97f4a7c15ULL + i : 0);
+	KUNIT_EXPECT_EQ_MSG(test, wrong, 0, "page %llu", index);
+	kunit_kfree(test, buf);
+}
+
+static struct pkram_file *freeze(struct kunit *test, struct file *file)
+{
+	struct pkram_file *pf = pkram_file_freeze(file);
+
+	KUNIT_ASSERT_FALSE_MSG(test, IS_ERR(pf), "%pe", pf);
+	return pf;
+}
+
+static const struct file_operations no_fops;
+
+static void file_freeze_refuses(struct kunit *test)
+{
+	struct vfsmount *mnt = new_tmpfs(test, "size", "1M");
+	struct path root = { .mnt = mnt, .dentry = mnt->mnt_root };
+	struct file *file = new_file(test, PAGE_SIZE);
+	struct file *other = anon_inode_getfile("[pkram-test]", &no_fops, NULL, O_RDWR);
+	struct file *dir = dentry_open(&root, O_RDONLY | O_DIRECTORY, current_cred());
+	struct pkram_file *pf;
+
+	own_file(test, other);
+	own_file(test, dir);
+	KUNIT_EXPECT_PTR_EQ(test, pkram_file_freeze(other), ERR_PTR(-EINVAL));
+	KUNIT_EXPECT_PTR_EQ(test, pkram_file_freeze(dir), ERR_PTR(-EINVAL));
+
+	/* as a shared writable mapping does */
+	KUNIT_ASSERT_EQ(test, mapping_map_writable(file->f_mapping), 0);
+	KUNIT_EXPECT_PTR_EQ(test, pkram_file_freeze(file), ERR_PTR(-EBUSY));
+	KUNIT_EXPECT_EQ(test, seals_of(file), 0);
+	mapping_unmap_writable(file->f_mapping);
+
+	pf = freeze(test, file);
+	KUNIT_EXPECT_PTR_EQ(test, pkram_file_freeze(file), ERR_PTR(-EBUSY));
+	KUNIT_EXPECT_NE(test, seals_of(file), 0);
+	pkram_file_thaw(pf);
+	KUNIT_EXPECT_EQ(test, seals_of(file), 0);
+}
+
+static int truncate_to(struct file *file, loff_t size)
+{
+	return do_truncate(&nop_mnt_idmap, file->f_path.dentry, size, 0, NULL);
+}
+
+static void file_frozen(struct kunit *test)
+{
+	const loff_t size = 4 * PAGE_SIZE;
+	struct file *file = new_file(test, size);
+	struct pkram_file *pf;
+	loff_t pos;
+
+	fill_page(test, file, 1);
+	pf = freeze(test, file);
+	/* inside, over a hole, at the end */
+	pos = PAGE_SIZE;
+	KUNIT_EXPECT_EQ(test, kernel_write(file, "x", 1, &pos), -EPERM);
+	pos = 2 * PAGE_SIZE;
+	KUNIT_EXPECT_EQ(test, kernel_write(file, "x", 1, &pos), -EPERM);
+	pos = size;
+	KUNIT_EXPECT_EQ(test, kernel_write(file, "x", 1, &pos), -EPERM);
+	KUNIT_EXPECT_EQ(test, vfs_fallocate(file, 0, 0, PAGE_SIZE), -EPERM);
+	KUNIT_EXPECT_EQ(test, vfs_fallocate(file, 0, 0, 2 * size), -EPERM);
+	KUNIT_EXPECT_EQ(test, vfs_fallocate(file, FALLOC_FL_KEEP_SIZE, size, PAGE_SIZE), -EPERM);
+	KUNIT_EXPECT_EQ(test, vfs_fallocate(file, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE,
+					    PAGE_SIZE, PAGE_SIZE), -EPERM);
+	KUNIT_EXPECT_EQ(test, truncate_to(file, 0), -EPERM);
+	KUNIT_EXPECT_EQ(test, truncate_to(file, 2 * size), -EPERM);
+	KUNIT_EXPECT_NE(test, mapping_map_writable(file->f_mapping), 0);
+	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_ADD_SEALS, F_SEAL_GROW), -EPERM);
+	/* reading is fine, and nothing of the above left anything */
+	check_page(test, file, 1, true);
+	check_page(test, file, 2, false);
+	KUNIT_EXPECT_EQ(test, i_size_read(file_inode(file)), size);
+	KUNIT_EXPECT_EQ(test, file->f_mapping->nrpages, 1);
+	pkram_file_thaw(pf);
+}
+
+/* A file that was let go is as it was before. */
+static void file_thawed(struct kunit *test)
+{
+	struct file *file = new_file(test, 2 * PAGE_SIZE);
+
+	pkram_file_thaw(freeze(test, file));
+	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_GET_SEALS, 0), 0);
+	KUNIT_EXPECT_FALSE(test, mapping_unevictable(file->f_mapping));
+	KUNIT_EXPECT_EQ(test, mapping_map_writable(file->f_mapping), 0);
+	mapping_unmap_writable(file->f_mapping);
+	fill_page(test, file, 0);
+	KUNIT_EXPECT_EQ(test, vfs_fallocate(file, 0, PAGE_SIZE, PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, truncate_to(file, PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, truncate_to(file, 3 * PAGE_SIZE), 0);
+
+	/* with seals of its own, and with unevictable pages */
+	KUNIT_ASSERT_EQ(test, memfd_fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	mapping_set_unevictable(file->f_mapping);
+	pkram_file_thaw(freeze(test, file));
+	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_GET_SEALS, 0), F_SEAL_SHRINK);
+	KUNIT_EXPECT_TRUE(test, mapping_unevictable(file->f_mapping));
+	mapping_clear_unevictable(file->f_mapping);
+	KUNIT_EXPECT_EQ(test, truncate_to(file, 0), -EPERM);
+	KUNIT_EXPECT_EQ(test, truncate_to(file, 4 * PAGE_SIZE), 0);
+}
+
+/* F_SEAL_WRITE denies writable mappings for good: a thaw must not allow them. */
+static void file_thawed_sealed(struct kunit *test)
+{
+	struct file *file = new_file(test, PAGE_SIZE);
+	loff_t pos = 0;
+
+	KUNIT_ASSERT_EQ(test, memfd_fcntl(file, F_ADD_SEALS, F_SEAL_WRITE), 0);
+	pkram_file_thaw(freeze(test, file));
+	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_GET_SEALS, 0), F_SEAL_WRITE);
+	KUNIT_EXPECT_EQ(test, mapping_map_writable(file->f_mapping), -EPERM);
+	KUNIT_EXPECT_EQ(test, kernel_write(file, "x", 1, &pos), -EPERM);
+}
+
+/* Save files through what /dev/pkram uses. */
+static struct pkram_save *begin_files(struct kunit *test, const char *name)
+{
+	struct pkram_save *save = pkram_save_begin(name);
+
+	KUNIT_ASSERT_FALSE_MSG(test, IS_ERR(save), "%pe", save);
+	return save;
+}
+
+static int add_file(struct pkram_save *save, struct file *file)
+{
+	struct pkram_ioctl_save_file arg = { };
+
+	return pkram_save_file(save, file, &arg);
+}
+
+static void abort_files(struct pkram_save *save)
+{
+	pkram_save_abort(save);
+	pkram_save_put(save);
+}
+
+static void commit_files(struct kunit *test, struct pkram_save *save, const char *name)
+{
+	u64 id = 0;
+
+	KUNIT_EXPECT_EQ(test, pkram_save_commit(save, false, &id), 0);
+	KUNIT_EXPECT_NE(test, id, 0);
+	pkram_save_put(save);
+	check_node(test, name);
+}
+
+static void save_one(struct kunit *test, const char *name, struct file *file)
+{
+	struct pkram_save *save = begin_files(test, name);
+
+	KUNIT_EXPECT_EQ(test, add_file(save, file), 0);
+	commit_files(test, save, name);
+}
+
+/* References of the pages of a file beyond those of the page cache. */
+static long extra_refs(struct file *file)
+{
+	struct folio *folio;
+	unsigned long i;
+	long extra = 0;
+
+	lru_add_drain_all();
+	xa_for_each(&file->f_mapping->i_pages, i, folio)
+		if (!xa_is_value(folio))
+			extra += folio_ref_count(folio) - folio_nr_pages(folio);
+	return extra;
+}
+
+static void file_save_refs(struct kunit *test)
+{
+	struct file *file = new_file(test, 100 * PAGE_SIZE);
+	struct pkram_save *save;
+	unsigned int i;
+
+	for (i = 0; i < 100; i += 2)
+		fill_page(test, file, i);
+	KUNIT_EXPECT_EQ(test, extra_refs(file), 0);
+	save = begin_files(test, "n");
+	KUNIT_EXPECT_EQ(test, add_file(save, file), 0);
+	KUNIT_EXPECT_EQ(test, extra_refs(file), 50);
+	/* it is in there already */
+	KUNIT_EXPECT_EQ(test, add_file(save, file), -EBUSY);
+	abort_files(save);
+	KUNIT_EXPECT_EQ(test, extra_refs(file), 0);
+	KUNIT_EXPECT_EQ(test, seals_of(file), 0);
+	expect_unchanged(test);
+
+	save_one(test, "n", file);
+	KUNIT_EXPECT_EQ(test, pkram.data_pages, 50);
+	KUNIT_EXPECT_EQ(test, extra_refs(file), 50);
+	KUNIT_EXPECT_EQ(test, file->f_mapping->nrpages, 50);
+	remove_node(test, "n");
+	KUNIT_EXPECT_EQ(test, extra_refs(file), 0);
+	KUNIT_EXPECT_EQ(test, seals_of(file), 0);
+}
+
+/* A page that must not be saved: the file is thawed, the node is as before. */
+static void file_save_refused(struct kunit *test)
+{
+	struct file *file = new_file(test, 10 * PAGE_SIZE), *good = new_file(test, PAGE_SIZE);
+	struct pkram_save *save = begin_files(test, "n");
+	struct folio *folio;
+	unsigned int i;
+
+	fill_page(test, good, 0);
+	for (i = 0; i < 10; i++)
+		fill_page(test, file, i);
+	folio = filemap_get_folio(file->f_mapping, 5);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+	KUNIT_EXPECT_EQ(test, add_file(save, good), 0);
+
+	/* as if it were pinned for DMA */
+	folio_ref_add(folio, GUP_PIN_COUNTING_BIAS);
+	KUNIT_EXPECT_EQ(test, add_file(save, file), -EBUSY);
+	folio_ref_sub(folio, GUP_PIN_COUNTING_BIAS);
+	KUNIT_EXPECT_EQ(test, seals_of(file), 0);
+	if (IS_ENABLED(CONFIG_MEMORY_FAILURE)) {
+		SetPageHWPoison(folio_page(folio, 0));
+		KUNIT_EXPECT_EQ(test, add_file(save, file), -EHWPOISON);
+		ClearPageHWPoison(folio_page(folio, 0));
+	}
+	folio_put(folio);
+	KUNIT_EXPECT_EQ(test, seals_of(file), 0);
+	KUNIT_EXPECT_EQ(test, extra_refs(file), 0);
+	KUNIT_EXPECT_EQ(test, add_file(save, file), 0);
+	commit_files(test, save, "n");
+	KUNIT_EXPECT_EQ(test, pkram.data_pages, 11);
+	remove_node(test, "n");
+}
+
+/* Folios as they are after a kexec: allocated, in no file, on no list, not charged. */
+static void make_fresh(const struct pkram_object *obj)
+{
+	struct pkram_reader r;
+	unsigned int order;
+	struct page *page;
+	u64 index;
+
+	lru_add_drain_all();
+	pkram_reader_init(&r, obj->pages_head);
+	while ((page = pkram_reader_next(&r, &index, &order))) {
+		struct folio *folio = page_folio(page);
+
+		if (folio_isolate_lru(folio))
+			folio_put(folio);
+		mem_cgroup_uncharge(folio);
+		folio->flags &= ~(1UL << PG_uptodate | 1UL << PG_dirty | 1UL << PG_referenced |
+				  1UL << PG_active | 1UL << PG_workingset |
+				  1UL << PG_swapbacked | 1UL << PG_unevictable);
+	}
+}
+
+/*
+ * Let go of the saved file @file, object @index of a node, as if there had been a
+ * kexec. Nothing but the node refers to its pages afterwards.
+ */
+static struct pkram_object *forget_file(struct kunit *test, struct pkram_node *node, u32 index,
+					struct file *file)
+{
+	struct pkram_object *obj = pkram_node_object(node, index);
+	struct pkram_file *pf = xa_erase(&node->files, index);
+	struct pkram_reader r;
+	unsigned int order, wrong = 0;
+	struct page *page;
+	u64 at;
+
+	KUNIT_ASSERT_NOT_NULL(test, pf);
+	pkram_file_thaw(pf);
+	close_file(test, file);
+	make_fresh(obj);
+	pkram_reader_init(&r, obj->pages_head);
+	while ((page = pkram_reader_next(&r, &at, &order)))
+		wrong += page_ref_count(page) != 1 || page->mapping;
+	KUNIT_EXPECT_EQ(test, wrong, 0);
+	return obj;
+}
+
+/* Load object @index of a node; the file is the test's, too. */
+static struct file *load_file(struct kunit *test, struct pkram_node *node, u32 index,
+			      struct file *target)
+{
+	struct pkram_file *pf;
+	struct file *file;
+
+	pf = pkram_file_load(pkram_node_object(node, index), target, NULL);
+	KUNIT_ASSERT_FALSE_MSG(test, IS_ERR(pf), "%pe", pf);
+	file = get_file(pf->file);
+	own_file(test, file);
+	KUNIT_EXPECT_EQ(test, xa_err(xa_store(&node->files, index, pf, GFP_KERNEL)), 0);
+	return file;
+}
+
+static struct pkram_node *pin(struct kunit *test, const char *name)
+{
+	struct pkram_node *node = pkram_node_get(name);
+
+	KUNIT_ASSERT_FALSE_MSG(test, IS_ERR(node), "%pe", node);
+	return node;
+}
+
+/* Save a file, forget it, load it. The node is pinned when this returns. */
+static struct file *round_trip(struct kunit *test, struct file *file, struct file *target,
+			       struct pkram_node **ret_node)
+{
+	unsigned long nrpages = file->f_mapping->nrpages;
+	loff_t size = i_size_read(file_inode(file));
+	struct pkram_node *node;
+
+	save_one(test, "n", file);
+	KUNIT_EXPECT_EQ(test, pkram.data_pages, nrpages);
+	node = pin(test, "n");
+	forget_file(test, node, 0, file);
+	file = load_file(test, node, 0, target);
+	KUNIT_EXPECT_EQ(test, file->f_mapping->nrpages, nrpages);
+	KUNIT_EXPECT_EQ(test, i_size_read(file_inode(file)), size);
+	*ret_node = node;
+	return file;
+}
+
+static void end_trip(struct kunit *test, struct pkram_node *node, struct file *file)
+{
+	u64 id;
+
+	KUNIT_EXPECT_EQ(test, pkram_node_remove("n", node, &id), 0);
+	KUNIT_EXPECT_EQ(test, extra_refs(file), 0);
+}
+
+static void file_trip_dense(struct kunit *test)
+{
+	/* more than a batch; the size is no multiple of anything */
+	struct file *file = new_file(test, 300 * PAGE_SIZE);
+	struct pkram_node *node;
+	unsigned int i;
+
+	for (i = 0; i < 300; i++)
+		fill_page(test, file, i);
+	KUNIT_ASSERT_EQ(test, truncate_to(file, 299 * PAGE_SIZE + PAGE_SIZE - 3), 0);
+	file = round_trip(test, file, NULL, &node);
+	KUNIT_EXPECT_EQ(test, extra_refs(file), 300);
+	for (i = 0; i < 300; i++)
+		check_page(test, file, i, true);
+	end_trip(test, node, file);
+	for (i = 0; i < 300; i++)
+		check_page(test, file, i, true);
+}
+
+/* Holes stay holes; what was allocated and not written is there, and zero. */
+static void file_trip_holes(struct kunit *test)
+{
+	struct file *file = new_file(test, 400 * PAGE_SIZE + 1);
+	struct pkram_node *node;
+	unsigned int i;
+
+	for (i = 3; i < 200; i += 1 + i % 5)
+		fill_page(test, file, i);
+	KUNIT_ASSERT_EQ(test, vfs_fallocate(file, 0, 250 * PAGE_SIZE, 10 * PAGE_SIZE), 0);
+	fill_page(test, file, 255);
+	file = round_trip(test, file, NULL, &node);
+	for (i = 0; i < 400; i++) {
+		struct folio *folio = filemap_get_folio(file->f_mapping, i);
+
+		KUNIT_EXPECT_EQ_MSG(test, IS_ERR(folio), i >= 260 || i < 250 ?
+				    !(i >= 3 && i < 200 && !IS_ERR(folio)) : false, "page %u", i);
+		if (!IS_ERR(folio)) {
+			check_page(test, file, i, i == 255 || i < 250);
+			folio_put(folio);
+		}
+	}
+	end_trip(test, node, file);
+}
+
+/* Pages beyond the end, as fallocate(KEEP_SIZE) makes them. */
+static void file_trip_beyond_end(struct kunit *test)
+{
+	struct file *file = new_file(test, PAGE_SIZE);
+	struct pkram_node *node;
+
+	fill_page(test, file, 0);
+	KUNIT_ASSERT_EQ(test, vfs_fallocate(file, FALLOC_FL_KEEP_SIZE, 0, 20 * PAGE_SIZE), 0);
+	KUNIT_EXPECT_EQ(test, file->f_mapping->nrpages, 20);
+	file = round_trip(test, file, NULL, &node);
+	KUNIT_EXPECT_EQ(test, SHMEM_I(file_inode(file))->fallocend, 20);
+	check_page(test, file, 0, true);
+	end_trip(test, node, file);
+	KUNIT_EXPECT_EQ(test, truncate_to(file, 20 * PAGE_SIZE), 0);
+	check_page(test, file, 19, false);
+}
+
+static void file_trip_empty(struct kunit *test)
+{
+	struct pkram_node *node;
+	struct file *file;
+
+	file = round_trip(test, new_file(test, 0), NULL, &node);
+	end_trip(test, node, file);
+	/* nothing but a hole */
+	file = round_trip(test, new_file(test, 12345678), NULL, &node);
+	check_page(test, file, 1000, false);
+	end_trip(test, node, file);
+}
+
+static void file_trip_huge_index(struct kunit *test)
+{
+	static const u64 at[] = {
+		0, 1, 512, 1ULL << 20, (1ULL << 31) + 5, 1ULL << 40, (1ULL << 50) + 1,
+		PKRAM_MAX_INDEX - 2, PKRAM_MAX_INDEX - 1,
+	};
+	struct file *file = new_file(test, MAX_LFS_FILESIZE);
+	struct pkram_node *node;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(at); i++)
+		fill_page(test, file, at[i]);
+	file = round_trip(test, file, NULL, &node);
+	for (i = 0; i < ARRAY_SIZE(at); i++)
+		check_page(test, file, at[i], true);
+	check_page(test, file, 2, false);
+	end_trip(test, node, file);
+}
+
+/* A file of huge pages stays one. */
+static void file_trip_huge_pages(struct kunit *test)
+{
+	struct vfsmount *mnt = new_tmpfs(test, "huge", "always");
+	struct file *file, *target;
+	struct pkram_node *node;
+	struct folio *folio;
+	unsigned int order;
+
+	file = shmem_file_setup_with_mnt(mnt, "huge", 2 * SZ_2M, VM_NORESERVE);
+	own_file(test, file);
+	fill_page(test, file, 5);
+	fill_page(test, file, 1000);
+	folio = filemap_get_folio(file->f_mapping, 5);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+	order = folio_order(folio);
+	folio_put(folio);
+	if (!order)
+		kunit_skip(test, "no huge page to be had");
+
+	target = shmem_file_setup_with_mnt(mnt, "huge", 0, VM_NORESERVE);
+	own_file(test, target);
+	file = round_trip(test, file, target, &node);
+	folio = filemap_get_folio(file->f_mapping, 5);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+	KUNIT_EXPECT_EQ(test, folio_order(folio), order);
+	folio_put(folio);
+	check_page(test, file, 5, true);
+	check_page(test, file, 6, false);
+	check_page(test, file, 1000, true);
+	end_trip(test, node, file);
+}
+
+static void file_attributes(struct kunit *test)
+{
+	const struct timespec64 a = { 1111, 1 }, m = { 2222, 22 }, c = { 3333, 333 };
+	struct file *file = new_file(test, PAGE_SIZE);
+	struct inode *inode = file_inode(file);
+	struct pkram_node *node;
+	struct timespec64 ts;
+
+	inode->i_mode = S_IFREG | 04751;
+	inode->i_uid = make_kuid(&init_user_ns, 1234);
+	inode->i_gid = make_kgid(&init_user_ns, 56789);
+	KUNIT_ASSERT_EQ(test, memfd_fcntl(file, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SEAL), 0);
+	inode_set_atime_to_ts(inode, a);
+	inode_set_mtime_to_ts(inode, m);
+	inode_set_ctime_to_ts(inode, c);
+
+	file = round_trip(test, file, NULL, &node);
+	inode = file_inode(file);
+	KUNIT_EXPECT_EQ(test, inode->i_mode, S_IFREG | 04751);
+	KUNIT_EXPECT_EQ(test, from_kuid(&init_user_ns, inode->i_uid), 1234);
+	KUNIT_EXPECT_EQ(test, from_kgid(&init_user_ns, inode->i_gid), 56789);
+	ts = inode_get_atime(inode);
+	KUNIT_EXPECT_TRUE(test, timespec64_equal(&ts, &a));
+	ts = inode_get_mtime(inode);
+	KUNIT_EXPECT_TRUE(test, timespec64_equal(&ts, &m));
+	ts = inode_get_ctime(inode);
+	KUNIT_EXPECT_TRUE(test, timespec64_equal(&ts, &c));
+	end_trip(test, node, file);
+	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_GET_SEALS, 0), F_SEAL_GROW | F_SEAL_SEAL);
+}
+
+static void file_write_sealed_trip(struct kunit *test)
+{
+	struct file *file = new_file(test, PAGE_SIZE);
+	struct pkram_node *node;
+
+	fill_page(test, file, 0);
+	KUNIT_ASSERT_EQ(test, memfd_fcntl(file, F_ADD_SEALS, F_SEAL_WRITE), 0);
+	file = round_trip(test, file, NULL, &node);
+	end_trip(test, node, file);
+	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_GET_SEALS, 0), F_SEAL_WRITE);
+	KUNIT_EXPECT_EQ(test, mapping_map_writable(file->f_mapping), -EPERM);
+	check_page(test, file, 0, true);
+}
+
+/* Frozen while the node is there, an ordinary file of reclaimable pages later. */
+static void file_loaded(struct kunit *test)
+{
+	struct file *file = new_file(test, 100 * PAGE_SIZE), *again;
+	unsigned int i, wrong = 0;
+	struct pkram_node *node;
+	struct folio *folio;
+	loff_t pos = 0;
+
+	for (i = 0; i < 100; i++)
+		fill_page(test, file, i);
+	file = round_trip(test, file, NULL, &node);
+	KUNIT_EXPECT_EQ(test, kernel_write(file, "x", 1, &pos), -EPERM);
+	KUNIT_EXPECT_EQ(test, truncate_to(file, 0), -EPERM);
+	KUNIT_EXPECT_EQ(test, vfs_fallocate(file, 0, 0, PAGE_SIZE), -EPERM);
+	/* a descriptor of its own, with a position of its own */
+	again = pkram_file_open(xa_load(&node->files, 0));
+	own_file(test, again);
+	KUNIT_EXPECT_PTR_EQ(test, file_inode(again), file_inode(file));
+	KUNIT_EXPECT_EQ(test, again->f_pos, 0);
+	check_page(test, again, 99, true);
+
+	end_trip(test, node, file);
+	for (i = 0; i < 100; i++) {
+		folio = filemap_get_folio(file->f_mapping, i);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+		wrong += !folio_test_lru(folio) || folio_test_unevictable(folio);
+		folio_put(folio);
+	}
+	KUNIT_EXPECT_EQ_MSG(test, wrong, 0, "pages that cannot be reclaimed");
+	KUNIT_EXPECT_EQ(test, seals_of(file), 0);
+	pos = 0;
+	KUNIT_EXPECT_EQ(test, kernel_write(again, "x", 1, &pos), 1);
+	KUNIT_EXPECT_EQ(test, truncate_to(file, 0), 0);
+	KUNIT_EXPECT_EQ(test, file->f_mapping->nrpages, 0);
+}
+
+static void file_load_target(struct kunit *test)
+{
+	struct file *file = new_file(test, 5 * PAGE_SIZE), *target = new_file(test, 0);
+	struct file *sized = new_file(test, PAGE_SIZE), *held = new_file(test, 0);
+	struct file *other = anon_inode_getfile("[pkram-test]", &no_fops, NULL, O_RDWR);
+	struct pkram_object *obj;
+	struct pkram_node *node;
+
+	own_file(test, other);
+	fill_page(test, file, 2);
+	save_one(test, "n", file);
+	node = pin(test, "n");
+	obj = forget_file(test, node, 0, file);
+
+	KUNIT_EXPECT_PTR_EQ(test, pkram_file_load(obj, other, NULL), ERR_PTR(-EINVAL));
+	KUNIT_EXPECT_PTR_EQ(test, pkram_file_load(obj, sized, NULL), ERR_PTR(-EINVAL));
+	/* empty, but for a page behind its end */
+	KUNIT_ASSERT_EQ(test, truncate_to(sized, 0), 0);
+	KUNIT_ASSERT_EQ(test, vfs_fallocate(sized, FALLOC_FL_KEEP_SIZE, 0, PAGE_SIZE), 0);
+	KUNIT_EXPECT_PTR_EQ(test, pkram_file_load(obj, sized, NULL), ERR_PTR(-EINVAL));
+	/* mapped by somebody who could change what is loaded */
+	KUNIT_ASSERT_EQ(test, mapping_map_writable(held->f_mapping), 0);
+	KUNIT_EXPECT_PTR_EQ(test, pkram_file_load(obj, held, NULL), ERR_PTR(-EBUSY));
+	mapping_unmap_writable(held->f_mapping);
+	KUNIT_EXPECT_EQ(test, seals_of(held), 0);
+
+	KUNIT_EXPECT_PTR_EQ(test, load_file(test, node, 0, target), target);
+	check_page(test, target, 2, true);
+	/* it is full and frozen now */
+	KUNIT_EXPECT_PTR_EQ(test, pkram_file_load(obj, target, NULL), ERR_PTR(-EINVAL));
+	end_trip(test, node, target);
+	check_page(test, target, 2, true);
+}
+
+/* A tmpfs that is too small: nothing remains in the file, the object can be loaded. */
+static void file_load_no_space(struct kunit *test)
+{
+	struct vfsmount *mnt = new_tmpfs(test, "nr_blocks", "150");
+	struct file *file = new_file(test, 200 * PAGE_SIZE), *target;
+	struct pkram_object *obj;
+	struct pkram_node *node;
+	unsigned int i;
+
+	target = shmem_file_setup_with_mnt(mnt, "small", 0, VM_NORESERVE);
+	own_file(test, target);
+	SHMEM_I(file_inode(target))->seals = 0;
+	for (i = 0; i < 200; i++)
+		fill_page(test, file, i);
+	save_one(test, "n", file);
+	node = pin(test, "n");
+	obj = forget_file(test, node, 0, file);
+
+	KUNIT_EXPECT_PTR_EQ(test, pkram_file_load(obj, target, NULL), ERR_PTR(-ENOSPC));
+	KUNIT_EXPECT_EQ(test, i_size_read(file_inode(target)), 0);
+	KUNIT_EXPECT_EQ(test, target->f_mapping->nrpages, 0);
+	KUNIT_EXPECT_EQ(test, seals_of(target), 0);
+	KUNIT_EXPECT_EQ(test, file_inode(target)->i_blocks, 0);
+	/* all of its room is free again */
+	KUNIT_EXPECT_EQ(test, vfs_fallocate(target, 0, 0, 150 * PAGE_SIZE), 0);
+
+	make_fresh(obj);
+	file = load_file(test, node, 0, NULL);
+	for (i = 0; i < 200; i++)
+		check_page(test, file, i, true);
+	end_trip(test, node, file);
+}
+
+/* Pages that lie where an image goes: their copies are preserved. */
+static void file_save_banned(struct kunit *test)
+{
+	struct file *file = new_file(test, 8 * PAGE_SIZE);
+	struct pkram_node *node;
+	struct pkram_object *obj;
+	struct pkram_reader r;
+	unsigned int order, i;
+	struct folio *folio;
+	struct page *page;
+	u64 index;
+
+	for (i = 0; i < 8; i++)
+		fill_page(test, file, i);
+	folio = filemap_get_folio(file->f_mapping, 3);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+	add_ban(test, folio_pfn(folio), folio_pfn(folio) + 1);
+	/* check_node() finds no banned page in it */
+	save_one(test, "n", file);
+	KUNIT_EXPECT_EQ(test, pkram.data_pages, 8);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 2);
+	KUNIT_EXPECT_EQ(test, extra_refs(file), 7 + 1);
+	node = pin(test, "n");
+	obj = pkram_node_object(node, 0);
+	pkram_reader_init(&r, obj->pages_head);
+	for (i = 0; (page = pkram_reader_next(&r, &index, &order)); i++) {
+		KUNIT_EXPECT_EQ(test, index, i);
+		KUNIT_EXPECT_EQ(test, page == folio_page(folio, 0), false);
+		if (i == 3)
+			KUNIT_EXPECT_EQ(test, memcmp(page_address(page), folio_address(folio),
+						     PAGE_SIZE), 0);
+	}
+	KUNIT_EXPECT_EQ(test, i, 8);
+	folio_put(folio);
+	forget_file(test, node, 0, file);
+	file = load_file(test, node, 0, NULL);
+	for (i = 0; i < 8; i++)
+		check_page(test, file, i, true);
+	end_trip(test, node, file);
+}
+
+/* Several files and byte streams in one node, and files put back separately. */
+static void file_several(struct kunit *test)
+{
+	struct pkram_save *save = begin_files(test, "n");
+	struct pkram_node *node;
+	struct file *f[40];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(f); i++) {
+		f[i] = new_file(test, (i + 1) * PAGE_SIZE);
+		fill_page(test, f[i], i);
+		KUNIT_EXPECT_EQ(test, add_file(save, f[i]), 0);
+	}
+	commit_files(test, save, "n");
+	node = pin(test, "n");
+	for (i = 0; i < ARRAY_SIZE(f); i++)
+		forget_file(test, node, i, f[i]);
+	for (i = ARRAY_SIZE(f); i--;) {
+		f[i] = load_file(test, node, i, NULL);
+		KUNIT_EXPECT_EQ(test, i_size_read(file_inode(f[i])), (i + 1) * PAGE_SIZE);
+		check_page(test, f[i], i, true);
+	}
+	end_trip(test, node, f[0]);
+	for (i = 0; i < ARRAY_SIZE(f); i++)
+		KUNIT_EXPECT_EQ(test, extra_refs(f[i]), 0);
+}
+
+static struct kunit_case pkram_file_cases[] = {
+	KUNIT_CASE(file_freeze_refuses),
+	KUNIT_CASE(file_frozen),
+	KUNIT_CASE(file_thawed),
+	KUNIT_CASE(file_thawed_sealed),
+	KUNIT_CASE(file_save_refs),
+	KUNIT_CASE(file_save_refused),
+	KUNIT_CASE(file_trip_dense),
+	KUNIT_CASE(file_trip_holes),
+	KUNIT_CASE(file_trip_beyond_end),
+	KUNIT_CASE(file_trip_empty),
+	KUNIT_CASE(file_trip_huge_index),
+	KUNIT_CASE(file_trip_huge_pages),
+	KUNIT_CASE(file_attributes),
+	KUNIT_CASE(file_write_sealed_trip),
+	KUNIT_CASE(file_loaded),
+	KUNIT_CASE(file_load_target),
+	KUNIT_CASE(file_load_no_space),
+	KUNIT_CASE(file_save_banned),
+	KUNIT_CASE(file_several),
+	{}
+};
+
+static struct kunit_suite pkram_file_suite = {
+	.name = "pkram-file",
+	.init = pkram_case_init,
+	.exit = pkram_case_exit,
+	.test_cases = pkram_file_cases,
+};
+
+/* Suite pkram-kexec: images and preserved memory */
+
+static void kexec_strip(struct kunit *test)
+{
+	static const struct {
+		const char *from;
+		const char *to;
+	} lines[] = {
+		{ "", "" },
+		{ "pkram=", "" },
+		{ "pkram=1", "" },
+		{ "pkram=0x12ab quiet", "quiet" },
+		{ "quiet pkram=0x12ab", "quiet " },
+		{ "a pkram=1 b", "a b" },
+		{ "a  pkram=1  b", "a  b" },
+		{ "a\tpkram=1\nb", "a\tb" },
+		{ "pkram=1 pkram=2 a pkram=3 pkram=4", "a " },
+		{ "xpkram=1 a.pkram=2 pkram2=3 pkram", "xpkram=1 a.pkram=2 pkram2=3 pkram" },
+		{ "PKRAM=1", "PKRAM=1" },
+		{ "init=/pkram=1", "init=/pkram=1" },
+		{ "a=\"b pkram=1 c\" d", "a=\"b pkram=1 c\" d" },
+		{ "a=\"b\" pkram=1 c=\"d pkram=2\" pkram=3", "a=\"b\" c=\"d pkram=2\" " },
+		{ "root=/dev/sda1 console=ttyS0", "root=/dev/sda1 console=ttyS0" },
+	};
+	unsigned int i;
+	char buf[128];
+
+	for (i = 0; i < ARRAY_SIZE(lines); i++) {
+		strscpy_pad(buf, lines[i].from);
+		KUNIT_EXPECT_EQ(test, pkram_kexec_strip(buf), strlen(lines[i].to) + 1);
+		KUNIT_EXPECT_STREQ(test, buf, lines[i].to);
+	}
+}
+
+static void kexec_param(struct kunit *test)
+{
+	struct pkram_super *sb = pkram.sb;
+	char buf[PKRAM_PARAM_MAX + 1], want[64], tiny[4];
+	int n;
+
+	buf[PKRAM_PARAM_MAX] = 'x';
+	snprintf(want, sizeof(want), "pkram=0x%llx ", pkram_pfn(pkram.sb));
+	n = pkram_kexec_param(buf, PKRAM_PARAM_MAX);
+	KUNIT_EXPECT_EQ(test, n, strlen(want));
+	KUNIT_EXPECT_STREQ(test, buf, want);
+	/* the largest pfn there can be fits as well */
+	KUNIT_EXPECT_LT(test, snprintf(want, sizeof(want), "pkram=0x%llx ", U64_MAX),
+			PKRAM_PARAM_MAX);
+	KUNIT_EXPECT_LT(test, pkram_kexec_param(tiny, sizeof(tiny)), (int)sizeof(tiny));
+	/* it is what is stripped the next time */
+	KUNIT_EXPECT_EQ(test, pkram_kexec_strip(buf), 1);
+	pkram.sb = NULL;
+	n = pkram_kexec_param(buf, PKRAM_PARAM_MAX);
+	pkram.sb = sb;
+	KUNIT_EXPECT_EQ(test, n, 0);
+	KUNIT_EXPECT_EQ(test, buf[PKRAM_PARAM_MAX], 'x');
+}
+
+/* kernel_info as it is in a bzImage, with entries before ours */
+struct test_info {
+	u32 magic;
+	u32 size;
+	u32 size_total;
+	u32 setup_type_max;
+	u32 other[5];
+	struct pkram_image_tag tag;
+};
+
+static struct test_info good_info(void)
+{
+	return (struct test_info) {
+		.magic = 0x506f544c,
+		.size = offsetof(struct test_info, other),
+		.size_total = sizeof(struct test_info),
+		.tag = {
+			.magic = cpu_to_le32(PKRAM_IMAGE_TAG),
+			.length = cpu_to_le32(sizeof(struct pkram_image_tag)),
+			.version = cpu_to_le32(PKRAM_FORMAT_VERSION),
+		},
+	};
+}
+
+static void kexec_image_tag(struct kunit *test)
+{
+	struct test_info info = good_info();
+
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_KEEPS);
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, SIZE_MAX), PKRAM_IMAGE_KEEPS);
+	/* a longer tag of a later kernel, and one that is too short to be ours */
+	info.tag.length = cpu_to_le32(24);
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_KEEPS);
+	info.tag.length = cpu_to_le32(12);
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_NO_SUPPORT);
+
+	info = good_info();
+	info.tag.version = cpu_to_le32(PKRAM_FORMAT_VERSION + 1);
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_VERSION);
+
+	/* what this kernel writes needs a feature that the image must know */
+	info = good_info();
+	pkram.sb->incompat = cpu_to_le64(2);
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_VERSION);
+	info.tag.incompat = cpu_to_le32(3);
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_KEEPS);
+	pkram.sb->incompat = 0;
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_KEEPS);
+}
+
+/* Anything else is a kernel without PKRAM, and not read beyond its end. */
+static void kexec_image_tag_hostile(struct kunit *test)
+{
+	static const u32 sizes[] = { 0, 1, 8, 50, 53, 4096, S32_MAX, U32_MAX - 3, U32_MAX };
+	struct test_info info = good_info();
+	unsigned int i;
+	size_t len;
+	u8 *buf;
+
+	/* cut anywhere; KASAN sees a read past the end */
+	for (len = 0; len < sizeof(info); len++) {
+		buf = kmemdup(&info, max(len, sizeof(u32)), GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, buf);
+		KUNIT_EXPECT_EQ_MSG(test, pkram_image_tag_state(buf, len),
+				    PKRAM_IMAGE_NO_SUPPORT, "%zu bytes", len);
+		kfree(buf);
+	}
+	/* it says it ends before the tag does */
+	for (len = 0; len < sizeof(info); len++) {
+		info.size_total = len;
+		KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)),
+				PKRAM_IMAGE_NO_SUPPORT);
+	}
+	/* the variable part begins at, in or behind the tag, or out of this world */
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		info = good_info();
+		info.size = sizes[i];
+		info.size_total = i % 2 ? sizeof(info) : U32_MAX;
+		pkram_image_tag_state(&info, sizeof(info));
+		if (sizes[i] > offsetof(struct test_info, tag))
+			KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)),
+					PKRAM_IMAGE_NO_SUPPORT);
+	}
+	info = good_info();
+	info.magic ^= 1;
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_NO_SUPPORT);
+	info = good_info();
+	info.tag.magic ^= cpu_to_le32(1);
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_NO_SUPPORT);
+}
+
+static void kexec_banned(struct kunit *test)
+{
+	const u64 end = pkram_nr_blocks << PKRAM_BLOCK_ORDER;
+
+	KUNIT_EXPECT_TRUE(test, pkram_banned(0, 1));
+	KUNIT_EXPECT_TRUE(test, pkram_banned(PKRAM_MIN_PFN - 1, 1));
+	KUNIT_EXPECT_FALSE(test, pkram_banned(PKRAM_MIN_PFN, 1));
+	KUNIT_EXPECT_FALSE(test, pkram_banned(end - 1, 1));
+	KUNIT_EXPECT_TRUE(test, pkram_banned(end - 1, 2));
+	KUNIT_EXPECT_TRUE(test, pkram_banned(end, 1));
+
+	add_ban(test, 10000, 10010);
+	add_ban(test, 20000, 20001);
+	KUNIT_EXPECT_FALSE(test, pkram_banned(9999, 1));
+	KUNIT_EXPECT_TRUE(test, pkram_banned(9999, 2));
+	KUNIT_EXPECT_TRUE(test, pkram_banned(10000, 1));
+	KUNIT_EXPECT_TRUE(test, pkram_banned(10009, 1));
+	KUNIT_EXPECT_FALSE(test, pkram_banned(10010, 1));
+	KUNIT_EXPECT_FALSE(test, pkram_banned(10010, 20000 - 10010));
+	KUNIT_EXPECT_TRUE(test, pkram_banned(9990, 100));
+	KUNIT_EXPECT_TRUE(test, pkram_banned(19968, 512));
+	lift_bans(NULL);
+	KUNIT_EXPECT_FALSE(test, pkram_banned(10000, 1));
+}
+
+/* Saving a folio that is banned makes a copy of the same order. */
+static void kexec_copy(struct kunit *test)
+{
+	struct folio *banned = new_folio(test, 2, 4), *fine = new_folio(test, 0, 8), *folio;
+	struct pkram_stream ps;
+	unsigned long index;
+
+	/* the last page of it is enough */
+	add_ban(test, folio_pfn(banned) + 3, folio_pfn(banned) + 4);
+	memset(folio_address(banned), 0x5a, 4 * PAGE_SIZE);
+	begin_save(test, &ps, "n", PKRAM_DATA_pages);
+	PKRAM_ACCESS(wr, &ps, pages);
+	KUNIT_EXPECT_EQ(test, pkram_save_file_folio(&wr, banned), 0);
+	KUNIT_EXPECT_EQ(test, pkram_save_file_folio(&wr, fine), 0);
+	pkram_finish_access(&wr, true);
+	end_save(test, &ps, "n");
+	KUNIT_EXPECT_EQ(test, folio_ref_count(banned), 1);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(fine), 2);
+
+	begin_load(test, &ps, "n");
+	PKRAM_ACCESS(rd, &ps, pages);
+	folio = pkram_load_file_folio(&rd, &index);
+	KUNIT_ASSERT_NOT_NULL(test, folio);
+	KUNIT_EXPECT_PTR_NE(test, folio, banned);
+	KUNIT_EXPECT_EQ(test, folio_order(folio), 2);
+	KUNIT_EXPECT_EQ(test, index, 4);
+	KUNIT_EXPECT_EQ(test, memcmp(folio_address(folio), folio_address(banned), 4 * PAGE_SIZE),
+			0);
+	pkram_finish_access(&rd, true);
+	end_load(&ps);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
+	folio_put(folio);
+}
+
+/* Metadata and bytes are not put where an image goes, though it is offered. */
+static void kexec_alloc_avoids(struct kunit *test)
+{
+	struct page *pages[ARRAY_SIZE(pkram_bans.start)], *page;
+	unsigned int i, offered = 0;
+
+	for (i = 0; i < ARRAY_SIZE(pages); i++) {
+		pages[i] = alloc_page(GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, pages[i]);
+		add_ban(test, page_to_pfn(pages[i]), page_to_pfn(pages[i]) + 1);
+	}
+	/* what was freed last is what is allocated first */
+	for (i = 0; i < ARRAY_SIZE(pages); i++)
+		__free_page(pages[i]);
+	page = alloc_page(GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	scoped_guard(rwsem_read, &pkram_kexec_sem)
+		offered = pkram_banned(page_to_pfn(page), 1);
+	__free_page(page);
+	kunit_info(test, "the allocator %s a banned page\n", offered ? "offers" : "hides");
+	save_bytes(test, "n", 40 * PAGE_SIZE);
+	load_and_drop(test, "n");
+}
+
+static void kexec_no_image(struct kunit *test)
+{
+	if (kexec_image)
+		kunit_skip(test, "an image is loaded");
+	KUNIT_EXPECT_EQ(test, pkram_image_state(), PKRAM_IMAGE_NONE);
+	/* bans are those of the image that is installed in the end: none */
+	add_ban(test, 1000, 2000);
+	pkram_kexec_begin();
+	pkram_kexec_end();
+	KUNIT_EXPECT_EQ(test, pkram_bans.nr, 0);
+	KUNIT_EXPECT_EQ(test, pkram_image_state(), PKRAM_IMAGE_NONE);
+}
+
+static struct kunit_case pkram_kexec_cases[] = {
+	KUNIT_CASE(kexec_strip),
+	KUNIT_CASE(kexec_param),
+	KUNIT_CASE(kexec_image_tag),
+	KUNIT_CASE(kexec_image_tag_hostile),
+	KUNIT_CASE(kexec_banned),
+	KUNIT_CASE(kexec_copy),
+	KUNIT_CASE(kexec_alloc_avoids),
+	KUNIT_CASE(kexec_no_image),
+	{}
+};
+
+static struct kunit_suite pkram_kexec_suite = {
+	.name = "pkram-kexec",
+	.init = pkram_case_init,
+	.exit = pkram_case_exit,
+	.test_cases = pkram_kexec_cases,
+};
+
 kunit_test_suites(&pkram_api_suite, &pkram_stream_suite, &pkram_node_suite,
-		  &pkram_blocks_suite);
+		  &pkram_blocks_suite, &pkram_file_suite, &pkram_kexec_suite);
 
 MODULE_DESCRIPTION("KUnit tests for PKRAM");
 MODULE_LICENSE("GPL");

@@ -61,6 +61,7 @@ struct pkram_save {
  * @tail:   last link page
  * @start:  page index of its first page
  * @end:    page index after its last page
+ * @joined: it is part of the object's stream, which owns it
  */
 struct pkram_range {
 	struct list_head link;
@@ -69,6 +70,7 @@ struct pkram_range {
 	struct pkram_link *tail;
 	u64 start;
 	u64 end;
+	bool joined;
 };
 
 /**
@@ -241,6 +243,16 @@ static void add_stream(struct pkram_save *save, u32 index, struct pkram_writer *
 	list_add_tail(&range->link, &save->ranges);
 }
 
+static bool has_ranges(const struct pkram_save *save, u32 index)
+{
+	const struct pkram_range *range;
+
+	list_for_each_entry(range, &save->ranges, link)
+		if (range->object == index)
+			return true;
+	return false;
+}
+
 /**
  * pkram_save_file - save a file, or a range of it
  * @save: the save
@@ -296,8 +308,8 @@ int pkram_save_file(struct pkram_save *save, struct file *file,
 	end_call(save);
 
 	if (err) {
-		/* nobody else knew the object yet, unless another came after it */
-		if (fresh && save->node &&
+		/* as if nothing had happened, unless somebody builds on the object */
+		if (fresh && save->node && !save->active && !has_ranges(save, index) &&
 		    index == pkram_node_nr_objects(save->node) - 1)
 			drop_object(save, index);
 		else
@@ -379,7 +391,7 @@ static bool order_ranges(struct pkram_save *save)
 /* Make one stream of all ranges of each object. */
 static void join_ranges(struct pkram_save *save)
 {
-	struct pkram_range *range, *next, *prev = NULL;
+	struct pkram_range *range, *prev = NULL;
 
 	list_for_each_entry(range, &save->ranges, link) {
 		if (prev && prev->object == range->object) {
@@ -389,10 +401,21 @@ static void join_ranges(struct pkram_save *save)
 			pkram_node_object(save->node, range->object)->pages_head =
 				range->head->hdr.pfn;
 		}
+		range->joined = true;
 		prev = range;
 	}
-	list_for_each_entry_safe(range, next, &save->ranges, link)
+}
+
+/* Forget the ranges, and drop those that are part of no stream. */
+static void free_ranges(struct pkram_save *save)
+{
+	struct pkram_range *range, *next;
+
+	list_for_each_entry_safe(range, next, &save->ranges, link) {
+		if (!range->joined)
+			pkram_stream_free(range->head->hdr.pfn);
 		kfree(range);
+	}
 	INIT_LIST_HEAD(&save->ranges);
 }
 
@@ -420,8 +443,10 @@ int pkram_save_commit(struct pkram_save *save, bool replace, u64 *ret_id)
 		return -EINVAL;
 	join_ranges(save);
 	err = pkram_node_commit(save->node, replace, GFP_KERNEL, ret_id);
-	if (!err)
+	if (!err) {
 		save->node = NULL;
+		free_ranges(save);
+	}
 	return err;
 }
 
@@ -433,7 +458,6 @@ int pkram_save_commit(struct pkram_save *save, bool replace, u64 *ret_id)
  */
 void pkram_save_abort(struct pkram_save *save)
 {
-	struct pkram_range *range, *next;
 	struct pkram_node *node;
 
 	mutex_lock(&save->lock);
@@ -452,9 +476,6 @@ void pkram_save_abort(struct pkram_save *save)
 
 	if (save->open)
 		pkram_writer_discard(&save->bytes.w);
-	list_for_each_entry_safe(range, next, &save->ranges, link) {
-		pkram_stream_free(range->head->hdr.pfn);
-		kfree(range);
-	}
+	free_ranges(save);
 	pkram_node_destroy(node);
 }

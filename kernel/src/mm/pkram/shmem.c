@@ -38,7 +38,8 @@
 
 #define PKRAM_FREEZE_SEALS	(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
-static int freeze_locked(struct pkram_file *pf)
+/* @on_lru: the pages are on LRU lists, where reclaim would try them in vain */
+static int freeze_locked(struct pkram_file *pf, bool on_lru)
 {
 	struct file *file = pf->file;
 	struct shmem_inode_info *info = SHMEM_I(file_inode(file));
@@ -52,7 +53,7 @@ static int freeze_locked(struct pkram_file *pf)
 			return err;
 		pf->denied = true;
 	}
-	if (!mapping_unevictable(file->f_mapping)) {
+	if (on_lru && !mapping_unevictable(file->f_mapping)) {
 		mapping_set_unevictable(file->f_mapping);
 		pf->locked = true;
 	}
@@ -110,7 +111,7 @@ struct pkram_file *pkram_file_freeze(struct file *file)
 	if (!pf)
 		return ERR_PTR(-ENOMEM);
 	inode_lock(inode);
-	err = freeze_locked(pf);
+	err = freeze_locked(pf, true);
 	inode_unlock(inode);
 	if (err) {
 		file_free(pf);
@@ -133,7 +134,7 @@ void pkram_file_thaw(struct pkram_file *pf)
 	thaw_locked(pf);
 	inode_unlock(mapping->host);
 	/* pages that reclaim put onto the unevictable list meanwhile */
-	if (pf->locked && !pf->loaded)
+	if (pf->locked)
 		shmem_unlock_mapping(mapping);
 	file_free(pf);
 }
@@ -568,12 +569,16 @@ static int load_locked(struct pkram_file *pf, const struct pkram_object *obj,
 		return -EINVAL;
 	if (size > inode->i_sb->s_maxbytes)
 		return -EFBIG;
+	if (info->seals & (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+		return -EPERM;
+	err = freeze_locked(pf, false);
+	if (err)
+		return err;
 	err = set_attributes(pf->file, obj);
-	if (err)
+	if (err) {
+		thaw_locked(pf);
 		return err;
-	err = freeze_locked(pf);
-	if (err)
-		return err;
+	}
 	err = load_pages(inode, obj, memcg, &end);
 	if (err) {
 		unload_pages(inode, obj);
@@ -603,8 +608,8 @@ static int load_locked(struct pkram_file *pf, const struct pkram_object *obj,
  * @memcg:  who is charged for the pages, or NULL for the caller's
  *
  * Return: the file, frozen, to be given to pkram_file_thaw(); or an error
- * pointer: -EINVAL @target is not an empty regular shmem file, -EBUSY it is
- * mapped shared and writable, -EFBIG, -ENOMEM, -ENOSPC, -EDQUOT.
+ * pointer: -EINVAL @target is not an empty regular shmem file, -EPERM it has
+ * seals, -EBUSY it is mapped shared and writable, -EFBIG, -ENOMEM, -ENOSPC, -EDQUOT.
  */
 struct pkram_file *pkram_file_load(const struct pkram_object *obj, struct file *target,
 				   struct mem_cgroup *memcg)
