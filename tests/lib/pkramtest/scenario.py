@@ -33,7 +33,7 @@ class Scenario:
     stages: int = 1
     memory: str = ""
     cpus: int = 2
-    cpu: str = "max"
+    cpu: str = ""
     timeout: int = 0
     append: str = ""
     qemu: list = field(default_factory=list)
