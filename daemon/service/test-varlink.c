@@ -2,6 +2,7 @@
 /* The service as a varlink service: conformance, strictness, and what clients can do to it and to each other. */
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -305,7 +306,10 @@ static unsigned n_open(void) {
 static void test_no_descriptor_leaks(void **state) {
         Fixture *f = *state;
         _cleanup_close_ int fd = make_memfd(100, 0);
-        unsigned before = n_open();
+        unsigned before;
+
+        client_free(client_new(f)); /* the event loop opens what it needs for good */
+        before = n_open();
 
         for (unsigned i = 0; i < 20; i++) {
                 _cleanup_(client_freep) Client *c = client_new(f);
@@ -331,6 +335,34 @@ static void test_stalled_clients_hurt_nobody(void **state) {
         assert_alive(c);
         for (size_t i = 0; i < ELEMENTSOF(stalled); i++)
                 client_free(stalled[i]);
+}
+
+static void test_long_call_keeps_nobody_waiting(void **state) {
+        Fixture *f = *state;
+        _cleanup_(client_freep) Client *slow = client_new(f), *c = client_new(f);
+        _cleanup_close_ int fd = memfd_create("long", MFD_CLOEXEC);
+
+        /* Some ten steps of checksums. */
+        assert_ok(fallocate(fd, 0, 0, (off_t) MIB(640)));
+        client_send(slow, "{\"method\":\"io.pkram.Store.Store\",\"parameters\":{\"name\":\"n\",\"objects\":"
+                    "[{\"fileDescriptor\":0}],\"verify\":true}}", &fd, 1);
+        assert_ok(sd_event_run(f->manager->event, 0));
+        client_send(c, STATUS, NULL, 0);
+
+        for (unsigned i = 0; i < 4 && !message_stream_pending(c->stream); i++) {
+                assert_ok(sd_event_run(f->manager->event, 0));
+                (void) message_stream_read(c->stream);
+        }
+        assert_true(message_stream_pending(c->stream));
+        assert_int_equal(mock_n_nodes(f->mock), 0);
+
+        /* And who dies within the call does not wait for its end either. */
+        slow->stream = message_stream_free(slow->stream);
+        for (unsigned i = 0; i < 4; i++)
+                assert_ok(sd_event_run(f->manager->event, 0));
+        assert_int_equal(varlink_server_connections(f->manager->server), 1);
+        assert_int_equal(mock_n_handles(f->mock), 0);
+        assert_int_equal(mock_n_nodes(f->mock), 0);
 }
 
 static void test_client_that_never_reads(void **state) {
@@ -468,6 +500,7 @@ int main(void) {
                 T(test_too_many_descriptors),
                 T(test_no_descriptor_leaks),
                 T(test_stalled_clients_hurt_nobody),
+                T(test_long_call_keeps_nobody_waiting),
                 T(test_client_that_never_reads),
                 T(test_1000_connections),
                 T(test_total_connections),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <sys/epoll.h>
+#include <time.h>
 
 #include "json-util.h"
 #include "varlink-internal.h"
@@ -8,6 +9,24 @@
 #define CALLS_PER_TURN 16U
 
 static int link_update(Varlink *link);
+
+/*
+ * Has on_work() called soon. It is a timer that has elapsed already, and not a defer
+ * source: those count as older than everything else that is pending, and one link
+ * with much to do would keep all others waiting.
+ */
+static int link_wake(Varlink *link) {
+        int enabled = SD_EVENT_OFF, r;
+
+        r = sd_event_source_get_enabled(link->work_source, &enabled);
+        if (r < 0 || enabled != SD_EVENT_OFF)
+                return r < 0 ? r : 0;
+
+        r = sd_event_source_set_time_relative(link->work_source, 0);
+        if (r < 0)
+                return r;
+        return sd_event_source_set_enabled(link->work_source, SD_EVENT_ONESHOT);
+}
 
 static void call_done(Varlink *link) {
         VarlinkDone done = TAKE_PTR(link->done);
@@ -121,7 +140,7 @@ static bool may_work(const Varlink *link) {
                 message_stream_queued(link->stream) <= link->server->limits->message.output_bytes / 4;
 }
 
-static int on_work(_unused_ sd_event_source *source, void *userdata) {
+static int on_work(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
         Varlink *link = userdata;
         int r = 0;
 
@@ -156,7 +175,7 @@ static int link_update(Varlink *link) {
                 return r;
 
         bool busy = may_work(link) || (link->state == LINK_IDLE && pending);
-        r = sd_event_source_set_enabled(link->work_source, busy ? SD_EVENT_ON : SD_EVENT_OFF);
+        r = busy ? link_wake(link) : sd_event_source_set_enabled(link->work_source, SD_EVENT_OFF);
         return r < 0 ? r : 0;
 }
 
@@ -184,7 +203,8 @@ int varlink_link_new(VarlinkServer *server, int fd, Varlink **ret) {
 
         r = sd_event_add_io(server->event, &link->io_source, fd, EPOLLIN, on_io, link);
         if (r >= 0)
-                r = sd_event_add_defer(server->event, &link->work_source, on_work, link);
+                r = sd_event_add_time_relative(server->event, &link->work_source, CLOCK_MONOTONIC, 0, /* accuracy= */ 1,
+                                               on_work, link);
         if (r >= 0)
                 r = sd_event_source_set_enabled(link->work_source, SD_EVENT_OFF);
         if (r < 0) {
@@ -240,7 +260,7 @@ void varlink_reset_fds(Varlink *link) {
 /* Marks a link as broken. It is not freed here, since its own code may be what is running. */
 static int link_kill(Varlink *link, int r) {
         link->state = LINK_DEAD;
-        (void) sd_event_source_set_enabled(link->work_source, SD_EVENT_ON);
+        (void) link_wake(link);
         return r;
 }
 
