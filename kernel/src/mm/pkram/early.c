@@ -35,6 +35,9 @@
  * by the early page fault handler.
  */
 
+/* Ticks, one second or so. */
+#define PKRAM_TSC_SLACK		BIT_ULL(32)
+
 struct pkram_early pkram_early __initdata;
 
 static u64 pkram_param __initdata;
@@ -211,9 +214,12 @@ static int __init reserve_chain(u64 pfn)
 	ret = pkram_check_super(sb, pfn, max_pfn);
 	if (ret != PKRAM_BOOT_RESTORED)
 		return ret;
-	/* The counter only ever goes back when the machine was reset in between. */
+	/*
+	 * The counter goes back when the machine is reset, and memory may live
+	 * through that. Small differences come from what is done to it at boot.
+	 */
 	if (sb->sealed_tsc && boot_cpu_has(X86_FEATURE_TSC) &&
-	    le64_to_cpu(sb->sealed_tsc) > rdtsc_ordered())
+	    le64_to_cpu(sb->sealed_tsc) > rdtsc_ordered() + PKRAM_TSC_SLACK)
 		return PKRAM_BOOT_STALE;
 
 	map_pfn = le64_to_cpu(sb->map_pfn);
