@@ -3,7 +3,7 @@
 # suite: bench
 # stages: 2
 # memory: 640M
-# config: bench
+# config: minimal
 # icount: yes
 # cpus: 1
 # timeout: 600
