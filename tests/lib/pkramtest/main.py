@@ -17,12 +17,10 @@ class Suite:
         self.name, self.about, self.tests, self.run, self.default = name, about, tests, run, default
 
 
-def scenario_suite(name, about, module, tag="", default=True):
-    def chosen(names):
-        return [s for s in module.scenarios(tag) if not names or s.name in names]
-
-    return Suite(name, about, lambda: [(s.name, s.about) for s in module.scenarios(tag)],
-                 lambda results, names: module.run(results, name, chosen(names)), default)
+def scenario_suite(name, about, module, scenarios, default=True):
+    return Suite(name, about, lambda: [(s.name, s.about) for s in scenarios()],
+                 lambda results, names: module.run(results, name, [s for s in scenarios() if not names or s.name in names]),
+                 default)
 
 
 def suites():
@@ -30,10 +28,10 @@ def suites():
         Suite("lint", "scripts, kernel style, sparse, kernel-doc", lint.tests, lint.run),
         Suite("unit", "the meson tests, plain and under ASan and UBSan", unit.tests, unit.run),
         Suite("kernel", "the format code in user space, a minute of fuzzing, KUnit in a guest", userspace.tests, userspace.run),
-        scenario_suite("mini", "kernel scenarios in a small guest", mini),
-        scenario_suite("vm", "the whole thing on Debian 13 with systemd", vm),
-        scenario_suite("bench", "cost in instructions", mini, "bench"),
-        scenario_suite("campaign", "long runs, and debug kernels; not run by default", mini, "campaign", default=False),
+        scenario_suite("mini", "kernel scenarios in a small guest", mini, mini.scenarios),
+        scenario_suite("vm", "the whole thing on Debian 13 with systemd", vm, vm.scenarios),
+        scenario_suite("bench", "cost in instructions", mini, lambda: mini.scenarios("bench")),
+        scenario_suite("campaign", "long runs, and debug kernels; not run by default", mini, mini.campaign, default=False),
     ]
 
 

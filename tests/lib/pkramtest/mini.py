@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Scenarios of the small guest: busybox in an initramfs, seconds a kexec."""
 
+import dataclasses
 import hashlib
 import os
 import re
@@ -18,6 +19,16 @@ COMMAND_LINE = "console=ttyS0 panic=-1 oops=panic printk.devkmsg=on rcupdate.rcu
 
 def scenarios(suite=""):
     return [s for s in scenario.load_all(DIRECTORY) if s.suite == suite]
+
+
+def campaign():
+    """The long ones, and every ordinary one once more on the debug kernel, which needs more memory and time."""
+    slow = []
+    for s in scenarios() + scenarios("kunit"):
+        mib = int((s.memory or "512M").rstrip("M")) * 2 + 256
+        slow.append(dataclasses.replace(s, name=f"debug-{s.name}", script=s.name, config="debug", memory=f"{mib}M",
+                                        timeout=(s.timeout or 120) * 8, kernels=s.kernels))
+    return scenarios("campaign") + slow
 
 
 def boot_archive(config, further):
@@ -60,7 +71,7 @@ def run(results, suite_name, chosen):
         machine = qemu.Machine(
             kernel=image,
             initrd=initrd,
-            append=f"{COMMAND_LINE} pkramtest.scenario={s.name} pkramtest.stage=1 {s.append}".strip(),
+            append=f"{COMMAND_LINE} pkramtest.scenario={s.script or s.name} pkramtest.stage=1 {s.append}".strip(),
             memory=s.memory or "512M",
             cpus=s.cpus,
             cpu=s.cpu,

@@ -29,6 +29,7 @@ KEYS = {"stages", "memory", "cpus", "cpu", "timeout", "append", "qemu", "expect"
 class Scenario:
     name: str
     path: str
+    script: str = ""  # name of the file, where it is not the name of the test
     about: str = ""
     stages: int = 1
     memory: str = ""

@@ -5,7 +5,8 @@
 # STAGE is the number of this boot, STATE a directory that outlives boots.
 
 SOCKET=/run/pkram/io.pkram.Store
-TESTS=/usr/lib/pkram/tests
+# Programs of the tests that the project installs.
+export TESTS=/usr/lib/pkram/tests
 
 # Marker lines go through the kernel log, so that no other line can tear them apart.
 mark() { printf '<1>@@pkram %s\n' "$*" >/dev/kmsg; }
@@ -86,7 +87,7 @@ entries() {
 
 # next_boot: wait to be stopped by the shutdown somebody has asked for. A shutdown that does not come is a failure.
 next_boot() {
-        sleep "${1:-90}"
+        sleep 120
         fail "stage $STAGE" "the next boot was asked for, but did not come"
         finish
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Words for the scenarios of the small guest (busybox sh). A scenario defines stage1, stage2 ...; what a stage does
-# not leave by next_stage ends the scenario.
+# Words for the scenarios of the small guest (busybox sh). A scenario defines stage1, stage2 ..., or stage_any for all
+# that are not named; what a stage does not leave by next_stage ends the scenario.
 
 # Marker lines go through the kernel log, so that no kernel message can tear them apart.
 mark() { printf '<1>@@pkram %s\n' "$*" >/dev/kmsg; }
@@ -65,7 +65,7 @@ boot_result() {
 boot_files() { [ -e /boot/initrd ] || tar -x -f /dev/vda -C /boot; }
 
 # base_line: the command line without what belongs to one boot only.
-base_line() { sed -e 's/\bpkram=[^ ]* \?//g' -e 's/\bpkramtest\.\(stage\|next\)=[^ ]* \?//g' /proc/cmdline; }
+base_line() { sed -e 's/\bpkram=[^ ]* \?//g' -e 's/\bpkramtest\.\(stage\|next\|free\)=[^ ]* \?//g' /proc/cmdline; }
 
 # load_stage [WORDS]: load the kernel for the next stage. KERNEL=NAME takes another one of /boot.
 load_stage() {

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Fifty kexecs in a row: one node is carried all the way, others are made, loaded and removed at every stop, and the
+# fiftieth kernel has as much free memory as the second.
+# suite: campaign
+# stages: 51
+# memory: 384M
+# timeout: 900
+
+CARRIED="file:size=20M,seed=301,hole=6"
+
+stage1() {
+        check "saved" pkt save carried "$CARRIED" "bytes:size=12345,seed=302"
+        check "saved" pkt save step "file:size=4M,seed=1,scatter"
+        next_stage
+}
+
+stage_any() {
+        nodes 2
+        check "the one of the last stop" pkt verify --generation=1 step "file:size=4M,seed=$((STAGE - 1)),scatter"
+        check "the carried one" pkt verify --keep --generation=$((STAGE - 1)) carried "$CARRIED" "bytes:size=12345,seed=302"
+        free=$(free_pages)
+        if [ "$STAGE" = 2 ]; then
+                FREE=$free
+        else
+                FREE=$(word pkramtest.free)
+                within "free pages, as in the second kernel" "$free" $((FREE - 700)) $((FREE + 700))
+        fi
+        check "saved" pkt save step "file:size=4M,seed=$STAGE,scatter"
+        [ "$STAGE" = 51 ] || next_stage "pkramtest.free=$FREE"
+}
