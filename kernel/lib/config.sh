@@ -2,10 +2,9 @@
 # shellcheck shell=bash
 # Configurations: named lists of fragments in config/, merged over the kernel's tinyconfig.
 #
-#   minimal   base + kunit: what the small guest needs, quickest to build
+#   minimal   base + kunit: what the small guest needs, quickest to build, and what the bench measures (no MEMCG)
 #   guest     base + guest + kunit: boots Debian 13 with systemd, and the small guest
 #   debug     guest + debug: KASAN, lockdep, page poisoning ...
-#   bench     base + bench: for counting instructions
 #   nopkram   guest with PKRAM left out, built in guest's directories
 
 # config_fragments NAME: print the fragment files in order. Fails for an unknown name.
@@ -15,7 +14,6 @@ config_fragments() {
         minimal) names="base kunit" ;;
         guest) names="base guest kunit" ;;
         debug) names="base guest kunit debug" ;;
-        bench) names="base bench" ;;
         nopkram) names="base guest kunit nopkram" ;;
         *) return 1 ;;
         esac
