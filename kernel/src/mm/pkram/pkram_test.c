@@ -132,13 +132,19 @@ static void add_ban(struct kunit *test, u64 start, u64 end)
 
 KUNIT_DEFINE_ACTION_WRAPPER(put_folio, folio_put, struct folio *);
 
-/* A folio of the test's own, with its index in its first word. */
+/*
+ * A folio of the test's own, with its index in its first word. Not one that would
+ * be copied because it is below PKRAM_MIN_PFN: those are held on to.
+ */
 static struct folio *new_folio(struct kunit *test, unsigned int order, pgoff_t index)
 {
-	struct folio *folio = folio_alloc(GFP_KERNEL | __GFP_ZERO, order);
+	struct folio *folio;
 
-	KUNIT_ASSERT_NOT_NULL(test, folio);
-	KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, put_folio, folio), 0);
+	do {
+		folio = folio_alloc(GFP_KERNEL | __GFP_ZERO, order);
+		KUNIT_ASSERT_NOT_NULL(test, folio);
+		KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, put_folio, folio), 0);
+	} while (pkram_banned(folio_pfn(folio), 1UL << order));
 	folio->index = index;
 	*(u64 *)folio_address(folio) = index;
 	return folio;
@@ -167,6 +173,7 @@ static struct page **new_pages(struct kunit *test, unsigned int nr)
 
 		if (!page)
 			break;
+		KUNIT_EXPECT_GE(test, page_to_pfn(page), PKRAM_MIN_PFN);
 		block[got++] = page;
 	}
 	sort(block, got, sizeof(*block), cmp_pages, NULL);
@@ -1003,32 +1010,55 @@ static void api_no_memory_stream(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
 }
 
-/* Touch blocks until the next kernel could not boot any more. */
-static void api_no_room(struct kunit *test)
-{
-	struct folio *folio = new_folio(test, 0, 5);
-	u64 block, nr = 0, *touched;
-	struct pkram_stream ps;
-	u8 byte = 0;
+/**
+ * struct no_room - blocks that were made to look preserved
+ * @nr:    how many
+ * @block: which
+ */
+struct no_room {
+	u64 nr;
+	u64 *block;
+};
 
-	touched = kvcalloc(pkram_nr_blocks, sizeof(*touched), GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, touched);
-	begin_save(test, &ps, "n", PAGES_AND_BYTES);
-	PKRAM_ACCESS(pages, &ps, pages);
-	PKRAM_ACCESS(bytes, &ps, bytes);
-	KUNIT_EXPECT_EQ(test, pkram_write(&bytes, &byte, 1), 1);
+/* Touch blocks until the next kernel could not boot any more. */
+static struct no_room take_room(struct kunit *test)
+{
+	struct no_room r = { .block = kvcalloc(pkram_nr_blocks, sizeof(u64), GFP_KERNEL) };
+	u64 block;
+
+	KUNIT_ASSERT_NOT_NULL(test, r.block);
 	for (block = 1; block < pkram_nr_blocks && pkram_blocks_room(); block++) {
 		if (pkram_map_test(pkram.map, block))
 			continue;
 		pkram_blocks_add(block << PKRAM_BLOCK_ORDER, 1);
-		touched[nr++] = block;
+		r.block[r.nr++] = block;
 	}
 	KUNIT_EXPECT_FALSE(test, pkram_blocks_room());
+	return r;
+}
+
+static void give_room(struct no_room r)
+{
+	while (r.nr--)
+		pkram_blocks_sub(r.block[r.nr] << PKRAM_BLOCK_ORDER, 1);
+	kvfree(r.block);
+}
+
+static void api_no_room(struct kunit *test)
+{
+	struct folio *folio = new_folio(test, 0, 5);
+	struct pkram_stream ps;
+	struct no_room room;
+	u8 byte = 0;
+
+	begin_save(test, &ps, "n", PAGES_AND_BYTES);
+	PKRAM_ACCESS(pages, &ps, pages);
+	PKRAM_ACCESS(bytes, &ps, bytes);
+	KUNIT_EXPECT_EQ(test, pkram_write(&bytes, &byte, 1), 1);
+	room = take_room(test);
 	KUNIT_EXPECT_EQ(test, pkram_write(&bytes, &byte, 1), -ENOSPC);
 	KUNIT_EXPECT_EQ(test, pkram_save_file_folio(&pages, folio), -ENOSPC);
-	while (nr--)
-		pkram_blocks_sub(touched[nr] << PKRAM_BLOCK_ORDER, 1);
-	kvfree(touched);
+	give_room(room);
 	KUNIT_EXPECT_TRUE(test, pkram_blocks_room());
 	pkram_finish_access(&pages, false);
 	pkram_finish_access(&bytes, false);
@@ -1285,13 +1315,13 @@ static void stream_merge_not(struct kunit *test)
 /* Large folios that follow each other make one extent, too, but not of two orders. */
 static void stream_merge_orders(struct kunit *test)
 {
-	struct folio *f[8], *a, *b;
+	struct folio *f[64], *a, *b;
 	struct pkram_stream ps;
 	unsigned int i, n = 0;
 
 	for (i = 0; i < ARRAY_SIZE(f); i++)
 		f[i] = new_folio(test, 3, 0);
-	/* find two neighbours among them; a fresh allocator has them next to each other */
+	/* find two neighbours among them */
 	for (i = 0; i < ARRAY_SIZE(f) * ARRAY_SIZE(f) && !n; i++) {
 		a = f[i / ARRAY_SIZE(f)];
 		b = f[i % ARRAY_SIZE(f)];
@@ -2066,6 +2096,7 @@ static struct file *new_file(struct kunit *test, loff_t size)
 	struct file *file = shmem_file_setup("pkram-test", size, VM_NORESERVE);
 
 	own_file(test, file);
+	file->f_flags |= O_LARGEFILE;
 	SHMEM_I(file_inode(file))->seals = 0;
 	return file;
 }
@@ -2094,18 +2125,34 @@ static struct vfsmount *new_tmpfs(struct kunit *test, const char *key, const cha
 	return mnt;
 }
 
-/* Fill a page of a file with what nobody else writes there. */
+/*
+ * Fill a page of a file with what nobody else writes there. Like new_folio(), not
+ * a page that would be copied.
+ */
 static void fill_page(struct kunit *test, struct file *file, u64 index)
 {
 	u64 *buf = kunit_kmalloc(test, PAGE_SIZE, GFP_KERNEL);
-	loff_t pos = index << PAGE_SHIFT;
+	struct folio *folio;
 	unsigned int i;
 
 	KUNIT_ASSERT_NOT_NULL(test, buf);
 	for (i = 0; i < PAGE_SIZE / sizeof(*buf); i++)
 		buf[i] = index * 0x9e3779b97f4a7c15ULL + i;
-	/* the last page a file can have is not quite a page */
-	KUNIT_EXPECT_EQ(test, kernel_write(file, buf, PAGE_SIZE - 8, &pos), PAGE_SIZE - 8);
+	for (;;) {
+		loff_t pos = index << PAGE_SHIFT;
+
+		/* the last page a file can have is not quite a page */
+		KUNIT_ASSERT_EQ(test, kernel_write(file, buf, PAGE_SIZE - 8, &pos),
+				PAGE_SIZE - 8);
+		folio = filemap_get_folio(file->f_mapping, index);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+		if (!pkram_banned(folio_pfn(folio), folio_nr_pages(folio)))
+			break;
+		KUNIT_ASSERT_EQ(test, kunit_add_action_or_reset(test, put_folio, folio), 0);
+		shmem_truncate_range(file_inode(file), index << PAGE_SHIFT,
+				     (index << PAGE_SHIFT) + PAGE_SIZE - 1);
+	}
+	folio_put(folio);
 	kunit_kfree(test, buf);
 }
 
@@ -2684,6 +2731,10 @@ static void file_load_target(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, pkram_file_load(obj, held, NULL), ERR_PTR(-EBUSY));
 	mapping_unmap_writable(held->f_mapping);
 	KUNIT_EXPECT_EQ(test, seals_of(held), 0);
+	/* sealed against what loading would do */
+	KUNIT_ASSERT_EQ(test, memfd_fcntl(held, F_ADD_SEALS, F_SEAL_GROW), 0);
+	KUNIT_EXPECT_PTR_EQ(test, pkram_file_load(obj, held, NULL), ERR_PTR(-EPERM));
+	KUNIT_EXPECT_EQ(test, seals_of(held), F_SEAL_GROW);
 
 	KUNIT_EXPECT_PTR_EQ(test, load_file(test, node, 0, target), target);
 	check_page(test, target, 2, true);
@@ -2746,8 +2797,8 @@ static void file_save_banned(struct kunit *test)
 	/* check_node() finds no banned page in it */
 	save_one(test, "n", file);
 	KUNIT_EXPECT_EQ(test, pkram.data_pages, 8);
-	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 2);
 	KUNIT_EXPECT_EQ(test, extra_refs(file), 7 + 1);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 2);
 	node = pin(test, "n");
 	obj = pkram_node_object(node, 0);
 	pkram_reader_init(&r, obj->pages_head);
@@ -2824,6 +2875,231 @@ static struct kunit_suite pkram_file_suite = {
 	.test_cases = pkram_file_cases,
 };
 
+/* Suite pkram-save: ranges and byte streams as /dev/pkram saves them */
+
+/* Save blocks [@first, @first + @nr) of 2 MiB; @nr 0 means up to the end. */
+static int save_part(struct pkram_save *save, struct file *file, u32 object, u64 first, u64 nr)
+{
+	struct pkram_ioctl_save_file arg = {
+		.flags = PKRAM_SAVE_RANGE,
+		.object = object,
+		.offset = first * SZ_2M,
+		.length = nr * SZ_2M,
+	};
+
+	return pkram_save_file(save, file, &arg);
+}
+
+static int add_bytes(struct pkram_save *save, u32 *object, const void *buf, size_t len)
+{
+	struct kvec vec = { .iov_base = (void *)buf, .iov_len = len };
+	struct iov_iter iter;
+
+	iov_iter_kvec(&iter, ITER_SOURCE, &vec, 1, len);
+	return pkram_save_bytes(save, object, &iter);
+}
+
+/* Ranges in any order make one stream; what none covers is a hole. */
+static void save_ranges(struct kunit *test)
+{
+	static const u64 at[] = { 0, 511, 512, 1023, 1536, 2047 };
+	struct file *file = new_file(test, 4 * SZ_2M);
+	struct pkram_save *save = begin_files(test, "n");
+	struct pkram_node *node;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(at); i++)
+		fill_page(test, file, at[i]);
+	fill_page(test, file, 1200);
+	KUNIT_EXPECT_EQ(test, save_part(save, file, PKRAM_OBJECT_NEW, 3, 0), 0);
+	KUNIT_EXPECT_NE(test, seals_of(file), 0);
+	KUNIT_EXPECT_EQ(test, save_part(save, file, 0, 0, 1), 0);
+	KUNIT_EXPECT_EQ(test, save_part(save, file, 0, 1, 1), 0);
+	/* a range without pages */
+	KUNIT_EXPECT_EQ(test, save_part(save, file, 0, 4, 1), 0);
+	commit_files(test, save, "n");
+	KUNIT_EXPECT_EQ(test, pkram.data_pages, ARRAY_SIZE(at));
+	node = pin(test, "n");
+	forget_file(test, node, 0, file);
+	file = load_file(test, node, 0, NULL);
+	KUNIT_EXPECT_EQ(test, file->f_mapping->nrpages, ARRAY_SIZE(at));
+	KUNIT_EXPECT_EQ(test, i_size_read(file_inode(file)), 4 * SZ_2M);
+	for (i = 0; i < ARRAY_SIZE(at); i++)
+		check_page(test, file, at[i], true);
+	check_page(test, file, 1200, false);
+	end_trip(test, node, file);
+}
+
+static void save_range_errors(struct kunit *test)
+{
+	struct file *file = new_file(test, 2 * SZ_2M), *other = new_file(test, SZ_2M);
+	struct pkram_save *save = begin_files(test, "n");
+	struct pkram_ioctl_save_file arg = { .offset = SZ_2M };
+	u64 id;
+
+	fill_page(test, file, 0);
+	fill_page(test, file, 600);
+	KUNIT_EXPECT_EQ(test, pkram_save_file(save, file, &arg), -EINVAL);
+	arg = (struct pkram_ioctl_save_file) {
+		.flags = PKRAM_SAVE_RANGE, .object = PKRAM_OBJECT_NEW, .offset = PAGE_SIZE,
+	};
+	KUNIT_EXPECT_EQ(test, pkram_save_file(save, file, &arg), -EINVAL);
+	arg.offset = 0;
+	arg.length = SZ_2M - 1;
+	KUNIT_EXPECT_EQ(test, pkram_save_file(save, file, &arg), -EINVAL);
+	arg.length = 1ULL << 63;
+	KUNIT_EXPECT_EQ(test, pkram_save_file(save, file, &arg), -EINVAL);
+	/* no such object, and the object of another file */
+	KUNIT_EXPECT_EQ(test, save_part(save, file, 0, 0, 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, seals_of(file), 0);
+	KUNIT_EXPECT_EQ(test, add_file(save, other), 0);
+	KUNIT_EXPECT_EQ(test, save_part(save, file, 0, 0, 1), -EINVAL);
+	/* overlap is found out in the end */
+	KUNIT_EXPECT_EQ(test, save_part(save, file, PKRAM_OBJECT_NEW, 0, 2), 0);
+	KUNIT_EXPECT_EQ(test, save_part(save, file, 1, 0, 1), 0);
+	KUNIT_EXPECT_EQ(test, pkram_save_commit(save, false, &id), -EINVAL);
+	KUNIT_EXPECT_EQ(test, extra_refs(file), 3);
+	abort_files(save);
+	KUNIT_EXPECT_EQ(test, extra_refs(file), 0);
+	KUNIT_EXPECT_EQ(test, seals_of(file), 0);
+}
+
+/* A commit that failed changes nothing: more can be added, in front, too. */
+static void save_commit_again(struct kunit *test)
+{
+	struct file *file = new_file(test, 3 * SZ_2M);
+	struct pkram_save *save = begin_files(test, "n");
+	struct pkram_node *old;
+	u64 id;
+
+	fill_page(test, file, 1);
+	fill_page(test, file, 513);
+	fill_page(test, file, 1025);
+	commit_node(test, "n", false);
+	KUNIT_EXPECT_EQ(test, save_part(save, file, PKRAM_OBJECT_NEW, 1, 1), 0);
+	KUNIT_EXPECT_EQ(test, pkram_save_commit(save, false, &id), -EEXIST);
+	KUNIT_EXPECT_EQ(test, save_part(save, file, 0, 0, 1), 0);
+	old = pin(test, "n");
+	KUNIT_EXPECT_EQ(test, pkram_save_commit(save, true, &id), -EBUSY);
+	pkram_node_put(old);
+	KUNIT_EXPECT_EQ(test, save_part(save, file, 0, 2, 1), 0);
+	KUNIT_EXPECT_EQ(test, pkram_save_commit(save, true, &id), 0);
+	pkram_save_put(save);
+	check_node(test, "n");
+	KUNIT_EXPECT_EQ(test, pkram.nr_nodes, 1);
+	KUNIT_EXPECT_EQ(test, pkram.data_pages, 3);
+	KUNIT_EXPECT_EQ(test, extra_refs(file), 3);
+	remove_node(test, "n");
+	KUNIT_EXPECT_EQ(test, extra_refs(file), 0);
+
+	/* nor is anything freed twice, or not at all, when it is given up then */
+	commit_node(test, "n", false);
+	save = begin_files(test, "n");
+	KUNIT_EXPECT_EQ(test, save_part(save, file, PKRAM_OBJECT_NEW, 1, 1), 0);
+	KUNIT_EXPECT_EQ(test, save_part(save, file, 0, 0, 1), 0);
+	KUNIT_EXPECT_EQ(test, pkram_save_commit(save, false, &id), -EEXIST);
+	KUNIT_EXPECT_EQ(test, save_part(save, file, 0, 2, 1), 0);
+	abort_files(save);
+	KUNIT_EXPECT_EQ(test, extra_refs(file), 0);
+	remove_node(test, "n");
+}
+
+/* Bytes go to the newest object, which may be a file. */
+static void save_byte_objects(struct kunit *test)
+{
+	struct file *file = new_file(test, PAGE_SIZE);
+	struct pkram_save *save = begin_files(test, "n");
+	u8 *want = new_pattern(test, 6000), got[16];
+	u32 a = PKRAM_OBJECT_NEW, b = PKRAM_OBJECT_NEW, c = 2, d;
+	struct pkram_node *node;
+	u64 id;
+
+	d = 0;
+	KUNIT_EXPECT_EQ(test, add_bytes(save, &d, want, 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, add_bytes(save, &a, want, 5000), 0);
+	KUNIT_EXPECT_EQ(test, a, 0);
+	KUNIT_EXPECT_EQ(test, add_bytes(save, &a, want + 5000, 1000), 0);
+	KUNIT_EXPECT_EQ(test, add_bytes(save, &b, want, 0), 0);
+	KUNIT_EXPECT_EQ(test, b, 1);
+	KUNIT_EXPECT_EQ(test, add_bytes(save, &a, want, 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, add_file(save, file), 0);
+	KUNIT_EXPECT_EQ(test, add_bytes(save, &b, want, 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, add_bytes(save, &c, want + 7, 10), 0);
+
+	pkram_save_get(save);
+	commit_files(test, save, "n");
+	KUNIT_EXPECT_EQ(test, add_bytes(save, &c, want, 1), -EBADFD);
+	KUNIT_EXPECT_EQ(test, add_file(save, file), -EBADFD);
+	KUNIT_EXPECT_EQ(test, pkram_save_commit(save, false, &id), -EBADFD);
+	pkram_save_put(save);
+
+	node = pin(test, "n");
+	KUNIT_EXPECT_EQ(test, node->totals.data_bytes, 6010);
+	KUNIT_EXPECT_EQ(test, node->totals.file_bytes, PAGE_SIZE);
+	KUNIT_EXPECT_EQ(test, read_at(pkram_node_object(node, 0), 5995, got, 16), 5);
+	KUNIT_EXPECT_MEMEQ(test, got, want + 5995, 5);
+	KUNIT_EXPECT_EQ(test, read_at(pkram_node_object(node, 1), 0, got, 16), 0);
+	KUNIT_EXPECT_EQ(test, read_at(pkram_node_object(node, 2), 0, got, 16), 10);
+	KUNIT_EXPECT_MEMEQ(test, got, want + 7, 10);
+	pkram_node_put(node);
+	remove_node(test, "n");
+}
+
+/* A file that does not fit leaves the node as it was, a byte stream breaks it. */
+static void save_no_room(struct kunit *test)
+{
+	struct file *file = new_file(test, PAGE_SIZE);
+	struct pkram_save *save = begin_files(test, "n");
+	u32 object = PKRAM_OBJECT_NEW;
+	struct no_room room;
+	u64 id;
+
+	fill_page(test, file, 0);
+	room = take_room(test);
+	KUNIT_EXPECT_EQ(test, add_file(save, file), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, seals_of(file), 0);
+	KUNIT_EXPECT_EQ(test, extra_refs(file), 0);
+	KUNIT_EXPECT_EQ(test, save_part(save, file, PKRAM_OBJECT_NEW, 0, 1), -ENOSPC);
+	KUNIT_EXPECT_EQ(test, seals_of(file), 0);
+	give_room(room);
+	KUNIT_EXPECT_EQ(test, add_file(save, file), 0);
+
+	room = take_room(test);
+	KUNIT_EXPECT_EQ(test, add_bytes(save, &object, "x", 1), -ENOSPC);
+	give_room(room);
+	object = 1;
+	KUNIT_EXPECT_EQ(test, add_bytes(save, &object, "x", 1), -EBADFD);
+	KUNIT_EXPECT_EQ(test, add_file(save, file), -EBADFD);
+	KUNIT_EXPECT_EQ(test, pkram_save_commit(save, false, &id), -EBADFD);
+	abort_files(save);
+	KUNIT_EXPECT_EQ(test, seals_of(file), 0);
+	KUNIT_EXPECT_EQ(test, extra_refs(file), 0);
+}
+
+static void save_bad_name(struct kunit *test)
+{
+	KUNIT_EXPECT_PTR_EQ(test, pkram_save_begin(""), ERR_PTR(-EINVAL));
+	KUNIT_EXPECT_PTR_EQ(test, pkram_save_begin("a/b"), ERR_PTR(-EINVAL));
+	abort_files(begin_files(test, "n"));
+}
+
+static struct kunit_case pkram_save_cases[] = {
+	KUNIT_CASE(save_ranges),
+	KUNIT_CASE(save_range_errors),
+	KUNIT_CASE(save_commit_again),
+	KUNIT_CASE(save_byte_objects),
+	KUNIT_CASE(save_no_room),
+	KUNIT_CASE(save_bad_name),
+	{}
+};
+
+static struct kunit_suite pkram_save_suite = {
+	.name = "pkram-save",
+	.init = pkram_case_init,
+	.exit = pkram_case_exit,
+	.test_cases = pkram_save_cases,
+};
+
 /* Suite pkram-kexec: images and preserved memory */
 
 static void kexec_strip(struct kunit *test)
@@ -2846,6 +3122,10 @@ static void kexec_strip(struct kunit *test)
 		{ "init=/pkram=1", "init=/pkram=1" },
 		{ "a=\"b pkram=1 c\" d", "a=\"b pkram=1 c\" d" },
 		{ "a=\"b\" pkram=1 c=\"d pkram=2\" pkram=3", "a=\"b\" c=\"d pkram=2\" " },
+		{ "\"pkram=1\" a", "a" },
+		{ "a pkram=\"1 2\" b", "a b" },
+		{ "a \"pkram=1 2\" b", "a b" },
+		{ "a \"b pkram=1\" c", "a \"b pkram=1\" c" },
 		{ "root=/dev/sda1 console=ttyS0", "root=/dev/sda1 console=ttyS0" },
 	};
 	unsigned int i;
@@ -3089,7 +3369,8 @@ static struct kunit_suite pkram_kexec_suite = {
 };
 
 kunit_test_suites(&pkram_api_suite, &pkram_stream_suite, &pkram_node_suite,
-		  &pkram_blocks_suite, &pkram_file_suite, &pkram_kexec_suite);
+		  &pkram_blocks_suite, &pkram_file_suite, &pkram_save_suite,
+		  &pkram_kexec_suite);
 
 MODULE_DESCRIPTION("KUnit tests for PKRAM");
 MODULE_LICENSE("GPL");
