@@ -161,6 +161,10 @@ void pkram_dir_adopt(struct pkram_dir *dir);
 int pkram_super_create(void);
 void pkram_super_adopt(struct pkram_super *sb);
 
+/* damage.c, with CONFIG_PKRAM_DAMAGE */
+
+void pkram_damage(void);
+
 /* stream.c */
 
 /**

@@ -358,6 +358,8 @@ void pkram_seal(const struct kimage *image)
 	strscpy_pad((char *)sb->release, init_utsname()->release, sizeof(sb->release));
 	sb->seal = cpu_to_le64(PKRAM_SEALED);
 	pkram_page_finish(&sb->hdr);
+	if (IS_ENABLED(CONFIG_PKRAM_DAMAGE))
+		pkram_damage();
 	pr_info("sealed %llu nodes, %llu pages of data, super block at pfn 0x%llx\n",
 		nr_nodes, pkram.data_pages, le64_to_cpu(sb->hdr.pfn));
 }
