@@ -4,10 +4,9 @@
 # stages: 8
 # memory: 384M
 # timeout: 300
-# expect: 2 pkram: .*
-# expect: 3 pkram: .*
-# expect: 4 pkram: .*
-# expect: 5 pkram: .*
+# expect: 3 pkram: .*926
+# expect: 7 pkram: .*12345
+# expect: 5 pkram: .*deadbeef
 #
 # The kernel itself corrects a pkram= on a command line, so a wrong one has to come over a kernel that has no PKRAM.
 # kernels: nopkram
