@@ -301,7 +301,8 @@ EXPORT_SYMBOL_GPL(pkram_finish_access);
  *         change until the node is gone
  *
  * The stream takes a reference of its own. A folio that lies where a loaded
- * kexec image goes is copied.
+ * kexec image goes is copied. A folio belongs to one object of one node: the
+ * next kernel drops a node that has one which an earlier node has, too.
  *
  * Return: 0; -EINVAL bad @pa, the folio's index is below the end of the last one
  * or its order is too large; -EFBIG its index is; -EHWPOISON; -ENOMEM; -ENOSPC the next kernel would

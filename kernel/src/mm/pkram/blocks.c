@@ -40,7 +40,7 @@ static DEFINE_SPINLOCK(pkram_blocks_lock);
 static DEFINE_MUTEX(pkram_blocks_init_mutex);
 
 /* Preserved pages in each block; NULL until something is stored. */
-static u16 *pkram_counts;
+static u32 *pkram_counts;
 
 /* Blocks whose bit is set, all of them and those below 4 GiB. */
 static u64 pkram_touched, pkram_touched_low;
@@ -78,7 +78,7 @@ static bool block_is_low(u64 block)
 int pkram_blocks_init(gfp_t gfp)
 {
 	unsigned int i;
-	u16 *counts;
+	u32 *counts;
 	u64 block;
 
 	if (likely(READ_ONCE(pkram_counts)))

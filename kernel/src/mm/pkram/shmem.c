@@ -186,14 +186,14 @@ static bool folio_poisoned(const struct folio *folio)
 }
 
 /* May this folio be recorded without further ado? */
-static __always_inline bool folio_plain(struct folio *folio, unsigned int order)
+static __always_inline bool folio_plain(struct folio *folio, u64 pfn, unsigned int order)
 {
 	const unsigned long bad = IS_ENABLED(CONFIG_MEMORY_FAILURE) ?
 				  1UL << PG_hwpoison : 0;
 
 	return (folio->flags & (1UL << PG_uptodate | bad)) == 1UL << PG_uptodate &&
 	       (!order || !folio_poisoned(folio)) && !folio_maybe_dma_pinned(folio) &&
-	       !pkram_banned(folio_pfn(folio), 1UL << order);
+	       !pkram_banned(pfn, 1UL << order);
 }
 
 /*
@@ -207,6 +207,7 @@ static int save_batch(struct address_space *mapping, u64 *index, u64 first, u64 
 	unsigned int order, left = PKRAM_BATCH;
 	struct folio *folio;
 	int ret = 0;
+	u64 pfn;
 
 	guard(rwsem_read)(&pkram_kexec_sem);
 	rcu_read_lock();
@@ -238,13 +239,14 @@ static int save_batch(struct address_space *mapping, u64 *index, u64 first, u64 
 			continue;
 		}
 		order = folio_order(folio);
-		if (unlikely(!folio_plain(folio, order))) {
+		pfn = folio_pfn(folio);
+		if (unlikely(!folio_plain(folio, pfn, order))) {
 			*index = folio->index;
 			folio_put(folio);
 			ret = 2;
 			break;
 		}
-		pkram_writer_add(w, folio->index, folio_pfn(folio), order);
+		pkram_writer_add(w, folio->index, pfn, order);
 		left--;
 	}
 	rcu_read_unlock();
