@@ -28,7 +28,10 @@ stage1() {
         done
         pass "every service still runs"
         equal "nobody is kept from logging in" "$(ls /run/nologin 2>/dev/null)" ""
-        check "the node is usable" bash -c 'pkramctl retrieve kept /run/back >/dev/null && cmp /run/back/* /run/data'
+        # Not through logind, and with somebody waiting for the answer.
+        refused "starting kexec.target" 'cancel' systemctl start kexec.target
+        equal "entries after the second time" "$(refused_entries)" 2
+        check "the node is usable" bash -c 'pkramctl retrieve --keep kept /run/back >/dev/null && cmp /run/back/* /run/data'
         equal "the node is listed" "$(status_field nodes)" 1
         kexec_now
 }

@@ -9,7 +9,10 @@ stage1() {
         check "stored" bash -c 'printf x | pkramctl store one -'
         stored=$(entries STORED 'PKRAM_NODE=five')
         equal "one entry says it was stored" "$(wc -l <<<"$stored")" 1
-        equal "its bytes" "$(field PKRAM_BYTES "$stored")" 5000000
+        bytes=$(field PKRAM_BYTES "$stored")
+        # The memory it takes: whole pages, and one or two for what the daemon has to know about it.
+        if [ "$bytes" -ge 5000000 ] && [ "$bytes" -le 5016384 ]; then pass "its bytes"; else fail "its bytes" "$bytes"; fi
+        printf '%s\n' "$bytes" >"$STATE/bytes"
         equal "its objects" "$(field PKRAM_OBJECTS "$stored")" 1
         kexec_now
 }
@@ -24,7 +27,7 @@ stage2() {
                 matches "time for $n" "$(field PKRAM_USEC "$e")" '^[0-9]+$'
                 equal "who says so for $n" "$(field SYSLOG_IDENTIFIER "$e")" pkramd
         done
-        equal "bytes of five" "$(field PKRAM_BYTES "$(entries RESTORED PKRAM_NODE=five)")" 5000000
+        equal "bytes of five" "$(field PKRAM_BYTES "$(entries RESTORED PKRAM_NODE=five)")" "$(cat "$STATE/bytes")"
         restored=$(systemctl show -P ExecMainExitTimestampMonotonic pkram-restore.service)
         basic=$(systemctl show -P ActiveEnterTimestampMonotonic basic.target)
         if [ "$restored" -gt 0 ] && [ "$restored" -lt "$basic" ]; then
@@ -32,6 +35,6 @@ stage2() {
         else
                 fail "before basic.target" "pkram-restore ended at $restored, basic.target was reached at $basic"
         fi
-        matches "the catalog explains it" "$(journalctl -q -b -x "MESSAGE_ID=${ID[RESTORED]}")" '^-- '
+        matches "the catalog explains it" "$(journalctl -q -b -x "MESSAGE_ID=${ID[RESTORED]}")" 'Node five came back over a kexec'
         check "the boot was clean" bash -c 'f=$(systemctl --failed --no-legend --plain); echo "$f"; [ -z "$f" ]'
 }
