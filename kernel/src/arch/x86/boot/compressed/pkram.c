@@ -21,6 +21,22 @@ static const struct pkram_map *pkram_map;
 static u64 pkram_nr_blocks;
 static bool pkram_map_unusable;
 
+/* Anything else than RAM must not be read: it may not even be an address. */
+static bool pkram_is_ram(u64 pfn, u64 nr)
+{
+	u64 start = pfn << PKRAM_PAGE_SHIFT, size = nr << PKRAM_PAGE_SHIFT;
+	unsigned int i;
+
+	for (i = 0; i < boot_params_ptr->e820_entries; i++) {
+		const struct boot_e820_entry *e = &boot_params_ptr->e820_table[i];
+
+		if (e->type == E820_TYPE_RAM && e->addr <= start &&
+		    e->size >= size && start - e->addr <= e->size - size)
+			return true;
+	}
+	return false;
+}
+
 static void pkram_avoid_init(void)
 {
 	const struct pkram_super *sb;
@@ -35,7 +51,7 @@ static void pkram_avoid_init(void)
 	if (cmdline_find_option("pkram", arg, sizeof(arg)) <= 0)
 		return;
 	pfn = simple_strtoull(arg, &end, 16);
-	if (pfn < PKRAM_MIN_PFN || pfn >= max_pfn)
+	if (pfn < PKRAM_MIN_PFN || pfn >= max_pfn || !pkram_is_ram(pfn, 1))
 		return;
 
 	pkram_map_unusable = true;
@@ -43,7 +59,7 @@ static void pkram_avoid_init(void)
 	if (pkram_check_super(sb, pfn, max_pfn) != PKRAM_BOOT_RESTORED)
 		return;
 	nr_map = le32_to_cpu(sb->nr_map);
-	if (nr_map > PKRAM_BOOT_MAP_PAGES)
+	if (nr_map > PKRAM_BOOT_MAP_PAGES || !pkram_is_ram(le64_to_cpu(sb->map_pfn), nr_map))
 		return;
 	map = (void *)(unsigned long)(le64_to_cpu(sb->map_pfn) << PKRAM_PAGE_SHIFT);
 	for (i = 0; i < nr_map; i++)
