@@ -28,16 +28,17 @@ cache_dir() {
 # with_lock NAME COMMAND...: run the command while nobody else runs one under the same name. The lock is a file
 # in the cache and dies with the process. A function may be the command; it runs in a subshell.
 with_lock() {
-        local name=$1 dir
+        # Named so that the command, which sees them, does not trip over them.
+        local lock_name=$1 lock_dir
         shift
-        dir=$(cache_dir locks) || return 1
+        lock_dir=$(cache_dir locks) || return 1
         (
                 if ! flock -n 9; then
-                        say "waiting for another run that holds the lock '$name' ..."
+                        say "waiting for another run that holds the lock '$lock_name' ..."
                         flock 9
                 fi
                 "$@" 9>&-
-        ) 9>"$dir/$name"
+        ) 9>"$lock_dir/$lock_name"
 }
 
 # as_root COMMAND...: run as root, through sudo if need be.
