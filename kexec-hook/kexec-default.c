@@ -22,28 +22,19 @@ static int resolve(const char *path, char **ret) {
         return 0;
 }
 
+static bool has_pkram(const char *path) {
+        KexecImage image;
+
+        return kexec_image_open(path, &image, /* ret_fd= */ NULL) >= 0 && image.has_pkram;
+}
+
 int kexec_default_kernel(const char *root, const char *release, char **ret) {
-        static const char *const links[] = { "/vmlinuz", "/boot/vmlinuz" };
-        _cleanup_free_ char *versioned = NULL;
+        _cleanup_free_ char *first = NULL;
         struct utsname u;
         int r;
 
         assert(root);
         assert(ret);
-
-        for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++) {
-                _cleanup_free_ char *p = NULL;
-
-                if (asprintf(&p, "%s%s", root, links[i]) < 0) {
-                        p = NULL;
-                        return -ENOMEM;
-                }
-
-                /* A dangling link, left by a removed kernel, is passed over. */
-                r = resolve(p, ret);
-                if (r != -ENOENT)
-                        return r;
-        }
 
         if (!release) {
                 if (uname(&u) < 0)
@@ -51,12 +42,40 @@ int kexec_default_kernel(const char *root, const char *release, char **ret) {
                 release = u.release;
         }
 
-        if (asprintf(&versioned, "%s/boot/vmlinuz-%s", root, release) < 0) {
-                versioned = NULL;
-                return -ENOMEM;
+        const char *const candidates[][2] = {
+                { "/vmlinuz",       ""      },
+                { "/boot/vmlinuz",  ""      },
+                { "/boot/vmlinuz-", release },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(candidates); i++) {
+                _cleanup_free_ char *p = NULL, *resolved = NULL;
+
+                if (asprintf(&p, "%s%s%s", root, candidates[i][0], candidates[i][1]) < 0) {
+                        p = NULL;
+                        return -ENOMEM;
+                }
+
+                /* A dangling link, left by a removed kernel, is passed over. */
+                r = resolve(p, &resolved);
+                if (r == -ENOENT)
+                        continue;
+                if (r < 0)
+                        return r;
+
+                if (has_pkram(resolved)) {
+                        *ret = TAKE_PTR(resolved);
+                        return 0;
+                }
+                if (!first)
+                        first = TAKE_PTR(resolved);
         }
 
-        return resolve(versioned, ret);
+        if (!first)
+                return -ENOENT;
+
+        *ret = TAKE_PTR(first);
+        return 0;
 }
 
 int kexec_default_initrd(const char *kernel, char **ret) {
@@ -81,7 +100,7 @@ int kexec_default_initrd(const char *kernel, char **ret) {
 
         /* realpath() gives an absolute path, so there is a slash. */
         base = strrchr(resolved, '/') + 1;
-        for (size_t i = 0; i < sizeof(prefixes) / sizeof(prefixes[0]); i++)
+        for (size_t i = 0; i < ELEMENTSOF(prefixes); i++)
                 if (strncmp(base, prefixes[i], strlen(prefixes[i])) == 0) {
                         version = base + strlen(prefixes[i]);
                         break;
@@ -89,7 +108,7 @@ int kexec_default_initrd(const char *kernel, char **ret) {
         if (!version || !*version)
                 return -ENOENT;
 
-        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
                 _cleanup_free_ char *p = NULL;
 
                 if (asprintf(&p, "%.*s%s%s%s", (int) (base - resolved), resolved, names[i].before, version,

@@ -49,11 +49,13 @@ const char *kexec_image_error(int r);
 
 const char *kexec_arch_to_string(KexecArch arch);
 
-/* The kernel to start when the user names none:
- *   1. ROOT/vmlinuz, which Debian points at the newest installed kernel;
+/* The kernel to start when the user names none. Looked at in this order:
+ *   1. ROOT/vmlinuz, which Debian points at its newest installed kernel;
  *   2. ROOT/boot/vmlinuz, where other systems have that link;
  *   3. ROOT/boot/vmlinuz-RELEASE, with RELEASE of the running kernel (release, may be NULL for uname(2)'s).
- * The first that exists wins. Links are resolved, so that the version shows.
+ * The first that is an image with PKRAM wins: the links know nothing of kernels that somebody built. If none has it, it
+ * is the first that exists, so that the caller can tell what is wrong with it. Links are resolved, so that the version
+ * shows.
  *
  * root: "" or a directory to look below, without a slash at the end.
  * ret: path, freed by the caller. Returns 0, -ENOENT if there is none, -ENOMEM. */

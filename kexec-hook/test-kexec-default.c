@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include "test-util.h"
+#include "test-image.h"
+
+#include <stdbool.h>
 
 #include "kexec-image.h"
 
@@ -17,6 +19,18 @@ static void touch(const char *path) {
         char *p = below(path);
 
         write_file(p, "", 0);
+        free(p);
+}
+
+/* A kernel with or without PKRAM. */
+static void install(const char *path, bool pkram) {
+        static uint8_t image[IMG_SIZE];
+        char *p = below(path);
+
+        make_image(image);
+        if (!pkram)
+                put32(image + IMG_SETUP + IMG_INFO + 8, 16);
+        write_file(p, image, sizeof(image));
         free(p);
 }
 
@@ -99,6 +113,26 @@ static void test_kernel(void **state) {
         check_kernel("/boot/vmlinuz-6.11.9");
 }
 
+static void test_kernel_with_pkram_first(void **state) {
+        (void) state;
+
+        /* The distribution's own kernel, which is what the link knows, and the one that is running. */
+        install("/boot/vmlinuz-6.12.9", false);
+        make_link("boot/vmlinuz-6.12.9", "/vmlinuz");
+        check_kernel("/boot/vmlinuz-6.12.9");
+        install("/boot/vmlinuz-6.12.1", true);
+        check_kernel("/boot/vmlinuz-6.12.1");
+
+        /* Both have it: the link wins. */
+        install("/boot/vmlinuz-6.12.9", true);
+        check_kernel("/boot/vmlinuz-6.12.9");
+
+        /* Neither: the first there is. */
+        install("/boot/vmlinuz-6.12.9", false);
+        install("/boot/vmlinuz-6.12.1", false);
+        check_kernel("/boot/vmlinuz-6.12.9");
+}
+
 static void test_kernel_running(void **state) {
         char *found = NULL;
 
@@ -144,6 +178,7 @@ static void test_initrd_odd_names(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 T(test_kernel),
+                T(test_kernel_with_pkram_first),
                 T(test_kernel_running),
                 T(test_initrd),
                 T(test_initrd_odd_names),
