@@ -305,8 +305,8 @@ EXPORT_SYMBOL_GPL(pkram_finish_access);
  * next kernel drops a node that has one which an earlier node has, too.
  *
  * Return: 0; -EINVAL bad @pa, the folio's index is below the end of the last one
- * or its order is too large; -EFBIG its index is; -EHWPOISON; -ENOMEM; -ENOSPC the next kernel would
- * not have room to boot.
+ * or its order is too large; -EFBIG its index is too large; -EHWPOISON; -ENOMEM;
+ * -ENOSPC the next kernel would not have room to boot.
  */
 int pkram_save_file_folio(struct pkram_access *pa, struct folio *folio)
 {

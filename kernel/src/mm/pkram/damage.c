@@ -25,7 +25,7 @@
 
 static char flip[1024];
 module_param_string(flip, flip, sizeof(flip), 0600);
-MODULE_PARM_DESC(flip, "bits to flip in metadata after the next seal, see mm/pkram/damage.c");
+MODULE_PARM_DESC(flip, "metadata bits to flip after the next seal: TYPE NTH BYTE BIT[,...]");
 
 static void *page_at(__le64 pfn)
 {
@@ -138,6 +138,7 @@ void pkram_damage(void)
 	}
 	for (i = 0; i < nr; i++) {
 		*hits[i].byte ^= 1U << hits[i].bit;
-		pr_info("damage: flipped bit %u at %px\n", hits[i].bit, hits[i].byte);
+		pr_info("damage: flipped bit %u of byte %lu at pfn 0x%llx\n", hits[i].bit,
+			offset_in_page(hits[i].byte), pkram_pfn(hits[i].byte));
 	}
 }

@@ -50,7 +50,7 @@ enum session_state {
  * @node:  while loading, pinned
  */
 struct pkram_session {
-	struct mutex lock;
+	struct mutex lock;	/* held for the whole of a call */
 	enum session_state state;
 	struct pkram_save *save;
 	struct pkram_node *node;

@@ -125,7 +125,7 @@ static phys_addr_t __init find_room(const struct pkram_map *map, u64 nr_blocks,
 		u64 low = PFN_UP(from), high = PFN_DOWN(to), start, end;
 		u64 nr = PFN_UP(size);
 
-		low = max(low, (u64)PKRAM_MIN_PFN);
+		low = max_t(u64, low, PKRAM_MIN_PFN);
 		while (low + nr <= high) {
 			end = low >> PKRAM_BLOCK_ORDER;
 			if (!next_run(map, nr_blocks, &start, &end) ||

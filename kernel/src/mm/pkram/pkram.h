@@ -110,7 +110,7 @@ struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid);
  * @nr_dropped: inherited nodes that were dropped, listed or not
  */
 struct pkram_state {
-	struct mutex lock;
+	struct mutex lock;	/* nodes, directory and counters */
 	struct pkram_super *sb;
 	struct pkram_map *map;
 	struct xarray nodes;
@@ -331,7 +331,7 @@ struct pkram_node {
 	unsigned long id;
 	__le64 *slot;
 	struct rb_node by_name;
-	struct mutex lock;
+	struct mutex lock;	/* files */
 	struct xarray tables;
 	struct xarray files;
 	struct pkram_node_totals totals;
@@ -422,6 +422,5 @@ struct pkram_early {
 };
 
 extern struct pkram_early pkram_early;
-
 
 #endif /* _MM_PKRAM_H */

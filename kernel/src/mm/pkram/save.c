@@ -43,7 +43,7 @@
  */
 struct pkram_save {
 	struct kref ref;
-	struct mutex lock;
+	struct mutex lock;	/* protects all that follows */
 	struct pkram_node *node;
 	bool broken;
 	unsigned int active;

@@ -38,7 +38,8 @@ while [ $# -ge 2 ]; do
 			# Death counts even if all cases up to it have passed.
 			if (!plan || plan != seen || (status && !bad)) {
 				seen++
-				printf "not ok %d - %s: ended with status %d", nr + seen, label, status
+				printf "not ok %d - %s: ended with status %d",
+				       nr + seen, label, status
 				printf " after %d cases of %d\n", seen - 1, plan
 			}
 			print nr + seen >count

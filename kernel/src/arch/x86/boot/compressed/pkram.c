@@ -41,8 +41,9 @@ static void pkram_avoid_init(void)
 {
 	const struct pkram_super *sb;
 	const struct pkram_map *map;
-	u64 pfn, max_pfn = MAXMEM >> PKRAM_PAGE_SHIFT;
-	char arg[32], *end;
+	u64 max_pfn = MAXMEM >> PKRAM_PAGE_SHIFT;
+	unsigned long pfn;
+	char arg[32];
 	u32 i, nr_map;
 
 	/* A kdump kernel runs in memory of its own and ignores pkram=. */
@@ -50,8 +51,7 @@ static void pkram_avoid_init(void)
 		return;
 	if (cmdline_find_option("pkram", arg, sizeof(arg)) <= 0)
 		return;
-	pfn = simple_strtoull(arg, &end, 16);
-	if (pfn < PKRAM_MIN_PFN || pfn >= max_pfn || !pkram_is_ram(pfn, 1))
+	if (boot_kstrtoul(arg, 16, &pfn) || pfn < PKRAM_MIN_PFN || pfn >= max_pfn || !pkram_is_ram(pfn, 1))
 		return;
 
 	pkram_map_unusable = true;
