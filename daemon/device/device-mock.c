@@ -189,28 +189,38 @@ static int reopen(int fd) {
         return open(path, O_RDWR | O_CLOEXEC);
 }
 
-/* A new file of the same contents, as the next kernel would make it. */
-static int copy_file(int from, const struct stat *st) {
+static bool is_shmem(int fd, const struct stat *st) {
+        struct statfs sfs;
+
+        return S_ISREG(st->st_mode) && fstatfs(fd, &sfs) == 0 && sfs.f_type == TMPFS;
+}
+
+static void copy_contents(int from, int fd, const struct stat *st) {
         uint8_t buffer[65536];
         off_t offset = 0;
-        int fd;
 
-        fd = memfd_create("mock", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-        assert(fd >= 0);
         assert(ftruncate(fd, st->st_size) == 0);
-        assert(fchmod(fd, st->st_mode & 07777) == 0);
 
         for (;;) {
                 offset = lseek(from, offset, SEEK_DATA);
                 if (offset < 0)
                         break;
-                ssize_t n = pread(from, buffer, sizeof(buffer), offset);
+                ssize_t n = pread(from, buffer, MIN((size_t) (lseek(from, offset, SEEK_HOLE) - offset), sizeof(buffer)), offset);
                 if (n <= 0)
                         break;
                 assert(pwrite(fd, buffer, (size_t) n, offset) == n);
                 offset += n;
         }
+}
 
+/* A new file of the same contents, as the next kernel would make it. */
+static int copy_file(int from, const struct stat *st) {
+        int fd;
+
+        fd = memfd_create("mock", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        assert(fd >= 0);
+        copy_contents(from, fd, st);
+        assert(fchmod(fd, st->st_mode & 07777) == 0);
         return fd;
 }
 
@@ -399,16 +409,15 @@ static bool node_has_file(const Node *n, const struct stat *st) {
 }
 
 static int do_save_file(Mock *m, Handle *h, struct pkram_ioctl_save_file *a) {
-        struct statfs sfs;
         struct stat st;
         Object *o;
         int seals;
 
         if (a->size < sizeof(*a) || a->flags || a->offset || a->length)
                 return -EINVAL;
-        if (fstat(a->fd, &st) < 0 || fstatfs(a->fd, &sfs) < 0 || (fcntl(a->fd, F_GETFL) & O_ACCMODE) == O_WRONLY)
+        if (fstat(a->fd, &st) < 0 || (fcntl(a->fd, F_GETFL) & O_ACCMODE) == O_WRONLY)
                 return -EBADF;
-        if (!S_ISREG(st.st_mode) || sfs.f_type != TMPFS)
+        if (!is_shmem(a->fd, &st))
                 return -EINVAL;
 
         for (Node *n = m->nodes; n; n = n->next)
@@ -547,20 +556,47 @@ static int do_stat(Mock *m, Handle *h, struct pkram_ioctl_stat *a) {
         return 0;
 }
 
+/* Contents go into a file of somebody else's, which stands for the object from then on. */
+static int load_into(Object *o, int target) {
+        struct stat st;
+
+        if (fcntl(target, F_GETFD) < 0 || (fcntl(target, F_GETFL) & O_ACCMODE) == O_RDONLY || fstat(target, &st) < 0)
+                return -EBADF;
+        if (!is_shmem(target, &st) || st.st_size != 0 || st.st_blocks != 0)
+                return -EINVAL;
+        if (o->loaded)
+                return -EBUSY;
+
+        copy_contents(o->fd, target, &o->st);
+        assert(fchown(target, o->st.st_uid, o->st.st_gid) == 0);
+        assert(fchmod(target, o->st.st_mode & 07777) == 0);
+        safe_close(o->fd);
+        o->fd = fcntl(target, F_DUPFD_CLOEXEC, 3);
+        assert(o->fd >= 0);
+        return 0;
+}
+
 static int do_load_file(Mock *m, Handle *h, struct pkram_ioctl_load_file *a) {
         Object *o;
         int r;
 
-        if (a->size < sizeof(*a) || a->flags || a->target_fd != PKRAM_FD_NONE)
+        if (a->size < sizeof(*a) || a->flags)
                 return -EINVAL;
         r = get_object(m, h, a->object, &o);
         if (r < 0)
                 return r;
         if (o->fd < 0)
                 return -EINVAL;
-        a->fd = reopen(o->fd);
-        if (a->fd < 0)
-                return -errno;
+
+        a->fd = PKRAM_FD_NONE;
+        if (a->target_fd != PKRAM_FD_NONE)
+                r = load_into(o, a->target_fd);
+        else {
+                a->fd = reopen(o->fd);
+                r = a->fd < 0 ? -errno : 0;
+        }
+        if (r < 0)
+                return r;
         o->loaded = true;
         return 0;
 }

@@ -230,6 +230,18 @@ int pkram_load_file(PkramHandle *h, uint32_t object, int charge_pidfd, int *ret_
         return 0;
 }
 
+int pkram_load_file_into(PkramHandle *h, uint32_t object, int charge_pidfd, int target_fd) {
+        struct pkram_ioctl_load_file argument = {
+                .size = sizeof(argument),
+                .object = object,
+                .target_fd = target_fd,
+                .fd = PKRAM_FD_NONE,
+                .charge_pidfd = charge_pidfd,
+        };
+
+        return call(h, PKRAM_IOC_LOAD_FILE, &argument);
+}
+
 int pkram_load_bytes_at(
                 PkramHandle *h, uint32_t object, uint64_t offset, void *buffer, size_t size, size_t *ret_size) {
 

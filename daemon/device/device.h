@@ -82,6 +82,9 @@ int pkram_load_stat(PkramHandle *h, uint32_t object, struct pkram_ioctl_stat *re
 /* A new descriptor, owned by the caller. charge_pidfd: whose memory it becomes, or PKRAM_FD_NONE. */
 int pkram_load_file(PkramHandle *h, uint32_t object, int charge_pidfd, int *ret_fd);
 
+/* Puts the pages into an empty file of a tmpfs, open for writing. -EBUSY: the object exists as a file already. */
+int pkram_load_file_into(PkramHandle *h, uint32_t object, int charge_pidfd, int target_fd);
+
 /* The whole byte stream, to be freed, NUL-terminated besides. -EFBIG if it is longer than max bytes. */
 int pkram_load_bytes(PkramHandle *h, uint32_t object, size_t max, void **ret, size_t *ret_size);
 

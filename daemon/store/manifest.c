@@ -63,13 +63,13 @@ int manifest_format(const Manifest *m, char **ret, size_t *ret_size) {
         if (!o || !objects)
                 return -ENOMEM;
 
-        for (size_t i = 0; i < m->n_objects; i++) {
+        for (size_t i = 0; !m->tree && i < m->n_objects; i++) {
                 r = format_object(m->objects + i, objects);
                 if (r < 0)
                         return r;
         }
 
-        if (json_add_int(o, "pkramManifest", MANIFEST_VERSION) < 0 ||
+        if (json_add_int(o, "pkramManifest", m->tree ? MANIFEST_VERSION_TREE : MANIFEST_VERSION) < 0 ||
             json_add_string(o, "owner", m->owner) < 0 ||
             json_add_int(o, "uid", m->uid) < 0 ||
             json_add_string(o, "kernel", m->kernel) < 0 ||
@@ -133,6 +133,21 @@ static int parse_objects(struct json_object *array, Manifest *m) {
         return 0;
 }
 
+/* The objects of a tree are what the kernel has. There is always one, the table. */
+static int count_objects(Manifest *m, size_t n_kernel_objects) {
+        if (m->n_objects > 0 || n_kernel_objects < 2U + m->verify)
+                return -EBADMSG;
+
+        free(m->objects);
+        m->n_objects = n_kernel_objects - 1 - m->verify;
+        m->objects = calloc(m->n_objects, sizeof(ManifestObject));
+        if (!m->objects) {
+                m->n_objects = 0;
+                return -ENOMEM;
+        }
+        return 0;
+}
+
 int manifest_parse(const char *text, size_t size, size_t n_kernel_objects, Manifest *ret) {
         _cleanup_json_ struct json_object *o = NULL;
         _cleanup_manifest_ Manifest m = {};
@@ -150,8 +165,9 @@ int manifest_parse(const char *text, size_t size, size_t n_kernel_objects, Manif
         version = json_get_int(o, "pkramManifest", -1);
         if (version < 1)
                 return -EBADMSG;
-        if (version > MANIFEST_VERSION)
+        if (version > MANIFEST_VERSION_TREE)
                 return -EPROTONOSUPPORT;
+        m.tree = version == MANIFEST_VERSION_TREE;
 
         r = copy_string(o, "owner", &m.owner);
         if (r < 0)
@@ -173,6 +189,11 @@ int manifest_parse(const char *text, size_t size, size_t n_kernel_objects, Manif
         r = parse_objects(json_get_array(o, "objects"), &m);
         if (r < 0)
                 return r;
+        if (m.tree) {
+                r = count_objects(&m, n_kernel_objects);
+                if (r < 0)
+                        return r;
+        }
         if (1 + m.n_objects + m.verify != n_kernel_objects)
                 return -EBADMSG;
 

@@ -14,6 +14,9 @@
 
 #define MANIFEST_VERSION 1
 
+/* Of nodes that hold a tree: their objects are not listed, the table that is the last of them tells what they are. */
+#define MANIFEST_VERSION_TREE 2
+
 /* What is longer was not written by us: 65536 objects with names of 255 bytes, each as six bytes. */
 #define MANIFEST_BYTES_MAX MIB(128)
 
@@ -35,6 +38,7 @@ typedef struct Manifest {
         char *kernel; /* release it was stored under */
         uid_t uid;    /* who stored it */
         bool verify;  /* checksums are there */
+        bool tree;    /* see tree-table.h; what kind the objects are has to be asked of the kernel */
         ManifestObject *objects;
         size_t n_objects;
 } Manifest;

@@ -44,6 +44,7 @@ struct StoreSave {
         size_t n_summed;
         Checksums checksums;
         Checksum *checksum; /* in progress */
+        struct TreeSave *tree; /* or NULL */
 };
 
 /* What all nodes take, and what those of one owner do. */
@@ -54,6 +55,45 @@ typedef struct Usage {
 
 /* Adds up the nodes there are, except for one id, and the saves under way except for one. */
 int store_usage(Store *s, const char *owner, uint64_t except_id, const StoreSave *except, Usage *ret, StoreError *reterr_error);
+
+/* --- saving: what objects and trees have in common --- */
+
+/* A save that has not done anything yet. */
+int store_save_start(
+                Store *s,
+                const Peer *peer,
+                const char *name,
+                StoreFlags flags,
+                size_t n_objects,
+                StoreSave **ret,
+                StoreError *e);
+
+/* Adds to the memory that it takes. */
+void store_save_add_bytes(StoreSave *save, uint64_t n);
+
+int store_check_limit(const Store *s, LimitId id, uint64_t current, uint64_t requested, StoreError *e);
+
+/* Checks what this save takes against everything else that is there. */
+int store_save_check_quota(const StoreSave *save, const Usage *u, StoreError *e);
+
+/* May the name be used? Finds out which node goes, if one does. */
+int store_save_check_existing(StoreSave *save, StoreError *e);
+
+/* Why a file cannot be saved, for those answers of the kernel that are about the file; else NULL. */
+const char *store_save_file_reason(int r);
+
+/* Saves a byte stream, or the manifest as one. items: one for each object. */
+int store_save_bytes(StoreSave *save, const void *data, size_t size, StoreError *e);
+int store_save_manifest(StoreSave *save, const StoreItem *items, StoreError *e);
+
+/* The checksum of bytes. -ENOMEM. */
+int store_sum_data(const void *data, size_t size, char ret[CHECKSUM_HEX_LENGTH + 1]);
+
+/* See store_save_step(). */
+int store_tree_save_step(StoreSave *save, StoreError *e);
+struct TreeSave *tree_save_free(struct TreeSave *t);
+
+/* --- nodes --- */
 
 /* What is known about a listed node. The owner is borrowed from the store. -ENOENT: the node is gone meanwhile. */
 int store_know(Store *s, const struct pkram_node_info *info, KnownNode *ret);

@@ -147,6 +147,10 @@ int store_load_new(
         if (r < 0)
                 return r;
 
+        if (load->manifest.tree)
+                return store_error_set(reterr_error, -EISDIR, STORE_ERROR_NOT_SUPPORTED, NULL,
+                                       "The node holds a directory tree: get it with RestoreTree, as 'pkramctl retrieve --tree' does.");
+
         if (load->manifest.verify) {
                 r = store_read_checksums(&load->handle, name, &load->manifest, &load->checksums, reterr_error);
                 if (r < 0)

@@ -143,6 +143,8 @@ static int describe(PkramHandle *h, const char *name, StoreDescription *d, Store
                 r = pkram_load_stat(h, d->managed ? manifest_kernel_object(i) : (uint32_t) i, d->stats + i);
                 if (r < 0)
                         return store_error_device(e, r);
+                if (d->manifest.tree)
+                        d->manifest.objects[i].kind = d->stats[i].state & PKRAM_STAT_FILE ? OBJECT_FILE : OBJECT_DATA;
         }
 
         d->have_checksums = d->manifest.verify;

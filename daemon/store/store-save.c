@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/utsname.h>
 
 #include "name.h"
 #include "store-internal.h"
@@ -12,37 +11,6 @@
 #ifndef HUGETLBFS_MAGIC
 #define HUGETLBFS_MAGIC 0x958458f6
 #endif
-
-StoreSave *store_save_free(StoreSave *save) {
-        if (!save)
-                return NULL;
-
-        if (save->previous)
-                save->previous->next = save->next;
-        else if (save->store->saves == save)
-                save->store->saves = save->next;
-        if (save->next)
-                save->next->previous = save->previous;
-
-        /* Closing the descriptor is what discards a half-done node. */
-        pkram_handle_done(&save->handle);
-        if (save->fds)
-                close_many(save->fds, save->n_objects);
-        free(save->fds);
-        free(save->shared);
-        free(save->sizes);
-        free(save->name);
-        checksums_done(&save->checksums);
-        checksum_free(save->checksum);
-        peer_done(&save->peer);
-        free(save);
-        return NULL;
-}
-
-static void add_bytes(StoreSave *save, uint64_t n) {
-        if (!inc_u64(&save->bytes, n))
-                save->bytes = UINT64_MAX;
-}
 
 static int not_preservable(StoreError *e, size_t index, const char *reason) {
         return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL, "Object %zu cannot be kept: %s.", index, reason);
@@ -76,7 +44,7 @@ static int check_file(StoreSave *save, size_t index, int fd, StoreError *e) {
                 return not_preservable(e, index, "its descriptor is read-only and the file belongs to somebody else; open it for reading and writing");
 
         save->sizes[index] = (uint64_t) st.st_size;
-        add_bytes(save, (uint64_t) st.st_blocks * 512);
+        store_save_add_bytes(save, (uint64_t) st.st_blocks * 512);
         return 0;
 }
 
@@ -115,84 +83,6 @@ static int check_names(const char *name, const StoreItem *items, size_t n_items,
         return 0;
 }
 
-static int check_limit(const Store *s, LimitId id, uint64_t current, uint64_t requested, StoreError *e) {
-        uint64_t sum = current;
-
-        if (inc_u64(&sum, requested) && sum <= s->config->limit[id])
-                return 0;
-        return store_error_quota(e, limit_name(id), current, requested);
-}
-
-/* Checks what this save takes against everything else that is there. */
-static int check_quota(const StoreSave *save, const Usage *u, StoreError *e) {
-        Store *s = save->store;
-        bool user = owner_is_user(save->peer.owner);
-        int r;
-
-        r = check_limit(s, LIMIT_NODE_BYTES, 0, save->bytes, e);
-        if (r >= 0)
-                r = check_limit(s, LIMIT_TOTAL_BYTES, u->total_bytes, save->bytes, e);
-        if (r >= 0)
-                r = check_limit(s, LIMIT_OWNER_BYTES, u->owner_bytes, save->bytes, e);
-        if (r >= 0 && user)
-                r = check_limit(s, LIMIT_USER_BYTES, u->owner_bytes, save->bytes, e);
-        if (r >= 0)
-                r = check_limit(s, LIMIT_NODES, u->total_nodes, 1, e);
-        if (r >= 0)
-                r = check_limit(s, LIMIT_OWNER_NODES, u->owner_nodes, 1, e);
-        if (r >= 0 && user)
-                r = check_limit(s, LIMIT_USER_NODES, u->owner_nodes, 1, e);
-        return r;
-}
-
-/* May the name be used? Finds out which node goes, if one does. */
-static int check_existing(StoreSave *save, StoreError *e) {
-        _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
-        _cleanup_manifest_ Manifest m = {};
-        _cleanup_node_ StoreNode node = {};
-        _cleanup_error_ StoreError error = {};
-        bool managed;
-        int r;
-
-        save->replaces = 0;
-        r = store_open(save->store, &save->peer, save->name, /* damaged_is_fine= */ true, &h, &node, &managed, &m, &error);
-        if (r == -ENOENT)
-                return 0;
-
-        /* Who asks for a name that is taken hears just that, whoever took it. */
-        if ((r >= 0 || error.kind == STORE_ERROR_PERMISSION_DENIED) && !(save->flags & STORE_REPLACE))
-                return store_error_set(e, -EEXIST, STORE_ERROR_NODE_EXISTS, save->name, NULL);
-        if (r < 0) {
-                if (e && e->kind == STORE_ERROR_NONE) {
-                        *e = error;
-                        error = (StoreError) {};
-                }
-                return r;
-        }
-
-        save->replaces = node.info.id;
-        return 0;
-}
-
-static const char *save_file_reason(int r) {
-        switch (r) {
-        case -EBUSY:
-                return "it is mapped shared and writable, in use for DMA, or stored already; unmap it everywhere, "
-                        "or store a copy";
-        case -EHWPOISON:
-                return "the hardware lost a part of it; store it again from where its contents came";
-        case -EINVAL:
-        case -EOPNOTSUPP:
-                return "it is no file in memory that can be frozen; copy it into a memfd (memfd_create(2)) and store that";
-        case -EBADF:
-                return "its descriptor cannot be read from; open the file for reading and writing";
-        case -EFBIG:
-                return "the node has too many objects";
-        default:
-                return NULL;
-        }
-}
-
 static int save_object(StoreSave *save, size_t index, const StoreItem *item, StoreError *e) {
         uint32_t object;
         uint64_t pages;
@@ -202,13 +92,13 @@ static int save_object(StoreSave *save, size_t index, const StoreItem *item, Sto
         if (item->fd < 0) {
                 r = pkram_save_bytes(&save->handle, item->data, item->size, &object);
                 if (r == -EFBIG)
-                        return not_preservable(e, index, save_file_reason(r));
+                        return not_preservable(e, index, store_save_file_reason(r));
                 pages = (item->size + 4095) / 4096;
                 save->sizes[index] = item->size;
         } else {
                 r = pkram_save_file(&save->handle, item->fd, &object, &pages);
-                if (r < 0 && save_file_reason(r))
-                        return not_preservable(e, index, save_file_reason(r));
+                if (r < 0 && store_save_file_reason(r))
+                        return not_preservable(e, index, store_save_file_reason(r));
                 if (r >= 0) {
                         /* It is frozen now, and so is its size. */
                         if (fstat(item->fd, &st) < 0)
@@ -224,69 +114,8 @@ static int save_object(StoreSave *save, size_t index, const StoreItem *item, Sto
         if (object != manifest_kernel_object(index))
                 return -EPROTO;
 
-        add_bytes(save, pages * 4096);
+        store_save_add_bytes(save, pages * 4096);
         return 0;
-}
-
-static int save_bytes(StoreSave *save, const void *data, size_t size, StoreError *e) {
-        int r;
-
-        r = pkram_save_bytes(&save->handle, data, size, /* ret_object= */ NULL);
-        if (r == -ENOSPC)
-                return store_error_quota(e, "NextKernelMemory", save->bytes, size);
-        if (r < 0)
-                return store_error_device(e, r);
-
-        add_bytes(save, (size + 4095) / 4096 * 4096);
-        return 0;
-}
-
-static int sum_data(const void *data, size_t size, char ret[CHECKSUM_HEX_LENGTH + 1]) {
-        _cleanup_(checksum_freep) Checksum *sum = NULL;
-        int r;
-
-        r = checksum_new(size, &sum);
-        if (r < 0)
-                return r;
-        checksum_data(sum, data, size);
-        checksum_final(sum, ret);
-        return 0;
-}
-
-static int save_manifest(StoreSave *save, const StoreItem *items, StoreError *e) {
-        _cleanup_free_ ManifestObject *objects = NULL;
-        _cleanup_free_ char *text = NULL;
-        struct utsname u;
-        size_t size;
-        int r;
-
-        if (uname(&u) < 0)
-                return -errno;
-
-        objects = calloc(save->n_objects + 1, sizeof(ManifestObject));
-        if (!objects)
-                return store_error_device(e, -ENOMEM);
-        for (size_t i = 0; i < save->n_objects; i++)
-                objects[i] = (ManifestObject) {
-                        .name = (char *) items[i].name,
-                        .kind = items[i].fd < 0 ? OBJECT_DATA : OBJECT_FILE,
-                };
-
-        Manifest m = {
-                .owner = save->peer.owner,
-                .kernel = u.release,
-                .uid = save->peer.uid,
-                .verify = save->flags & STORE_VERIFY,
-                .objects = objects,
-                .n_objects = save->n_objects,
-        };
-        r = manifest_format(&m, &text, &size);
-        if (r >= 0 && m.verify)
-                r = sum_data(text, size, save->checksums.manifest);
-        if (r < 0)
-                return store_error_device(e, r);
-
-        return save_bytes(save, text, size, e);
 }
 
 /*
@@ -312,26 +141,23 @@ static int own_descriptor(int fd, int *ret, bool *ret_shared) {
         return 0;
 }
 
-static int prepare(StoreSave *save, const Peer *peer, const char *name, const StoreItem *items, StoreError *e) {
+static int prepare(StoreSave *save, const StoreItem *items, StoreError *e) {
         int r;
 
-        save->peer = (Peer) { .uid = peer->uid, .pid = peer->pid, .pidfd = -EBADF, .owner = strdup(peer->owner) };
-        save->name = strdup(name);
         save->fds = malloc((save->n_objects + 1) * sizeof(int));
         save->sizes = calloc(save->n_objects + 1, sizeof(uint64_t));
         save->shared = calloc(save->n_objects + 1, sizeof(bool));
         if (save->fds)
                 for (size_t i = 0; i < save->n_objects; i++)
                         save->fds[i] = -EBADF;
-        if (!save->peer.owner || !save->name || !save->fds || !save->shared || !save->sizes ||
-            checksums_init(&save->checksums, save->n_objects) < 0)
+        if (!save->fds || !save->shared || !save->sizes)
                 return store_error_device(e, -ENOMEM);
 
         for (size_t i = 0; i < save->n_objects; i++) {
                 if (items[i].fd < 0) {
                         if (items[i].size > STORE_DATA_BYTES_MAX)
                                 return not_preservable(e, i, "inline data is longer than 1 MiB; store it in a memfd (memfd_create(2))");
-                        add_bytes(save, (items[i].size + 4095) / 4096 * 4096);
+                        store_save_add_bytes(save, (items[i].size + 4095) / 4096 * 4096);
                         continue;
                 }
 
@@ -356,7 +182,7 @@ static int save_all(StoreSave *save, const StoreItem *items, StoreError *e) {
                 return store_error_device(e, r);
 
         save->bytes = 0;
-        r = save_manifest(save, items, e);
+        r = store_save_manifest(save, items, e);
         if (r < 0)
                 return r;
 
@@ -365,7 +191,7 @@ static int save_all(StoreSave *save, const StoreItem *items, StoreError *e) {
                 if (r < 0)
                         return r;
                 if ((save->flags & STORE_VERIFY) && items[i].fd < 0) {
-                        r = sum_data(items[i].data, items[i].size, save->checksums.objects[i]);
+                        r = store_sum_data(items[i].data, items[i].size, save->checksums.objects[i]);
                         if (r < 0)
                                 return store_error_device(e, r);
                 }
@@ -396,41 +222,30 @@ int store_save_new(
         r = check_names(name, items, n_items, reterr_error);
         if (r < 0)
                 return r;
-        r = check_limit(s, LIMIT_OBJECTS, 0, n_items, reterr_error);
+        r = store_check_limit(s, LIMIT_OBJECTS, 0, n_items, reterr_error);
         if (r < 0)
                 return r;
 
-        save = malloc(sizeof(StoreSave));
-        if (!save)
-                return store_error_device(reterr_error, -ENOMEM);
-        *save = (StoreSave) {
-                .store = s,
-                .flags = flags,
-                .handle = PKRAM_HANDLE_NONE,
-                .n_objects = n_items,
-                .next = s->saves,
-        };
-        if (s->saves)
-                s->saves->previous = save;
-        s->saves = save;
-
-        r = prepare(save, peer, name, items, reterr_error);
+        r = store_save_start(s, peer, name, flags, n_items, &save, reterr_error);
         if (r < 0)
                 return r;
-        r = check_existing(save, reterr_error);
+        r = prepare(save, items, reterr_error);
+        if (r < 0)
+                return r;
+        r = store_save_check_existing(save, reterr_error);
         if (r < 0)
                 return r;
         r = store_usage(s, save->peer.owner, save->replaces, save, &usage, reterr_error);
         if (r < 0)
                 return r;
-        r = check_quota(save, &usage, reterr_error);
+        r = store_save_check_quota(save, &usage, reterr_error);
         if (r < 0)
                 return r;
         r = save_all(save, items, reterr_error);
         if (r < 0)
                 return r;
         /* Files could grow until they were frozen, and pages could be added: only now the size is known. */
-        r = check_quota(save, &usage, reterr_error);
+        r = store_save_check_quota(save, &usage, reterr_error);
         if (r < 0)
                 return r;
 
@@ -444,6 +259,8 @@ int store_save_step(StoreSave *save, StoreError *reterr_error) {
 
         assert(save);
 
+        if (save->tree)
+                return store_tree_save_step(save, reterr_error);
         if (!(save->flags & STORE_VERIFY))
                 return 0;
 
@@ -485,13 +302,13 @@ int store_save_commit(StoreSave *save, StoreSaved *ret, StoreError *reterr_error
                 r = checksums_format(&save->checksums, &text, &size);
                 if (r < 0)
                         return store_error_device(reterr_error, r);
-                r = save_bytes(save, text, size, reterr_error);
+                r = store_save_bytes(save, text, size, reterr_error);
                 if (r < 0)
                         return r;
         }
 
         /* The name may have been taken since, by somebody whose node must not be replaced. */
-        r = check_existing(save, reterr_error);
+        r = store_save_check_existing(save, reterr_error);
         if (r < 0)
                 return r;
 
@@ -503,6 +320,6 @@ int store_save_commit(StoreSave *save, StoreSaved *ret, StoreError *reterr_error
         if (r < 0)
                 return store_error_device(reterr_error, r);
 
-        *ret = (StoreSaved) { .id = id, .bytes = save->bytes, .replaced = save->replaces != 0 };
+        *ret = (StoreSaved) { .id = id, .objects = save->n_objects, .bytes = save->bytes, .replaced = save->replaces != 0 };
         return 0;
 }

@@ -83,12 +83,14 @@ typedef struct StoreItem {
 typedef enum StoreFlags {
         STORE_REPLACE = 1 << 0,
         STORE_VERIFY = 1 << 1,
+        STORE_SKIP_SPECIAL = 1 << 2, /* trees: leave out sockets and device nodes */
 } StoreFlags;
 
 typedef struct StoreSave StoreSave;
 
 typedef struct StoreSaved {
         uint64_t id;
+        uint64_t objects;
         uint64_t bytes; /* memory its contents take */
         bool replaced;
 } StoreSaved;
@@ -109,7 +111,22 @@ int store_save_new(
                 StoreSave **ret,
                 StoreError *reterr_error);
 
-/* A bit of work for checksums, some 10 ms. 1: more to do, 0: done. */
+/*
+ * The same for what is in a directory of a tmpfs, itself included; anything but the
+ * step does no more than look whether it can be done. The descriptor is borrowed for
+ * this call only, and may be O_PATH. Nobody may change anything below it until the
+ * node is committed: large files are frozen, but small ones are copied.
+ */
+int store_save_new_tree(
+                Store *s,
+                const Peer *peer,
+                const char *name,
+                int directory,
+                StoreFlags flags,
+                StoreSave **ret,
+                StoreError *reterr_error);
+
+/* A bit of the work, some 10 ms. 1: more to do, 0: done. */
 int store_save_step(StoreSave *save, StoreError *reterr_error);
 int store_save_commit(StoreSave *save, StoreSaved *ret, StoreError *reterr_error);
 StoreSave *store_save_free(StoreSave *save);
@@ -148,3 +165,26 @@ int store_load_new(Store *s, const Peer *peer, const char *name, bool want_data,
 int store_load_step(StoreLoad *load, StoreError *reterr_error);
 StoreLoad *store_load_free(StoreLoad *load);
 DEFINE_CLEANUP(StoreLoad *, store_load_free)
+
+/* --- restoring trees --- */
+
+typedef struct StoreTreeLoad StoreTreeLoad;
+
+/*
+ * Prepares to fill an empty directory of a tmpfs with the tree that a node holds.
+ * Then store_tree_load_step() until it returns 0, and store_tree_load_commit(), which
+ * releases the node; *ret is what it was. Until that the directory is root's alone;
+ * freeing it before that removes what was made. peer is borrowed, as is the store;
+ * the descriptor only for this call.
+ */
+int store_tree_load_new(
+                Store *s,
+                const Peer *peer,
+                const char *name,
+                int directory,
+                StoreTreeLoad **ret,
+                StoreError *reterr_error);
+int store_tree_load_step(StoreTreeLoad *load, StoreError *reterr_error);
+int store_tree_load_commit(StoreTreeLoad *load, StoreNode *ret, StoreError *reterr_error);
+StoreTreeLoad *store_tree_load_free(StoreTreeLoad *load);
+DEFINE_CLEANUP(StoreTreeLoad *, store_tree_load_free)

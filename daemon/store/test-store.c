@@ -543,7 +543,7 @@ static void test_later_version(void **state) {
         StoreLoad *l = NULL;
 
         assert_ok(store_data(f, &f->alice, "n", 0, NULL));
-        mock_set_bytes(f->mock, "n", 0, "{\"pkramManifest\":2}", 19);
+        mock_set_bytes(f->mock, "n", 0, "{\"pkramManifest\":3}", 19);
         assert_errno(load(f, &f->root, "n", false, &l, &e), EPROTONOSUPPORT);
         assert_int_equal(e.kind, STORE_ERROR_NOT_SUPPORTED);
 }

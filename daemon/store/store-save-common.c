@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What saving objects and saving a tree have in common. */
+#include <sys/utsname.h>
+
+#include "store-internal.h"
+
+StoreSave *store_save_free(StoreSave *save) {
+        if (!save)
+                return NULL;
+
+        if (save->previous)
+                save->previous->next = save->next;
+        else if (save->store->saves == save)
+                save->store->saves = save->next;
+        if (save->next)
+                save->next->previous = save->previous;
+
+        /* Closing the descriptor is what discards a half-done node. */
+        pkram_handle_done(&save->handle);
+        if (save->fds)
+                close_many(save->fds, save->n_objects);
+        free(save->fds);
+        free(save->shared);
+        free(save->sizes);
+        free(save->name);
+        checksums_done(&save->checksums);
+        checksum_free(save->checksum);
+        tree_save_free(save->tree);
+        peer_done(&save->peer);
+        free(save);
+        return NULL;
+}
+
+int store_save_start(
+                Store *s,
+                const Peer *peer,
+                const char *name,
+                StoreFlags flags,
+                size_t n_objects,
+                StoreSave **ret,
+                StoreError *e) {
+
+        _cleanup_(store_save_freep) StoreSave *save = NULL;
+
+        save = malloc(sizeof(StoreSave));
+        if (!save)
+                return store_error_device(e, -ENOMEM);
+        *save = (StoreSave) {
+                .store = s,
+                .flags = flags,
+                .handle = PKRAM_HANDLE_NONE,
+                .n_objects = n_objects,
+                .next = s->saves,
+        };
+        if (s->saves)
+                s->saves->previous = save;
+        s->saves = save;
+
+        save->peer = (Peer) { .uid = peer->uid, .pid = peer->pid, .pidfd = -EBADF, .owner = strdup(peer->owner) };
+        save->name = strdup(name);
+        if (!save->peer.owner || !save->name || checksums_init(&save->checksums, n_objects) < 0)
+                return store_error_device(e, -ENOMEM);
+
+        *ret = TAKE_PTR(save);
+        return 0;
+}
+
+void store_save_add_bytes(StoreSave *save, uint64_t n) {
+        if (!inc_u64(&save->bytes, n))
+                save->bytes = UINT64_MAX;
+}
+
+int store_check_limit(const Store *s, LimitId id, uint64_t current, uint64_t requested, StoreError *e) {
+        uint64_t sum = current;
+
+        if (inc_u64(&sum, requested) && sum <= s->config->limit[id])
+                return 0;
+        return store_error_quota(e, limit_name(id), current, requested);
+}
+
+/* Checks what this save takes against everything else that is there. */
+int store_save_check_quota(const StoreSave *save, const Usage *u, StoreError *e) {
+        Store *s = save->store;
+        bool user = owner_is_user(save->peer.owner);
+        int r;
+
+        r = store_check_limit(s, LIMIT_NODE_BYTES, 0, save->bytes, e);
+        if (r >= 0)
+                r = store_check_limit(s, LIMIT_TOTAL_BYTES, u->total_bytes, save->bytes, e);
+        if (r >= 0)
+                r = store_check_limit(s, LIMIT_OWNER_BYTES, u->owner_bytes, save->bytes, e);
+        if (r >= 0 && user)
+                r = store_check_limit(s, LIMIT_USER_BYTES, u->owner_bytes, save->bytes, e);
+        if (r >= 0)
+                r = store_check_limit(s, LIMIT_NODES, u->total_nodes, 1, e);
+        if (r >= 0)
+                r = store_check_limit(s, LIMIT_OWNER_NODES, u->owner_nodes, 1, e);
+        if (r >= 0 && user)
+                r = store_check_limit(s, LIMIT_USER_NODES, u->owner_nodes, 1, e);
+        return r;
+}
+
+/* May the name be used? Finds out which node goes, if one does. */
+int store_save_check_existing(StoreSave *save, StoreError *e) {
+        _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+        _cleanup_manifest_ Manifest m = {};
+        _cleanup_node_ StoreNode node = {};
+        _cleanup_error_ StoreError error = {};
+        bool managed;
+        int r;
+
+        save->replaces = 0;
+        r = store_open(save->store, &save->peer, save->name, /* damaged_is_fine= */ true, &h, &node, &managed, &m, &error);
+        if (r == -ENOENT)
+                return 0;
+
+        /* Who asks for a name that is taken hears just that, whoever took it. */
+        if ((r >= 0 || error.kind == STORE_ERROR_PERMISSION_DENIED) && !(save->flags & STORE_REPLACE))
+                return store_error_set(e, -EEXIST, STORE_ERROR_NODE_EXISTS, save->name, NULL);
+        if (r < 0) {
+                if (e && e->kind == STORE_ERROR_NONE) {
+                        *e = error;
+                        error = (StoreError) {};
+                }
+                return r;
+        }
+
+        save->replaces = node.info.id;
+        return 0;
+}
+
+const char *store_save_file_reason(int r) {
+        switch (r) {
+        case -EBUSY:
+                return "it is mapped shared and writable, in use for DMA, or stored already; unmap it everywhere, "
+                        "or store a copy";
+        case -EHWPOISON:
+                return "the hardware lost a part of it; store it again from where its contents came";
+        case -EINVAL:
+        case -EOPNOTSUPP:
+                return "it is no file in memory that can be frozen; copy it into a memfd (memfd_create(2)) and store that";
+        case -EBADF:
+                return "its descriptor cannot be read from; open the file for reading and writing";
+        case -EFBIG:
+                return "the node has too many objects";
+        default:
+                return NULL;
+        }
+}
+
+int store_save_bytes(StoreSave *save, const void *data, size_t size, StoreError *e) {
+        int r;
+
+        r = pkram_save_bytes(&save->handle, data, size, /* ret_object= */ NULL);
+        if (r == -ENOSPC)
+                return store_error_quota(e, "NextKernelMemory", save->bytes, size);
+        if (r < 0)
+                return store_error_device(e, r);
+
+        store_save_add_bytes(save, (size + 4095) / 4096 * 4096);
+        return 0;
+}
+
+int store_sum_data(const void *data, size_t size, char ret[CHECKSUM_HEX_LENGTH + 1]) {
+        _cleanup_(checksum_freep) Checksum *sum = NULL;
+        int r;
+
+        r = checksum_new(size, &sum);
+        if (r < 0)
+                return r;
+        checksum_data(sum, data, size);
+        checksum_final(sum, ret);
+        return 0;
+}
+
+int store_save_manifest(StoreSave *save, const StoreItem *items, StoreError *e) {
+        _cleanup_free_ ManifestObject *objects = NULL;
+        _cleanup_free_ char *text = NULL;
+        struct utsname u;
+        size_t size;
+        int r;
+
+        if (uname(&u) < 0)
+                return -errno;
+
+        /* What is in a tree is not known yet; its table comes last. */
+        objects = calloc(save->n_objects + 1, sizeof(ManifestObject));
+        if (!objects)
+                return store_error_device(e, -ENOMEM);
+        for (size_t i = 0; i < save->n_objects; i++)
+                objects[i] = (ManifestObject) {
+                        .name = (char *) items[i].name,
+                        .kind = items[i].fd < 0 ? OBJECT_DATA : OBJECT_FILE,
+                };
+
+        Manifest m = {
+                .owner = save->peer.owner,
+                .kernel = u.release,
+                .uid = save->peer.uid,
+                .verify = save->flags & STORE_VERIFY,
+                .tree = save->tree,
+                .objects = objects,
+                .n_objects = save->n_objects,
+        };
+        r = manifest_format(&m, &text, &size);
+        if (r >= 0 && m.verify)
+                r = store_sum_data(text, size, save->checksums.manifest);
+        if (r < 0)
+                return store_error_device(e, r);
+
+        return store_save_bytes(save, text, size, e);
+}

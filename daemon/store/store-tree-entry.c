@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Storing one thing of a tree after the other: a directory, a file, a link. */
+#include <fcntl.h>
+#include <search.h>
+#include <stdio.h>
+
+#include "tree-save.h"
+#include "utf8.h"
+
+/* A file with more than one name, and the entry of the first. */
+typedef struct Link {
+        ino_t ino;
+        uint32_t entry;
+} Link;
+
+/* --- saying no --- */
+
+/* Names may be any bytes, and messages are text. Cuts what is long. */
+static void append_name(char *text, size_t *n, size_t max, const char *name) {
+        size_t left = strlen(name);
+
+        while (left > 0 && *n + 8 < max) {
+                int k = utf8_char_length(name, left);
+
+                if (k > 0 && utf8_decode(name, k) >= 0x20 && utf8_decode(name, k) != 0x7f && *name != '\\') {
+                        memcpy(text + *n, name, (size_t) k);
+                        *n += (size_t) k;
+                } else {
+                        k = 1;
+                        *n += (size_t) snprintf(text + *n, max - *n, "\\x%02x", (uint8_t) *name);
+                }
+                name += k;
+                left -= (size_t) k;
+        }
+        text[*n] = 0;
+}
+
+/* Which path of the tree cannot be kept, and why. name: within the directory that is open, or NULL for that itself. */
+static int not_preservable(const TreeSave *t, const char *name, StoreError *e, const char *reason) {
+        size_t n = 0, first = t->n_levels > 12 ? t->n_levels - 12 : 0;
+        char text[1024] = ".";
+
+        n = 1;
+        if (first > 0)
+                append_name(text, &n, sizeof(text) - 400, "/...");
+        for (size_t i = first; i + 1 < t->n_levels; i++) {
+                append_name(text, &n, sizeof(text) - 400, "/");
+                append_name(text, &n, sizeof(text) - 400, t->levels[i].names + t->levels[i].position);
+        }
+        if (name) {
+                append_name(text, &n, sizeof(text), "/");
+                append_name(text, &n, sizeof(text), name);
+        }
+
+        return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL, "'%s' in the tree cannot be kept: %s.", text, reason);
+}
+
+static int changed(const TreeSave *t, const char *name, StoreError *e) {
+        return not_preservable(t, name, e, "it changed while it was being stored; stop whoever uses it and try again");
+}
+
+static int failed(const TreeSave *t, const char *name, int r, StoreError *e) {
+        char reason[256];
+
+        if (r == -ENOENT || r == -ESTALE || r == -ENOTDIR || r == -ELOOP)
+                return changed(t, name, e);
+        if (r == -EOPNOTSUPP)
+                return not_preservable(t, name, e, "it has an extended attribute of a kind that is not known here; remove it with setfattr -x");
+        if (r == -ENOMEM || r == -EFBIG)
+                return store_error_device(e, -ENOMEM);
+
+        (void) snprintf(reason, sizeof(reason), "reading it failed with '%s'", strerror(-r));
+        return not_preservable(t, name, e, reason);
+}
+
+/* --- entries --- */
+
+static int compare_links(const void *a, const void *b) {
+        ino_t x = ((const Link *) a)->ino, y = ((const Link *) b)->ino;
+
+        return (x > y) - (x < y);
+}
+
+/* The entry that had this file first, or NULL if this is the first; it is remembered then. */
+static int find_link(TreeSave *t, const struct stat *st, const Link **ret) {
+        Link key = { .ino = st->st_ino, .entry = t->table.n_entries }, **found;
+        Link *copy;
+
+        found = tfind(&key, &t->links, compare_links);
+        if (found) {
+                *ret = *found;
+                return 0;
+        }
+
+        copy = malloc(sizeof(Link));
+        if (!copy)
+                return -ENOMEM;
+        *copy = key;
+        if (!tsearch(copy, &t->links, compare_links)) {
+                free(copy);
+                return -ENOMEM;
+        }
+        *ret = NULL;
+        return 0;
+}
+
+/* Adds the entry, with the attributes that its file has by now. */
+static int add_entry(StoreSave *save, int fd, TreeEntry *entry, const struct stat *st, StoreError *e) {
+        _cleanup_free_ uint8_t *xattrs = NULL;
+        TreeSave *t = save->tree;
+        int r;
+
+        r = tree_read_xattrs(fd, &xattrs, &entry->xattrs_size);
+        if (r < 0)
+                return failed(t, *entry->name ? entry->name : NULL, r, e);
+
+        entry->mode = st->st_mode & 07777;
+        entry->uid = st->st_uid;
+        entry->gid = st->st_gid;
+        entry->atime = st->st_atim;
+        entry->mtime = st->st_mtim;
+        entry->xattrs = xattrs;
+        r = tree_table_add(&t->table, entry);
+        if (r == -EFBIG)
+                return not_preservable(t, NULL, e, "there are too many files");
+        return r < 0 ? store_error_device(e, r) : 0;
+}
+
+int tree_enter(StoreSave *save, int dir, const char *name, const struct stat *expected, StoreError *e) {
+        TreeSave *t = save->tree;
+        TreeLevel l = { .fd = -EBADF };
+        TreeEntry entry = { .type = TREE_DIRECTORY, .depth = (unsigned) t->n_levels, .name = t->n_levels > 0 ? name : "" };
+        int r;
+
+        if (t->n_levels > TREE_DEPTH_MAX)
+                return not_preservable(t, name, e, "it is more than 4096 directories deep");
+
+        r = tree_open_directory(dir, name, &l.fd);
+        if (r >= 0 && fstat(l.fd, &l.st) < 0)
+                r = -errno;
+        if (r >= 0 && (l.st.st_ino != expected->st_ino || l.st.st_dev != expected->st_dev))
+                r = -ESTALE;
+        if (r >= 0)
+                r = tree_read_names(l.fd, &l.names, &l.size);
+        if (r >= 0)
+                r = GREEDY_REALLOC(t->levels, t->allocated, t->n_levels + 1);
+        r = r < 0 ? failed(t, t->n_levels > 0 ? name : NULL, r, e) : add_entry(save, l.fd, &entry, &l.st, e);
+        if (r < 0) {
+                tree_level_done(&l);
+                return r;
+        }
+
+        t->levels[t->n_levels++] = l;
+        return 0;
+}
+
+/* Everything in a directory was seen: it has to be as it was. */
+int tree_leave(TreeSave *t, StoreError *e) {
+        TreeLevel *l = t->levels + t->n_levels - 1;
+        struct stat st;
+
+        if (fstat(l->fd, &st) < 0)
+                return -errno;
+        if (st.st_ctim.tv_sec != l->st.st_ctim.tv_sec || st.st_ctim.tv_nsec != l->st.st_ctim.tv_nsec)
+                return changed(t, NULL, e);
+
+        tree_level_done(l);
+        t->n_levels--;
+        if (t->n_levels > 0) {
+                l = t->levels + t->n_levels - 1;
+                l->position += strlen(l->names + l->position) + 1;
+        }
+        return 0;
+}
+
+static int pack_file(StoreSave *save, int fd, TreeEntry *entry, const struct stat *before, StoreError *e) {
+        TreeSave *t = save->tree;
+        struct stat st;
+        int r;
+
+        if (t->chunk_size + entry->size > TREE_CHUNK_MAX) {
+                r = tree_flush(save, e);
+                if (r < 0)
+                        return r;
+        }
+
+        entry->type = TREE_PACKED;
+        r = tree_read_packed(fd, entry->size, t->chunk + t->chunk_size, &entry->pages);
+        if (r < 0)
+                return failed(t, entry->name, r, e);
+
+        /* Attributes are taken after the contents: none of them can belong to contents that came later. */
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (st.st_size != before->st_size || st.st_ctim.tv_sec != before->st_ctim.tv_sec ||
+            st.st_ctim.tv_nsec != before->st_ctim.tv_nsec)
+                return changed(t, entry->name, e);
+
+        r = add_entry(save, fd, entry, &st, e);
+        if (r < 0)
+                return r;
+        t->chunk_size += tree_packed_bytes(entry);
+        return 0;
+}
+
+static int freeze_file(StoreSave *save, int fd, TreeEntry *entry, StoreError *e) {
+        TreeSave *t = save->tree;
+        uint32_t object;
+        uint64_t pages;
+        struct stat st;
+        int r;
+
+        r = tree_new_object(save, e);
+        if (r < 0)
+                return r;
+        r = pkram_save_file(&save->handle, fd, &object, &pages);
+        if (r < 0 && store_save_file_reason(r))
+                return not_preservable(t, entry->name, e, store_save_file_reason(r));
+        if (r == -ENOSPC)
+                return store_error_quota(e, "NextKernelMemory", save->bytes, entry->size);
+        if (r < 0)
+                return store_error_device(e, r);
+        if (object != manifest_kernel_object(save->n_objects - 1))
+                return -EPROTO;
+
+        store_save_add_bytes(save, pages * 4096);
+        t->saved += pages * 4096;
+        r = store_save_check_quota(save, &t->usage, e);
+        if (r < 0)
+                return r;
+
+        /* It is frozen now. */
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        entry->type = TREE_FILE;
+        entry->size = (uint64_t) st.st_size;
+        return add_entry(save, fd, entry, &st, e);
+}
+
+static int save_regular(StoreSave *save, TreeEntry *entry, const struct stat *expected, StoreError *e) {
+        TreeSave *t = save->tree;
+        _cleanup_close_ int fd = -EBADF;
+        struct stat st;
+        int r;
+
+        r = tree_open_file(t->levels[t->n_levels - 1].fd, entry->name, &fd);
+        if (r >= 0 && fstat(fd, &st) < 0)
+                r = -errno;
+        if (r >= 0 && (!S_ISREG(st.st_mode) || st.st_ino != expected->st_ino || st.st_dev != expected->st_dev))
+                r = -ESTALE;
+        if (r < 0)
+                return failed(t, entry->name, r, e);
+
+        entry->size = (uint64_t) st.st_size;
+        if (entry->size <= TREE_PACKED_MAX)
+                return pack_file(save, fd, entry, &st, e);
+
+        r = freeze_file(save, fd, entry, e);
+        if (r < 0)
+                return r;
+        if (save->flags & STORE_VERIFY) {
+                r = checksum_new(entry->size, &save->checksum);
+                if (r < 0)
+                        return store_error_device(e, r);
+                t->fd = TAKE_FD(fd);
+        }
+        return 0;
+}
+
+/* Symbolic links and fifos: what cannot be opened but by O_PATH. */
+static int save_other(StoreSave *save, TreeEntry *entry, const struct stat *expected, StoreError *e) {
+        TreeSave *t = save->tree;
+        _cleanup_close_ int fd = -EBADF;
+        char target[4096];
+        struct stat st;
+        ssize_t n;
+
+        fd = openat(t->levels[t->n_levels - 1].fd, entry->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return failed(t, entry->name, -errno, e);
+        if (st.st_ino != expected->st_ino || st.st_dev != expected->st_dev || (st.st_mode & S_IFMT) != (expected->st_mode & S_IFMT))
+                return changed(t, entry->name, e);
+
+        entry->type = TREE_FIFO;
+        if (S_ISLNK(st.st_mode)) {
+                n = readlinkat(fd, "", target, sizeof(target));
+                if (n < 0)
+                        return failed(t, entry->name, -errno, e);
+                if (n == 0 || n >= (ssize_t) sizeof(target))
+                        return not_preservable(t, entry->name, e, "it is a symbolic link to an empty or too long path");
+                target[n] = 0;
+                entry->type = TREE_SYMLINK;
+                entry->target = target;
+        }
+        return add_entry(save, fd, entry, &st, e);
+}
+
+static int save_special(StoreSave *save, const char *name, mode_t mode, StoreError *e) {
+        if (save->flags & STORE_SKIP_SPECIAL)
+                return 0;
+        return not_preservable(save->tree, name, e, S_ISSOCK(mode) ?
+                               "it is a socket, which means nothing without the program that listens; remove it, or leave out such files" :
+                               "it is a device node; remove it, or leave out such files");
+}
+
+int tree_save_entry(StoreSave *save, StoreError *e) {
+        TreeSave *t = save->tree;
+        TreeLevel *l = t->levels + t->n_levels - 1;
+        const char *name = l->names + l->position;
+        TreeEntry entry = { .depth = (unsigned) t->n_levels, .name = name };
+        const Link *link = NULL;
+        struct stat st;
+        int r;
+
+        if (fstatat(l->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return failed(t, name, -errno, e);
+        if (st.st_dev != l->st.st_dev)
+                return not_preservable(t, name, e, "another file system is mounted there; unmount it first");
+        if (save->peer.uid != 0 && st.st_uid != save->peer.uid)
+                return not_preservable(t, name, e, "it belongs to somebody else, and only root may store that");
+
+        /* The name is done with when everything in it is: see tree_leave(). */
+        if (S_ISDIR(st.st_mode))
+                return tree_enter(save, l->fd, name, &st, e);
+
+        if (st.st_nlink > 1 && !S_ISSOCK(st.st_mode) && !S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode)) {
+                r = find_link(t, &st, &link);
+                if (r < 0)
+                        return store_error_device(e, r);
+        }
+        if (link) {
+                entry.type = TREE_LINK;
+                entry.link = link->entry;
+                r = tree_table_add(&t->table, &entry);
+                if (r < 0)
+                        return failed(t, name, r, e);
+        } else if (S_ISREG(st.st_mode))
+                r = save_regular(save, &entry, &st, e);
+        else if (S_ISLNK(st.st_mode) || S_ISFIFO(st.st_mode))
+                r = save_other(save, &entry, &st, e);
+        else
+                r = save_special(save, name, st.st_mode, e);
+        if (r < 0)
+                return r;
+
+        l->position += strlen(name) + 1;
+        return 0;
+}

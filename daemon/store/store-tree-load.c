@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Restoring a tree: what comes before and after store-tree-make.c. */
+#include "tree-load.h"
+
+static void unlock_root(StoreTreeLoad *load) {
+        const struct stat *st = &load->root_stat;
+
+        (void) fchown(load->root, st->st_uid, st->st_gid);
+        (void) fchmod(load->root, st->st_mode & 07777);
+        (void) futimens(load->root, (const struct timespec[]) { st->st_atim, st->st_mtim });
+}
+
+int tree_lock_root(StoreTreeLoad *load) {
+        if (fchmod(load->root, 0700) < 0)
+                return -errno;
+        load->locked = true;
+        return fchown(load->root, geteuid(), getegid()) < 0 ? -errno : 0;
+}
+
+StoreTreeLoad *store_tree_load_free(StoreTreeLoad *load) {
+        if (!load)
+                return NULL;
+
+        safe_close(load->fd);
+        safe_close(load->source);
+        for (size_t i = 0; i < load->n_levels; i++)
+                safe_close(load->levels[i].fd);
+        free(load->levels);
+
+        if (load->locked && !load->committed) {
+                (void) tree_lock_root(load);
+                (void) tree_remove_contents(load->root);
+                unlock_root(load);
+        }
+        safe_close(load->root);
+
+        pkram_handle_done(&load->handle);
+        tree_index_done(&load->index);
+        free(load->table);
+        free(load->chunk);
+        free(load->files);
+        free(load->chunks);
+        checksum_free(load->checksum);
+        checksums_done(&load->checksums);
+        manifest_done(&load->manifest);
+        store_node_done(&load->node);
+        free(load);
+        return NULL;
+}
+
+int tree_damaged(const StoreTreeLoad *load, const char *reason, StoreError *e) {
+        return store_damaged(e, load->node.info.name, reason);
+}
+
+/* Something could not be made. The node stays as it was. */
+int tree_load_failed(const StoreTreeLoad *load, int r, StoreError *e) {
+        switch (r) {
+        case -ENOSPC:
+        case -EDQUOT:
+                return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
+                                       "There is not enough room in the tmpfs: mount it with a larger size= or nr_inodes= and try again. "
+                                       "The tree is still stored.");
+        case -EROFS:
+                return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
+                                       "The tmpfs is mounted read-only: mount it for writing and try again. The tree is still stored.");
+        case -EEXIST:
+        case -EBADMSG:
+        case -ENODATA:
+                return tree_damaged(load, "What is in the tree contradicts itself", e);
+        case -EPERM:
+        case -EACCES:
+                return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
+                                       "The daemon is not allowed to give files their owners, modes or attributes: "
+                                       "see what pkramd.service takes away from it. The tree is still stored.");
+        case -EOPNOTSUPP:
+                return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
+                                       "This kernel's tmpfs cannot hold an extended attribute of the tree: "
+                                       "use one with CONFIG_TMPFS_XATTR and CONFIG_TMPFS_POSIX_ACL. The tree is still stored.");
+        default:
+                return store_error_device(e, r);
+        }
+}
+
+int tree_check_sum(StoreTreeLoad *load, uint32_t object, const void *data, size_t size, StoreError *e) {
+        char hex[CHECKSUM_HEX_LENGTH + 1];
+        int r;
+
+        if (!load->manifest.verify)
+                return 0;
+        r = store_sum_data(data, size, hex);
+        if (r < 0)
+                return store_error_device(e, r);
+        return streq(hex, load->checksums.objects[object]) ? 0 : tree_damaged(load, "A part of the tree does not match its checksum", e);
+}
+
+/* --- opening the node --- */
+
+/* Tells files, packed bytes and the table apart; the last object is the table. */
+static int sort_objects(StoreTreeLoad *load, StoreError *e) {
+        size_t n = load->manifest.n_objects;
+        int r;
+
+        load->files = malloc(n * sizeof(uint32_t));
+        load->chunks = malloc(n * sizeof(uint32_t));
+        if (!load->files || !load->chunks)
+                return store_error_device(e, -ENOMEM);
+
+        for (uint32_t i = 0; i < n; i++) {
+                struct pkram_ioctl_stat st;
+
+                r = pkram_load_stat(&load->handle, manifest_kernel_object(i), &st);
+                if (r < 0)
+                        return tree_load_failed(load, r, e);
+                if (st.state & PKRAM_STAT_FILE)
+                        load->files[load->n_files++] = i;
+                else if (i + 1 < n)
+                        load->chunks[load->n_chunks++] = i;
+                else
+                        return 0;
+        }
+        return tree_damaged(load, "The table of the tree is not there", e);
+}
+
+static int read_table(StoreTreeLoad *load, StoreError *e) {
+        uint32_t object = (uint32_t) load->manifest.n_objects - 1;
+        size_t size;
+        int r;
+
+        r = pkram_load_bytes(&load->handle, manifest_kernel_object(object), TREE_TABLE_BYTES_MAX, &load->table, &size);
+        if (r == -EFBIG)
+                r = -EBADMSG;
+        if (r < 0)
+                return tree_load_failed(load, r, e);
+        r = tree_check_sum(load, object, load->table, size, e);
+        if (r < 0)
+                return r;
+
+        r = tree_table_open(load->table, size, &load->index);
+        if (r == -EBADMSG)
+                return tree_damaged(load, "The table of the tree is damaged", e);
+        if (r == -EPROTONOSUPPORT)
+                return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
+                                       "The tree was stored by a later version of pkramd: update it.");
+        if (r < 0)
+                return store_error_device(e, r);
+        if (load->index.n_files != load->n_files)
+                return tree_damaged(load, "Files of the tree are missing", e);
+        return 0;
+}
+
+/* Who is not root gets files of his own only: we would make them for him with root's rights. */
+static int check_owners(const StoreTreeLoad *load, StoreError *e) {
+        if (load->peer->uid == 0)
+                return 0;
+
+        for (uint32_t n = 0; n < load->index.n_entries; n++) {
+                TreeEntry entry;
+
+                tree_index_get(&load->index, n, &entry);
+                if (entry.type != TREE_LINK && entry.uid != load->peer->uid)
+                        return store_error_set(e, -EACCES, STORE_ERROR_PERMISSION_DENIED, load->node.info.name, NULL);
+        }
+        return 0;
+}
+
+static int open_target(StoreTreeLoad *load, int directory, StoreError *e) {
+        _cleanup_free_ char *names = NULL;
+        size_t size;
+        int r;
+
+        r = tree_is_tmpfs_directory(directory, &load->root_stat);
+        if (r < 0 && r != -ENOTDIR)
+                return r;
+        if (r <= 0)
+                return store_error_set(e, -EINVAL, STORE_ERROR_NOT_SUPPORTED, NULL,
+                                       "A tree can be restored into a directory of a tmpfs only: mount one there first.");
+        if (load->peer->uid != 0 && load->root_stat.st_uid != load->peer->uid)
+                return store_error_set(e, -EACCES, STORE_ERROR_PERMISSION_DENIED, load->node.info.name, NULL);
+
+        r = tree_open_directory(directory, ".", &load->root);
+        if (r >= 0)
+                r = tree_read_names(load->root, &names, &size);
+        if (r < 0)
+                return tree_load_failed(load, r, e);
+        if (size > 0)
+                return store_error_set(e, -ENOTEMPTY, STORE_ERROR_NOT_SUPPORTED, NULL,
+                                       "The directory is not empty: a tree can be restored into an empty one only.");
+        return 0;
+}
+
+int store_tree_load_new(
+                Store *s,
+                const Peer *peer,
+                const char *name,
+                int directory,
+                StoreTreeLoad **ret,
+                StoreError *reterr_error) {
+
+        _cleanup_(store_tree_load_freep) StoreTreeLoad *load = NULL;
+        bool managed;
+        int r;
+
+        assert(s);
+        assert(peer);
+        assert(ret);
+
+        load = malloc(sizeof(StoreTreeLoad));
+        if (!load)
+                return store_error_device(reterr_error, -ENOMEM);
+        *load = (StoreTreeLoad) {
+                .store = s, .peer = peer, .handle = PKRAM_HANDLE_NONE, .root = -EBADF, .fd = -EBADF, .source = -EBADF,
+        };
+
+        r = store_open(s, peer, name, /* damaged_is_fine= */ false,
+                       &load->handle, &load->node, &managed, &load->manifest, reterr_error);
+        if (r < 0)
+                return r;
+        if (!load->manifest.tree)
+                return store_error_set(reterr_error, -ENOTDIR, STORE_ERROR_NOT_SUPPORTED, NULL,
+                                       "The node holds single objects and no tree: get them with Retrieve, as 'pkramctl retrieve' does.");
+        if (load->manifest.verify) {
+                r = store_read_checksums(&load->handle, name, &load->manifest, &load->checksums, reterr_error);
+                if (r < 0)
+                        return r;
+        }
+
+        r = sort_objects(load, reterr_error);
+        if (r >= 0)
+                r = read_table(load, reterr_error);
+        if (r >= 0)
+                r = check_owners(load, reterr_error);
+        if (r >= 0)
+                r = open_target(load, directory, reterr_error);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(load);
+        return 0;
+}
+
+int store_tree_load_commit(StoreTreeLoad *load, StoreNode *ret, StoreError *reterr_error) {
+        int r;
+
+        assert(load);
+        assert(ret);
+
+        /* This thaws the files. */
+        r = pkram_load_remove(&load->handle, load->node.info.name);
+        if (r == -EBUSY)
+                return store_error_set(reterr_error, r, STORE_ERROR_NODE_BUSY, load->node.info.name, NULL);
+        if (r < 0)
+                return store_error_device(reterr_error, r);
+
+        load->committed = true;
+        *ret = load->node;
+        load->node = (StoreNode) {};
+        return 0;
+}

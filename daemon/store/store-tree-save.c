@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Storing what is in a directory. The tree is walked through once, with a list of
+ * what there is still to do for each directory on the way, so that it may be deep.
+ */
+#include <search.h>
+
+#include "name.h"
+#include "tree-save.h"
+
+/* Entries looked at, and bytes saved, before others get their turn. */
+#define ENTRIES_PER_STEP 256U
+#define BYTES_PER_STEP MIB(256)
+
+TreeSave *tree_save_free(TreeSave *t) {
+        if (!t)
+                return NULL;
+
+        for (size_t i = 0; i < t->n_levels; i++)
+                tree_level_done(t->levels + i);
+        free(t->levels);
+        tdestroy(t->links, free);
+        tree_table_done(&t->table);
+        free(t->chunk);
+        safe_close(t->fd);
+        free(t);
+        return NULL;
+}
+
+/* --- objects --- */
+
+/* Room for one more object, and for its checksum. */
+int tree_new_object(StoreSave *save, StoreError *e) {
+        TreeSave *t = save->tree;
+        int r;
+
+        r = store_check_limit(save->store, LIMIT_OBJECTS, save->n_objects, 1, e);
+        if (r < 0)
+                return r;
+        r = GREEDY_REALLOC(save->checksums.objects, t->sums_allocated, save->n_objects + 1);
+        if (r < 0)
+                return store_error_device(e, r);
+        save->checksums.n_objects = ++save->n_objects;
+        return 0;
+}
+
+static int save_stream(StoreSave *save, const void *data, size_t size, StoreError *e) {
+        int r;
+
+        r = tree_new_object(save, e);
+        if (r < 0)
+                return r;
+        r = store_save_bytes(save, data, size, e);
+        if (r < 0)
+                return r;
+        save->tree->saved += size;
+        if (save->flags & STORE_VERIFY) {
+                r = store_sum_data(data, size, save->checksums.objects[save->n_objects - 1]);
+                if (r < 0)
+                        return store_error_device(e, r);
+        }
+        return store_save_check_quota(save, &save->tree->usage, e);
+}
+
+int tree_flush(StoreSave *save, StoreError *e) {
+        TreeSave *t = save->tree;
+        int r;
+
+        if (t->chunk_size == 0)
+                return 0;
+        r = save_stream(save, t->chunk, t->chunk_size, e);
+        if (r >= 0)
+                t->chunk_size = 0;
+        return r;
+}
+
+/* --- the whole --- */
+
+static int sum_step(StoreSave *save, StoreError *e) {
+        TreeSave *t = save->tree;
+        int r;
+
+        r = checksum_file_step(save->checksum, t->fd, /* may_seek= */ true, VERIFY_SLICE);
+        if (r < 0)
+                return store_error_device(e, r);
+        if (r == 0) {
+                checksum_final(save->checksum, save->checksums.objects[save->n_objects - 1]);
+                save->checksum = checksum_free(save->checksum);
+                t->fd = safe_close(t->fd);
+        }
+        return 0;
+}
+
+static int finish(StoreSave *save, StoreError *e) {
+        TreeSave *t = save->tree;
+        int r;
+
+        r = tree_flush(save, e);
+        if (r < 0)
+                return r;
+        tree_table_seal(&t->table);
+
+        /* Others may have stored something since the beginning. */
+        r = store_usage(save->store, save->peer.owner, save->replaces, save, &t->usage, e);
+        if (r < 0)
+                return r;
+        r = save_stream(save, t->table.data, t->table.size, e);
+        if (r < 0)
+                return r;
+
+        t->finished = true;
+        return 0;
+}
+
+int store_tree_save_step(StoreSave *save, StoreError *e) {
+        TreeSave *t = save->tree;
+        int r;
+
+        if (t->finished)
+                return 0;
+        t->saved = 0;
+        for (unsigned i = 0; i < ENTRIES_PER_STEP && t->saved < BYTES_PER_STEP; i++) {
+                if (t->fd >= 0) {
+                        r = sum_step(save, e);
+                        return r < 0 ? r : 1;
+                }
+                if (t->n_levels == 0)
+                        return finish(save, e);
+
+                TreeLevel *l = t->levels + t->n_levels - 1;
+                r = l->position >= l->size ? tree_leave(t, e) : tree_save_entry(save, e);
+                if (r < 0)
+                        return r;
+        }
+        return 1;
+}
+
+static int check_directory(const Peer *peer, int fd, struct stat *ret, StoreError *e) {
+        int r;
+
+        r = tree_is_tmpfs_directory(fd, ret);
+        if (r < 0 && r != -ENOTDIR)
+                return r;
+        if (r <= 0)
+                return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL,
+                                       "The tree cannot be kept: it is no directory of a tmpfs; mount one there, with 'mount -t pkram' or 'mount -t tmpfs'.");
+        if (peer->uid != 0 && ret->st_uid != peer->uid)
+                return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL,
+                                       "The tree cannot be kept: its directory belongs to somebody else, and only root may store that.");
+        return 0;
+}
+
+int store_save_new_tree(
+                Store *s,
+                const Peer *peer,
+                const char *name,
+                int directory,
+                StoreFlags flags,
+                StoreSave **ret,
+                StoreError *reterr_error) {
+
+        _cleanup_(store_save_freep) StoreSave *save = NULL;
+        struct stat st;
+        TreeSave *t;
+        int r;
+
+        assert(s);
+        assert(peer);
+        assert(ret);
+
+        r = name_validate(name, reterr_error);
+        if (r >= 0)
+                r = check_directory(peer, directory, &st, reterr_error);
+        if (r >= 0)
+                r = store_save_start(s, peer, name, flags, /* n_objects= */ 0, &save, reterr_error);
+        if (r < 0)
+                return r;
+
+        t = save->tree = calloc(1, sizeof(TreeSave));
+        if (!t)
+                return store_error_device(reterr_error, -ENOMEM);
+        t->fd = -EBADF;
+        t->chunk = malloc(TREE_CHUNK_MAX);
+        if (!t->chunk)
+                return store_error_device(reterr_error, -ENOMEM);
+
+        r = store_save_check_existing(save, reterr_error);
+        if (r >= 0)
+                r = store_usage(s, save->peer.owner, save->replaces, save, &t->usage, reterr_error);
+        if (r >= 0)
+                r = store_save_check_quota(save, &t->usage, reterr_error);
+        if (r < 0)
+                return r;
+
+        r = pkram_save_begin(&s->device, name, &save->handle);
+        if (r < 0)
+                return store_error_device(reterr_error, r);
+        r = store_save_manifest(save, /* items= */ NULL, reterr_error);
+        if (r >= 0)
+                r = tree_enter(save, directory, ".", &st, reterr_error);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(save);
+        return 0;
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <sys/statfs.h>
+#include <sys/xattr.h>
+
+#include "tree-files.h"
+
+/* What getdents64(2) is given. */
+#define NAMES_BUFFER KIB(32)
+
+int tree_is_tmpfs_directory(int fd, struct stat *ret) {
+        struct statfs sfs;
+
+        if (fstat(fd, ret) < 0)
+                return -errno;
+        if (!S_ISDIR(ret->st_mode))
+                return -ENOTDIR;
+        if (fstatfs(fd, &sfs) < 0)
+                return -errno;
+        return sfs.f_type == TMPFS_MAGIC;
+}
+
+static int open_quietly(int dir, const char *name, int flags, int *ret) {
+        int fd;
+
+        flags |= O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+        fd = openat(dir, name, flags | O_NOATIME);
+        if (fd < 0 && errno == EPERM)
+                fd = openat(dir, name, flags);
+        if (fd < 0)
+                return -errno;
+
+        *ret = fd;
+        return 0;
+}
+
+int tree_open_directory(int dir, const char *name, int *ret) {
+        return open_quietly(dir, name, O_DIRECTORY, ret);
+}
+
+int tree_open_file(int dir, const char *name, int *ret) {
+        return open_quietly(dir, name, 0, ret);
+}
+
+static int add_names(const uint8_t *buffer, size_t n, char **names, size_t *size, size_t *allocated) {
+        for (size_t i = 0; i < n;) {
+                const struct dirent64 *d = (const struct dirent64 *) (buffer + i);
+                size_t length = strlen(d->d_name) + 1;
+                int r;
+
+                i += d->d_reclen;
+                if (streq(d->d_name, ".") || streq(d->d_name, ".."))
+                        continue;
+                if (*size + length > TREE_TABLE_BYTES_MAX)
+                        return -EFBIG;
+                r = GREEDY_REALLOC(*names, *allocated, *size + length);
+                if (r < 0)
+                        return r;
+                memcpy(*names + *size, d->d_name, length);
+                *size += length;
+        }
+        return 0;
+}
+
+int tree_read_names(int fd, char **ret, size_t *ret_size) {
+        _cleanup_free_ uint8_t *buffer = NULL;
+        _cleanup_free_ char *names = NULL;
+        size_t size = 0, allocated = 0;
+        int r;
+
+        buffer = malloc(NAMES_BUFFER);
+        if (!buffer)
+                return -ENOMEM;
+
+        for (;;) {
+                ssize_t n = getdents64(fd, buffer, NAMES_BUFFER);
+
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        break;
+                r = add_names(buffer, (size_t) n, &names, &size, &allocated);
+                if (r < 0)
+                        return r;
+        }
+
+        *ret = TAKE_PTR(names);
+        *ret_size = size;
+        return 0;
+}
+
+/* --- extended attributes --- */
+
+static bool can_be_kept(const char *name) {
+        return startswith(name, "user.") || startswith(name, "trusted.") || startswith(name, "security.") ||
+                startswith(name, "system.posix_acl_");
+}
+
+int tree_read_xattrs(int fd, uint8_t **ret, size_t *ret_size) {
+        _cleanup_free_ uint8_t *xattrs = NULL;
+        _cleanup_free_ char *names = NULL, *value = NULL;
+        size_t size = 0, allocated = 0;
+        char path[TREE_FD_PATH_MAX];
+        ssize_t n;
+        int r;
+
+        /* This works for O_PATH too, and for symbolic links, where nothing else does. */
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%i", fd);
+        n = listxattr(path, NULL, 0);
+        if (n < 0 && errno != EOPNOTSUPP)
+                return -errno;
+        if (n <= 0) {
+                *ret = NULL;
+                *ret_size = 0;
+                return 0;
+        }
+
+        names = malloc(XATTR_LIST_MAX);
+        value = malloc(XATTR_SIZE_MAX);
+        if (!names || !value)
+                return -ENOMEM;
+        n = listxattr(path, names, XATTR_LIST_MAX);
+        if (n < 0)
+                return -errno;
+
+        for (const char *name = names; name < names + n; name += strlen(name) + 1) {
+                ssize_t k;
+
+                if (!can_be_kept(name))
+                        return -EOPNOTSUPP;
+                k = getxattr(path, name, value, XATTR_SIZE_MAX);
+                if (k < 0)
+                        return -errno;
+                r = tree_xattr_add(&xattrs, &size, &allocated, name, value, (size_t) k);
+                if (r < 0)
+                        return r;
+        }
+
+        *ret = TAKE_PTR(xattrs);
+        *ret_size = size;
+        return 0;
+}
+
+static int write_xattrs(int dir, const char *name, const TreeEntry *e) {
+        char path[TREE_FD_PATH_MAX];
+        size_t position = 0;
+        TreeXattr x;
+        int r;
+
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%i/%s", dir, name);
+        while ((r = tree_xattr_next(e->xattrs, e->xattrs_size, &position, &x)) > 0) {
+                if (lsetxattr(path, x.name, x.value, x.value_size, 0) >= 0)
+                        continue;
+                /* A label of a security module that the new kernel does not have means nothing there. */
+                if (errno == EOPNOTSUPP && startswith(x.name, "security.") && !streq(x.name, "security.capability"))
+                        continue;
+                return -errno;
+        }
+        return r;
+}
+
+int tree_apply_attributes(int dir, const char *name, const TreeEntry *e) {
+        int r;
+
+        /* In this order: a new owner takes away set-user-ID bits and capabilities, and an ACL comes on top of a mode. */
+        if (fchownat(dir, name, e->uid, e->gid, AT_SYMLINK_NOFOLLOW) < 0)
+                return -errno;
+        if (e->type != TREE_SYMLINK && fchmodat(dir, name, e->mode, 0) < 0)
+                return -errno;
+        r = write_xattrs(dir, name, e);
+        if (r < 0)
+                return r;
+        if (utimensat(dir, name, (const struct timespec[]) { e->atime, e->mtime }, AT_SYMLINK_NOFOLLOW) < 0)
+                return -errno;
+        return 0;
+}
+
+int tree_remove_default_acl(int fd) {
+        if (fremovexattr(fd, "system.posix_acl_default") < 0 && errno != ENODATA && errno != EOPNOTSUPP)
+                return -errno;
+        return 0;
+}
+
+/* --- small files --- */
+
+static int read_all(int fd, uint8_t *buffer, size_t size, off_t offset) {
+        while (size > 0) {
+                ssize_t n = pread(fd, buffer, size, offset);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        return -ESTALE; /* it became shorter */
+                buffer += n;
+                size -= (size_t) n;
+                offset += n;
+        }
+        return 0;
+}
+
+int tree_read_packed(int fd, size_t size, uint8_t *buffer, uint16_t *ret_pages) {
+        uint16_t pages = 0;
+        off_t hole = 0;
+        int r;
+
+        assert(size <= TREE_PACKED_MAX);
+
+        while ((size_t) hole < size) {
+                off_t data = lseek(fd, hole, SEEK_DATA);
+
+                if (data < 0 && errno == ENXIO)
+                        break;
+                if (data >= 0)
+                        hole = lseek(fd, data, SEEK_HOLE);
+                if (data < 0 || hole < 0)
+                        return -errno;
+
+                for (size_t i = (size_t) data / TREE_PAGE; i * TREE_PAGE < MIN((size_t) hole, size); i++) {
+                        size_t n = MIN(size - i * TREE_PAGE, TREE_PAGE);
+
+                        r = read_all(fd, buffer, n, (off_t) (i * TREE_PAGE));
+                        if (r < 0)
+                                return r;
+                        pages |= (uint16_t) (1U << i);
+                        buffer += n;
+                }
+        }
+
+        *ret_pages = pages;
+        return 0;
+}
+
+int tree_write_packed(int fd, const TreeEntry *e, const uint8_t *data) {
+        if (ftruncate(fd, (off_t) e->size) < 0)
+                return -errno;
+
+        for (unsigned i = 0; i < 16; i++) {
+                size_t offset = i * TREE_PAGE, n;
+
+                if (!(e->pages & (1U << i)))
+                        continue;
+                n = MIN(e->size - offset, TREE_PAGE);
+                while (n > 0) {
+                        ssize_t k = pwrite(fd, data, n, (off_t) offset);
+
+                        if (k < 0 && errno == EINTR)
+                                continue;
+                        if (k < 0)
+                                return -errno;
+                        data += k;
+                        offset += (size_t) k;
+                        n -= (size_t) k;
+                }
+        }
+        return 0;
+}
+
+/* --- removing --- */
+
+typedef struct Level {
+        int fd;
+        char *names;
+        size_t size, position;
+} Level;
+
+static void level_done(Level *l) {
+        safe_close(l->fd);
+        free(l->names);
+}
+
+/* Goes down into a directory; the caller's descriptor of the first one is not ours to close. */
+static int enter(Level **levels, size_t *n, size_t *allocated, int dir, const char *name) {
+        Level l = { .fd = -EBADF };
+        int r;
+
+        r = tree_open_directory(dir, name, &l.fd);
+        if (r >= 0)
+                r = tree_read_names(l.fd, &l.names, &l.size);
+        if (r >= 0)
+                r = GREEDY_REALLOC(*levels, *allocated, *n + 1);
+        if (r < 0) {
+                level_done(&l);
+                return r;
+        }
+
+        (*levels)[(*n)++] = l;
+        return 0;
+}
+
+int tree_remove_contents(int fd) {
+        _cleanup_free_ Level *levels = NULL;
+        size_t n = 0, allocated = 0;
+        int r, result;
+
+        result = enter(&levels, &n, &allocated, fd, ".");
+
+        while (n > 0) {
+                Level *l = levels + n - 1;
+                const char *name = l->names + l->position;
+
+                if (l->position >= l->size) {
+                        level_done(l);
+                        n--;
+                        if (n > 0) {
+                                /* Up to here the parent still points at the directory that is empty now. */
+                                l = levels + n - 1;
+                                name = l->names + l->position;
+                                if (unlinkat(l->fd, name, AT_REMOVEDIR) < 0)
+                                        result = -errno;
+                                l->position += strlen(name) + 1;
+                        }
+                        continue;
+                }
+
+                if (unlinkat(l->fd, name, 0) < 0) {
+                        r = -errno;
+                        if (r == -EISDIR)
+                                r = enter(&levels, &n, &allocated, l->fd, name);
+                        if (r >= 0)
+                                continue;
+                        result = r;
+                }
+                l->position += strlen(name) + 1;
+        }
+
+        return result;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What trees need of the file system. Nothing here follows a symbolic link. */
+#pragma once
+
+#include "tree-table.h"
+
+/* The room for a path that leads to an entry of a directory that is open here. */
+#define TREE_FD_PATH_MAX (sizeof("/proc/self/fd//") + 3 * sizeof(int) + 256)
+
+/* 1: the directory is one of a tmpfs, 0: it is not. -ENOTDIR, -errno. */
+int tree_is_tmpfs_directory(int fd, struct stat *ret);
+
+/* Opens a directory for listing, without changing its access time if that can be had. name may be ".". */
+int tree_open_directory(int dir, const char *name, int *ret);
+
+/* The same for a regular file that is to be read. */
+int tree_open_file(int dir, const char *name, int *ret);
+
+/* All names in a directory, each with its NUL, to be freed. -EFBIG: far too many. -errno. */
+int tree_read_names(int fd, char **ret, size_t *ret_size);
+
+/* All extended attributes of what a descriptor (O_PATH will do) stands for. -EOPNOTSUPP: there is one that cannot be kept. */
+int tree_read_xattrs(int fd, uint8_t **ret, size_t *ret_size);
+
+/* Reads a small file that holds "size" bytes: the pages that are there into buffer, and which they are. */
+int tree_read_packed(int fd, size_t size, uint8_t *buffer, uint16_t *ret_pages);
+
+/* Writes them into an empty file. data: tree_packed_bytes() bytes. */
+int tree_write_packed(int fd, const TreeEntry *e, const uint8_t *data);
+
+/* Gives name in a directory (or itself, with ".") its owner, mode, extended attributes and times. Nobody else may change anything there meanwhile. */
+int tree_apply_attributes(int dir, const char *name, const TreeEntry *e);
+
+/* Removes a directory's default ACL, if it has one. -errno. */
+int tree_remove_default_acl(int fd);
+
+/* Removes everything in a directory, as far as that is possible. -errno of what was not. */
+int tree_remove_contents(int fd);

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Shared by the store-tree-*.c files that restore. */
+#pragma once
+
+#include "store-internal.h"
+#include "tree-files.h"
+
+typedef struct TreeLoadLevel {
+        int fd;
+        uint32_t entry;
+} TreeLoadLevel;
+
+struct StoreTreeLoad {
+        Store *store;
+        const Peer *peer;
+        StoreNode node;
+        PkramHandle handle;
+        Manifest manifest;
+        Checksums checksums;
+        void *table;
+        TreeIndex index;
+        uint32_t *files, *chunks; /* client objects, in order */
+        uint32_t n_files, n_chunks, next_file, next_chunk, next_entry;
+        uint8_t *chunk; /* bytes of packed files */
+        size_t chunk_size, chunk_position;
+        TreeLoadLevel *levels;
+        size_t n_levels, allocated;
+        int root;
+        struct stat root_stat;
+        bool locked, committed;
+        int fd, source;       /* file that is being filled by copying from source, or checked */
+        uint64_t position;    /* in source */
+        Checksum *checksum;
+};
+
+/* From here on nobody but root can look anything up in there, and so cannot get in our way. */
+int tree_lock_root(StoreTreeLoad *load);
+
+/* Says that the node is damaged. Always -EBADMSG. */
+int tree_damaged(const StoreTreeLoad *load, const char *reason, StoreError *e);
+
+/* Says why something could not be made; the node stays as it was. Returns r, or -EBADMSG. */
+int tree_load_failed(const StoreTreeLoad *load, int r, StoreError *e);
+
+/* Compares an object with its checksum, if there is one. */
+int tree_check_sum(StoreTreeLoad *load, uint32_t object, const void *data, size_t size, StoreError *e);
