@@ -138,7 +138,15 @@ static int copy_sparse(int from, int to, uint8_t *buffer, Progress *p) {
                         return r < 0 ? r : -EIO; /* somebody truncated it meanwhile */
         }
 
-        return errno == ENXIO ? 0 : -errno;
+        if (errno != ENXIO)
+                return -errno;
+        /* Whoever writes next, writes behind it. */
+        return lseek(to, st.st_size, SEEK_SET) < 0 ? -errno : 0;
+}
+
+/* Is it a file of which nothing has been written yet? Only then its size and its holes are ours to make. */
+static bool is_fresh(int fd, const struct stat *st) {
+        return S_ISREG(st->st_mode) && st->st_size == 0 && lseek(fd, 0, SEEK_CUR) == 0;
 }
 
 int copy_descriptor(int from, int to, uint64_t size, const char *what) {
@@ -155,7 +163,7 @@ int copy_descriptor(int from, int to, uint64_t size, const char *what) {
 
         progress_begin(&p, what, size);
         /* Files in /proc and the like are regular, too, but nobody knows how long they are. */
-        if (S_ISREG(a.st_mode) && S_ISREG(b.st_mode) && a.st_size > 0 && lseek(from, 0, SEEK_CUR) == 0)
+        if (S_ISREG(a.st_mode) && a.st_size > 0 && lseek(from, 0, SEEK_CUR) == 0 && is_fresh(to, &b))
                 r = copy_sparse(from, to, buffer, &p);
         else
                 r = copy_bytes(from, to, UINT64_MAX, buffer, &p);

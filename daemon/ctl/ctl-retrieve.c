@@ -174,6 +174,10 @@ int verb_retrieve(int argc, char *argv[]) {
         if (argc < 2 || argc > 3)
                 return fail(EXIT_USAGE, "retrieve needs the name of a node: pkramctl retrieve NAME [DIR]");
 
+        if (arg_tree)
+                return argc == 3 ? retrieve_tree(argv[1], argv[2]) :
+                        fail(EXIT_USAGE, "retrieve --tree needs a name and a directory: pkramctl retrieve --tree NAME DIR");
+
         r = ctl_connect(&c);
         if (r != 0)
                 return r;

@@ -67,7 +67,8 @@ static int add_file(Request *q, const char *path) {
         if (from < 0 || fstat(from, &st) < 0)
                 return fail(EXIT_FAILED, "'%s' cannot be opened: %s.", path, strerror(errno));
         if (S_ISDIR(st.st_mode))
-                return fail(EXIT_FAILED, "'%s' is a directory: store it with 'tar -C %s -c . | pkramctl store NAME'.", path, path);
+                return fail(EXIT_FAILED, "'%s' is a directory: store it with 'pkramctl store --tree NAME %s' if it is on a tmpfs, "
+                            "else with 'tar -C %s -c . | pkramctl store NAME'.", path, path, path);
 
         if (name_validate(name, &e) < 0)
                 return fail(EXIT_REFUSED, "'%s': %s", path, e.reason ?: "The name cannot be used.");
@@ -122,6 +123,9 @@ int verb_store(int argc, char *argv[]) {
 
         if (argc < 2)
                 return fail(EXIT_USAGE, "store needs the name of a node: pkramctl store NAME [FILE...]");
+        if (arg_tree)
+                return n_files == 1 ? store_tree(argv[1], files[0]) :
+                        fail(EXIT_USAGE, "store --tree needs a name and a directory: pkramctl store --tree NAME DIR");
         if (n_files == 0) {
                 if (isatty(STDIN_FILENO))
                         return fail(EXIT_USAGE, "store reads from standard input without FILE, and that is a terminal: "

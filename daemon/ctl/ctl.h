@@ -28,7 +28,7 @@ typedef enum JsonMode {
 } JsonMode;
 
 extern JsonMode arg_json;
-extern bool arg_legend, arg_keep, arg_replace, arg_verify, arg_force, arg_reboot, arg_reuse_cmdline;
+extern bool arg_legend, arg_keep, arg_replace, arg_verify, arg_force, arg_reboot, arg_reuse_cmdline, arg_tree, arg_skip_special;
 extern const char *arg_socket, *arg_kernel, *arg_append, *arg_object_name;
 extern const char **arg_initrds;
 extern size_t arg_n_initrds;
@@ -47,6 +47,10 @@ int verb_remove(int argc, char *argv[]);
 int verb_monitor(int argc, char *argv[]);
 int verb_check(int argc, char *argv[]);
 int verb_kexec(int argc, char *argv[]);
+
+/* --- ctl-tree.c: what store and retrieve do with --tree. An exit status. --- */
+int store_tree(const char *name, const char *path);
+int retrieve_tree(const char *name, const char *path);
 
 /* --- ctl-call.c --- */
 

@@ -8,7 +8,8 @@
 #define SOCKET_PATH "/run/pkram/io.pkram.Store"
 
 JsonMode arg_json = JSON_OFF;
-bool arg_legend = true, arg_keep, arg_replace, arg_verify, arg_force, arg_reboot = true, arg_reuse_cmdline, arg_no_initrd;
+bool arg_legend = true, arg_keep, arg_replace, arg_verify, arg_force, arg_reboot = true, arg_reuse_cmdline, arg_no_initrd,
+        arg_tree, arg_skip_special;
 const char *arg_socket = SOCKET_PATH, *arg_kernel, *arg_append, *arg_object_name = "stdin";
 const char **arg_initrds;
 size_t arg_n_initrds;
@@ -41,9 +42,12 @@ static void help(void) {
              "     --replace              Take the place of an older node of this name\n"
              "     --verify               Keep checksums, and check them when it is retrieved\n"
              "     --object=NAME          What to call standard input in the node\n"
+             "     --tree                 NAME DIR: store all that is in a directory of a tmpfs, in place\n"
+             "     --skip-special         With --tree, leave out sockets and device nodes\n"
              "\n"
              "Options for retrieve:\n"
              "     --keep                 Do not release the node\n"
+             "     --tree                 NAME DIR: restore such a tree into an empty directory of a tmpfs\n"
              "\n"
              "Options for kexec:\n"
              "     --kernel=FILE          The kernel to start\n"
@@ -115,6 +119,8 @@ enum {
         ARG_REUSE_CMDLINE,
         ARG_FORCE,
         ARG_NO_REBOOT,
+        ARG_TREE,
+        ARG_SKIP_SPECIAL,
 };
 
 /* Returns an exit status, or -1 to go on. */
@@ -135,6 +141,8 @@ static int parse_argv(int argc, char *argv[]) {
                 { "reuse-cmdline", no_argument,       NULL, ARG_REUSE_CMDLINE },
                 { "force",         no_argument,       NULL, ARG_FORCE         },
                 { "no-reboot",     no_argument,       NULL, ARG_NO_REBOOT     },
+                { "tree",          no_argument,       NULL, ARG_TREE          },
+                { "skip-special",  no_argument,       NULL, ARG_SKIP_SPECIAL  },
                 {}
         };
         int c, r = 0;
@@ -185,6 +193,12 @@ static int parse_argv(int argc, char *argv[]) {
                         break;
                 case ARG_NO_REBOOT:
                         arg_reboot = false;
+                        break;
+                case ARG_TREE:
+                        arg_tree = true;
+                        break;
+                case ARG_SKIP_SPECIAL:
+                        arg_skip_special = true;
                         break;
                 default:
                         return EXIT_USAGE; /* getopt said what is wrong */

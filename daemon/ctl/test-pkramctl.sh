@@ -128,6 +128,28 @@ run 0 store empty - </dev/null && run 0 retrieve empty out && [[ -f out/stdin &&
 "$ctl" --socket="$dir/socket" store big a >/dev/null && "$ctl" --socket="$dir/socket" retrieve big - >/dev/full 2>"$dir/stderr"
 (($? == 1)) && run 0 show big; ok "a full disk keeps the node"
 
+if [[ $(stat -f -c %T /dev/shm) == tmpfs ]]; then
+    shm=$(mktemp -d /dev/shm/pkramctl.XXXXXX)
+    trap 'stop; rm -rf "$dir" "$shm"' EXIT
+    mkdir -p "$shm/from/d" "$shm/to" && head -c 100000 /dev/urandom >"$shm/from/d/large" && echo small >"$shm/from/small"
+    ln "$shm/from/small" "$shm/from/d/link"
+    run 0 store --tree tree "$shm/from" && says "Stored tree 'tree': 3 objects"; ok "store --tree"
+    run 4 store --tree tree "$shm/from"; ok "status 4: there is such a tree"
+    run 9 retrieve tree out && says 'retrieve --tree'; ok "status 9: a tree is no object"
+    run 9 retrieve --tree tree "$shm/from" && says 'not empty'; ok "status 9: the directory is not empty"
+    run 9 retrieve --tree tree "$dir" && says 'tmpfs'; ok "status 9: the directory is no tmpfs"
+    run 0 retrieve --tree tree "$shm/to" && diff -r "$shm/from" "$shm/to" &&
+        [[ $shm/to/small -ef $shm/to/d/link ]]; ok "retrieve --tree"
+    run 3 show tree; ok "retrieve --tree releases the node"
+    python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$shm/from/s"
+    run 8 store --tree tree "$shm/from" && says "'./s' in the tree cannot be kept: it is a socket"; ok "status 8: a socket"
+    run 0 store --tree --skip-special --verify tree "$shm/from"; ok "store --tree --skip-special"
+    run 8 store --tree other "$dir" && says 'no directory of a tmpfs'; ok "status 8: no tmpfs"
+    run 2 store --tree other; ok "status 2: store --tree without a directory"
+    run 2 retrieve --tree other; ok "status 2: retrieve --tree without a directory"
+    run 2 retrieve --tree --keep tree "$shm/to"; ok "status 2: retrieve --tree --keep"
+fi
+
 start off
 run 9 store n a && says 'no PKRAM'; ok "status 9: PKRAM is off"
 run 0 status && says 'PKRAM is off'; ok "status says that PKRAM is off"

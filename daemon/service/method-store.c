@@ -14,7 +14,7 @@ typedef struct StoreJob {
         char *owner;
         StoreSave *save;
         uint64_t begin_usec;
-        size_t n_objects;
+        bool tree;
 } StoreJob;
 
 static void store_job_free(void *data) {
@@ -114,12 +114,12 @@ static void announce(const StoreJob *job, const StoreSaved *saved) {
         f.node = job->name;
         f.owner = job->owner;
         f.bytes = saved->bytes;
-        f.objects = job->n_objects;
+        f.objects = saved->objects;
         f.generation = 0;
         f.usec = usec;
         journal_entry(LOG_INFO, PKRAM_MESSAGE_STORED_STR, &f,
-                      "Stored node '%s' of %s: %zu objects, %llu bytes, in %llu us%s.",
-                      job->name, job->owner, job->n_objects, (unsigned long long) saved->bytes, (unsigned long long) usec,
+                      "Stored node '%s' of %s: %llu objects, %llu bytes, in %llu us%s.",
+                      job->name, job->owner, (unsigned long long) saved->objects, (unsigned long long) saved->bytes, (unsigned long long) usec,
                       saved->replaced ? ", in the place of an older one" : "");
 
         monitors_notify(job->manager, &(Event) {
@@ -127,7 +127,7 @@ static void announce(const StoreJob *job, const StoreSaved *saved) {
                 .name = job->name,
                 .owner = job->owner,
                 .id = saved->id,
-                .objects = job->n_objects,
+                .objects = saved->objects,
                 .bytes = saved->bytes,
         });
 }
@@ -148,7 +148,8 @@ static int finish(Varlink *link, StoreJob *job) {
                 return reply_store_error(link, r, &e);
 
         announce(job, &saved);
-        if (json_add_u64(o, "id", saved.id) < 0 || json_add_u64(o, "bytes", saved.bytes) < 0)
+        if (json_add_u64(o, "id", saved.id) < 0 || json_add_u64(o, "bytes", saved.bytes) < 0 ||
+            (job->tree && json_add_u64(o, "objects", saved.objects) < 0))
                 return -ENOMEM;
         return varlink_reply(link, TAKE_PTR(o));
 }
@@ -170,39 +171,76 @@ static int store_work(Varlink *link, void *data) {
         return finish(link, job);
 }
 
-int vl_method_store(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags, void *userdata) {
-        Manager *m = userdata;
+static int store_job_new(Varlink *link, struct json_object *parameters, Manager *m, StoreJob **ret) {
         const Peer *peer = varlink_userdata(link);
-        const char *name = json_get_string(parameters, "name");
         _cleanup_(store_job_freep) StoreJob *job = NULL;
-        _cleanup_(items_done) Items items = {};
-        _cleanup_error_ StoreError e = {};
-        StoreFlags store_flags =
-                (json_get_bool(parameters, "replace", false) ? STORE_REPLACE : 0) |
-                (json_get_bool(parameters, "verify", false) ? STORE_VERIFY : 0);
-        int r;
 
         job = calloc(1, sizeof(StoreJob));
         if (!job)
                 return -ENOMEM;
         job->manager = m;
         job->begin_usec = now_usec();
-        job->name = strdup(name);
+        job->name = strdup(json_get_string(parameters, "name"));
         job->owner = strdup(peer->owner);
         if (!job->name || !job->owner)
                 return -ENOMEM;
 
+        *ret = TAKE_PTR(job);
+        return 0;
+}
+
+static StoreFlags store_flags(struct json_object *parameters) {
+        return (json_get_bool(parameters, "replace", false) ? STORE_REPLACE : 0) |
+                (json_get_bool(parameters, "verify", false) ? STORE_VERIFY : 0) |
+                (json_get_bool(parameters, "skipSpecial", false) ? STORE_SKIP_SPECIAL : 0);
+}
+
+int vl_method_store(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags, void *userdata) {
+        Manager *m = userdata;
+        _cleanup_(store_job_freep) StoreJob *job = NULL;
+        _cleanup_(items_done) Items items = {};
+        _cleanup_error_ StoreError e = {};
+        int r;
+
+        r = store_job_new(link, parameters, m, &job);
+        if (r < 0)
+                return r;
+
         r = parse_items(link, json_get_array(parameters, "objects"), &items, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
-        job->n_objects = items.n;
 
-        r = store_save_new(m->store, peer, name, items.item, items.n, store_flags, &job->save, &e);
+        r = store_save_new(m->store, varlink_userdata(link), job->name, items.item, items.n, store_flags(parameters),
+                           &job->save, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
 
-        if (!(store_flags & STORE_VERIFY))
+        if (!json_get_bool(parameters, "verify", false))
                 return finish(link, job);
+
+        r = varlink_keep(link, store_work, store_job_free, job);
+        TAKE_PTR(job);
+        return r;
+}
+
+int vl_method_store_tree(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags, void *userdata) {
+        Manager *m = userdata;
+        _cleanup_(store_job_freep) StoreJob *job = NULL;
+        _cleanup_error_ StoreError e = {};
+        int r, fd;
+
+        fd = varlink_peek_fd(link, json_get_int(parameters, "directory", -1));
+        if (fd < 0)
+                return varlink_error_invalid_parameter(link, "directory");
+
+        r = store_job_new(link, parameters, m, &job);
+        if (r < 0)
+                return r;
+        job->tree = true;
+
+        r = store_save_new_tree(m->store, varlink_userdata(link), job->name, fd, store_flags(parameters), &job->save, &e);
+        if (r < 0)
+                return reply_store_error(link, r, &e);
 
         r = varlink_keep(link, store_work, store_job_free, job);
         TAKE_PTR(job);

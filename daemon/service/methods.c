@@ -7,15 +7,17 @@ static const struct {
         const char *name;
         VarlinkMethod method;
 } methods[] = {
-        { STORE_INTERFACE ".GetStatus",  vl_method_get_status  },
-        { STORE_INTERFACE ".Store",      vl_method_store       },
-        { STORE_INTERFACE ".Retrieve",   vl_method_retrieve    },
-        { STORE_INTERFACE ".Release",    vl_method_release     },
-        { STORE_INTERFACE ".Remove",     vl_method_remove      },
-        { STORE_INTERFACE ".Describe",   vl_method_describe    },
-        { STORE_INTERFACE ".List",       vl_method_list        },
-        { STORE_INTERFACE ".Monitor",    vl_method_monitor     },
-        { STORE_INTERFACE ".CheckKexec", vl_method_check_kexec },
+        { STORE_INTERFACE ".GetStatus",   vl_method_get_status   },
+        { STORE_INTERFACE ".Store",       vl_method_store        },
+        { STORE_INTERFACE ".StoreTree",   vl_method_store_tree   },
+        { STORE_INTERFACE ".Retrieve",    vl_method_retrieve     },
+        { STORE_INTERFACE ".RestoreTree", vl_method_restore_tree },
+        { STORE_INTERFACE ".Release",     vl_method_release      },
+        { STORE_INTERFACE ".Remove",      vl_method_remove       },
+        { STORE_INTERFACE ".Describe",    vl_method_describe     },
+        { STORE_INTERFACE ".List",        vl_method_list         },
+        { STORE_INTERFACE ".Monitor",     vl_method_monitor      },
+        { STORE_INTERFACE ".CheckKexec",  vl_method_check_kexec  },
 };
 
 static int refuse(Varlink *link, const char *limit, uint64_t current, uint64_t requested) {

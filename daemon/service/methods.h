@@ -12,7 +12,9 @@ int methods_bind(VarlinkServer *server);
 /* The one table is in methods.c. */
 int vl_method_get_status(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata);
 int vl_method_store(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata);
+int vl_method_store_tree(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata);
 int vl_method_retrieve(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata);
+int vl_method_restore_tree(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata);
 int vl_method_release(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata);
 int vl_method_remove(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata);
 int vl_method_describe(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata);

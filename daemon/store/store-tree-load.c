@@ -238,6 +238,14 @@ int store_tree_load_new(
         return 0;
 }
 
+const StoreNode *store_tree_load_node(const StoreTreeLoad *load) {
+        return &load->node;
+}
+
+bool store_tree_load_verified(const StoreTreeLoad *load) {
+        return load->manifest.verify;
+}
+
 int store_tree_load_commit(StoreTreeLoad *load, StoreNode *ret, StoreError *reterr_error) {
         int r;
 

@@ -186,5 +186,9 @@ int store_tree_load_new(
                 StoreError *reterr_error);
 int store_tree_load_step(StoreTreeLoad *load, StoreError *reterr_error);
 int store_tree_load_commit(StoreTreeLoad *load, StoreNode *ret, StoreError *reterr_error);
+
+/* What is restored, up to the commit, and whether it has checksums. Borrowed. */
+const StoreNode *store_tree_load_node(const StoreTreeLoad *load);
+bool store_tree_load_verified(const StoreTreeLoad *load);
 StoreTreeLoad *store_tree_load_free(StoreTreeLoad *load);
 DEFINE_CLEANUP(StoreTreeLoad *, store_tree_load_free)

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* store --tree and retrieve --tree. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "ctl.h"
+#include "format.h"
+#include "json-util.h"
+#include "name.h"
+
+/*
+ * Stored files stay in use by the kernel until they are released, and so keep the
+ * mount busy that they were opened through. If possible that is a mount of our own,
+ * which nobody sees, so that the real one can be unmounted.
+ */
+static int open_tree_directory(const char *path, int *ret) {
+        int fd;
+
+        fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        if (fd < 0)
+                fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return fail(EXIT_FAILED, "The directory '%s' cannot be opened: %s.", path, strerror(errno));
+
+        *ret = fd;
+        return 0;
+}
+
+int store_tree(const char *name, const char *path) {
+        _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
+        _cleanup_json_ struct json_object *p = NULL;
+        _cleanup_reply_ VarlinkReply reply = {};
+        _cleanup_error_ StoreError e = {};
+        _cleanup_close_ int fd = -EBADF;
+        char bytes[FORMAT_MAX];
+        int64_t n;
+        int r;
+
+        if (name_validate(name, &e) < 0)
+                return fail(EXIT_REFUSED, "'%s': %s", e.name ?: "", e.reason ?: "The name cannot be used.");
+        r = ctl_connect(&c);
+        if (r != 0)
+                return r;
+        r = open_tree_directory(path, &fd);
+        if (r != 0)
+                return r;
+
+        p = ctl_parameters("name", name);
+        if (!p || json_add_int(p, "directory", 0) < 0 ||
+            (arg_replace && json_add_bool(p, "replace", true) < 0) ||
+            (arg_verify && json_add_bool(p, "verify", true) < 0) ||
+            (arg_skip_special && json_add_bool(p, "skipSpecial", true) < 0))
+                return fail_memory();
+        r = ctl_call(c, "io.pkram.Store.StoreTree", TAKE_PTR(p), &fd, 1, &reply);
+        if (r != 0)
+                return r;
+
+        if (arg_json != JSON_OFF)
+                ctl_print_json(reply.parameters);
+        else if (arg_legend) {
+                n = json_get_int(reply.parameters, "objects", 0);
+                printf("Stored tree '%s': %lli object%s, %s of memory.\n", name, (long long) n, n == 1 ? "" : "s",
+                       format_bytes(bytes, (uint64_t) json_get_int(reply.parameters, "bytes", 0)));
+        }
+        return EXIT_OK;
+}
+
+int retrieve_tree(const char *name, const char *path) {
+        _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
+        _cleanup_json_ struct json_object *p = NULL;
+        _cleanup_reply_ VarlinkReply reply = {};
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        if (arg_keep)
+                return fail(EXIT_USAGE, "A tree is always released when it is restored: leave out --keep.");
+
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return fail(EXIT_FAILED, "The directory '%s' cannot be opened: %s.", path, strerror(errno));
+        r = ctl_connect(&c);
+        if (r != 0)
+                return r;
+
+        p = ctl_parameters("name", name);
+        if (!p || json_add_int(p, "directory", 0) < 0)
+                return fail_memory();
+        r = ctl_call(c, "io.pkram.Store.RestoreTree", TAKE_PTR(p), &fd, 1, &reply);
+        if (r != 0)
+                return r;
+
+        if (arg_json != JSON_OFF)
+                ctl_print_json(json_get(reply.parameters, "node"));
+        return EXIT_OK;
+}

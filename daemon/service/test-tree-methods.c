@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* StoreTree and RestoreTree, called as clients do. Needs a tmpfs at /dev/shm. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include "pkram-messages.h"
+#include "test-fixture.h"
+
+#define CALL(method, parameters) "{\"method\":\"io.pkram.Store." method "\",\"parameters\":" parameters "}"
+#define ERROR(name) "io.pkram.Store." name
+
+typedef struct Trees {
+        Fixture *f;
+        char from[64], to[64];
+        int from_fd, to_fd;
+} Trees;
+
+static void make_directory(char path[64], int *ret_fd) {
+        (void) snprintf(path, 64, "/dev/shm/pkram-test.XXXXXX");
+        assert_non_null(mkdtemp(path));
+        *ret_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_ok(*ret_fd);
+}
+
+static void remove_directory(const char *path, int *fd) {
+        char command[128];
+
+        *fd = safe_close(*fd);
+        (void) snprintf(command, sizeof(command), "rm -rf '%s'", path);
+        assert_int_equal(system(command), 0);
+}
+
+static int setup(void **state) {
+        Trees *t = calloc(1, sizeof(Trees));
+
+        void *f;
+
+        assert_int_equal(fixture_setup(&f), 0);
+        t->f = f;
+        make_directory(t->from, &t->from_fd);
+        make_directory(t->to, &t->to_fd);
+        *state = t;
+        return 0;
+}
+
+static int teardown(void **state) {
+        Trees *t = *state;
+        void *f = t->f;
+
+        assert_int_equal(fixture_teardown(&f), 0);
+        remove_directory(t->from, &t->from_fd);
+        remove_directory(t->to, &t->to_fd);
+        free(t);
+        return 0;
+}
+
+static void add_file(int dir, const char *name, size_t size, char c) {
+        _cleanup_close_ int fd = openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+        _cleanup_free_ char *data = malloc(size + 1);
+
+        assert_ok(fd);
+        memset(data, c, size);
+        assert_int_equal(write(fd, data, size), size);
+}
+
+static void assert_file(int dir, const char *name, size_t size, char c) {
+        _cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+        _cleanup_free_ char *data = malloc(size + 1);
+        struct stat st;
+
+        assert_ok(fd);
+        assert_ok(fstat(fd, &st));
+        assert_int_equal(st.st_mode & 07777, 0640);
+        assert_int_equal(read(fd, data, size + 1), size);
+        for (size_t i = 0; i < size; i++)
+                assert_int_equal(data[i], c);
+}
+
+static void add_files(Trees *t) {
+        add_file(t->from_fd, "small", 10, 's');
+        add_file(t->from_fd, "large", 200000, 'l');
+        assert_ok(mkdirat(t->from_fd, "d", 0755));
+        assert_ok(symlinkat("..", t->from_fd, "d/link"));
+}
+
+static void check_files(Trees *t) {
+        char target[8];
+
+        assert_file(t->to_fd, "small", 10, 's');
+        assert_file(t->to_fd, "large", 200000, 'l');
+        assert_int_equal(readlinkat(t->to_fd, "d/link", target, sizeof(target)), 2);
+}
+
+#define STORE CALL("StoreTree", "{\"name\":\"n\",\"directory\":0,\"verify\":true}")
+#define RESTORE CALL("RestoreTree", "{\"name\":\"n\",\"directory\":0}")
+
+static void test_store_and_restore(void **state) {
+        Trees *t = *state;
+        _cleanup_(client_freep) Client *c = client_new(t->f), *monitor = client_new(t->f);
+        _cleanup_json_ struct json_object *stored = NULL, *restored = NULL, *e0 = NULL, *e1 = NULL, *e2 = NULL, *e3 = NULL;
+
+        client_send(monitor, "{\"method\":\"io.pkram.Store.Monitor\",\"more\":true}", NULL, 0);
+        e0 = client_receive(monitor, NULL, NULL);
+
+        add_files(t);
+        stored = client_call_fds(c, STORE, &t->from_fd, 1);
+        assert_int_equal(json_get_int(reply_parameters(stored), "id", -1), 1);
+        assert_int_equal(json_get_int(reply_parameters(stored), "objects", -1), 3);
+        assert_true(json_get_int(reply_parameters(stored), "bytes", -1) > 200000);
+        assert_string_equal(t->f->entry_id, PKRAM_MESSAGE_STORED_STR);
+        assert_string_equal(t->f->entry_node, "n");
+        e1 = client_receive(monitor, NULL, NULL);
+        assert_string_equal(json_get_string(reply_parameters(e1), "event"), "stored");
+
+        mock_kexec(t->f->mock);
+        fixture_restart(t->f);
+        monitor = client_free(monitor);
+        c = client_free(c);
+        c = client_new(t->f);
+        monitor = client_new(t->f);
+        client_send(monitor, "{\"method\":\"io.pkram.Store.Monitor\",\"more\":true}", NULL, 0);
+        json_object_unref(client_receive(monitor, NULL, NULL));
+
+        restored = client_call_fds(c, RESTORE, &t->to_fd, 1);
+        assert_true(json_get_bool(reply_parameters(restored), "verified", false));
+        assert_string_equal(json_get_string(json_get(reply_parameters(restored), "node"), "name"), "n");
+        check_files(t);
+        assert_int_equal(mock_n_nodes(t->f->mock), 0);
+        e2 = client_receive(monitor, NULL, NULL);
+        assert_string_equal(json_get_string(reply_parameters(e2), "event"), "retrieved");
+        e3 = client_receive(monitor, NULL, NULL);
+        assert_string_equal(json_get_string(reply_parameters(e3), "event"), "released");
+}
+
+static void test_wrong_descriptors(void **state) {
+        Trees *t = *state;
+        _cleanup_(client_freep) Client *c = client_new(t->f);
+        static const char *const calls[] = {
+                CALL("StoreTree", "{\"name\":\"n\",\"directory\":0}"),
+                CALL("StoreTree", "{\"name\":\"n\",\"directory\":-1}"),
+                CALL("StoreTree", "{\"name\":\"n\",\"directory\":4294967296}"),
+                CALL("RestoreTree", "{\"name\":\"n\",\"directory\":0}"),
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++) {
+                _cleanup_json_ struct json_object *r = client_call(c, calls[i]);
+
+                assert_error(r, "org.varlink.service.InvalidParameter", "parameter", "directory");
+        }
+
+        _cleanup_close_ int memfd = make_memfd(10, 1);
+        _cleanup_json_ struct json_object *r = client_call_fds(c, CALL("StoreTree", "{\"name\":\"n\",\"directory\":0}"), &memfd, 1);
+        assert_error(r, ERROR("NotPreservable"), NULL, NULL);
+}
+
+static void test_errors(void **state) {
+        Trees *t = *state;
+        _cleanup_(client_freep) Client *c = client_new(t->f);
+        _cleanup_json_ struct json_object *r1 = NULL, *r2 = NULL, *r3 = NULL, *r4 = NULL, *r5 = NULL;
+
+        r1 = client_call_fds(c, RESTORE, &t->to_fd, 1);
+        assert_error(r1, ERROR("NoSuchNode"), "name", "n");
+        r2 = client_call_fds(c, CALL("StoreTree", "{\"name\":\"a/b\",\"directory\":0}"), &t->from_fd, 1);
+        assert_error(r2, ERROR("InvalidName"), NULL, NULL);
+
+        client_expect_error(c, CALL("StoreTree", "{\"name\":\"n\"}"), "org.varlink.service.InvalidParameter");
+        r3 = client_call(c, CALL("Store", "{\"name\":\"n\",\"objects\":[{\"data\":\"\"}]}"));
+        (void) reply_parameters(r3);
+        r4 = client_call_fds(c, RESTORE, &t->to_fd, 1);
+        assert_error(r4, ERROR("NotSupported"), NULL, NULL);
+        r5 = client_call_fds(c, STORE, &t->from_fd, 1);
+        assert_error(r5, ERROR("NodeExists"), "name", "n");
+}
+
+static void test_client_dies(void **state) {
+        Trees *t = *state;
+        Client *c = client_new(t->f);
+        _cleanup_(client_freep) Client *other = client_new(t->f);
+        _cleanup_json_ struct json_object *r = NULL;
+
+        /* In the middle of both: nothing may be left, and nothing lost. */
+        add_files(t);
+        client_send(c, STORE, &t->from_fd, 1);
+        (void) sd_event_run(t->f->manager->event, 0);
+        client_free(c);
+        assert_true(mock_n_nodes(t->f->mock) <= 1);
+        mock_kexec(t->f->mock);
+        if (mock_n_nodes(t->f->mock) == 0) {
+                _cleanup_json_ struct json_object *stored = client_call_fds(other, STORE, &t->from_fd, 1);
+
+                (void) reply_parameters(stored);
+                mock_kexec(t->f->mock);
+        }
+
+        c = client_new(t->f);
+        client_send(c, RESTORE, &t->to_fd, 1);
+        (void) sd_event_run(t->f->manager->event, 0);
+        (void) sd_event_run(t->f->manager->event, 0);
+        client_free(c);
+        if (mock_n_nodes(t->f->mock) == 1) {
+                r = client_call_fds(other, RESTORE, &t->to_fd, 1);
+                (void) reply_parameters(r);
+        }
+        check_files(t);
+}
+
+int main(void) {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        const struct CMUnitTest tests[] = {
+                T(test_store_and_restore),
+                T(test_wrong_descriptors),
+                T(test_errors),
+                T(test_client_dies),
+        };
+        struct statfs sfs;
+
+        if (statfs("/dev/shm", &sfs) < 0 || sfs.f_type != 0x01021994) {
+                puts("1..0 # SKIP there is no tmpfs at /dev/shm");
+                return 0;
+        }
+        return cmocka_run_group_tests_name("tree-methods", tests, NULL, NULL);
+}
