@@ -96,6 +96,7 @@ timeout 5 "$ctl" --socket="$dir/socket" --json=short monitor >"$dir/monitor" &
 monitor=$!
 for _ in {1..100}; do [[ -s $dir/monitor ]] && break; sleep 0.02; done
 run 0 remove input piped; ok "remove several"
+for _ in {1..100}; do (($(grep -c '"removed"' "$dir/monitor") >= 2)) && break; sleep 0.02; done
 kill $monitor; wait $monitor 2>/dev/null
 [[ $(grep -c '"removed"' "$dir/monitor") == 2 ]]; ok monitor
 
@@ -120,6 +121,9 @@ run 0 show many; ok "a failed retrieve keeps the node"
 run 1 retrieve many /proc/nope && says 'cannot be'; ok "status 1: nowhere to write"
 run 0 show many; ok "and keeps the node, too"
 run 1 kexec --kernel=a && says 'not a kernel image'; ok "status 1: kexec into no kernel"
+
+run 0 store behind b && { echo head; "$ctl" --socket="$dir/socket" retrieve behind - && echo tail; } >mixed 2>"$dir/stderr" &&
+    [[ $(head -n 1 mixed) == head && $(tail -n 1 mixed) == endtail ]] && (($(stat -c %s mixed) == $(stat -c %s b) + 10)); ok "what was written before and after stays"
 
 mkfifo fifo
 (sleep 0.3; echo x) >fifo &
