@@ -3,6 +3,7 @@
 
 import os
 import re
+import signal
 import sys
 import time
 
@@ -66,4 +67,6 @@ def main():
 
 
 if __name__ == "__main__":
+    # Somebody who ends us wants the guests gone, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main())

@@ -3,6 +3,7 @@
 
 import os
 import shutil
+import signal
 import sys
 
 from . import lint, mini, unit, userspace, vm
@@ -87,4 +88,6 @@ def main(argv):
 
 
 if __name__ == "__main__":
+    # Somebody who ends us wants the guests gone, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main(sys.argv[1:]))
