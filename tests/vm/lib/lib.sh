@@ -33,7 +33,7 @@ check() {
 refused() {
         local name=$1 regex=$2 r=0
         shift 2
-        OUT=$(timeout 60 "$@" 2>&1) || r=$?
+        OUT=$("$@" 2>&1) || r=$?
         printf '%s\n' "$OUT" | tail -n 5
         if [ "$r" = 0 ]; then
                 fail "$name" "it succeeded: $OUT"
