@@ -56,15 +56,19 @@ matches() {
         if grep -qE -- "$3" <<<"$2"; then pass "$1"; else fail "$1" "nothing matches '$3' in: $2"; fi
 }
 
-# sha NAME < DATA: remember the checksum under that name; same NAME < DATA: compare with it.
+# sha NAME < DATA: remember the checksum under that name. same NAME < DATA: compare with it. came_back NAME SUM: compare
+# a checksum that was made in the background.
 sha() { sha256sum | cut -d' ' -f1 | tee "$STATE/sha-$1"; }
-same() {
-        local is wanted
-        is=$(sha256sum | cut -d' ' -f1)
+same() { came_back "$1" "$(sha256sum)"; }
+came_back() {
+        local is=${2%% *} wanted
         wanted=$(cat "$STATE/sha-$1" 2>/dev/null)
         show checksum "$(printf '%-8s boot %s  stored    %s' "$1" "$STAGE" "${wanted:-nothing}")"
         show checksum "$(printf '%-8s boot %s  came back %s' "$1" "$STAGE" "$is")"
-        if [ -n "$wanted" ] && [ "$is" = "$wanted" ]; then pass "SHA-256 of $1"; else fail "SHA-256 of $1" "$is, stored was $wanted"; fi
+        # The checksum of nothing would match that of nothing.
+        if [ "$is" = e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 ]; then
+                fail "SHA-256 of $1" "there is no data"
+        elif [ -n "$wanted" ] && [ "$is" = "$wanted" ]; then pass "SHA-256 of $1"; else fail "SHA-256 of $1" "$is, stored was $wanted"; fi
 }
 
 # field NAME JSON: one top-level field of a JSON object

@@ -51,7 +51,9 @@ static void pkram_avoid_init(void)
 		return;
 	if (cmdline_find_option("pkram", arg, sizeof(arg)) <= 0)
 		return;
-	if (boot_kstrtoul(arg, 16, &pfn) || pfn < PKRAM_MIN_PFN || pfn >= max_pfn || !pkram_is_ram(pfn, 1))
+	if (boot_kstrtoul(arg, 16, &pfn))
+		return;
+	if (pfn < PKRAM_MIN_PFN || pfn >= max_pfn || !pkram_is_ram(pfn, 1))
 		return;
 
 	pkram_map_unusable = true;
