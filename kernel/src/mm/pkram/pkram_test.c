@@ -94,7 +94,7 @@ static void expect_unchanged(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, now.data_pages, before->data_pages);
 	KUNIT_EXPECT_EQ(test, now.meta_pages, before->meta_pages);
 	KUNIT_EXPECT_EQ(test, now.blocks, before->blocks);
-	KUNIT_EXPECT_EQ(test, now.dir_pfn, before->dir_pfn);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(now.dir_pfn), le64_to_cpu(before->dir_pfn));
 }
 
 static void pkram_case_exit(struct kunit *test)
@@ -1683,7 +1683,7 @@ static void node_reserved(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, pkram_node_take("n"), ERR_PTR(-EBUSY));
 	KUNIT_EXPECT_EQ(test, pkram_node_remove("n", NULL, &id), -ENOENT);
 	KUNIT_EXPECT_EQ(test, pkram_remove_idle(), 0);
-	KUNIT_EXPECT_EQ(test, *node->slot, 0);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(*node->slot), 0);
 	pkram_node_publish(node);
 	check_node(test, "n");
 	pkram_node_destroy(other);
