@@ -56,11 +56,6 @@ struct pkram_access_state {
 	};
 };
 
-static __le64 head_of(const struct pkram_link *link)
-{
-	return link ? link->hdr.pfn : 0;
-}
-
 /**
  * pkram_prepare_save - start saving a node
  * @ps:       stream to initialise
@@ -278,11 +273,11 @@ void pkram_finish_access(struct pkram_access *pa, bool status_ok)
 			pkram_writer_discard(w);
 		} else if (state->dtype == PKRAM_DATA_pages) {
 			pkram_writer_finish(w);
-			obj->pages_head = head_of(w->head);
+			obj->pages_head = pkram_writer_head(w);
 			obj->nr_pages = cpu_to_le64(w->nr_pages);
 		} else {
 			pkram_bytes_finish(&state->bytes);
-			obj->bytes_head = head_of(w->head);
+			obj->bytes_head = pkram_writer_head(w);
 			obj->nr_bytes = cpu_to_le64(state->bytes.len);
 			node->totals.data_bytes += state->bytes.len;
 		}

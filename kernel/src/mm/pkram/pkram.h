@@ -237,6 +237,12 @@ static inline void pkram_writer_add(struct pkram_writer *w, u64 index, u64 pfn,
 	w->nr_pages += nr;
 }
 
+/* First link page of a finished stream as objects record it, 0 if it is empty. */
+static inline __le64 pkram_writer_head(const struct pkram_writer *w)
+{
+	return w->head ? w->head->hdr.pfn : 0;
+}
+
 /**
  * struct pkram_reader - a position in a stream
  * @link:  current link page, NULL at the end

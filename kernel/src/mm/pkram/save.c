@@ -129,11 +129,6 @@ void pkram_save_put(struct pkram_save *save)
 	kref_put(&save->ref, save_free);
 }
 
-static __le64 head_of(const struct pkram_writer *w)
-{
-	return w->head ? w->head->hdr.pfn : 0;
-}
-
 static void count_stream(struct pkram_node *node, const struct pkram_writer *w)
 {
 	node->totals.data_pages += w->nr_pages;
@@ -151,7 +146,7 @@ static void close_bytes(struct pkram_save *save)
 	obj = pkram_node_object(node, pkram_node_nr_objects(node) - 1);
 	pkram_bytes_finish(&save->bytes);
 	obj->flags |= cpu_to_le32(PKRAM_OBJ_BYTES);
-	obj->bytes_head = head_of(&save->bytes.w);
+	obj->bytes_head = pkram_writer_head(&save->bytes.w);
 	obj->nr_bytes = cpu_to_le64(save->bytes.len);
 	node->totals.data_bytes += save->bytes.len;
 	count_stream(node, &save->bytes.w);

@@ -140,11 +140,6 @@ void pkram_writer_finish(struct pkram_writer *w)
 	w->end_pfn = 0;
 }
 
-static __le64 writer_head(const struct pkram_writer *w)
-{
-	return w->head ? w->head->hdr.pfn : 0;
-}
-
 /**
  * pkram_writer_discard - give back everything a writer took
  * @w: the writer, usable for a new stream afterwards
@@ -152,7 +147,7 @@ static __le64 writer_head(const struct pkram_writer *w)
 void pkram_writer_discard(struct pkram_writer *w)
 {
 	pkram_writer_finish(w);
-	pkram_stream_free(writer_head(w));
+	pkram_stream_free(pkram_writer_head(w));
 	memset(w, 0, sizeof(*w));
 }
 
