@@ -88,7 +88,7 @@ static bool read_extent(struct reader *r, const __u8 *p, bool dense, __u64 *inde
 		if (order == 15) {
 			gap = pfn + ((count - 1) << 40);
 			count = 0;
-		} else if (order > 10) {
+		} else if (order > 10 || (dense && order)) {
 			return false;
 		}
 	}

@@ -69,7 +69,7 @@ static void shape_bytes(struct image_node *node)
 	image_stream(&s, node);
 	image_single(&s, 0);
 	image_run(&s, 0, 3);
-	image_run(&s, 2, 4);
+	image_run(&s, 0, 16);
 	image_link(&s);
 	image_run(&s, 0, 1);
 	image_stream_bytes(&s, o, s.pages * PKRAM_PAGE_SIZE - 4095);

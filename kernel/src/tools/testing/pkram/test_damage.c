@@ -377,6 +377,12 @@ static void bytes_long_gap(struct victim *v)
 	set_extent(v->bytes_link, 0, pkram_extent_long_gap(1));
 }
 
+static void bytes_large(struct victim *v)
+{
+	set_extent(v->bytes_link, 0, pkram_extent_run(image_data(v->f.node.img, 2, 1),
+				     2, 1));
+}
+
 static void bytes_index(struct victim *v)
 {
 	v->bytes_link->index = le(1);
@@ -706,6 +712,7 @@ static const struct {
 	ROW(link_of_later_generation, HEADER),
 	ROW(bytes_gap, BOUNDS),
 	ROW(bytes_long_gap, BOUNDS),
+	ROW(bytes_large, BOUNDS),
 	ROW(bytes_index, BOUNDS),
 	ROW(bytes_too_few, COUNT),
 	ROW(bytes_negative, BOUNDS),
