@@ -2,13 +2,16 @@
 /*
  * PKRAM: damage on purpose, for tests.
  *
- * /sys/module/pkram_damage/parameters/flip takes a list of bits to flip in
+ * /sys/module/pkram_damage/parameters/flip takes a list of what to spoil in
  * metadata pages after the next seal, when all checksums are right:
  *
- *	TYPE NTH BYTE BIT[,TYPE NTH BYTE BIT...]
+ *	[+]TYPE NTH BYTE BIT[,...]		flip a bit
+ *	[+]TYPE NTH BYTE =TYPE NTH[,...]	write the pfn of another page there
  *
  * TYPE is super, map, dir, node, objects or link; NTH counts pages of that type
- * from 0 in the order of the chains; BYTE is 0 to 4095, BIT 0 to 7. A page that
+ * from 0 in the order of the chains; BYTE is 0 to 4091, BIT 0 to 7; a pfn takes
+ * five bytes, as in an extent. With a plus sign the checksum of the page is made
+ * right again, so that the checks behind it get to see the damage. A page that
  * does not exist is passed over.
  */
 #define pr_fmt(fmt) "pkram: " fmt
@@ -23,9 +26,28 @@
 #undef MODULE_PARAM_PREFIX
 #define MODULE_PARAM_PREFIX "pkram_damage."
 
-static char flip[1024];
+/* BYTES_OF_PFN - what an extent has for it; the rest of a field of eight is 0 */
+#define BYTES_OF_PFN	5
+
+/**
+ * struct hit - one place to spoil
+ * @page:   where
+ * @byte:   offset in it
+ * @bit:    which one to flip
+ * @pfn:    what to write instead of flipping a bit; 0: do flip
+ * @mended: make the checksum of the page right again
+ */
+struct hit {
+	u8 *page;
+	unsigned int byte;
+	unsigned int bit;
+	u64 pfn;
+	bool mended;
+};
+
+static char flip[4000];
 module_param_string(flip, flip, sizeof(flip), 0600);
-MODULE_PARM_DESC(flip, "metadata bits to flip after the next seal: TYPE NTH BYTE BIT[,...]");
+MODULE_PARM_DESC(flip, "what to spoil after the next seal: [+]TYPE NTH BYTE BIT|=TYPE NTH[,...]");
 
 static void *page_at(__le64 pfn)
 {
@@ -107,38 +129,67 @@ static void *find_page(const char *type, unsigned int nth)
 	return found;
 }
 
+/* Read one word of the list; false if it makes no sense or names no page. */
+static bool parse_hit(const char *word, struct hit *hit)
+{
+	unsigned int nth, other_nth, fields;
+	char type[16], other[16];
+	void *target;
+
+	hit->mended = *word == '+';
+	if (hit->mended)
+		word++;
+	hit->pfn = 0;
+	hit->bit = 0;
+	fields = sscanf(word, "%15s %u %u =%15s %u", type, &nth, &hit->byte, other, &other_nth);
+	if (fields == 3)
+		fields += sscanf(word, "%*s %*u %*u %u", &hit->bit);
+	if (fields < 4 || hit->byte > PAGE_SIZE - BYTES_OF_PFN || hit->bit > 7)
+		return false;
+	hit->page = find_page(type, nth);
+	target = fields == 5 ? find_page(other, other_nth) : hit->page;
+	if (!hit->page || !target) {
+		pr_info("damage: no such page: %s\n", word);
+		return false;
+	}
+	if (fields == 5)
+		hit->pfn = pkram_pfn(target);
+	return true;
+}
+
+static void spoil(const struct hit *hit)
+{
+	__le64 pfn = cpu_to_le64(hit->pfn);
+
+	if (hit->pfn)
+		memcpy(hit->page + hit->byte, &pfn, BYTES_OF_PFN);
+	else
+		hit->page[hit->byte] ^= 1U << hit->bit;
+}
+
 /**
- * pkram_damage - flip the bits that were asked for
+ * pkram_damage - spoil what was asked for
  *
  * Context: as pkram_seal(), after it. Finds all pages before it changes one, so
  * that damaged chains are not walked.
  */
 void pkram_damage(void)
 {
-	static struct {
-		u8 *byte;
-		unsigned int bit;
-	} hits[64];
-	unsigned int nth, byte, bit, nr = 0, i;
-	char *at = flip, *word, type[16];
+	static struct hit hits[256];
+	char *at = flip, *word;
+	unsigned int nr = 0, i;
 
-	while ((word = strsep(&at, ",")) && nr < ARRAY_SIZE(hits)) {
-		u8 *page;
-
-		if (sscanf(word, "%15s %u %u %u", type, &nth, &byte, &bit) != 4 ||
-		    byte >= PAGE_SIZE || bit > 7)
-			continue;
-		page = find_page(type, nth);
-		if (!page) {
-			pr_info("damage: no page %s %u\n", type, nth);
-			continue;
-		}
-		hits[nr].byte = page + byte;
-		hits[nr++].bit = bit;
-	}
+	while (nr < ARRAY_SIZE(hits) && (word = strsep(&at, ",")))
+		if (*word && parse_hit(word, &hits[nr]))
+			nr++;
+	for (i = 0; i < nr; i++)
+		spoil(&hits[i]);
 	for (i = 0; i < nr; i++) {
-		*hits[i].byte ^= 1U << hits[i].bit;
-		pr_info("damage: flipped bit %u of byte %lu at pfn 0x%llx\n", hits[i].bit,
-			offset_in_page(hits[i].byte), pkram_pfn(hits[i].byte));
+		struct pkram_page_hdr *hdr = (void *)hits[i].page;
+
+		if (hits[i].mended && le32_to_cpu(hdr->length) <= PAGE_SIZE)
+			pkram_page_finish(hdr);
 	}
+	if (nr)
+		pr_info("damage: %u places spoilt\n", nr);
 }
