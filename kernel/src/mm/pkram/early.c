@@ -161,6 +161,7 @@ static int __init reserve_runs(const struct pkram_map *map, u64 nr_blocks)
 	phys_addr_t size, room = 0;
 	u64 start, end = 0;
 	unsigned long nr = 0;
+	int err;
 
 	while (next_run(map, nr_blocks, &start, &end))
 		nr++;
@@ -170,7 +171,11 @@ static int __init reserve_runs(const struct pkram_map *map, u64 nr_blocks)
 		if (!room)
 			return -ENOMEM;
 	}
-	return memblock_reserve_sorted(run_next, &it, nr, room);
+	err = memblock_reserve_sorted(run_next, &it, nr, room);
+	if (!err)
+		pr_info("%lu runs of 2 MiB blocks reserved, memblock has %lu reserved regions\n",
+			nr, memblock.reserved.cnt);
+	return err;
 }
 
 static int __init check_map(const struct pkram_super *sb, const struct pkram_map *map,
