@@ -14,3 +14,9 @@
 #define PKRAM_MESSAGE_REFUSED_STR "e07b95c3d1484f2fa6c83b5e9d2f7a04"
 /* A node is lost because the system goes down without kexec. */
 #define PKRAM_MESSAGE_LOST_STR "7b2d6c8e0f914a35b9e4d1c7a3f58206"
+/* A line of the old system's log, from after its journald stopped. */
+#define PKRAM_MESSAGE_REPLAYED_STR "eb1845ad5db0decf0e90d693b5ec0400"
+/* Services are up again after a kexec. */
+#define PKRAM_MESSAGE_UP_STR "57159849e5f6fb4420dcf6876938c438"
+/* The previous boot ended without a shutdown, and what it stored is lost. */
+#define PKRAM_MESSAGE_CRASHED_STR "5962413383663f596c7207dbb4ea7f96"

@@ -52,6 +52,15 @@ static void say(KexecCheck *check, const char *format, ...) {
         va_end(ap);
 }
 
+/* "2 stored nodes and 1 mounted tree" */
+static void say_what(KexecCheck *check) {
+        if (check->n_nodes > 0 || check->n_trees == 0)
+                say(check, "%" PRIu64 " stored node%s", check->n_nodes, check->n_nodes == 1 ? "" : "s");
+        if (check->n_trees > 0)
+                say(check, "%s%" PRIu64 " mounted tree%s", check->n_nodes > 0 ? " and " : "", check->n_trees,
+                    check->n_trees == 1 ? "" : "s");
+}
+
 /* What would happen, and what to do about it. */
 static void describe(const struct pkram_ioctl_info *info, const KexecImage *image, KexecCheck *check) {
         const char *which = image ? "the given kernel" : "the loaded kernel";
@@ -65,10 +74,14 @@ static void describe(const struct pkram_ioctl_info *info, const KexecImage *imag
                 say(check, "Nothing is stored, so a kexec loses nothing.");
                 return;
         case KEXEC_REASON_KEEPS:
-                say(check, "A kexec keeps all %" PRIu64 " stored node%s.", check->n_nodes, check->n_nodes == 1 ? "" : "s");
+                say(check, "A kexec keeps all ");
+                say_what(check);
+                say(check, ".");
                 return;
         default:
-                say(check, "A kexec would lose %" PRIu64 " stored node%s: ", check->n_nodes, check->n_nodes == 1 ? "" : "s");
+                say(check, "A kexec would lose ");
+                say_what(check);
+                say(check, ": ");
         }
 
         switch (check->reason) {
@@ -104,15 +117,17 @@ static void describe(const struct pkram_ioctl_info *info, const KexecImage *imag
         }
 }
 
-void kexec_check(const struct pkram_ioctl_info *info, const KexecImage *image, KexecPolicy policy, KexecCheck *ret) {
+void kexec_check(const struct pkram_ioctl_info *info, const KexecImage *image, uint64_t n_trees, KexecPolicy policy,
+                 KexecCheck *ret) {
         KexecCheck check = {};
 
         assert(ret);
 
-        if (!info || info->boot_result == PKRAM_BOOT_OFF || info->nr_nodes == 0)
+        if (!info || info->boot_result == PKRAM_BOOT_OFF || (info->nr_nodes == 0 && n_trees == 0))
                 check.reason = KEXEC_REASON_NOTHING_STORED;
         else {
                 check.n_nodes = info->nr_nodes;
+                check.n_trees = n_trees;
                 check.reason = image ? reason_of_image(info, image) : reason_of_loaded(info->image_state);
         }
 
@@ -154,7 +169,7 @@ const char *kexec_reason_to_string(KexecReason reason) {
                 [KEXEC_REASON_NO_IMAGE]       = "noImage",
                 [KEXEC_REASON_NO_SUPPORT]     = "noSupport",
                 [KEXEC_REASON_NO_PARAMETER]   = "noParameter",
-                [KEXEC_REASON_FORMAT]         = "formatVersion",
+                [KEXEC_REASON_FORMAT]         = "format",
                 [KEXEC_REASON_ARCHITECTURE]   = "architecture",
                 [KEXEC_REASON_UNKNOWN]        = "unknown",
         };

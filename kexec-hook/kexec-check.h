@@ -38,16 +38,19 @@ typedef struct KexecCheck {
         bool keeps;             /* false: at least one node would be lost */
         bool allowed;           /* may the kexec go on under the policy? Always true when keeps is */
         uint64_t n_nodes;       /* stored now */
+        uint64_t n_trees;       /* mounted now, to be stored on the way into the kexec */
         char text[512];         /* one or two sentences in plain words, the second saying what to do; no newline */
 } KexecCheck;
 
 /* info:   from PKRAM_IOC_INFO; NULL if the running kernel has no PKRAM: nothing is stored then
  * image:  the image that is going to be loaded with a command line by kexec_cmdline_build(), or NULL to judge
  *         the one that is loaded already
+ * n_trees: from kexec_count_trees()
  * policy: from the configuration, or KEXEC_POLICY_FORCE for --force
  *
  * Cannot fail. An answer that is not understood counts as a loss. */
-void kexec_check(const struct pkram_ioctl_info *info, const KexecImage *image, KexecPolicy policy, KexecCheck *ret);
+void kexec_check(const struct pkram_ioctl_info *info, const KexecImage *image, uint64_t n_trees, KexecPolicy policy,
+                 KexecCheck *ret);
 
 /* As in the configuration: "refuse", "warn", "force". The second returns -EINVAL for anything else. */
 const char *kexec_policy_to_string(KexecPolicy policy);

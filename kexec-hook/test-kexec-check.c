@@ -31,7 +31,7 @@ static int setup(void **state) {
 static void check(const KexecImage *i, KexecPolicy policy, KexecReason reason, bool keeps, bool allowed, const char *text) {
         KexecCheck c;
 
-        kexec_check(&info, i, policy, &c);
+        kexec_check(&info, i, /* n_trees= */ 0, policy, &c);
         assert_int_equal(c.reason, reason);
         assert_int_equal(c.keeps, keeps);
         assert_int_equal(c.allowed, allowed);
@@ -53,7 +53,7 @@ static void test_nothing_stored(void **state) {
         check(&image, KEXEC_POLICY_REFUSE, KEXEC_REASON_NOTHING_STORED, true, true, "Nothing is stored");
 
         /* A kernel without PKRAM stores nothing. */
-        kexec_check(NULL, &image, KEXEC_POLICY_REFUSE, &c);
+        kexec_check(NULL, &image, /* n_trees= */ 5, KEXEC_POLICY_REFUSE, &c);
         assert_int_equal(c.reason, KEXEC_REASON_NOTHING_STORED);
         assert_true(c.allowed);
         info.nr_nodes = 2;
@@ -150,7 +150,7 @@ static void test_longest_text_fits(void **state) {
         info.nr_nodes = UINT64_MAX;
         info.super_pfn = UINT64_MAX;
         image.format_version = UINT32_MAX;
-        kexec_check(&info, &image, KEXEC_POLICY_REFUSE, &c);
+        kexec_check(&info, &image, /* n_trees= */ 0, KEXEC_POLICY_REFUSE, &c);
         assert_true(strlen(c.text) < sizeof(c.text) - 1);
         assert_int_equal(c.text[strlen(c.text) - 1], '.');
 }
@@ -184,9 +184,30 @@ static void test_force_mark(void **state) {
 
 #define T(f) cmocka_unit_test_setup(f, setup)
 
+/* Mounted trees are not stored yet, and would be lost all the same. */
+static void test_trees(void **state) {
+        KexecCheck c;
+
+        (void) state;
+        kexec_check(&info, NULL, /* n_trees= */ 3, KEXEC_POLICY_REFUSE, &c);
+        assert_true(c.keeps);
+        assert_string_equal(c.text, "A kexec keeps all 2 stored nodes and 3 mounted trees.");
+        info.nr_nodes = 0;
+        info.image_state = PKRAM_IMAGE_NO_SUPPORT;
+        kexec_check(&info, NULL, /* n_trees= */ 1, KEXEC_POLICY_REFUSE, &c);
+        assert_false(c.keeps);
+        assert_false(c.allowed);
+        assert_int_equal(c.reason, KEXEC_REASON_NO_SUPPORT);
+        assert_non_null(strstr(c.text, "would lose 1 mounted tree: "));
+        info.boot_result = PKRAM_BOOT_OFF;
+        kexec_check(&info, NULL, /* n_trees= */ 1, KEXEC_POLICY_REFUSE, &c);
+        assert_true(c.keeps);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 T(test_nothing_stored),
+                T(test_trees),
                 T(test_keeps),
                 T(test_no_image),
                 T(test_no_support),

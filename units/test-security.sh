@@ -9,6 +9,7 @@ set -euo pipefail
 limits=(
         pkramd.service 14
         pkram-restore.service 16
+        pkram-report.service 16
         pkram-shutdown.service 16
         pkram-kexec-guard.service 19
 )

@@ -23,11 +23,13 @@ for type in service scope socket timer path mount automount swap slice; do
         install -D -m 0644 "$src/order-before-guard.conf" "$units/$type.d/50-pkram.conf"
 done
 install -D -m 0644 "$src/order-before-guard-none.conf" "$units/pkram-kexec-guard.service.d/50-pkram.conf"
-for program in "$libexec/pkramd" "$libexec/pkram-restore" "$libexec/pkram-kexec-guard" /bin/kill /bin/systemctl /bin/true; do
+for program in "$libexec/pkramd" "$libexec/pkram-restore" "$libexec/pkram-kexec-guard" /bin/kill /bin/systemctl /bin/true /bin/rm /bin/mkdir /bin/mount /bin/umount; do
         install -D -m 0755 /bin/true "$root/$program"
 done
 
-names=(pkramd.socket pkramd.service pkram-restore.service pkram-shutdown.service pkram-kexec-guard.service)
+cp "$units/pkram-tree@.service" "$units/pkram-tree@web.service"
+names=(pkramd.socket pkramd.service pkram-restore.service pkram-report.service pkram-shutdown.service pkram-kexec-guard.service
+        pkram-tree@web.service)
 
 # The manager's words about anything of ours are failures; the distribution's own units may have their troubles here.
 out=$(systemd-analyze verify --root="$root" --man=no --recursive-errors=no "${names[@]}" 2>&1) || {

@@ -36,8 +36,8 @@ void log_message(int priority, const char *format, ...) {
 }
 
 typedef struct Entry {
-        struct iovec iov[12];
-        char *text[12];
+        struct iovec iov[16];
+        char *text[16];
         int n;
 } Entry;
 
@@ -91,7 +91,7 @@ void journal_entry(int priority, const char *message_id, const JournalFields *f,
         entry_add(&e, "MESSAGE=%s", message);
         entry_add(&e, "MESSAGE_ID=%s", message_id);
         entry_add(&e, "PRIORITY=%i", priority);
-        entry_add(&e, "SYSLOG_IDENTIFIER=pkramd");
+        entry_add(&e, "SYSLOG_IDENTIFIER=%s", f->identifier ?: "pkramd");
         if (f->node)
                 entry_add(&e, "PKRAM_NODE=%s", f->node);
         if (f->owner)
@@ -102,6 +102,9 @@ void journal_entry(int priority, const char *message_id, const JournalFields *f,
         entry_add_number(&e, "PKRAM_OBJECTS", f->objects);
         entry_add_number(&e, "PKRAM_GENERATION", f->generation);
         entry_add_number(&e, "PKRAM_USEC", f->usec);
+        if (f->boot_id)
+                entry_add(&e, "PKRAM_BOOT_ID=%s", f->boot_id);
+        entry_add_number(&e, "PKRAM_REALTIME_USEC", f->realtime_usec);
 
         if (access("/run/systemd/journal/socket", F_OK) < 0 || sd_journal_sendv(e.iov, e.n) < 0)
                 log_message(priority, "%s", message);

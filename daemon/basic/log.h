@@ -28,15 +28,18 @@ void log_message(int priority, const char *format, ...) _printf_(2, 3);
 typedef struct JournalFields {
         const char *node, *owner, *kernel;
         uint64_t bytes, objects, generation, usec;
+        const char *boot_id;      /* of the boot that it tells about, if not this one */
+        uint64_t realtime_usec;   /* when it happened, if not now */
+        const char *identifier;   /* SYSLOG_IDENTIFIER=, "pkramd" if NULL */
 } JournalFields;
 
 #define JOURNAL_FIELDS_NONE \
-        ((JournalFields) { .bytes = UINT64_MAX, .objects = UINT64_MAX, .generation = UINT64_MAX, .usec = UINT64_MAX })
+        ((JournalFields) { .bytes = UINT64_MAX, .objects = UINT64_MAX, .generation = UINT64_MAX, .usec = UINT64_MAX, \
+                           .realtime_usec = UINT64_MAX })
 
 /*
- * Writes one entry with a MESSAGE_ID (32 hexadecimal digits) to the journal, as
- * SYSLOG_IDENTIFIER=pkramd. The only place that does. Where no journal runs the
- * text goes to standard error.
+ * Writes one entry with a MESSAGE_ID (32 hexadecimal digits) to the journal. The only
+ * place that does. Where no journal runs the text goes to standard error.
  */
 void journal_entry(int priority, const char *message_id, const JournalFields *fields, const char *format, ...) _printf_(4, 5);
 

@@ -77,6 +77,54 @@ static const char *image_state_text(const char *state) {
         return state;
 }
 
+/* A time, and how long that is after the step before it, which *before becomes. */
+static void line_step(const char *key, struct json_object *o, const char *member, int64_t *before) {
+        int64_t usec = json_get_int(o, member, -1);
+        char when[FORMAT_MAX], after[FORMAT_MAX], text[2 * FORMAT_MAX + 8];
+
+        if (usec < 0)
+                return;
+        (void) snprintf(text, sizeof(text), "%s", format_timestamp(when, (uint64_t) usec));
+        /* The clock of a new kernel begins with that of the hardware, which knows whole seconds only. */
+        if (*before >= 0 && usec >= *before)
+                (void) snprintf(text, sizeof(text), "%s, after %s", when, format_usec(after, (uint64_t) (usec - *before)));
+        line(key, text);
+        *before = usec;
+}
+
+static void print_last_kexec(struct json_object *o) {
+        struct json_object *lost = json_get_array(o, "lost");
+        char bytes[FORMAT_MAX], text[2 * FORMAT_MAX];
+        int64_t before = -1;
+
+        line_step("Kexec asked for", o, "requestedUSec", &before);
+        line_step("Services stopped", o, "stoppedUSec", &before);
+        line_step("Sealed", o, "sealedUSec", &before);
+        line_step("Kernel started", o, "startedUSec", &before);
+        line_step("Restored", o, "restoredUSec", &before);
+        line_step("Services up", o, "upUSec", &before);
+        if (json_get(o, "downUSec"))
+                line("Services down for", format_usec(text, (uint64_t) MAX(json_get_int(o, "downUSec", 0), 0)));
+
+        (void) snprintf(text, sizeof(text), "%lli node%s, %s", (long long) json_get_int(o, "restoredNodes", 0),
+                        json_get_int(o, "restoredNodes", 0) == 1 ? "" : "s", format_bytes(bytes, (uint64_t) MAX(json_get_int(o, "restoredBytes", 0), 0)));
+        line("Came back", text);
+        line_int("Did not come back", json_get_int(o, "lostNodes", 0));
+        for (size_t i = 0; lost && i < json_object_array_length(lost); i++) {
+                struct json_object *l = json_object_array_get_idx(lost, i);
+
+                printf("%17s: ", "Lost");
+                ctl_print_text(json_get_string(l, "name") ?: "(unknown)");
+                printf(", ");
+                ctl_print_text(json_get_string(l, "reason") ?: "");
+                (void) putchar('\n');
+        }
+        if (json_get_int(o, "logLines", 0) > 0) {
+                (void) snprintf(text, sizeof(text), "%lli lines: see 'journalctl -b -t pkram-replay'", (long long) json_get_int(o, "logLines", 0));
+                line("Old system's log", text);
+        }
+}
+
 static void print_kernel_status(struct json_object *p) {
         const char *previous = json_get_string(p, "previousKernel");
         char text[FORMAT_MAX], line_text[2 * FORMAT_MAX], maximum[FORMAT_MAX];
@@ -86,7 +134,9 @@ static void print_kernel_status(struct json_object *p) {
         line("Boot", boot_result_text(json_get_string(p, "bootResult") ?: "unknown"));
         if (previous)
                 line("Previous kernel", previous);
-        if (json_get(p, "sealedUSec"))
+        if (json_get(p, "lastKexec"))
+                print_last_kexec(json_get(p, "lastKexec"));
+        else if (json_get(p, "sealedUSec"))
                 line_timestamp("Sealed", json_get_int(p, "sealedUSec", 0));
         if (json_get_int(p, "generation", 0) > 0)
                 line("Restored in", format_usec(text, (uint64_t) json_get_int(p, "restoreUSec", 0)));

@@ -8,6 +8,7 @@
 #include "kexec-cmdline.h"
 #include "kexec-image.h"
 #include "kexec-load.h"
+#include "kexec-trees.h"
 
 static void ignore_warning(_unused_ const char *path, _unused_ unsigned line, _unused_ const char *text, _unused_ void *userdata) {
         /* pkramd says this when it reads the file, and once is enough. */
@@ -51,6 +52,7 @@ static int find_initrds(const char *kernel, const char *const **ret, char **ret_
 /* Would the kexec keep what is stored, and if not, may it go on? 0 or a status. */
 static int check(const struct pkram_ioctl_info *info, const KexecImage *image, bool *ret_keeps) {
         KexecCheck result;
+        uint64_t n_trees;
         Config c;
         int r;
 
@@ -59,7 +61,11 @@ static int check(const struct pkram_ioctl_info *info, const KexecImage *image, b
         if (r < 0)
                 return fail(EXIT_FAILED, "pkramd.conf cannot be read: %s.", strerror(-r));
 
-        kexec_check(info, image, arg_force ? KEXEC_POLICY_FORCE : c.kexec_policy, &result);
+        r = kexec_count_trees(/* utab= */ NULL, &n_trees);
+        if (r < 0)
+                return fail(EXIT_FAILED, "Which trees are mounted cannot be found out: %s.", strerror(-r));
+
+        kexec_check(info, image, n_trees, arg_force ? KEXEC_POLICY_FORCE : c.kexec_policy, &result);
         if (!result.allowed)
                 return fail(EXIT_FAILED, "%s Use --force to go on all the same.", result.text);
         if (!result.keeps)

@@ -3,10 +3,22 @@
 #include "pkram-restore.c"
 
 #include "device-mock.h"
+#include "file-util.h"
+#include "log-tail.h"
+#include "system-node.h"
 #include "test.h"
 
+static char dir[] = "/tmp/test-restore-XXXXXX", report_path[64], mark_path[64];
+
+/* Every test is another boot. */
+static int setup(_unused_ void **state) {
+        (void) unlink(report_path);
+        (void) unlink(mark_path);
+        return 0;
+}
+
 typedef struct Entries {
-        unsigned n_restored, n_dropped, n_lost;
+        unsigned n_restored, n_dropped, n_lost, n_replayed, n_sealed, n_up;
         char last[512], last_node[300], last_owner[300], last_kernel[100];
         JournalFields fields;
 } Entries;
@@ -17,6 +29,9 @@ static void on_entry(const char *message, const char *message_id, const JournalF
         e->n_restored += streq(message_id, PKRAM_MESSAGE_RESTORED_STR);
         e->n_dropped += streq(message_id, PKRAM_MESSAGE_DROPPED_STR);
         e->n_lost += streq(message_id, PKRAM_MESSAGE_LOST_STR);
+        e->n_replayed += streq(message_id, PKRAM_MESSAGE_REPLAYED_STR);
+        e->n_sealed += streq(message_id, PKRAM_MESSAGE_SEALED_STR);
+        e->n_up += streq(message_id, PKRAM_MESSAGE_UP_STR);
         (void) snprintf(e->last, sizeof(e->last), "%s", message);
         (void) snprintf(e->last_node, sizeof(e->last_node), "%s", fields->node ?: "");
         (void) snprintf(e->last_owner, sizeof(e->last_owner), "%s", fields->owner ?: "");
@@ -50,7 +65,7 @@ static void test_restored(_unused_ void **state) {
         mock_kexec(m);
         mock_info(m)->restored_ns = 1234567;
         store_one(&d, "new", "uid:1000"); /* of this boot */
-        assert_int_equal(run(&d, false), 0);
+        assert_int_equal(run(&d, false, report_path), 0);
         assert_int_equal(e.n_restored, 2);
         assert_int_equal(e.n_dropped + e.n_lost, 0);
         assert_string_equal(e.last_node, "b");
@@ -59,7 +74,7 @@ static void test_restored(_unused_ void **state) {
         assert_int_equal(e.fields.objects, 1);
         assert_int_equal(e.fields.generation, 1);
         assert_int_equal(e.fields.usec, 1234);
-        assert_true(e.fields.bytes >= 4096);
+        assert_int_equal(e.fields.bytes, 4);
         assert_int_equal(mock_n_handles(m), 0);
 }
 
@@ -78,7 +93,7 @@ static void test_dropped(_unused_ void **state) {
                 (void) snprintf(name, sizeof(name), "broken%u", i);
                 mock_add_dropped(m, name, i);
         }
-        assert_int_equal(run(&d, false), 0);
+        assert_int_equal(run(&d, false, report_path), 0);
         assert_int_equal(e.n_restored, 1);
         assert_int_equal(e.n_dropped, 20);
         assert_string_equal(e.last_node, "broken19");
@@ -93,9 +108,10 @@ static void test_nothing_came_back(_unused_ void **state) {
                 PkramDevice d = mock_device(m);
                 Entries e = {};
 
+                (void) setup(NULL);
                 journal_set_sink(on_entry, &e);
                 mock_info(m)->boot_result = results[i];
-                assert_int_equal(run(&d, false), 0);
+                assert_int_equal(run(&d, false, report_path), 0);
                 assert_int_equal(e.n_dropped, 1);
                 assert_string_equal(e.last_node, "");
                 assert_non_null(strstr(e.last, "Nothing came back"));
@@ -108,13 +124,13 @@ static void test_ordinary_boot_is_silent(_unused_ void **state) {
         Entries e = {};
 
         journal_set_sink(on_entry, &e);
-        assert_int_equal(run(&d, false), 0);
-        assert_int_equal(run(&d, true), 0);
+        assert_int_equal(run(&d, false, report_path), 0);
+        assert_int_equal(run(&d, true, report_path), 0);
         mock_set_off(m, true);
-        assert_int_equal(run(&d, false), 0);
+        assert_int_equal(run(&d, false, report_path), 0);
         mock_set_missing(m, -ENOENT);
-        assert_int_equal(run(&d, false), 0);
-        assert_int_equal(run(&d, true), 0);
+        assert_int_equal(run(&d, false, report_path), 0);
+        assert_int_equal(run(&d, true, report_path), 0);
         assert_int_equal(e.n_restored + e.n_dropped + e.n_lost, 0);
 }
 
@@ -126,7 +142,7 @@ static void test_lost(_unused_ void **state) {
         journal_set_sink(on_entry, &e);
         store_one(&d, "a", "a.service");
         store_one(&d, "b", "b.service");
-        assert_int_equal(run(&d, true), 0);
+        assert_int_equal(run(&d, true, report_path), 0);
         assert_int_equal(e.n_lost, 2);
         assert_int_equal(e.n_restored, 0);
         assert_string_equal(e.last_node, "b");
@@ -143,20 +159,137 @@ static void test_failure(_unused_ void **state) {
         store_one(&d, "a", "a.service");
         mock_kexec(m);
         mock_fail(m, PKRAM_IOC_LIST, 1, -EIO);
-        assert_errno(run(&d, false), EIO);
+        assert_errno(run(&d, false, report_path), EIO);
         mock_fail(m, PKRAM_IOC_INFO, 1, -EIO);
-        assert_errno(run(&d, false), EIO);
+        assert_errno(run(&d, false, report_path), EIO);
+}
+
+/* What the last program of the old system leaves. */
+static void leave_record(const PkramDevice *d) {
+        _cleanup_record_ KexecRecord record = KEXEC_RECORD_NONE;
+        _cleanup_log_tail_ LogTail tail = {};
+        _cleanup_free_ char *text = NULL, *log = NULL;
+        size_t n;
+
+        record.requested_usec = now_realtime_usec() - 10 * USEC_PER_SEC;
+        assert_ok(kexec_record_add(&record, "a", 4096));
+        assert_ok(kexec_record_add(&record, "b", 4096));
+        assert_ok(kexec_record_add(&record, "never", 8192));
+        assert_ok(kexec_record_format(&record, &text, &n));
+        assert_ok(system_node_save(d, SYSTEM_NODE_RECORD, text, n));
+
+        tail.boot_id = strdup("0123456789abcdef0123456789abcdef");
+        assert_ok(log_tail_add(&tail, 6, 1000, "systemd-shutdown[1]: All filesystems unmounted."));
+        assert_ok(log_tail_add(&tail, 4, 2000, "the very last line"));
+        assert_ok(log_tail_format(&tail, &log, &n));
+        assert_ok(system_node_save(d, SYSTEM_NODE_LOG, log, n));
+}
+
+static void test_report(_unused_ void **state) {
+        _cleanup_(mock_freep) Mock *m = mock_new();
+        PkramDevice d = mock_device(m);
+        _cleanup_json_ struct json_object *o = NULL, *up = NULL;
+        struct json_object *lost;
+        Entries e = {};
+
+        journal_set_sink(on_entry, &e);
+        store_one(&d, "a", "a.service");
+        leave_record(&d);
+        mock_kexec(m);
+        mock_info(m)->boot_result = PKRAM_BOOT_PARTIAL;
+        mock_info(m)->sealed_ns = 7000000000;
+        mock_add_dropped(m, "b", PKRAM_DAMAGE_CHECKSUM);
+        assert_int_equal(run(&d, false, report_path), 0);
+        assert_int_equal(e.n_restored, 1);
+        assert_int_equal(e.n_dropped, 2);
+        assert_int_equal(e.n_sealed, 1);
+        assert_int_equal(e.n_replayed, 2);
+        assert_string_equal(e.last, "the very last line");
+        assert_int_equal(e.fields.realtime_usec, 2000);
+        assert_int_equal(mock_n_nodes(m), 1); /* what the system stored for itself is gone */
+        assert_int_equal(mock_n_handles(m), 0);
+
+        assert_ok(kexec_report_read(report_path, &o));
+        assert_int_equal(json_get_int(o, "restoredNodes", -1), 1);
+        assert_int_equal(json_get_int(o, "sealedUSec", -1), 7000000);
+        assert_int_equal(json_get_int(o, "logLines", -1), 2);
+        assert_string_equal(json_get_string(o, "previousKernel"), "6.12.0-mock");
+        lost = json_get_array(o, "lost");
+        assert_int_equal(json_object_array_length(lost), 2);
+        assert_string_equal(json_get_string(json_object_array_get_idx(lost, 0), "name"), "b");
+        assert_non_null(strstr(json_get_string(json_object_array_get_idx(lost, 0), "reason"), "checksum"));
+        assert_string_equal(json_get_string(json_object_array_get_idx(lost, 1), "name"), "never");
+
+        /* Services come up, twice. */
+        assert_int_equal(services_up(&d, report_path, mark_path), 0);
+        assert_int_equal(services_up(&d, report_path, mark_path), 0);
+        assert_int_equal(e.n_up, 1);
+        assert_non_null(strstr(e.last, "down for 1"));
+        assert_ok(kexec_report_read(report_path, &up));
+        assert_true(json_get_int(up, "downUSec", 0) >= 10 * (int64_t) USEC_PER_SEC);
+
+        /* A soft-reboot: another user space, the same kernel. */
+        assert_int_equal(run(&d, false, report_path), 0);
+        assert_int_equal(e.n_restored, 1);
+}
+
+static void test_hostile_system_nodes(_unused_ void **state) {
+        _cleanup_(mock_freep) Mock *m = mock_new();
+        PkramDevice d = mock_device(m);
+        Entries e = {};
+
+        journal_set_sink(on_entry, &e);
+        store_one(&d, "a", "a.service");
+        assert_ok(system_node_save(&d, SYSTEM_NODE_RECORD, "{\"version\":1,", 13));
+        assert_ok(system_node_save(&d, SYSTEM_NODE_LOG, "\0\0\0\0", 4));
+        mock_kexec(m);
+        assert_int_equal(run(&d, false, report_path), 0);
+        assert_int_equal(e.n_restored, 1);
+        assert_int_equal(e.n_replayed, 0);
+        assert_int_equal(mock_n_nodes(m), 1);
+        assert_int_equal(access(report_path, F_OK), 0);
+}
+
+/* Whether the mark of a boot that did not end in order is noticed is a matter of the journal; here, that it is put down. */
+static void test_crash_mark(_unused_ void **state) {
+        _cleanup_(mock_freep) Mock *m = mock_new();
+        PkramDevice d = mock_device(m);
+        _cleanup_free_ char *mark = NULL, *again = NULL;
+        Entries e = {};
+        size_t n;
+
+        journal_set_sink(on_entry, &e);
+        assert_int_equal(services_up(&d, report_path, mark_path), 0);
+        assert_ok(file_read(mark_path, 64, &mark, &n));
+        assert_int_equal(n, 32);
+        assert_ok(file_write(mark_path, "ffffffffffffffffffffffffffffffff", 32));
+        assert_int_equal(services_up(&d, report_path, mark_path), 0);
+        assert_ok(file_read(mark_path, 64, &again, &n));
+        assert_string_equal(mark, again);
+        assert_int_equal(e.n_up, 0);
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(test_restored),
-                cmocka_unit_test(test_dropped),
-                cmocka_unit_test(test_nothing_came_back),
-                cmocka_unit_test(test_ordinary_boot_is_silent),
-                cmocka_unit_test(test_lost),
-                cmocka_unit_test(test_failure),
+                cmocka_unit_test_setup(test_restored, setup),
+                cmocka_unit_test_setup(test_dropped, setup),
+                cmocka_unit_test_setup(test_nothing_came_back, setup),
+                cmocka_unit_test_setup(test_ordinary_boot_is_silent, setup),
+                cmocka_unit_test_setup(test_lost, setup),
+                cmocka_unit_test_setup(test_failure, setup),
+                cmocka_unit_test_setup(test_report, setup),
+                cmocka_unit_test_setup(test_hostile_system_nodes, setup),
+                cmocka_unit_test_setup(test_crash_mark, setup),
         };
 
-        return cmocka_run_group_tests_name("restore", tests, NULL, NULL);
+        int r;
+
+        if (!mkdtemp(dir))
+                return EXIT_FAILURE;
+        (void) snprintf(report_path, sizeof(report_path), "%s/report", dir);
+        (void) snprintf(mark_path, sizeof(mark_path), "%s/mark", dir);
+        r = cmocka_run_group_tests_name("restore", tests, NULL, NULL);
+        (void) setup(NULL);
+        (void) rmdir(dir);
+        return r;
 }

@@ -5,6 +5,7 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include "kexec-report.h"
 #include "log.h"
 #include "manager.h"
 #include "methods.h"
@@ -81,6 +82,7 @@ int manager_new(const PkramDevice *device, Manager **ret) {
         if (!m)
                 return -ENOMEM;
 
+        m->report_path = KEXEC_REPORT_PATH;
         config_init(&m->config);
         manager_apply_config(m);
 

@@ -12,6 +12,7 @@ typedef struct Manager {
         Store *store;
         VarlinkServer *server;
         struct Monitor *monitors;
+        const char *report_path; /* KEXEC_REPORT_PATH; tests have another one */
 } Manager;
 
 /* A manager on that device (copied), with default limits and no socket yet. */

@@ -2,6 +2,9 @@
 #include <stdio.h>
 
 #include "json-util.h"
+#include "kexec-report.h"
+#include "kexec-trees.h"
+#include "log.h"
 #include "methods.h"
 
 static struct json_object *limits_to_json(const Config *c, const struct pkram_ioctl_info *info) {
@@ -54,6 +57,22 @@ static int add_kernel_fields(struct json_object *o, const struct pkram_ioctl_inf
         return 0;
 }
 
+/* What pkram-restore left about the kexec that started this kernel. Nothing, if none did, or it has not looked yet. */
+static int add_last_kexec(struct json_object *o, const char *path, const Peer *peer) {
+        _cleanup_json_ struct json_object *report = NULL;
+        int r;
+
+        r = kexec_report_read(path, &report);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return 0;
+        /* Names of nodes are for those who could have listed them; how many there were everybody may know. */
+        if (!peer_may(peer, OWNER_KERNEL) && json_add(report, "lost", json_object_new_array()) < 0)
+                return -ENOMEM;
+        return json_add(o, "lastKexec", TAKE_PTR(report));
+}
+
 int vl_method_get_status(
                 Varlink *link,
                 _unused_ struct json_object *parameters,
@@ -85,7 +104,8 @@ int vl_method_get_status(
             json_add_string(o, "owner", peer->owner) < 0 ||
             json_add_string(o, "kexecPolicy", kexec_policy_to_string(m->config.kexec_policy)) < 0 ||
             json_add(o, "limits", limits_to_json(&m->config, supported ? &info : NULL)) < 0 ||
-            (r >= 0 && add_kernel_fields(o, &info) < 0))
+            (r >= 0 && add_kernel_fields(o, &info) < 0) ||
+            add_last_kexec(o, m->report_path, peer) < 0)
                 return -ENOMEM;
 
         return varlink_reply(link, TAKE_PTR(o));
@@ -101,14 +121,18 @@ int vl_method_check_kexec(
         _cleanup_json_ struct json_object *o = NULL;
         _cleanup_error_ StoreError e = {};
         struct pkram_ioctl_info info;
+        uint64_t n_trees = 0;
         KexecCheck check;
         int r;
 
         r = store_info(m->store, &info, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
+        r = kexec_count_trees(/* utab= */ NULL, &n_trees);
+        if (r < 0)
+                (void) log_error_errno(r, "Which trees are mounted cannot be found out, taking none");
 
-        kexec_check(&info, /* image= */ NULL, m->config.kexec_policy, &check);
+        kexec_check(&info, /* image= */ NULL, n_trees, m->config.kexec_policy, &check);
 
         o = json_object_new_object();
         if (!o ||
@@ -119,6 +143,7 @@ int vl_method_check_kexec(
             json_add_string(o, "policy", kexec_policy_to_string(m->config.kexec_policy)) < 0 ||
             json_add_string(o, "imageState", image_state_to_string(info.image_state)) < 0 ||
             json_add_u64(o, "nodes", info.nr_nodes) < 0 ||
+            json_add_u64(o, "trees", n_trees) < 0 ||
             json_add_u64(o, "bytes", store_pages_to_bytes(info.data_pages)) < 0)
                 return -ENOMEM;
 

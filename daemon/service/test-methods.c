@@ -2,6 +2,7 @@
 /* Every method: what it does, and each way it says no. */
 #include <stdio.h>
 
+#include "file-util.h"
 #include "pkram-messages.h"
 #include "test-fixture.h"
 
@@ -42,6 +43,42 @@ static void test_get_status(void **state) {
         assert_string_equal(json_get_string(p, "bootResult"), "restored");
         assert_string_equal(json_get_string(p, "previousKernel"), "6.12.0-mock");
         assert_int_equal(json_get_int(p, "generation", -1), 1);
+}
+
+static void test_last_kexec(void **state) {
+        static const char report[] = "{\"restoredNodes\":2,\"restoredBytes\":8192,\"lostNodes\":1,\"downUSec\":5,"
+                                     "\"lost\":[{\"name\":\"secret\",\"reason\":\"damaged\"}]}";
+        Fixture *f = *state;
+        _cleanup_(client_freep) Client *root = client_new_as(f, 0, "uid:0"), *other = client_new_as(f, 1000, "uid:1000");
+        _cleanup_json_ struct json_object *r1 = NULL, *r2 = NULL, *r3 = NULL;
+        char path[] = "/tmp/test-methods-XXXXXX";
+        struct json_object *k;
+
+        (void) safe_close(mkstemp(path));
+        f->manager->report_path = path;
+        r1 = client_call(root, CALL("GetStatus", "{}")); /* empty: none that can be used */
+        assert_null(json_get(reply_parameters(r1), "lastKexec"));
+
+        assert_ok(file_write(path, report, strlen(report)));
+        r2 = client_call(root, CALL("GetStatus", "{}"));
+        k = json_get(reply_parameters(r2), "lastKexec");
+        assert_int_equal(json_get_int(k, "restoredNodes", -1), 2);
+        assert_int_equal(json_get_int(k, "downUSec", -1), 5);
+        assert_string_equal(json_get_string(json_object_array_get_idx(json_get_array(k, "lost"), 0), "name"), "secret");
+
+        /* Others hear how many, and no names. */
+        r3 = client_call(other, CALL("GetStatus", "{}"));
+        k = json_get(reply_parameters(r3), "lastKexec");
+        assert_int_equal(json_get_int(k, "lostNodes", -1), 1);
+        assert_int_equal(json_object_array_length(json_get_array(k, "lost")), 0);
+        (void) unlink(path);
+}
+
+static void test_system_names(void **state) {
+        _cleanup_(client_freep) Client *c = client_new_as(*state, 0, "uid:0");
+
+        client_expect_error(c, CALL("Store", "{\"name\":\"io.pkram.log\",\"objects\":[{\"data\":\"Zm9v\"}]}"), ERROR("InvalidName"));
+        store_inline(c, "io.pkram");
 }
 
 static void test_get_status_without_pkram(void **state) {
@@ -650,6 +687,8 @@ int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         const struct CMUnitTest tests[] = {
                 T(test_get_status),
+                T(test_last_kexec),
+                T(test_system_names),
                 T(test_get_status_without_pkram),
                 T(test_everything_else_without_pkram),
                 T(test_store_and_retrieve_files),

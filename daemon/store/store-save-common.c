@@ -3,6 +3,7 @@
 #include <sys/utsname.h>
 
 #include "store-internal.h"
+#include "system-node.h"
 
 StoreSave *store_save_free(StoreSave *save) {
         if (!save)
@@ -41,6 +42,10 @@ int store_save_start(
                 StoreError *e) {
 
         _cleanup_(store_save_freep) StoreSave *save = NULL;
+
+        if (system_node_name(name))
+                return store_error_set(e, -EINVAL, STORE_ERROR_INVALID_NAME, name,
+                                       "The name cannot be used: those that begin with '" SYSTEM_NODE_PREFIX "' are the system's own.");
 
         save = malloc(sizeof(StoreSave));
         if (!save)

@@ -29,6 +29,8 @@
 #include "guard-jobs.h"
 #include "guard-tell.h"
 #include "kexec-check.h"
+#include "kexec-record.h"
+#include "kexec-trees.h"
 #include "macro.h"
 #include "pkram-messages.h"
 
@@ -67,13 +69,18 @@ static KexecPolicy read_policy(void) {
 
 static int judge(KexecPolicy policy, KexecCheck *ret) {
         struct pkram_ioctl_info info;
-        int r;
+        uint64_t n_trees = 0;
+        int r, k;
 
         r = pkram_device_info(&pkram_device_kernel, &info);
         if (r < 0 && !pkram_errno_is_missing(r))
                 return r;
 
-        kexec_check(r >= 0 ? &info : NULL, /* image= */ NULL, policy, ret);
+        k = kexec_count_trees(/* utab= */ NULL, &n_trees);
+        if (k < 0)
+                (void) log_error(LOG_WARNING, k, "Cannot find out which trees are mounted, taking none: %m");
+
+        kexec_check(r >= 0 ? &info : NULL, /* image= */ NULL, n_trees, policy, ret);
         return 0;
 }
 
@@ -107,6 +114,23 @@ static int refuse(sd_bus *bus, const char *why, uint64_t n_nodes) {
         return 0;
 }
 
+/* Notes when a step of this kexec was reached, for the report after it. Only the report suffers if that fails. */
+static void note_step(bool first) {
+        _cleanup_record_ KexecRecord record = KEXEC_RECORD_NONE;
+        int r;
+
+        if (!first) {
+                r = kexec_record_read(KEXEC_RECORD_PATH, &record);
+                if (r < 0 && r != -ENOENT)
+                        (void) log_error(LOG_WARNING, r, "Cannot read " KEXEC_RECORD_PATH ", ignoring: %m");
+        }
+        *(first ? &record.requested_usec : &record.stopped_usec) = now_realtime_usec();
+
+        r = kexec_record_write(KEXEC_RECORD_PATH, &record);
+        if (r < 0)
+                (void) log_error(LOG_WARNING, r, "Cannot write " KEXEC_RECORD_PATH ", ignoring: %m");
+}
+
 static int verb_check(sd_bus *bus) {
         KexecPolicy policy;
         KexecCheck check;
@@ -137,6 +161,7 @@ static int verb_check(sd_bus *bus) {
         if (!check.keeps)
                 (void) sd_journal_print(LOG_WARNING, "%s Going on, since %s.", check.text,
                                         forced > 0 ? "it was forced" : "KexecPolicy= allows it");
+        note_step(/* first= */ true);
         return 0;
 }
 
@@ -151,6 +176,10 @@ static int verb_lost(ShutdownKind kind) {
                 if (check.keeps) {
                         if (check.n_nodes > 0)
                                 (void) sd_journal_print(LOG_INFO, "%s", check.text);
+                        if (check.n_trees > 0)
+                                (void) sd_journal_print(LOG_WARNING, "%" PRIu64 " trees are mounted still, and if they are not "
+                                                        "unmounted before the kexec what is in them is lost.", check.n_trees);
+                        note_step(/* first= */ false);
                         return 0;
                 }
                 (void) sd_journal_print(LOG_WARNING, "%s", check.text);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "file-util.h"
+
+int file_read(const char *path, size_t max, char **ret, size_t *ret_size) {
+        _cleanup_close_ int fd = -EBADF;
+        _cleanup_free_ char *data = NULL;
+        struct stat st;
+        size_t n = 0;
+
+        /* O_NONBLOCK: a fifo in its place must not make us wait. */
+        fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        if (fd < 0)
+                return -errno;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode))
+                return -EINVAL;
+
+        /* One byte more than allowed tells that it is too long, however it grows meanwhile. */
+        data = malloc(max + 2);
+        if (!data)
+                return -ENOMEM;
+        while (n <= max) {
+                ssize_t l = read(fd, data + n, max + 1 - n);
+
+                if (l < 0 && errno == EINTR)
+                        continue;
+                if (l < 0)
+                        return -errno;
+                if (l == 0)
+                        break;
+                n += (size_t) l;
+        }
+        if (n > max)
+                return -EFBIG;
+
+        data[n] = 0;
+        *ret = TAKE_PTR(data);
+        *ret_size = n;
+        return 0;
+}
+
+static int write_all(int fd, const char *p, size_t n) {
+        while (n > 0) {
+                ssize_t l = write(fd, p, n);
+
+                if (l < 0 && errno == EINTR)
+                        continue;
+                if (l < 0)
+                        return -errno;
+                p += l;
+                n -= (size_t) l;
+        }
+        return 0;
+}
+
+int file_write(const char *path, const void *data, size_t size) {
+        _cleanup_free_ char *temporary = NULL;
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        if (asprintf(&temporary, "%s.XXXXXX", path) < 0) {
+                temporary = NULL;
+                return -ENOMEM;
+        }
+        fd = mkostemp(temporary, O_CLOEXEC);
+        if (fd < 0)
+                return -errno;
+
+        r = fchmod(fd, 0644) < 0 ? -errno : write_all(fd, data, size);
+        if (r >= 0 && rename(temporary, path) < 0)
+                r = -errno;
+        if (r < 0)
+                (void) unlink(temporary);
+        return r;
+}

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+#include <time.h>
+
+#include "format.h"
+#include "log.h"
+#include "log-tail.h"
+#include "pkram-messages.h"
+#include "report.h"
+#include "system-node.h"
+
+/* What each kind of damage means, after "Dropped node 'x', which the previous kernel kept: ". */
+static const char *damage_text(uint32_t damage) {
+        static const char *const table[] = {
+                [PKRAM_DAMAGE_NONE]     = "nobody knows why",
+                [PKRAM_DAMAGE_HEADER]   = "a page that describes it is not one, or not its own",
+                [PKRAM_DAMAGE_CHECKSUM] = "a page that describes it does not match its checksum",
+                [PKRAM_DAMAGE_BOUNDS]   = "a number in its description is out of range",
+                [PKRAM_DAMAGE_RANGE]    = "a page of it lies outside of the preserved memory",
+                [PKRAM_DAMAGE_TWICE]    = "a page of it is claimed twice",
+                [PKRAM_DAMAGE_COUNT]    = "the totals in its description do not add up",
+                [PKRAM_DAMAGE_NAME]     = "its name is invalid or taken",
+                [PKRAM_DAMAGE_BUSY]     = "a page of it is used by the firmware or the boot loader",
+        };
+
+        return damage < ELEMENTSOF(table) ? table[damage] : "of a kind of damage that this program does not know";
+}
+
+/* Why nothing at all came back, or NULL if that is not so. */
+static const char *boot_failure_text(uint32_t result) {
+        switch (result) {
+        case PKRAM_BOOT_NOTHING:
+                return "pkram= on the command line points at memory that holds no super block";
+        case PKRAM_BOOT_STALE:
+                return "the super block was not sealed for this boot: after a crash, a kernel without PKRAM in between, "
+                        "or an old pkram= on the command line";
+        case PKRAM_BOOT_DAMAGED:
+                return "the super block or the map of preserved memory failed its checks";
+        case PKRAM_BOOT_VERSION:
+                return "it is in a format that this kernel does not read";
+        default:
+                return NULL;
+        }
+}
+
+static JournalFields node_fields(const StoreNode *node, const struct pkram_ioctl_info *info) {
+        JournalFields f = JOURNAL_FIELDS_NONE;
+
+        f.node = node->info.name;
+        f.owner = node->owner;
+        f.kernel = info->prev_release[0] ? info->prev_release : NULL;
+        f.bytes = node->bytes;
+        f.objects = node->objects;
+        f.generation = node->info.generation;
+        return f;
+}
+
+static void log_restored(const StoreNode *node, const struct pkram_ioctl_info *info) {
+        JournalFields f = node_fields(node, info);
+        char bytes[FORMAT_MAX], usec[FORMAT_MAX];
+
+        f.usec = info->restored_ns / NSEC_PER_USEC;
+        journal_entry(LOG_INFO, PKRAM_MESSAGE_RESTORED_STR, &f,
+                      "Restored node '%s' of %s: %llu object%s, %s, kexecs survived: %llu, from kernel %s, all nodes in %s.",
+                      f.node, f.owner, (unsigned long long) f.objects, f.objects == 1 ? "" : "s", format_bytes(bytes, f.bytes),
+                      (unsigned long long) f.generation, f.kernel ?: "unknown", format_usec(usec, f.usec));
+}
+
+static void log_lost(const StoreNode *node, const struct pkram_ioctl_info *info) {
+        JournalFields f = node_fields(node, info);
+        char bytes[FORMAT_MAX];
+
+        f.kernel = NULL;
+        journal_entry(LOG_WARNING, PKRAM_MESSAGE_LOST_STR, &f,
+                      "Node '%s' of %s is lost, since the system goes down without kexec: %llu object%s, %s.",
+                      f.node, f.owner, (unsigned long long) f.objects, f.objects == 1 ? "" : "s", format_bytes(bytes, f.bytes));
+}
+
+/* The old system named it, and it has been dealt with. */
+static void mark_found(KexecRecord *record, const char *name) {
+        for (size_t i = 0; i < record->n_nodes; i++)
+                if (streq(record->nodes[i].name, name))
+                        record->nodes[i].found = true;
+}
+
+/* Every node: as lost without a report, else as restored, if an earlier kernel stored it. */
+static int log_nodes(Store *s, const struct pkram_ioctl_info *info, KexecReport *report) {
+        const Peer root = { .pidfd = -EBADF, .owner = (char *) "uid:0" };
+        _cleanup_(store_list_freep) StoreList *l = NULL;
+        int r;
+
+        r = store_list_new(s, &root, &l, /* reterr_error= */ NULL);
+        if (r < 0)
+                return r;
+
+        for (;;) {
+                _cleanup_node_ StoreNode node = {};
+
+                r = store_list_next(l, &node, /* reterr_error= */ NULL);
+                if (r < 0)
+                        return r;
+                if (r == 0)
+                        return 0;
+
+                if (system_node_name(node.info.name))
+                        continue;
+                if (!report) {
+                        log_lost(&node, info);
+                        continue;
+                }
+                if (!(node.info.flags & PKRAM_NODE_INHERITED))
+                        continue;
+                log_restored(&node, info);
+                mark_found(&report->record, node.info.name);
+                report->restored_nodes++;
+                (void) inc_u64(&report->restored_bytes, node.bytes);
+        }
+}
+
+static int log_dropped(const PkramDevice *device, const struct pkram_ioctl_info *info, KexecReport *report) {
+        struct pkram_node_info nodes[16];
+        uint64_t cursor = 0;
+        uint32_t n;
+        int r;
+
+        do {
+                r = pkram_device_list(device, PKRAM_LIST_DROPPED, &cursor, nodes, ELEMENTSOF(nodes), &n);
+                if (r < 0)
+                        return r;
+
+                for (uint32_t i = 0; i < n; i++) {
+                        const char *name = nodes[i].name[0] ? nodes[i].name : NULL;
+                        JournalFields f = JOURNAL_FIELDS_NONE;
+
+                        f.node = nodes[i].name;
+                        f.kernel = info->prev_release[0] ? info->prev_release : NULL;
+                        journal_entry(LOG_ERR, PKRAM_MESSAGE_DROPPED_STR, &f,
+                                      "Dropped node '%s', which the previous kernel kept: %s.",
+                                      name ?: "(unknown)", damage_text(nodes[i].damage));
+                        if (name)
+                                mark_found(&report->record, name);
+                        r = kexec_report_add_lost(report, name, damage_text(nodes[i].damage));
+                        if (r < 0)
+                                return r;
+                }
+        } while (n == ELEMENTSOF(nodes));
+
+        return 0;
+}
+
+/* What the old system had, and neither came back nor was dropped by name. */
+static int log_missing(const struct pkram_ioctl_info *info, KexecReport *report) {
+        static const char reason[] = "it was stored before the kexec and is not here; the kernel log may know more";
+        int r;
+
+        for (size_t i = 0; i < report->record.n_nodes; i++) {
+                const KexecRecordNode *n = report->record.nodes + i;
+                JournalFields f = JOURNAL_FIELDS_NONE;
+
+                if (n->found)
+                        continue;
+                f.node = n->name;
+                f.bytes = n->bytes;
+                f.kernel = info->prev_release[0] ? info->prev_release : NULL;
+                journal_entry(LOG_ERR, PKRAM_MESSAGE_DROPPED_STR, &f, "Node '%s' did not come back: %s.", n->name, reason);
+                r = kexec_report_add_lost(report, n->name, reason);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static void log_sealed(const struct pkram_ioctl_info *info) {
+        JournalFields f = JOURNAL_FIELDS_NONE;
+        char when[FORMAT_MAX];
+
+        if (info->sealed_ns == 0)
+                return;
+        f.kernel = info->prev_release[0] ? info->prev_release : NULL;
+        f.realtime_usec = info->sealed_ns / NSEC_PER_USEC;
+        journal_entry(LOG_INFO, PKRAM_MESSAGE_SEALED_STR, &f, "Kernel %s sealed what it kept at %s.",
+                      f.kernel ?: "unknown", format_timestamp(when, f.realtime_usec));
+}
+
+/* Takes out a node that the old system stored for itself. 1: *ret and *ret_size are it; 0: there is none that can be used. */
+static int take_system_node(const PkramDevice *device, const char *name, PkramHandle *ret_handle, char **ret, size_t *ret_size) {
+        int r;
+
+        r = system_node_load(device, name, ret_handle, ret, ret_size);
+        if (r == -ENOENT)
+                return 0;
+        if (r == -EBADMSG || r == -EFBIG) {
+                log_warning("Node '%s' of the previous system cannot be understood, removing it.", name);
+                r = system_node_remove(ret_handle, name);
+                return r < 0 ? r : 0;
+        }
+        return r < 0 ? r : 1;
+}
+
+static int take_record(const PkramDevice *device, KexecRecord *ret) {
+        _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+        _cleanup_free_ char *text = NULL;
+        size_t n;
+        int r;
+
+        r = take_system_node(device, SYSTEM_NODE_RECORD, &h, &text, &n);
+        if (r <= 0)
+                return r;
+        r = kexec_record_parse(text, n, ret);
+        if (r == -EBADMSG)
+                log_warning("The previous system's record of the kexec cannot be understood, ignoring it.");
+        else if (r < 0)
+                return r;
+        return system_node_remove(&h, SYSTEM_NODE_RECORD);
+}
+
+/* Writes the last lines of the old system into this one's journal, marked as such. */
+static int replay_log(const PkramDevice *device, const struct pkram_ioctl_info *info, uint64_t *ret_lines) {
+        _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+        _cleanup_log_tail_ LogTail tail = {};
+        _cleanup_free_ char *text = NULL;
+        size_t n;
+        int r;
+
+        r = take_system_node(device, SYSTEM_NODE_LOG, &h, &text, &n);
+        if (r <= 0)
+                return r;
+        r = log_tail_parse(text, n, &tail);
+        if (r == -EBADMSG)
+                log_warning("The last lines of the previous system's log cannot be understood, ignoring them.");
+        else if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < tail.n_lines; i++) {
+                JournalFields f = JOURNAL_FIELDS_NONE;
+
+                f.identifier = "pkram-replay";
+                f.boot_id = tail.boot_id;
+                f.realtime_usec = tail.lines[i].usec;
+                f.kernel = info->prev_release[0] ? info->prev_release : NULL;
+                journal_entry(tail.lines[i].priority, PKRAM_MESSAGE_REPLAYED_STR, &f, "%s", tail.lines[i].text);
+        }
+        *ret_lines = tail.n_lines;
+
+        /* Twice is better than never: it goes only now. */
+        return system_node_remove(&h, SYSTEM_NODE_LOG);
+}
+
+/* When this kernel began, by the clock on the wall. */
+static uint64_t started_usec(void) {
+        struct timespec ts;
+        uint64_t now = now_realtime_usec(), up;
+
+        (void) clock_gettime(CLOCK_BOOTTIME, &ts);
+        up = (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / NSEC_PER_USEC;
+        return now > up ? now - up : 0;
+}
+
+/* Fills in what is known, and logs it on the way. */
+static int make_report(Store *s, const PkramDevice *device, const struct pkram_ioctl_info *info, KexecReport *report) {
+        char text[FORMAT_MAX], usec[FORMAT_MAX];
+        const char *failure;
+        int r;
+
+        report->started_usec = started_usec();
+        if (info->prev_release[0]) {
+                report->previous_kernel = strdup(info->prev_release);
+                if (!report->previous_kernel)
+                        return log_error_errno(-ENOMEM, "No report can be made");
+        }
+
+        failure = boot_failure_text(info->boot_result);
+        if (failure) {
+                JournalFields f = JOURNAL_FIELDS_NONE;
+
+                journal_entry(LOG_WARNING, PKRAM_MESSAGE_DROPPED_STR, &f, "Nothing came back from the previous kernel: %s.", failure);
+                r = kexec_report_add_lost(report, /* name= */ NULL, failure);
+                return r < 0 ? log_error_errno(r, "No report can be made") : 0;
+        }
+
+        report->sealed_usec = info->sealed_ns > 0 ? info->sealed_ns / NSEC_PER_USEC : UINT64_MAX;
+        log_sealed(info);
+        r = take_record(device, &report->record);
+        if (r < 0)
+                return log_error_errno(r, "The previous system's record of the kexec cannot be read");
+        r = log_nodes(s, info, report);
+        if (r < 0)
+                return log_error_errno(r, "The stored nodes cannot be listed");
+        r = log_dropped(device, info, report);
+        if (r >= 0)
+                r = log_missing(info, report);
+        if (r < 0)
+                return log_error_errno(r, "The dropped nodes cannot be listed");
+        log_info("Restored %llu node%s with %s from kernel %s in %s, dropped %llu.",
+                 (unsigned long long) report->restored_nodes, report->restored_nodes == 1 ? "" : "s", format_bytes(text, report->restored_bytes),
+                 info->prev_release, format_usec(usec, info->restored_ns / NSEC_PER_USEC),
+                 (unsigned long long) report->lost_nodes);
+
+        r = replay_log(device, info, &report->log_lines);
+        return r < 0 ? log_error_errno(r, "The last lines of the previous system's log cannot be read") : 0;
+}
+
+int report_lost(Store *s, const struct pkram_ioctl_info *info) {
+        int r = log_nodes(s, info, /* report= */ NULL);
+
+        return r < 0 ? log_error_errno(r, "The stored nodes cannot be listed") : 0;
+}
+
+int report_restored(Store *s, const PkramDevice *device, const struct pkram_ioctl_info *info, const char *report_path) {
+        _cleanup_report_ KexecReport report = KEXEC_REPORT_NONE;
+        int r;
+
+        /* /run outlives a soft-reboot, and the kernel does too: nothing has come back since. */
+        if (access(report_path, F_OK) >= 0) {
+                log_info("What came back over the last kexec has been reported already.");
+                return 0;
+        }
+        if (info->boot_result == PKRAM_BOOT_NONE)
+                return 0;
+
+        r = make_report(s, device, info, &report);
+        if (r < 0)
+                return r;
+        report.restored_usec = now_realtime_usec();
+        r = kexec_report_write(report_path, &report);
+        return r < 0 ? log_error_errno(r, "'%s' cannot be written", report_path) : 0;
+}

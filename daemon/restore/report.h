@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include "kexec-report.h"
+#include "store.h"
+
+/*
+ * Logs what came back from the previous kernel and what did not, replays the last lines
+ * of the old system's log, and writes the report of the kexec to report_path. Nothing of
+ * that if the report is there already or this boot did not try to take over anything.
+ * Removes the system nodes. Logs what is wrong, and returns it.
+ */
+int report_restored(Store *s, const PkramDevice *device, const struct pkram_ioctl_info *info, const char *report_path);
+
+/* Logs every node as one that is going to be lost. Logs what is wrong, and returns it. */
+int report_lost(Store *s, const struct pkram_ioctl_info *info);

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the old system knows about the kexec it is about to make, for the report of
+ * the new one. It grows in KEXEC_RECORD_PATH while the system goes down, and travels as
+ * the node SYSTEM_NODE_RECORD. Times are microseconds of CLOCK_REALTIME since 1970,
+ * UINT64_MAX where the step did not happen or nobody noticed.
+ */
+#pragma once
+
+#include "macro.h"
+
+/* Made by pkram-kexec-guard, in the old system only: /run does not survive. */
+#define KEXEC_RECORD_PATH "/run/pkram/kexec-record"
+
+/* Nodes named in it; a report of more would be of use to nobody. */
+#define KEXEC_RECORD_NODES_MAX 256U
+
+typedef struct KexecRecordNode {
+        char *name;
+        uint64_t bytes; /* in all of its objects, the manifest included */
+        bool found;     /* for the reader: it came back, or its loss was explained */
+} KexecRecordNode;
+
+typedef struct KexecRecord {
+        uint64_t requested_usec; /* the guard let it through, nothing was stopped yet */
+        uint64_t stopped_usec;   /* ordinary services had stopped and stored what is theirs */
+        uint64_t final_usec;     /* all processes were gone, file systems unmounted */
+        KexecRecordNode *nodes;  /* at the last of these times */
+        size_t n_nodes, nodes_allocated;
+        uint64_t nodes_total;    /* those not named included */
+} KexecRecord;
+
+#define KEXEC_RECORD_NONE \
+        ((KexecRecord) { .requested_usec = UINT64_MAX, .stopped_usec = UINT64_MAX, .final_usec = UINT64_MAX })
+
+void kexec_record_done(KexecRecord *r);
+#define _cleanup_record_ _cleanup_(kexec_record_done)
+
+/* Counts a node, and names it if there is room. -ENOMEM. */
+int kexec_record_add(KexecRecord *r, const char *name, uint64_t bytes);
+
+/* The text, to be freed. -ENOMEM. */
+int kexec_record_format(const KexecRecord *r, char **ret, size_t *ret_size);
+
+/* Reads it back. -EBADMSG: it is none. Names that cannot be names and odd numbers are left out. */
+int kexec_record_parse(const char *text, size_t size, KexecRecord *ret);
+
+/* The same from and to a file; writing is in one step. -ENOENT, -EBADMSG, and as from open(2) and so on. */
+int kexec_record_read(const char *path, KexecRecord *ret);
+int kexec_record_write(const char *path, const KexecRecord *r);
+
+/* CLOCK_REALTIME in microseconds. */
+uint64_t now_realtime_usec(void);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Nodes that the system stores for itself on its way into a kexec, one byte stream
+ * each, straight through the device since pkramd is gone by then. No client can store
+ * a node of such a name. What is read back is as trustworthy as any memory of another
+ * kernel: the caller parses it like hostile input.
+ */
+#pragma once
+
+#include "device.h"
+
+#define SYSTEM_NODE_PREFIX "io.pkram."
+
+/* Facts about the kexec (kexec-record.h), and the last lines of the old system's log (log-tail.h). */
+#define SYSTEM_NODE_RECORD SYSTEM_NODE_PREFIX "kexec"
+#define SYSTEM_NODE_LOG SYSTEM_NODE_PREFIX "log"
+
+/* No system node is larger. */
+#define SYSTEM_NODE_BYTES_MAX MIB(1)
+
+static inline bool system_node_name(const char *name) {
+        return startswith(name, SYSTEM_NODE_PREFIX);
+}
+
+/* Stores data under that name, in the place of what an earlier kexec left there. Errors as from the device. */
+int system_node_save(const PkramDevice *device, const char *name, const void *data, size_t size);
+
+/*
+ * Reads it. *ret is to be freed and NUL-terminated besides. The handle keeps the node
+ * open, for system_node_remove() once it has been made use of. -ENOENT: there is none;
+ * -EBADMSG, -EFBIG: what there is was not made by system_node_save(); *ret_handle is
+ * valid in these two cases as well, so that it can be removed.
+ */
+int system_node_load(const PkramDevice *device, const char *name, PkramHandle *ret_handle, char **ret, size_t *ret_size);
+int system_node_remove(PkramHandle *h, const char *name);

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Trees that are mounted (mount.pkram) are stored only on the way into the kexec, when it is too late to refuse it.
+ * So they count as what it would lose. */
+
+#include <stdint.h>
+
+/* How many file systems of type pkram are mounted, by libmount's table of what the kernel does not know.
+ *
+ * utab: NULL for /run/mount/utab. Returns 0, also if there is no such file, or a negative errno. */
+int kexec_count_trees(const char *utab, uint64_t *ret);

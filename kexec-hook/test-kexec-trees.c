@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+#include "test-util.h"
+
+#include "kexec-trees.h"
+
+static void test_count(void **state) {
+        static const char text[] =
+                "ID=61 SRC=web TARGET=/srv/web ROOT=/ OPTS=helper=pkram,x-pkram.verify\n"
+                "SRC=tmpfs TARGET=/srv/helper=pkram ROOT=/ OPTS=x-helper=pkram,helper=pkram2\n"
+                "SRC=db TARGET=/srv/db ROOT=/ OPTS=x-pkram.socket=/x,helper=pkram\n"
+                "SRC=nfs TARGET=/n ROOT=/ ATTRS=helper=pkram\n"
+                "\n";
+        char path[] = "/tmp/test-kexec-trees-XXXXXX";
+        uint64_t n = 77;
+        int fd;
+
+        (void) state;
+        fd = mkstemp(path);
+        assert_true(fd >= 0);
+        assert_int_equal(kexec_count_trees(path, &n), 0);
+        assert_int_equal(n, 0);
+        assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+        assert_int_equal(kexec_count_trees(path, &n), 0);
+        assert_int_equal(n, 2);
+        (void) close(fd);
+        (void) unlink(path);
+
+        assert_int_equal(kexec_count_trees(path, &n), 0);
+        assert_int_equal(n, 0);
+        assert_int_equal(kexec_count_trees("/proc/self/cmdline/x", &n), -ENOTDIR);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_count),
+        };
+
+        return cmocka_run_group_tests_name("kexec-trees", tests, NULL, NULL);
+}
