@@ -2,7 +2,8 @@
 /*
  * Bytes on a connection: the message reader, the JSON check, the dispatcher, the
  * interface description and every method, over a model of the kernel. The first
- * byte of the input says in how many pieces it arrives.
+ * byte of the input says in how many pieces it arrives, and whether it comes from
+ * root or from another user, who must not get at root's node.
  */
 #include <sys/socket.h>
 
@@ -13,6 +14,16 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+#define PIECES 3U     /* bits of the first byte: one less than the pieces it comes in */
+#define OTHER_USER 4U /* a bit of the first byte */
+
+static Manager *manager;
+static Mock *mock;
+static Peer root = { .pidfd = -EBADF, .owner = (char *) "uid:0" },
+            other = { .pidfd = -EBADF, .uid = 65534, .owner = (char *) "uid:65534" };
+static Peer *peer;
+static uint64_t kept_id;
+
 static void drop_entry(
                 _unused_ const char *message,
                 _unused_ const char *message_id,
@@ -20,10 +31,36 @@ static void drop_entry(
                 _unused_ void *userdata) {
 }
 
-static Manager *manager;
+/* Decided here: to ask the kernel each time would be most of the work. */
+static int on_connect(_unused_ VarlinkServer *server, Varlink *link, _unused_ void *userdata, _unused_ char **ret_group) {
+        varlink_set_userdata(link, peer);
+        return 0;
+}
+
+static bool is_kept(void) {
+        _cleanup_(store_description_done) StoreDescription d = {};
+
+        return store_describe(manager->store, &root, "kept", &d, NULL) >= 0 && d.node.info.id == kept_id;
+}
+
+static void keep_node(void) {
+        const StoreItem item = { .fd = -EBADF, .data = "secret", .size = 6 };
+        _cleanup_(store_save_freep) StoreSave *save = NULL;
+        StoreSaved saved;
+
+        if (kept_id != 0 && is_kept())
+                return;
+
+        manager->config.limit[LIMIT_NODES] = 1000;
+        if (store_save_new(manager->store, &root, "kept", &item, 1, STORE_REPLACE, &save, NULL) < 0 ||
+            store_save_commit(save, &saved, NULL) < 0)
+                abort();
+        kept_id = saved.id;
+        /* Small, so that the limit is met. */
+        manager->config.limit[LIMIT_NODES] = 6;
+}
 
 static void start(void) {
-        static Mock *mock;
         PkramDevice device;
 
         journal_set_sink(drop_entry, NULL);
@@ -31,13 +68,14 @@ static void start(void) {
         device = mock_device(mock);
         if (manager_new(&device, &manager) < 0)
                 abort();
+        varlink_server_set_connect(manager->server, on_connect, NULL);
         /* A reply that is not what the description says is a finding. */
         varlink_server_set_check_replies(manager->server, true);
 
         /* Small, so that limits are met. */
         manager->varlink_limits.message.message_bytes = 4096;
         manager->varlink_limits.message.message_fds = 4;
-        manager->config.limit[LIMIT_NODES] = 20;
+        keep_node();
 }
 
 static void settle(void) {
@@ -56,15 +94,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
         if (!manager)
                 start();
-        if (size < 1 || size > 65536)
+        if (size < 1 || size > 16384)
                 return 0;
+        peer = data[0] & OTHER_USER ? &other : &root;
 
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
                 abort();
         if (varlink_server_add_connection(manager->server, fds[1], NULL) < 0)
                 abort();
 
-        piece = size / (1 + data[0] % 4) + 1;
+        piece = size / (1 + (data[0] & PIECES)) + 1;
         for (size_t i = 1; i < size; i += piece) {
                 (void) send(fds[0], data + i, MIN(piece, size - i), MSG_NOSIGNAL);
                 settle();
@@ -72,7 +111,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
         close(fds[0]);
         settle();
-        if (varlink_server_connections(manager->server) != 0)
+        if (varlink_server_connections(manager->server) != 0 || mock_n_handles(mock) != 0)
                 abort();
+
+        /* What root stored is there still, whatever another user said. Root may have removed it. */
+        if (peer == &other && !is_kept())
+                abort();
+        keep_node();
         return 0;
 }

@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 
-from . import lint, mini, unit, userspace, vm
+from . import fuzz, lint, mini, unit, userspace, vm
 from .common import OUTPUT
 from .results import Results
 
@@ -24,15 +24,31 @@ def scenario_suite(name, about, module, scenarios, default=True):
                  default)
 
 
+def campaign_suite():
+    """Everything that is long, of all kinds."""
+    parts = [(mini, mini.campaign), (vm, vm.campaign)]
+
+    def run(results, names):
+        for module, scenarios in parts:
+            module.run(results, "campaign", [s for s in scenarios() if not names or s.name in names])
+        if not names or any(n in names for n, _ in fuzz.campaign_tests()):
+            fuzz.campaign(results, names)
+
+    return Suite("campaign", "long runs, and debug kernels; not run by default",
+                 lambda: [(s.name, s.about) for _, scenarios in parts for s in scenarios()] + fuzz.campaign_tests(),
+                 run, default=False)
+
+
 def suites():
     return [
         Suite("lint", "scripts, kernel style, sparse, kernel-doc", lint.tests, lint.run),
         Suite("unit", "the meson tests, plain and under ASan and UBSan", unit.tests, unit.run),
+        Suite("fuzz", "a short run of each libFuzzer target", fuzz.tests, fuzz.run),
         Suite("kernel", "the format code in user space, a minute of fuzzing, KUnit in a guest", userspace.tests, userspace.run),
         scenario_suite("mini", "kernel scenarios in a small guest", mini, mini.scenarios),
         scenario_suite("vm", "the whole thing on Debian 13 with systemd", vm, vm.scenarios),
         scenario_suite("bench", "cost in instructions", mini, lambda: mini.scenarios("bench")),
-        scenario_suite("campaign", "long runs, and debug kernels; not run by default", mini, mini.campaign, default=False),
+        campaign_suite(),
     ]
 
 

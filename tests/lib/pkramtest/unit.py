@@ -18,25 +18,26 @@ def tests():
     return [("plain", "meson test"), ("sanitized", "meson test under ASan and UBSan, every report fatal")]
 
 
-def _build(name, options, log):
-    """Configure and compile in the cache; returns the build directory or raises CalledProcessError."""
-    build = os.path.join(CACHE, "meson", name)
-    os.makedirs(os.path.dirname(build), exist_ok=True)
+def build(name, options, log, environment=None, targets=()):
+    """Configure and compile everything, or some targets, in the cache; returns the build directory or raises
+    CalledProcessError."""
+    directory = os.path.join(CACHE, "meson", name)
+    os.makedirs(os.path.dirname(directory), exist_ok=True)
 
     def do(*command):
-        subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=True, cwd=TOP)
+        subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=True, cwd=TOP, env=dict(os.environ, **(environment or {})))
 
-    setup = ["meson", "setup", build, TOP, "-Dtests=true", "--werror", *options]
-    if os.path.exists(os.path.join(build, "build.ninja")):
+    setup = ["meson", "setup", directory, TOP, "-Dtests=true", "--werror", *options]
+    if os.path.exists(os.path.join(directory, "build.ninja")):
         setup.insert(2, "--reconfigure")
     try:
         do(*setup)
     except subprocess.CalledProcessError:
         # A cache of another checkout or another meson: begin afresh once.
-        subprocess.run(["rm", "-rf", build], check=True)
+        subprocess.run(["rm", "-rf", directory], check=True)
         do(*[s for s in setup if s != "--reconfigure"])
-    do("nice", "ninja", "-C", build)
-    return build
+    do("nice", "ninja", "-C", directory, *targets)
+    return directory
 
 
 def run(results, names):
@@ -47,7 +48,7 @@ def run(results, names):
         path = os.path.join(output_dir("unit", name), "log")
         with open(path, "w", encoding="utf-8") as log:
             try:
-                build = _build(name, options, log)
+                directory = build(name, options, log)
             except (subprocess.CalledProcessError, OSError) as e:
                 results.failed("unit", f"{name}/build", f"{e}; see {shown(path)}", time.monotonic() - start)
                 continue
@@ -56,10 +57,10 @@ def run(results, names):
                 ASAN_OPTIONS="detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:abort_on_error=1",
                 UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
             )
-            report = os.path.join(build, "meson-logs", "testlog.json")
+            report = os.path.join(directory, "meson-logs", "testlog.json")
             if os.path.exists(report):
                 os.unlink(report)
-            subprocess.run(["nice", "meson", "test", "-C", build, "--no-rebuild", "--print-errorlogs"], stdout=log,
+            subprocess.run(["nice", "meson", "test", "-C", directory, "--no-rebuild", "--print-errorlogs"], stdout=log,
                            stderr=subprocess.STDOUT, env=environment, check=False)
         _report(results, name, report, path)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Scenarios of the full guest: Debian 13 with systemd, the patched kernel, the project installed in it."""
 
+import dataclasses
 import os
 import tarfile
 
@@ -19,6 +20,14 @@ COMMAND_LINE = (
 
 def scenarios(suite=""):
     return [s for s in scenario.load_all(DIRECTORY) if s.suite == suite]
+
+
+def campaign():
+    """The long ones, and what is done more often there than by default."""
+    longer = {"kill-daemon": ("kill-daemon-500", "pkramtest.kills=500", 3600)}
+    return scenarios("campaign") + [
+        dataclasses.replace(s, name=longer[s.name][0], append=f"{s.append} {longer[s.name][1]}".strip(), timeout=longer[s.name][2])
+        for s in scenarios() if s.name in longer]
 
 
 def archive(s, image, further, path):

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""libFuzzer targets of the daemon and the kexec hook, under ASan and UBSan: a short run of each by default, ten million
+executions in the campaign. They begin with the corpora kept in the source; what is found new stays in the cache."""
+
+import glob
+import os
+import re
+import subprocess
+import time
+
+from . import unit
+from .common import CACHE, TOP, output_dir, shown
+
+SECONDS = 8
+RUNS = 10_000_000
+# A target that manages less in SECONDS does not test what it should.
+LEAST = 500
+
+
+def targets():
+    """Name and source of each. Found in the source, so that none can be forgotten in the build."""
+    found = glob.glob(os.path.join(TOP, "daemon", "fuzz", "fuzz-*.c")) + glob.glob(os.path.join(TOP, "kexec-hook", "fuzz-*.c"))
+    return {os.path.basename(f)[len("fuzz-"):-len(".c")]: f for f in sorted(found, key=os.path.basename)}
+
+
+def _binary(name):
+    """Where meson puts it, in its build directory."""
+    folder = os.path.relpath(os.path.dirname(targets()[name]), TOP)
+    return os.path.join(folder.removesuffix("/fuzz"), f"fuzz-{name}")
+
+
+def _about(source):
+    with open(source, encoding="utf-8") as f:
+        comments = re.findall(r"/\*(.*?)\*/", f.read(), re.DOTALL)
+    return " ".join(re.sub(r"^[ *]+", "", c, flags=re.MULTILINE) for c in comments[1:2]).replace("\n", " ").strip()
+
+
+def tests():
+    return [(name, _about(source)) for name, source in targets().items()]
+
+
+def _run(results, suite, name, test, build, limit):
+    """Run one target until limit, a libFuzzer option. Returns nothing; one result."""
+    out = output_dir(suite, test)
+    path = os.path.join(out, "log")
+    source = targets()[name]
+    binary = os.path.join(build, _binary(name))
+    kept = os.path.join(os.path.dirname(source), "corpus", name)
+    work = os.path.join(CACHE, "fuzz", name)
+    os.makedirs(work, exist_ok=True)
+    start = time.monotonic()
+    with open(path, "w", encoding="utf-8") as log:
+        r = subprocess.run(
+            ["nice", binary, limit, "-print_final_stats=1", "-timeout=30", "-rss_limit_mb=2048", f"-artifact_prefix={out}/", work]
+            + ([kept] if os.path.isdir(kept) else []),
+            stdout=log, stderr=subprocess.STDOUT, check=False,
+            # What was freed long ago need not be remembered; it costs most of the time.
+            env=dict(os.environ, ASAN_OPTIONS="malloc_context_size=4:quarantine_size_mb=16:detect_leaks=1:abort_on_error=0",
+                     UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1"))
+    seconds = time.monotonic() - start
+    with open(path, encoding="utf-8", errors="replace") as log:
+        text = log.read()
+    count = re.search(r"stat::number_of_executed_units: *(\d+)", text)
+    executions = int(count.group(1)) if count else 0
+    if r.returncode != 0 or executions < LEAST:
+        results.failed(suite, test, f"status {r.returncode} after {executions} executions; the input is beside {shown(path)}\n"
+                       + text[-1500:], seconds)
+    else:
+        results.passed(suite, test, seconds)
+        results.say(f"           {executions} executions")
+
+
+def _suite(results, suite, names, limit, prefix=""):
+    path = os.path.join(output_dir(suite, "fuzz-build"), "log")
+    with open(path, "w", encoding="utf-8") as log:
+        try:
+            # The compiler is chosen when the directory is made, and kept.
+            build = unit.build("fuzz", ["-Dfuzz=true"], log, {"CC": "clang"}, [_binary(t) for t in targets()])
+        except (subprocess.CalledProcessError, OSError) as e:
+            results.failed(suite, f"{prefix}build", f"{e}; see {shown(path)}")
+            return
+    for name in targets():
+        if not names or prefix + name in names:
+            _run(results, suite, name, prefix + name, build, limit)
+
+
+def run(results, names):
+    _suite(results, "fuzz", names, f"-max_total_time={SECONDS}")
+
+
+def campaign_tests():
+    return [(f"fuzz-{name}", f"{RUNS} executions of {about[0].lower() + about[1:]}") for name, about in tests()]
+
+
+def campaign(results, names):
+    _suite(results, "campaign", names, f"-runs={RUNS}", prefix="fuzz-")
