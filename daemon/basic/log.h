@@ -20,7 +20,7 @@ void log_message(int priority, const char *format, ...) _printf_(2, 3);
 #define log_error_errno(r, format, ...)                                                         \
         ({                                                                                      \
                 int _r = (r);                                                                   \
-                log_message(LOG_ERR, format ": %s" __VA_OPT__(,) __VA_ARGS__, strerror(-_r));   \
+                log_message(LOG_ERR, format ": %s", ##__VA_ARGS__, strerror(-_r));              \
                 _r;                                                                             \
         })
 

@@ -255,7 +255,7 @@ static void print_objects(struct json_object *objects) {
                 table_add(t, json_get_string(o, "kind") ?: "-");
                 table_add(t, format_bytes(text, (uint64_t) json_get_int(o, "size", 0)));
                 table_add(t, format_bytes(text, (uint64_t) json_get_int(o, "dataBytes", 0)));
-                (void) snprintf(text, sizeof(text), json_get(o, "mode") ? "%04llo" : "-", (long long) json_get_int(o, "mode", 0));
+                (void) snprintf(text, sizeof(text), json_get(o, "mode") ? "%04llo" : "-", (unsigned long long) json_get_int(o, "mode", 0));
                 table_add(t, text);
                 (void) snprintf(text, sizeof(text), json_get(o, "uid") ? "%lli" : "-", (long long) json_get_int(o, "uid", 0));
                 table_add(t, text);

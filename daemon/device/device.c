@@ -245,12 +245,13 @@ int pkram_load_file_into(PkramHandle *h, uint32_t object, int charge_pidfd, int 
 int pkram_load_bytes_at(
                 PkramHandle *h, uint32_t object, uint64_t offset, void *buffer, size_t size, size_t *ret_size) {
 
+        size_t length = MIN(size, (size_t) BYTES_PER_CALL);
         struct pkram_ioctl_bytes argument = {
                 .size = sizeof(argument),
                 .object = object,
                 .offset = offset,
                 .data = (uintptr_t) buffer,
-                .length = MIN(size, (size_t) BYTES_PER_CALL),
+                .length = length,
         };
         int r;
 

@@ -62,13 +62,14 @@ Manager *manager_free(Manager *m) {
 
 void manager_apply_config(Manager *m) {
         const uint64_t *l = m->config.limit;
+        /* What can be stored inline in one message has to fit into one reply as well. */
+        size_t least = 2 * l[LIMIT_MESSAGE_BYTES], output = MAX(l[LIMIT_OUTPUT_BYTES], least), total = MAX(l[LIMIT_BUFFER_BYTES], least);
 
         m->varlink_limits = (VarlinkLimits) {
                 .message.message_bytes = l[LIMIT_MESSAGE_BYTES],
                 .message.message_fds = l[LIMIT_MESSAGE_DESCRIPTORS],
-                /* What can be stored inline in one message has to fit into one reply as well. */
-                .message.output_bytes = MAX(l[LIMIT_OUTPUT_BYTES], 2 * l[LIMIT_MESSAGE_BYTES]),
-                .message.total_bytes = MAX(l[LIMIT_BUFFER_BYTES], 2 * l[LIMIT_MESSAGE_BYTES]),
+                .message.output_bytes = output,
+                .message.total_bytes = total,
                 .connections = l[LIMIT_CONNECTIONS],
                 .connections_per_group = l[LIMIT_OWNER_CONNECTIONS],
         };

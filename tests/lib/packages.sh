@@ -33,7 +33,9 @@ libxxhash-dev: checksums of the daemon
 libcmocka-dev: unit tests
 libcap-dev: build of the project
 libacl1-dev: build of the project
-clang: fuzzing
+clang: fuzzing and checks of the source
+clang-tidy: checks of the source
+cppcheck: checks of the source
 libclang-rt-dev|libclang-rt-19-dev|libclang-rt-14-dev: fuzzing
 shellcheck: checks of the scripts
 xsltproc: manual pages

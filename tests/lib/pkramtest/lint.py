@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Checks of the source itself."""
 
+import concurrent.futures
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import time
 
+from . import unit
 from .common import TOP, output_dir, shown
 
 
@@ -63,6 +67,82 @@ def places():
     return "\n".join(wrong)
 
 
+# What cppcheck says by mistake, and why.
+CPPCHECK_MISTAKES = (
+    # It does not know the cleanup attribute; AddressSanitizer looks for leaks in every test.
+    "memleak", "memleakOnRealloc", "resourceLeak",
+    # readdir_r() is deprecated, and nothing here has threads.
+    "readdirCalled",
+    # accept4() may get no address.
+    "nullPointer:daemon/varlink/varlink-server.c",
+    "missingIncludeSystem",
+)
+
+
+def _compile_commands(log):
+    """Configure with clang, make what is generated, and return the build directory and its commands, each file once."""
+    build = unit.build("lint", ["-Dfuzz=true"], log, {"CC": "clang"}, ["daemon/varlink-idl-texts.h"])
+    with open(os.path.join(build, "compile_commands.json"), encoding="utf-8") as f:
+        commands = {os.path.realpath(os.path.join(c["directory"], c["file"])): c for c in json.load(f)}
+    return build, commands
+
+
+def _each(name, commands, make):
+    """Run the command make(file, entry) gives for every file, as many at once as there are processors; returns what
+    went wrong, with a log."""
+    path = os.path.join(output_dir("lint", name), "log")
+    with open(path, "w", encoding="utf-8") as log:
+        try:
+            build, entries = _compile_commands(log)
+        except (subprocess.CalledProcessError, OSError) as e:
+            return f"{e}; see {shown(path)}"
+
+    def one(item):
+        return subprocess.run(["nice", *make(build, *item)], cwd=item[1]["directory"], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, check=False)
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        done = list(pool.map(one, [(f, c) for f, c in sorted(entries.items()) if commands(os.path.relpath(f, TOP))]))
+    if not done:
+        return "nothing was checked"
+    bad = [r.stdout + r.stderr for r in done if r.returncode != 0]
+    with open(path, "w", encoding="utf-8") as log:
+        log.write("\n".join(bad))
+    return f"{len(bad)} of {len(done)} files, see {shown(path)}\n" + "\n".join(bad)[-1500:] if bad else ""
+
+
+def warnings():
+    """clang has no warning for any C file in user space, with everything switched on that meson.build asks for. (gcc's
+    warnings are errors in the suite unit.)"""
+    def make(_, file, entry):
+        words = [w for w in shlex.split(entry["command"])[1:] if w.startswith(("-I", "-D", "-U", "-std", "-W", "-isystem"))]
+        return ["clang", "-fsyntax-only", "-Werror", *words, file]
+
+    return _each("warnings", lambda f: f.endswith(".c"), make)
+
+
+def clang_tidy():
+    """clang-tidy finds nothing in daemon/ and kexec-hook/; .clang-tidy says what it looks for."""
+    def make(build, file, _):
+        return ["clang-tidy", "--quiet", "--warnings-as-errors=*", "-p", build, file]
+
+    # Tests are left to the compilers: most of the time would go there.
+    return _each("clang-tidy", lambda f: re.match(r"(daemon|kexec-hook)/", f) and not re.search(r"/(test|fuzz|bench)-", f), make)
+
+
+def cppcheck():
+    """cppcheck finds nothing in daemon/ and kexec-hook/."""
+    includes = ["daemon", *(f"daemon/{d}" for d in ("basic", "device", "varlink", "store", "service", "ctl")), "kexec-hook",
+                "kernel/src/include/uapi"]
+    r = subprocess.run(
+        ["nice", "cppcheck", "-q", f"-j{os.cpu_count() or 1}", "--error-exitcode=1", "--std=c11", "--library=posix", "--library=gnu",
+         "--enable=warning,performance,portability", "--template={file}:{line}: {id}: {message}",
+         "-D_GNU_SOURCE", "-D__x86_64__", '-DPKRAM_VERSION="0"',
+         *(f"-I{i}" for i in includes), *(f"--suppress={m}" for m in CPPCHECK_MISTAKES), "daemon", "kexec-hook"],
+        cwd=TOP, capture_output=True, text=True, check=False)
+    return (r.stdout + r.stderr).strip()[-2000:] if r.returncode else ""
+
+
 def _kernel_check(part):
     def check():
         log = os.path.join(output_dir("lint", f"kernel-{part}"), "log")
@@ -83,7 +163,8 @@ def _kernel_check(part):
     return check
 
 
-CHECKS = {"shell": shell, "python": python, "licences": licences, "places": places}
+CHECKS = {"shell": shell, "python": python, "licences": licences, "places": places, "warnings": warnings, "clang-tidy": clang_tidy,
+          "cppcheck": cppcheck}
 CHECKS.update({f"kernel-{p}": _kernel_check(p) for p in ("patches", "sparse", "warnings", "kernel-doc", "off")})
 
 
