@@ -35,9 +35,11 @@ int fail(int status, const char *format, ...) {
         if (n < 0)
                 text = NULL;
 
-        (void) fputs("pkramctl: ", stderr);
+        /* Below what was printed before it, and not behind a pager. */
+        pager_close();
+        (void) fprintf(stderr, "%spkramctl: ", color_stderr(COLOR_BAD));
         print_text(stderr, text ?: "There is not enough memory.");
-        (void) fputc('\n', stderr);
+        (void) fprintf(stderr, "%s\n", color_stderr(COLOR_NORMAL));
         return status;
 }
 

@@ -26,6 +26,13 @@ static void line(const char *key, const char *value) {
         (void) putchar('\n');
 }
 
+/* The same in a colour. */
+static void line_in(Color c, const char *key, const char *value) {
+        printf("%17s: %s", key, color(c));
+        ctl_print_text(value);
+        printf("%s\n", color(COLOR_NORMAL));
+}
+
 static void line_bytes(const char *key, int64_t bytes) {
         char text[FORMAT_MAX];
 
@@ -60,6 +67,11 @@ static const char *boot_result_text(const char *result) {
                 if (streq(result, table[i][0]))
                         return table[i][1];
         return result;
+}
+
+static Color boot_result_color(const char *result) {
+        return streq(result, "restored") ? COLOR_GOOD : streq(result, "none") ? COLOR_NORMAL :
+                streq(result, "partial") || streq(result, "damaged") ? COLOR_BAD : COLOR_WARNING;
 }
 
 static const char *image_state_text(const char *state) {
@@ -131,7 +143,9 @@ static void print_kernel_status(struct json_object *p) {
         int64_t max = INT64_MAX;
         struct json_object *limits = json_get_array(p, "limits");
 
-        line("Boot", boot_result_text(json_get_string(p, "bootResult") ?: "unknown"));
+        const char *boot = json_get_string(p, "bootResult") ?: "unknown", *image = json_get_string(p, "imageState") ?: "unknown";
+
+        line_in(boot_result_color(boot), "Boot", boot_result_text(boot));
         if (previous)
                 line("Previous kernel", previous);
         if (json_get(p, "lastKexec"))
@@ -156,7 +170,7 @@ static void print_kernel_status(struct json_object *p) {
                         max == INT64_MAX ? "what there is" : format_bytes(maximum, (uint64_t) max));
         line("Memory", line_text);
         line_bytes("Metadata", json_get_int(p, "metadataBytes", 0));
-        line("Next kexec", image_state_text(json_get_string(p, "imageState") ?: "unknown"));
+        line_in(streq(image, "keeps") ? COLOR_GOOD : streq(image, "none") ? COLOR_NORMAL : COLOR_BAD, "Next kexec", image_state_text(image));
 }
 
 int verb_status(int argc, char *argv[]) {
@@ -173,8 +187,9 @@ int verb_status(int argc, char *argv[]) {
         }
 
         bool supported = json_get_bool(reply.parameters, "supported", false);
+        pager_open();
         line("pkramd", json_get_string(reply.parameters, "version") ?: "");
-        line("PKRAM", supported ? "supported by this kernel" : json_get_string(reply.parameters, "reason") ?: "not supported");
+        line_in(supported ? COLOR_GOOD : COLOR_BAD, "PKRAM", supported ? "supported by this kernel" : json_get_string(reply.parameters, "reason") ?: "not supported");
         line("You are", json_get_string(reply.parameters, "owner") ?: "");
         line("Kexec policy", json_get_string(reply.parameters, "kexecPolicy") ?: "");
         if (supported)
@@ -234,8 +249,10 @@ int verb_list(int argc, char *argv[]) {
 
         if (arg_json != JSON_OFF)
                 ctl_print_json(array);
-        else
+        else {
+                pager_open();
                 table_print(t, "node");
+        }
         return EXIT_OK;
 }
 
@@ -284,6 +301,7 @@ int verb_show(int argc, char *argv[]) {
                 return EXIT_OK;
         }
 
+        pager_open();
         node = json_get(reply.parameters, "node");
         line("Name", json_get_string(node, "name") ?: "");
         line_int("Id", json_get_int(node, "id", 0));

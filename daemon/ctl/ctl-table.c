@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <wchar.h>
 
 #include "ctl.h"
@@ -63,17 +62,6 @@ static size_t text_width(const char *p) {
                 p += n;
         }
         return w;
-}
-
-static size_t terminal_width(void) {
-        const char *columns = getenv("COLUMNS");
-        struct winsize ws;
-
-        if (columns && atoi(columns) > 0)
-                return (size_t) atoi(columns);
-        if (isatty(STDOUT_FILENO) && ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws) >= 0 && ws.ws_col > 0)
-                return ws.ws_col;
-        return SIZE_MAX;
 }
 
 /* Takes from the widest columns until the table fits, or nothing can be taken any more. */
@@ -141,14 +129,20 @@ void table_print(const Table *t, const char *counted) {
         fit(widths, t->n_columns, terminal_width());
 
         for (size_t r = 0; r < n_rows + arg_legend; r++) {
+                bool heading = arg_legend && r == 0;
+
                 for (size_t c = 0; c < t->n_columns; c++) {
                         bool right = t->headings[c][0] == '>';
-                        const char *text = arg_legend && r == 0 ?
+                        const char *text = heading ?
                                 t->headings[c] + right : t->cells[(r - arg_legend) * t->n_columns + c];
 
                         if (c > 0)
                                 (void) fputs("  ", stdout);
+                        if (heading)
+                                (void) fputs(color(COLOR_HEADING), stdout);
                         print_cell(text, widths[c], right, c + 1 == t->n_columns);
+                        if (heading)
+                                (void) fputs(color(COLOR_NORMAL), stdout);
                 }
                 (void) putchar('\n');
         }

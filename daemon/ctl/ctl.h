@@ -28,7 +28,7 @@ typedef enum JsonMode {
 } JsonMode;
 
 extern JsonMode arg_json;
-extern bool arg_legend, arg_keep, arg_replace, arg_verify, arg_force, arg_reboot, arg_reuse_cmdline, arg_tree, arg_skip_special;
+extern bool arg_pager, arg_legend, arg_keep, arg_replace, arg_verify, arg_force, arg_reboot, arg_reuse_cmdline, arg_tree, arg_skip_special;
 extern const char *arg_socket, *arg_kernel, *arg_append, *arg_object_name;
 extern const char **arg_initrds;
 extern size_t arg_n_initrds;
@@ -74,6 +74,28 @@ void ctl_print_json(struct json_object *o);
 
 /* Prints text that came from elsewhere, without anything a terminal would obey. */
 void ctl_print_text(const char *text);
+
+/* --- ctl-terminal.c --- */
+
+typedef enum Color {
+        COLOR_NORMAL, /* ends what the others begin */
+        COLOR_HEADING,
+        COLOR_GOOD,
+        COLOR_WARNING,
+        COLOR_BAD,
+} Color;
+
+/* What has to be printed for it on standard output, "" without colours; the same for standard error. */
+const char *color(Color c);
+const char *color_stderr(Color c);
+
+/* Columns of standard output, SIZE_MAX if it is no terminal. */
+size_t terminal_width(void);
+
+/* Sends standard output through a pager, if it is a terminal and one is wanted, until the end of the program. */
+void pager_open(void);
+bool pager_is_open(void);
+void pager_close(void);
 
 /* --- ctl-table.c --- */
 

@@ -8,13 +8,14 @@
 #define SOCKET_PATH "/run/pkram/io.pkram.Store"
 
 JsonMode arg_json = JSON_OFF;
-bool arg_legend = true, arg_keep, arg_replace, arg_verify, arg_force, arg_reboot = true, arg_reuse_cmdline, arg_no_initrd,
+bool arg_pager = true, arg_legend = true, arg_keep, arg_replace, arg_verify, arg_force, arg_reboot = true, arg_reuse_cmdline, arg_no_initrd,
         arg_tree, arg_skip_special;
 const char *arg_socket = SOCKET_PATH, *arg_kernel, *arg_append, *arg_object_name = "stdin";
 const char **arg_initrds;
 size_t arg_n_initrds;
 
 static void help(void) {
+        pager_open();
         puts("pkramctl [OPTIONS...] COMMAND ...\n"
              "\n"
              "Keep data in memory across kexec.\n"
@@ -36,6 +37,7 @@ static void help(void) {
              "     --version              Show the version\n"
              "     --json=pretty|short|off  Print JSON (or not, the default)\n"
              "     --no-legend            Print no headings and no count\n"
+             "     --no-pager             Do not use a pager\n"
              "     --socket=PATH          Connect to this socket\n"
              "\n"
              "Options for store:\n"
@@ -108,6 +110,7 @@ enum {
         ARG_VERSION = 0x100,
         ARG_JSON,
         ARG_NO_LEGEND,
+        ARG_NO_PAGER,
         ARG_SOCKET,
         ARG_REPLACE,
         ARG_VERIFY,
@@ -130,6 +133,7 @@ static int parse_argv(int argc, char *argv[]) {
                 { "version",       no_argument,       NULL, ARG_VERSION       },
                 { "json",          required_argument, NULL, ARG_JSON          },
                 { "no-legend",     no_argument,       NULL, ARG_NO_LEGEND     },
+                { "no-pager",      no_argument,       NULL, ARG_NO_PAGER      },
                 { "socket",        required_argument, NULL, ARG_SOCKET        },
                 { "replace",       no_argument,       NULL, ARG_REPLACE       },
                 { "verify",        no_argument,       NULL, ARG_VERIFY        },
@@ -145,13 +149,14 @@ static int parse_argv(int argc, char *argv[]) {
                 { "skip-special",  no_argument,       NULL, ARG_SKIP_SPECIAL  },
                 {}
         };
+        bool wants_help = false;
         int c, r = 0;
 
         while (r == 0 && (c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
                 switch (c) {
                 case 'h':
-                        help();
-                        return EXIT_OK;
+                        wants_help = true;
+                        break;
                 case ARG_VERSION:
                         puts("pkramctl " PKRAM_VERSION);
                         return EXIT_OK;
@@ -160,6 +165,9 @@ static int parse_argv(int argc, char *argv[]) {
                         break;
                 case ARG_NO_LEGEND:
                         arg_legend = false;
+                        break;
+                case ARG_NO_PAGER:
+                        arg_pager = false;
                         break;
                 case ARG_SOCKET:
                         arg_socket = optarg;
@@ -204,6 +212,10 @@ static int parse_argv(int argc, char *argv[]) {
                         return EXIT_USAGE; /* getopt said what is wrong */
                 }
 
+        if (r == 0 && wants_help) {
+                help();
+                return EXIT_OK;
+        }
         return r != 0 ? r : -1;
 }
 
@@ -235,7 +247,8 @@ int main(int argc, char *argv[]) {
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
                 if (streq(argv[optind], verbs[i].name)) {
                         r = verbs[i].run(argc - optind, argv + optind);
-                        if (fflush(stdout) != 0 && r == EXIT_OK)
+                        /* Whoever has left the pager has seen enough. */
+                        if (fflush(stdout) != 0 && r == EXIT_OK && !pager_is_open())
                                 r = fail(EXIT_FAILED, "Standard output cannot be written: %s.", strerror(errno));
                         free(arg_initrds);
                         return r;

@@ -3,7 +3,7 @@
 # pkramctl against pkramd over a model of the kernel: what comes out, and each exit status. Speaks TAP.
 # Usage: test-pkramctl.sh PKRAMCTL PKRAMD-MOCK
 set -u
-ctl=$(realpath "$1") mock=$(realpath "$2")
+ctl=$(realpath "$1") mock=$(realpath "$2") here=$(realpath "$(dirname "$0")")
 dir=$(mktemp -d)
 n=0 bad=0 pid=
 
@@ -146,13 +146,52 @@ if [[ $(stat -f -c %T /dev/shm) == tmpfs ]]; then
         [[ $shm/to/small -ef $shm/to/d/link ]]; ok "retrieve --tree"
     run 3 show tree; ok "retrieve --tree releases the node"
     python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$shm/from/s"
-    run 8 store --tree tree "$shm/from" && says "'./s' in the tree cannot be kept: it is a socket"; ok "status 8: a socket"
-    run 0 store --tree --skip-special --verify tree "$shm/from"; ok "store --tree --skip-special"
+    run 0 store --tree tree "$shm/from" && rm -r "$shm/to" && mkdir "$shm/to" && run 0 retrieve --tree tree "$shm/to" &&
+        [[ -S $shm/to/s ]]; ok "a socket comes back, as its name"
+    run 0 store --tree --skip-special --verify tree "$shm/from" && rm -r "$shm/to" && mkdir "$shm/to" &&
+        run 0 retrieve --tree tree "$shm/to" && [[ -e $shm/to/small && ! -e $shm/to/s ]]; ok "store --tree --skip-special"
     run 8 store --tree other "$dir" && says 'no directory of a tmpfs'; ok "status 8: no tmpfs"
     run 2 store --tree other; ok "status 2: store --tree without a directory"
     run 2 retrieve --tree other; ok "status 2: retrieve --tree without a directory"
     run 2 retrieve --tree --keep tree "$shm/to"; ok "status 2: retrieve --tree --keep"
 fi
+
+# On a terminal: colours and pager, by the rules of systemd's programs.
+if command -v script >/dev/null; then
+    tty() { # ENVIRONMENT... -- ARGS...: what comes out on a terminal
+        local environment=()
+        while [[ $1 != -- ]]; do environment+=("$1"); shift; done
+        script -qec "env -u NO_COLOR -u PAGER -u SYSTEMD_PAGER -u SYSTEMD_COLORS -u SUDO_UID TERM=xterm COLUMNS=70 ${environment[*]@Q} '$ctl' --socket='$dir/socket' ${*:2}" \
+            /dev/null </dev/null >"$dir/stdout" 2>"$dir/stderr"
+    }
+    escape=$'\e['
+    tty SYSTEMD_PAGER= -- list && says "$escape"; ok "a terminal has colours"
+    tty SYSTEMD_PAGER= NO_COLOR=1 -- list && ! says "$escape" && says NAME; ok "but not with NO_COLOR"
+    tty SYSTEMD_PAGER= SYSTEMD_COLORS=0 -- list && ! says "$escape" && says NAME; ok "nor with SYSTEMD_COLORS=0"
+    tty SYSTEMD_PAGER= TERM=dumb -- list && ! says "$escape" && says NAME; ok "nor if it is dumb"
+    run 0 list && ! says "$escape"; ok "a pipe has none"
+    SYSTEMD_COLORS=1 run 0 list && says "$escape"; ok "but with SYSTEMD_COLORS=1"
+    SYSTEMD_COLORS=1 NO_COLOR=1 run 0 list && says "$escape"; ok "which comes before NO_COLOR"
+    tty "SYSTEMD_PAGER=sed s/^/paged:/" PAGER=false -- list && says "paged:"; ok "SYSTEMD_PAGER is the pager"
+    tty "PAGER=sed s/^/paged:/" -- status && says "paged:"; ok "or else PAGER"
+    tty "PAGER=sed s/^/paged:/" -- --help && says "paged:"; ok "for help texts, too"
+    tty "PAGER=sed s/^/paged:/" -- list --no-pager && ! says "paged:" && says NAME; ok "but not with --no-pager"
+    tty "PAGER=sed s/^/paged:/" -- list --json=short && ! says "paged:"; ok "nor for JSON"
+    tty "PAGER=sed s/^/paged:/" SUDO_UID=1000 -- list && ! says "paged:" && says NAME; ok "nor under sudo, where it has to be less"
+    PAGER="sed s/^/paged:/" run 0 list && ! says "paged:"; ok "a pipe has no pager"
+    (($(wc -L <"$dir/stdout") > 0)) && tty SYSTEMD_PAGER= SYSTEMD_COLORS=0 -- list && (($(tr -d '\r' <"$dir/stdout" | wc -L) <= 70)); ok "tables fit the terminal"
+fi
+
+# Shell completion knows every option and verb.
+words=$("$ctl" --help | grep -oE -- '--[a-z][a-z-]+' | sort -u; "$ctl" --help | sed -n 's/^  \([a-z]\{3,\}\) .*/\1/p' | sort -u)
+for shell in bash-completion/pkramctl zsh-completion/_pkramctl; do
+    missing=
+    for word in $words; do grep -qE -- "(^|[^a-z-])$word([^a-z-]|\$)" "$here/$shell" || missing+=" $word"; done
+    [[ ! $missing ]] || echo "# missing in $shell:$missing"
+    [[ $words && ! $missing ]]; ok "$shell knows all options and commands"
+done
+bash -n "$here/bash-completion/pkramctl"; ok "the completion is good bash"
+if command -v zsh >/dev/null; then zsh -n "$here/zsh-completion/_pkramctl"; ok "the completion is good zsh"; fi
 
 start off
 run 9 store n a && says 'no PKRAM'; ok "status 9: PKRAM is off"
