@@ -60,6 +60,14 @@ if [ -x "$program" ]; then
         ran=$((ran + 1))
 fi
 
+program=$build/mount.pkram
+if [ -x "$program" ]; then
+        compare "options only in mount.pkram --help (left) or mount.pkram(8) (right)" \
+                "$("$program" --help | grep -o 'x-pkram\.[a-z]*')" \
+                "$(sed -n 's|.*<term><option>\(x-pkram\.[a-z]*\).*|\1|p' "$src/mount.pkram.xml")"
+        ran=$((ran + 1))
+fi
+
 if [ "$ran" -eq 0 ]; then
         echo "no program was built"
         exit 77

@@ -8,6 +8,7 @@ set -euo pipefail
 # guard has to see terminals and devices.
 limits=(
         pkramd.service 14
+        pkram-tree-worker@.service 20
         pkram-restore.service 16
         pkram-report.service 16
         pkram-shutdown.service 16

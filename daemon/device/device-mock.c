@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -37,8 +38,14 @@ typedef enum State {
         LOADING,
 } State;
 
+/*
+ * The descriptor a client gets is the writing end of a pipe, so that it can be copied and
+ * sent like that of a device, and the reading end tells when the last of them is closed.
+ */
 typedef struct Handle {
         State state;
+        int watch;
+        ino_t ino;
         Node *saving;
         uint64_t loading;
 } Handle;
@@ -94,8 +101,11 @@ Mock *mock_free(Mock *m) {
                 next = n->next;
                 node_free(n);
         }
-        for (size_t i = 0; i < m->n_handles; i++)
+        for (size_t i = 0; i < m->n_handles; i++) {
                 node_free(m->handles[i].saving);
+                if (m->handles[i].state != CLOSED)
+                        safe_close(m->handles[i].watch);
+        }
         free(m->handles);
         free(m->dropped);
         free(m);
@@ -134,9 +144,26 @@ size_t mock_n_nodes(const Mock *m) {
         return n;
 }
 
-size_t mock_n_handles(const Mock *m) {
+static void handle_release(Handle *h) {
+        node_free(h->saving);
+        safe_close(h->watch);
+        *h = (Handle) {};
+}
+
+/* Lets go of those whose last descriptor is closed. */
+static void reap(Mock *m) {
+        for (size_t i = 0; i < m->n_handles; i++) {
+                struct pollfd p = { .fd = m->handles[i].watch };
+
+                if (m->handles[i].state != CLOSED && poll(&p, 1, 0) > 0 && (p.revents & POLLHUP))
+                        handle_release(m->handles + i);
+        }
+}
+
+size_t mock_n_handles(Mock *m) {
         size_t n = 0;
 
+        reap(m);
         for (size_t i = 0; i < m->n_handles; i++)
                 n += m->handles[i].state != CLOSED;
         return n;
@@ -226,8 +253,8 @@ static int copy_file(int from, const struct stat *st) {
 
 void mock_kexec(Mock *m) {
         for (size_t i = 0; i < m->n_handles; i++) {
-                m->handles[i].saving = node_free(m->handles[i].saving);
-                m->handles[i].state = CLOSED;
+                if (m->handles[i].state != CLOSED)
+                        handle_release(m->handles + i);
         }
 
         for (Node *n = m->nodes; n; n = n->next) {
@@ -270,29 +297,42 @@ static int should_fail(Mock *m, unsigned long request) {
 
 static int mock_open(void *userdata) {
         Mock *m = userdata;
-        int r;
+        struct stat st;
+        int r, fds[2];
+        size_t i = 0;
 
         r = m->missing < 0 ? m->missing : should_fail(m, MOCK_OPEN);
         if (r < 0)
                 return r;
 
-        for (size_t i = 0; i < m->n_handles; i++)
-                if (m->handles[i].state == CLOSED) {
-                        m->handles[i] = (Handle) { .state = IDLE };
-                        return (int) i;
-                }
+        reap(m);
+        while (i < m->n_handles && m->handles[i].state != CLOSED)
+                i++;
+        if (i == m->n_handles) {
+                assert(GREEDY_REALLOC(m->handles, m->allocated, m->n_handles + 1) == 0);
+                m->n_handles++;
+        }
 
-        assert(GREEDY_REALLOC(m->handles, m->allocated, m->n_handles + 1) == 0);
-        m->handles[m->n_handles] = (Handle) { .state = IDLE };
-        return (int) m->n_handles++;
+        assert(pipe2(fds, O_CLOEXEC) >= 0);
+        assert(fstat(fds[1], &st) >= 0);
+        m->handles[i] = (Handle) { .state = IDLE, .watch = fds[0], .ino = st.st_ino };
+        return fds[1];
+}
+
+static Handle *find_handle(Mock *m, int fd) {
+        struct stat st;
+
+        if (fstat(fd, &st) < 0 || !S_ISFIFO(st.st_mode))
+                return NULL;
+        for (size_t i = 0; i < m->n_handles; i++)
+                if (m->handles[i].state != CLOSED && m->handles[i].ino == st.st_ino)
+                        return m->handles + i;
+        return NULL;
 }
 
 static void mock_close(void *userdata, int fd) {
-        Mock *m = userdata;
-        Handle *h = m->handles + fd;
-
-        node_free(h->saving);
-        *h = (Handle) {};
+        safe_close(fd);
+        reap(userdata);
 }
 
 static bool is_loading(const Mock *m, uint64_t id, const Handle *except) {
@@ -647,9 +687,10 @@ static int mock_ioctl(void *userdata, int fd, unsigned long request, void *a) {
         Handle *h;
         int r;
 
-        if (fd < 0 || (size_t) fd >= m->n_handles || m->handles[fd].state == CLOSED)
+        reap(m);
+        h = find_handle(m, fd);
+        if (!h)
                 return -EBADF;
-        h = m->handles + fd;
 
         r = should_fail(m, request);
         if (r < 0)

@@ -41,7 +41,7 @@ void mock_kexec(Mock *m);
 void mock_add_dropped(Mock *m, const char *name, uint32_t damage);
 
 size_t mock_n_nodes(const Mock *m);
-size_t mock_n_handles(const Mock *m);
+size_t mock_n_handles(Mock *m);
 
 /* Changes one byte of an object's file or bytes behind everybody's back. */
 void mock_corrupt(Mock *m, const char *name, uint32_t object, uint64_t offset);

@@ -2,30 +2,22 @@
 /*
  * mount -t pkram NAME DIR: a tmpfs that begins with the tree that was stored as NAME,
  * if there is one. It is mounted first and filled then, so that there is no moment
- * at which the tree is neither stored nor mounted.
+ * at which the tree is neither stored nor mounted. umount.pkram is the other half.
  */
 #include <fcntl.h>
 #include <getopt.h>
+#include <linux/limits.h>
 #include <stdio.h>
 #include <sys/mount.h>
 
 #include "json-util.h"
 #include "log.h"
+#include "mount-util.h"
 #include "name.h"
-#include "varlink-client.h"
-
-#define SOCKET_PATH "/run/pkram/io.pkram.Store"
-
-/* Exit status, as mount(8) has it. */
-enum {
-        EXIT_USAGE = 1,
-        EXIT_SYSTEM = 2,
-        EXIT_MOUNT = 32,
-};
 
 typedef struct Options {
         unsigned long flags;
-        bool required;
+        bool required, verify;
         const char *socket;
         char *data; /* for the tmpfs */
 } Options;
@@ -83,11 +75,19 @@ static int parse_option(Options *o, const char *option) {
                         return 0;
                 }
 
-        if (streq(option, "required") || streq(option, "x-pkram.required")) {
+        if (streq(option, "x-pkram.required")) {
                 o->required = true;
                 return 0;
         }
-        value = startswith(option, "socket=");
+        if (streq(option, "x-pkram.verify")) {
+                o->verify = true;
+                return 0;
+        }
+        if (startswith(option, "x-pkram.") && !startswith(option, "x-pkram.socket=")) {
+                log_error("There is no option '%s'; see mount.pkram(8).", option);
+                return -EINVAL;
+        }
+        value = startswith(option, "x-pkram.socket=");
         if (value) {
                 o->socket = value;
                 return 0;
@@ -106,82 +106,102 @@ static int parse_options(Options *o, char *text) {
         return 0;
 }
 
-static int call(VarlinkClient *c, const char *method, const char *name, int fd, VarlinkReply *ret) {
-        _cleanup_json_ struct json_object *p = json_object_new_object();
-        int r;
-
-        if (!p || (name && (json_add_string(p, "name", name) < 0 || json_add_int(p, "directory", 0) < 0)))
-                return -ENOMEM;
-        r = varlink_client_send(c, method, TAKE_PTR(p), &fd, name ? 1 : 0, /* more= */ false);
-        return r < 0 ? r : varlink_client_receive(c, ret);
-}
-
-/* Does this kernel keep anything at all? */
-static int is_supported(VarlinkClient *c) {
-        _cleanup_reply_ VarlinkReply reply = {};
-        int r;
-
-        r = call(c, "io.pkram.Store.GetStatus", NULL, -EBADF, &reply);
-        return r < 0 ? r : json_get_bool(reply.parameters, "supported", false);
-}
-
 /* Without the tree, an empty directory has to do, unless the caller wants the tree or nothing. */
 static int go_without(const Options *o, const char *name, const char *why) {
         log_message(o->required ? LOG_ERR : LOG_NOTICE, "Tree '%s' %s%s", name, why,
-                    o->required ? ", and the option required asks for it: not mounted." : ": the file system is empty.");
+                    o->required ? ", and the option x-pkram.required asks for it: not mounted." : ": the file system is empty.");
         return o->required ? -ENOENT : 0;
+}
+
+/* Is there no such node any more? Asked over a new connection, and with a no if in doubt. */
+static bool is_gone(const Options *o, const char *name) {
+        _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
+        _cleanup_json_ struct json_object *p = json_object_new_object();
+        _cleanup_reply_ VarlinkReply reply = {};
+
+        if (!p || json_add_string(p, "name", name) < 0 || varlink_client_connect(o->socket, &c) < 0)
+                return false;
+        return pkram_call(c, "Describe", TAKE_PTR(p), -EBADF, &reply) >= 0 && reply_is_error(&reply, "NoSuchNode");
 }
 
 /* Asks the daemon to put the tree there. Says what is wrong. */
 static int fill(const Options *o, const char *name, int fd) {
         _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
         _cleanup_reply_ VarlinkReply reply = {};
-        const char *e, *reason;
+        _cleanup_free_ char *text = NULL;
+        struct json_object *p;
         int r;
 
         r = varlink_client_connect(o->socket, &c);
         if (r < 0)
                 return log_error_errno(r, "pkramd cannot be reached at %s, and so nobody knows whether tree '%s' is stored", o->socket, name);
-        r = is_supported(c);
+        r = pkram_is_supported(c);
         if (r == 0)
                 return go_without(o, name, "cannot be there, since this kernel has no PKRAM");
-        if (r > 0)
-                r = call(c, "io.pkram.Store.RestoreTree", name, fd, &reply);
         if (r < 0)
                 return log_error_errno(r, "pkramd did not answer; tree '%s' is still stored if it was", name);
 
-        if (!reply.error) {
+        p = pkram_tree_parameters(name);
+        if (!p)
+                return log_error_errno(-ENOMEM, "Tree '%s' cannot be asked for", name);
+        r = pkram_call(c, "RestoreTree", p, fd, &reply);
+        if (r >= 0 && !reply.error) {
                 log_info("Restored tree '%s'.", name);
                 return 0;
         }
-        if (streq(reply.error, "io.pkram.Store.NoSuchNode"))
+        if (r >= 0 && reply_is_error(&reply, "NoSuchNode"))
                 return go_without(o, name, "is not stored");
-        if (streq(reply.error, "io.pkram.Store.NodeDamaged"))
-                return go_without(o, name, "is damaged and stays stored, for 'pkramctl show' and 'pkramctl remove'");
+        if (r >= 0 && reply_is_error(&reply, "NodeDamaged"))
+                return go_without(o, name, "is damaged");
+
+        /* Who died may have released the node before: then everything is here, and nowhere else. */
+        if (is_gone(o, name)) {
+                log_info("Restored tree '%s', though whoever did it is gone.", name);
+                return 0;
+        }
 
         /* Anything else may be better next time: starting empty now could mean to lose it. */
-        e = startswith(reply.error, "io.pkram.Store.") ?: reply.error;
-        reason = json_get_string(reply.parameters, "reason");
-        log_error("Tree '%s' cannot be restored (%s)%s%s", name, e, reason ? ": " : ".", reason ?: "");
+        if (r < 0)
+                return log_error_errno(r, "pkramd did not answer; tree '%s' is still stored", name);
+        text = reply_to_text(&reply);
+        log_error("Tree '%s' cannot be restored: %s", name, text ?: "there is not enough memory");
         return -EIO;
 }
 
+static int unmount_again(const char *path, int r) {
+        (void) tree_mount_forget(path);
+        if (umount2(path, MNT_DETACH) < 0)
+                (void) log_error_errno(-errno, "'%s' cannot be unmounted again", path);
+        return r;
+}
+
 static int mount_tree(const Options *o, const char *name, const char *path) {
+        TreeMount m = {
+                .name = (char *) name,
+                .socket = streq(o->socket, SOCKET_PATH) ? NULL : (char *) o->socket,
+                .verify = o->verify,
+        };
         _cleanup_close_ int fd = -EBADF;
         int r;
 
         if (mount(name, path, "tmpfs", o->flags & ~MS_RDONLY, o->data) < 0)
                 return log_error_errno(-errno, "A tmpfs cannot be mounted at '%s' with options '%s'", path, o->data ?: "");
 
+        /* Before anything is in it: nobody may unmount it without storing it. */
+        r = tree_mount_remember(&m, path);
+        if (r < 0)
+                return unmount_again(path, log_error_errno(r, "umount(8) cannot be told to store '%s', by an entry in /run/mount/utab", path));
+
         fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         r = fd < 0 ? log_error_errno(-errno, "'%s' cannot be opened", path) : fill(o, name, fd);
         fd = safe_close(fd);
-        if (r >= 0 && (o->flags & MS_RDONLY) && mount(NULL, path, NULL, MS_REMOUNT | o->flags, o->data) < 0)
+        if (r < 0)
+                return unmount_again(path, r);
+
+        if ((o->flags & MS_RDONLY) && mount(NULL, path, NULL, MS_REMOUNT | o->flags, o->data) < 0)
                 /* What was restored is only there now, so it stays. */
                 return log_error_errno(-errno, "'%s' cannot be made read-only", path);
-        if (r < 0 && umount2(path, MNT_DETACH) < 0)
-                (void) log_error_errno(-errno, "'%s' cannot be unmounted again", path);
-        return r;
+        return 0;
 }
 
 static void help(void) {
@@ -195,8 +215,9 @@ static void help(void) {
              "  -f            Do everything but mount\n"
              "  -n -s -v -t TYPE -N NAMESPACE  Ignored, for mount(8)\n"
              "  -o OPTIONS    Those of tmpfs (size=, mode=, ...), and\n"
-             "                required, x-pkram.required: fail if there is no such tree\n"
-             "                socket=PATH: where pkramd listens\n"
+             "                x-pkram.required: fail if there is no such tree\n"
+             "                x-pkram.verify: keep checksums of the tree when it is stored\n"
+             "                x-pkram.socket=PATH: where pkramd listens\n"
              "\n"
              "See mount.pkram(8) for details.");
 }
@@ -225,7 +246,7 @@ int main(int argc, char *argv[]) {
                 case 'o':
                         r = parse_options(&o, optarg);
                         if (r < 0)
-                                return EXIT_SYSTEM;
+                                return r == -EINVAL ? EXIT_USAGE : EXIT_SYSTEM;
                         break;
                 case '?':
                         return EXIT_USAGE; /* getopt said what is wrong */
@@ -242,8 +263,12 @@ int main(int argc, char *argv[]) {
                 return EXIT_USAGE;
         }
 
-        if (!fake)
-                r = mount_tree(&o, argv[optind], argv[optind + 1]);
+        if (!fake) {
+                char path[PATH_MAX];
+
+                r = realpath(argv[optind + 1], path) ? mount_tree(&o, argv[optind], path) :
+                        log_error_errno(-errno, "'%s' cannot be mounted on", argv[optind + 1]);
+        }
         free(o.data);
         return r < 0 ? EXIT_MOUNT : EXIT_SUCCESS;
 }

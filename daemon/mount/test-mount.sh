@@ -1,9 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# mount.pkram against pkramd over a model of the kernel, in a mount namespace of its own. Speaks TAP.
-# Usage: test-mount.sh MOUNT.PKRAM PKRAMCTL PKRAMD-MOCK
+# mount.pkram and umount.pkram against pkramd over a model of the kernel, in a mount namespace of their own. Speaks TAP.
+# Usage: test-mount.sh MOUNT.PKRAM UMOUNT.PKRAM PKRAMCTL PKRAMD-MOCK
 set -u
-if [[ ${4-} != inside ]]; then
+if [[ ${5-} != inside ]]; then
     if ! unshare --mount --propagation private true 2>/dev/null || ((EUID != 0)); then
         echo "1..0 # SKIP needs to be root and allowed to mount"
         exit 0
@@ -11,7 +11,9 @@ if [[ ${4-} != inside ]]; then
     exec unshare --mount --propagation private "$BASH" "$0" "$@" inside
 fi
 
-helper=$(realpath "$1") ctl=$(realpath "$2") mock=$(realpath "$3")
+helper=$(realpath "$1") uhelper=$(realpath "$2") ctl=$(realpath "$3") mock=$(realpath "$4")
+# What libmount remembers is not the business of the host.
+mount -t tmpfs none /run || exit 1
 dir=$(mktemp -d)
 n=0 bad=0 pid=
 trap 'kill $pid 2>/dev/null; umount -l "$dir/m" 2>/dev/null; rm -rf --one-file-system "$dir"' EXIT
@@ -43,13 +45,20 @@ ok() {
 
 # As mount(8) calls it: OPTIONS STATUS
 run() {
-    "$helper" tree "$dir/m" -o "rw,socket=$dir/socket${1:+,$1}" >"$dir/out" 2>&1
+    "$helper" tree "$dir/m" -o "rw,x-pkram.socket=$dir/socket${1:+,$1}" >"$dir/out" 2>&1
     local got=$?
     ((got == $2)) || { echo "# status $got, not $2"; return 1; }
 }
+# As umount(8) calls it: STATUS [OPTION...]
+unmount() {
+    "$uhelper" "$dir/m" "${@:2}" >"$dir/out" 2>&1
+    local got=$?
+    ((got == $1)) || { echo "# status $got, not $1"; return 1; }
+}
+remembered() { grep -q "TARGET=$dir/m .*helper=pkram" /run/mount/utab 2>/dev/null; }
 mounted() { mountpoint -q "$dir/m"; }
 says() { grep -q -e "$1" "$dir/out"; }
-clear() { umount "$dir/m"; }
+clear() { umount -i "$dir/m" && rm -f /run/mount/utab; }
 
 start
 run size=10m,mode=750 0 && mounted && says "is not stored: the file system is empty"; ok "no tree: an empty tmpfs"
@@ -66,22 +75,58 @@ diff -r "$dir/copy" "$dir/m" && [[ $(stat -c %u:%g "$dir/m/d/small") == 77:88 ]]
 ! "$ctl" --socket="$dir/socket" show tree >/dev/null 2>&1; ok "and is released"
 clear
 
-run required 32 && ! mounted && says "is not stored, and the option required"; ok "required: fails without a tree"
+run x-pkram.required 32 && ! mounted && says "is not stored, and the option x-pkram.required"; ok "x-pkram.required: fails without a tree"
+! remembered; ok "what is not mounted is not remembered"
 run frobnicate=1 32 && ! mounted; ok "unknown options are refused"
+run x-pkram.frobnicate 1 && ! mounted; ok "unknown options of ours, too"
 "$helper" a/b "$dir/m" >"$dir/out" 2>&1; (($? == 1)) && ! mounted; ok "status 1: no name"
 "$helper" tree >"$dir/out" 2>&1; (($? == 1)); ok "status 1: no directory"
-"$helper" tree "$dir/m" -f -o required; ok "-f mounts nothing"
+"$helper" tree "$dir/m" -f -o x-pkram.required; ok "-f mounts nothing"
 
 echo x >"$dir/x" && "$ctl" --socket="$dir/socket" store tree "$dir/x" >/dev/null
 run '' 32 && ! mounted && says 'holds single objects'; ok "what is no tree is not hidden by an empty file system"
+
+"$ctl" --socket="$dir/socket" remove tree
+
+run mode=711,nosuid,x-pkram.verify 0 && remembered; ok "what is mounted is remembered for umount(8)"
+echo one >"$dir/m/file" && chmod 4755 "$dir/m/file"
+unmount 0 && ! mounted && says "Stored tree 'tree'"; ok "umount stores the tree"
+! remembered; ok "and forgets the mount"
+"$ctl" --socket="$dir/socket" show tree | grep -q xxh3; ok "with checksums, as it was mounted"
+run x-pkram.required 0 && [[ $(cat "$dir/m/file") == one && $(stat -c %a "$dir/m/file" "$dir/m" | xargs) == "4755 711" ]]; ok "which comes back"
+
+exec 7>>"$dir/m/file"
+unmount 32 && mounted && says 'is in use' && says 'umount -i'; ok "in use for writing: fails"
+exec 7>&-
+echo two >>"$dir/m/file"; ok "and can be written to"
+cd "$dir/m" || exit 1
+unmount 32 && mounted && says 'cannot be unmounted'; ok "in use otherwise: fails"
+cd / && ! "$ctl" --socket="$dir/socket" show tree >/dev/null 2>&1 && echo three >>"$dir/m/file"; ok "and is not stored behind everybody's back"
+mkdir "$dir/m/within" && mount -t tmpfs none "$dir/m/within"
+unmount 32 && says "'./within' in the tree cannot be kept" && says 'stays mounted' && echo four >>"$dir/m/file"; ok "what cannot be stored stays mounted, and writable"
+umount "$dir/m/within"
+cd "$dir/m" && unmount 0 -l && ! mounted; ok "lazily, it can be in use for reading"
+cd / && run x-pkram.required,ro 0 && (($(wc -l <"$dir/m/file") == 4)); ok "with everything"
+unmount 0; ok "read-only, it is stored as well"
+run x-pkram.required 0 && (($(wc -l <"$dir/m/file") == 4)); ok "and comes back"
+kill $pid; wait $pid 2>/dev/null; pid=
+unmount 32 && mounted && says 'cannot be reached' && echo five >>"$dir/m/file"; ok "no daemon: stays mounted, and writable"
+clear
+mount -t tmpfs none "$dir/m"
+unmount 32 && mounted && says 'not mounted with type pkram'; ok "what mount.pkram did not mount is left alone"
+clear
+unmount 32 && says 'Nothing is mounted'; ok "status 32: nothing mounted"
+"$uhelper" >"$dir/out" 2>&1; (($? == 1)); ok "status 1: no directory to unmount"
 
 start off
 run '' 0 && mounted && says 'no PKRAM'; ok "no PKRAM: an empty tmpfs"
 clear
 run x-pkram.required 32 && ! mounted; ok "no PKRAM, but required: fails"
+run '' 0 && unmount 0 && ! mounted && says 'no PKRAM'; ok "no PKRAM: umount says what is lost"
 kill $pid; wait $pid 2>/dev/null; pid=
 run '' 32 && ! mounted && says 'cannot be reached'; ok "no daemon: fails, since there may be a tree"
 "$helper" --help | grep -q required && "$helper" --version | grep -q mount.pkram; ok "--help and --version"
+"$uhelper" --help | grep -q Stores && "$uhelper" --version | grep -q umount.pkram; ok "of umount.pkram"
 
 echo "1..$n"
 exit $((bad > 0))

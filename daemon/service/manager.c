@@ -53,6 +53,7 @@ Manager *manager_free(Manager *m) {
                 return NULL;
 
         varlink_server_free(m->server);
+        tree_worker_free(m->tree_worker);
         assert(!m->monitors);
         store_free(m->store);
         sd_event_unref(m->event);
@@ -98,12 +99,18 @@ int manager_new(const PkramDevice *device, Manager **ret) {
                 return r;
 
         varlink_server_set_connect(m->server, on_connect, on_disconnect);
-        r = methods_bind(m->server);
+        r = varlink_server_add_service(m->server);
+        if (r >= 0)
+                r = methods_bind(m->server);
         if (r < 0)
                 return r;
 
         *ret = TAKE_PTR(m);
         return 0;
+}
+
+int manager_use_own_tree_worker(Manager *m) {
+        return tree_worker_new(m->event, store_device(m->store), &m->tree_worker);
 }
 
 static void on_config_warning(const char *path, unsigned line, const char *text, _unused_ void *userdata) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "store.h"
+#include "tree-worker.h"
 #include "varlink.h"
 
 typedef struct Manager {
@@ -11,6 +12,7 @@ typedef struct Manager {
         VarlinkLimits varlink_limits; /* config, as the transport wants it */
         Store *store;
         VarlinkServer *server;
+        TreeWorker *tree_worker; /* within this process, for tests; else NULL */
         struct Monitor *monitors;
         const char *report_path; /* KEXEC_REPORT_PATH; tests have another one */
 } Manager;
@@ -25,6 +27,9 @@ int manager_load_config(Manager *m, const char *root);
 
 /* Has to be called after m->config was changed in another way. */
 void manager_apply_config(Manager *m);
+
+/* Has this process do what the worker for trees does. For tests. */
+int manager_use_own_tree_worker(Manager *m);
 
 /* Takes the listening socket from the service manager. Logs what is wrong. */
 int manager_listen_fds(Manager *m);

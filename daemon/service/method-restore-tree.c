@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "json-util.h"
 #include "methods.h"
+#include "tree-call.h"
+#include "tree-error.h"
 
 /* A RestoreTree from its call to its reply. */
 typedef struct RestoreJob {
         Manager *manager;
-        StoreTreeLoad *load;
+        Varlink *link;
+        StoreTree tree;
+        TreeCall *call;
+        struct json_object *reply;
 } RestoreJob;
 
 static void restore_job_free(void *data) {
         RestoreJob *job = data;
 
-        store_tree_load_free(job->load);
+        tree_call_free(job->call);
+        store_tree_done(&job->tree);
+        json_object_put(job->reply);
         free(job);
 }
 
@@ -20,59 +27,61 @@ static void restore_job_freep(RestoreJob **job) {
                 restore_job_free(*job);
 }
 
-static int finish(Varlink *link, RestoreJob *job) {
-        _cleanup_json_ struct json_object *o = NULL;
-        _cleanup_error_ StoreError e = {};
-        _cleanup_node_ StoreNode node = {};
+static void on_restored(int r, _unused_ struct json_object *parameters, const StoreError *error, void *userdata) {
+        RestoreJob *job = userdata;
+        const StoreNode *node = &job->tree.node;
         Event event;
-        int r;
 
-        /* The node is gone after this, and a reply that could not be made would be a surprise. */
-        o = json_object_new_object();
-        if (!o || json_add_bool(o, "verified", store_tree_load_verified(job->load)) < 0 ||
-            json_add(o, "node", node_to_json(store_tree_load_node(job->load))) < 0)
-                return reply_store_error(link, -ENOMEM, &(StoreError) { .kind = STORE_ERROR_NO_MEMORY });
-
-        /* Nothing here may hold on to the directory any more when the caller hears of it: it may unmount it. */
-        r = store_tree_load_commit(job->load, &node, &e);
-        job->load = store_tree_load_free(job->load);
-        if (r < 0)
-                return reply_store_error(link, r, &e);
+        if (r < 0) {
+                (void) reply_store_error(job->link, r, error);
+                return;
+        }
 
         event = (Event) {
                 .kind = EVENT_RETRIEVED,
-                .name = node.info.name,
-                .owner = node.owner,
-                .id = node.info.id,
-                .objects = node.objects,
-                .bytes = store_pages_to_bytes(node.info.data_pages),
+                .name = node->info.name,
+                .owner = node->owner,
+                .id = node->info.id,
+                .objects = node->objects,
+                .bytes = store_pages_to_bytes(node->info.data_pages),
         };
         monitors_notify(job->manager, &event);
         event.kind = EVENT_RELEASED;
         monitors_notify(job->manager, &event);
 
-        return varlink_reply(link, TAKE_PTR(o));
+        /* This frees the job. */
+        (void) varlink_reply(job->link, TAKE_PTR(job->reply));
 }
 
-static int restore_work(Varlink *link, void *data) {
-        RestoreJob *job = data;
-        _cleanup_error_ StoreError e = {};
-        int r;
+/* The node is gone when the worker is done, and a reply that could not be made then would be a surprise. */
+static int make_reply(RestoreJob *job) {
+        _cleanup_json_ struct json_object *o = json_object_new_object();
 
-        r = store_tree_load_step(job->load, &e);
-        if (r > 0)
-                return 1;
-        if (r == 0)
-                return finish(link, job);
+        if (!o || json_add_bool(o, "verified", job->tree.verify) < 0 || json_add(o, "node", node_to_json(&job->tree.node)) < 0)
+                return -ENOMEM;
+        job->reply = TAKE_PTR(o);
+        return 0;
+}
 
-        /* What was made is gone before the caller hears that it failed. */
-        job->load = store_tree_load_free(job->load);
-        r = reply_store_error(link, r, &e);
-        return r < 0 ? r : 0;
+static int call_worker(RestoreJob *job, const Peer *peer, int directory, StoreError *e) {
+        const StoreTree *t = &job->tree;
+        int fds[3] = { t->handle.fd, directory, peer->pidfd };
+        _cleanup_json_ struct json_object *p = json_object_new_object();
+
+        if (!p || json_add_int(p, "session", 0) < 0 || json_add_int(p, "directory", 1) < 0 ||
+            (peer->pidfd >= 0 && json_add_int(p, "process", 2) < 0) ||
+            json_add(p, "caller", tree_caller_to_json(peer)) < 0 ||
+            json_add_string(p, "name", t->node.info.name) < 0 ||
+            json_add_u64(p, "kernelObjects", t->node.info.nr_objects) < 0)
+                return store_error_device(e, -ENOMEM);
+
+        return tree_call_new(job->manager, TREE_WORKER_INTERFACE ".Restore", TAKE_PTR(p), fds, peer->pidfd >= 0 ? 3 : 2,
+                             on_restored, job, &job->call, e);
 }
 
 int vl_method_restore_tree(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags, void *userdata) {
         Manager *m = userdata;
+        const Peer *peer = varlink_userdata(link);
         _cleanup_(restore_job_freep) RestoreJob *job = NULL;
         _cleanup_error_ StoreError e = {};
         int r, fd;
@@ -81,16 +90,20 @@ int vl_method_restore_tree(Varlink *link, struct json_object *parameters, _unuse
         if (fd < 0)
                 return varlink_error_invalid_parameter(link, "directory");
 
-        job = calloc(1, sizeof(RestoreJob));
+        job = malloc(sizeof(RestoreJob));
         if (!job)
                 return -ENOMEM;
-        job->manager = m;
+        *job = (RestoreJob) { .manager = m, .link = link, .tree.handle = PKRAM_HANDLE_NONE };
 
-        r = store_tree_load_new(m->store, varlink_userdata(link), json_get_string(parameters, "name"), fd, &job->load, &e);
+        r = store_tree_open(m->store, peer, json_get_string(parameters, "name"), &job->tree, &e);
+        if (r >= 0)
+                r = make_reply(job);
+        if (r >= 0)
+                r = call_worker(job, peer, fd, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
 
-        r = varlink_keep(link, restore_work, restore_job_free, job);
+        r = varlink_keep(link, /* work= */ NULL, restore_job_free, job);
         TAKE_PTR(job);
         return r;
 }

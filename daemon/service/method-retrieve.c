@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base64.h"
+#include "job.h"
 #include "json-util.h"
 #include "methods.h"
 
@@ -123,22 +124,20 @@ static int finish(Varlink *link, RetrieveJob *job) {
         return varlink_reply(link, TAKE_PTR(o));
 }
 
-static int retrieve_work(Varlink *link, void *data) {
-        RetrieveJob *job = data;
-        _cleanup_error_ StoreError e = {};
-        int r;
-
-        r = store_load_step(job->load, &e);
-        if (r < 0) {
-                r = reply_store_error(link, r, &e);
-                return r < 0 ? r : 0;
-        }
-        if (r > 0)
-                return 1;
-
-        /* The reply frees the job. */
-        return finish(link, job);
+static int retrieve_step(void *data, StoreError *e) {
+        return store_load_step(((RetrieveJob *) data)->load, e);
 }
+
+static int retrieve_finish(Varlink *link, void *data) {
+        return finish(link, data);
+}
+
+static const JobType retrieve_job = {
+        .step = retrieve_step,
+        .finish = retrieve_finish,
+        .fail = reply_store_error,
+        .free = retrieve_job_free,
+};
 
 int vl_method_retrieve(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags, void *userdata) {
         Manager *m = userdata;
@@ -160,7 +159,5 @@ int vl_method_retrieve(Varlink *link, struct json_object *parameters, _unused_ V
         if (!job->load->manifest.verify)
                 return finish(link, job);
 
-        r = varlink_keep(link, retrieve_work, retrieve_job_free, job);
-        TAKE_PTR(job);
-        return r;
+        return job_keep(link, &retrieve_job, TAKE_PTR(job));
 }

@@ -2,10 +2,13 @@
 #include <time.h>
 
 #include "base64.h"
+#include "job.h"
 #include "json-util.h"
 #include "log.h"
 #include "methods.h"
 #include "pkram-messages.h"
+#include "tree-call.h"
+#include "tree-error.h"
 
 /* A Store from its call to its reply. */
 typedef struct StoreJob {
@@ -14,12 +17,14 @@ typedef struct StoreJob {
         char *owner;
         StoreSave *save;
         uint64_t begin_usec;
-        bool tree;
+        Varlink *link;  /* with a tree */
+        TreeCall *call;
 } StoreJob;
 
 static void store_job_free(void *data) {
         StoreJob *job = data;
 
+        tree_call_free(job->call);
         store_save_free(job->save);
         free(job->name);
         free(job->owner);
@@ -113,13 +118,14 @@ static void announce(const StoreJob *job, const StoreSaved *saved) {
         JournalFields f = JOURNAL_FIELDS_NONE;
         f.node = job->name;
         f.owner = job->owner;
-        f.bytes = saved->bytes;
+        f.bytes = saved->size;
         f.objects = saved->objects;
         f.generation = 0;
         f.usec = usec;
         journal_entry(LOG_INFO, PKRAM_MESSAGE_STORED_STR, &f,
-                      "Stored node '%s' of %s: %llu objects, %llu bytes, in %llu us%s.",
-                      job->name, job->owner, (unsigned long long) saved->objects, (unsigned long long) saved->bytes, (unsigned long long) usec,
+                      "Stored node '%s' of %s: %llu object%s, %llu bytes, in %llu us%s.",
+                      job->name, job->owner, (unsigned long long) saved->objects, saved->objects == 1 ? "" : "s",
+                      (unsigned long long) saved->size, (unsigned long long) usec,
                       saved->replaced ? ", in the place of an older one" : "");
 
         monitors_notify(job->manager, &(Event) {
@@ -149,27 +155,25 @@ static int finish(Varlink *link, StoreJob *job) {
 
         announce(job, &saved);
         if (json_add_u64(o, "id", saved.id) < 0 || json_add_u64(o, "bytes", saved.bytes) < 0 ||
-            (job->tree && json_add_u64(o, "objects", saved.objects) < 0))
+            (job->link && json_add_u64(o, "objects", saved.objects) < 0))
                 return -ENOMEM;
         return varlink_reply(link, TAKE_PTR(o));
 }
 
-static int store_work(Varlink *link, void *data) {
-        StoreJob *job = data;
-        _cleanup_error_ StoreError e = {};
-        int r;
-
-        r = store_save_step(job->save, &e);
-        if (r < 0) {
-                r = reply_store_error(link, r, &e);
-                return r < 0 ? r : 0;
-        }
-        if (r > 0)
-                return 1;
-
-        /* The reply frees the job. */
-        return finish(link, job);
+static int store_step(void *data, StoreError *e) {
+        return store_save_step(((StoreJob *) data)->save, e);
 }
+
+static int store_finish(Varlink *link, void *data) {
+        return finish(link, data);
+}
+
+static const JobType store_job = {
+        .step = store_step,
+        .finish = store_finish,
+        .fail = reply_store_error,
+        .free = store_job_free,
+};
 
 static int store_job_new(Varlink *link, struct json_object *parameters, Manager *m, StoreJob **ret) {
         const Peer *peer = varlink_userdata(link);
@@ -218,13 +222,98 @@ int vl_method_store(Varlink *link, struct json_object *parameters, _unused_ Varl
         if (!json_get_bool(parameters, "verify", false))
                 return finish(link, job);
 
-        r = varlink_keep(link, store_work, store_job_free, job);
-        TAKE_PTR(job);
-        return r;
+        return job_keep(link, &store_job, TAKE_PTR(job));
+}
+
+/* --- StoreTree --- */
+
+static int read_checksums(struct json_object *array, size_t n, Checksums *ret) {
+        for (size_t i = 0; i < n; i++) {
+                const char *text = json_object_get_string(json_object_array_get_idx(array, i));
+
+                if (!text || strlen(text) != CHECKSUM_HEX_LENGTH)
+                        return -EBADMSG;
+                memcpy(ret->objects[i], text, CHECKSUM_HEX_LENGTH + 1);
+        }
+        return 0;
+}
+
+static int take_tree(StoreJob *job, struct json_object *parameters, StoreError *e) {
+        _cleanup_checksums_ Checksums sums = {};
+        struct json_object *array = json_get_array(parameters, "checksums");
+        int64_t bytes = json_get_int(parameters, "bytes", -1), size = json_get_int(parameters, "size", -1), n = json_get_int(parameters, "objects", -1);
+        int r;
+
+        if (bytes < 0 || size < 0 || n < 0 || n > UINT32_MAX || !array)
+                return -EBADMSG;
+        r = checksums_init(&sums, (size_t) n);
+        if (r < 0)
+                return store_error_device(e, r);
+        if (json_object_array_length(array) > 0) {
+                r = read_checksums(array, (size_t) n, &sums);
+                if (r < 0)
+                        return r;
+        }
+        return store_save_take_tree(job->save, (uint64_t) bytes, (uint64_t) size, &sums, e);
+}
+
+static void on_tree_saved(int r, struct json_object *parameters, const StoreError *error, void *userdata) {
+        _cleanup_error_ StoreError e = {};
+        StoreJob *job = userdata;
+
+        if (r >= 0) {
+                r = take_tree(job, parameters, &e);
+                error = &e;
+        }
+
+        /* The reply frees the job. */
+        if (r < 0)
+                (void) reply_store_error(job->link, r, error);
+        else
+                (void) finish(job->link, job);
+}
+
+static struct json_object *limits_to_json(const Config *c) {
+        static const LimitId ids[] = { LIMIT_TOTAL_BYTES, LIMIT_OWNER_BYTES, LIMIT_USER_BYTES, LIMIT_NODE_BYTES, LIMIT_OBJECTS };
+        _cleanup_json_ struct json_object *array = json_object_new_array();
+
+        for (size_t i = 0; i < ELEMENTSOF(ids); i++) {
+                _cleanup_json_ struct json_object *o = json_object_new_object();
+
+                if (!array || !o || json_add_string(o, "name", limit_name(ids[i])) < 0 ||
+                    json_add_u64(o, "value", c->limit[ids[i]]) < 0 || json_append(array, TAKE_PTR(o)) < 0)
+                        return NULL;
+        }
+        return TAKE_PTR(array);
+}
+
+static struct json_object *usage_to_json(const Usage *u) {
+        _cleanup_json_ struct json_object *o = json_object_new_object();
+
+        if (!o || json_add_u64(o, "totalBytes", u->total_bytes) < 0 || json_add_u64(o, "ownerBytes", u->owner_bytes) < 0 ||
+            json_add_u64(o, "totalNodes", u->total_nodes) < 0 || json_add_u64(o, "ownerNodes", u->owner_nodes) < 0)
+                return NULL;
+        return TAKE_PTR(o);
+}
+
+static int call_worker(StoreJob *job, const Peer *peer, int directory, StoreFlags flags, StoreError *e) {
+        int fds[2] = { store_save_session(job->save), directory };
+        _cleanup_json_ struct json_object *p = json_object_new_object();
+
+        if (!p || json_add_int(p, "session", 0) < 0 || json_add_int(p, "directory", 1) < 0 ||
+            json_add(p, "caller", tree_caller_to_json(peer)) < 0 ||
+            json_add_bool(p, "verify", flags & STORE_VERIFY) < 0 ||
+            json_add_bool(p, "skipSpecial", flags & STORE_SKIP_SPECIAL) < 0 ||
+            json_add(p, "limits", limits_to_json(&job->manager->config)) < 0 ||
+            json_add(p, "usage", usage_to_json(store_save_usage(job->save))) < 0)
+                return store_error_device(e, -ENOMEM);
+
+        return tree_call_new(job->manager, TREE_WORKER_INTERFACE ".Save", TAKE_PTR(p), fds, 2, on_tree_saved, job, &job->call, e);
 }
 
 int vl_method_store_tree(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags, void *userdata) {
         Manager *m = userdata;
+        const Peer *peer = varlink_userdata(link);
         _cleanup_(store_job_freep) StoreJob *job = NULL;
         _cleanup_error_ StoreError e = {};
         int r, fd;
@@ -236,13 +325,15 @@ int vl_method_store_tree(Varlink *link, struct json_object *parameters, _unused_
         r = store_job_new(link, parameters, m, &job);
         if (r < 0)
                 return r;
-        job->tree = true;
+        job->link = link;
 
-        r = store_save_new_tree(m->store, varlink_userdata(link), job->name, fd, store_flags(parameters), &job->save, &e);
+        r = store_save_new_tree(m->store, peer, job->name, store_flags(parameters), &job->save, &e);
+        if (r >= 0)
+                r = call_worker(job, peer, fd, store_flags(parameters), &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
 
-        r = varlink_keep(link, store_work, store_job_free, job);
+        r = varlink_keep(link, /* work= */ NULL, store_job_free, job);
         TAKE_PTR(job);
         return r;
 }

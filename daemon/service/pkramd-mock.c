@@ -30,7 +30,7 @@ int main(int argc, char *argv[]) {
         if (argc > 2 && streq(argv[2], "missing"))
                 mock_set_missing(mock, -ENOENT);
 
-        if (manager_new(&device, &m) < 0)
+        if (manager_new(&device, &m) < 0 || manager_use_own_tree_worker(m) < 0)
                 return EXIT_FAILURE;
         varlink_server_set_check_replies(m->server, true);
 

@@ -174,36 +174,123 @@ static void test_errors(void **state) {
         assert_error(r5, ERROR("NodeExists"), "name", "n");
 }
 
+/* Sends a call and lets the event loop take that many steps. */
+static Client *begin(Trees *t, const char *call, int fd, unsigned steps) {
+        Client *c = client_new(t->f);
+
+        client_send(c, call, &fd, 1);
+        for (unsigned i = 0; i < steps; i++)
+                (void) sd_event_run(t->f->manager->event, 0);
+        return c;
+}
+
+/* Whenever it is, nothing may be left, and nothing lost. */
 static void test_client_dies(void **state) {
         Trees *t = *state;
-        Client *c = client_new(t->f);
         _cleanup_(client_freep) Client *other = client_new(t->f);
-        _cleanup_json_ struct json_object *r = NULL;
+        unsigned n;
 
-        /* In the middle of both: nothing may be left, and nothing lost. */
         add_files(t);
-        client_send(c, STORE, &t->from_fd, 1);
-        (void) sd_event_run(t->f->manager->event, 0);
-        client_free(c);
-        assert_true(mock_n_nodes(t->f->mock) <= 1);
-        mock_kexec(t->f->mock);
-        if (mock_n_nodes(t->f->mock) == 0) {
-                _cleanup_json_ struct json_object *stored = client_call_fds(other, STORE, &t->from_fd, 1);
+        for (n = 0; mock_n_nodes(t->f->mock) == 0; n++) {
+                client_free(begin(t, STORE, t->from_fd, n));
+                mock_kexec(t->f->mock);
+        }
+        assert_true(n > 3);
 
-                (void) reply_parameters(stored);
+        for (n = 0; mock_n_nodes(t->f->mock) == 1; n++) {
+                struct stat st;
+
+                assert_ok(fstat(t->to_fd, &st));
+                assert_int_equal(st.st_nlink, 2);
+                client_free(begin(t, RESTORE, t->to_fd, n));
+                mock_kexec(t->f->mock);
+        }
+        assert_true(n > 3);
+        check_files(t);
+}
+
+static void expect_not_supported(Client *c, const char *word) {
+        _cleanup_json_ struct json_object *r = client_receive(c, NULL, NULL);
+
+        assert_non_null(r);
+        assert_error(r, ERROR("NotSupported"), NULL, NULL);
+        assert_non_null(strstr(json_get_string(json_get(r, "parameters"), "reason"), word));
+}
+
+static void test_worker_dies(void **state) {
+        Trees *t = *state;
+        Manager *m = t->f->manager;
+        Client *c;
+
+        /* Only as long as the call is not over in fewer steps. */
+        add_files(t);
+        for (unsigned n = 1; n < 4; n++) {
+                c = begin(t, STORE, t->from_fd, n);
+                m->tree_worker = tree_worker_free(m->tree_worker);
+                expect_not_supported(c, n == 1 ? "worker" : "ended before");
+                client_free(c);
+                assert_int_equal(mock_n_nodes(t->f->mock), 0);
+                assert_ok(manager_use_own_tree_worker(m));
+        }
+
+        c = begin(t, STORE, t->from_fd, 0);
+        json_object_unref(client_receive(c, NULL, NULL));
+        client_free(c);
+        mock_kexec(t->f->mock);
+        for (unsigned n = 1; n < 4; n++) {
+                struct stat st;
+
+                c = begin(t, RESTORE, t->to_fd, n);
+                m->tree_worker = tree_worker_free(m->tree_worker);
+                expect_not_supported(c, n == 1 ? "worker" : "ended before");
+                client_free(c);
+                assert_int_equal(mock_n_nodes(t->f->mock), 1);
+                assert_ok(fstat(t->to_fd, &st));
+                assert_int_equal(st.st_nlink, 2);
+                assert_ok(manager_use_own_tree_worker(m));
                 mock_kexec(t->f->mock);
         }
 
-        c = client_new(t->f);
-        client_send(c, RESTORE, &t->to_fd, 1);
-        (void) sd_event_run(t->f->manager->event, 0);
-        (void) sd_event_run(t->f->manager->event, 0);
+        c = begin(t, RESTORE, t->to_fd, 0);
+        json_object_unref(client_receive(c, NULL, NULL));
         client_free(c);
-        if (mock_n_nodes(t->f->mock) == 1) {
-                r = client_call_fds(other, RESTORE, &t->to_fd, 1);
-                (void) reply_parameters(r);
-        }
         check_files(t);
+}
+
+/* Each error of the worker arrives as what it is. */
+static void test_errors_of_the_worker(void **state) {
+        Trees *t = *state;
+        _cleanup_(client_freep) Client *c = client_new(t->f), *alice = client_new_as(t->f, 1000, "uid:1000");
+        _cleanup_json_ struct json_object *r1 = NULL, *r2 = NULL, *r3 = NULL, *r4 = NULL, *r5 = NULL, *r6 = NULL, *r7 = NULL;
+
+        add_files(t);
+        t->f->manager->config.limit[LIMIT_NODE_BYTES] = 100000;
+        r1 = client_call_fds(c, STORE, &t->from_fd, 1);
+        assert_error(r1, ERROR("QuotaExceeded"), "limit", "NodeBytesMax");
+        assert_true(json_get_int(json_get(r1, "parameters"), "requested", 0) > 100000);
+        t->f->manager->config.limit[LIMIT_NODE_BYTES] = UINT64_MAX;
+
+        mock_fail(t->f->mock, PKRAM_IOC_SAVE_FILE, 1, -ENOSPC);
+        r2 = client_call_fds(c, STORE, &t->from_fd, 1);
+        assert_error(r2, ERROR("QuotaExceeded"), "limit", "NextKernelMemory");
+        mock_fail(t->f->mock, PKRAM_IOC_SAVE_FILE, 1, -EBUSY);
+        r3 = client_call_fds(c, STORE, &t->from_fd, 1);
+        assert_error(r3, ERROR("NotPreservable"), NULL, NULL);
+        mock_fail(t->f->mock, PKRAM_IOC_SAVE_FILE, 1, -ENOMEM);
+        r4 = client_call_fds(c, STORE, &t->from_fd, 1);
+        assert_error(r4, ERROR("NoMemory"), NULL, NULL);
+        mock_fail(t->f->mock, MOCK_ANY, 0, 0);
+        assert_int_equal(mock_n_nodes(t->f->mock), 0);
+
+        if (geteuid() == 0) {
+                r5 = client_call_fds(alice, STORE, &t->from_fd, 1);
+                assert_error(r5, ERROR("NotPreservable"), NULL, NULL);
+                assert_ok(fchown(t->to_fd, 1000, 1000));
+                r6 = client_call_fds(alice, CALL("StoreTree", "{\"name\":\"n\",\"directory\":0}"), &t->to_fd, 1);
+                (void) reply_parameters(r6);
+                r7 = client_call_fds(alice, RESTORE, &t->from_fd, 1);
+                assert_error(r7, "org.varlink.service.PermissionDenied", NULL, NULL);
+        }
 }
 
 int main(void) {
@@ -213,6 +300,8 @@ int main(void) {
                 T(test_wrong_descriptors),
                 T(test_errors),
                 T(test_client_dies),
+                T(test_worker_dies),
+                T(test_errors_of_the_worker),
         };
         struct statfs sfs;
 

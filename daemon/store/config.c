@@ -48,6 +48,13 @@ const char *limit_name(LimitId id) {
         return limits[id].name;
 }
 
+int limit_from_name(const char *name) {
+        for (int id = 0; id < _LIMIT_MAX; id++)
+                if (streq(limits[id].name, name))
+                        return id;
+        return -ENOENT;
+}
+
 static uint64_t percent(uint64_t memory, uint64_t p) {
         return memory / 100 * p;
 }

@@ -32,6 +32,9 @@ typedef struct Config {
 /* The name of a limit, as in pkramd.conf and in QuotaExceeded. */
 const char *limit_name(LimitId id);
 
+/* The limit of that name, or -ENOENT. */
+int limit_from_name(const char *name);
+
 /* Told about every line that is ignored; line 0 means the file as a whole. path and text are valid during the call. */
 typedef void (*ConfigWarning)(const char *path, unsigned line, const char *text, void *userdata);
 

@@ -86,6 +86,7 @@ int peer_from_socket(int fd, Peer *ret) {
                 return -ESRCH;
 
         p.uid = cred.uid;
+        p.gid = cred.gid;
         p.pid = cred.pid;
         r = owner_make(unit, user_slice, cred.uid, &p.owner);
         if (r < 0)

@@ -9,6 +9,7 @@
 
 typedef struct Peer {
         uid_t uid;
+        gid_t gid;
         pid_t pid;
         int pidfd;   /* or -EBADF */
         char *owner; /* name of a system unit, or "uid:N" */

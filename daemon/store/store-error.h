@@ -24,6 +24,9 @@ typedef enum StoreErrorKind {
         STORE_ERROR_INVALID_PARAMETER,
 } StoreErrorKind;
 
+/* The limit that is in no configuration: the next kernel needs memory to start in. */
+#define STORE_LIMIT_NEXT_KERNEL "NextKernelMemory"
+
 typedef struct StoreError {
         StoreErrorKind kind;
         char *name;        /* of the node or object, or of the parameter */

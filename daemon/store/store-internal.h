@@ -36,6 +36,7 @@ struct StoreSave {
         PkramHandle handle;
         bool committed;
         uint64_t bytes; /* expected first, then counted */
+        uint64_t size; /* sum of the sizes of its objects */
         uint64_t replaces; /* id of the node that goes, or 0 */
         int *fds;       /* own descriptors of the files, -EBADF for data */
         bool *shared;   /* their position is the client's, too */
@@ -44,14 +45,11 @@ struct StoreSave {
         size_t n_summed;
         Checksums checksums;
         Checksum *checksum; /* in progress */
-        struct TreeSave *tree; /* or NULL */
+        bool is_tree;
+        Usage usage;           /* of a tree: what there was when it began */
+        struct TreeSave *tree; /* or NULL: somebody else does the work */
+        struct TreeSave *(*tree_free)(struct TreeSave *);
 };
-
-/* What all nodes take, and what those of one owner do. */
-typedef struct Usage {
-        uint64_t total_bytes, owner_bytes;
-        uint64_t total_nodes, owner_nodes;
-} Usage;
 
 /* Adds up the nodes there are, except for one id, and the saves under way except for one. */
 int store_usage(Store *s, const char *owner, uint64_t except_id, const StoreSave *except, Usage *ret, StoreError *reterr_error);
@@ -70,6 +68,9 @@ int store_save_start(
 
 /* Adds to the memory that it takes. */
 void store_save_add_bytes(StoreSave *save, uint64_t n);
+
+/* Adds to the size of what is stored. */
+void store_save_add_size(StoreSave *save, uint64_t n);
 
 int store_check_limit(const Store *s, LimitId id, uint64_t current, uint64_t requested, StoreError *e);
 
@@ -91,9 +92,11 @@ int store_sum_data(const void *data, size_t size, char ret[CHECKSUM_HEX_LENGTH +
 
 /* See store_save_step(). */
 int store_tree_save_step(StoreSave *save, StoreError *e);
-struct TreeSave *tree_save_free(struct TreeSave *t);
 
 /* --- nodes --- */
+
+/* Reads the manifest of an open node with that many kernel objects. Errors of manifest_parse(). */
+int store_read_manifest(PkramHandle *h, size_t n_objects, Manifest *ret, size_t *ret_size);
 
 /* What is known about a listed node. The owner is borrowed from the store. -ENOENT: the node is gone meanwhile. */
 int store_know(Store *s, const struct pkram_node_info *info, KnownNode *ret);

@@ -26,7 +26,8 @@ StoreSave *store_save_free(StoreSave *save) {
         free(save->name);
         checksums_done(&save->checksums);
         checksum_free(save->checksum);
-        tree_save_free(save->tree);
+        if (save->tree)
+                save->tree_free(save->tree);
         peer_done(&save->peer);
         free(save);
         return NULL;
@@ -61,7 +62,7 @@ int store_save_start(
                 s->saves->previous = save;
         s->saves = save;
 
-        save->peer = (Peer) { .uid = peer->uid, .pid = peer->pid, .pidfd = -EBADF, .owner = strdup(peer->owner) };
+        save->peer = (Peer) { .uid = peer->uid, .gid = peer->gid, .pid = peer->pid, .pidfd = -EBADF, .owner = strdup(peer->owner) };
         save->name = strdup(name);
         if (!save->peer.owner || !save->name || checksums_init(&save->checksums, n_objects) < 0)
                 return store_error_device(e, -ENOMEM);
@@ -73,6 +74,11 @@ int store_save_start(
 void store_save_add_bytes(StoreSave *save, uint64_t n) {
         if (!inc_u64(&save->bytes, n))
                 save->bytes = UINT64_MAX;
+}
+
+void store_save_add_size(StoreSave *save, uint64_t n) {
+        if (!inc_u64(&save->size, n))
+                save->size = UINT64_MAX;
 }
 
 int store_check_limit(const Store *s, LimitId id, uint64_t current, uint64_t requested, StoreError *e) {
@@ -158,7 +164,7 @@ int store_save_bytes(StoreSave *save, const void *data, size_t size, StoreError 
 
         r = pkram_save_bytes(&save->handle, data, size, /* ret_object= */ NULL);
         if (r == -ENOSPC)
-                return store_error_quota(e, "NextKernelMemory", save->bytes, size);
+                return store_error_quota(e, STORE_LIMIT_NEXT_KERNEL, save->bytes, size);
         if (r < 0)
                 return store_error_device(e, r);
 
@@ -203,7 +209,7 @@ int store_save_manifest(StoreSave *save, const StoreItem *items, StoreError *e) 
                 .kernel = u.release,
                 .uid = save->peer.uid,
                 .verify = save->flags & STORE_VERIFY,
-                .tree = save->tree,
+                .tree = save->is_tree,
                 .objects = objects,
                 .n_objects = save->n_objects,
         };

@@ -108,13 +108,14 @@ static int save_object(StoreSave *save, size_t index, const StoreItem *item, Sto
         }
         if (r == -ENOSPC)
                 /* The kernel keeps enough memory free for the next one to start; that limit has no number here. */
-                return store_error_quota(e, "NextKernelMemory", save->bytes, item->fd < 0 ? item->size : save->sizes[index]);
+                return store_error_quota(e, STORE_LIMIT_NEXT_KERNEL, save->bytes, item->fd < 0 ? item->size : save->sizes[index]);
         if (r < 0)
                 return store_error_device(e, r);
         if (object != manifest_kernel_object(index))
                 return -EPROTO;
 
         store_save_add_bytes(save, pages * 4096);
+        store_save_add_size(save, save->sizes[index]);
         return 0;
 }
 
@@ -320,6 +321,12 @@ int store_save_commit(StoreSave *save, StoreSaved *ret, StoreError *reterr_error
         if (r < 0)
                 return store_error_device(reterr_error, r);
 
-        *ret = (StoreSaved) { .id = id, .objects = save->n_objects, .bytes = save->bytes, .replaced = save->replaces != 0 };
+        *ret = (StoreSaved) {
+                .id = id,
+                .objects = save->n_objects,
+                .bytes = save->bytes,
+                .size = save->size,
+                .replaced = save->replaces != 0,
+        };
         return 0;
 }

@@ -64,6 +64,8 @@ static int failed(const TreeSave *t, const char *name, int r, StoreError *e) {
 
         if (r == -ENOENT || r == -ESTALE || r == -ENOTDIR || r == -ELOOP)
                 return changed(t, name, e);
+        if (r == -EXDEV)
+                return not_preservable(t, name, e, "another file system is mounted there; unmount it first");
         if (r == -EOPNOTSUPP)
                 return not_preservable(t, name, e, "it has an extended attribute of a kind that is not known here; remove it with setfattr -x");
         if (r == -ENOMEM || r == -EFBIG)
@@ -113,6 +115,9 @@ static int add_entry(StoreSave *save, int fd, TreeEntry *entry, const struct sta
         r = tree_read_xattrs(fd, &xattrs, &entry->xattrs_size);
         if (r < 0)
                 return failed(t, *entry->name ? entry->name : NULL, r, e);
+        if (save->peer.uid != 0 && tree_has_privileged_xattr(xattrs, entry->xattrs_size))
+                return not_preservable(t, *entry->name ? entry->name : NULL, e,
+                                       "it has capabilities or other attributes that only root may give, and so only root may store it");
 
         entry->mode = st->st_mode & 07777;
         entry->uid = st->st_uid;
@@ -217,7 +222,7 @@ static int freeze_file(StoreSave *save, int fd, TreeEntry *entry, StoreError *e)
         if (r < 0 && store_save_file_reason(r))
                 return not_preservable(t, entry->name, e, store_save_file_reason(r));
         if (r == -ENOSPC)
-                return store_error_quota(e, "NextKernelMemory", save->bytes, entry->size);
+                return store_error_quota(e, STORE_LIMIT_NEXT_KERNEL, save->bytes, entry->size);
         if (r < 0)
                 return store_error_device(e, r);
         if (object != manifest_kernel_object(save->n_objects - 1))
@@ -234,6 +239,7 @@ static int freeze_file(StoreSave *save, int fd, TreeEntry *entry, StoreError *e)
                 return -errno;
         entry->type = TREE_FILE;
         entry->size = (uint64_t) st.st_size;
+        store_save_add_size(save, entry->size);
         return add_entry(save, fd, entry, &st, e);
 }
 
@@ -267,40 +273,65 @@ static int save_regular(StoreSave *save, TreeEntry *entry, const struct stat *ex
         return 0;
 }
 
-/* Symbolic links and fifos: what cannot be opened but by O_PATH. */
+static TreeType other_type(mode_t mode) {
+        switch (mode & S_IFMT) {
+        case S_IFLNK:
+                return TREE_SYMLINK;
+        case S_IFIFO:
+                return TREE_FIFO;
+        case S_IFSOCK:
+                return TREE_SOCKET;
+        case S_IFCHR:
+                return TREE_CHARACTER;
+        default:
+                return TREE_BLOCK;
+        }
+}
+
+/* Everything that holds no data: what cannot be opened but by O_PATH. */
 static int save_other(StoreSave *save, TreeEntry *entry, const struct stat *expected, StoreError *e) {
         TreeSave *t = save->tree;
         _cleanup_close_ int fd = -EBADF;
         char target[4096];
         struct stat st;
         ssize_t n;
+        int r;
 
-        fd = openat(t->levels[t->n_levels - 1].fd, entry->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return failed(t, entry->name, -errno, e);
+        r = tree_open_path(t->levels[t->n_levels - 1].fd, entry->name, &fd);
+        if (r >= 0 && fstat(fd, &st) < 0)
+                r = -errno;
+        if (r < 0)
+                return failed(t, entry->name, r, e);
         if (st.st_ino != expected->st_ino || st.st_dev != expected->st_dev || (st.st_mode & S_IFMT) != (expected->st_mode & S_IFMT))
                 return changed(t, entry->name, e);
 
-        entry->type = TREE_FIFO;
-        if (S_ISLNK(st.st_mode)) {
+        entry->type = other_type(st.st_mode);
+        entry->device = st.st_rdev;
+        if (entry->type == TREE_SYMLINK) {
                 n = readlinkat(fd, "", target, sizeof(target));
                 if (n < 0)
                         return failed(t, entry->name, -errno, e);
                 if (n == 0 || n >= (ssize_t) sizeof(target))
                         return not_preservable(t, entry->name, e, "it is a symbolic link to an empty or too long path");
                 target[n] = 0;
-                entry->type = TREE_SYMLINK;
                 entry->target = target;
         }
         return add_entry(save, fd, entry, &st, e);
 }
 
-static int save_special(StoreSave *save, const char *name, mode_t mode, StoreError *e) {
-        if (save->flags & STORE_SKIP_SPECIAL)
-                return 0;
-        return not_preservable(save->tree, name, e, S_ISSOCK(mode) ?
-                               "it is a socket, which means nothing without the program that listens; remove it, or leave out such files" :
-                               "it is a device node; remove it, or leave out such files");
+/* What those may not store who are not root, since it would be made again for them with root's rights. */
+static const char *why_not_for_user(const StoreSave *save, const struct stat *st) {
+        if (st->st_uid != save->peer.uid)
+                return "it belongs to somebody else, and only root may store that";
+        if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode))
+                return "it is a device node, and only root may store that; remove it, or leave out such files";
+        if (S_ISREG(st->st_mode) && (st->st_mode & S_ISGID) && st->st_gid != save->peer.gid)
+                return "it runs with the rights of another group, and only root may store that; use chmod g-s";
+        return NULL;
+}
+
+static bool is_special(mode_t mode) {
+        return S_ISSOCK(mode) || S_ISCHR(mode) || S_ISBLK(mode);
 }
 
 int tree_save_entry(StoreSave *save, StoreError *e) {
@@ -316,14 +347,18 @@ int tree_save_entry(StoreSave *save, StoreError *e) {
                 return failed(t, name, -errno, e);
         if (st.st_dev != l->st.st_dev)
                 return not_preservable(t, name, e, "another file system is mounted there; unmount it first");
-        if (save->peer.uid != 0 && st.st_uid != save->peer.uid)
-                return not_preservable(t, name, e, "it belongs to somebody else, and only root may store that");
+        if (is_special(st.st_mode) && (save->flags & STORE_SKIP_SPECIAL)) {
+                l->position += strlen(name) + 1;
+                return 0;
+        }
+        if (save->peer.uid != 0 && why_not_for_user(save, &st))
+                return not_preservable(t, name, e, why_not_for_user(save, &st));
 
         /* The name is done with when everything in it is: see tree_leave(). */
         if (S_ISDIR(st.st_mode))
                 return tree_enter(save, l->fd, name, &st, e);
 
-        if (st.st_nlink > 1 && !S_ISSOCK(st.st_mode) && !S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode)) {
+        if (st.st_nlink > 1) {
                 r = find_link(t, &st, &link);
                 if (r < 0)
                         return store_error_device(e, r);
@@ -336,10 +371,8 @@ int tree_save_entry(StoreSave *save, StoreError *e) {
                         return failed(t, name, r, e);
         } else if (S_ISREG(st.st_mode))
                 r = save_regular(save, &entry, &st, e);
-        else if (S_ISLNK(st.st_mode) || S_ISFIFO(st.st_mode))
-                r = save_other(save, &entry, &st, e);
         else
-                r = save_special(save, name, st.st_mode, e);
+                r = save_other(save, &entry, &st, e);
         if (r < 0)
                 return r;
 

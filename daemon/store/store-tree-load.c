@@ -11,10 +11,38 @@ static void unlock_root(StoreTreeLoad *load) {
 }
 
 int tree_lock_root(StoreTreeLoad *load) {
-        if (fchmod(load->root, 0700) < 0)
+        /* In this order: as long as it is his own, its owner can take back what is done to its mode. */
+        if (fchown(load->root, geteuid(), getegid()) < 0)
                 return -errno;
         load->locked = true;
-        return fchown(load->root, geteuid(), getegid()) < 0 ? -errno : 0;
+        return fchmod(load->root, 0700) < 0 ? -errno : 0;
+}
+
+static int is_empty(int fd) {
+        _cleanup_free_ char *names = NULL;
+        size_t size;
+        int r;
+
+        if (lseek(fd, 0, SEEK_SET) < 0)
+                return -errno;
+        r = tree_read_names(fd, &names, &size);
+        return r < 0 ? r : size == 0;
+}
+
+int tree_lock_empty_root(StoreTreeLoad *load) {
+        int r;
+
+        r = tree_lock_root(load);
+        if (r < 0)
+                return r;
+        r = is_empty(load->root);
+        if (r == 0) {
+                /* Somebody was faster, and what he has put there is not ours to remove. */
+                unlock_root(load);
+                load->locked = false;
+                r = -ENOTEMPTY;
+        }
+        return r < 0 ? r : 0;
 }
 
 StoreTreeLoad *store_tree_load_free(StoreTreeLoad *load) {
@@ -43,13 +71,13 @@ StoreTreeLoad *store_tree_load_free(StoreTreeLoad *load) {
         checksum_free(load->checksum);
         checksums_done(&load->checksums);
         manifest_done(&load->manifest);
-        store_node_done(&load->node);
+        free(load->name);
         free(load);
         return NULL;
 }
 
 int tree_damaged(const StoreTreeLoad *load, const char *reason, StoreError *e) {
-        return store_damaged(e, load->node.info.name, reason);
+        return store_damaged(e, load->name, reason);
 }
 
 /* Something could not be made. The node stays as it was. */
@@ -60,6 +88,9 @@ int tree_load_failed(const StoreTreeLoad *load, int r, StoreError *e) {
                 return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
                                        "There is not enough room in the tmpfs: mount it with a larger size= or nr_inodes= and try again. "
                                        "The tree is still stored.");
+        case -ENOTEMPTY:
+                return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
+                                       "The directory is not empty: a tree can be restored into an empty one only.");
         case -EROFS:
                 return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
                                        "The tmpfs is mounted read-only: mount it for writing and try again. The tree is still stored.");
@@ -70,8 +101,8 @@ int tree_load_failed(const StoreTreeLoad *load, int r, StoreError *e) {
         case -EPERM:
         case -EACCES:
                 return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
-                                       "The daemon is not allowed to give files their owners, modes or attributes: "
-                                       "see what pkramd.service takes away from it. The tree is still stored.");
+                                       "Files cannot be given their owners, modes or attributes: "
+                                       "see what pkram-tree-worker@.service takes away. The tree is still stored.");
         case -EOPNOTSUPP:
                 return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
                                        "This kernel's tmpfs cannot hold an extended attribute of the tree: "
@@ -148,7 +179,17 @@ static int read_table(StoreTreeLoad *load, StoreError *e) {
         return 0;
 }
 
-/* Who is not root gets files of his own only: we would make them for him with root's rights. */
+/* What was stored by those who are not root, and can be made for them with root's rights. */
+static bool is_own(const StoreTreeLoad *load, const TreeEntry *entry) {
+        if (entry->type == TREE_LINK)
+                return true;
+        if (entry->uid != load->peer->uid || entry->type == TREE_CHARACTER || entry->type == TREE_BLOCK)
+                return false;
+        if (entry->type != TREE_DIRECTORY && (entry->mode & S_ISGID) && entry->gid != load->peer->gid)
+                return false;
+        return !tree_has_privileged_xattr(entry->xattrs, entry->xattrs_size);
+}
+
 static int check_owners(const StoreTreeLoad *load, StoreError *e) {
         if (load->peer->uid == 0)
                 return 0;
@@ -157,15 +198,13 @@ static int check_owners(const StoreTreeLoad *load, StoreError *e) {
                 TreeEntry entry;
 
                 tree_index_get(&load->index, n, &entry);
-                if (entry.type != TREE_LINK && entry.uid != load->peer->uid)
-                        return store_error_set(e, -EACCES, STORE_ERROR_PERMISSION_DENIED, load->node.info.name, NULL);
+                if (!is_own(load, &entry))
+                        return store_error_set(e, -EACCES, STORE_ERROR_PERMISSION_DENIED, load->name, NULL);
         }
         return 0;
 }
 
 static int open_target(StoreTreeLoad *load, int directory, StoreError *e) {
-        _cleanup_free_ char *names = NULL;
-        size_t size;
         int r;
 
         r = tree_is_tmpfs_directory(directory, &load->root_stat);
@@ -175,49 +214,48 @@ static int open_target(StoreTreeLoad *load, int directory, StoreError *e) {
                 return store_error_set(e, -EINVAL, STORE_ERROR_NOT_SUPPORTED, NULL,
                                        "A tree can be restored into a directory of a tmpfs only: mount one there first.");
         if (load->peer->uid != 0 && load->root_stat.st_uid != load->peer->uid)
-                return store_error_set(e, -EACCES, STORE_ERROR_PERMISSION_DENIED, load->node.info.name, NULL);
+                return store_error_set(e, -EACCES, STORE_ERROR_PERMISSION_DENIED, load->name, NULL);
 
         r = tree_open_directory(directory, ".", &load->root);
         if (r >= 0)
-                r = tree_read_names(load->root, &names, &size);
-        if (r < 0)
-                return tree_load_failed(load, r, e);
-        if (size > 0)
-                return store_error_set(e, -ENOTEMPTY, STORE_ERROR_NOT_SUPPORTED, NULL,
-                                       "The directory is not empty: a tree can be restored into an empty one only.");
-        return 0;
+                r = is_empty(load->root);
+        if (r == 0)
+                r = -ENOTEMPTY;
+        return r < 0 ? tree_load_failed(load, r, e) : 0;
 }
 
 int store_tree_load_new(
-                Store *s,
                 const Peer *peer,
+                PkramHandle *session,
                 const char *name,
+                uint32_t n_objects,
                 int directory,
                 StoreTreeLoad **ret,
                 StoreError *reterr_error) {
 
         _cleanup_(store_tree_load_freep) StoreTreeLoad *load = NULL;
-        bool managed;
+        size_t size;
         int r;
 
-        assert(s);
         assert(peer);
+        assert(session);
         assert(ret);
 
         load = malloc(sizeof(StoreTreeLoad));
         if (!load)
                 return store_error_device(reterr_error, -ENOMEM);
         *load = (StoreTreeLoad) {
-                .store = s, .peer = peer, .handle = PKRAM_HANDLE_NONE, .root = -EBADF, .fd = -EBADF, .source = -EBADF,
+                .peer = peer, .handle = *session, .root = -EBADF, .fd = -EBADF, .source = -EBADF, .name = strdup(name),
         };
+        *session = PKRAM_HANDLE_NONE;
+        if (!load->name)
+                return store_error_device(reterr_error, -ENOMEM);
 
-        r = store_open(s, peer, name, /* damaged_is_fine= */ false,
-                       &load->handle, &load->node, &managed, &load->manifest, reterr_error);
+        r = store_read_manifest(&load->handle, n_objects, &load->manifest, &size);
+        if (r == -ENOMSG || r == -EBADMSG || r == -EPROTONOSUPPORT || (r >= 0 && !load->manifest.tree))
+                return tree_damaged(load, "The list of its objects cannot be read", reterr_error);
         if (r < 0)
-                return r;
-        if (!load->manifest.tree)
-                return store_error_set(reterr_error, -ENOTDIR, STORE_ERROR_NOT_SUPPORTED, NULL,
-                                       "The node holds single objects and no tree: get them with Retrieve, as 'pkramctl retrieve' does.");
+                return store_error_device(reterr_error, r);
         if (load->manifest.verify) {
                 r = store_read_checksums(&load->handle, name, &load->manifest, &load->checksums, reterr_error);
                 if (r < 0)
@@ -238,29 +276,18 @@ int store_tree_load_new(
         return 0;
 }
 
-const StoreNode *store_tree_load_node(const StoreTreeLoad *load) {
-        return &load->node;
-}
-
-bool store_tree_load_verified(const StoreTreeLoad *load) {
-        return load->manifest.verify;
-}
-
-int store_tree_load_commit(StoreTreeLoad *load, StoreNode *ret, StoreError *reterr_error) {
+int store_tree_load_commit(StoreTreeLoad *load, StoreError *reterr_error) {
         int r;
 
         assert(load);
-        assert(ret);
 
         /* This thaws the files. */
-        r = pkram_load_remove(&load->handle, load->node.info.name);
+        r = pkram_load_remove(&load->handle, load->name);
         if (r == -EBUSY)
-                return store_error_set(reterr_error, r, STORE_ERROR_NODE_BUSY, load->node.info.name, NULL);
+                return store_error_set(reterr_error, r, STORE_ERROR_NODE_BUSY, load->name, NULL);
         if (r < 0)
                 return store_error_device(reterr_error, r);
 
         load->committed = true;
-        *ret = load->node;
-        load->node = (StoreNode) {};
         return 0;
 }

@@ -28,7 +28,7 @@ static int enter(StoreTreeLoad *load, int fd) {
 static int begin(StoreTreeLoad *load) {
         int r, fd;
 
-        r = tree_lock_root(load);
+        r = tree_lock_empty_root(load);
         if (r < 0)
                 return r;
         /* Or else everything that is made in there would get it too. */
@@ -145,12 +145,12 @@ static int open_parent(const StoreTreeLoad *load, uint32_t n, int *ret) {
         if (fd < 0)
                 return -errno;
         while (k-- > 0) {
-                int next;
+                int next, r;
 
                 tree_index_get(&load->index, way[k], &e);
-                next = openat(fd, e.name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-                if (next < 0)
-                        return -errno;
+                r = tree_open_path(fd, e.name, &next);
+                if (r < 0)
+                        return r;
                 safe_close(fd);
                 fd = next;
         }
@@ -212,6 +212,15 @@ static int make_entry(StoreTreeLoad *load, StoreError *e) {
                 break;
         case TREE_FIFO:
                 r = mkfifoat(dir, entry.name, 0600) < 0 ? -errno : 0;
+                break;
+        case TREE_SOCKET:
+                r = mknodat(dir, entry.name, S_IFSOCK | 0600, 0) < 0 ? -errno : 0;
+                break;
+        case TREE_CHARACTER:
+                r = mknodat(dir, entry.name, S_IFCHR | 0600, entry.device) < 0 ? -errno : 0;
+                break;
+        case TREE_BLOCK:
+                r = mknodat(dir, entry.name, S_IFBLK | 0600, entry.device) < 0 ? -errno : 0;
                 break;
         case TREE_LINK:
                 r = make_link(load, dir, &entry);

@@ -5,14 +5,13 @@
  */
 #include <search.h>
 
-#include "name.h"
 #include "tree-save.h"
 
 /* Entries looked at, and bytes saved, before others get their turn. */
 #define ENTRIES_PER_STEP 256U
 #define BYTES_PER_STEP MIB(256)
 
-TreeSave *tree_save_free(TreeSave *t) {
+static TreeSave *tree_save_free(TreeSave *t) {
         if (!t)
                 return NULL;
 
@@ -26,55 +25,6 @@ TreeSave *tree_save_free(TreeSave *t) {
         free(t);
         return NULL;
 }
-
-/* --- objects --- */
-
-/* Room for one more object, and for its checksum. */
-int tree_new_object(StoreSave *save, StoreError *e) {
-        TreeSave *t = save->tree;
-        int r;
-
-        r = store_check_limit(save->store, LIMIT_OBJECTS, save->n_objects, 1, e);
-        if (r < 0)
-                return r;
-        r = GREEDY_REALLOC(save->checksums.objects, t->sums_allocated, save->n_objects + 1);
-        if (r < 0)
-                return store_error_device(e, r);
-        save->checksums.n_objects = ++save->n_objects;
-        return 0;
-}
-
-static int save_stream(StoreSave *save, const void *data, size_t size, StoreError *e) {
-        int r;
-
-        r = tree_new_object(save, e);
-        if (r < 0)
-                return r;
-        r = store_save_bytes(save, data, size, e);
-        if (r < 0)
-                return r;
-        save->tree->saved += size;
-        if (save->flags & STORE_VERIFY) {
-                r = store_sum_data(data, size, save->checksums.objects[save->n_objects - 1]);
-                if (r < 0)
-                        return store_error_device(e, r);
-        }
-        return store_save_check_quota(save, &save->tree->usage, e);
-}
-
-int tree_flush(StoreSave *save, StoreError *e) {
-        TreeSave *t = save->tree;
-        int r;
-
-        if (t->chunk_size == 0)
-                return 0;
-        r = save_stream(save, t->chunk, t->chunk_size, e);
-        if (r >= 0)
-                t->chunk_size = 0;
-        return r;
-}
-
-/* --- the whole --- */
 
 static int sum_step(StoreSave *save, StoreError *e) {
         TreeSave *t = save->tree;
@@ -100,11 +50,7 @@ static int finish(StoreSave *save, StoreError *e) {
                 return r;
         tree_table_seal(&t->table);
 
-        /* Others may have stored something since the beginning. */
-        r = store_usage(save->store, save->peer.owner, save->replaces, save, &t->usage, e);
-        if (r < 0)
-                return r;
-        r = save_stream(save, t->table.data, t->table.size, e);
+        r = tree_save_stream(save, t->table.data, t->table.size, e);
         if (r < 0)
                 return r;
 
@@ -150,12 +96,13 @@ static int check_directory(const Peer *peer, int fd, struct stat *ret, StoreErro
         return 0;
 }
 
-int store_save_new_tree(
+int store_save_attach_tree(
                 Store *s,
                 const Peer *peer,
-                const char *name,
+                PkramHandle *session,
                 int directory,
                 StoreFlags flags,
+                const Usage *usage,
                 StoreSave **ret,
                 StoreError *reterr_error) {
 
@@ -166,41 +113,39 @@ int store_save_new_tree(
 
         assert(s);
         assert(peer);
+        assert(session);
         assert(ret);
 
-        r = name_validate(name, reterr_error);
-        if (r >= 0)
-                r = check_directory(peer, directory, &st, reterr_error);
-        if (r >= 0)
-                r = store_save_start(s, peer, name, flags, /* n_objects= */ 0, &save, reterr_error);
+        r = store_save_start(s, peer, /* name= */ "", flags, /* n_objects= */ 0, &save, reterr_error);
+        if (r < 0)
+                return r;
+        save->handle = *session;
+        *session = PKRAM_HANDLE_NONE;
+
+        r = check_directory(peer, directory, &st, reterr_error);
         if (r < 0)
                 return r;
 
         t = save->tree = calloc(1, sizeof(TreeSave));
         if (!t)
                 return store_error_device(reterr_error, -ENOMEM);
+        save->tree_free = tree_save_free;
         t->fd = -EBADF;
+        t->usage = *usage;
         t->chunk = malloc(TREE_CHUNK_MAX);
         if (!t->chunk)
                 return store_error_device(reterr_error, -ENOMEM);
 
-        r = store_save_check_existing(save, reterr_error);
-        if (r >= 0)
-                r = store_usage(s, save->peer.owner, save->replaces, save, &t->usage, reterr_error);
-        if (r >= 0)
-                r = store_save_check_quota(save, &t->usage, reterr_error);
-        if (r < 0)
-                return r;
-
-        r = pkram_save_begin(&s->device, name, &save->handle);
-        if (r < 0)
-                return store_error_device(reterr_error, r);
-        r = store_save_manifest(save, /* items= */ NULL, reterr_error);
-        if (r >= 0)
-                r = tree_enter(save, directory, ".", &st, reterr_error);
+        r = tree_enter(save, directory, ".", &st, reterr_error);
         if (r < 0)
                 return r;
 
         *ret = TAKE_PTR(save);
         return 0;
+}
+
+void store_save_tree_result(const StoreSave *save, uint64_t *ret_bytes, uint64_t *ret_size, const Checksums **ret_sums) {
+        *ret_bytes = save->bytes;
+        *ret_size = save->size;
+        *ret_sums = &save->checksums;
 }

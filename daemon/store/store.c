@@ -31,6 +31,10 @@ Store *store_free(Store *s) {
         return NULL;
 }
 
+const PkramDevice *store_device(const Store *s) {
+        return &s->device;
+}
+
 int store_damaged(StoreError *e, const char *name, const char *reason) {
         return store_error_set(e, -EBADMSG, STORE_ERROR_NODE_DAMAGED, name,
                                "%s. Remove the node and store it again from where its contents came.", reason);
@@ -85,15 +89,12 @@ static const char *intern(Store *s, const char *owner) {
         return copy;
 }
 
-/* The manifest of a pinned node; -ENOMSG for nodes of others. */
-static int read_manifest(PkramHandle *h, const struct pkram_node_info *info, Manifest *ret, KnownNode *ret_known) {
-        _cleanup_manifest_ Manifest m = {};
+int store_read_manifest(PkramHandle *h, size_t n_objects, Manifest *ret, size_t *ret_size) {
         _cleanup_free_ void *text = NULL;
-        struct pkram_ioctl_stat st, sums = {};
-        size_t size;
+        struct pkram_ioctl_stat st;
         int r;
 
-        if (info->nr_objects == 0)
+        if (n_objects == 0)
                 return -ENOMSG;
         r = pkram_load_stat(h, 0, &st);
         if (r < 0)
@@ -101,13 +102,22 @@ static int read_manifest(PkramHandle *h, const struct pkram_node_info *info, Man
         if (st.state & PKRAM_STAT_FILE || st.data_bytes == 0)
                 return -ENOMSG;
 
-        r = pkram_load_bytes(h, 0, MANIFEST_BYTES_MAX, &text, &size);
+        r = pkram_load_bytes(h, 0, MANIFEST_BYTES_MAX, &text, ret_size);
         if (r == -EFBIG)
                 return -ENOMSG;
         if (r < 0)
                 return r;
 
-        r = manifest_parse(text, size, info->nr_objects, &m);
+        return manifest_parse(text, *ret_size, n_objects, ret);
+}
+
+static int read_manifest(PkramHandle *h, const struct pkram_node_info *info, Manifest *ret, KnownNode *ret_known) {
+        _cleanup_manifest_ Manifest m = {};
+        struct pkram_ioctl_stat sums = {};
+        size_t size;
+        int r;
+
+        r = store_read_manifest(h, info->nr_objects, &m, &size);
         if (r < 0)
                 return r;
         if (m.verify) {

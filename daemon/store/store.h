@@ -23,6 +23,9 @@ int store_new(const PkramDevice *device, const Config *config, Store **ret);
 Store *store_free(Store *s);
 DEFINE_CLEANUP(Store *, store_free)
 
+/* Borrowed. */
+const PkramDevice *store_device(const Store *s);
+
 /* What the kernel says about itself. It answers also where PKRAM is off; then later calls fail. */
 int store_info(Store *s, struct pkram_ioctl_info *ret, StoreError *reterr_error);
 
@@ -92,6 +95,7 @@ typedef struct StoreSaved {
         uint64_t id;
         uint64_t objects;
         uint64_t bytes; /* memory its contents take */
+        uint64_t size;  /* sum of the sizes of its objects */
         bool replaced;
 } StoreSaved;
 
@@ -107,21 +111,6 @@ int store_save_new(
                 const char *name,
                 const StoreItem *items,
                 size_t n_items,
-                StoreFlags flags,
-                StoreSave **ret,
-                StoreError *reterr_error);
-
-/*
- * The same for what is in a directory of a tmpfs, itself included; anything but the
- * step does no more than look whether it can be done. The descriptor is borrowed for
- * this call only, and may be O_PATH. Nobody may change anything below it until the
- * node is committed: large files are frozen, but small ones are copied.
- */
-int store_save_new_tree(
-                Store *s,
-                const Peer *peer,
-                const char *name,
-                int directory,
                 StoreFlags flags,
                 StoreSave **ret,
                 StoreError *reterr_error);
@@ -166,29 +155,81 @@ int store_load_step(StoreLoad *load, StoreError *reterr_error);
 StoreLoad *store_load_free(StoreLoad *load);
 DEFINE_CLEANUP(StoreLoad *, store_load_free)
 
-/* --- restoring trees --- */
+/*
+ * --- trees ---
+ *
+ * Reading and making other users' files takes rights that the daemon does not have. So
+ * everything that has to do with directories is done by a worker in another process,
+ * which gets an open session of the device; names, owners and limits stay here.
+ */
+
+/* What all nodes take, and what those of one owner do. */
+typedef struct Usage {
+        uint64_t total_bytes, owner_bytes;
+        uint64_t total_nodes, owner_nodes;
+} Usage;
+
+/* The daemon begins to store a tree. Then the worker saves into its session, and the daemon goes on with what that found out. */
+int store_save_new_tree(Store *s, const Peer *peer, const char *name, StoreFlags flags, StoreSave **ret, StoreError *reterr_error);
+
+/* The descriptor of the session, borrowed, and what else there is. */
+int store_save_session(const StoreSave *save);
+const Usage *store_save_usage(const StoreSave *save);
+
+/*
+ * What the worker saved: memory, sum of sizes, and a checksum for each object with
+ * STORE_VERIFY (taken over), or only their number. Checks the limits once more, before
+ * store_save_commit().
+ */
+int store_save_take_tree(StoreSave *save, uint64_t bytes, uint64_t size, Checksums *sums, StoreError *reterr_error);
+
+/*
+ * The worker's part: saves what is in a directory of a tmpfs, itself included. session is
+ * taken over, and the directory is borrowed for this call only; it may be O_PATH. s has
+ * nothing but the limits. Then store_save_step() until it returns 0, and
+ * store_save_tree_result(), whose checksums are borrowed. Nobody may change anything
+ * below the directory until the node is committed: large files are frozen, but small
+ * ones are copied.
+ */
+int store_save_attach_tree(
+                Store *s,
+                const Peer *peer,
+                PkramHandle *session,
+                int directory,
+                StoreFlags flags,
+                const Usage *usage,
+                StoreSave **ret,
+                StoreError *reterr_error);
+void store_save_tree_result(const StoreSave *save, uint64_t *ret_bytes, uint64_t *ret_size, const Checksums **ret_sums);
+
+/* A node that holds a tree, opened by the daemon for the worker. */
+typedef struct StoreTree {
+        StoreNode node;
+        PkramHandle handle;
+        bool verify;
+} StoreTree;
+
+void store_tree_done(StoreTree *t);
+int store_tree_open(Store *s, const Peer *peer, const char *name, StoreTree *ret, StoreError *reterr_error);
 
 typedef struct StoreTreeLoad StoreTreeLoad;
 
 /*
- * Prepares to fill an empty directory of a tmpfs with the tree that a node holds.
- * Then store_tree_load_step() until it returns 0, and store_tree_load_commit(), which
- * releases the node; *ret is what it was. Until that the directory is root's alone;
- * freeing it before that removes what was made. peer is borrowed, as is the store;
- * the descriptor only for this call.
+ * The worker's part: prepares to fill an empty directory of a tmpfs with the tree of the
+ * node that session (taken over) has open; n_objects is how many the node has in the
+ * kernel. Then store_tree_load_step() until it returns 0, and store_tree_load_commit(),
+ * which releases the node. Until that the directory is root's alone; freeing it before
+ * that removes what was made. peer is borrowed; the descriptor only for this call.
  */
 int store_tree_load_new(
-                Store *s,
                 const Peer *peer,
+                PkramHandle *session,
                 const char *name,
+                uint32_t n_objects,
                 int directory,
                 StoreTreeLoad **ret,
                 StoreError *reterr_error);
 int store_tree_load_step(StoreTreeLoad *load, StoreError *reterr_error);
-int store_tree_load_commit(StoreTreeLoad *load, StoreNode *ret, StoreError *reterr_error);
-
-/* What is restored, up to the commit, and whether it has checksums. Borrowed. */
-const StoreNode *store_tree_load_node(const StoreTreeLoad *load);
-bool store_tree_load_verified(const StoreTreeLoad *load);
+int store_tree_load_commit(StoreTreeLoad *load, StoreError *reterr_error);
 StoreTreeLoad *store_tree_load_free(StoreTreeLoad *load);
 DEFINE_CLEANUP(StoreTreeLoad *, store_tree_load_free)

@@ -48,7 +48,7 @@ static int setup(void **state) {
         config_init_memory(&f->config, GIB(16));
         assert_ok(store_new(&f->device, &f->config, &f->store));
         f->root = (Peer) { .uid = 0, .pidfd = -EBADF, .owner = (char *) "uid:0" };
-        f->alice = (Peer) { .uid = 1000, .pidfd = -EBADF, .owner = (char *) "uid:1000" };
+        f->alice = (Peer) { .uid = 1000, .gid = 1000, .pidfd = -EBADF, .owner = (char *) "uid:1000" };
         mount_tmpfs(f->from, "size=1g,mode=755", &f->from_fd);
         mount_tmpfs(f->to, "size=1g,mode=755", &f->to_fd);
         *state = f;
@@ -75,25 +75,47 @@ static bool shell(Fixture *f, const char *script) {
 }
 
 static int store_tree(Fixture *f, const Peer *peer, StoreFlags flags, StoreSaved *ret, StoreError *e) {
-        _cleanup_(store_save_freep) StoreSave *save = NULL;
+        _cleanup_(store_save_freep) StoreSave *save = NULL, *work = NULL;
+        _cleanup_handle_ PkramHandle session = PKRAM_HANDLE_NONE;
+        _cleanup_checksums_ Checksums copy = {};
+        const Checksums *sums;
         StoreSaved saved;
+        uint64_t bytes, size;
         int r;
 
-        r = store_save_new_tree(f->store, peer, "tree", f->from_fd, flags, &save, e);
-        while (r >= 0 && (r = store_save_step(save, e)) > 0)
+        /* The daemon's part, the worker's, and the daemon's again. */
+        r = store_save_new_tree(f->store, peer, "tree", flags, &save, e);
+        if (r < 0)
+                return r;
+        session = (PkramHandle) { .device = f->device, .fd = fcntl(store_save_session(save), F_DUPFD_CLOEXEC, 3) };
+        r = store_save_attach_tree(f->store, peer, &session, f->from_fd, flags, store_save_usage(save), &work, e);
+        while (r >= 0 && (r = store_save_step(work, e)) > 0)
                 ;
+        if (r < 0)
+                return r;
+
+        store_save_tree_result(work, &bytes, &size, &sums);
+        assert_ok(checksums_init(&copy, sums->n_objects));
+        memcpy(copy.objects, sums->objects, sums->n_objects * sizeof(sums->objects[0]));
+        work = store_save_free(work);
+        r = store_save_take_tree(save, bytes, size, &copy, e);
         return r < 0 ? r : store_save_commit(save, ret ?: &saved, e);
 }
 
 static int restore_tree(Fixture *f, const Peer *peer, StoreError *e) {
         _cleanup_(store_tree_load_freep) StoreTreeLoad *load = NULL;
-        _cleanup_node_ StoreNode node = {};
+        _cleanup_handle_ PkramHandle session = PKRAM_HANDLE_NONE;
+        _cleanup_(store_tree_done) StoreTree tree = { .handle = PKRAM_HANDLE_NONE };
         int r;
 
-        r = store_tree_load_new(f->store, peer, "tree", f->to_fd, &load, e);
+        r = store_tree_open(f->store, peer, "tree", &tree, e);
+        if (r < 0)
+                return r;
+        session = (PkramHandle) { .device = f->device, .fd = fcntl(tree.handle.fd, F_DUPFD_CLOEXEC, 3) };
+        r = store_tree_load_new(peer, &session, "tree", tree.node.info.nr_objects, f->to_fd, &load, e);
         while (r >= 0 && (r = store_tree_load_step(load, e)) > 0)
                 ;
-        return r < 0 ? r : store_tree_load_commit(load, &node, e);
+        return r < 0 ? r : store_tree_load_commit(load, e);
 }
 
 static bool is_empty(int fd) {
@@ -306,11 +328,88 @@ static void test_special_files(void **state) {
         assert_true(shell(f, "mkdir \"$a/d\""));
         (void) snprintf(address.un.sun_path, sizeof(address.un.sun_path), "%s/d/sock", f->from);
         assert_ok(bind(fd, &address.sa, sizeof(address.un)));
-        expect_not_preservable(f, &f->root, "'./d/sock' in the tree cannot be kept: it is a socket");
+        assert_true(shell(f, "ln \"$a/d/sock\" \"$a/d/second\"; chmod 741 \"$a/d/sock\""));
+        assert_true(shell(f, "mknod -m 640 \"$a/d/null\" c 1 3 && chown 3:4 \"$a/d/null\" && mknod \"$a/d/disk\" b 259 70000"));
+
+        assert_ok(store_tree(f, &f->root, 0, NULL, NULL));
+        mock_kexec(f->mock);
+        assert_ok(restore_tree(f, &f->root, NULL));
+        assert_true(shell(f, COMPARE));
+        assert_true(shell(f, "[ -S \"$b/d/sock\" ] && [ \"$b/d/sock\" -ef \"$b/d/second\" ] && "
+                             "[ \"$(stat -c %t:%T \"$b/d/null\" \"$b/d/disk\" | xargs)\" = '1:3 103:11170' ]"));
+
+        assert_true(shell(f, "rm -r \"$b\"/*"));
         assert_ok(store_tree(f, &f->root, STORE_SKIP_SPECIAL, NULL, NULL));
         mock_kexec(f->mock);
         assert_ok(restore_tree(f, &f->root, NULL));
         assert_true(shell(f, "[ -d \"$b/d\" ] && [ -z \"$(ls \"$b/d\")\" ]"));
+}
+
+/* What would be dangerous if it were made with root's rights for somebody who could not make it himself. */
+static void test_what_only_root_may_store(void **state) {
+        static const struct {
+                const char *make, *word;
+        } cases[] = {
+                { "mknod x c 1 3; chown 1000 x", "'./x' in the tree cannot be kept: it is a device node" },
+                { ": >x; chown 1000:42 x; chmod 2755 x", "it runs with the rights of another group" },
+                { ": >x; chown 1000:1000 x; setfattr -n trusted.t -v 1 x", "only root may give" },
+                { ": >x; chown 1000:1000 x; setcap cap_sys_admin=ep x 2>/dev/null || "
+                  "setfattr -n security.capability -v 0x0100000200002000000000000000000000000000 x", "only root may give" },
+        };
+        Fixture *f = *state;
+
+        assert_true(shell(f, "chown 1000:1000 \"$a\""));
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                char script[512];
+
+                (void) snprintf(script, sizeof(script), "cd \"$a\" && rm -f x && { %s; }", cases[i].make);
+                assert_true(shell(f, script));
+                expect_not_preservable(f, &f->alice, cases[i].word);
+        }
+
+        /* Of her own group, it is fine. And a tree that root has stored is not given to her, whatever it says whose it is. */
+        assert_true(shell(f, "cd \"$a\" && rm x && : >x && chown 1000:1000 x && chmod 6755 x"));
+        assert_ok(store_tree(f, &f->alice, 0, NULL, NULL));
+        mock_kexec(f->mock);
+        assert_ok(fchown(f->to_fd, 1000, 1000));
+        assert_ok(restore_tree(f, &f->alice, NULL));
+        assert_true(shell(f, "[ $(stat -c %a:%u \"$b/x\") = 6755:1000 ]"));
+}
+
+/* Puts a forged table in the place of a good one. */
+static void forge(Fixture *f, const Peer *peer, const TreeEntry *entries, size_t n) {
+        TreeTable t = {};
+
+        assert_ok(store_tree(f, peer, STORE_REPLACE, NULL, NULL));
+        for (size_t i = 0; i < n; i++)
+                assert_ok(tree_table_add(&t, entries + i));
+        tree_table_seal(&t);
+        mock_set_bytes(f->mock, "tree", 1, t.data, t.size);
+        tree_table_done(&t);
+}
+
+/* The table of her own node says what it wants: what root alone may make is not made for her. */
+static void test_forged_for_user(void **state) {
+        static const TreeEntry root = { .type = TREE_DIRECTORY, .name = "", .uid = 1000, .gid = 1000 };
+        static const uint8_t capability[] = { 1, 0, 0, 0, 20, 0, 's', 'e', 'c', 'u', 'r', 'i', 't', 'y', '.', 'c', 'a', 'p', 'a', 'b', 'i', 'l', 'i', 't', 'y', 0, 1 };
+        static const TreeEntry forged[] = {
+                { .type = TREE_FIFO, .depth = 1, .name = "a", .uid = 0 },
+                { .type = TREE_CHARACTER, .depth = 1, .name = "a", .uid = 1000, .gid = 1000, .device = 0x103 },
+                { .type = TREE_PACKED, .depth = 1, .name = "a", .uid = 1000, .gid = 0, .mode = 02755 },
+                { .type = TREE_PACKED, .depth = 1, .name = "a", .uid = 1000, .gid = 1000, .xattrs = capability, .xattrs_size = 27 },
+        };
+        Fixture *f = *state;
+
+        assert_true(shell(f, "chown 1000:1000 \"$a\" \"$b\""));
+        for (size_t i = 0; i < ELEMENTSOF(forged); i++) {
+                const TreeEntry entries[] = { root, forged[i] };
+                _cleanup_error_ StoreError e = {};
+
+                forge(f, &f->alice, entries, 2);
+                assert_fails(restore_tree(f, &f->alice, &e));
+                assert_int_equal(e.kind, STORE_ERROR_PERMISSION_DENIED);
+                assert_true(is_empty(f->to_fd));
+        }
 }
 
 static void test_not_a_tmpfs(void **state) {
@@ -513,18 +612,6 @@ static void test_damage(void **state) {
         assert_true(shell(f, COMPARE));
 }
 
-/* Puts a forged table in the place of a good one. */
-static void forge(Fixture *f, const TreeEntry *entries, size_t n) {
-        TreeTable t = {};
-
-        assert_ok(store_tree(f, &f->root, STORE_REPLACE, NULL, NULL));
-        for (size_t i = 0; i < n; i++)
-                assert_ok(tree_table_add(&t, entries + i));
-        tree_table_seal(&t);
-        mock_set_bytes(f->mock, "tree", 1, t.data, t.size);
-        tree_table_done(&t);
-}
-
 static void test_forged(void **state) {
         Fixture *f = *state;
         static const TreeEntry root = { .type = TREE_DIRECTORY, .name = "" };
@@ -550,7 +637,7 @@ static void test_forged(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 _cleanup_error_ StoreError e = {};
 
-                forge(f, cases[i].entries, cases[i].n);
+                forge(f, &f->root, cases[i].entries, cases[i].n);
                 assert_fails(restore_tree(f, &f->root, &e));
                 assert_int_equal(e.kind, STORE_ERROR_NODE_DAMAGED);
                 assert_true(is_empty(f->to_fd));
@@ -592,6 +679,8 @@ int main(void) {
                 T(test_deep),
                 T(test_many_small_files),
                 T(test_special_files),
+                T(test_what_only_root_may_store),
+                T(test_forged_for_user),
                 T(test_not_a_tmpfs),
                 T(test_mount_within),
                 T(test_busy_file),

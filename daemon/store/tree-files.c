@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <linux/limits.h>
 #include <linux/magic.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 
 #include "tree-files.h"
@@ -24,18 +26,35 @@ int tree_is_tmpfs_directory(int fd, struct stat *ret) {
         return sfs.f_type == TMPFS_MAGIC;
 }
 
-static int open_quietly(int dir, const char *name, int flags, int *ret) {
+/*
+ * Opens what is really in the directory: whoever gave us a directory may have mounted
+ * something below it, in a namespace of his own even without being root.
+ */
+static int open_within(int dir, const char *name, int flags, int *ret) {
+        struct open_how how = {
+                .flags = (uint64_t) (flags | O_NOFOLLOW | O_CLOEXEC),
+                .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
+        };
         int fd;
 
-        flags |= O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-        fd = openat(dir, name, flags | O_NOATIME);
-        if (fd < 0 && errno == EPERM)
-                fd = openat(dir, name, flags);
+        fd = (int) syscall(SYS_openat2, dir, name, &how, sizeof(how));
         if (fd < 0)
                 return -errno;
 
         *ret = fd;
         return 0;
+}
+
+static int open_quietly(int dir, const char *name, int flags, int *ret) {
+        int r;
+
+        flags |= O_RDONLY | O_NONBLOCK | O_NOCTTY;
+        r = open_within(dir, name, flags | O_NOATIME, ret);
+        return r == -EPERM ? open_within(dir, name, flags, ret) : r;
+}
+
+int tree_open_path(int dir, const char *name, int *ret) {
+        return open_within(dir, name, O_PATH, ret);
 }
 
 int tree_open_directory(int dir, const char *name, int *ret) {
@@ -143,6 +162,16 @@ int tree_read_xattrs(int fd, uint8_t **ret, size_t *ret_size) {
         *ret = TAKE_PTR(xattrs);
         *ret_size = size;
         return 0;
+}
+
+bool tree_has_privileged_xattr(const uint8_t *xattrs, size_t size) {
+        size_t position = 0;
+        TreeXattr x;
+
+        while (tree_xattr_next(xattrs, size, &position, &x) > 0)
+                if (startswith(x.name, "trusted.") || streq(x.name, "security.capability"))
+                        return true;
+        return false;
 }
 
 static int write_xattrs(int dir, const char *name, const TreeEntry *e) {

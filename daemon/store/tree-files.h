@@ -10,17 +10,26 @@
 /* 1: the directory is one of a tmpfs, 0: it is not. -ENOTDIR, -errno. */
 int tree_is_tmpfs_directory(int fd, struct stat *ret);
 
-/* Opens a directory for listing, without changing its access time if that can be had. name may be ".". */
+/*
+ * Opens a directory for listing, without changing its access time if that can be had. name may be ".". -EXDEV: something
+ * else is mounted there.
+ */
 int tree_open_directory(int dir, const char *name, int *ret);
 
 /* The same for a regular file that is to be read. */
 int tree_open_file(int dir, const char *name, int *ret);
+
+/* The same for anything, as a descriptor that only stands for it (O_PATH). */
+int tree_open_path(int dir, const char *name, int *ret);
 
 /* All names in a directory, each with its NUL, to be freed. -EFBIG: far too many. -errno. */
 int tree_read_names(int fd, char **ret, size_t *ret_size);
 
 /* All extended attributes of what a descriptor (O_PATH will do) stands for. -EOPNOTSUPP: there is one that cannot be kept. */
 int tree_read_xattrs(int fd, uint8_t **ret, size_t *ret_size);
+
+/* Is there one among them that only root may give a file: capabilities, or anything below trusted.? */
+bool tree_has_privileged_xattr(const uint8_t *xattrs, size_t size);
 
 /* Reads a small file that holds "size" bytes: the pages that are there into buffer, and which they are. */
 int tree_read_packed(int fd, size_t size, uint8_t *buffer, uint16_t *ret_pages);

@@ -11,9 +11,8 @@ typedef struct TreeLoadLevel {
 } TreeLoadLevel;
 
 struct StoreTreeLoad {
-        Store *store;
         const Peer *peer;
-        StoreNode node;
+        char *name;
         PkramHandle handle;
         Manifest manifest;
         Checksums checksums;
@@ -35,6 +34,9 @@ struct StoreTreeLoad {
 
 /* From here on nobody but root can look anything up in there, and so cannot get in our way. */
 int tree_lock_root(StoreTreeLoad *load);
+
+/* The same, unless there is something in it: -ENOTEMPTY. */
+int tree_lock_empty_root(StoreTreeLoad *load);
 
 /* Says that the node is damaged. Always -EBADMSG. */
 int tree_damaged(const StoreTreeLoad *load, const char *reason, StoreError *e);

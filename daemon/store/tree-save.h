@@ -31,10 +31,13 @@ static inline void tree_level_done(TreeLevel *l) {
         free(l->names);
 }
 
-/* --- store-tree-save.c --- */
+/* --- store-tree-stream.c --- */
 
 /* Counts one more object, and makes room for its checksum. */
 int tree_new_object(StoreSave *save, StoreError *e);
+
+/* Saves bytes as an object of their own. */
+int tree_save_stream(StoreSave *save, const void *data, size_t size, StoreError *e);
 
 /* Saves the packed files collected so far. */
 int tree_flush(StoreSave *save, StoreError *e);

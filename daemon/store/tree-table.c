@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <endian.h>
 #include <linux/limits.h>
+#include <sys/sysmacros.h>
 #include <xxhash.h>
 
 #include "tree-table.h"
@@ -39,7 +40,12 @@ typedef struct PackedPart {
         uint16_t pages;
 } __attribute__((packed)) PackedPart;
 
-_Static_assert(sizeof(Header) == 40 && sizeof(Record) == 48 && sizeof(PackedPart) == 6, "another kernel reads this");
+typedef struct DevicePart {
+        uint32_t major;
+        uint32_t minor;
+} __attribute__((packed)) DevicePart;
+
+_Static_assert(sizeof(Header) == 40 && sizeof(Record) == 48 && sizeof(PackedPart) == 6 && sizeof(DevicePart) == 8, "another kernel reads this");
 
 typedef struct XattrHead {
         uint32_t value_size;
@@ -71,6 +77,7 @@ static void append(TreeTable *t, const void *data, size_t size) {
 /* What a type has besides: a copy of it in buffer, and how long it is. */
 static size_t format_part(const TreeEntry *e, void *buffer) {
         PackedPart packed;
+        DevicePart device;
         uint64_t size = htole64(e->size);
         uint32_t link = htole32(e->link);
 
@@ -85,6 +92,11 @@ static size_t format_part(const TreeEntry *e, void *buffer) {
         case TREE_LINK:
                 memcpy(buffer, &link, sizeof(link));
                 return sizeof(link);
+        case TREE_CHARACTER:
+        case TREE_BLOCK:
+                device = (DevicePart) { .major = htole32(major(e->device)), .minor = htole32(minor(e->device)) };
+                memcpy(buffer, &device, sizeof(device));
+                return sizeof(device);
         default:
                 return 0;
         }
@@ -217,6 +229,7 @@ static bool is_name(const char *name) {
 
 static int parse_part(TreeEntry *e, const uint8_t *p, size_t left) {
         PackedPart packed;
+        DevicePart device;
         uint64_t size;
         uint32_t link;
 
@@ -247,6 +260,13 @@ static int parse_part(TreeEntry *e, const uint8_t *p, size_t left) {
                         return -EBADMSG;
                 memcpy(&link, p, sizeof(link));
                 e->link = le32toh(link);
+                return 0;
+        case TREE_CHARACTER:
+        case TREE_BLOCK:
+                if (left != sizeof(device))
+                        return -EBADMSG;
+                memcpy(&device, p, sizeof(device));
+                e->device = makedev(le32toh(device.major), le32toh(device.minor));
                 return 0;
         default:
                 return left > 0 ? -EBADMSG : 0;

@@ -44,6 +44,9 @@ typedef enum TreeType {
         TREE_SYMLINK = 4,
         TREE_FIFO = 5,
         TREE_LINK = 6,    /* another name of an earlier entry; has no attributes of its own */
+        TREE_SOCKET = 7,  /* the name only, as whoever listened has left it behind */
+        TREE_CHARACTER = 8,
+        TREE_BLOCK = 9,
         _TREE_TYPE_MAX,
 } TreeType;
 
@@ -61,6 +64,7 @@ typedef struct TreeEntry {
         uint16_t pages;         /* TREE_PACKED: which pages are no holes */
         const char *target;     /* TREE_SYMLINK */
         uint32_t link;          /* TREE_LINK: number of the entry it is another name of */
+        dev_t device;           /* TREE_CHARACTER, TREE_BLOCK */
 } TreeEntry;
 
 /* Bytes that a packed file takes in a stream. */

@@ -12,25 +12,12 @@ struct VarlinkClient {
         MessageLimits limits;
 };
 
-int varlink_client_connect(const char *path, VarlinkClient **ret) {
+int varlink_client_new(int fd, VarlinkClient **ret) {
         _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
-        _cleanup_close_ int fd = -EBADF;
-        union {
-                struct sockaddr sa;
-                struct sockaddr_un un;
-        } address = { .un.sun_family = AF_UNIX };
+        _cleanup_close_ int owned = fd;
         int r;
 
-        if (strlen(path) >= sizeof(address.un.sun_path))
-                return -ENAMETOOLONG;
-        memcpy(address.un.sun_path, path, strlen(path));
-
-        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0)
-                return -errno;
-        if (connect(fd, &address.sa, sizeof(address.un)) < 0)
-                return -errno;
-        if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
+        if (fcntl(owned, F_SETFL, fcntl(owned, F_GETFL) | O_NONBLOCK) < 0)
                 return -errno;
 
         c = malloc(sizeof(VarlinkClient));
@@ -44,12 +31,44 @@ int varlink_client_connect(const char *path, VarlinkClient **ret) {
                 },
         };
 
-        r = message_stream_new(TAKE_FD(fd), &c->limits, /* total= */ NULL, &c->stream);
+        r = message_stream_new(TAKE_FD(owned), &c->limits, /* total= */ NULL, &c->stream);
         if (r < 0)
                 return r;
 
         *ret = TAKE_PTR(c);
         return 0;
+}
+
+static int client_connect(const char *path, int flags, VarlinkClient **ret) {
+        _cleanup_close_ int fd = -EBADF;
+        union {
+                struct sockaddr sa;
+                struct sockaddr_un un;
+        } address = { .un.sun_family = AF_UNIX };
+
+        if (strlen(path) >= sizeof(address.un.sun_path))
+                return -ENAMETOOLONG;
+        memcpy(address.un.sun_path, path, strlen(path));
+
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+        if (fd < 0)
+                return -errno;
+        if (connect(fd, &address.sa, sizeof(address.un)) < 0)
+                return -errno;
+
+        return varlink_client_new(TAKE_FD(fd), ret);
+}
+
+int varlink_client_connect(const char *path, VarlinkClient **ret) {
+        return client_connect(path, /* flags= */ 0, ret);
+}
+
+int varlink_client_connect_now(const char *path, VarlinkClient **ret) {
+        return client_connect(path, SOCK_NONBLOCK, ret);
+}
+
+int varlink_client_fd(const VarlinkClient *c) {
+        return message_stream_fd(c->stream);
 }
 
 VarlinkClient *varlink_client_free(VarlinkClient *c) {
@@ -173,7 +192,7 @@ static int parse_reply(Message *m, VarlinkReply *ret) {
         return 0;
 }
 
-int varlink_client_receive(VarlinkClient *c, VarlinkReply *ret) {
+int varlink_client_try_receive(VarlinkClient *c, VarlinkReply *ret) {
         for (;;) {
                 _cleanup_message_ Message m = {};
                 size_t size;
@@ -182,16 +201,26 @@ int varlink_client_receive(VarlinkClient *c, VarlinkReply *ret) {
                 r = message_stream_next(c->stream, &m, &size);
                 if (r < 0)
                         return r;
-                if (r > 0)
-                        return parse_reply(&m, ret);
+                if (r > 0) {
+                        r = parse_reply(&m, ret);
+                        return r < 0 ? r : 1;
+                }
 
+                r = message_stream_read(c->stream);
+                if (r == -EAGAIN)
+                        return 0;
+                if (r <= 0)
+                        return r < 0 ? r : -ECONNRESET;
+        }
+}
+
+int varlink_client_receive(VarlinkClient *c, VarlinkReply *ret) {
+        int r;
+
+        while ((r = varlink_client_try_receive(c, ret)) == 0) {
                 r = wait_for(c, POLLIN);
                 if (r < 0)
-                        return r;
-                r = message_stream_read(c->stream);
-                if (r == 0)
-                        return -ECONNRESET;
-                if (r < 0 && r != -EAGAIN)
-                        return r;
+                        break;
         }
+        return r < 0 ? r : 0;
 }

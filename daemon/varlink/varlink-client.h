@@ -11,6 +11,15 @@ typedef struct VarlinkClient VarlinkClient;
 
 /* Connects to a socket in the file system. -ENOENT, -ECONNREFUSED: nobody listens there. */
 int varlink_client_connect(const char *path, VarlinkClient **ret);
+
+/* The same without waiting for room in the listener's queue: -EAGAIN. */
+int varlink_client_connect_now(const char *path, VarlinkClient **ret);
+
+/* On a connected socket, which it owns from here on, also on failure. */
+int varlink_client_new(int fd, VarlinkClient **ret);
+
+/* The socket, to wait for input on. */
+int varlink_client_fd(const VarlinkClient *c);
 VarlinkClient *varlink_client_free(VarlinkClient *c);
 DEFINE_CLEANUP(VarlinkClient *, varlink_client_free)
 
@@ -36,3 +45,6 @@ int varlink_client_send(VarlinkClient *c, const char *method, struct json_object
  * service is gone; -EBADMSG: what it says is not varlink.
  */
 int varlink_client_receive(VarlinkClient *c, VarlinkReply *ret);
+
+/* The same without waiting. 1: *ret is filled, 0: the reply is not there yet. */
+int varlink_client_try_receive(VarlinkClient *c, VarlinkReply *ret);

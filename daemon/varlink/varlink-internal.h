@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Shared by varlink-server.c, varlink-link.c and varlink-service.c, and nobody else. */
+/* Shared by the varlink-*.c files of the server, from the top: server, link, dispatch and service, call. */
 #pragma once
 
 #include "idl.h"
@@ -63,6 +63,15 @@ struct Varlink {
         void *data;
 };
 
+/* varlink-call.c: the end of a call, whether it was answered or not. */
+void varlink_link_end_call(Varlink *link);
+
+/* Shall the work of a kept call go on now? */
+bool varlink_link_may_work(const Varlink *link);
+
+/* Makes the event sources fit the state. */
+int varlink_link_update(Varlink *link);
+
 /* varlink-link.c */
 int varlink_link_new(VarlinkServer *server, int fd, Varlink **ret);
 Varlink *varlink_link_free(Varlink *link);
@@ -70,6 +79,3 @@ DEFINE_CLEANUP(Varlink *, varlink_link_free)
 
 /* varlink-dispatch.c: handles one message on an idle link, as far as it can be handled now. */
 int varlink_dispatch(Varlink *link, Message *m);
-
-/* varlink-service.c: the methods of org.varlink.service itself. */
-int varlink_service_bind(VarlinkServer *server);

@@ -15,7 +15,6 @@ int varlink_server_new(
                 VarlinkServer **ret) {
 
         _cleanup_(varlink_server_freep) VarlinkServer *s = NULL;
-        int r;
 
         assert(event);
         assert(info);
@@ -31,10 +30,6 @@ int varlink_server_new(
                 .limits = limits,
                 .userdata = userdata,
         };
-
-        r = varlink_service_bind(s);
-        if (r < 0)
-                return r;
 
         *ret = TAKE_PTR(s);
         return 0;

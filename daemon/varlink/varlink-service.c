@@ -55,7 +55,7 @@ static int method_get_interface_description(
         return varlink_error_string(link, VARLINK_ERROR_INTERFACE_NOT_FOUND, "interface", name);
 }
 
-int varlink_service_bind(VarlinkServer *server) {
+int varlink_server_add_service(VarlinkServer *server) {
         int r;
 
         r = varlink_server_add_interface(server, varlink_idl_org_varlink_service);

@@ -67,6 +67,9 @@ int varlink_server_new(sd_event *event, const VarlinkInfo *info, const VarlinkLi
 VarlinkServer *varlink_server_free(VarlinkServer *server);
 DEFINE_CLEANUP(VarlinkServer *, varlink_server_free)
 
+/* Adds the interface org.varlink.service, with its methods. Every service has it. */
+int varlink_server_add_service(VarlinkServer *server);
+
 /* Adds an interface by its description. Errors of idl_parse(). */
 int varlink_server_add_interface(VarlinkServer *server, const char *description);
 

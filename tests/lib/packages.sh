@@ -30,6 +30,7 @@ pkgconf|pkg-config: build of the project
 libsystemd-dev: event loop and journal of the daemon
 libjson-c-dev: JSON of the daemon
 libxxhash-dev: checksums of the daemon
+libmount-dev: mount helper
 libcmocka-dev: unit tests
 libcap-dev: build of the project
 libacl1-dev: build of the project

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <libmount.h>
+#include <stdio.h>
+
+#include "json-util.h"
+#include "mount-util.h"
+
+#define STORE_PREFIX "io.pkram.Store."
+
+bool reply_is_error(const VarlinkReply *reply, const char *name) {
+        const char *e = reply->error ? startswith(reply->error, STORE_PREFIX) : NULL;
+
+        return e && streq(e, name);
+}
+
+char *reply_to_text(const VarlinkReply *reply) {
+        const char *e = startswith(reply->error, STORE_PREFIX) ?: reply->error;
+        const char *reason = json_get_string(reply->parameters, "reason"), *limit = json_get_string(reply->parameters, "limit");
+        char *text;
+        int n;
+
+        if (limit)
+                n = asprintf(&text, "It would go over the limit %s=, see pkramd.conf(5)", limit);
+        else if (reason)
+                n = asprintf(&text, "%s", reason);
+        else
+                n = asprintf(&text, "pkramd says %s", e);
+        return n < 0 ? NULL : text;
+}
+
+int pkram_call(VarlinkClient *c, const char *method, struct json_object *parameters, int fd, VarlinkReply *ret) {
+        char full[64];
+        int r;
+
+        (void) snprintf(full, sizeof(full), STORE_PREFIX "%s", method);
+        r = varlink_client_send(c, full, parameters, &fd, fd >= 0 ? 1 : 0, /* more= */ false);
+        return r < 0 ? r : varlink_client_receive(c, ret);
+}
+
+int pkram_is_supported(VarlinkClient *c) {
+        _cleanup_reply_ VarlinkReply reply = {};
+        int r;
+
+        r = pkram_call(c, "GetStatus", /* parameters= */ NULL, -EBADF, &reply);
+        return r < 0 ? r : json_get_bool(reply.parameters, "supported", false);
+}
+
+struct json_object *pkram_tree_parameters(const char *name) {
+        _cleanup_json_ struct json_object *p = json_object_new_object();
+
+        if (!p || json_add_string(p, "name", name) < 0 || json_add_int(p, "directory", 0) < 0)
+                return NULL;
+        return TAKE_PTR(p);
+}
+
+/* --- libmount's table of what the kernel does not know --- */
+
+void tree_mount_done(TreeMount *m) {
+        free(m->name);
+        free(m->socket);
+        *m = (TreeMount) {};
+}
+
+static void mnt_unref_fsp(struct libmnt_fs **fs) {
+        mnt_unref_fs(*fs);
+}
+
+static void mnt_free_updatep(struct libmnt_update **u) {
+        mnt_free_update(*u);
+}
+
+static void mnt_unref_tablep(struct libmnt_table **t) {
+        mnt_unref_table(*t);
+}
+
+int tree_mount_remember(const TreeMount *m, const char *path) {
+        _cleanup_(mnt_free_updatep) struct libmnt_update *u = NULL;
+        _cleanup_(mnt_unref_fsp) struct libmnt_fs *fs = NULL;
+        _cleanup_free_ char *options = NULL;
+        int r;
+
+        /* "helper=" sends every umount(8) to umount.pkram; the other ones are for that. */
+        if (asprintf(&options, "helper=pkram%s%s%s", m->verify ? ",x-pkram.verify" : "",
+                     m->socket ? ",x-pkram.socket=" : "", m->socket ?: "") < 0)
+                return -ENOMEM;
+
+        u = mnt_new_update();
+        fs = mnt_new_fs();
+        if (!u || !fs)
+                return -ENOMEM;
+        r = mnt_fs_set_source(fs, m->name);
+        if (r >= 0)
+                r = mnt_fs_set_target(fs, path);
+        if (r >= 0)
+                r = mnt_fs_set_fstype(fs, "tmpfs");
+        if (r >= 0)
+                r = mnt_fs_set_options(fs, options);
+        if (r >= 0)
+                r = mnt_update_set_fs(u, /* mountflags= */ 0, /* target= */ NULL, fs);
+        if (r < 0)
+                return r;
+        /* 1: there is nothing to write, which would mean that the options were not understood. */
+        return r > 0 ? -EOPNOTSUPP : mnt_update_table(u, /* lc= */ NULL);
+}
+
+int tree_mount_forget(const char *path) {
+        _cleanup_(mnt_free_updatep) struct libmnt_update *u = mnt_new_update();
+        int r;
+
+        if (!u)
+                return -ENOMEM;
+        r = mnt_update_set_fs(u, /* mountflags= */ 0, path, /* fs= */ NULL);
+        return r < 0 ? r : mnt_update_table(u, /* lc= */ NULL);
+}
+
+/* An option's value as a new string; 1: it is there, 0: it is not. */
+static int get_option(const char *options, const char *name, char **ret) {
+        char *value = NULL;
+        size_t size = 0;
+
+        if (!options || mnt_optstr_get_option(options, name, &value, &size) != 0)
+                return 0;
+        if (!ret)
+                return 1;
+        *ret = strndup(value ?: "", size);
+        return *ret ? 1 : -ENOMEM;
+}
+
+int tree_mount_find(const char *path, TreeMount *ret) {
+        _cleanup_(mnt_unref_tablep) struct libmnt_table *table = mnt_new_table();
+        _cleanup_tree_mount_ TreeMount m = {};
+        _cleanup_free_ char *helper = NULL;
+        struct libmnt_fs *fs;
+        const char *options;
+        int r;
+
+        if (!table)
+                return -ENOMEM;
+        r = mnt_table_parse_mtab(table, /* filename= */ NULL);
+        if (r < 0)
+                return r;
+        fs = mnt_table_find_target(table, path, MNT_ITER_BACKWARD);
+        if (!fs)
+                return -ENOENT;
+
+        options = mnt_fs_get_user_options(fs);
+        r = get_option(options, "helper", &helper);
+        if (r < 0)
+                return r;
+        if (!mnt_fs_get_fstype(fs) || !streq(mnt_fs_get_fstype(fs), "tmpfs") || !helper || !streq(helper, "pkram"))
+                return -EMEDIUMTYPE;
+
+        r = get_option(options, "x-pkram.socket", &m.socket);
+        if (r < 0)
+                return r;
+        m.verify = get_option(options, "x-pkram.verify", /* ret= */ NULL) > 0;
+        m.name = strdup(mnt_fs_get_source(fs) ?: "");
+        if (!m.name)
+                return -ENOMEM;
+
+        *ret = m;
+        m = (TreeMount) {};
+        return 0;
+}

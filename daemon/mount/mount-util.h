@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What mount.pkram and umount.pkram share: calls of pkramd, and what is remembered about a mount. */
+#pragma once
+
+#include "varlink-client.h"
+
+#define SOCKET_PATH "/run/pkram/io.pkram.Store"
+
+/* Exit status, as mount(8) and umount(8) have it. */
+enum {
+        EXIT_USAGE = 1,
+        EXIT_SYSTEM = 2,
+        EXIT_MOUNT = 32,
+};
+
+/* The member of io.pkram.Store, or NULL: was this the error? */
+bool reply_is_error(const VarlinkReply *reply, const char *name);
+
+/* The error of a reply in words, with what its reason says; to be freed. NULL without memory. */
+char *reply_to_text(const VarlinkReply *reply);
+
+/*
+ * Calls a method of io.pkram.Store and waits for the reply. parameters is taken over in
+ * any case and may be NULL; fd is borrowed, and may be negative. An error reply is a
+ * success here.
+ */
+int pkram_call(VarlinkClient *c, const char *method, struct json_object *parameters, int fd, VarlinkReply *ret);
+
+/* Does this kernel keep anything at all? 0, 1, or negative errno if nobody can be asked. */
+int pkram_is_supported(VarlinkClient *c);
+
+/* Parameters with a name, and with the position of a directory's descriptor. NULL without memory. */
+struct json_object *pkram_tree_parameters(const char *name);
+
+/* What is kept about a mount for umount(8) and umount.pkram, beyond what the kernel knows. */
+typedef struct TreeMount {
+        char *name;     /* of the tree */
+        char *socket;   /* where pkramd listens */
+        bool verify;    /* store with checksums */
+} TreeMount;
+
+void tree_mount_done(TreeMount *m);
+#define _cleanup_tree_mount_ _cleanup_(tree_mount_done)
+
+/*
+ * Remembers the mount at path (absolute, without links), so that umount(8) calls
+ * umount.pkram for it. -errno.
+ */
+int tree_mount_remember(const TreeMount *m, const char *path);
+
+/* Forgets it again. */
+int tree_mount_forget(const char *path);
+
+/* Finds the newest mount at path. -ENOENT: nothing is mounted there; -EMEDIUMTYPE: not by mount.pkram. */
+int tree_mount_find(const char *path, TreeMount *ret);

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * umount DIR of what mount.pkram mounted: the tree goes back to the store, and only then
+ * the tmpfs goes. If it cannot be stored, it stays mounted.
+ */
+#include <fcntl.h>
+#include <getopt.h>
+#include <linux/limits.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+
+#include "json-util.h"
+#include "log.h"
+#include "mount-util.h"
+
+#define HOW_TO_DROP "'umount -i' unmounts it and loses what is in it."
+
+/* The flags a file system is mounted with, for remounting it. */
+static unsigned long mount_flags(const struct statvfs *s) {
+        static const struct {
+                unsigned long st, ms;
+        } map[] = {
+                { ST_RDONLY,      MS_RDONLY      },
+                { ST_NOSUID,      MS_NOSUID      },
+                { ST_NODEV,       MS_NODEV       },
+                { ST_NOEXEC,      MS_NOEXEC      },
+                { ST_SYNCHRONOUS, MS_SYNCHRONOUS },
+                { ST_NOATIME,     MS_NOATIME     },
+                { ST_NODIRATIME,  MS_NODIRATIME  },
+                { ST_RELATIME,    MS_RELATIME    },
+        };
+        unsigned long flags = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(map); i++)
+                if (s->f_flag & map[i].st)
+                        flags |= map[i].ms;
+        return flags;
+}
+
+/* Stores the tree. 1: it is stored, 0: this kernel stores nothing. Says what is wrong. */
+static int store(VarlinkClient *c, const TreeMount *m, const char *path, uint64_t *ret_id) {
+        _cleanup_json_ struct json_object *p = pkram_tree_parameters(m->name);
+        _cleanup_reply_ VarlinkReply reply = {};
+        _cleanup_free_ char *text = NULL;
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        r = pkram_is_supported(c);
+        if (r < 0)
+                return log_error_errno(r, "pkramd did not answer, and '%s' stays mounted; " HOW_TO_DROP, path);
+        if (r == 0) {
+                log_message(LOG_NOTICE, "This kernel has no PKRAM: what was in '%s' is lost.", path);
+                return 0;
+        }
+
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0)
+                return log_error_errno(-errno, "'%s' cannot be opened", path);
+        if (!p || json_add_bool(p, "replace", true) < 0 || json_add_bool(p, "verify", m->verify) < 0)
+                return log_error_errno(-ENOMEM, "'%s' stays mounted", path);
+
+        r = pkram_call(c, "StoreTree", TAKE_PTR(p), fd, &reply);
+        if (r < 0)
+                return log_error_errno(r, "pkramd did not answer, and '%s' stays mounted; try again. " HOW_TO_DROP, path);
+        if (reply.error) {
+                text = reply_to_text(&reply);
+                log_error("Tree '%s' cannot be stored, and '%s' stays mounted: %s %s", m->name, path,
+                          text ?: "there is not enough memory.", HOW_TO_DROP);
+                return -EIO;
+        }
+
+        *ret_id = (uint64_t) json_get_int(reply.parameters, "id", 0);
+        log_info("Stored tree '%s': %lli bytes of memory.", m->name,
+                 (long long) json_get_int(reply.parameters, "bytes", 0));
+        return 1;
+}
+
+/* It is still in use after all: what was stored is frozen, so it is taken back out of the store. */
+static void take_back(VarlinkClient *c, const char *name, uint64_t id) {
+        _cleanup_json_ struct json_object *p = json_object_new_object();
+        _cleanup_reply_ VarlinkReply reply = {};
+        int r;
+
+        r = !p || json_add_string(p, "name", name) < 0 || json_add_u64(p, "id", id) < 0 ? -ENOMEM :
+                pkram_call(c, "Remove", TAKE_PTR(p), -EBADF, &reply);
+        if (r < 0 || reply.error)
+                log_error("Tree '%s' is stored as well, and so cannot be changed: remove it with 'pkramctl remove'.", name);
+}
+
+static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
+        _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
+        const char *socket = m->socket ?: SOCKET_PATH;
+        unsigned long flags;
+        struct statvfs s;
+        uint64_t id = 0;
+        int r, stored;
+
+        r = varlink_client_connect(socket, &c);
+        if (r < 0)
+                return log_error_errno(r, "pkramd cannot be reached at %s, and so '%s' stays mounted: start it with "
+                                       "'systemctl start pkramd.socket'. " HOW_TO_DROP, socket, path);
+        if (statvfs(path, &s) < 0)
+                return log_error_errno(-errno, "'%s' cannot be looked at", path);
+        flags = mount_flags(&s);
+
+        /* From here on nothing in it can change. */
+        if (!(flags & MS_RDONLY) && mount(NULL, path, NULL, MS_REMOUNT | MS_RDONLY | flags, NULL) < 0) {
+                r = -errno;
+                if (r == -EBUSY)
+                        log_error("'%s' is in use: end what has files open for writing there (fuser -vm shows it). %s", path, HOW_TO_DROP);
+                else
+                        (void) log_error_errno(r, "'%s' cannot be made read-only", path);
+                return r;
+        }
+
+        r = stored = store(c, m, path, &id);
+        if (r >= 0 && umount2(path, lazy ? MNT_DETACH : 0) < 0) {
+                r = log_error_errno(-errno, "'%s' cannot be unmounted: end what uses it (fuser -vm shows it)", path);
+                if (stored > 0)
+                        take_back(c, m->name, id);
+        }
+        if (r < 0) {
+                if (!(flags & MS_RDONLY) && mount(NULL, path, NULL, MS_REMOUNT | flags, NULL) < 0)
+                        (void) log_error_errno(-errno, "'%s' cannot be made writable again", path);
+                return r;
+        }
+
+        r = tree_mount_forget(path);
+        if (r < 0)
+                log_warning("The entry for '%s' in /run/mount/utab cannot be removed: %s.", path, strerror(-r));
+        return 0;
+}
+
+static void help(void) {
+        puts("umount.pkram DIR [-lfnrv]\n"
+             "\n"
+             "Stores the tree in a file system that mount.pkram has mounted, and unmounts it.\n"
+             "Called by umount(8).\n"
+             "\n"
+             "  -h --help     Show this help\n"
+             "     --version  Show the version\n"
+             "  -l            Unmount it even if it is in use, but not for writing\n"
+             "  -f -n -r -v -t TYPE -N NAMESPACE  Ignored, for umount(8)\n"
+             "\n"
+             "See mount.pkram(8) for details.");
+}
+
+int main(int argc, char *argv[]) {
+        static const struct option long_options[] = {
+                { "help",    no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, 'V' },
+                {}
+        };
+        _cleanup_tree_mount_ TreeMount m = {};
+        char path[PATH_MAX];
+        bool lazy = false;
+        int c, r;
+
+        while ((c = getopt_long(argc, argv, "hlfnrvt:N:", long_options, NULL)) >= 0)
+                switch (c) {
+                case 'h':
+                        help();
+                        return EXIT_SUCCESS;
+                case 'V':
+                        puts("umount.pkram " PKRAM_VERSION);
+                        return EXIT_SUCCESS;
+                case 'l':
+                        lazy = true;
+                        break;
+                case '?':
+                        return EXIT_USAGE; /* getopt said what is wrong */
+                default:
+                        break;
+                }
+
+        if (argc - optind != 1) {
+                log_error("The directory is needed at which a tree is mounted: umount DIR");
+                return EXIT_USAGE;
+        }
+        if (!realpath(argv[optind], path)) {
+                (void) log_error_errno(-errno, "'%s' cannot be unmounted", argv[optind]);
+                return EXIT_MOUNT;
+        }
+
+        r = tree_mount_find(path, &m);
+        if (r == -ENOENT)
+                log_error("Nothing is mounted at '%s'.", path);
+        else if (r == -EMEDIUMTYPE)
+                log_error("What is mounted at '%s' was not mounted with type pkram: use 'umount -i'.", path);
+        else if (r < 0)
+                (void) log_error_errno(r, "What is mounted cannot be found out");
+        else
+                r = unmount_tree(&m, path, lazy);
+        return r < 0 ? EXIT_MOUNT : EXIT_SUCCESS;
+}

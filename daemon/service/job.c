@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "job.h"
+
+typedef struct Job {
+        const JobType *type;
+        void *data;
+} Job;
+
+static void job_done(void *data) {
+        Job *job = data;
+
+        job->type->free(job->data);
+        free(job);
+}
+
+static int job_work(Varlink *link, void *data) {
+        Job *job = data;
+        _cleanup_error_ StoreError e = {};
+        int r;
+
+        r = job->type->step(job->data, &e);
+        if (r > 0)
+                return 1;
+
+        /* The reply frees the job. */
+        r = r < 0 ? job->type->fail(link, r, &e) : job->type->finish(link, job->data);
+        return r < 0 ? r : 0;
+}
+
+int job_keep(Varlink *link, const JobType *type, void *data) {
+        Job *job;
+
+        job = malloc(sizeof(Job));
+        if (!job) {
+                type->free(data);
+                return -ENOMEM;
+        }
+
+        *job = (Job) { .type = type, .data = data };
+        return varlink_keep(link, job_work, job_done, job);
+}

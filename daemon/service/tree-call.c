@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "json-util.h"
+#include "tree-call.h"
+#include "tree-error.h"
+#include "varlink-client.h"
+
+struct TreeCall {
+        VarlinkClient *client;
+        sd_event_source *source;
+        TreeCallDone done;
+        void *userdata;
+};
+DEFINE_CLEANUP(TreeCall *, tree_call_free)
+
+TreeCall *tree_call_free(TreeCall *c) {
+        if (!c)
+                return NULL;
+
+        sd_event_source_disable_unref(c->source);
+        varlink_client_free(c->client);
+        free(c);
+        return NULL;
+}
+
+static int no_worker(StoreError *e, int r) {
+        return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
+                               "The worker for directory trees cannot be reached (%s): "
+                               "start it with 'systemctl start pkram-tree-worker.socket'.", strerror(-r));
+}
+
+static int worker_failed(StoreError *e, int r) {
+        return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
+                               "The worker for directory trees ended before it was done (%s): "
+                               "see \"journalctl -u 'pkram-tree-worker@*'\".", strerror(-r));
+}
+
+static int on_reply(_unused_ sd_event_source *source, _unused_ int fd, _unused_ uint32_t revents, void *userdata) {
+        TreeCall *c = userdata;
+        _cleanup_reply_ VarlinkReply reply = {};
+        _cleanup_error_ StoreError e = {};
+        int r;
+
+        r = varlink_client_try_receive(c->client, &reply);
+        if (r == 0)
+                return 0;
+
+        if (r < 0)
+                r = worker_failed(&e, r);
+        else if (!reply.error)
+                r = 0;
+        else if (streq(reply.error, TREE_WORKER_INTERFACE ".Failed"))
+                r = tree_error_from_json(reply.parameters, &e);
+        else
+                r = worker_failed(&e, -EPROTO);
+
+        /* The worker is not needed any more, and what it had open is closed. */
+        c->source = sd_event_source_disable_unref(c->source);
+        c->client = varlink_client_free(c->client);
+        c->done(r, reply.parameters, &e, c->userdata);
+        return 0;
+}
+
+static int worker_connect(Manager *m, VarlinkClient **ret) {
+        int fds[2], r;
+
+        if (!m->tree_worker)
+                return varlink_client_connect_now(TREE_WORKER_SOCKET, ret);
+
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+                return -errno;
+        r = tree_worker_add_connection(m->tree_worker, fds[0]);
+        if (r < 0) {
+                safe_close(fds[1]);
+                return r;
+        }
+        return varlink_client_new(fds[1], ret);
+}
+
+int tree_call_new(
+                Manager *m,
+                const char *method,
+                struct json_object *parameters,
+                const int *fds,
+                size_t n_fds,
+                TreeCallDone done,
+                void *userdata,
+                TreeCall **ret,
+                StoreError *reterr_error) {
+
+        _cleanup_json_ struct json_object *p = parameters;
+        _cleanup_(tree_call_freep) TreeCall *c = NULL;
+        int r;
+
+        c = malloc(sizeof(TreeCall));
+        if (!c || !p)
+                return store_error_device(reterr_error, -ENOMEM);
+        *c = (TreeCall) { .done = done, .userdata = userdata };
+
+        r = worker_connect(m, &c->client);
+        if (r == -ENOMEM)
+                return store_error_device(reterr_error, r);
+        if (r < 0)
+                return no_worker(reterr_error, r);
+
+        r = varlink_client_send(c->client, method, TAKE_PTR(p), fds, n_fds, /* more= */ false);
+        if (r >= 0)
+                r = sd_event_add_io(m->event, &c->source, varlink_client_fd(c->client), EPOLLIN, on_reply, c);
+        if (r == -ENOMEM)
+                return store_error_device(reterr_error, r);
+        if (r < 0)
+                return worker_failed(reterr_error, r);
+
+        *ret = TAKE_PTR(c);
+        return 0;
+}
+
+struct json_object *tree_caller_to_json(const Peer *peer) {
+        _cleanup_json_ struct json_object *o = json_object_new_object();
+
+        if (!o || json_add_int(o, "uid", peer->uid) < 0 || json_add_int(o, "gid", peer->gid) < 0 ||
+            json_add_string(o, "owner", peer->owner) < 0)
+                return NULL;
+        return TAKE_PTR(o);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The daemon's end of a call of the worker for trees. */
+#pragma once
+
+#include "manager.h"
+#include "store-error.h"
+
+/* Where pkram-tree-worker.socket listens. */
+#define TREE_WORKER_SOCKET "/run/pkram/tree-worker"
+
+typedef struct TreeCall TreeCall;
+
+/*
+ * Called once with the answer: 0 and the parameters of the reply, which are borrowed, or
+ * a negative errno and why. May free the call.
+ */
+typedef void (*TreeCallDone)(int r, struct json_object *parameters, const StoreError *error, void *userdata);
+
+/*
+ * Calls a method of io.pkram.TreeWorker. parameters is taken over in any case, the
+ * descriptors are borrowed for this call. Freeing it before the answer came has what was
+ * done so far undone. NotSupported if there is no worker.
+ */
+int tree_call_new(
+                Manager *m,
+                const char *method,
+                struct json_object *parameters,
+                const int *fds,
+                size_t n_fds,
+                TreeCallDone done,
+                void *userdata,
+                TreeCall **ret,
+                StoreError *reterr_error);
+TreeCall *tree_call_free(TreeCall *c);
+
+/* The members "caller" for a peer. NULL without memory. */
+struct json_object *tree_caller_to_json(const Peer *peer);

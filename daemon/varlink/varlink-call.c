@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A call on a connection, as its method sees it: descriptors, replies, and keeping it for later. */
+#include <sys/epoll.h>
+
+#include "json-util.h"
+#include "varlink-internal.h"
+
+/*
+ * Has on_work() called soon. It is a timer that has elapsed already, and not a defer
+ * source: those count as older than everything else that is pending, and one link
+ * with much to do would keep all others waiting.
+ */
+static int link_wake(Varlink *link) {
+        int enabled = SD_EVENT_OFF, r;
+
+        r = sd_event_source_get_enabled(link->work_source, &enabled);
+        if (r < 0 || enabled != SD_EVENT_OFF)
+                return r < 0 ? r : 0;
+
+        r = sd_event_source_set_time_relative(link->work_source, 0);
+        if (r < 0)
+                return r;
+        return sd_event_source_set_enabled(link->work_source, SD_EVENT_ONESHOT);
+}
+
+bool varlink_link_may_work(const Varlink *link) {
+        return link->state == LINK_KEPT && link->work &&
+                message_stream_queued(link->stream) <= link->server->limits->message.output_bytes / 4;
+}
+
+int varlink_link_update(Varlink *link) {
+        bool writing = message_stream_queued(link->stream) > 0, pending = message_stream_pending(link->stream);
+        bool deaf = link->state == LINK_KEPT && (link->flags & VARLINK_ONEWAY);
+        uint32_t events = 0;
+        int r;
+
+        if (link->state == LINK_IDLE && !pending && !link->input_ended)
+                events |= EPOLLIN;
+        if (writing)
+                events |= EPOLLOUT;
+
+        r = sd_event_source_set_io_events(link->io_source, events);
+        if (r < 0)
+                return r;
+        /* A caller that wants no reply may be gone already, and its call goes on all the same. */
+        r = sd_event_source_set_enabled(link->io_source, deaf ? SD_EVENT_OFF : SD_EVENT_ON);
+        if (r < 0)
+                return r;
+
+        bool busy = varlink_link_may_work(link) || (link->state == LINK_IDLE && pending);
+        r = busy ? link_wake(link) : sd_event_source_set_enabled(link->work_source, SD_EVENT_OFF);
+        return r < 0 ? r : 0;
+}
+
+void varlink_link_end_call(Varlink *link) {
+        VarlinkDone done = TAKE_PTR(link->done);
+
+        if (link->in_fds)
+                close_many(link->in_fds, link->n_in_fds);
+        free(TAKE_PTR(link->in_fds));
+        link->n_in_fds = 0;
+        varlink_reset_fds(link);
+
+        link->flags = 0;
+        link->interface = NULL;
+        link->symbol = NULL;
+        link->work = NULL;
+        if (done)
+                done(TAKE_PTR(link->data));
+}
+
+int varlink_fd(const Varlink *link) {
+        return message_stream_fd(link->stream);
+}
+
+void *varlink_userdata(const Varlink *link) {
+        return link->userdata;
+}
+
+void varlink_set_userdata(Varlink *link, void *userdata) {
+        link->userdata = userdata;
+}
+
+size_t varlink_n_fds(const Varlink *link) {
+        return link->n_in_fds;
+}
+
+int varlink_peek_fd(const Varlink *link, int64_t index) {
+        if (index < 0 || (uint64_t) index >= link->n_in_fds)
+                return -EBADF;
+        return link->in_fds[index];
+}
+
+int varlink_push_fd(Varlink *link, int fd) {
+        int r;
+
+        r = GREEDY_REALLOC(link->out_fds, link->out_fds_allocated, link->n_out_fds + 1);
+        if (r < 0) {
+                safe_close(fd);
+                return r;
+        }
+
+        link->out_fds[link->n_out_fds++] = fd;
+        return (int) (link->n_out_fds - 1);
+}
+
+void varlink_reset_fds(Varlink *link) {
+        if (link->n_out_fds > 0)
+                close_many(link->out_fds, link->n_out_fds);
+        link->n_out_fds = 0;
+}
+
+/* Marks a link as broken. It is not freed here, since its own code may be what is running. */
+static int link_kill(Varlink *link, int r) {
+        link->state = LINK_DEAD;
+        (void) link_wake(link);
+        return r;
+}
+
+/* Puts a message into the queue. A link that cannot take it is of no more use. */
+static int link_send(Varlink *link, struct json_object *m) {
+        size_t length, n = TAKE(link->n_out_fds, 0);
+        const char *text = json_text(m, &length);
+        int r;
+
+        if (!text) {
+                if (n > 0)
+                        close_many(link->out_fds, n);
+                r = -ENOMEM;
+        } else
+                r = message_stream_queue(link->stream, text, length, link->out_fds, n);
+        return r < 0 ? link_kill(link, r) : varlink_link_update(link);
+}
+
+static int build(const char *error, struct json_object *parameters, bool continues, struct json_object **ret) {
+        _cleanup_json_ struct json_object *p = parameters, *m = NULL;
+        int r;
+
+        m = json_object_new_object();
+        if (!p)
+                p = json_object_new_object();
+        if (!m || !p)
+                return -ENOMEM;
+
+        if (error) {
+                r = json_add_string(m, "error", error);
+                if (r < 0)
+                        return r;
+        }
+        r = json_add(m, "parameters", TAKE_PTR(p));
+        if (r < 0)
+                return r;
+        if (continues) {
+                r = json_add_bool(m, "continues", true);
+                if (r < 0)
+                        return r;
+        }
+
+        *ret = TAKE_PTR(m);
+        return 0;
+}
+
+/* Replies have to be what the description promises; a server that checks itself does not survive anything else. */
+static void check_reply(const Varlink *link, const char *error, struct json_object *parameters) {
+        const IdlType *type = NULL;
+        const IdlInterface *interface = link->interface;
+
+        if (!error)
+                type = link->symbol ? &link->symbol->output : NULL;
+        else
+                for (size_t i = 0; i < link->server->n_interfaces; i++) {
+                        const char *e = startswith(error, link->server->interfaces[i]->name);
+                        const IdlSymbol *symbol = e && *e == '.' ?
+                                idl_find(link->server->interfaces[i], IDL_ERROR, e + 1) : NULL;
+
+                        if (symbol) {
+                                type = &symbol->input;
+                                interface = link->server->interfaces[i];
+                        }
+                }
+
+        if (!type || idl_validate(interface, type, parameters, /* reterr_field= */ NULL) < 0)
+                abort();
+}
+
+static int answer(Varlink *link, const char *error, struct json_object *parameters, bool continues) {
+        _cleanup_json_ struct json_object *m = NULL;
+        bool silent = link->flags & VARLINK_ONEWAY;
+        int r;
+
+        if (link->state == LINK_DEAD) {
+                (void) json_object_put(parameters);
+                return -ECONNRESET;
+        }
+
+        if (link->server->check_replies)
+                check_reply(link, error, parameters);
+
+        r = build(error, parameters, continues, &m);
+        if (r < 0)
+                return link_kill(link, r);
+
+        r = silent ? 0 : link_send(link, m);
+        if (silent)
+                varlink_reset_fds(link);
+        if (continues || link->state == LINK_DEAD)
+                return r;
+
+        /* Within a method the dispatcher goes on by itself; otherwise the link has to be woken up. */
+        bool kept = link->state == LINK_KEPT;
+        link->state = LINK_IDLE;
+        varlink_link_end_call(link);
+        return kept ? varlink_link_update(link) : 0;
+}
+
+int varlink_reply(Varlink *link, struct json_object *parameters) {
+        return answer(link, /* error= */ NULL, parameters, /* continues= */ false);
+}
+
+int varlink_notify(Varlink *link, struct json_object *parameters) {
+        assert(link->flags & VARLINK_MORE);
+
+        return answer(link, /* error= */ NULL, parameters, /* continues= */ true);
+}
+
+int varlink_error(Varlink *link, const char *error, struct json_object *parameters) {
+        varlink_reset_fds(link);
+        return answer(link, error, parameters, /* continues= */ false);
+}
+
+int varlink_error_invalid_parameter(Varlink *link, const char *parameter) {
+        return varlink_error_string(link, VARLINK_ERROR_INVALID_PARAMETER, "parameter", parameter);
+}
+
+int varlink_error_permission_denied(Varlink *link) {
+        return varlink_error(link, VARLINK_ERROR_PERMISSION_DENIED, /* parameters= */ NULL);
+}
+
+int varlink_error_expected_more(Varlink *link) {
+        return varlink_error(link, VARLINK_ERROR_EXPECTED_MORE, /* parameters= */ NULL);
+}
+
+int varlink_error_string(Varlink *link, const char *error, const char *key, const char *value) {
+        _cleanup_json_ struct json_object *p = NULL;
+
+        p = json_object_new_object();
+        if (!p || json_add_string(p, key, value) < 0)
+                return link_kill(link, -ENOMEM);
+
+        return varlink_error(link, error, TAKE_PTR(p));
+}
+
+int varlink_keep(Varlink *link, VarlinkWork work, VarlinkDone done, void *data) {
+        assert(link->state == LINK_CALL);
+
+        link->state = LINK_KEPT;
+        link->work = work;
+        link->done = done;
+        link->data = data;
+        return varlink_link_update(link);
+}
+
+void varlink_abort(Varlink *link) {
+        (void) link_kill(link, 0);
+}
