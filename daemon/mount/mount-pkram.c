@@ -75,19 +75,19 @@ static int parse_option(Options *o, const char *option) {
                         return 0;
                 }
 
-        if (streq(option, "x-pkram.required")) {
+        if (streq(option, "pkram.required")) {
                 o->required = true;
                 return 0;
         }
-        if (streq(option, "x-pkram.verify")) {
+        if (streq(option, "pkram.verify")) {
                 o->verify = true;
                 return 0;
         }
-        if (startswith(option, "x-pkram.") && !startswith(option, "x-pkram.socket=")) {
+        if (startswith(option, "x-pkram.") || (startswith(option, "pkram.") && !startswith(option, "pkram.socket="))) {
                 log_error("There is no option '%s'; see mount.pkram(8).", option);
                 return -EINVAL;
         }
-        value = startswith(option, "x-pkram.socket=");
+        value = startswith(option, "pkram.socket=");
         if (value) {
                 o->socket = value;
                 return 0;
@@ -109,7 +109,7 @@ static int parse_options(Options *o, char *text) {
 /* Without the tree, an empty directory has to do, unless the caller wants the tree or nothing. */
 static int go_without(const Options *o, const char *name, const char *why) {
         log_message(o->required ? LOG_ERR : LOG_NOTICE, "Tree '%s' %s%s", name, why,
-                    o->required ? ", and the option x-pkram.required asks for it: not mounted." : ": the file system is empty.");
+                    o->required ? ", and the option pkram.required asks for it: not mounted." : ": the file system is empty.");
         return o->required ? -ENOENT : 0;
 }
 
@@ -215,9 +215,9 @@ static void help(void) {
              "  -f            Do everything but mount\n"
              "  -n -s -v -t TYPE -N NAMESPACE  Ignored, for mount(8)\n"
              "  -o OPTIONS    Those of tmpfs (size=, mode=, ...), and\n"
-             "                x-pkram.required: fail if there is no such tree\n"
-             "                x-pkram.verify: keep checksums of the tree when it is stored\n"
-             "                x-pkram.socket=PATH: where pkramd listens\n"
+             "                pkram.required: fail if there is no such tree\n"
+             "                pkram.verify: keep checksums of the tree when it is stored\n"
+             "                pkram.socket=PATH: where pkramd listens\n"
              "\n"
              "See mount.pkram(8) for details.");
 }

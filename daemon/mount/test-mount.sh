@@ -45,7 +45,7 @@ ok() {
 
 # As mount(8) calls it: OPTIONS STATUS
 run() {
-    "$helper" tree "$dir/m" -o "rw,x-pkram.socket=$dir/socket${1:+,$1}" >"$dir/out" 2>&1
+    "$helper" tree "$dir/m" -o "rw,pkram.socket=$dir/socket${1:+,$1}" >"$dir/out" 2>&1
     local got=$?
     ((got == $2)) || { echo "# status $got, not $2"; return 1; }
 }
@@ -68,32 +68,32 @@ mkdir -p "$dir/m/d" && echo hello >"$dir/m/d/small" && head -c 300000 /dev/urand
 cp -a "$dir/m" "$dir/copy"
 "$ctl" --socket="$dir/socket" store --tree tree "$dir/m" >"$dir/out" 2>&1; ok "the tree is stored"
 clear; ok "and its mount is not kept busy"
-run nosuid,nodev,ro,x-pkram.required 0 && says "Restored tree 'tree'"; ok "the tree comes back"
+run nosuid,nodev,ro,pkram.required 0 && says "Restored tree 'tree'"; ok "the tree comes back"
 diff -r "$dir/copy" "$dir/m" && [[ $(stat -c %u:%g "$dir/m/d/small") == 77:88 ]]; ok "as it was"
 [[ $(stat -c %a "$dir/m") == 750 ]]; ok "its root, too"
 [[ $(findmnt -no OPTIONS "$dir/m") == *ro,*nosuid,*nodev* ]]; ok "read-only, if so wanted"
 ! "$ctl" --socket="$dir/socket" show tree >/dev/null 2>&1; ok "and is released"
 clear
 
-run x-pkram.required 32 && ! mounted && says "is not stored, and the option x-pkram.required"; ok "x-pkram.required: fails without a tree"
+run pkram.required 32 && ! mounted && says "is not stored, and the option pkram.required"; ok "pkram.required: fails without a tree"
 ! remembered; ok "what is not mounted is not remembered"
 run frobnicate=1 32 && ! mounted; ok "unknown options are refused"
-run x-pkram.frobnicate 1 && ! mounted; ok "unknown options of ours, too"
+run pkram.frobnicate 1 && ! mounted && run x-pkram.required 1 && ! mounted; ok "unknown options of ours, too"
 "$helper" a/b "$dir/m" >"$dir/out" 2>&1; (($? == 1)) && ! mounted; ok "status 1: no name"
 "$helper" tree >"$dir/out" 2>&1; (($? == 1)); ok "status 1: no directory"
-"$helper" tree "$dir/m" -f -o x-pkram.required; ok "-f mounts nothing"
+"$helper" tree "$dir/m" -f -o pkram.required; ok "-f mounts nothing"
 
 echo x >"$dir/x" && "$ctl" --socket="$dir/socket" store tree "$dir/x" >/dev/null
 run '' 32 && ! mounted && says 'holds single objects'; ok "what is no tree is not hidden by an empty file system"
 
 "$ctl" --socket="$dir/socket" remove tree
 
-run mode=711,nosuid,x-pkram.verify 0 && remembered; ok "what is mounted is remembered for umount(8)"
+run mode=711,nosuid,pkram.verify 0 && remembered; ok "what is mounted is remembered for umount(8)"
 echo one >"$dir/m/file" && chmod 4755 "$dir/m/file"
 unmount 0 && ! mounted && says "Stored tree 'tree'"; ok "umount stores the tree"
 ! remembered; ok "and forgets the mount"
 "$ctl" --socket="$dir/socket" show tree | grep -q xxh3; ok "with checksums, as it was mounted"
-run x-pkram.required 0 && [[ $(cat "$dir/m/file") == one && $(stat -c %a "$dir/m/file" "$dir/m" | xargs) == "4755 711" ]]; ok "which comes back"
+run pkram.required 0 && [[ $(cat "$dir/m/file") == one && $(stat -c %a "$dir/m/file" "$dir/m" | xargs) == "4755 711" ]]; ok "which comes back"
 
 exec 7>>"$dir/m/file"
 unmount 32 && mounted && says 'is in use' && says 'umount -i'; ok "in use for writing: fails"
@@ -106,9 +106,9 @@ mkdir "$dir/m/within" && mount -t tmpfs none "$dir/m/within"
 unmount 32 && says "'./within' in the tree cannot be kept" && says 'stays mounted' && echo four >>"$dir/m/file"; ok "what cannot be stored stays mounted, and writable"
 umount "$dir/m/within"
 cd "$dir/m" && unmount 0 -l && ! mounted; ok "lazily, it can be in use for reading"
-cd / && run x-pkram.required,ro 0 && (($(wc -l <"$dir/m/file") == 4)); ok "with everything"
+cd / && run pkram.required,ro 0 && (($(wc -l <"$dir/m/file") == 4)); ok "with everything"
 unmount 0; ok "read-only, it is stored as well"
-run x-pkram.required 0 && (($(wc -l <"$dir/m/file") == 4)); ok "and comes back"
+run pkram.required 0 && (($(wc -l <"$dir/m/file") == 4)); ok "and comes back"
 kill $pid; wait $pid 2>/dev/null; pid=
 unmount 32 && mounted && says 'cannot be reached' && echo five >>"$dir/m/file"; ok "no daemon: stays mounted, and writable"
 clear
@@ -121,7 +121,7 @@ unmount 32 && says 'Nothing is mounted'; ok "status 32: nothing mounted"
 start off
 run '' 0 && mounted && says 'no PKRAM'; ok "no PKRAM: an empty tmpfs"
 clear
-run x-pkram.required 32 && ! mounted; ok "no PKRAM, but required: fails"
+run pkram.required 32 && ! mounted; ok "no PKRAM, but required: fails"
 run '' 0 && unmount 0 && ! mounted && says 'no PKRAM'; ok "no PKRAM: umount says what is lost"
 kill $pid; wait $pid 2>/dev/null; pid=
 run '' 32 && ! mounted && says 'cannot be reached'; ok "no daemon: fails, since there may be a tree"

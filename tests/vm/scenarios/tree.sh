@@ -198,11 +198,11 @@ unmounting() {
         check "umount stores it" umount $CACHE
         check "in a node of its name" pkramctl show cache
         equal "and forgets the mount" "$(grep -c "$CACHE" /run/mount/utab)" 0
-        check "mount -t pkram brings it back" mount -t pkram -o x-pkram.verify cache $CACHE
+        check "mount -t pkram brings it back" mount -t pkram -o pkram.verify cache $CACHE
         check "as it was" compare_manifest $CACHE
         check "umount -i drops it" umount -i $CACHE
         refused "which stores nothing" "no node" pkramctl show cache
-        refused "x-pkram.required wants a tree" "not stored, and the option" mount -t pkram -o x-pkram.required cache $CACHE
+        refused "pkram.required wants a tree" "not stored, and the option" mount -t pkram -o pkram.required cache $CACHE
         check "without it, it begins empty" mount -t pkram cache $CACHE
         equal "and is empty" "$(find $CACHE | wc -l)" 1
         touch $CACHE/new
