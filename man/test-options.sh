@@ -63,8 +63,8 @@ fi
 program=$build/mount.pkram
 if [ -x "$program" ]; then
         compare "options only in mount.pkram --help (left) or mount.pkram(8) (right)" \
-                "$("$program" --help | grep -o 'pkram\.[a-z]*')" \
-                "$(sed -n 's|.*<term><option>\(pkram\.[a-z]*\).*|\1|p' "$src/mount.pkram.xml")"
+                "$("$program" --help | grep -o 'pkram\.[a-z][a-z]*')" \
+                "$(sed -n 's|.*<term><option>\(pkram\.[a-z][a-z]*\).*|\1|p' "$src/mount.pkram.xml")"
         ran=$((ran + 1))
 fi
 
