@@ -8,6 +8,7 @@ kernel message can tear them apart. The words:
     PASS name        one check went well
     FAIL name: why   one check did not
     DATA name value unit     a measured figure
+    TSC n                    time stamp counter: when init starts, and right before reboot() starts the next kernel
     SHOW text        a line for the reader of the demo
     DONE             the scenario is over, the guest powers off
 """
@@ -15,7 +16,7 @@ kernel message can tear them apart. The words:
 import re
 from dataclasses import dataclass, field
 
-MARKER = re.compile(r"@@pkram (STAGE|PASS|FAIL|DATA|SHOW|DONE)\b ?(.*)$")
+MARKER = re.compile(r"@@pkram (STAGE|PASS|FAIL|DATA|TSC|SHOW|DONE)\b ?(.*)$")
 ANSI = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|[()][A-Z0-9]|[=>78c])")
 STAMP = re.compile(r"^\[ *\d+\.\d+\](\[[^\]]*\])? ?")
 
@@ -75,6 +76,7 @@ class Console:
     stages: list = field(default_factory=list)
     checks: list = field(default_factory=list)
     data: list = field(default_factory=list)
+    tsc: list = field(default_factory=list)
     show: list = field(default_factory=list)
     complaints: list = field(default_factory=list)
     done: bool = False
@@ -114,10 +116,17 @@ class Console:
             self.checks.append(Check(name.strip(), False, why.strip(), self.stage))
         elif word == "DATA":
             self.data.append(rest)
+        elif word == "TSC" and rest.isdigit():
+            self.tsc.append(int(rest))
         elif word == "SHOW":
             self.show.append(rest)
         elif word == "DONE":
             self.done = True
+
+    @property
+    def blackouts(self):
+        """Ticks from each reboot() to the first words of the next kernel's init, in the order of the kexecs."""
+        return [after - before for before, after in zip(self.tsc[1::2], self.tsc[2::2])]
 
     def text(self, boot=None):
         return "\n".join(l for b, l in self.lines if boot is None or b == boot)

@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 
-from . import fuzz, lint, mini, unit, userspace, vm
+from . import bench, fuzz, lint, mini, unit, userspace, vm
 from .common import OUTPUT
 from .results import Results
 
@@ -47,7 +47,7 @@ def suites():
         Suite("kernel", "the format code in user space, a minute of fuzzing, KUnit in a guest", userspace.tests, userspace.run),
         scenario_suite("mini", "kernel scenarios in a small guest", mini, mini.scenarios),
         scenario_suite("vm", "the whole thing on Debian 13 with systemd", vm, vm.scenarios),
-        scenario_suite("bench", "cost in instructions", mini, lambda: mini.scenarios("bench")),
+        scenario_suite("bench", "cost in instructions, beside the rival's", bench, bench.scenarios),
         campaign_suite(),
     ]
 

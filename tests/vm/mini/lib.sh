@@ -8,15 +8,17 @@ mark() { printf '<1>@@pkram %s\n' "$*" >/dev/kmsg; }
 pass() { mark PASS "$1"; }
 fail() { mark FAIL "$1: $2"; }
 
-# check NAME COMMAND...: the command has to succeed. What it says last is the reason if it does not.
+# check NAME COMMAND...: the command has to succeed. What it says last is the reason if it does not; all of it is in
+# /tmp/check.out until the next check, which may look at it.
 check() {
         local name=$1
         shift
-        if "$@" >/tmp/check.out 2>&1; then
+        if "$@" >/tmp/check.new 2>&1; then
                 pass "$name"
         else
-                fail "$name" "$(tail -n 8 /tmp/check.out | tr '\n' '|')"
+                fail "$name" "$(tail -n 8 /tmp/check.new | tr '\n' '|')"
         fi
+        mv /tmp/check.new /tmp/check.out
         cat /tmp/check.out
 }
 
@@ -24,12 +26,13 @@ check() {
 check_not() {
         local name=$1 r=0
         shift
-        "$@" >/tmp/check.out 2>&1 || r=$?
+        "$@" >/tmp/check.new 2>&1 || r=$?
         if [ "$r" = 0 ] || [ "$r" -ge 126 ]; then
-                fail "$name" "exit status $r: $(tail -n 1 /tmp/check.out)"
+                fail "$name" "exit status $r: $(tail -n 1 /tmp/check.new)"
         else
                 pass "$name"
         fi
+        mv /tmp/check.new /tmp/check.out
         cat /tmp/check.out
 }
 
@@ -65,7 +68,10 @@ boot_result() {
 boot_files() { [ -e /boot/initrd ] || tar -x -f /dev/vda -C /boot; }
 
 # base_line: the command line without what belongs to one boot only.
-base_line() { sed -e 's/\bpkram=[^ ]* \?//g' -e 's/\bpkramtest\.\(stage\|next\|free\)=[^ ]* \?//g' /proc/cmdline; }
+base_line() {
+        sed -e 's/\bpkram=[^ ]* \?//g' -e 's/\bpkramtest\.scenario=/SCENARIO=/' -e 's/\bpkramtest\.[^ ]* \?//g' \
+                -e 's/SCENARIO=/pkramtest.scenario=/' /proc/cmdline
+}
 
 # load_stage [WORDS]: load the kernel for the next stage. KERNEL=NAME takes another one of /boot.
 load_stage() {
@@ -97,8 +103,8 @@ huge_on() { echo advise >/sys/kernel/mm/transparent_hugepage/shmem_enabled; }
 
 # word NAME: the value of NAME= on the kernel command line (defined in init)
 
-# bench_save NAME SPEC UNIT PAGES: save, and carry the figures over the kexec: a figure is printed only when the data
-# has been found right. The metadata is given per PAGES pages.
+# bench_save NAME SPEC META UNIT PAGES: save, and carry the figures over the kexec: a figure is printed only when the data
+# has been found right. The metadata is called META and given per PAGES pages.
 bench_save() {
         local cost pages meta
         if ! pkt bench save "$1" "$2" >/tmp/bench.out 2>&1; then
@@ -108,7 +114,7 @@ bench_save() {
         read -r cost pages </tmp/bench.out
         meta=$(pkt list | sed -n "s/^$1 .*meta_pages=\([0-9]*\).*/\1/p")
         pass "save $1"
-        next_stage "pkramtest.cost=$cost pkramtest.pages=$pages pkramtest.meta=$meta pkramtest.unit=$3 pkramtest.per=$4"
+        next_stage "pkramtest.cost=$cost pkramtest.pages=$pages pkramtest.meta=$meta pkramtest.metaname=$3 pkramtest.unit=$4 pkramtest.per=$5"
 }
 
 bench_load() {
@@ -121,7 +127,45 @@ bench_load() {
         pass "load $1"
         mark DATA "save_$1 $(ratio "$(word pkramtest.cost)" "$pages") insn/4KiB"
         mark DATA "load_$1 $(ratio "$cost" "$pages") insn/4KiB"
-        mark DATA "meta_$1 $(ratio "$(($(word pkramtest.meta) * 4096 * $(word pkramtest.per)))" "$pages") $(word pkramtest.unit)"
+        mark DATA "$(word pkramtest.metaname) $(ratio "$(($(word pkramtest.meta) * 4096 * $(word pkramtest.per)))" "$pages") $(word pkramtest.unit)"
 }
 
 ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
+
+# damage_store ROUND SEED: store many nodes and have what the round says spoilt after the seal.
+damage_store() {
+        if ! pkt damage store "$1" "$2" >/tmp/flip 2>/tmp/check.out; then
+                fail "stored nodes for $1" "$(cat /tmp/check.out)"
+                finish
+        fi
+        cat /tmp/flip >/sys/module/pkram_damage/parameters/flip
+        equal "the kernel knows what to spoil for $1" "$(cat /sys/module/pkram_damage/parameters/flip)" "$(cat /tmp/flip)"
+}
+
+# damage_check ROUND SEED: what became of it; all nodes are gone afterwards.
+damage_check() {
+        local n
+        check "damage $1, seed $2" pkt damage check "$1" "$2"
+        n=$(sed -n 's/^damaged \([0-9]*\).*/\1/p' /tmp/check.out)
+        DAMAGED=$((${DAMAGED:-0} + ${n:-0}))
+        check "what is left can be removed" sh -c 'echo 0 >/sys/kernel/pkram'
+        nodes 0
+}
+
+# damage_stages SEED ROUND...: stage N stores for the Nth round, and checks the one before. More stages than rounds
+# end the scenario.
+damage_stages() {
+        local seed=$1 n=$STAGE
+        shift
+        DAMAGED=$(word pkramtest.damaged)
+        if [ "$n" -gt 1 ]; then
+                eval "damage_check \"\${$((n - 1))}\" $seed"
+        else
+                nodes 0
+        fi
+        if [ "$n" -le $# ]; then
+                eval "damage_store \"\${$n}\" $seed"
+                next_stage "pkramtest.damaged=${DAMAGED:-0} pkramtest.seed=$seed"
+        fi
+        mark DATA "damaged $DAMAGED places-in-$#-boots"
+}

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "pkt.h"
@@ -51,9 +52,153 @@ static int make_huge(int fd, uint64_t size) {
         return huge_kib() - before >= length / 1024 ? 0 : -ENOMEM;
 }
 
-int file_make(const struct pkt_spec *spec, const char *name) {
+/* Take memory from one NUMA node only, or from any again. */
+static int bind_memory(uint64_t node) {
+        unsigned long mask = node ? 1UL << (node - 1) : 0;
+
+        return syscall(SYS_set_mempolicy, node ? 2 /* MPOL_BIND */ : 0 /* MPOL_DEFAULT */, node ? &mask : NULL, node ? 64UL : 0UL);
+}
+
+/* A number that has no divisor in common with n, some way into it: steps of that many pages reach them all. */
+static uint64_t stride(uint64_t n) {
+        uint64_t s = n * 5 / 8 + 1, a, b;
+
+        for (;; s++) {
+                for (a = s, b = n; b;) {
+                        uint64_t t = a % b;
+
+                        a = b, b = t;
+                }
+                if (a == 1)
+                        return s;
+        }
+}
+
+static int write_pages(int fd, const struct pkt_spec *spec) {
+        uint64_t n = pages_of(spec->size), mix = spec->scatter ? 1 : spec->mix, step = spec->shuffle ? stride(n) : 1;
+        int scratch = mix ? memfd_create("scratch", MFD_CLOEXEC) : -1, r = 0;
         uint8_t page[PKT_PAGE];
-        int fd, scratch = -1;
+
+        for (uint64_t k = 0, i = 0; k < n && r == 0; k++, i = (i + step) % n) {
+                uint64_t offset = i * PKT_PAGE, left = spec->size - offset;
+                size_t length = left < PKT_PAGE ? left : PKT_PAGE;
+
+                if (spec_is_hole(spec, i))
+                        continue;
+                spec_page(spec, i, page, length);
+                if (pwrite(fd, page, length, offset) != (ssize_t) length)
+                        r = -errno, complain("pwrite: %m");
+                else if (mix && k % mix == 0 && pwrite(scratch, page, PKT_PAGE, k / mix * PKT_PAGE) != (ssize_t) PKT_PAGE)
+                        r = -errno, complain("pwrite of a scratch page: %m");
+        }
+        if (scratch >= 0)
+                close(scratch);
+        return r;
+}
+
+uint64_t file_pages(int fd) {
+        struct stat st;
+
+        return fstat(fd, &st) < 0 ? 0 : (uint64_t) st.st_blocks * 512 / PKT_PAGE;
+}
+
+int file_pfns(int fd, uint64_t index, uint64_t n, uint64_t *ret) {
+        int map = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC), r = 0;
+        volatile uint8_t *p;
+
+        if (map < 0)
+                return -errno;
+        p = mmap(NULL, n * PKT_PAGE, PROT_READ, MAP_SHARED, fd, index * PKT_PAGE);
+        if (p == MAP_FAILED)
+                r = -errno;
+        for (uint64_t i = 0; i < n && r == 0; i++) {
+                off_t at = (index + i) * PKT_PAGE;
+
+                ret[i] = 0;
+                /* Reading a hole would fill it. */
+                if (lseek(fd, at, SEEK_DATA) != at)
+                        continue;
+                (void) p[i * PKT_PAGE];
+                if (pread(map, ret + i, 8, ((uintptr_t) p / PKT_PAGE + i) * 8) != 8)
+                        r = -EIO;
+                ret[i] &= (1ULL << 55) - 1;
+        }
+        if (p != MAP_FAILED)
+                munmap((void *) p, n * PKT_PAGE);
+        close(map);
+        return r;
+}
+
+/* Punch out the pages that do not lie where the spec wants them. */
+static int keep_pages(int fd, const struct pkt_spec *spec) {
+        uint64_t pfns[512], n = pages_of(spec->size), kept = 0;
+
+        for (uint64_t base = 0; base < n; base += 512) {
+                uint64_t chunk = n - base < 512 ? n - base : 512, first = 0;
+
+                if (file_pfns(fd, base, chunk, pfns) < 0)
+                        return complain("cannot find out where pages are"), -EIO;
+                for (uint64_t i = 0; i <= chunk; i++) {
+                        bool out = i < chunk && (pfns[i] / spec->keeprun % spec->keep || (spec->most && kept >= spec->most));
+
+                        if (out)
+                                continue;
+                        kept += i < chunk && pfns[i];
+                        if (i > first && fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (base + first) * PKT_PAGE,
+                                                   (i - first) * PKT_PAGE) < 0)
+                                return complain("cannot punch a hole: %m"), -errno;
+                        first = i + 1;
+                }
+        }
+        return 0;
+}
+
+static unsigned long swap_free_kib(void) {
+        char line[256];
+        unsigned long kib = 0;
+        FILE *f = fopen("/proc/meminfo", "re");
+
+        while (f && fgets(line, sizeof(line), f))
+                if (sscanf(line, "SwapFree: %lu kB", &kib) == 1)
+                        break;
+        if (f)
+                fclose(f);
+        return kib;
+}
+
+static int drive_out(int fd, uint64_t size) {
+        unsigned long before = swap_free_kib();
+        volatile uint8_t *p = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+
+        if (p == MAP_FAILED)
+                return complain("mmap: %m"), -errno;
+        for (uint64_t i = 0; i < size; i += PKT_PAGE)
+                (void) p[i];
+        if (madvise((void *) p, size, MADV_PAGEOUT) < 0)
+                return complain("madvise(MADV_PAGEOUT): %m"), -errno;
+        munmap((void *) p, size);
+        if (before - swap_free_kib() < size / 1024 / 2)
+                return complain("of %llu KiB only %lu went to swap", (unsigned long long) size / 1024, before - swap_free_kib()), -EIO;
+        return 0;
+}
+
+static int set_attributes(int fd, const struct pkt_spec *spec) {
+        if (fchown(fd, spec->uid, spec->gid) < 0 || fchmod(fd, spec->mode) < 0)
+                return complain("cannot set owner and mode: %m"), -errno;
+        if (spec->mtime_ns) {
+                struct timespec t[2] = { [1] = { spec->mtime_ns / 1000000000, spec->mtime_ns % 1000000000 } };
+
+                t[0] = t[1];
+                if (futimens(fd, t) < 0)
+                        return complain("futimens: %m"), -errno;
+        }
+        if (spec->seals && fcntl(fd, F_ADD_SEALS, spec->seals) < 0)
+                return complain("F_ADD_SEALS: %m"), -errno;
+        return 0;
+}
+
+int file_make(const struct pkt_spec *spec, const char *name) {
+        int fd, r;
 
         if (spec->tmpfs) {
                 char path[320];
@@ -66,53 +211,39 @@ int file_make(const struct pkt_spec *spec, const char *name) {
                 return complain("cannot make a file: %m"), -errno;
         if (ftruncate(fd, spec->size) < 0)
                 return complain("ftruncate: %m"), -errno;
+        if (spec->node && bind_memory(spec->node) < 0)
+                return complain("set_mempolicy: %m"), -errno;
         if (spec->thp && make_huge(fd, spec->size) < 0)
                 return complain("no 2 MiB folios to be had"), -ENOMEM;
         if (spec->fallocate && fallocate(fd, 0, 0, spec->size) < 0)
                 return complain("fallocate: %m"), -errno;
-        if (spec->scatter)
-                scratch = memfd_create("scratch", MFD_CLOEXEC);
-
-        for (uint64_t i = 0; i < pages_of(spec->size); i++) {
-                uint64_t offset = i * PKT_PAGE, left = spec->size - offset;
-                size_t n = left < PKT_PAGE ? left : PKT_PAGE;
-
-                if (spec_is_hole(spec, i))
-                        continue;
-                pattern_fill(spec->seed, offset, page, n);
-                if (pwrite(fd, page, n, offset) != (ssize_t) n)
-                        return complain("pwrite: %m"), -EIO;
-                if (scratch >= 0 && pwrite(scratch, page, PKT_PAGE, offset) != (ssize_t) PKT_PAGE)
-                        return complain("pwrite of a scratch page: %m"), -EIO;
-        }
-        if (scratch >= 0)
-                close(scratch);
-
-        if (fchown(fd, spec->uid, spec->gid) < 0 || fchmod(fd, spec->mode) < 0)
-                return complain("cannot set owner and mode: %m"), -errno;
-        if (spec->mtime_ns) {
-                struct timespec t[2] = { [1] = { spec->mtime_ns / 1000000000, spec->mtime_ns % 1000000000 } };
-
-                t[0] = t[1];
-                if (futimens(fd, t) < 0)
-                        return complain("futimens: %m"), -errno;
-        }
-        if (spec->seals && fcntl(fd, F_ADD_SEALS, spec->seals) < 0)
-                return complain("F_ADD_SEALS: %m"), -errno;
-        return fd;
+        r = write_pages(fd, spec);
+        if (r == 0 && spec->node && bind_memory(0) < 0)
+                r = -errno;
+        if (r == 0 && spec->keep)
+                r = keep_pages(fd, spec);
+        if (r == 0 && spec->swap)
+                r = drive_out(fd, spec->size);
+        if (r == 0)
+                r = set_attributes(fd, spec);
+        if (r < 0)
+                close(fd);
+        return r < 0 ? r : fd;
 }
 
 /* Holes must be holes again, not pages of zeroes; what was fallocated may be either. */
 static int compare_holes(int fd, const struct pkt_spec *spec) {
         uint64_t expected = 0, n = pages_of(spec->size);
-        struct stat st;
 
-        if (fstat(fd, &st) < 0)
-                return complain("fstat: %m"), -1;
+        if (spec->keep && (!spec->pages || file_pages(fd) != spec->pages))
+                return complain("%llu pages are allocated, not %llu", (unsigned long long) file_pages(fd),
+                                (unsigned long long) spec->pages), -1;
+        if (spec->keep)
+                return 0;
         for (uint64_t i = 0; i < n; i++)
                 expected += !spec_is_hole(spec, i);
-        if (!spec->fallocate && !spec->thp && (uint64_t) st.st_blocks * 512 != expected * PKT_PAGE)
-                return complain("%llu pages are allocated, not %llu", (unsigned long long) st.st_blocks * 512 / PKT_PAGE,
+        if (!spec->fallocate && !spec->thp && file_pages(fd) != expected)
+                return complain("%llu pages are allocated, not %llu", (unsigned long long) file_pages(fd),
                                 (unsigned long long) expected), -1;
         if (spec->fallocate || spec->thp)
                 return 0;
@@ -151,10 +282,21 @@ int file_compare(int fd, const struct pkt_spec *spec) {
                 uint64_t offset = i * PKT_PAGE, left = spec->size - offset;
                 size_t n = left < PKT_PAGE ? left : PKT_PAGE;
 
+                /* Which pages are there has been counted; each of them has to be right. */
+                if (spec->keep) {
+                        off_t data = lseek(fd, offset, SEEK_DATA);
+
+                        if (data < 0)
+                                break;
+                        if ((uint64_t) data > offset) {
+                                i = data / PKT_PAGE - 1;
+                                continue;
+                        }
+                }
                 if (spec_is_hole(spec, i))
                         memset(want, 0, n);
                 else
-                        pattern_fill(spec->seed, offset, want, n);
+                        spec_page(spec, i, want, n);
                 /* make_huge() marks the first byte of each 2 MiB, also of one that is a hole here. */
                 if (spec->thp && spec_is_hole(spec, i) && offset % HUGE_SIZE == 0)
                         want[0] = 1;

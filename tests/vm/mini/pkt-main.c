@@ -17,13 +17,21 @@ static const struct {
         { "info",     cmd_info,     "[FIELD]: state of the store, or one field of it" },
         { "list",     cmd_list,     "[--dropped]: one line a node" },
         { "save",     cmd_save,     "[--replace] NAME SPEC...: make the objects and store them" },
-        { "verify",   cmd_verify,   "[--keep] [--generation=N] NAME SPEC...: load and compare everything" },
+        { "verify",   cmd_verify,   "[--keep|--hold] [--generation=N] NAME SPEC...: load and compare everything" },
         { "remove",   cmd_remove,   "NAME..." },
         { "kill",     cmd_kill,     "NAME SPEC...: save without commit, then die by SIGKILL" },
         { "frozen",   cmd_frozen,   "NAME: what a stored file refuses, and that it thaws" },
         { "refusals", cmd_refusals, ": every misuse of the device and its errno" },
         { "bench",    cmd_bench,    "base|2m BYTES: nanoseconds (instructions under icount)" },
-        { "kexec",    cmd_kexec,    "[--load-only|--exec-only] KERNEL INITRD COMMAND-LINE" },
+        { "kexec",    cmd_kexec,    "[--load-only|--crash|--unload|--exec-only] KERNEL INITRD COMMAND-LINE" },
+        { "kexec-segments", cmd_kexec_segments, "[--at ADDRESS] KERNEL INITRD COMMAND-LINE: load with kexec_load(2)" },
+        { "pfns",     cmd_pfns,     "NAME PAGE...: where pages of the first object are in memory" },
+        { "vmcore",   cmd_vmcore,   "SPEC PAGE=PFN...: compare pages in the memory of the kernel that crashed" },
+        { "damage",   cmd_damage,   "store|check ROUND SEED, rounds: spoilt metadata" },
+        { "parallel-load", cmd_parallel_load, "NAME SPEC...: load and compare, a thread an object" },
+        { "parallel-save", cmd_parallel_save, "NAME SPEC: save one file in ranges, by several threads" },
+        { "join-cross", cmd_join_cross, ": two idle descriptors join each other, again and again" },
+        { "tsc",      cmd_tsc,      ": a marker line with the time stamp counter" },
 };
 
 int complain(const char *format, ...) {

@@ -57,6 +57,8 @@ static int save_object(int dev, const struct pkt_spec *spec, const char *name, u
         fd = file_make(spec, name);
         if (fd < 0)
                 return fd;
+        if (spec->keep)
+                printf("pages=%" PRIu64 "\n", file_pages(fd));
         for (uint64_t offset = 0;; offset += spec->ranges) {
                 struct pkram_ioctl_save_file f = { .size = sizeof(f), .fd = fd };
 
@@ -113,6 +115,7 @@ int cmd_save(int argc, char **argv) {
         if (dev < 0)
                 return 1;
         r = device_call(dev, PKRAM_IOC_SAVE_COMMIT, &c);
+        close(dev);
         if (r < 0)
                 return complain("PKRAM_IOC_SAVE_COMMIT: %s", strerror(-r));
         return c.id ? 0 : complain("the committed node has no id");
@@ -156,7 +159,7 @@ static int verify_bytes(int dev, uint32_t object, uint64_t seed, uint64_t length
         return r;
 }
 
-static int verify_object(int dev, uint32_t index, const struct pkt_spec *spec) {
+static int verify_object(int dev, uint32_t index, const struct pkt_spec *spec, bool hold) {
         struct pkram_ioctl_stat st = { .size = sizeof(st), .object = index };
         struct pkram_ioctl_load_file load = {
                 .size = sizeof(load), .object = index, .target_fd = PKRAM_FD_NONE, .charge_pidfd = PKRAM_FD_NONE,
@@ -189,7 +192,8 @@ static int verify_object(int dev, uint32_t index, const struct pkt_spec *spec) {
         if (fcntl(load.fd, F_GETFD) != FD_CLOEXEC)
                 return complain("the loaded descriptor is not close-on-exec");
         r = file_compare(load.fd, spec);
-        close(load.fd);
+        if (!hold)
+                close(load.fd);
         return r < 0 ? 1 : 0;
 }
 
@@ -215,12 +219,14 @@ int cmd_verify(int argc, char **argv) {
         struct pkram_node_info info;
         struct pkt_spec spec;
         const char *generation = NULL;
-        bool keep = false;
+        bool keep = false, hold = false;
         int dev, r, at = 1;
 
         for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
                 if (strcmp(argv[at], "--keep") == 0)
                         keep = true;
+                else if (strcmp(argv[at], "--hold") == 0)
+                        keep = hold = true;
                 else if (strncmp(argv[at], "--generation=", 13) == 0)
                         generation = argv[at] + 13;
                 else
@@ -245,14 +251,21 @@ int cmd_verify(int argc, char **argv) {
         for (int i = 0; i < argc - at - 1; i++) {
                 if (spec_parse(argv[at + 1 + i], &spec) < 0)
                         return 1;
-                if (verify_object(dev, i, &spec))
+                if (verify_object(dev, i, &spec, hold)) {
+                        close(dev);
                         return complain("object %d of '%s' is not what was stored", i, argv[at]);
+                }
+        }
+        if (hold) {
+                puts("held");
+                pause();
         }
         if (!keep) {
                 r = node_begin(dev, PKRAM_IOC_REMOVE, argv[at]);
                 if (r < 0)
                         return complain("PKRAM_IOC_REMOVE: %s", strerror(-r));
         }
+        close(dev);
         return 0;
 }
 

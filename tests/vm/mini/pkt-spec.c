@@ -49,7 +49,7 @@ static int parse_seals(char *text, unsigned *ret) {
 }
 
 int spec_parse(const char *text, struct pkt_spec *ret) {
-        struct pkt_spec s = { .run = 1, .mode = 0777, .seed = 1 };
+        struct pkt_spec s = { .run = 1, .keeprun = 1, .mode = 0777, .seed = 1 };
         char buffer[512], *save, *word;
         uint64_t v;
 
@@ -72,6 +72,9 @@ int spec_parse(const char *text, struct pkt_spec *ret) {
                 if (flag && strcmp(word, "scatter") == 0) { s.scatter = true; continue; }
                 if (flag && strcmp(word, "fallocate") == 0) { s.fallocate = true; continue; }
                 if (flag && strcmp(word, "tmpfs") == 0) { s.tmpfs = true; continue; }
+                if (flag && strcmp(word, "shuffle") == 0) { s.shuffle = true; continue; }
+                if (flag && strcmp(word, "light") == 0) { s.light = true; continue; }
+                if (flag && strcmp(word, "swap") == 0) { s.swap = true; continue; }
                 if (flag)
                         return complain("unknown word '%s' in a specification", word), -EINVAL;
                 if (strcmp(word, "seals") == 0) {
@@ -91,6 +94,12 @@ int spec_parse(const char *text, struct pkt_spec *ret) {
                 else if (strcmp(word, "gid") == 0) s.gid = v;
                 else if (strcmp(word, "mtime") == 0) s.mtime_ns = v;
                 else if (strcmp(word, "ranges") == 0) s.ranges = v;
+                else if (strcmp(word, "mix") == 0) s.mix = v;
+                else if (strcmp(word, "keep") == 0) s.keep = v;
+                else if (strcmp(word, "keeprun") == 0) s.keeprun = v ? v : 1;
+                else if (strcmp(word, "most") == 0) s.most = v;
+                else if (strcmp(word, "pages") == 0) s.pages = v;
+                else if (strcmp(word, "node") == 0) s.node = v + 1;
                 else
                         return complain("unknown word '%s' in a specification", word), -EINVAL;
         }
@@ -126,4 +135,11 @@ void pattern_fill(uint64_t seed, uint64_t offset, void *buffer, size_t length) {
 
 bool spec_is_hole(const struct pkt_spec *spec, uint64_t page) {
         return spec->hole && (page / spec->run) % spec->hole == spec->hole - 1;
+}
+
+void spec_page(const struct pkt_spec *spec, uint64_t i, void *buffer, size_t n) {
+        size_t filled = spec->light && n > 64 ? 64 : n;
+
+        pattern_fill(spec->seed, i * PKT_PAGE, buffer, filled);
+        memset((uint8_t *) buffer + filled, 0, n - filled);
 }

@@ -32,6 +32,15 @@ struct pkt_spec {
         unsigned seals;         /* F_SEAL_* set before saving */
         int64_t mtime_ns;       /* 0: leave */
         uint64_t ranges;        /* save in ranges of that many bytes instead of in one call; 0: one call */
+        uint64_t mix;           /* like scatter, but only after that many pages; 0: not */
+        bool shuffle;           /* written in an order in which no two neighbours in the file adjoin in memory */
+        uint64_t keep;          /* only pages whose pfn / keeprun is a multiple of this stay, the others become holes; 0: all */
+        uint64_t keeprun;       /* default 1 */
+        uint64_t most;          /* with keep: no more pages than that; 0: no limit */
+        uint64_t pages;         /* with keep: how many there are, for comparing; 0: not known yet */
+        bool light;             /* only the first 64 bytes of each page are not zero: quicker where there is much */
+        bool swap;              /* driven out to swap before it is saved (and fail if it stays) */
+        uint64_t node;          /* NUMA node + 1 to take the memory from; 0: any */
 };
 
 int spec_parse(const char *text, struct pkt_spec *ret);
@@ -40,6 +49,15 @@ int spec_parse(const char *text, struct pkt_spec *ret);
 uint64_t pattern_word(uint64_t seed, uint64_t offset);
 void pattern_fill(uint64_t seed, uint64_t offset, void *buffer, size_t length);
 bool spec_is_hole(const struct pkt_spec *spec, uint64_t page);
+
+/* What page i of the file holds, n bytes of it. */
+void spec_page(const struct pkt_spec *spec, uint64_t i, void *buffer, size_t n);
+
+/* Allocated pages of an open file. */
+uint64_t file_pages(int fd);
+
+/* Page frame numbers of n pages from page index on of a file, without those of holes, which are 0. */
+int file_pfns(int fd, uint64_t index, uint64_t n, uint64_t *ret);
 
 /* Make the file a spec describes. Returns an open descriptor or a negative errno; says what failed. */
 int file_make(const struct pkt_spec *spec, const char *name);
@@ -63,6 +81,14 @@ int cmd_frozen(int argc, char **argv);
 int cmd_refusals(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_kexec(int argc, char **argv);
+int cmd_kexec_segments(int argc, char **argv);
+int cmd_pfns(int argc, char **argv);
+int cmd_vmcore(int argc, char **argv);
+int cmd_damage(int argc, char **argv);
+int cmd_parallel_load(int argc, char **argv);
+int cmd_parallel_save(int argc, char **argv);
+int cmd_join_cross(int argc, char **argv);
+int cmd_tsc(int argc, char **argv);
 
 /* Print a sentence on stderr and return 1: the way a sub-command fails. */
 int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -12,7 +12,7 @@ SPEC="file:size=256M,seed=202,thp"
 
 stage1() {
         check "huge pages for shmem" huge_on
-        bench_save 2m "$SPEC" "B/2MiB" 512
+        bench_save 2m "$SPEC" meta_2m "B/2MiB" 512
 }
 stage2() {
         check "huge pages for shmem" huge_on

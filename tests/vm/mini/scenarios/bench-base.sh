@@ -10,5 +10,5 @@
 
 SPEC="file:size=256M,seed=201"
 
-stage1() { bench_save base "$SPEC" "B/page" 1; }
+stage1() { bench_save base "$SPEC" meta_contiguous "B/page" 1; }
 stage2() { bench_load base "$SPEC"; }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Fifty kexecs in a row: one node is carried all the way, others are made, loaded and removed at every stop, and the
-# fiftieth kernel has as much free memory as the second.
+# fiftieth kernel has as much memory, and as much of it free, as the second.
 # suite: campaign
 # stages: 51
 # memory: 384M
@@ -19,12 +19,16 @@ stage_any() {
         check "the one of the last stop" pkt verify --generation=1 step "file:size=4M,seed=$((STAGE - 1)),scatter"
         check "the carried one" pkt verify --keep --generation=$((STAGE - 1)) carried "$CARRIED" "bytes:size=12345,seed=302"
         free=$(free_pages)
+        total=$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)
         if [ "$STAGE" = 2 ]; then
                 FREE=$free
+                TOTAL=$total
         else
                 FREE=$(word pkramtest.free)
+                TOTAL=$(word pkramtest.total)
+                within "MemTotal in KiB, as in the second kernel" "$total" $((TOTAL - 256)) $((TOTAL + 256))
                 within "free pages, as in the second kernel" "$free" $((FREE - 700)) $((FREE + 700))
         fi
         check "saved" pkt save step "file:size=4M,seed=$STAGE,scatter"
-        [ "$STAGE" = 51 ] || next_stage "pkramtest.free=$FREE"
+        [ "$STAGE" = 51 ] || next_stage "pkramtest.free=$FREE pkramtest.total=$TOTAL"
 }

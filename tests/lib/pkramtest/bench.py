@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The bench: what the guests measured, beside the rival's figures, and what of it is not good enough."""
+
+from dataclasses import dataclass
+
+from . import mini
+
+# Linux 7.3 with KHO and LUO, measured the same way on the same kind of guest (memfd of 256 MiB, no MEMCG).
+RIVAL = "LUO 7.3"
+
+
+@dataclass
+class Figure:
+    """must, aim: highest value that is acceptable, and the one we want; None where there is none."""
+
+    name: str
+    about: str
+    unit: str
+    scenario: str
+    rival: float = None
+    must: float = None
+    aim: float = None
+
+
+FIGURES = [
+    Figure("save_base", "save, base pages", "insn/4KiB", "bench-base", 563, 190, 120),
+    Figure("load_base", "load, base pages", "insn/4KiB", "bench-base", 1384, 460, 300),
+    Figure("save_2m", "save, 2 MiB folios", "insn/4KiB", "bench-2m", 134, 4, 1),
+    Figure("load_2m", "load, 2 MiB folios", "insn/4KiB", "bench-2m", 21, 10, 3),
+    Figure("meta_contiguous", "metadata, pages as they come", "B/page", "bench-base"),
+    Figure("meta_base", "metadata, scattered pages (worst)", "B/page", "bench-scattered", None, 8),
+    Figure("meta_2m", "metadata, 2 MiB folios", "B/2MiB", "bench-2m", None, 64),
+    Figure("boot_scattered", "early boot, 1 GiB of scattered pages", "insn/page", "bench-scattered", None, 60),
+    Figure("memblock_regions", "memblock, every second 2 MiB of 2 GiB", "regions/GiB", "bench-regions", None, 520),
+    Figure("blackout_0", "reboot() to init, nothing stored", "insn", "bench-scattered"),
+    Figure("blackout_1g", "reboot() to init, 1 GiB scattered", "insn", "bench-scattered"),
+]
+
+
+def scenarios():
+    return mini.scenarios("bench")
+
+
+def measured(s, outcome):
+    """{name: value} of one scenario, from its DATA lines and, for the blackouts, from its time stamps."""
+    values = {}
+    for line in outcome.console.data:
+        name, value, _ = line.split(None, 2)
+        values[name] = float(value)
+    if s.name == "bench-scattered":
+        for name, ticks in zip(("blackout_0", "blackout_1g"), outcome.console.blackouts):
+            values[name] = float(ticks)
+    return values
+
+
+def number(value):
+    if value is None:
+        return ""
+    return f"{value:.0f}" if value >= 1000 or value == int(value) else f"{value:.2f}"
+
+
+def run(results, suite_name, chosen):
+    """Run the scenarios, then print one table and the plain lines. Each figure with a "must" is a test of its own."""
+    values = {}
+    for s in chosen:
+        outcome = mini.run_one(results, suite_name, s)
+        if outcome:
+            values.update(measured(s, outcome))
+
+    wanted = [f for f in FIGURES if f.scenario in {s.name for s in chosen}]
+    results.say(f"\n{'':<39}{'measured':>12}{RIVAL:>10}{'must':>8}{'aim':>7}")
+    for f in wanted:
+        value = number(values[f.name]) if f.name in values else "-"
+        results.say(f"{f.about:<39}{value:>12}{number(f.rival):>10}{number(f.must):>8}{number(f.aim):>7}  {f.unit}")
+    results.say("")
+    for f in wanted:
+        if f.name in values:
+            results.say(f"{f.name} {number(values[f.name])} {f.unit}")
+    results.say("")
+    for f in wanted:
+        if f.name not in values:
+            results.failed(suite_name, f.name, f"was not measured, see {f.scenario}")
+        elif f.must is not None and values[f.name] > f.must:
+            results.failed(suite_name, f.name, f"{number(values[f.name])} {f.unit} is more than {number(f.must)}")
+        elif f.must is not None:
+            results.passed(suite_name, f.name, quiet=True)

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The kernel's place is random at every kexec and never on preserved memory, which is spread over all of it.
+# stages: 8
+# memory: 1024M
+# timeout: 240
+
+SPREAD="file:size=640M,seed=441,light,keep=24,keeprun=512"
+
+kernel_base() { sed -n 's/^ *\([0-9a-f]*\)-.*: Kernel code/\1/p' /proc/iomem; }
+
+stage_any() {
+        bases="$(word pkramtest.bases),$(kernel_base)"
+        if [ "$STAGE" = 1 ]; then
+                check "saved" pkt save spread "$SPREAD"
+                pages=$(sed -n 's/^pages=//p' /tmp/check.out)
+        else
+                pages=$(word pkramtest.pages)
+                nodes 1
+                check "the same after $((STAGE - 1)) kexecs" \
+                        pkt verify --keep --generation=$((STAGE - 1)) spread "$SPREAD,pages=$pages"
+        fi
+        within "preserved pages" "$pages" 4000 16000
+        [ "$STAGE" = 8 ] || next_stage "pkramtest.pages=$pages pkramtest.bases=$bases"
+        echo "bases: $bases"
+        within "different places of the kernel in 8 boots" "$(echo "$bases" | tr ',' '\n' | grep . | sort -u | wc -l)" 4 8
+}
