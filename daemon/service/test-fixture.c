@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "test-fixture.h"
 
@@ -193,26 +191,4 @@ void assert_error(struct json_object *reply, const char *error, const char *key,
                 fail_msg("expected %s, not %s", error, json_object_to_json_string(reply));
         if (key)
                 assert_string_equal(json_get_string(json_get(reply, "parameters"), key), value);
-}
-
-int make_memfd(size_t n, uint8_t seed) {
-        _cleanup_free_ uint8_t *data = malloc(n + 1);
-        int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-        for (size_t i = 0; i < n; i++)
-                data[i] = (uint8_t) (i * 31 + seed);
-        assert_ok(fd);
-        assert_int_equal(pwrite(fd, data, n, 0), n);
-        return fd;
-}
-
-void assert_memfd(int fd, size_t n, uint8_t seed) {
-        _cleanup_free_ uint8_t *data = malloc(n + 1);
-        struct stat st;
-
-        assert_ok(fstat(fd, &st));
-        assert_int_equal(st.st_size, n);
-        assert_int_equal(read(fd, data, n), n);
-        for (size_t i = 0; i < n; i++)
-                assert_int_equal(data[i], (uint8_t) (i * 31 + seed));
 }

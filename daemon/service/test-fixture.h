@@ -6,7 +6,7 @@
 #include "json-util.h"
 #include "log.h"
 #include "manager.h"
-#include "test.h"
+#include "test-store-fixture.h"
 
 typedef struct Fixture {
         Mock *mock;
@@ -63,7 +63,3 @@ struct json_object *reply_parameters(struct json_object *reply);
 
 /* Checks that a reply is that error, with that string in its parameters if key is not NULL. */
 void assert_error(struct json_object *reply, const char *error, const char *key, const char *value);
-
-/* A memfd of n bytes, byte i of it being i * 31 + seed, and a check that it is one. */
-int make_memfd(size_t n, uint8_t seed);
-void assert_memfd(int fd, size_t n, uint8_t seed);

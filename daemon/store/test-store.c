@@ -6,63 +6,20 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "device-mock.h"
-#include "store.h"
-#include "test.h"
+#include "test-store-fixture.h"
 
-typedef struct Fixture {
-        Mock *mock;
-        PkramDevice device;
-        Config config;
-        Store *store;
-        Peer root, alice, bob;
-} Fixture;
+typedef StoreFixture Fixture;
 
 static int setup(void **state) {
-        Fixture *f = calloc(1, sizeof(Fixture));
-
-        f->mock = mock_new();
-        f->device = mock_device(f->mock);
-        config_init_memory(&f->config, GIB(1));
-        assert_ok(store_new(&f->device, &f->config, &f->store));
-        f->root = (Peer) { .uid = 0, .pidfd = -EBADF, .owner = (char *) "uid:0" };
-        f->alice = (Peer) { .uid = 1000, .pidfd = -EBADF, .owner = (char *) "uid:1000" };
-        f->bob = (Peer) { .uid = 1001, .pidfd = -EBADF, .owner = (char *) "bob.service" };
-        *state = f;
+        *state = calloc(1, sizeof(Fixture));
+        store_fixture_init(*state, GIB(1));
         return 0;
 }
 
 static int teardown(void **state) {
-        Fixture *f = *state;
-
-        /* Whatever a test did, nothing may be left open or half done. */
-        assert_int_equal(mock_n_handles(f->mock), 0);
-        store_free(f->store);
-        mock_free(f->mock);
-        free(f);
+        store_fixture_done(*state);
+        free(*state);
         return 0;
-}
-
-static int memfd_of(size_t n, uint8_t seed) {
-        _cleanup_free_ uint8_t *data = malloc(n + 1);
-        int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-
-        for (size_t i = 0; i < n; i++)
-                data[i] = (uint8_t) (i * 31 + seed);
-        assert_ok(fd);
-        assert_int_equal(pwrite(fd, data, n, 0), n);
-        return fd;
-}
-
-static void assert_contents(int fd, size_t n, uint8_t seed) {
-        _cleanup_free_ uint8_t *data = malloc(n + 1);
-        struct stat st;
-
-        assert_ok(fstat(fd, &st));
-        assert_int_equal(st.st_size, n);
-        assert_int_equal(read(fd, data, n), n);
-        for (size_t i = 0; i < n; i++)
-                assert_int_equal(data[i], (uint8_t) (i * 31 + seed));
 }
 
 /* Stores without asking questions. */
@@ -121,7 +78,7 @@ static size_t count(Fixture *f, const Peer *peer) {
 
 static void test_store_retrieve(void **state) {
         Fixture *f = *state;
-        _cleanup_close_ int a = memfd_of(100000, 1), b = memfd_of(5, 2);
+        _cleanup_close_ int a = make_memfd(100000, 1), b = make_memfd(5, 2);
         StoreItem items[] = {
                 { .name = "a", .fd = a },
                 { .name = "d", .fd = -EBADF, .data = "xyz", .size = 3 },
@@ -140,12 +97,12 @@ static void test_store_retrieve(void **state) {
                 assert_ok(load(f, &f->alice, "n", false, &l, NULL));
                 assert_int_equal(l->n_items, 3);
                 assert_string_equal(l->items[0].name, "a");
-                assert_contents(l->items[0].fd, 100000, 1);
+                assert_memfd(l->items[0].fd, 100000, 1);
                 assert_string_equal(l->items[1].name, "d");
                 assert_memory_equal(l->items[1].data, "xyz", 3);
                 assert_int_equal(l->items[1].fd, -EBADF);
                 assert_null(l->items[2].name);
-                assert_contents(l->items[2].fd, 5, 2);
+                assert_memfd(l->items[2].fd, 5, 2);
                 assert_string_equal(l->node.owner, "uid:1000");
                 assert_int_equal(l->node.objects, 3);
                 assert_int_equal(l->node.bytes, 100008);
@@ -161,7 +118,7 @@ static void test_store_retrieve(void **state) {
 
 static void test_empty_things(void **state) {
         Fixture *f = *state;
-        _cleanup_close_ int empty = memfd_of(0, 0);
+        _cleanup_close_ int empty = make_memfd(0, 0);
         StoreItem items[] = { { .fd = empty }, { .fd = -EBADF, .data = "", .size = 0 } };
         _cleanup_(store_load_freep) StoreLoad *l = NULL, *none = NULL;
 
@@ -298,7 +255,7 @@ static void test_not_preservable(void **state) {
         fds[3] = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         fds[4] = mkostemp(path, O_CLOEXEC);
         (void) unlink(path);
-        int memfd = memfd_of(10, 0);
+        int memfd = make_memfd(10, 0);
         (void) snprintf(proc, sizeof(proc), "/proc/self/fd/%i", memfd);
         fds[5] = open(proc, O_WRONLY | O_CLOEXEC);
 
@@ -318,7 +275,7 @@ static void test_not_preservable(void **state) {
 
 static void test_read_only_file_of_others(void **state) {
         Fixture *f = *state;
-        _cleanup_close_ int fd = memfd_of(10, 0), ro = -EBADF;
+        _cleanup_close_ int fd = make_memfd(10, 0), ro = -EBADF;
         _cleanup_error_ StoreError e = {};
         char proc[64];
 
@@ -335,7 +292,7 @@ static void test_read_only_file_of_others(void **state) {
 
 static void test_same_file_twice(void **state) {
         Fixture *f = *state;
-        _cleanup_close_ int fd = memfd_of(10, 0);
+        _cleanup_close_ int fd = make_memfd(10, 0);
         StoreItem items[] = { { .fd = fd }, { .fd = fd } };
         _cleanup_error_ StoreError e = {}, e2 = {};
 
@@ -374,7 +331,7 @@ static void test_data_too_long(void **state) {
 }
 
 static void expect_quota(Fixture *f, const Peer *peer, size_t size, const char *limit) {
-        _cleanup_close_ int fd = memfd_of(size, 0);
+        _cleanup_close_ int fd = make_memfd(size, 0);
         _cleanup_error_ StoreError e = {};
         StoreItem item = { .fd = fd };
         size_t before = mock_n_nodes(f->mock);
@@ -395,7 +352,7 @@ static void test_limit_node_bytes(void **state) {
 
 static void test_limit_total_bytes(void **state) {
         Fixture *f = *state;
-        _cleanup_close_ int fd = memfd_of(60000, 0);
+        _cleanup_close_ int fd = make_memfd(60000, 0);
         StoreItem item = { .fd = fd };
 
         f->config.limit[LIMIT_TOTAL_BYTES] = 100000;
@@ -406,7 +363,7 @@ static void test_limit_total_bytes(void **state) {
 
 static void test_limit_owner_bytes(void **state) {
         Fixture *f = *state;
-        _cleanup_close_ int fd = memfd_of(60000, 0), other = memfd_of(60000, 0);
+        _cleanup_close_ int fd = make_memfd(60000, 0), other = make_memfd(60000, 0);
         StoreItem item = { .fd = fd };
 
         f->config.limit[LIMIT_OWNER_BYTES] = 100000;
@@ -416,14 +373,14 @@ static void test_limit_owner_bytes(void **state) {
         /* Another owner is not crowded out, and what goes is not counted. */
         item.fd = other;
         assert_ok(store(f, &f->alice, "a", &item, 1, 0, NULL, NULL));
-        _cleanup_close_ int third = memfd_of(60000, 0);
+        _cleanup_close_ int third = make_memfd(60000, 0);
         item.fd = third;
         assert_ok(store(f, &f->bob, "b", &item, 1, STORE_REPLACE, NULL, NULL));
 }
 
 static void test_limit_user_bytes(void **state) {
         Fixture *f = *state;
-        _cleanup_close_ int fd = memfd_of(60000, 0);
+        _cleanup_close_ int fd = make_memfd(60000, 0);
         StoreItem item = { .fd = fd };
 
         f->config.limit[LIMIT_USER_BYTES] = 50000;
@@ -460,14 +417,14 @@ static void test_limit_objects(void **state) {
 
 static void test_limits_count_saves_under_way(void **state) {
         Fixture *f = *state;
-        _cleanup_close_ int a = memfd_of(60000, 0);
+        _cleanup_close_ int a = make_memfd(60000, 0);
         _cleanup_(store_save_freep) StoreSave *save = NULL;
         StoreItem item = { .fd = a };
 
         f->config.limit[LIMIT_OWNER_BYTES] = 100000;
         assert_ok(store_save_new(f->store, &f->bob, "b", &item, 1, STORE_VERIFY, &save, NULL));
         {
-                _cleanup_close_ int b = memfd_of(60000, 0);
+                _cleanup_close_ int b = make_memfd(60000, 0);
                 _cleanup_error_ StoreError e = {};
 
                 item.fd = b;
@@ -479,7 +436,7 @@ static void test_limits_count_saves_under_way(void **state) {
 
 static void test_verify(void **state) {
         Fixture *f = *state;
-        _cleanup_close_ int fd = memfd_of(300000, 7);
+        _cleanup_close_ int fd = make_memfd(300000, 7);
         StoreItem items[] = { { .fd = fd }, { .fd = -EBADF, .data = "xyz", .size = 3 } };
         _cleanup_(store_load_freep) StoreLoad *l = NULL;
         off_t position = lseek(fd, 1234, SEEK_SET);
@@ -491,7 +448,7 @@ static void test_verify(void **state) {
         assert_true(l->manifest.verify);
         assert_int_equal(l->node.objects, 2);
         assert_int_equal(l->node.bytes, 300003);
-        assert_contents(l->items[0].fd, 300000, 7);
+        assert_memfd(l->items[0].fd, 300000, 7);
 }
 
 static void test_verify_finds_damage(void **state) {
@@ -504,7 +461,7 @@ static void test_verify_finds_damage(void **state) {
         };
 
         for (size_t i = 0; i < ELEMENTSOF(damage); i++) {
-                _cleanup_close_ int fd = memfd_of(300000, 7);
+                _cleanup_close_ int fd = make_memfd(300000, 7);
                 StoreItem items[] = { { .fd = fd }, { .fd = -EBADF, .data = "xyz", .size = 3 } };
                 _cleanup_error_ StoreError e = {};
                 StoreLoad *l = NULL;
@@ -561,7 +518,7 @@ static void store_foreign(Fixture *f, const char *name, int fd, const void *data
 
 static void test_foreign_nodes(void **state) {
         Fixture *f = *state;
-        _cleanup_close_ int fd = memfd_of(5000, 9);
+        _cleanup_close_ int fd = make_memfd(5000, 9);
         _cleanup_(store_load_freep) StoreLoad *l = NULL;
         _cleanup_(store_description_done) StoreDescription d = {};
         StoreLoad *none = NULL;
@@ -574,7 +531,7 @@ static void test_foreign_nodes(void **state) {
         assert_ok(load(f, &f->root, "n", false, &l, NULL));
         assert_string_equal(l->node.owner, OWNER_KERNEL);
         assert_int_equal(l->n_items, 2);
-        assert_contents(l->items[0].fd, 5000, 9);
+        assert_memfd(l->items[0].fd, 5000, 9);
         assert_memory_equal(l->items[1].data, "hello", 5);
 
         assert_ok(store_describe(f->store, &f->root, "n", &d, NULL));
@@ -584,7 +541,7 @@ static void test_foreign_nodes(void **state) {
 
 static void test_describe(void **state) {
         Fixture *f = *state;
-        _cleanup_close_ int fd = memfd_of(5000, 9);
+        _cleanup_close_ int fd = make_memfd(5000, 9);
         StoreItem items[] = { { .name = "f", .fd = fd }, { .fd = -EBADF, .data = "xyz", .size = 3 } };
         _cleanup_(store_description_done) StoreDescription d = {};
         _cleanup_(store_load_freep) StoreLoad *l = NULL;
@@ -607,7 +564,7 @@ static void test_describe(void **state) {
 
 static void test_inline(void **state) {
         Fixture *f = *state;
-        _cleanup_close_ int small = memfd_of(1000, 1), large = memfd_of(MIB(1) + 1, 2);
+        _cleanup_close_ int small = make_memfd(1000, 1), large = make_memfd(MIB(1) + 1, 2);
         StoreItem item = { .fd = small };
         _cleanup_(store_load_freep) StoreLoad *l = NULL, *none = NULL;
         _cleanup_error_ StoreError e = {};
@@ -682,7 +639,7 @@ static void test_save_file_errors(void **state) {
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                _cleanup_close_ int fd = memfd_of(10, 0);
+                _cleanup_close_ int fd = make_memfd(10, 0);
                 _cleanup_error_ StoreError e = {};
 
                 mock_fail(f->mock, PKRAM_IOC_SAVE_FILE, 1, table[i].error);
@@ -713,7 +670,7 @@ static unsigned fail_everywhere(Fixture *f, int (*run)(Fixture *f), void (*check
 }
 
 static int run_store(Fixture *f) {
-        _cleanup_close_ int fd = memfd_of(10000, 0);
+        _cleanup_close_ int fd = make_memfd(10000, 0);
         StoreItem items[] = { { .fd = fd }, { .fd = -EBADF, .data = "x", .size = 1 } };
 
         return store(f, &f->alice, "n", items, 2, STORE_VERIFY, NULL, NULL);

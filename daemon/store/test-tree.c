@@ -11,17 +11,11 @@
 #include <sys/wait.h>
 #include <sys/xattr.h>
 
-#include "device-mock.h"
-#include "store.h"
-#include "test.h"
+#include "test-store-fixture.h"
 #include "tree-files.h"
 
 typedef struct Fixture {
-        Mock *mock;
-        PkramDevice device;
-        Config config;
-        Store *store;
-        Peer root, alice;
+        StoreFixture s;
         char from[64], to[64];
         int from_fd, to_fd;
 } Fixture;
@@ -43,12 +37,7 @@ static void unmount(const char *path, int *fd) {
 static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(Fixture));
 
-        f->mock = mock_new();
-        f->device = mock_device(f->mock);
-        config_init_memory(&f->config, GIB(16));
-        assert_ok(store_new(&f->device, &f->config, &f->store));
-        f->root = (Peer) { .uid = 0, .pidfd = -EBADF, .owner = (char *) "uid:0" };
-        f->alice = (Peer) { .uid = 1000, .gid = 1000, .pidfd = -EBADF, .owner = (char *) "uid:1000" };
+        store_fixture_init(&f->s, GIB(16));
         mount_tmpfs(f->from, "size=1g,mode=755", &f->from_fd);
         mount_tmpfs(f->to, "size=1g,mode=755", &f->to_fd);
         *state = f;
@@ -58,9 +47,7 @@ static int setup(void **state) {
 static int teardown(void **state) {
         Fixture *f = *state;
 
-        assert_int_equal(mock_n_handles(f->mock), 0);
-        store_free(f->store);
-        mock_free(f->mock);
+        store_fixture_done(&f->s);
         unmount(f->from, &f->from_fd);
         unmount(f->to, &f->to_fd);
         free(f);
@@ -84,11 +71,11 @@ static int store_tree(Fixture *f, const Peer *peer, StoreFlags flags, StoreSaved
         int r;
 
         /* The daemon's part, the worker's, and the daemon's again. */
-        r = store_save_new_tree(f->store, peer, "tree", flags, &save, e);
+        r = store_save_new_tree(f->s.store, peer, "tree", flags, &save, e);
         if (r < 0)
                 return r;
-        session = (PkramHandle) { .device = f->device, .fd = fcntl(store_save_session(save), F_DUPFD_CLOEXEC, 3) };
-        r = store_save_attach_tree(f->store, peer, &session, f->from_fd, flags, store_save_usage(save), &work, e);
+        session = (PkramHandle) { .device = f->s.device, .fd = fcntl(store_save_session(save), F_DUPFD_CLOEXEC, 3) };
+        r = store_save_attach_tree(f->s.store, peer, &session, f->from_fd, flags, store_save_usage(save), &work, e);
         while (r >= 0 && (r = store_save_step(work, e)) > 0)
                 ;
         if (r < 0)
@@ -108,10 +95,10 @@ static int restore_tree(Fixture *f, const Peer *peer, StoreError *e) {
         _cleanup_(store_tree_done) StoreTree tree = { .handle = PKRAM_HANDLE_NONE };
         int r;
 
-        r = store_tree_open(f->store, peer, "tree", &tree, e);
+        r = store_tree_open(f->s.store, peer, "tree", &tree, e);
         if (r < 0)
                 return r;
-        session = (PkramHandle) { .device = f->device, .fd = fcntl(tree.handle.fd, F_DUPFD_CLOEXEC, 3) };
+        session = (PkramHandle) { .device = f->s.device, .fd = fcntl(tree.handle.fd, F_DUPFD_CLOEXEC, 3) };
         r = store_tree_load_new(peer, &session, "tree", tree.node.info.nr_objects, f->to_fd, &load, e);
         while (r >= 0 && (r = store_tree_load_step(load, e)) > 0)
                 ;
@@ -154,14 +141,14 @@ static void check_round_trip(Fixture *f, StoreFlags flags, bool kexec) {
 
         assert_true(shell(f, MAKE));
         assert_ok(fsetxattr(f->from_fd, "user.root", "r", 1, 0));
-        assert_ok(store_tree(f, &f->root, flags, NULL, NULL));
-        assert_int_equal(mock_n_nodes(f->mock), 1);
+        assert_ok(store_tree(f, &f->s.root, flags, NULL, NULL));
+        assert_int_equal(mock_n_nodes(f->s.mock), 1);
         if (kexec)
-                mock_kexec(f->mock);
-        assert_ok(restore_tree(f, &f->root, NULL));
+                mock_kexec(f->s.mock);
+        assert_ok(restore_tree(f, &f->s.root, NULL));
 
         assert_true(shell(f, COMPARE));
-        assert_int_equal(mock_n_nodes(f->mock), 0);
+        assert_int_equal(mock_n_nodes(f->s.mock), 0);
         assert_true(shell(f, "[ \"$(dd if=\"$b/sparse\" bs=1 skip=999999999 count=3 status=none)\" = end ]"));
         assert_true(shell(f, "[ $(stat -c %b \"$b/sparse\") -le 16 ] && [ $(stat -c %b \"$b/holes\") -le 8 ]"));
         assert_ok(fstat(f->to_fd, &st));
@@ -191,9 +178,9 @@ static void test_empty_tree(void **state) {
         Fixture *f = *state;
 
         assert_ok(fchmod(f->from_fd, 02750));
-        assert_ok(store_tree(f, &f->root, 0, NULL, NULL));
-        mock_kexec(f->mock);
-        assert_ok(restore_tree(f, &f->root, NULL));
+        assert_ok(store_tree(f, &f->s.root, 0, NULL, NULL));
+        mock_kexec(f->s.mock);
+        assert_ok(restore_tree(f, &f->s.root, NULL));
         assert_true(is_empty(f->to_fd));
         assert_true(shell(f, "[ $(stat -c %a \"$b\") = 2750 ]"));
 }
@@ -222,9 +209,9 @@ static void test_attributes(void **state) {
         (void) snprintf(path, sizeof(path), "%s/p", f->from);
         assert_ok(lsetxattr(path, "trusted.p", "p", 1, 0));
 
-        assert_ok(store_tree(f, &f->root, 0, NULL, NULL));
-        mock_kexec(f->mock);
-        assert_ok(restore_tree(f, &f->root, NULL));
+        assert_ok(store_tree(f, &f->s.root, 0, NULL, NULL));
+        mock_kexec(f->s.mock);
+        assert_ok(restore_tree(f, &f->s.root, NULL));
 
         (void) snprintf(path, sizeof(path), "%s/d/f", f->to);
         assert_int_equal(getxattr(path, "user.one", value, sizeof(value)), 3);
@@ -264,9 +251,9 @@ static void test_deep(void **state) {
         assert_ok(mkdirat(fd, "bottom", 0711));
         safe_close(fd);
 
-        assert_ok(store_tree(f, &f->root, 0, NULL, NULL));
-        mock_kexec(f->mock);
-        assert_ok(restore_tree(f, &f->root, NULL));
+        assert_ok(store_tree(f, &f->s.root, 0, NULL, NULL));
+        mock_kexec(f->s.mock);
+        assert_ok(restore_tree(f, &f->s.root, NULL));
 
         fd = fcntl(f->to_fd, F_DUPFD_CLOEXEC, 3);
         for (depth = 0;; depth++) {
@@ -297,13 +284,13 @@ static void test_many_small_files(void **state) {
                 assert_ok(close(fd));
         }
 
-        assert_ok(store_tree(f, &f->root, 0, &saved, NULL));
+        assert_ok(store_tree(f, &f->s.root, 0, &saved, NULL));
         print_message("# 100000 files of 5 bytes: %llu objects, %llu bytes\n",
                       (unsigned long long) saved.objects, (unsigned long long) saved.bytes);
         assert_true(saved.objects <= 2);
         assert_true(saved.bytes < 100000 * 100);
-        mock_kexec(f->mock);
-        assert_ok(restore_tree(f, &f->root, NULL));
+        mock_kexec(f->s.mock);
+        assert_ok(restore_tree(f, &f->s.root, NULL));
         assert_true(shell(f, "[ $(ls \"$b\" | wc -l) = 100000 ] && [ \"$(cat \"$b/01234\" \"$b/99999\")\" = 0123499999 ]"));
 }
 
@@ -314,7 +301,7 @@ static void expect_not_preservable(Fixture *f, const Peer *peer, const char *wor
         assert_int_equal(e.kind, STORE_ERROR_NOT_PRESERVABLE);
         if (!strstr(e.reason, word))
                 fail_msg("no '%s' in: %s", word, e.reason);
-        assert_int_equal(mock_n_nodes(f->mock), 0);
+        assert_int_equal(mock_n_nodes(f->s.mock), 0);
 }
 
 static void test_special_files(void **state) {
@@ -331,17 +318,17 @@ static void test_special_files(void **state) {
         assert_true(shell(f, "ln \"$a/d/sock\" \"$a/d/second\"; chmod 741 \"$a/d/sock\""));
         assert_true(shell(f, "mknod -m 640 \"$a/d/null\" c 1 3 && chown 3:4 \"$a/d/null\" && mknod \"$a/d/disk\" b 259 70000"));
 
-        assert_ok(store_tree(f, &f->root, 0, NULL, NULL));
-        mock_kexec(f->mock);
-        assert_ok(restore_tree(f, &f->root, NULL));
+        assert_ok(store_tree(f, &f->s.root, 0, NULL, NULL));
+        mock_kexec(f->s.mock);
+        assert_ok(restore_tree(f, &f->s.root, NULL));
         assert_true(shell(f, COMPARE));
         assert_true(shell(f, "[ -S \"$b/d/sock\" ] && [ \"$b/d/sock\" -ef \"$b/d/second\" ] && "
                              "[ \"$(stat -c %t:%T \"$b/d/null\" \"$b/d/disk\" | xargs)\" = '1:3 103:11170' ]"));
 
         assert_true(shell(f, "rm -r \"$b\"/*"));
-        assert_ok(store_tree(f, &f->root, STORE_SKIP_SPECIAL, NULL, NULL));
-        mock_kexec(f->mock);
-        assert_ok(restore_tree(f, &f->root, NULL));
+        assert_ok(store_tree(f, &f->s.root, STORE_SKIP_SPECIAL, NULL, NULL));
+        mock_kexec(f->s.mock);
+        assert_ok(restore_tree(f, &f->s.root, NULL));
         assert_true(shell(f, "[ -d \"$b/d\" ] && [ -z \"$(ls \"$b/d\")\" ]"));
 }
 
@@ -364,15 +351,15 @@ static void test_what_only_root_may_store(void **state) {
 
                 (void) snprintf(script, sizeof(script), "cd \"$a\" && rm -f x && { %s; }", cases[i].make);
                 assert_true(shell(f, script));
-                expect_not_preservable(f, &f->alice, cases[i].word);
+                expect_not_preservable(f, &f->s.alice, cases[i].word);
         }
 
         /* Of her own group, it is fine. And a tree that root has stored is not given to her, whatever it says whose it is. */
         assert_true(shell(f, "cd \"$a\" && rm x && : >x && chown 1000:1000 x && chmod 6755 x"));
-        assert_ok(store_tree(f, &f->alice, 0, NULL, NULL));
-        mock_kexec(f->mock);
+        assert_ok(store_tree(f, &f->s.alice, 0, NULL, NULL));
+        mock_kexec(f->s.mock);
         assert_ok(fchown(f->to_fd, 1000, 1000));
-        assert_ok(restore_tree(f, &f->alice, NULL));
+        assert_ok(restore_tree(f, &f->s.alice, NULL));
         assert_true(shell(f, "[ $(stat -c %a:%u \"$b/x\") = 6755:1000 ]"));
 }
 
@@ -384,7 +371,7 @@ static void forge(Fixture *f, const Peer *peer, const TreeEntry *entries, size_t
         for (size_t i = 0; i < n; i++)
                 assert_ok(tree_table_add(&t, entries + i));
         tree_table_seal(&t);
-        mock_set_bytes(f->mock, "tree", 1, t.data, t.size);
+        mock_set_bytes(f->s.mock, "tree", 1, t.data, t.size);
         tree_table_done(&t);
 }
 
@@ -405,8 +392,8 @@ static void test_forged_for_user(void **state) {
                 const TreeEntry entries[] = { root, forged[i] };
                 _cleanup_error_ StoreError e = {};
 
-                forge(f, &f->alice, entries, 2);
-                assert_fails(restore_tree(f, &f->alice, &e));
+                forge(f, &f->s.alice, entries, 2);
+                assert_fails(restore_tree(f, &f->s.alice, &e));
                 assert_int_equal(e.kind, STORE_ERROR_PERMISSION_DENIED);
                 assert_true(is_empty(f->to_fd));
         }
@@ -417,10 +404,10 @@ static void test_not_a_tmpfs(void **state) {
         _cleanup_close_ int saved = TAKE_FD(f->from_fd);
 
         f->from_fd = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        expect_not_preservable(f, &f->root, "no directory of a tmpfs");
+        expect_not_preservable(f, &f->s.root, "no directory of a tmpfs");
         safe_close(f->from_fd);
         f->from_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        expect_not_preservable(f, &f->root, "no directory of a tmpfs");
+        expect_not_preservable(f, &f->s.root, "no directory of a tmpfs");
         safe_close(f->from_fd);
         f->from_fd = TAKE_FD(saved);
 }
@@ -429,7 +416,7 @@ static void test_mount_within(void **state) {
         Fixture *f = *state;
 
         assert_true(shell(f, "mkdir \"$a/m\" && mount -t tmpfs x \"$a/m\""));
-        expect_not_preservable(f, &f->root, "'./m' in the tree cannot be kept: another file system");
+        expect_not_preservable(f, &f->s.root, "'./m' in the tree cannot be kept: another file system");
         assert_true(shell(f, "umount \"$a/m\""));
 }
 
@@ -437,26 +424,26 @@ static void test_busy_file(void **state) {
         Fixture *f = *state;
 
         assert_true(shell(f, "mkdir \"$a/d\"; head -c 100000 /dev/zero >\"$a/d/$(printf 'b\\ny')\""));
-        mock_fail(f->mock, PKRAM_IOC_SAVE_FILE, 1, -EBUSY);
-        expect_not_preservable(f, &f->root, "'./d/b\\x0ay' in the tree cannot be kept: it is mapped");
+        mock_fail(f->s.mock, PKRAM_IOC_SAVE_FILE, 1, -EBUSY);
+        expect_not_preservable(f, &f->s.root, "'./d/b\\x0ay' in the tree cannot be kept: it is mapped");
 }
 
 static void test_others_files(void **state) {
         Fixture *f = *state;
 
-        expect_not_preservable(f, &f->alice, "belongs to somebody else");
+        expect_not_preservable(f, &f->s.alice, "belongs to somebody else");
         assert_true(shell(f, "chown 1000 \"$a\" && mkdir \"$a/d\" && chown 1000 \"$a/d\" && : >\"$a/d/x\""));
-        expect_not_preservable(f, &f->alice, "'./d/x' in the tree cannot be kept: it belongs to somebody else");
+        expect_not_preservable(f, &f->s.alice, "'./d/x' in the tree cannot be kept: it belongs to somebody else");
         assert_true(shell(f, "chown 1000 \"$a/d/x\""));
-        assert_ok(store_tree(f, &f->alice, 0, NULL, NULL));
-        mock_kexec(f->mock);
+        assert_ok(store_tree(f, &f->s.alice, 0, NULL, NULL));
+        mock_kexec(f->s.mock);
 
         /* Into a directory of her own only. */
         _cleanup_error_ StoreError e = {};
-        assert_fails(restore_tree(f, &f->alice, &e));
+        assert_fails(restore_tree(f, &f->s.alice, &e));
         assert_int_equal(e.kind, STORE_ERROR_PERMISSION_DENIED);
         assert_ok(fchown(f->to_fd, 1000, 1000));
-        assert_ok(restore_tree(f, &f->alice, NULL));
+        assert_ok(restore_tree(f, &f->s.alice, NULL));
         assert_true(shell(f, "[ $(stat -c %u \"$b/d/x\") = 1000 ]"));
 }
 
@@ -464,9 +451,9 @@ static void test_others_nodes(void **state) {
         Fixture *f = *state;
         _cleanup_error_ StoreError e = {};
 
-        assert_ok(store_tree(f, &f->root, 0, NULL, NULL));
+        assert_ok(store_tree(f, &f->s.root, 0, NULL, NULL));
         assert_ok(fchown(f->to_fd, 1000, 1000));
-        assert_fails(restore_tree(f, &f->alice, &e));
+        assert_fails(restore_tree(f, &f->s.alice, &e));
         assert_int_equal(e.kind, STORE_ERROR_PERMISSION_DENIED);
 }
 
@@ -474,12 +461,12 @@ static void test_not_empty(void **state) {
         Fixture *f = *state;
         _cleanup_error_ StoreError e = {};
 
-        assert_ok(store_tree(f, &f->root, 0, NULL, NULL));
+        assert_ok(store_tree(f, &f->s.root, 0, NULL, NULL));
         assert_true(shell(f, ": >\"$b/mine\""));
-        assert_fails(restore_tree(f, &f->root, &e));
+        assert_fails(restore_tree(f, &f->s.root, &e));
         assert_non_null(strstr(e.reason, "not empty"));
         assert_true(shell(f, "[ -e \"$b/mine\" ]"));
-        assert_int_equal(mock_n_nodes(f->mock), 1);
+        assert_int_equal(mock_n_nodes(f->s.mock), 1);
 }
 
 static void test_objects_and_trees_differ(void **state) {
@@ -489,11 +476,11 @@ static void test_objects_and_trees_differ(void **state) {
         _cleanup_error_ StoreError e = {};
 
         assert_true(shell(f, "head -c 100000 /dev/zero >\"$a/f\"; printf x >\"$a/s\""));
-        assert_ok(store_tree(f, &f->root, STORE_VERIFY, NULL, NULL));
-        assert_fails(store_load_new(f->store, &f->root, "tree", false, &load, &e));
+        assert_ok(store_tree(f, &f->s.root, STORE_VERIFY, NULL, NULL));
+        assert_fails(store_load_new(f->s.store, &f->s.root, "tree", false, &load, &e));
         assert_int_equal(e.kind, STORE_ERROR_NOT_SUPPORTED);
 
-        assert_ok(store_describe(f->store, &f->root, "tree", &d, NULL));
+        assert_ok(store_describe(f->s.store, &f->s.root, "tree", &d, NULL));
         assert_int_equal(d.n_objects, 3);
         assert_int_equal(d.node.objects, 3);
         assert_int_equal(d.manifest.objects[0].kind, OBJECT_FILE);
@@ -505,22 +492,22 @@ static void test_store_fails_everywhere(void **state) {
         unsigned n;
 
         assert_true(shell(f, MAKE));
-        mock_fail(f->mock, MOCK_ANY, 0, -ENOMEM);
-        assert_ok(store_tree(f, &f->root, STORE_VERIFY, NULL, NULL));
-        n = mock_calls(f->mock);
+        mock_fail(f->s.mock, MOCK_ANY, 0, -ENOMEM);
+        assert_ok(store_tree(f, &f->s.root, STORE_VERIFY, NULL, NULL));
+        n = mock_calls(f->s.mock);
         assert_true(n > 5);
-        mock_fail(f->mock, MOCK_ANY, 0, 0);
-        assert_ok(store_remove(f->store, &f->root, "tree", 0, NULL, NULL));
+        mock_fail(f->s.mock, MOCK_ANY, 0, 0);
+        assert_ok(store_remove(f->s.store, &f->s.root, "tree", 0, NULL, NULL));
 
         for (unsigned i = 1; i <= n; i++) {
                 _cleanup_error_ StoreError e = {};
 
-                mock_fail(f->mock, MOCK_ANY, i, -ENOMEM);
-                if (store_tree(f, &f->root, STORE_VERIFY, NULL, &e) >= 0)
+                mock_fail(f->s.mock, MOCK_ANY, i, -ENOMEM);
+                if (store_tree(f, &f->s.root, STORE_VERIFY, NULL, &e) >= 0)
                         fail_msg("call %u may fail without anybody noticing", i);
                 assert_int_equal(e.kind, STORE_ERROR_NO_MEMORY);
-                assert_int_equal(mock_n_nodes(f->mock), 0);
-                assert_int_equal(mock_n_handles(f->mock), 0);
+                assert_int_equal(mock_n_nodes(f->s.mock), 0);
+                assert_int_equal(mock_n_handles(f->s.mock), 0);
         }
 }
 
@@ -530,27 +517,27 @@ static void test_restore_fails_everywhere(void **state) {
         unsigned n;
 
         assert_true(shell(f, MAKE));
-        assert_ok(store_tree(f, &f->root, STORE_VERIFY, NULL, NULL));
+        assert_ok(store_tree(f, &f->s.root, STORE_VERIFY, NULL, NULL));
         assert_ok(fstat(f->to_fd, &before));
 
         for (n = 1;; n++) {
                 _cleanup_error_ StoreError e = {};
                 int r;
 
-                mock_kexec(f->mock);
-                mock_fail(f->mock, MOCK_ANY, n, -ENOMEM);
-                r = restore_tree(f, &f->root, &e);
+                mock_kexec(f->s.mock);
+                mock_fail(f->s.mock, MOCK_ANY, n, -ENOMEM);
+                r = restore_tree(f, &f->s.root, &e);
                 if (r >= 0)
                         break;
-                assert_int_equal(mock_n_nodes(f->mock), 1);
-                assert_int_equal(mock_n_handles(f->mock), 0);
+                assert_int_equal(mock_n_nodes(f->s.mock), 1);
+                assert_int_equal(mock_n_handles(f->s.mock), 0);
                 assert_true(is_empty(f->to_fd));
                 assert_ok(fstat(f->to_fd, &after));
                 assert_int_equal(after.st_mode, before.st_mode);
                 assert_int_equal(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
         }
         assert_true(n > 10);
-        mock_fail(f->mock, MOCK_ANY, 0, 0);
+        mock_fail(f->s.mock, MOCK_ANY, 0, 0);
         assert_true(shell(f, COMPARE));
 }
 
@@ -560,14 +547,14 @@ static void test_retry_without_kexec(void **state) {
         _cleanup_error_ StoreError e = {};
 
         assert_true(shell(f, MAKE));
-        assert_ok(store_tree(f, &f->root, 0, NULL, NULL));
-        mock_kexec(f->mock);
-        mock_fail(f->mock, PKRAM_IOC_LOAD_FILE, 3, -ENOSPC);
-        assert_fails(restore_tree(f, &f->root, &e));
+        assert_ok(store_tree(f, &f->s.root, 0, NULL, NULL));
+        mock_kexec(f->s.mock);
+        mock_fail(f->s.mock, PKRAM_IOC_LOAD_FILE, 3, -ENOSPC);
+        assert_fails(restore_tree(f, &f->s.root, &e));
         assert_non_null(strstr(e.reason, "not enough room"));
         assert_true(is_empty(f->to_fd));
-        mock_fail(f->mock, MOCK_ANY, 0, 0);
-        assert_ok(restore_tree(f, &f->root, NULL));
+        mock_fail(f->s.mock, MOCK_ANY, 0, 0);
+        assert_ok(restore_tree(f, &f->s.root, NULL));
         assert_true(shell(f, COMPARE));
 }
 
@@ -576,15 +563,15 @@ static void test_no_room(void **state) {
         _cleanup_error_ StoreError e = {};
 
         assert_true(shell(f, "mkdir \"$a/d\"; for i in 1 2 3 4 5 6 7 8; do head -c 60000 /dev/urandom >\"$a/d/$i\"; done"));
-        assert_ok(store_tree(f, &f->root, 0, NULL, NULL));
-        mock_kexec(f->mock);
+        assert_ok(store_tree(f, &f->s.root, 0, NULL, NULL));
+        mock_kexec(f->s.mock);
         assert_true(shell(f, "mount -o remount,size=200k \"$b\""));
-        assert_fails(restore_tree(f, &f->root, &e));
+        assert_fails(restore_tree(f, &f->s.root, &e));
         assert_non_null(strstr(e.reason, "not enough room"));
         assert_true(is_empty(f->to_fd));
-        assert_int_equal(mock_n_nodes(f->mock), 1);
+        assert_int_equal(mock_n_nodes(f->s.mock), 1);
         assert_true(shell(f, "mount -o remount,size=2m \"$b\""));
-        assert_ok(restore_tree(f, &f->root, NULL));
+        assert_ok(restore_tree(f, &f->s.root, NULL));
         assert_true(shell(f, COMPARE));
 }
 
@@ -593,22 +580,22 @@ static void test_damage(void **state) {
 
         /* Objects: 0 manifest, 1 large file, 2 packed bytes, 3 table. */
         assert_true(shell(f, "head -c 100000 /dev/zero >\"$a/f\"; printf xyz >\"$a/s\""));
-        assert_ok(store_tree(f, &f->root, STORE_VERIFY, NULL, NULL));
-        mock_kexec(f->mock);
+        assert_ok(store_tree(f, &f->s.root, STORE_VERIFY, NULL, NULL));
+        mock_kexec(f->s.mock);
 
         for (uint32_t object = 0; object < 4; object++) {
                 _cleanup_error_ StoreError e = {};
                 uint64_t offset = object == 1 ? 70000 : 2;
 
-                mock_corrupt(f->mock, "tree", object, offset);
-                assert_fails(restore_tree(f, &f->root, &e));
+                mock_corrupt(f->s.mock, "tree", object, offset);
+                assert_fails(restore_tree(f, &f->s.root, &e));
                 assert_int_equal(e.kind, object == 0 ? STORE_ERROR_NOT_SUPPORTED : STORE_ERROR_NODE_DAMAGED);
                 assert_true(is_empty(f->to_fd));
-                assert_int_equal(mock_n_nodes(f->mock), 1);
-                mock_corrupt(f->mock, "tree", object, offset);
-                mock_kexec(f->mock);
+                assert_int_equal(mock_n_nodes(f->s.mock), 1);
+                mock_corrupt(f->s.mock, "tree", object, offset);
+                mock_kexec(f->s.mock);
         }
-        assert_ok(restore_tree(f, &f->root, NULL));
+        assert_ok(restore_tree(f, &f->s.root, NULL));
         assert_true(shell(f, COMPARE));
 }
 
@@ -637,11 +624,11 @@ static void test_forged(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 _cleanup_error_ StoreError e = {};
 
-                forge(f, &f->root, cases[i].entries, cases[i].n);
-                assert_fails(restore_tree(f, &f->root, &e));
+                forge(f, &f->s.root, cases[i].entries, cases[i].n);
+                assert_fails(restore_tree(f, &f->s.root, &e));
                 assert_int_equal(e.kind, STORE_ERROR_NODE_DAMAGED);
                 assert_true(is_empty(f->to_fd));
-                assert_int_equal(mock_n_nodes(f->mock), 1);
+                assert_int_equal(mock_n_nodes(f->s.mock), 1);
         }
         assert_int_equal(access("/tmp/pkram-test-escaped", F_OK), -1);
 }
@@ -651,14 +638,14 @@ static void test_limits(void **state) {
         _cleanup_error_ StoreError e = {}, e2 = {};
 
         assert_true(shell(f, "for i in 1 2 3 4; do head -c 100000 /dev/zero >\"$a/$i\"; done"));
-        f->config.limit[LIMIT_OBJECTS] = 3;
-        assert_errno(store_tree(f, &f->root, 0, NULL, &e), EDQUOT);
+        f->s.config.limit[LIMIT_OBJECTS] = 3;
+        assert_errno(store_tree(f, &f->s.root, 0, NULL, &e), EDQUOT);
         assert_string_equal(e.limit, "ObjectsMax");
-        f->config.limit[LIMIT_OBJECTS] = 100;
-        f->config.limit[LIMIT_NODE_BYTES] = 300000;
-        assert_errno(store_tree(f, &f->root, 0, NULL, &e2), EDQUOT);
-        assert_int_equal(mock_n_nodes(f->mock), 0);
-        assert_int_equal(mock_n_handles(f->mock), 0);
+        f->s.config.limit[LIMIT_OBJECTS] = 100;
+        f->s.config.limit[LIMIT_NODE_BYTES] = 300000;
+        assert_errno(store_tree(f, &f->s.root, 0, NULL, &e2), EDQUOT);
+        assert_int_equal(mock_n_nodes(f->s.mock), 0);
+        assert_int_equal(mock_n_handles(f->s.mock), 0);
 }
 
 /* A mount namespace of our own, where nothing that is mounted here is seen by others or left behind. */
