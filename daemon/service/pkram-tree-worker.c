@@ -47,7 +47,7 @@ static void raise_descriptor_limit(void) {
 static int run(void) {
         _cleanup_(sd_event_unrefp) sd_event *event = NULL;
         _cleanup_(tree_worker_freep) TreeWorker *w = NULL;
-        int r, fd;
+        int r, fd = -EBADF;
 
         r = take_connection(&fd);
         if (r < 0)
