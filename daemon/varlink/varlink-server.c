@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -6,6 +7,12 @@
 
 /* How long to leave new connections waiting after we ran out of descriptors or memory. */
 #define RESUME_USEC (1 * USEC_PER_SEC)
+
+/*
+ * Connections taken in one go. Those over a limit are sent away at once, and somebody
+ * who waits behind a thousand of them must not wait for a thousand turns of busy links.
+ */
+#define CONNECTIONS_PER_TURN 64U
 
 int varlink_server_new(
                 sd_event *event,
@@ -186,17 +193,20 @@ static int pause_listening(VarlinkServer *s) {
 
 static int on_listen(_unused_ sd_event_source *source, int fd, _unused_ uint32_t revents, void *userdata) {
         VarlinkServer *s = userdata;
-        int c;
 
-        c = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-        if (c < 0) {
-                if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
-                        return pause_listening(s);
-                return 0; /* the peer gave up, or a signal came */
+        for (unsigned n = 0; n < CONNECTIONS_PER_TURN; n++) {
+                int c = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+                if (c < 0) {
+                        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+                                return pause_listening(s);
+                        return 0; /* nobody waits any more, the peer gave up, or a signal came */
+                }
+
+                /* A connection that cannot be set up is closed, and that is all its owner can be told. */
+                (void) varlink_server_add_connection(s, c, /* ret= */ NULL);
         }
 
-        /* A connection that cannot be set up is closed, and that is all its owner can be told. */
-        (void) varlink_server_add_connection(s, c, /* ret= */ NULL);
         return 0;
 }
 
@@ -204,6 +214,14 @@ int varlink_server_listen(VarlinkServer *s, int fd) {
         int r;
 
         assert(!s->listen_source);
+
+        /* systemd passes listening sockets on that would make us wait for the next connection. */
+        r = fcntl(fd, F_GETFL);
+        if (r < 0 || fcntl(fd, F_SETFL, r | O_NONBLOCK) < 0) {
+                r = -errno;
+                safe_close(fd);
+                return r;
+        }
 
         r = sd_event_add_io(s->event, &s->listen_source, fd, EPOLLIN, on_listen, s);
         if (r < 0) {
