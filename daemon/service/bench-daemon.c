@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the daemon itself costs, over a model of the kernel: processor time of one
- * Store of 8 MiB and one List of 10,000 nodes, and the memory all of this takes.
- * Prints lines NAME VALUE UNIT. The model's own share is in it, too.
+ * Store of 8 MiB and of a List of 10,000 nodes, and the memory all of this takes.
+ * Prints lines NAME VALUE UNIT. Of the times, the model's own share is in it, and
+ * that of the client that reads the list; of the memory, only the client's is, and
+ * more than 16 MiB are a failure.
  */
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -17,6 +18,7 @@
 #include "manager.h"
 
 #define N_NODES 10000U
+#define MEMORY_MAX MIB(16)
 
 static void drop_entry(
                 _unused_ const char *message,
@@ -30,6 +32,24 @@ static double now_ms(void) {
 
         (void) clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
         return (double) ts.tv_sec * 1e3 + (double) ts.tv_nsec / 1e6;
+}
+
+/* Memory of this process in bytes: what it takes now, or, with "VmHWM:", the most it ever took. */
+static size_t memory(const char *field) {
+        _cleanup_free_ char *line = NULL;
+        FILE *f = fopen("/proc/self/status", "re");
+        unsigned long kib = 0;
+        size_t n = 0;
+
+        if (!f)
+                abort();
+        while (getline(&line, &n, f) > 0)
+                if (startswith(line, field))
+                        kib = strtoul(line + strlen(field), NULL, 10);
+        (void) fclose(f);
+        if (kib == 0)
+                abort();
+        return KIB(kib);
 }
 
 /* As the store would, but without looking at all other nodes each time. */
@@ -105,32 +125,48 @@ static size_t list(Manager *m) {
         }
 }
 
+/* Lists all nodes several times, and gives the processor time of the fastest. */
+static double list_time(Manager *m, unsigned times) {
+        double best = 0;
+
+        for (unsigned i = 0; i < times; i++) {
+                double begin = now_ms(), took;
+
+                if (list(m) != N_NODES + 1)
+                        abort();
+                took = now_ms() - begin;
+                if (i == 0 || took < best)
+                        best = took;
+        }
+
+        return best;
+}
+
 int main(void) {
         _cleanup_(mock_freep) Mock *mock = mock_new();
         _cleanup_(manager_freep) Manager *m = NULL;
         PkramDevice device = mock_device(mock);
-        struct rusage usage;
-        double begin;
+        size_t daemon, model;
 
         journal_set_sink(drop_entry, NULL);
         if (manager_new(&device, &m) < 0)
                 abort();
-        printf("daemon_store_8m %.3f ms\n", store(m));
+        printf("store_8m %.0f us\n", store(m) * 1e3);
+
+        /* What the model takes for its nodes is the kernel's in real life. */
+        model = memory("VmRSS:");
         fill(&device);
+        model = memory("VmRSS:") - model;
 
-        /* The first time every manifest is read; most of that is the model looking for names. */
-        begin = now_ms();
-        if (list(m) != N_NODES + 1)
-                abort();
-        printf("daemon_first_list_10000 %.1f ms\n", now_ms() - begin);
+        /* The first time every manifest is read. */
+        printf("first_list_10000 %.0f ms\n", list_time(m, 1));
+        printf("list_10000 %.0f ms\n", list_time(m, 5));
 
-        begin = now_ms();
-        if (list(m) != N_NODES + 1)
-                abort();
-        printf("daemon_list_10000 %.1f ms\n", now_ms() - begin);
-
-        if (getrusage(RUSAGE_SELF, &usage) < 0)
-                abort();
-        printf("daemon_memory_10000 %.1f MiB\n", (double) usage.ru_maxrss / 1024);
+        daemon = memory("VmHWM:") - model;
+        printf("daemon_rss %.1f MiB\n", (double) daemon / (double) MIB(1));
+        if (daemon > MEMORY_MAX) {
+                (void) fprintf(stderr, "pkramd takes more than %zu MiB with %u nodes\n", MEMORY_MAX / MIB(1), N_NODES);
+                return EXIT_FAILURE;
+        }
         return EXIT_SUCCESS;
 }

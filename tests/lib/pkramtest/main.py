@@ -6,7 +6,7 @@ import shutil
 import signal
 import sys
 
-from . import bench, fuzz, lint, mini, unit, userspace, vm
+from . import bench, bench_daemon, fuzz, lint, mini, unit, userspace, vm
 from .common import OUTPUT
 from .results import Results
 
@@ -22,6 +22,19 @@ def scenario_suite(name, about, module, scenarios, default=True):
     return Suite(name, about, lambda: [(s.name, s.about) for s in scenarios()],
                  lambda results, names: module.run(results, name, [s for s in scenarios() if not names or s.name in names]),
                  default)
+
+
+def bench_suite():
+    """The kernel's cost in instructions, beside the rival's; the daemon's in time and memory."""
+    def run(results, names):
+        chosen = [s for s in bench.scenarios() if not names or s.name in names]
+        if chosen:
+            bench.run(results, "bench", chosen)
+        if not names or bench_daemon.NAME in names:
+            bench_daemon.run(results)
+
+    return Suite("bench", "cost of the kernel in instructions, beside the rival's; of the daemon in time and memory",
+                 lambda: [(s.name, s.about) for s in bench.scenarios()] + [(bench_daemon.NAME, bench_daemon.ABOUT)], run)
 
 
 def campaign_suite():
@@ -47,7 +60,7 @@ def suites():
         Suite("kernel", "the format code in user space, a minute of fuzzing, KUnit in a guest", userspace.tests, userspace.run),
         scenario_suite("mini", "kernel scenarios in a small guest", mini, mini.scenarios),
         scenario_suite("vm", "the whole thing on Debian 13 with systemd", vm, vm.scenarios),
-        scenario_suite("bench", "cost in instructions, beside the rival's", bench, bench.scenarios),
+        bench_suite(),
         campaign_suite(),
     ]
 
