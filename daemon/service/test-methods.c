@@ -193,6 +193,45 @@ static void test_store_journal(void **state) {
         assert_int_equal(f->n_entries, 1);
 }
 
+/* Counts entries, and fails on one that has anything of what was stored. */
+static void on_entry_with_secret(const char *message, const char *message_id, const JournalFields *fields, void *userdata) {
+        unsigned *n = userdata;
+
+        /* As it is, and in the base64 it came in. */
+        assert_null(strstr(message, "s3cret"));
+        assert_null(strstr(message, "czNjcmV0"));
+        assert_null(strstr(message_id, "s3cret"));
+        assert_true(!fields->node || !strstr(fields->node, "s3cret"));
+        (*n)++;
+}
+
+static void test_nothing_stored_is_logged(void **state) {
+        static const char *const calls[] = {
+                CALL("Store", "{\"name\":\"n\",\"objects\":[{\"data\":\"czNjcmV0\"},{\"fileDescriptor\":0}],\"verify\":true}"),
+                CALL("Store", "{\"name\":\"n\",\"objects\":[{\"data\":\"czNjcmV0\"}],\"replace\":true}"),
+                CALL("Store", "{\"name\":\"n\",\"objects\":[{\"data\":\"czNjcmV0\"}]}"),
+                CALL("Store", "{\"name\":\"n\",\"objects\":[{\"data\":\"czNjcmV0!\"}]}"),
+                CALL("Store", "{\"name\":\"n\",\"s3cret\":\"czNjcmV0\"}"),
+                "{\"method\":\"s3cret.czNjcmV0\"}",
+                "{\"s3cret\":",
+                CALL("Retrieve", "{\"name\":\"n\",\"inline\":true}"),
+                CALL("Release", "{\"name\":\"n\"}"),
+        };
+        Fixture *f = *state;
+        _cleanup_(client_freep) Client *c = client_new(f);
+        _cleanup_close_ int fd = make_memfd(5000, 1);
+        unsigned n = 0;
+
+        assert_int_equal(pwrite(fd, "s3cret", 6, 0), 6);
+        journal_set_sink(on_entry_with_secret, &n);
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++) {
+                _cleanup_json_ struct json_object *reply = client_call_fds(c, calls[i], &fd, i == 0);
+
+                assert_non_null(reply);
+        }
+        assert_true(n >= 2);
+}
+
 static void test_store_errors(void **state) {
         _cleanup_(client_freep) Client *c = client_new(*state);
         static const struct {
@@ -694,6 +733,7 @@ int main(void) {
                 T(test_store_and_retrieve_files),
                 T(test_retrieve_again_after_everybody_died),
                 T(test_store_journal),
+                T(test_nothing_stored_is_logged),
                 T(test_store_errors),
                 T(test_store_long_name),
                 T(test_store_wrong_descriptors),
