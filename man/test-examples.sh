@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 # Runs the examples of pkram(7) as a service manager would, three times each, against pkramd over a model of the kernel.
-# $1: pkramd-mock, $2: the C example, $3: the Python example.
+# $1: pkramd-mock, then the examples.
 set -euo pipefail
 
 if [ -z "${PKRAM_TEST_INSIDE:-}" ]; then
@@ -10,6 +10,15 @@ if [ -z "${PKRAM_TEST_INSIDE:-}" ]; then
         unshare --mount --map-root-user true 2>/dev/null || { echo "no mount namespaces here"; exit 77; }
         PKRAM_TEST_INSIDE=1 exec unshare --mount --map-root-user --kill-child "$BASH" "$0" "$@"
 fi
+
+# Debian 12 has no varlink module; the tests in the guest run that example in any case.
+examples=()
+for example in "${@:2}"; do
+        if ! grep -q '^import varlink' "$example" || python3 -c 'import varlink' 2>/dev/null; then
+                examples+=("$example")
+        fi
+done
+set -- "$1" "${examples[@]}"
 
 mount -t tmpfs tmpfs /run
 mkdir /run/pkram

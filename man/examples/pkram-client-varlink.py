@@ -1,0 +1,83 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A service that keeps its memory over a kexec, in full, with the varlink module for Python (python3-varlink).
+
+It counts how often it was started, in a memfd that it takes back from pkramd when it starts and gives to pkramd when it
+is stopped. The module knows nothing of descriptors, but takes any connection: ours carries them.
+"""
+
+import mmap
+import os
+import signal
+import socket
+import sys
+
+import varlink
+
+ADDRESS = "/run/pkram/io.pkram.Store"
+NODE = "pkram-client-varlink"
+SIZE = 1024 * 1024
+
+
+class Connection:
+    """What the varlink module wants of a socket. Descriptors in send go out with the next message, and those that came
+    in are in received."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.connect(ADDRESS)
+        self.send, self.received = [], []
+
+    def sendall(self, data):
+        sent = socket.send_fds(self.socket, [data], self.send) if self.send else 0
+        self.send = []
+        self.socket.sendall(data[sent:])
+
+    def recv(self, size):
+        data, fds, _, _ = socket.recv_fds(self.socket, size, 16)
+        self.received += fds
+        return data
+
+    def close(self):
+        self.socket.close()
+
+
+def take_back(store, connection):
+    """The memfd of an earlier run, or a new one."""
+    try:
+        store.Retrieve(NODE)
+    except varlink.VarlinkError as e:
+        if e.error() != "io.pkram.Store.NoSuchNode":
+            raise
+        fd = os.memfd_create(NODE)
+        os.ftruncate(fd, SIZE)
+        return fd
+
+    # Frozen until it is released; nothing is lost if we die before that, we would get it again.
+    store.Release(NODE)
+    return connection.received.pop()
+
+
+def main():
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    connection = Connection()
+    with varlink.Client(f"unix:{ADDRESS}").open("io.pkram.Store", connection=connection) as store:
+        fd = take_back(store, connection)
+
+    with mmap.mmap(fd, SIZE) as memory:
+        starts = int.from_bytes(memory[:8], "little") + 1
+        memory[:8] = starts.to_bytes(8, "little")
+        print(f"Start number {starts}.", flush=True)
+        signal.sigwait({signal.SIGTERM})
+
+    # A file that is mapped for writing cannot be frozen: the mapping is gone here. The daemon may have been restarted
+    # meanwhile, so this is a new connection.
+    connection = Connection()
+    with varlink.Client(f"unix:{ADDRESS}").open("io.pkram.Store", connection=connection) as store:
+        connection.send = [fd]
+        store.Store(name=NODE, objects=[{"name": "state", "fileDescriptor": 0}], replace=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
