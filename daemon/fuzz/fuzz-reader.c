@@ -113,7 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
 
         c.size = size - 2;
         memcpy(text, data + 2, c.size);
-        piece = 1 + data[0] + c.size / 16;
+        piece = 1 + data[0] % 64 + c.size / 4;
         n_fds = data[1] % (PIECE_FDS + 1);
         for (size_t i = 0; i < c.size; i += piece) {
                 send_piece(fds[0], text + i, MIN(piece, c.size - i), n_fds);
