@@ -55,6 +55,7 @@ Manager *manager_free(Manager *m) {
         varlink_server_free(m->server);
         tree_worker_free(m->tree_worker);
         assert(!m->monitors);
+        assert(!m->tree_calls);
         store_free(m->store);
         sd_event_unref(m->event);
         free(m);

@@ -14,6 +14,7 @@ typedef struct Manager {
         VarlinkServer *server;
         TreeWorker *tree_worker; /* within this process, for tests; else NULL */
         struct Monitor *monitors;
+        struct TreeCall *tree_calls;
         const char *report_path; /* KEXEC_REPORT_PATH; tests have another one */
 } Manager;
 

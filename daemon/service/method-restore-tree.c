@@ -75,7 +75,7 @@ static int call_worker(RestoreJob *job, const Peer *peer, int directory, StoreEr
             json_add_u64(p, "kernelObjects", t->node.info.nr_objects) < 0)
                 return store_error_device(e, -ENOMEM);
 
-        return tree_call_new(job->manager, TREE_WORKER_INTERFACE ".Restore", TAKE_PTR(p), fds, peer->pidfd >= 0 ? 3 : 2,
+        return tree_call_new(job->manager, peer, TREE_WORKER_INTERFACE ".Restore", TAKE_PTR(p), fds, peer->pidfd >= 0 ? 3 : 2,
                              on_restored, job, &job->call, e);
 }
 

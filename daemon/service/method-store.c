@@ -308,7 +308,7 @@ static int call_worker(StoreJob *job, const Peer *peer, int directory, StoreFlag
             json_add(p, "usage", usage_to_json(store_save_usage(job->save))) < 0)
                 return store_error_device(e, -ENOMEM);
 
-        return tree_call_new(job->manager, TREE_WORKER_INTERFACE ".Save", TAKE_PTR(p), fds, 2, on_tree_saved, job, &job->call, e);
+        return tree_call_new(job->manager, peer, TREE_WORKER_INTERFACE ".Save", TAKE_PTR(p), fds, 2, on_tree_saved, job, &job->call, e);
 }
 
 int vl_method_store_tree(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags, void *userdata) {

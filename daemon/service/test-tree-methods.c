@@ -257,6 +257,35 @@ static void test_worker_dies(void **state) {
         check_files(t);
 }
 
+static void test_too_many_at_once(void **state) {
+        Trees *t = *state;
+        Manager *m = t->f->manager;
+        sd_event *nobody;
+        Client *c[9];
+
+        /* A worker whose event loop nobody runs. */
+        tree_worker_free(m->tree_worker);
+        assert_ok(sd_event_new(&nobody));
+        assert_ok(tree_worker_new(nobody, &t->f->device, &m->tree_worker));
+        for (unsigned i = 0; i < ELEMENTSOF(c); i++) {
+                c[i] = begin(t, STORE, t->from_fd, 0);
+                fixture_run(t->f);
+        }
+        expect_not_supported(c[8], "at the same time");
+        assert_true(client_is_silent(c[7]));
+        for (unsigned i = 0; i < ELEMENTSOF(c); i++)
+                client_free(c[i]);
+
+        /* When they are gone there is room again. */
+        tree_worker_free(m->tree_worker);
+        sd_event_unref(nobody);
+        assert_ok(manager_use_own_tree_worker(m));
+        c[0] = begin(t, STORE, t->from_fd, 0);
+        json_object_unref(client_receive(c[0], NULL, NULL));
+        client_free(c[0]);
+        assert_int_equal(mock_n_nodes(t->f->mock), 1);
+}
+
 /* Each error of the worker arrives as what it is. */
 static void test_errors_of_the_worker(void **state) {
         Trees *t = *state;
@@ -301,6 +330,7 @@ int main(void) {
                 T(test_errors),
                 T(test_client_dies),
                 T(test_worker_dies),
+                T(test_too_many_at_once),
                 T(test_errors_of_the_worker),
         };
         struct statfs sfs;

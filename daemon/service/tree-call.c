@@ -12,6 +12,9 @@ struct TreeCall {
         sd_event_source *source;
         TreeCallDone done;
         void *userdata;
+        Manager *manager;
+        char *owner;
+        TreeCall *next, *previous;
 };
 DEFINE_CLEANUP(TreeCall *, tree_call_free)
 
@@ -19,8 +22,16 @@ TreeCall *tree_call_free(TreeCall *c) {
         if (!c)
                 return NULL;
 
+        if (c->previous)
+                c->previous->next = c->next;
+        else if (c->manager->tree_calls == c)
+                c->manager->tree_calls = c->next;
+        if (c->next)
+                c->next->previous = c->previous;
+
         sd_event_source_disable_unref(c->source);
         varlink_client_free(c->client);
+        free(c->owner);
         free(c);
         return NULL;
 }
@@ -79,8 +90,22 @@ static int worker_connect(Manager *m, VarlinkClient **ret) {
         return varlink_client_new(fds[1], ret);
 }
 
+/* A worker is a process: nobody can have all of them. */
+static int check_number(const Manager *m, const char *owner, StoreError *e) {
+        size_t n = 0;
+
+        for (const TreeCall *i = m->tree_calls; i; i = i->next)
+                n += streq(i->owner, owner);
+        if (n < TREE_CALLS_PER_OWNER)
+                return 0;
+        return store_error_set(e, -EBUSY, STORE_ERROR_NOT_SUPPORTED, NULL,
+                               "No more than %u trees of one owner can be stored or restored at the same time: "
+                               "try again when one of them is done.", TREE_CALLS_PER_OWNER);
+}
+
 int tree_call_new(
                 Manager *m,
+                const Peer *peer,
                 const char *method,
                 struct json_object *parameters,
                 const int *fds,
@@ -94,10 +119,19 @@ int tree_call_new(
         _cleanup_(tree_call_freep) TreeCall *c = NULL;
         int r;
 
+        r = check_number(m, peer->owner, reterr_error);
+        if (r < 0)
+                return r;
+
         c = malloc(sizeof(TreeCall));
         if (!c || !p)
                 return store_error_device(reterr_error, -ENOMEM);
-        *c = (TreeCall) { .done = done, .userdata = userdata };
+        *c = (TreeCall) { .done = done, .userdata = userdata, .manager = m, .next = m->tree_calls, .owner = strdup(peer->owner) };
+        if (c->next)
+                c->next->previous = c;
+        m->tree_calls = c;
+        if (!c->owner)
+                return store_error_device(reterr_error, -ENOMEM);
 
         r = worker_connect(m, &c->client);
         if (r == -ENOMEM)

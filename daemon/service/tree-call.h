@@ -8,6 +8,9 @@
 /* Where pkram-tree-worker.socket listens. */
 #define TREE_WORKER_SOCKET "/run/pkram/tree-worker"
 
+/* Trees of one owner that are stored or restored at the same time; the socket has room for MaxConnections= of all. */
+#define TREE_CALLS_PER_OWNER 8U
+
 typedef struct TreeCall TreeCall;
 
 /*
@@ -17,12 +20,14 @@ typedef struct TreeCall TreeCall;
 typedef void (*TreeCallDone)(int r, struct json_object *parameters, const StoreError *error, void *userdata);
 
 /*
- * Calls a method of io.pkram.TreeWorker. parameters is taken over in any case, the
- * descriptors are borrowed for this call. Freeing it before the answer came has what was
- * done so far undone. NotSupported if there is no worker.
+ * Calls a method of io.pkram.TreeWorker for a peer. parameters is taken over in any
+ * case, the descriptors are borrowed for this call. Freeing it before the answer came has what was
+ * done so far undone. NotSupported if there is no
+ * worker, or the peer has too many of them.
  */
 int tree_call_new(
                 Manager *m,
+                const Peer *peer,
                 const char *method,
                 struct json_object *parameters,
                 const int *fds,
