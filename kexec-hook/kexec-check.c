@@ -74,7 +74,7 @@ static void describe(const struct pkram_ioctl_info *info, const KexecImage *imag
                 say(check, "Nothing is stored, so a kexec loses nothing.");
                 return;
         case KEXEC_REASON_KEEPS:
-                say(check, "A kexec keeps all ");
+                say(check, "A kexec keeps %s ", check->n_nodes + check->n_trees == 1 ? "the" : "all");
                 say_what(check);
                 say(check, ".");
                 return;

@@ -66,7 +66,7 @@ static void test_keeps(void **state) {
         check(NULL, KEXEC_POLICY_REFUSE, KEXEC_REASON_KEEPS, true, true, "keeps all 2 stored nodes.");
         check(&image, KEXEC_POLICY_REFUSE, KEXEC_REASON_KEEPS, true, true, "keeps all 2 stored nodes.");
         info.nr_nodes = 1;
-        check(NULL, KEXEC_POLICY_REFUSE, KEXEC_REASON_KEEPS, true, true, "keeps all 1 stored node.");
+        check(NULL, KEXEC_POLICY_REFUSE, KEXEC_REASON_KEEPS, true, true, "keeps the 1 stored node.");
 }
 
 static void test_no_image(void **state) {

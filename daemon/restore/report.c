@@ -72,7 +72,7 @@ static void log_lost(const StoreNode *node, const struct pkram_ioctl_info *info)
 
         f.kernel = NULL;
         journal_entry(LOG_WARNING, PKRAM_MESSAGE_LOST_STR, &f,
-                      "Node '%s' of %s is lost, since the system goes down without kexec: %llu object%s, %s.",
+                      "Node '%s' of %s is lost, since the system goes down without a kexec that keeps it: %llu object%s, %s.",
                       f.node, f.owner, (unsigned long long) f.objects, f.objects == 1 ? "" : "s", format_bytes(bytes, f.bytes));
 }
 
