@@ -6,6 +6,7 @@
 # config: minimal
 # icount: yes
 # cpus: 1
+# append: nolapic_timer
 # timeout: 600
 
 SPEC="file:size=256M,seed=201"

@@ -8,8 +8,11 @@ SPREAD="file:size=640M,seed=441,light,keep=24,keeprun=512"
 
 kernel_base() { sed -n 's/^ *\([0-9a-f]*\)-.*: Kernel code/\1/p' /proc/iomem; }
 
+different() { echo "$1" | tr ',' '\n' | grep . | sort -u | wc -l; }
+
 stage_any() {
         bases="$(word pkramtest.bases),$(kernel_base)"
+        virtual="$(word pkramtest.virtual),$(sed -n 's/ T _text$//p' /proc/kallsyms)"
         if [ "$STAGE" = 1 ]; then
                 check "saved" pkt save spread "$SPREAD"
                 pages=$(sed -n 's/^pages=//p' /tmp/check.out)
@@ -20,7 +23,8 @@ stage_any() {
                         pkt verify --keep --generation=$((STAGE - 1)) spread "$SPREAD,pages=$pages"
         fi
         within "preserved pages" "$pages" 4000 16000
-        [ "$STAGE" = 8 ] || next_stage "pkramtest.pages=$pages pkramtest.bases=$bases"
-        echo "bases: $bases"
-        within "different places of the kernel in 8 boots" "$(echo "$bases" | tr ',' '\n' | grep . | sort -u | wc -l)" 4 8
+        [ "$STAGE" = 8 ] || next_stage "pkramtest.pages=$pages pkramtest.bases=$bases pkramtest.virtual=$virtual"
+        echo "places: $bases, virtual: $virtual"
+        within "different places of the kernel in 8 boots" "$(different "$bases")" 4 8
+        within "different virtual addresses" "$(different "$virtual")" 4 8
 }
