@@ -81,6 +81,8 @@ declare -A ID=(
         [STORED]=9a4c4d2b5f1e4c0c8f7d3a6e1b205d71 [SEALED]=3f0b7f5de26a4a0d9c1d74be5c6a9e12
         [RESTORED]=5d8e1f0a7c934b7b8a42e6d90c3f1b86 [DROPPED]=c1a7e3942f5b4e68b0d95c7f2a8e4613
         [REFUSED]=e07b95c3d1484f2fa6c83b5e9d2f7a04 [LOST]=7b2d6c8e0f914a35b9e4d1c7a3f58206
+        [REPLAYED]=eb1845ad5db0decf0e90d693b5ec0400 [UP]=57159849e5f6fb4420dcf6876938c438
+        [CRASHED]=5962413383663f596c7207dbb4ea7f96
 )
 entries() {
         local id=${ID[$1]}
