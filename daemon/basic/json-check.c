@@ -382,7 +382,9 @@ int json_parse_strict(const char *text, size_t length, struct json_object **ret,
         tokener = json_tokener_new_ex(JSON_DEPTH_MAX + 1);
         if (!tokener)
                 return -ENOMEM;
-        json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
+        /* Not JSON_TOKENER_STRICT: in json-c 0.18 it takes the bytes of every character beyond ASCII for control
+         * characters. The check above is stricter anyway. */
+        json_tokener_set_flags(tokener, JSON_TOKENER_VALIDATE_UTF8);
 
         o = json_tokener_parse_ex(tokener, text, (int) length);
         if (json_tokener_get_error(tokener) == json_tokener_continue)

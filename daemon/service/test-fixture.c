@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "test-fixture.h"
@@ -30,6 +31,12 @@ static void start(Fixture *f) {
 
 int fixture_setup(void **state) {
         Fixture *f = calloc(1, sizeof(Fixture));
+        struct rlimit nofile;
+
+        /* Both ends of many connections are here, and a login has 1024 descriptors. */
+        assert_ok(getrlimit(RLIMIT_NOFILE, &nofile));
+        nofile.rlim_cur = nofile.rlim_max;
+        assert_ok(setrlimit(RLIMIT_NOFILE, &nofile));
 
         f->mock = mock_new();
         f->device = mock_device(f->mock);
