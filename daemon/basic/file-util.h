@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Small files, as a whole. */
+/* Small files as a whole, and directories to hand over. */
 #pragma once
 
 #include "macro.h"
@@ -9,3 +9,10 @@ int file_read(const char *path, size_t max, char **ret, size_t *ret_size);
 
 /* Puts a file with mode 0644 there in one step: whoever reads it sees the old contents or the new ones. */
 int file_write(const char *path, const void *data, size_t size);
+
+/*
+ * Opens a directory for StoreTree, if possible on a detached copy of its mount: what a
+ * node has frozen holds on to the mount that it was opened through, which could not be
+ * unmounted any more. That takes CAP_SYS_ADMIN; without it, it is the mount itself.
+ */
+int open_directory_to_store(const char *path);

@@ -2,31 +2,13 @@
 /* store --tree and retrieve --tree. */
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "ctl.h"
+#include "file-util.h"
 #include "format.h"
 #include "json-util.h"
 #include "name.h"
-
-/*
- * Stored files stay in use by the kernel until they are released, and so keep the
- * mount busy that they were opened through. If possible that is a mount of our own,
- * which nobody sees, so that the real one can be unmounted.
- */
-static int open_tree_directory(const char *path, int *ret) {
-        int fd;
-
-        fd = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-        if (fd < 0)
-                fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-                return fail(EXIT_FAILED, "The directory '%s' cannot be opened: %s.", path, strerror(errno));
-
-        *ret = fd;
-        return 0;
-}
 
 int store_tree(const char *name, const char *path) {
         _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
@@ -43,9 +25,9 @@ int store_tree(const char *name, const char *path) {
         r = ctl_connect(&c);
         if (r != 0)
                 return r;
-        r = open_tree_directory(path, &fd);
-        if (r != 0)
-                return r;
+        fd = open_directory_to_store(path);
+        if (fd < 0)
+                return fail(EXIT_FAILED, "The directory '%s' cannot be opened: %s.", path, strerror(-fd));
 
         p = ctl_parameters("name", name);
         if (!p || json_add_int(p, "directory", 0) < 0 ||

@@ -10,6 +10,7 @@
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 
+#include "file-util.h"
 #include "json-util.h"
 #include "log.h"
 #include "mount-util.h"
@@ -54,9 +55,9 @@ static int store(VarlinkClient *c, const TreeMount *m, const char *path, uint64_
                 return 0;
         }
 
-        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        fd = open_directory_to_store(path);
         if (fd < 0)
-                return log_error_errno(-errno, "'%s' cannot be opened", path);
+                return log_error_errno(fd, "'%s' cannot be opened", path);
         if (!p || json_add_bool(p, "replace", true) < 0 || json_add_bool(p, "verify", m->verify) < 0)
                 return log_error_errno(-ENOMEM, "'%s' stays mounted", path);
 
@@ -74,6 +75,20 @@ static int store(VarlinkClient *c, const TreeMount *m, const char *path, uint64_
         log_info("Stored tree '%s': %lli bytes of memory.", m->name,
                  (long long) json_get_int(reply.parameters, "bytes", 0));
         return 1;
+}
+
+/* Is this one of the last things that happen? Then nobody wants to write here any more. */
+static bool is_shutting_down(void) {
+        char state[32] = "";
+        FILE *f;
+
+        f = popen("systemctl is-system-running 2>/dev/null", "re");
+        if (!f)
+                return false;
+        if (!fgets(state, sizeof(state), f))
+                state[0] = 0;
+        (void) pclose(f);
+        return streq(state, "stopping\n");
 }
 
 /* It is still in use after all: what was stored is frozen, so it is taken back out of the store. */
@@ -117,6 +132,10 @@ static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
         r = stored = store(c, m, path, &id);
         if (r >= 0 && umount2(path, lazy ? MNT_DETACH : 0) < 0) {
                 r = log_error_errno(-errno, "'%s' cannot be unmounted: end what uses it (fuser -vm shows it)", path);
+                if (stored > 0 && is_shutting_down()) {
+                        log_message(LOG_NOTICE, "Tree '%s' is stored all the same, and '%s' stays read-only.", m->name, path);
+                        return r;
+                }
                 if (stored > 0)
                         take_back(c, m->name, id);
         }
