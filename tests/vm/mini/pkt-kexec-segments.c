@@ -102,9 +102,9 @@ static int try_everywhere(const struct file *kernel, const struct file *initrd, 
         uint64_t need = 2 * KERNEL_ALIGN + pages(get32(kernel->data + 0x260)) + pages(initrd->size), from, to, refused = 0;
         FILE *f = fopen("/proc/iomem", "re");
         char text[200];
-        int r = -ENOMEM;
+        int r = -EADDRNOTAVAIL;
 
-        while (f && r < 0 && fgets(text, sizeof(text), f)) {
+        while (f && r == -EADDRNOTAVAIL && fgets(text, sizeof(text), f)) {
                 if (sscanf(text, "%" SCNx64 "-%" SCNx64 " :", &from, &to) != 2 || !strstr(text, " : System RAM") || text[0] == ' ')
                         continue;
                 from = (from + (16ULL << 20)) & ~((16ULL << 20) - 1);
@@ -114,8 +114,6 @@ static int try_everywhere(const struct file *kernel, const struct file *initrd, 
                                 break;
                         refused++;
                 }
-                if (r != -EADDRNOTAVAIL)
-                        break;
         }
         if (f)
                 fclose(f);

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# Every way to load the next kernel: kexec_file_load with old pkram= words on the command line, kexec_load with and
+# without pkram=, unloading, and loading while others store.
+# stages: 4
+# memory: 512M
+# timeout: 240
+# expect: 3 pkram: the next kernel does not take [0-9]+ nodes over, they are lost
+
+A="file:size=24M,seed=401,scatter"
+R="file:size=5M,seed=402,scatter"
+
+pkram_words() { tr ' ' '\n' </proc/cmdline | grep -c '^"\?pkram='; }
+
+# segments WORDS: load the kernel for the next stage with kexec_load
+segments() { boot_files && pkt kexec-segments /boot/bzImage /boot/initrd "$(base_line) pkramtest.stage=$((STAGE + 1)) $*"; }
+
+# A destination on a stored page: where the kernel segment would begin.
+on_stored_page() {
+        local pfn
+        pfn=$(pkt pfns a 0) || return 1
+        pkt kexec-segments --at $(((${pfn#*=} * 4096 / 2097152 - 1) * 2097152)) /boot/bzImage /boot/initrd x 2>&1 |
+                grep 'Cannot assign requested address'
+}
+
+store_some() { for i in 1 2 3 4 5 6 7 8; do pkt save "r$i" "$R" || return 1; done; }
+
+stage1() {
+        check "saved" pkt save a "$A"
+        check "loaded with kexec_file_load" load_stage
+        equal "it keeps the store" "$(pkt info image_state)" 1
+        check "unloaded" pkt kexec --unload
+        equal "no image is loaded" "$(pkt info image_state)" 0
+        check "kexec_load on a stored page is refused with EADDRNOTAVAIL" on_stored_page
+        equal "still no image is loaded" "$(pkt info image_state)" 0
+
+        store_some >/tmp/store.out 2>&1 &
+        for i in 1 2 3 4 5; do
+                load_stage || fail "load $i, racing with a store" "it failed"
+                [ $((i % 2)) = 0 ] || pkt kexec --unload
+        done
+        check "stored, racing with loads" wait $!
+        cat /tmp/store.out
+        nodes 9
+        next_stage 'pkram=dead "pkram=1" quoted="pkram=2 x" pkram='
+}
+
+carried() {
+        check "the stored pages are the same" pkt verify --keep a "$A"
+        for i in 1 2 3 4 5 6 7 8; do
+                check "stored while loading, $i" pkt verify --keep "r$i" "$R"
+        done
+}
+
+stage2() {
+        boot_result RESTORED
+        equal "words with pkram= on the command line" "$(pkram_words)" 1
+        check "what was quoted stays" grep -q 'quoted="pkram=2 x"' /proc/cmdline
+        nodes 9
+        carried
+        check "loaded with kexec_load, without pkram=" segments
+        equal "the parameter is missing" "$(pkt info image_state)" 3
+        check "loaded with kexec_load, with a wrong pkram=" segments "pkram=1234"
+        equal "the parameter is missing" "$(pkt info image_state)" 3
+        check "loaded with kexec_load, with pkram=" segments "pkram=$(cat /sys/kernel/pkram)"
+        equal "it keeps the store" "$(pkt info image_state)" 1
+        check "saved after the load" pkt save b "file:size=150M,seed=403,light"
+        check "kexec" pkt kexec --exec-only
+}
+
+stage3() {
+        boot_result RESTORED
+        nodes 10
+        carried
+        check "saved after kexec_load" pkt verify b "file:size=150M,seed=403,light"
+        check "loaded with kexec_load, without pkram=" segments
+        check "kexec" pkt kexec --exec-only
+}
+
+# What nobody told it about is ordinary memory.
+stage4() {
+        boot_result NONE
+        nodes 0
+        check "saves" pkt save new "$R"
+        check "loads" pkt verify new "$R"
+}
