@@ -58,8 +58,9 @@
  * once only, which bounds every loop over chains.
  *
  * The super block, the map and the directory change while the system runs, their
- * checksums are made when sealing. The pages of a node never change once it is
- * committed and carry their checksums from then on.
+ * checksums are made when sealing. The pages of a node do not change once it is
+ * committed and carry their checksums from then on; only the seal may add which
+ * of its pages were hit by a memory error.
  *
  * Versions: PKRAM_FORMAT_VERSION changes when an old reader would misread what a
  * new writer wrote. Additions that old readers may ignore set a bit in the
@@ -210,6 +211,9 @@ struct pkram_dir {
 #define PKRAM_OBJ_FILE		(1U << 2)
 #define PKRAM_OBJ_ALL		(PKRAM_OBJ_PAGES | PKRAM_OBJ_BYTES | PKRAM_OBJ_FILE)
 
+/** PKRAM_OBJ_POISONED - pages with memory errors that an object can name */
+#define PKRAM_OBJ_POISONED	4
+
 /**
  * struct pkram_object - one object of a node; what describes a file is 0 without
  * PKRAM_OBJ_FILE
@@ -227,7 +231,10 @@ struct pkram_dir {
  * @atime_ns:   CLOCK_REALTIME ns of its last access
  * @mtime_ns:   of its last modification
  * @ctime_ns:   of its last status change
- * @reserved1:  0
+ * @nr_poisoned: pages of its streams in which the hardware lost data by the time
+ *              of the seal; unless 0 the object cannot be loaded
+ * @poisoned:   pfns of the first PKRAM_OBJ_POISONED of them, 0 beyond; a reader
+ *              must not give them to anybody else
  */
 struct pkram_object {
 	__le64 pages_head;
@@ -244,7 +251,8 @@ struct pkram_object {
 	__le64 atime_ns;
 	__le64 mtime_ns;
 	__le64 ctime_ns;
-	__le64 reserved1[5];
+	__le64 nr_poisoned;
+	__le64 poisoned[PKRAM_OBJ_POISONED];
 };
 
 #define PKRAM_NAME_BYTES	256

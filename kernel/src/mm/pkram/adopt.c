@@ -214,6 +214,7 @@ static bool __init adopt_node(u64 pfn, __le64 *slot)
 	struct pkram_node_totals totals, ignored;
 	struct pkram_node_page *page = NULL;
 	struct pkram_node *node;
+	u64 poisoned;
 	int damage;
 
 	damage = pkram_walk_node(&w, pfn, &totals);
@@ -227,6 +228,10 @@ static bool __init adopt_node(u64 pfn, __le64 *slot)
 			w.claim = convert;
 			pkram_walk_node(&w, pfn, &ignored);
 			flush_managed(&a);
+			poisoned = pkram_poison_adopt(page);
+			if (poisoned)
+				pr_err("node at pfn 0x%llx: the hardware lost %llu of its pages before the kexec, the objects they are in cannot be loaded\n",
+				       pfn, poisoned);
 			return true;
 		}
 		kfree(node);
@@ -297,7 +302,8 @@ static u64 __init free_holes(void)
 		struct page *page = pfn_to_page(first);
 
 		for (pfn = first; pfn < first + PKRAM_BLOCK_PAGES; pfn++, page++) {
-			if (!PageReserved(page) || (careful && is_busy(pfn, 1)))
+			/* a busy page may not even have a struct page */
+			if ((careful && is_busy(pfn, 1)) || !PageReserved(page))
 				continue;
 			free_reserved_page(page);
 			freed++;

@@ -187,15 +187,22 @@ EXPORT_SYMBOL_GPL(pkram_prepare_load);
  * pkram_prepare_load_obj - go on to the next object, in the order of saving
  * @ps: from pkram_prepare_load(), with no object open
  *
- * Return: 0; -ENODATA there are no more; -EINVAL an object is open.
+ * Return: 0; -ENODATA there are no more; -EINVAL an object is open; -EHWPOISON the
+ * hardware lost a part of the next object: it was passed over, call again for the
+ * one after it.
  */
 int pkram_prepare_load_obj(struct pkram_stream *ps)
 {
+	struct pkram_object *obj;
+
 	if (ps->saving || ps->obj)
 		return -EINVAL;
 	if (ps->next_obj == pkram_node_nr_objects(ps->node))
 		return -ENODATA;
-	ps->obj = pkram_node_object(ps->node, ps->next_obj++);
+	obj = pkram_node_object(ps->node, ps->next_obj++);
+	if (obj->nr_poisoned)
+		return -EHWPOISON;
+	ps->obj = obj;
 	return 0;
 }
 EXPORT_SYMBOL_GPL(pkram_prepare_load_obj);
@@ -319,7 +326,7 @@ int pkram_save_file_folio(struct pkram_access *pa, struct folio *folio)
 		return -EINVAL;
 	if (folio->index > PKRAM_MAX_INDEX - (1ULL << order))
 		return -EFBIG;
-	if (folio_test_hwpoison(folio))
+	if (pkram_folio_poisoned(folio))
 		return -EHWPOISON;
 	err = pkram_writer_reserve(w, pa->ps->gfp_mask);
 	if (err)
@@ -333,10 +340,10 @@ int pkram_save_file_folio(struct pkram_access *pa, struct folio *folio)
 		if (!copy)
 			return -ENOMEM;
 		folio_copy(copy, folio);
-		pkram_writer_add(w, folio->index, folio_pfn(copy), order);
+		pkram_writer_add(w, folio->index, folio_pfn(copy), order, 1);
 	} else {
 		folio_get(folio);
-		pkram_writer_add(w, folio->index, folio_pfn(folio), order);
+		pkram_writer_add(w, folio->index, folio_pfn(folio), order, 1);
 	}
 	pkram_writer_settle(w);
 	return pkram_blocks_room() ? 0 : -ENOSPC;
@@ -437,14 +444,14 @@ EXPORT_SYMBOL_GPL(pkram_write);
  * @count: how many at most
  *
  * Return: bytes read, fewer than @count at the end, 0 also if @pa is not such
- * an access.
+ * an access or the hardware lost a page of the stream in this kernel.
  */
 size_t pkram_read(struct pkram_access *pa, void *buf, size_t count)
 {
 	struct kvec vec = { .iov_base = buf, .iov_len = count };
 	struct pkram_access_state *state;
 	struct iov_iter iter;
-	size_t n;
+	ssize_t n;
 	int err;
 
 	state = access_state(pa, PKRAM_DATA_bytes, false, &err);
@@ -452,6 +459,8 @@ size_t pkram_read(struct pkram_access *pa, void *buf, size_t count)
 		return 0;
 	iov_iter_kvec(&iter, ITER_DEST, &vec, 1, min_t(size_t, count, MAX_RW_COUNT));
 	n = pkram_bytes_read(pa->ps->obj, state->pos, &iter);
+	if (n < 0)
+		return 0;
 	state->pos += n;
 	return n;
 }

@@ -28,7 +28,8 @@
  * The counters are made when the first node is, the map exists from boot on.
  *
  * Locking: pkram_blocks_lock protects the counters and the bits. It is the
- * innermost lock. Readers of single bits need no lock, but pkram_kexec_sem if
+ * innermost lock, taken under i_pages locks and therefore with interrupts off.
+ * Readers of single bits need no lock, but pkram_kexec_sem if
  * they want them to stay.
  */
 
@@ -125,7 +126,9 @@ static void pkram_map_change(u64 block, bool set)
  */
 void pkram_blocks_add(u64 pfn, u64 nr)
 {
-	spin_lock(&pkram_blocks_lock);
+	unsigned long flags;
+
+	spin_lock_irqsave(&pkram_blocks_lock, flags);
 	while (nr) {
 		u64 block = pfn >> PKRAM_BLOCK_ORDER;
 		u64 n = min(nr, PKRAM_BLOCK_PAGES - pfn % PKRAM_BLOCK_PAGES);
@@ -139,7 +142,7 @@ void pkram_blocks_add(u64 pfn, u64 nr)
 		pfn += n;
 		nr -= n;
 	}
-	spin_unlock(&pkram_blocks_lock);
+	spin_unlock_irqrestore(&pkram_blocks_lock, flags);
 }
 
 /**
@@ -151,7 +154,9 @@ void pkram_blocks_add(u64 pfn, u64 nr)
  */
 void pkram_blocks_sub(u64 pfn, u64 nr)
 {
-	spin_lock(&pkram_blocks_lock);
+	unsigned long flags;
+
+	spin_lock_irqsave(&pkram_blocks_lock, flags);
 	while (nr) {
 		u64 block = pfn >> PKRAM_BLOCK_ORDER;
 		u64 n = min(nr, PKRAM_BLOCK_PAGES - pfn % PKRAM_BLOCK_PAGES);
@@ -165,7 +170,7 @@ void pkram_blocks_sub(u64 pfn, u64 nr)
 		pfn += n;
 		nr -= n;
 	}
-	spin_unlock(&pkram_blocks_lock);
+	spin_unlock_irqrestore(&pkram_blocks_lock, flags);
 }
 
 /**

@@ -63,32 +63,21 @@ static void *in_list(struct pkram_page_hdr *page, unsigned int type, unsigned in
 	return NULL;
 }
 
-static void *in_objects(const struct pkram_object *obj, u32 nr, unsigned int *nth)
+static void *in_node(struct pkram_node_page *node, unsigned int type, unsigned int *nth)
 {
+	struct pkram_objects o;
 	void *found = NULL;
 	u32 i;
 
-	for (i = 0; i < nr && !found; i++) {
-		found = in_list(page_at(obj[i].pages_head), PKRAM_PAGE_LINK, nth);
-		if (!found)
-			found = in_list(page_at(obj[i].bytes_head), PKRAM_PAGE_LINK, nth);
-	}
-	return found;
-}
-
-static void *in_node(struct pkram_node_page *node, unsigned int type, unsigned int *nth)
-{
-	u32 left = le32_to_cpu(node->nr_objects), nr = min_t(u32, left, PKRAM_NODE_OBJECTS);
-	struct pkram_objects_page *op;
-	void *found;
-
 	if (type != PKRAM_PAGE_LINK)
 		return in_list(&node->hdr, type, nth);
-	found = in_objects(node->objects, nr, nth);
-	for (op = page_at(node->hdr.next); op && !found; op = page_at(op->hdr.next)) {
-		left -= nr;
-		nr = min_t(u32, left, PKRAM_PAGE_OBJECTS_MAX);
-		found = in_objects(op->objects, nr, nth);
+	for (o = pkram_objects_first(node); o.obj && !found; o = pkram_objects_next(&o)) {
+		for (i = 0; i < o.nr && !found; i++) {
+			found = in_list(page_at(o.obj[i].pages_head), PKRAM_PAGE_LINK, nth);
+			if (!found)
+				found = in_list(page_at(o.obj[i].bytes_head),
+						PKRAM_PAGE_LINK, nth);
+		}
 	}
 	return found;
 }

@@ -5,12 +5,8 @@
 #include <linux/capability.h>
 #include <linux/file.h>
 #include <linux/fs.h>
-#include <linux/memcontrol.h>
 #include <linux/miscdevice.h>
-#include <linux/pid.h>
 #include <linux/pkram.h>
-#include <linux/sched/mm.h>
-#include <linux/sched/task.h>
 #include <linux/security.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
@@ -25,7 +21,8 @@
  * committed one; a table says which call needs which state and how large its
  * argument is. include/uapi/linux/pkram.h describes every call.
  *
- * Lock order: session, then what mm/pkram/pkram.h says.
+ * Lock order: session, then what mm/pkram/pkram.h says. No call takes the locks of
+ * two sessions.
  */
 
 /** PKRAM_MAX_COPY - bytes that one SAVE_BYTES or LOAD_BYTES may move */
@@ -47,14 +44,30 @@ enum session_state {
  * @lock:  one call at a time
  * @state: enum session_state
  * @save:  while saving or helping
+ * @open:  @save while saving: others may join it
  * @node:  while loading, pinned
  */
 struct pkram_session {
 	struct mutex lock;	/* held for the whole of a call */
 	enum session_state state;
 	struct pkram_save *save;
+	struct pkram_save *open;
 	struct pkram_node *node;
 };
+
+/*
+ * Protects pkram_session.open. Who joins a save must not wait for the lock of the
+ * other session: its owner may be in the middle of a long call, and the other
+ * session may be waiting for this one.
+ */
+static DEFINE_SPINLOCK(pkram_open_lock);
+
+static void set_open(struct pkram_session *s, struct pkram_save *save)
+{
+	spin_lock(&pkram_open_lock);
+	s->open = save;
+	spin_unlock(&pkram_open_lock);
+}
 
 union pkram_arg {
 	u32 size;
@@ -177,6 +190,7 @@ static int ioc_save_begin(struct pkram_session *s, union pkram_arg *arg,
 		return PTR_ERR(save);
 	s->save = save;
 	s->state = SESSION_SAVING;
+	set_open(s, save);
 	arg->name.id = 0;
 	return 0;
 }
@@ -224,6 +238,7 @@ static int ioc_save_commit(struct pkram_session *s, union pkram_arg *arg,
 	err = pkram_save_commit(s->save, c->flags & PKRAM_COMMIT_REPLACE, &c->id);
 	if (err)
 		return err;
+	set_open(s, NULL);
 	pkram_save_put(s->save);
 	s->save = NULL;
 	s->state = SESSION_IDLE;
@@ -232,6 +247,7 @@ static int ioc_save_commit(struct pkram_session *s, union pkram_arg *arg,
 
 static void end_save(struct pkram_session *s)
 {
+	set_open(s, NULL);
 	if (s->state == SESSION_SAVING)
 		pkram_save_abort(s->save);
 	pkram_save_put(s->save);
@@ -261,7 +277,6 @@ static int ioc_save_join(struct pkram_session *s, union pkram_arg *arg,
 {
 	struct pkram_ioctl_simple *j = &arg->simple;
 	struct pkram_session *other;
-	int err = 0;
 
 	if (j->flags || j->reserved)
 		return -EINVAL;
@@ -272,16 +287,14 @@ static int ioc_save_join(struct pkram_session *s, union pkram_arg *arg,
 	if (other == s)
 		return -EINVAL;
 
-	/* An idle session's lock is never waited for by one that is saving. */
-	mutex_lock_nested(&other->lock, SINGLE_DEPTH_NESTING);
-	if (other->state == SESSION_SAVING)
-		s->save = pkram_save_get(other->save);
-	else
-		err = -EBADFD;
-	mutex_unlock(&other->lock);
-	if (!err)
-		s->state = SESSION_HELPING;
-	return err;
+	spin_lock(&pkram_open_lock);
+	if (other->open)
+		s->save = pkram_save_get(other->open);
+	spin_unlock(&pkram_open_lock);
+	if (!s->save)
+		return -EBADFD;
+	s->state = SESSION_HELPING;
+	return 0;
 }
 
 static int ioc_load_begin(struct pkram_session *s, union pkram_arg *arg,
@@ -307,6 +320,7 @@ static int ioc_load_stat(struct pkram_session *s, union pkram_arg *arg,
 {
 	struct pkram_ioctl_stat *st = &arg->stat;
 	const struct pkram_object *obj;
+	const struct pkram_file *pf;
 	u32 flags;
 
 	if (st->flags)
@@ -320,10 +334,11 @@ static int ioc_load_stat(struct pkram_session *s, union pkram_arg *arg,
 		st->state |= PKRAM_STAT_FILE;
 	if (flags & PKRAM_OBJ_BYTES)
 		st->state |= PKRAM_STAT_BYTES;
-	scoped_guard(mutex, &s->node->lock) {
-		if (xa_load(&s->node->files, st->object))
-			st->state |= PKRAM_STAT_LOADED;
-	}
+	if (obj->nr_poisoned)
+		st->state |= PKRAM_STAT_POISONED;
+	pf = xa_load(&s->node->files, st->object);
+	if (pf && pf != PKRAM_FILE_LOADING)
+		st->state |= PKRAM_STAT_LOADED;
 	st->pages = le64_to_cpu(obj->nr_pages);
 	st->file_bytes = le64_to_cpu(obj->size);
 	st->data_bytes = le64_to_cpu(obj->nr_bytes);
@@ -335,56 +350,6 @@ static int ioc_load_stat(struct pkram_session *s, union pkram_arg *arg,
 	st->mtime_ns = le64_to_cpu(obj->mtime_ns);
 	st->ctime_ns = le64_to_cpu(obj->ctime_ns);
 	return 0;
-}
-
-/* Memory cgroup of the process behind a pidfd; NULL for PKRAM_FD_NONE. */
-static struct mem_cgroup *memcg_of(int pidfd)
-{
-	struct mem_cgroup *memcg;
-	struct task_struct *task;
-	struct mm_struct *mm;
-	unsigned int flags;
-
-	if (pidfd == PKRAM_FD_NONE)
-		return NULL;
-	task = pidfd_get_task(pidfd, &flags);
-	if (IS_ERR(task))
-		return ERR_CAST(task);
-	mm = get_task_mm(task);
-	put_task_struct(task);
-	if (!mm)
-		return ERR_PTR(-ESRCH);
-	memcg = get_mem_cgroup_from_mm(mm);
-	mmput(mm);
-	return memcg;
-}
-
-/* The file of an object, loaded into @target or a memfd if it does not exist. */
-static struct pkram_file *load_object(struct pkram_node *node, u32 index,
-				      struct file *target, int pidfd)
-{
-	struct mem_cgroup *memcg;
-	struct pkram_file *pf;
-	int err;
-
-	pf = xa_load(&node->files, index);
-	if (pf)
-		return target ? ERR_PTR(-EBUSY) : pf;
-	err = xa_reserve(&node->files, index, GFP_KERNEL);
-	if (err)
-		return ERR_PTR(err);
-	memcg = memcg_of(pidfd);
-	if (IS_ERR(memcg)) {
-		xa_release(&node->files, index);
-		return ERR_CAST(memcg);
-	}
-	pf = pkram_file_load(pkram_node_object(node, index), target, memcg);
-	mem_cgroup_put(memcg);
-	if (IS_ERR(pf))
-		xa_release(&node->files, index);
-	else
-		xa_store(&node->files, index, pf, 0);
-	return pf;
 }
 
 static int ioc_load_file(struct pkram_session *s, union pkram_arg *arg,
@@ -408,8 +373,7 @@ static int ioc_load_file(struct pkram_session *s, union pkram_arg *arg,
 	}
 	lf->fd = PKRAM_FD_NONE;
 
-	guard(mutex)(&s->node->lock);
-	pf = load_object(s->node, lf->object, target, lf->charge_pidfd);
+	pf = pkram_load_object(s->node, lf->object, target, lf->charge_pidfd);
 	if (IS_ERR(pf))
 		return PTR_ERR(pf);
 	if (target)
@@ -434,6 +398,7 @@ static int ioc_load_bytes(struct pkram_session *s, union pkram_arg *arg,
 	struct pkram_ioctl_bytes *b = &arg->bytes;
 	const struct pkram_object *obj;
 	struct iov_iter iter;
+	ssize_t n;
 	u64 left;
 	int err;
 
@@ -449,7 +414,10 @@ static int ioc_load_bytes(struct pkram_session *s, union pkram_arg *arg,
 	err = import_ubuf(ITER_DEST, u64_to_user_ptr(b->data), left, &iter);
 	if (err)
 		return err;
-	b->length = pkram_bytes_read(obj, b->offset, &iter);
+	n = pkram_bytes_read(obj, b->offset, &iter);
+	if (n < 0)
+		return n;
+	b->length = n;
 	return b->length < left ? -EFAULT : 0;
 }
 

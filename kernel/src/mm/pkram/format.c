@@ -219,14 +219,25 @@ static int claim_meta(const struct pkram_walker *w, __u64 pfn,
 	return r;
 }
 
+/* How many of the pages that @o calls poisoned are in a range? */
+static __u32 count_poisoned(const struct pkram_object *o, __u64 pfn, __u64 nr)
+{
+	__u32 i, n = 0;
+
+	for (i = 0; i < PKRAM_OBJ_POISONED; i++)
+		n += le64_to_cpu(o->poisoned[i]) - pfn < nr;
+	return n;
+}
+
 /*
  * Walk one stream: claim its link pages and everything their extents name.
- * @nr_pages is what the object says the stream holds; @max_index bounds the
+ * @nr_pages is what object @o says the stream holds; @max_index bounds the
  * position in the file, and @dense says that there must be no gaps and no large
- * folios.
+ * folios. @poisoned counts the pages that @o calls so.
  */
-static int walk_stream(const struct pkram_walker *w, __u64 pfn, __u64 nr_pages,
-		       __u64 max_index, bool dense, struct pkram_node_totals *t)
+static int walk_stream(const struct pkram_walker *w, const struct pkram_object *o,
+		       __u64 pfn, __u64 nr_pages, __u64 max_index, bool dense,
+		       struct pkram_node_totals *t, __u32 *poisoned)
 {
 	__u64 index = 0, pages = 0;
 	int r;
@@ -274,6 +285,8 @@ static int walk_stream(const struct pkram_walker *w, __u64 pfn, __u64 nr_pages,
 			r = w->claim(w->ctx, PKRAM_CLAIM_DATA, e.pfn, e.count, e.order);
 			if (r)
 				return r;
+			if (o->nr_poisoned)
+				*poisoned += count_poisoned(o, e.pfn, span);
 			index += span;
 			pages += span;
 		}
@@ -292,11 +305,19 @@ static int walk_object(const struct pkram_walker *w, const struct pkram_object *
 	__u32 flags = le32_to_cpu(o->flags);
 	__u64 size = le64_to_cpu(o->size);
 	__u64 nr_bytes = le64_to_cpu(o->nr_bytes);
+	__u64 nr_poisoned = le64_to_cpu(o->nr_poisoned);
+	__u32 i, named, found = 0;
 	int r;
 
-	if (flags & ~PKRAM_OBJ_ALL || o->reserved0 || o->reserved1[0] ||
-	    o->reserved1[1] || o->reserved1[2] || o->reserved1[3] || o->reserved1[4])
+	if (flags & ~PKRAM_OBJ_ALL || o->reserved0)
 		return PKRAM_DAMAGE_BOUNDS;
+	named = nr_poisoned < PKRAM_OBJ_POISONED ? nr_poisoned : PKRAM_OBJ_POISONED;
+	for (i = 0; i < PKRAM_OBJ_POISONED; i++) {
+		bool is_named = i < named;
+
+		if (is_named != !!o->poisoned[i])
+			return PKRAM_DAMAGE_BOUNDS;
+	}
 	if (flags & PKRAM_OBJ_FILE && !(flags & PKRAM_OBJ_PAGES))
 		return PKRAM_DAMAGE_BOUNDS;
 	if (flags & PKRAM_OBJ_FILE) {
@@ -314,14 +335,18 @@ static int walk_object(const struct pkram_walker *w, const struct pkram_object *
 	if (nr_bytes > ~0ULL >> 1)
 		return PKRAM_DAMAGE_BOUNDS;
 
-	r = walk_stream(w, le64_to_cpu(o->pages_head), le64_to_cpu(o->nr_pages),
-			PKRAM_MAX_INDEX, false, t);
+	r = walk_stream(w, o, le64_to_cpu(o->pages_head), le64_to_cpu(o->nr_pages),
+			PKRAM_MAX_INDEX, false, t, &found);
 	if (r)
 		return r;
 	t->data_bytes += nr_bytes;
-	return walk_stream(w, le64_to_cpu(o->bytes_head),
-			   (nr_bytes + PKRAM_PAGE_SIZE - 1) >> PKRAM_PAGE_SHIFT,
-			   PKRAM_MAX_INDEX, true, t);
+	r = walk_stream(w, o, le64_to_cpu(o->bytes_head),
+			(nr_bytes + PKRAM_PAGE_SIZE - 1) >> PKRAM_PAGE_SHIFT,
+			PKRAM_MAX_INDEX, true, t, &found);
+	if (r)
+		return r;
+	/* Each of them is a page of this object, so the reader may mark it. */
+	return found == named ? PKRAM_DAMAGE_NONE : PKRAM_DAMAGE_BOUNDS;
 }
 
 /**

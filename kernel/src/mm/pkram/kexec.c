@@ -5,9 +5,11 @@
 #define pr_fmt(fmt) "pkram: " fmt
 
 #include <linux/ctype.h>
+#include <linux/init.h>
 #include <linux/kexec.h>
 #include <linux/pkram.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include "pkram.h"
 
@@ -34,11 +36,6 @@
  * is was found out when it was loaded; the store is not sealed for it, which
  * makes the super block recognisably stale for any later kernel.
  */
-
-DECLARE_RWSEM(pkram_kexec_sem);
-
-struct pkram_bans pkram_bans;
-static_assert(ARRAY_SIZE(pkram_bans.start) >= KEXEC_SEGMENT_MAX);
 
 /* State of the image whose destinations are in pkram_bans. */
 static u32 pkram_image = PKRAM_IMAGE_NONE;
@@ -78,17 +75,6 @@ void pkram_kexec_end(void)
 	up_write(&pkram_kexec_sem);
 }
 
-/* pkram_banned() found that an image is loaded */
-bool pkram_banned_slow(u64 pfn, u64 nr)
-{
-	unsigned int i;
-
-	for (i = 0; i < pkram_bans.nr; i++)
-		if (pfn < pkram_bans.end[i] && pfn + nr > pkram_bans.start[i])
-			return true;
-	return false;
-}
-
 /**
  * pkram_image_state - what would the loaded image do with the store?
  *
@@ -98,51 +84,6 @@ u32 pkram_image_state(void)
 {
 	guard(rwsem_read)(&pkram_kexec_sem);
 	return pkram_image;
-}
-
-/**
- * pkram_alloc_folio - allocate memory that may be preserved
- * @gfp:   allocation flags
- * @order: order
- * @nid:   preferred NUMA node
- *
- * Context: as @gfp says; the caller holds pkram_kexec_sem for reading.
- *
- * Return: a folio with one reference that lies on no banned page, or NULL.
- */
-struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid)
-{
-	struct folio *folio, *next;
-	LIST_HEAD(rejects);
-
-	/* Ends: each turn holds on to memory that is banned, which is finite. */
-	for (;;) {
-		folio = __folio_alloc_node(gfp, order, nid);
-		if (!folio || !pkram_banned(folio_pfn(folio), 1UL << order))
-			break;
-		list_add(&folio->lru, &rejects);
-	}
-	while (!list_empty(&rejects)) {
-		next = list_first_entry(&rejects, struct folio, lru);
-		list_del(&next->lru);
-		folio_put(next);
-	}
-	return folio;
-}
-
-/**
- * pkram_alloc_page - allocate a base page that may be preserved
- * @gfp: allocation flags
- *
- * Context: as pkram_alloc_folio().
- *
- * Return: the page, not yet counted as preserved, or NULL.
- */
-struct page *pkram_alloc_page(gfp_t gfp)
-{
-	struct folio *folio = pkram_alloc_folio(gfp, 0, numa_mem_id());
-
-	return folio ? folio_page(folio, 0) : NULL;
 }
 
 /**
@@ -227,3 +168,32 @@ u32 pkram_image_tag_state(const void *info, size_t len)
 	}
 	return PKRAM_IMAGE_NO_SUPPORT;
 }
+
+/*
+ * Whoever makes the command line of the next kernel starts with /proc/cmdline:
+ * kexec --reuse-cmdline does, and so do scripts around kexec_load(). So it shows
+ * the one pkram= that is right for this super block in place of those that were
+ * given, once; the log shows what was given.
+ *
+ * Not before the last level of initcalls: do_initcalls() has a buffer for it that
+ * is as long as it was at first.
+ */
+static int __init pkram_fix_saved_command_line(void)
+{
+	size_t size = strlen(saved_command_line) + PKRAM_PARAM_MAX;
+	char *line;
+	int n;
+
+	if (!pkram_enabled())
+		return 0;
+	line = kmalloc(size, GFP_KERNEL);
+	if (!line)
+		return -ENOMEM;
+	n = pkram_kexec_param(line, size);
+	strscpy(line + n, saved_command_line, size - n);
+	saved_command_line_len = n + pkram_kexec_strip(line + n) - 1;
+	/* what it was lives on: others may have kept pointers into it */
+	saved_command_line = line;
+	return 0;
+}
+late_initcall(pkram_fix_saved_command_line);

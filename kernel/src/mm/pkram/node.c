@@ -28,8 +28,10 @@
  * likes; the node stays, and can be removed when there are no users. A *taker*
  * (pkram_prepare_load()) owns the node from then on and consumes it.
  *
- * Locking: pkram.lock for the tables, @state and @users; pkram_node.lock for
- * @files. A node in state SAVING or TAKEN belongs to one task.
+ * Locking: pkram.lock for the tables, @state and @users. @files needs none: who
+ * makes a file of an object puts PKRAM_FILE_LOADING there first, see load.c. It
+ * cannot go away under anybody, because only a node without users is destroyed.
+ * A node in state SAVING or TAKEN belongs to one task.
  */
 
 static int name_cmp(const void *key, const struct rb_node *rb)
@@ -89,7 +91,7 @@ struct pkram_node *pkram_node_alloc(struct pkram_node_page *page, gfp_t gfp)
 	node->state = PKRAM_NODE_SAVING;
 	node->totals.meta_pages = 1;
 	node->born = le64_to_cpu(page->hdr.generation);
-	mutex_init(&node->lock);
+	init_waitqueue_head(&node->loads);
 	xa_init(&node->tables);
 	xa_init(&node->files);
 	return node;
@@ -312,7 +314,8 @@ static void publish(struct pkram_node *node)
 {
 	node->state = PKRAM_NODE_IDLE;
 	xa_store(&pkram.nodes, node->id, node, 0);
-	WRITE_ONCE(*node->slot, node->page->hdr.pfn);
+	/* a seal that comes from now on finds all of its pages finished */
+	smp_store_release(node->slot, node->page->hdr.pfn);
 	count_node(node, 1);
 }
 
@@ -483,7 +486,6 @@ void pkram_node_destroy(struct pkram_node *node)
 	trim_tables(node, 0);
 	xa_destroy(&node->tables);
 	pkram_free_meta(node->page);
-	mutex_destroy(&node->lock);
 	kfree(node);
 }
 
@@ -606,6 +608,18 @@ int pkram_remove_idle(void)
 	}
 }
 
+/* Does one of its objects exist as a file? */
+static bool has_files(struct pkram_node *node)
+{
+	struct pkram_file *pf;
+	unsigned long i;
+
+	xa_for_each(&node->files, i, pf)
+		if (!xa_is_value(pf))
+			return true;
+	return false;
+}
+
 /**
  * pkram_node_info - describe a committed node
  * @node: the node
@@ -613,7 +627,7 @@ int pkram_remove_idle(void)
  *
  * Context: pkram.lock held.
  */
-void pkram_node_info(const struct pkram_node *node, struct pkram_node_info *info)
+void pkram_node_info(struct pkram_node *node, struct pkram_node_info *info)
 {
 	memset(info, 0, sizeof(*info));
 	info->id = node->id;
@@ -628,7 +642,7 @@ void pkram_node_info(const struct pkram_node *node, struct pkram_node_info *info
 		info->flags |= PKRAM_NODE_INHERITED;
 	if (node->users)
 		info->flags |= PKRAM_NODE_BUSY;
-	if (!xa_empty(&node->files))
+	if (has_files(node))
 		info->flags |= PKRAM_NODE_LOADED;
 	strscpy(info->name, (const char *)node->page->name, sizeof(info->name));
 }

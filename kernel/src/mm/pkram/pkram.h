@@ -2,15 +2,20 @@
 /*
  * PKRAM: declarations private to mm/pkram/.
  *
- * Floors, each using only those below it:
+ * Floors, each using only those below it (kernel/tree check floors):
  *
- *   dev.c                 /dev/pkram
- *   save.c  api.c         saves through it; the in-kernel interface
- *   shmem.c  adopt.c      files in and out; nodes from the previous kernel
+ *   sysfs.c  dev.c        /sys/kernel/pkram; /dev/pkram
+ *   save.c  load.c        saves and loads through it
+ *   api.c  adopt.c        the in-kernel interface; nodes from the previous kernel
  *   node.c                nodes and their objects
- *   super.c  stream.c     super block and directory; page and byte streams
- *   blocks.c  kexec.c     which blocks are preserved; where images go
- *   format.c  early.c     the format; reservation in setup_arch()
+ *   seal.c                the last thing before the jump
+ *   shmem.c  poison.c     files in and out, frozen; pages with memory errors
+ *   stream.c  damage.c    page and byte streams; damage on purpose
+ *   kexec.c  early.c      images and preserved memory; reservation in setup_arch()
+ *   super.c               what there is one of; super block, directory, metadata
+ *   alloc.c               memory that may be preserved
+ *   blocks.c              which blocks are preserved
+ *   format.c              the format
  *
  * Lock order: inode lock, pkram_mutex, pkram_kexec_sem, i_pages lock, block lock.
  */
@@ -23,6 +28,7 @@
 #include <linux/pkram_format.h>
 #include <linux/rbtree.h>
 #include <linux/rwsem.h>
+#include <linux/wait.h>
 #include <linux/xarray.h>
 #include <uapi/linux/pkram.h>
 
@@ -34,6 +40,13 @@ struct pkram_node;
 static inline u64 pkram_pfn(const void *addr)
 {
 	return PHYS_PFN(__pa(addr));
+}
+
+/* Did the hardware lose a part of it? */
+static inline bool pkram_folio_poisoned(const struct folio *folio)
+{
+	return folio_test_hwpoison(folio) ||
+	       (folio_test_large(folio) && folio_test_has_hwpoisoned(folio));
 }
 
 /* blocks.c */
@@ -48,7 +61,14 @@ void pkram_blocks_pin(u64 pfn, u64 nr);
 void pkram_blocks_forget_stale(void);
 bool pkram_blocks_room(void);
 
-/* kexec.c */
+/* alloc.c */
+
+/**
+ * PKRAM_GFP - how to allocate what grows with what user space stores
+ *
+ * Who stores too much gets -ENOMEM; nobody is killed for it.
+ */
+#define PKRAM_GFP	(GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 
 extern struct rw_semaphore pkram_kexec_sem;
 
@@ -67,7 +87,7 @@ struct pkram_bans {
 extern struct pkram_bans pkram_bans;
 
 bool pkram_banned_slow(u64 pfn, u64 nr);
-u32 pkram_image_state(void);
+u64 pkram_allowed(u64 pfn, u64 nr);
 
 /**
  * pkram_banned - must these pages not be preserved where they are?
@@ -88,6 +108,10 @@ static inline bool pkram_banned(u64 pfn, u64 nr)
 
 struct page *pkram_alloc_page(gfp_t gfp);
 struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid);
+
+/* kexec.c */
+
+u32 pkram_image_state(void);
 
 /* super.c */
 
@@ -161,9 +185,64 @@ void pkram_dir_adopt(struct pkram_dir *dir);
 int pkram_super_create(void);
 void pkram_super_adopt(struct pkram_super *sb);
 
+/**
+ * struct pkram_objects - the objects in one page of a node
+ * @hdr:  the page
+ * @obj:  the first object, NULL behind the last page
+ * @nr:   how many there are
+ * @left: objects in later pages
+ */
+struct pkram_objects {
+	struct pkram_page_hdr *hdr;
+	struct pkram_object *obj;
+	u32 nr;
+	u32 left;
+};
+
+/* The objects in a node page; it has a place for some even if it has none. */
+static inline struct pkram_objects pkram_objects_first(struct pkram_node_page *page)
+{
+	u32 all = le32_to_cpu(page->nr_objects), nr = min_t(u32, all, PKRAM_NODE_OBJECTS);
+
+	return (struct pkram_objects) {
+		.hdr = &page->hdr, .obj = page->objects, .nr = nr, .left = all - nr,
+	};
+}
+
+static inline struct pkram_objects pkram_objects_next(const struct pkram_objects *o)
+{
+	u32 nr = min_t(u32, o->left, PKRAM_PAGE_OBJECTS_MAX);
+	struct pkram_objects_page *page;
+
+	if (!o->hdr->next)
+		return (struct pkram_objects) { };
+	page = pfn_to_kaddr(le64_to_cpu(o->hdr->next));
+	return (struct pkram_objects) {
+		.hdr = &page->hdr, .obj = page->objects, .nr = nr, .left = o->left - nr,
+	};
+}
+
 /* damage.c, with CONFIG_PKRAM_DAMAGE */
 
 void pkram_damage(void);
+
+/* poison.c, with CONFIG_MEMORY_FAILURE */
+
+#ifdef CONFIG_MEMORY_FAILURE
+s64 pkram_poison_node(struct pkram_node_page *page);
+bool pkram_poison_seal(void);
+u64 pkram_poison_adopt(struct pkram_node_page *page);
+#else
+static inline bool pkram_poison_seal(void)
+{
+	return true;
+}
+
+static inline u64 pkram_poison_adopt(struct pkram_node_page *page)
+{
+	return 0;
+}
+#endif
 
 /* stream.c */
 
@@ -205,23 +284,25 @@ void pkram_writer_finish(struct pkram_writer *w);
 void pkram_writer_discard(struct pkram_writer *w);
 
 /**
- * pkram_writer_add - record a folio at the end of a stream
+ * pkram_writer_add - record folios at the end of a stream
  * @w:     the writer; pkram_writer_reserve() succeeded at most PKRAM_BATCH calls ago
- * @index: its index in the stream, not below the end of the last one
- * @pfn:   its first page; not banned
- * @order: its order, at most PKRAM_MAX_ORDER
+ * @index: index of the first in the stream, not below the end of the last one
+ * @pfn:   its first page; none of them is banned
+ * @order: order of each, at most PKRAM_MAX_ORDER
+ * @count: folios that follow each other in the stream and in memory, 1 to
+ *         PKRAM_BATCH
  *
- * The stream takes over one reference that the caller holds on the folio. Call
+ * The stream takes over one reference that the caller holds on each folio. Call
  * pkram_writer_settle() before dropping pkram_kexec_sem.
  */
 static inline void pkram_writer_add(struct pkram_writer *w, u64 index, u64 pfn,
-				    unsigned int order)
+				    unsigned int order, unsigned int count)
 {
-	u64 nr = 1ULL << order;
+	u64 nr = (u64)count << order;
 
-	if (likely(pfn == w->end_pfn && index == w->end_index &&
-		   order == w->run.order && w->run.count < PKRAM_EXT_MAX_COUNT)) {
-		w->run.count++;
+	if (likely(pfn == w->end_pfn && index == w->end_index && order == w->run.order &&
+		   w->run.count <= PKRAM_EXT_MAX_COUNT - count)) {
+		w->run.count += count;
 	} else {
 		pkram_writer_flush(w);
 		/* a stream begins where its first page is */
@@ -229,7 +310,7 @@ static inline void pkram_writer_add(struct pkram_writer *w, u64 index, u64 pfn,
 			w->pos = index;
 		w->run.pfn = pfn;
 		w->run.gap = index - w->pos;
-		w->run.count = 1;
+		w->run.count = count;
 		w->run.order = order;
 	}
 	w->end_pfn = pfn + nr;
@@ -305,7 +386,7 @@ struct iov_iter;
 
 int pkram_bytes_append(struct pkram_bytes *b, struct iov_iter *from, gfp_t gfp);
 void pkram_bytes_finish(struct pkram_bytes *b);
-size_t pkram_bytes_read(const struct pkram_object *obj, u64 pos, struct iov_iter *to);
+ssize_t pkram_bytes_read(const struct pkram_object *obj, u64 pos, struct iov_iter *to);
 
 /* node.c */
 
@@ -324,9 +405,10 @@ enum pkram_node_state {
  * @id:      see struct pkram_node_info
  * @slot:    its slot in the directory, NULL while it is being saved
  * @by_name: in pkram_state.names
- * @lock:    serialises loads of its objects
  * @tables:  pages of further objects by their number
- * @files:   struct pkram_file of objects that exist as files, by object index
+ * @files:   struct pkram_file of objects that exist as files, by object index;
+ *           PKRAM_FILE_LOADING while one is being made
+ * @loads:   woken when one of those is done, or given up
  * @totals:  what it consists of
  * @born:    generation in which it was committed
  */
@@ -337,12 +419,15 @@ struct pkram_node {
 	unsigned long id;
 	__le64 *slot;
 	struct rb_node by_name;
-	struct mutex lock;	/* files */
 	struct xarray tables;
 	struct xarray files;
+	wait_queue_head_t loads;
 	struct pkram_node_totals totals;
 	u64 born;
 };
+
+/** PKRAM_FILE_LOADING - in place of a struct pkram_file that somebody is making */
+#define PKRAM_FILE_LOADING	((struct pkram_file *)xa_mk_value(0))
 
 static inline u32 pkram_node_nr_objects(const struct pkram_node *node)
 {
@@ -367,7 +452,7 @@ void pkram_node_put(struct pkram_node *node);
 struct pkram_node *pkram_node_take(const char *name);
 int pkram_node_remove(const char *name, struct pkram_node *mine, u64 *ret_id);
 int pkram_remove_idle(void);
-void pkram_node_info(const struct pkram_node *node, struct pkram_node_info *info);
+void pkram_node_info(struct pkram_node *node, struct pkram_node_info *info);
 
 /* shmem.c */
 
@@ -407,6 +492,11 @@ int pkram_save_file(struct pkram_save *save, struct file *file,
 int pkram_save_bytes(struct pkram_save *save, u32 *object, struct iov_iter *from);
 int pkram_save_commit(struct pkram_save *save, bool replace, u64 *ret_id);
 void pkram_save_abort(struct pkram_save *save);
+
+/* load.c */
+
+struct pkram_file *pkram_load_object(struct pkram_node *node, u32 index,
+				     struct file *target, int pidfd);
 
 /* early.c */
 

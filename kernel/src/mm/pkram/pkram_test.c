@@ -11,11 +11,14 @@
  */
 #include <kunit/test.h>
 #include <linux/anon_inodes.h>
+#include <linux/completion.h>
+#include <linux/delay.h>
 #include <linux/falloc.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/kexec.h>
+#include <linux/kthread.h>
 #include <linux/memcontrol.h>
 #include <linux/memfd.h>
 #include <linux/mm.h>
@@ -1498,7 +1501,7 @@ static void stream_writer_discard(struct kunit *test)
 		KUNIT_ASSERT_EQ(test, pkram_writer_reserve(&w, GFP_KERNEL), 0);
 		scoped_guard(rwsem_read, &pkram_kexec_sem) {
 			folio_get(folio);
-			pkram_writer_add(&w, 1000 * i, folio_pfn(folio), 0);
+			pkram_writer_add(&w, 1000 * i, folio_pfn(folio), 0, 1);
 			pkram_writer_settle(&w);
 		}
 		KUNIT_EXPECT_TRUE(test, pkram_map_test(pkram.map, folio_pfn(folio) >>
@@ -1526,7 +1529,7 @@ static void stream_batch(struct kunit *test)
 			KUNIT_ASSERT_EQ(test, pkram_writer_reserve(&w, GFP_KERNEL), 0);
 		guard(rwsem_read)(&pkram_kexec_sem);
 		get_page(pages[i]);
-		pkram_writer_add(&w, (i + 1) * 100000ULL, page_to_pfn(pages[i]), 0);
+		pkram_writer_add(&w, (i + 1) * 100000ULL, page_to_pfn(pages[i]), 0, 1);
 		pkram_writer_settle(&w);
 	}
 	pkram_writer_finish(&w);
@@ -2310,6 +2313,15 @@ static int add_file(struct pkram_save *save, struct file *file)
 	return pkram_save_file(save, file, &arg);
 }
 
+static int add_bytes(struct pkram_save *save, u32 *object, const void *buf, size_t len)
+{
+	struct kvec vec = { .iov_base = (void *)buf, .iov_len = len };
+	struct iov_iter iter;
+
+	iov_iter_kvec(&iter, ITER_SOURCE, &vec, 1, len);
+	return pkram_save_bytes(save, object, &iter);
+}
+
 static void abort_files(struct pkram_save *save)
 {
 	pkram_save_abort(save);
@@ -2854,6 +2866,298 @@ static void file_several(struct kunit *test)
 		KUNIT_EXPECT_EQ(test, extra_refs(f[i]), 0);
 }
 
+/* A loader that runs on its own, for those that have to wait */
+
+struct loader {
+	struct pkram_node *node;
+	u32 index;
+	struct file *target;
+	struct pkram_file *pf;
+	struct completion done;
+};
+
+static int run_loader(void *data)
+{
+	struct loader *l = data;
+
+	l->pf = pkram_load_object(l->node, l->index, l->target, PKRAM_FD_NONE);
+	complete_all(&l->done);
+	return 0;
+}
+
+static struct loader *start_loader(struct kunit *test, struct pkram_node *node, u32 index,
+				   struct file *target)
+{
+	struct loader *l = kunit_kzalloc(test, sizeof(*l), GFP_KERNEL);
+	struct task_struct *task;
+
+	KUNIT_ASSERT_NOT_NULL(test, l);
+	l->node = node;
+	l->index = index;
+	l->target = target;
+	init_completion(&l->done);
+	task = kthread_run(run_loader, l, "pkram-loader");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	return l;
+}
+
+/* Two loaders are at work in one node at the same time: one stands still inside. */
+static void file_load_parallel(struct kunit *test)
+{
+	struct file *file[2], *target = new_file(test, 0);
+	struct pkram_save *save = begin_files(test, "n");
+	struct loader *slow, *fast, *same;
+	struct pkram_node *node;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		file[i] = new_file(test, PAGE_SIZE);
+		fill_page(test, file[i], i);
+		KUNIT_EXPECT_EQ(test, add_file(save, file[i]), 0);
+	}
+	commit_files(test, save, "n");
+	node = pin(test, "n");
+	for (i = 0; i < 2; i++)
+		forget_file(test, node, i, file[i]);
+
+	inode_lock(file_inode(target));
+	slow = start_loader(test, node, 0, target);
+	for (i = 0; i < 500 && xa_load(&node->files, 0) != PKRAM_FILE_LOADING; i++)
+		msleep(20);
+	KUNIT_EXPECT_PTR_EQ(test, xa_load(&node->files, 0), PKRAM_FILE_LOADING);
+	fast = start_loader(test, node, 1, NULL);
+	KUNIT_EXPECT_TRUE(test, wait_for_completion_timeout(&fast->done, 10 * HZ));
+	KUNIT_EXPECT_FALSE(test, completion_done(&slow->done));
+	/* the same object: into another file not at all, else when it is there */
+	KUNIT_EXPECT_PTR_EQ(test, pkram_load_object(node, 0, target, PKRAM_FD_NONE),
+			    ERR_PTR(-EBUSY));
+	same = start_loader(test, node, 0, NULL);
+	msleep(50);
+	KUNIT_EXPECT_FALSE(test, completion_done(&same->done));
+	inode_unlock(file_inode(target));
+	wait_for_completion(&slow->done);
+	wait_for_completion(&same->done);
+	wait_for_completion(&fast->done);
+
+	KUNIT_ASSERT_FALSE_MSG(test, IS_ERR(slow->pf), "%pe", slow->pf);
+	KUNIT_ASSERT_FALSE_MSG(test, IS_ERR(fast->pf), "%pe", fast->pf);
+	KUNIT_EXPECT_PTR_EQ(test, same->pf, slow->pf);
+	KUNIT_EXPECT_PTR_EQ(test, slow->pf->file, target);
+	file[1] = get_file(fast->pf->file);
+	own_file(test, file[1]);
+	check_page(test, target, 0, true);
+	check_page(test, file[1], 1, true);
+	end_trip(test, node, target);
+	KUNIT_EXPECT_EQ(test, extra_refs(file[1]), 0);
+}
+
+/* One that fails makes way for the next. */
+static void file_load_again(struct kunit *test)
+{
+	struct file *file = new_file(test, PAGE_SIZE), *sized = new_file(test, PAGE_SIZE);
+	struct pkram_file *pf;
+	struct pkram_node *node;
+
+	fill_page(test, file, 0);
+	save_one(test, "n", file);
+	node = pin(test, "n");
+	forget_file(test, node, 0, file);
+	KUNIT_EXPECT_PTR_EQ(test, pkram_load_object(node, 0, sized, PKRAM_FD_NONE),
+			    ERR_PTR(-EINVAL));
+	KUNIT_EXPECT_PTR_EQ(test, pkram_load_object(node, 0, NULL, -2), ERR_PTR(-EBADF));
+	KUNIT_EXPECT_TRUE(test, xa_empty(&node->files));
+	pf = pkram_load_object(node, 0, NULL, PKRAM_FD_NONE);
+	KUNIT_ASSERT_FALSE_MSG(test, IS_ERR(pf), "%pe", pf);
+	KUNIT_EXPECT_PTR_EQ(test, pkram_load_object(node, 0, NULL, PKRAM_FD_NONE), pf);
+	KUNIT_EXPECT_PTR_EQ(test, pkram_load_object(node, 0, sized, PKRAM_FD_NONE),
+			    ERR_PTR(-EBUSY));
+	file = get_file(pf->file);
+	own_file(test, file);
+	check_page(test, file, 0, true);
+	end_trip(test, node, file);
+}
+
+static struct page *page_of(__le64 head, unsigned int n)
+{
+	struct pkram_reader r;
+	unsigned int order;
+	struct page *page;
+	u64 index;
+
+	pkram_reader_init(&r, head);
+	do {
+		page = pkram_reader_next(&r, &index, &order);
+	} while (page && n--);
+	return page;
+}
+
+static ssize_t read_object(const struct pkram_object *obj, void *buf, size_t len)
+{
+	struct kvec vec = { .iov_base = buf, .iov_len = len };
+	struct iov_iter iter;
+
+	iov_iter_kvec(&iter, ITER_DEST, &vec, 1, len);
+	return pkram_bytes_read(obj, 0, &iter);
+}
+
+#ifdef CONFIG_MEMORY_FAILURE
+
+/* What the hardware loses between the save and the jump costs its object only. */
+static void poison_objects(struct kunit *test)
+{
+	struct pkram_save *save;
+	struct file *file[2];
+	u32 bytes = PKRAM_OBJECT_NEW, whole = PKRAM_OBJECT_NEW;
+	struct pkram_object *obj[4];
+	struct page *bad[2];
+	struct pkram_node *node;
+	unsigned int i;
+	char buf[3];
+	long count;
+
+	save = begin_files(test, "n");
+	for (i = 0; i < 2; i++) {
+		file[i] = new_file(test, 6 * PAGE_SIZE);
+		fill_page(test, file[i], 0);
+		fill_page(test, file[i], 5);
+		KUNIT_EXPECT_EQ(test, add_file(save, file[i]), 0);
+	}
+	KUNIT_EXPECT_EQ(test, add_bytes(save, &bytes, "abc", 3), 0);
+	KUNIT_EXPECT_EQ(test, add_bytes(save, &whole, "def", 3), 0);
+	commit_files(test, save, "n");
+	node = pin(test, "n");
+	for (i = 0; i < 2; i++)
+		forget_file(test, node, i, file[i]);
+	for (i = 0; i < 4; i++)
+		obj[i] = pkram_node_object(node, i);
+	KUNIT_EXPECT_EQ(test, pkram_poison_node(node->page), 0);
+
+	bad[0] = page_of(obj[1]->pages_head, 1);
+	bad[1] = page_of(obj[2]->bytes_head, 0);
+	for (i = 0; i < 2; i++)
+		SetPageHWPoison(bad[i]);
+	/* seen even before there is a seal */
+	KUNIT_EXPECT_PTR_EQ(test, pkram_file_load(obj[1], NULL, NULL), ERR_PTR(-EHWPOISON));
+	KUNIT_EXPECT_EQ(test, read_object(obj[2], buf, 3), -EHWPOISON);
+
+	KUNIT_EXPECT_EQ(test, pkram_poison_node(node->page), 2);
+	check_node(test, "n");
+	for (i = 0; i < 4; i++)
+		KUNIT_EXPECT_EQ(test, le64_to_cpu(obj[i]->nr_poisoned), i == 1 || i == 2);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(obj[1]->poisoned[0]), page_to_pfn(bad[0]));
+
+	/* the jump: the flags are gone, what is noted is not */
+	for (i = 0; i < 2; i++)
+		ClearPageHWPoison(bad[i]);
+	count = atomic_long_read(&num_poisoned_pages);
+	KUNIT_EXPECT_EQ(test, pkram_poison_adopt(node->page), 2);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&num_poisoned_pages), count + 2);
+	for (i = 0; i < 2; i++) {
+		KUNIT_EXPECT_TRUE(test, PageHWPoison(bad[i]));
+		ClearPageHWPoison(bad[i]);
+		num_poisoned_pages_sub(page_to_pfn(bad[i]), 1);
+	}
+	KUNIT_EXPECT_PTR_EQ(test, pkram_file_load(obj[1], NULL, NULL), ERR_PTR(-EHWPOISON));
+	KUNIT_EXPECT_EQ(test, read_object(obj[2], buf, 3), -EHWPOISON);
+	KUNIT_EXPECT_EQ(test, read_object(obj[3], buf, 3), 3);
+	KUNIT_EXPECT_MEMEQ(test, buf, "def", 3);
+	/* the next seal does not forget them either */
+	KUNIT_EXPECT_EQ(test, pkram_poison_node(node->page), 2);
+	check_node(test, "n");
+
+	file[0] = load_file(test, node, 0, NULL);
+	check_page(test, file[0], 0, true);
+	check_page(test, file[0], 5, true);
+	end_trip(test, node, file[0]);
+}
+
+/* More of them than an object has room for; and an object in a page of its own. */
+static void poison_many(struct kunit *test)
+{
+	struct pkram_save *save = begin_files(test, "n");
+	struct file *file = new_file(test, 8 * PAGE_SIZE);
+	unsigned int i, nr = PKRAM_NODE_OBJECTS + PKRAM_PAGE_OBJECTS_MAX + 1;
+	struct pkram_object *obj;
+	struct pkram_node *node;
+	struct page *bad[6];
+
+	for (i = 0; i < nr; i++) {
+		u32 object = PKRAM_OBJECT_NEW;
+
+		KUNIT_EXPECT_EQ(test, add_bytes(save, &object, "x", 1), 0);
+	}
+	for (i = 0; i < 8; i++)
+		fill_page(test, file, i);
+	KUNIT_EXPECT_EQ(test, add_file(save, file), 0);
+	commit_files(test, save, "n");
+	node = pin(test, "n");
+	obj = pkram_node_object(node, nr);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		bad[i] = page_of(obj->pages_head, i + 1);
+		SetPageHWPoison(bad[i]);
+	}
+	KUNIT_EXPECT_EQ(test, pkram_poison_node(node->page), ARRAY_SIZE(bad));
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		if (i < PKRAM_OBJ_POISONED)
+			KUNIT_EXPECT_EQ(test, le64_to_cpu(obj->poisoned[i]),
+					page_to_pfn(bad[i]));
+		ClearPageHWPoison(bad[i]);
+	}
+	check_node(test, "n");
+	pkram_node_put(node);
+	remove_node(test, "n");
+}
+
+/* A node that cannot be read any more is not handed on, the others are. */
+static void poison_metadata(struct kunit *test)
+{
+	struct file *file[2];
+	struct pkram_node *node[2];
+	struct page *bad;
+	unsigned int i;
+	__le64 head;
+
+	for (i = 0; i < 2; i++) {
+		file[i] = new_file(test, PAGE_SIZE);
+		fill_page(test, file[i], 0);
+		save_one(test, i ? "good" : "bad", file[i]);
+		node[i] = pin(test, i ? "good" : "bad");
+	}
+	head = pkram_node_object(node[0], 0)->pages_head;
+	bad = pfn_to_page(le64_to_cpu(head));
+	SetPageHWPoison(bad);
+	KUNIT_EXPECT_LT(test, pkram_poison_node(node[0]->page), 0);
+	/* nobody told memory_failure(): nothing is looked at */
+	if (!atomic_long_read(&num_poisoned_pages)) {
+		KUNIT_EXPECT_TRUE(test, pkram_poison_seal());
+		KUNIT_EXPECT_NE(test, le64_to_cpu(*node[0]->slot), 0);
+	}
+	num_poisoned_pages_inc(page_to_pfn(bad));
+	KUNIT_EXPECT_TRUE(test, pkram_poison_seal());
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(*node[0]->slot), 0);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(*node[1]->slot), pkram_pfn(node[1]->page));
+	ClearPageHWPoison(bad);
+	*node[0]->slot = node[0]->page->hdr.pfn;
+
+	bad = virt_to_page(node[0]->page);
+	SetPageHWPoison(bad);
+	KUNIT_EXPECT_TRUE(test, pkram_poison_seal());
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(*node[0]->slot), 0);
+	ClearPageHWPoison(bad);
+
+	bad = virt_to_page(pkram.sb);
+	SetPageHWPoison(bad);
+	KUNIT_EXPECT_FALSE(test, pkram_poison_seal());
+	ClearPageHWPoison(bad);
+	num_poisoned_pages_sub(page_to_pfn(bad), 1);
+	for (i = 0; i < 2; i++) {
+		pkram_node_put(node[i]);
+		remove_node(test, i ? "good" : "bad");
+	}
+}
+
+#endif /* CONFIG_MEMORY_FAILURE */
+
 static struct kunit_case pkram_file_cases[] = {
 	KUNIT_CASE(file_freeze_refuses),
 	KUNIT_CASE(file_frozen),
@@ -2874,6 +3178,13 @@ static struct kunit_case pkram_file_cases[] = {
 	KUNIT_CASE(file_load_no_space),
 	KUNIT_CASE(file_save_banned),
 	KUNIT_CASE(file_several),
+	KUNIT_CASE(file_load_parallel),
+	KUNIT_CASE(file_load_again),
+#ifdef CONFIG_MEMORY_FAILURE
+	KUNIT_CASE(poison_objects),
+	KUNIT_CASE(poison_many),
+	KUNIT_CASE(poison_metadata),
+#endif
 	{}
 };
 
@@ -2897,15 +3208,6 @@ static int save_part(struct pkram_save *save, struct file *file, u32 object, u64
 	};
 
 	return pkram_save_file(save, file, &arg);
-}
-
-static int add_bytes(struct pkram_save *save, u32 *object, const void *buf, size_t len)
-{
-	struct kvec vec = { .iov_base = (void *)buf, .iov_len = len };
-	struct iov_iter iter;
-
-	iov_iter_kvec(&iter, ITER_SOURCE, &vec, 1, len);
-	return pkram_save_bytes(save, object, &iter);
 }
 
 /* Ranges in any order make one stream; what none covers is a hole. */
@@ -3287,6 +3589,36 @@ static void kexec_banned(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, pkram_banned(10000, 1));
 }
 
+/* As far as nothing is banned, and in agreement with pkram_banned(). */
+static void kexec_allowed(struct kunit *test)
+{
+	const u64 end = pkram_nr_blocks << PKRAM_BLOCK_ORDER;
+	u64 pfn, nr, n;
+
+	KUNIT_ASSERT_GT(test, end, 4096);
+	add_ban(test, 1000, 1010);
+	add_ban(test, 2000, 2001);
+	add_ban(test, 1010, 1012);
+	KUNIT_EXPECT_EQ(test, pkram_allowed(0, 5), 0);
+	KUNIT_EXPECT_EQ(test, pkram_allowed(990, 20), 10);
+	KUNIT_EXPECT_EQ(test, pkram_allowed(990, 10), 10);
+	KUNIT_EXPECT_EQ(test, pkram_allowed(990, 2000), 10);
+	KUNIT_EXPECT_EQ(test, pkram_allowed(1009, 1), 0);
+	KUNIT_EXPECT_EQ(test, pkram_allowed(1012, 5000), 988);
+	KUNIT_EXPECT_EQ(test, pkram_allowed(end - 3, 5), 3);
+	KUNIT_EXPECT_EQ(test, pkram_allowed(end, 1), 0);
+	for (pfn = 980; pfn < 1030; pfn++) {
+		for (nr = 1; nr < 40; nr++) {
+			n = pkram_allowed(pfn, nr);
+			KUNIT_EXPECT_EQ(test, n == nr, !pkram_banned(pfn, nr));
+			if (n)
+				KUNIT_EXPECT_FALSE(test, pkram_banned(pfn, n));
+			if (n < nr)
+				KUNIT_EXPECT_TRUE(test, pkram_banned(pfn + n, 1));
+		}
+	}
+}
+
 /* Saving a folio that is banned makes a copy of the same order. */
 static void kexec_copy(struct kunit *test)
 {
@@ -3364,6 +3696,7 @@ static struct kunit_case pkram_kexec_cases[] = {
 	KUNIT_CASE(kexec_image_tag),
 	KUNIT_CASE(kexec_image_tag_hostile),
 	KUNIT_CASE(kexec_banned),
+	KUNIT_CASE(kexec_allowed),
 	KUNIT_CASE(kexec_copy),
 	KUNIT_CASE(kexec_alloc_avoids),
 	KUNIT_CASE(kexec_no_image),

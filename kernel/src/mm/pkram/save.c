@@ -87,7 +87,7 @@ struct pkram_save *pkram_save_begin(const char *name)
 
 	if (!save)
 		return ERR_PTR(-ENOMEM);
-	node = pkram_node_create(name, GFP_KERNEL);
+	node = pkram_node_create(name, PKRAM_GFP);
 	if (IS_ERR(node)) {
 		kfree(save);
 		return ERR_CAST(node);
@@ -173,12 +173,12 @@ static int new_object(struct pkram_save *save, struct file *file, u32 *ret_index
 	pf = pkram_file_freeze(file);
 	if (IS_ERR(pf))
 		return PTR_ERR(pf);
-	obj = pkram_node_add_object(node, PKRAM_OBJ_PAGES | PKRAM_OBJ_FILE, GFP_KERNEL);
+	obj = pkram_node_add_object(node, PKRAM_OBJ_PAGES | PKRAM_OBJ_FILE, PKRAM_GFP);
 	if (IS_ERR(obj)) {
 		err = PTR_ERR(obj);
 		goto err_thaw;
 	}
-	err = xa_err(xa_store(&node->files, index, pf, GFP_KERNEL));
+	err = xa_err(xa_store(&node->files, index, pf, PKRAM_GFP));
 	if (err)
 		goto err_object;
 
@@ -342,7 +342,7 @@ int pkram_save_bytes(struct pkram_save *save, u32 *object, struct iov_iter *from
 	nr = pkram_node_nr_objects(save->node);
 	if (*object == PKRAM_OBJECT_NEW) {
 		close_bytes(save);
-		obj = pkram_node_add_object(save->node, PKRAM_OBJ_BYTES, GFP_KERNEL);
+		obj = pkram_node_add_object(save->node, PKRAM_OBJ_BYTES, PKRAM_GFP);
 		if (IS_ERR(obj))
 			return PTR_ERR(obj);
 		*object = nr;
@@ -353,7 +353,7 @@ int pkram_save_bytes(struct pkram_save *save, u32 *object, struct iov_iter *from
 		return -EINVAL;
 	}
 	save->open = true;
-	err = pkram_bytes_append(&save->bytes, from, GFP_KERNEL);
+	err = pkram_bytes_append(&save->bytes, from, PKRAM_GFP);
 	if (err)
 		save->broken = true;
 	return err;
@@ -437,7 +437,7 @@ int pkram_save_commit(struct pkram_save *save, bool replace, u64 *ret_id)
 	if (!order_ranges(save))
 		return -EINVAL;
 	join_ranges(save);
-	err = pkram_node_commit(save->node, replace, GFP_KERNEL, ret_id);
+	err = pkram_node_commit(save->node, replace, PKRAM_GFP, ret_id);
 	if (!err) {
 		save->node = NULL;
 		free_ranges(save);

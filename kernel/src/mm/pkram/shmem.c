@@ -26,14 +26,16 @@
  *
  * Saving records each folio as it is and takes a reference on it, which keeps
  * reclaim, migration, splitting and collapsing away. The file keeps its pages
- * and can be read and mapped read-only meanwhile.
+ * and can be read and mapped read-only meanwhile. Whoever reads a hole through a
+ * mapping gets a page of zeroes there, which the node does not have and does not
+ * need.
  *
  * Loading puts the preserved folios into an empty file. The node keeps its
  * references and the file stays frozen, so that it can be loaded again after
  * whoever loaded it died. Only removing the node thaws it. The folios are kept
  * off the LRU lists until then: nothing could be reclaimed.
  *
- * Lock order: inode lock, pkram_kexec_sem, i_pages lock.
+ * Lock order: inode lock, pkram_kexec_sem, i_pages lock, block lock.
  */
 
 #define PKRAM_FREEZE_SEALS	(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -59,7 +61,10 @@ static int freeze_locked(struct pkram_file *pf, bool on_lru)
 	}
 	pf->seals = info->seals;
 	info->seals |= PKRAM_FREEZE_SEALS;
+	/* SHM_LOCK changes them without the inode lock */
+	spin_lock_irq(&info->lock);
 	info->flags |= SHMEM_PRESERVED;
+	spin_unlock_irq(&info->lock);
 	return 0;
 }
 
@@ -68,7 +73,9 @@ static void thaw_locked(struct pkram_file *pf)
 	struct address_space *mapping = pf->file->f_mapping;
 	struct shmem_inode_info *info = SHMEM_I(mapping->host);
 
+	spin_lock_irq(&info->lock);
 	info->flags &= ~SHMEM_PRESERVED;
+	spin_unlock_irq(&info->lock);
 	info->seals = pf->seals;
 	if (pf->denied)
 		mapping_allow_writable(mapping);
@@ -179,77 +186,104 @@ void pkram_file_stat(const struct pkram_file *pf, struct pkram_object *obj)
 	obj->ctime_ns = cpu_to_le64(timespec64_to_ns(&ts));
 }
 
-static bool folio_poisoned(const struct folio *folio)
+/* May a large folio be recorded without further ado? */
+static bool folio_plain(struct folio *folio, unsigned int order)
 {
-	return folio_test_hwpoison(folio) ||
-	       (folio_test_large(folio) && folio_test_has_hwpoisoned(folio));
+	return folio_test_uptodate(folio) && !pkram_folio_poisoned(folio) &&
+	       !folio_maybe_dma_pinned(folio) &&
+	       !pkram_banned(folio_pfn(folio), 1UL << order);
 }
 
-/* May this folio be recorded without further ado? */
-static __always_inline bool folio_plain(struct folio *folio, u64 pfn, unsigned int order)
+/* May a base page be recorded without further ado, provided it is not banned? */
+static __always_inline bool base_page_plain(const struct folio *folio)
 {
-	const unsigned long bad = IS_ENABLED(CONFIG_MEMORY_FAILURE) ?
-				  1UL << PG_hwpoison : 0;
+	const unsigned long want = 1UL << PG_uptodate, unwanted = 1UL << PG_head |
+		(IS_ENABLED(CONFIG_MEMORY_FAILURE) ? 1UL << PG_hwpoison : 0);
 
-	return (folio->flags & (1UL << PG_uptodate | bad)) == 1UL << PG_uptodate &&
-	       (!order || !folio_poisoned(folio)) && !folio_maybe_dma_pinned(folio) &&
-	       !pkram_banned(pfn, 1UL << order);
+	return (READ_ONCE(folio->flags) & (want | unwanted)) == want &&
+	       folio_ref_count(folio) < GUP_PIN_COUNTING_BIAS;
+}
+
+/*
+ * Record the base page @folio, which @xas is at, and up to @max in all of those
+ * that follow it both in the file and in memory. Moves @xas and *@folio on to what
+ * comes after them. Returns how many were recorded, 0 if the first needs care.
+ */
+static unsigned int save_run(struct xa_state *xas, struct folio **folio, u64 max,
+			     struct pkram_writer *w)
+{
+	u64 index = xas->xa_index, pfn = folio_pfn(*folio);
+	struct page *page = folio_page(*folio, 0);
+	unsigned int nr = 0;
+
+	max = pkram_allowed(pfn, max);
+	while (nr < max && base_page_plain(*folio)) {
+		folio_ref_inc(*folio);
+		nr++;
+		*folio = xas_next(xas);
+		if (*folio != (struct folio *)(page + nr))
+			break;
+	}
+	if (nr)
+		pkram_writer_add(w, index, pfn, 0, nr);
+	return nr;
 }
 
 /*
  * Record up to PKRAM_BATCH folios from *@index on. Returns 0 when it came to
  * the end, 1 when there is more, and 2 when the entry at *@index needs care.
+ *
+ * Under the i_pages lock nobody can take a folio out of the file, replace it or
+ * freeze its references.
  */
 static int save_batch(struct address_space *mapping, u64 *index, u64 first, u64 last,
 		      struct pkram_writer *w)
 {
 	XA_STATE(xas, &mapping->i_pages, *index);
-	unsigned int order, left = PKRAM_BATCH;
+	unsigned int order, nr, left = PKRAM_BATCH;
 	struct folio *folio;
 	int ret = 0;
-	u64 pfn;
 
 	guard(rwsem_read)(&pkram_kexec_sem);
-	rcu_read_lock();
-	xas_for_each(&xas, folio, last) {
-		if (xas_retry(&xas, folio))
-			continue;
-		if (xa_is_value(folio)) {
-			*index = xas.xa_index;
-			ret = 2;
-			break;
-		}
+	xas_lock_irq(&xas);
+	folio = xas_find(&xas, last);
+	while (folio && xas.xa_index <= last) {
+		*index = xas.xa_index;
 		if (!left) {
-			*index = xas.xa_index;
 			ret = 1;
 			break;
 		}
-		if (unlikely(!folio_try_get(folio))) {
-			xas_reset(&xas);
-			continue;
-		}
-		if (unlikely(folio != xas_reload(&xas))) {
-			folio_put(folio);
-			xas_reset(&xas);
-			continue;
-		}
-		/* one that began before the range belongs to the range before */
-		if (unlikely(folio->index < first)) {
-			folio_put(folio);
-			continue;
-		}
-		order = folio_order(folio);
-		pfn = folio_pfn(folio);
-		if (unlikely(!folio_plain(folio, pfn, order))) {
-			*index = folio->index;
-			folio_put(folio);
+		if (unlikely(xa_is_value(folio))) {
 			ret = 2;
 			break;
 		}
-		pkram_writer_add(w, folio->index, pfn, order);
-		left--;
+		if (!folio_test_large(folio)) {
+			/* @last may be the largest index there is */
+			nr = save_run(&xas, &folio, min(left - 1, last - *index) + 1, w);
+			if (!nr) {
+				ret = 2;
+				break;
+			}
+			left -= nr;
+			if (!folio)
+				folio = xas_find(&xas, last);
+			continue;
+		}
+		/* one that began before the range belongs to the range before */
+		if (folio->index >= first) {
+			order = folio_order(folio);
+			if (!folio_plain(folio, order)) {
+				*index = folio->index;
+				ret = 2;
+				break;
+			}
+			folio_get(folio);
+			pkram_writer_add(w, folio->index, folio_pfn(folio), order, 1);
+			left--;
+		}
+		folio = xas_next_entry(&xas, last);
 	}
-	rcu_read_unlock();
+	xas_unlock_irq(&xas);
 	pkram_writer_settle(w);
 	return ret;
 }
@@ -267,21 +301,21 @@ static int save_copy(struct folio *folio, struct pkram_writer *w)
 						 order, folio_nid(folio)) : NULL;
 		if (copy) {
 			folio_copy(copy, folio);
-			pkram_writer_add(w, folio->index, folio_pfn(copy), order);
+			pkram_writer_add(w, folio->index, folio_pfn(copy), order, 1);
 			pkram_writer_settle(w);
 			return 0;
 		}
 	}
 	for (i = 0; i < nr && !err; i++) {
-		err = pkram_writer_reserve(w, GFP_KERNEL);
+		err = pkram_writer_reserve(w, PKRAM_GFP);
 		if (err)
 			break;
 		guard(rwsem_read)(&pkram_kexec_sem);
-		copy = pkram_alloc_folio(GFP_KERNEL, 0, folio_nid(folio));
+		copy = pkram_alloc_folio(PKRAM_GFP, 0, folio_nid(folio));
 		if (!copy)
 			return -ENOMEM;
 		copy_highpage(folio_page(copy, 0), folio_page(folio, i));
-		pkram_writer_add(w, folio->index + i, folio_pfn(copy), 0);
+		pkram_writer_add(w, folio->index + i, folio_pfn(copy), 0, 1);
 		pkram_writer_settle(w);
 	}
 	return err;
@@ -301,7 +335,7 @@ static int save_special(struct inode *inode, u64 *index, struct pkram_writer *w)
 	if (err)
 		return err;
 	err = 0;
-	if (folio_poisoned(folio)) {
+	if (pkram_folio_poisoned(folio)) {
 		err = -EHWPOISON;
 	} else if (folio_maybe_dma_pinned(folio)) {
 		err = -EBUSY;
@@ -341,7 +375,7 @@ int pkram_file_save(struct file *file, u64 start, u64 last, struct pkram_writer 
 	/* Several ranges at a time; what would change the file is excluded. */
 	inode_lock_shared(inode);
 	do {
-		ret = pkram_writer_reserve(w, GFP_KERNEL);
+		ret = pkram_writer_reserve(w, PKRAM_GFP);
 		if (ret)
 			break;
 		ret = save_batch(file->f_mapping, &index, start, last, w);
@@ -375,23 +409,26 @@ struct load_batch {
 	pgoff_t at[LOAD_BATCH];
 };
 
-static bool fill_batch(struct pkram_reader *r, struct load_batch *b)
+/* Returns 0 when there are no more, 1, or -EHWPOISON. */
+static int fill_batch(struct pkram_reader *r, struct load_batch *b)
 {
+	struct folio *folio;
 	unsigned int order;
-	struct page *page;
 	u64 index;
 
 	b->nr = 0;
 	b->pages = 0;
 	while (b->nr < LOAD_BATCH) {
-		page = pkram_reader_next(r, &index, &order);
-		if (!page)
+		folio = (struct folio *)pkram_reader_next(r, &index, &order);
+		if (!folio)
 			break;
-		b->folio[b->nr] = (struct folio *)page;
+		if (unlikely(pkram_folio_poisoned(folio)))
+			return -EHWPOISON;
+		b->folio[b->nr] = folio;
 		b->at[b->nr++] = index;
 		b->pages += 1UL << order;
 	}
-	return b->nr;
+	return b->nr > 0;
 }
 
 /* Count @nr pages of folios on the NUMA node (and in the memcg) of @folio. */
@@ -494,7 +531,10 @@ static int load_pages(struct inode *inode, const struct pkram_object *obj,
 		return -ENOMEM;
 	pkram_reader_init(&r, obj->pages_head);
 	*ret_end = 0;
-	while (!err && fill_batch(&r, b)) {
+	while (!err) {
+		err = fill_batch(&r, b);
+		if (err <= 0)
+			break;
 		err = charge_batch(b, memcg, gfp);
 		if (err)
 			break;
@@ -611,7 +651,8 @@ static int load_locked(struct pkram_file *pf, const struct pkram_object *obj,
  *
  * Return: the file, frozen, to be given to pkram_file_thaw(); or an error
  * pointer: -EINVAL @target is not an empty regular shmem file, -EPERM it has
- * seals, -EBUSY it is mapped shared and writable, -EFBIG, -ENOMEM, -ENOSPC, -EDQUOT.
+ * seals, -EBUSY it is mapped shared and writable, -EFBIG, -EHWPOISON the hardware
+ * lost a part of it, -ENOMEM, -ENOSPC, -EDQUOT.
  */
 struct pkram_file *pkram_file_load(const struct pkram_object *obj, struct file *target,
 				   struct mem_cgroup *memcg)
@@ -623,6 +664,8 @@ struct pkram_file *pkram_file_load(const struct pkram_object *obj, struct file *
 
 	if (target && (!shmem_file(target) || !S_ISREG(file_inode(target)->i_mode)))
 		return ERR_PTR(-EINVAL);
+	if (obj->nr_poisoned)
+		return ERR_PTR(-EHWPOISON);
 	if (!target) {
 		file = shmem_file_setup("memfd:pkram", 0, VM_NORESERVE);
 		if (IS_ERR(file))

@@ -224,7 +224,10 @@ static u64 stream_end(__le64 head, bool to_lru)
 				folio = pfn_folio(e.pfn);
 				if (to_lru && folio->mapping && !folio_test_lru(folio))
 					folio_add_lru(folio);
-				folio_put(folio);
+				/* see poison.c: not to the allocator with its bad page */
+				if (!folio_test_large(folio) ||
+				    !folio_test_has_hwpoisoned(folio))
+					folio_put(folio);
 				e.pfn += 1UL << e.order;
 			} while (--e.count);
 		}
@@ -278,7 +281,7 @@ static int bytes_new_page(struct pkram_bytes *b, gfp_t gfp)
 	page = pkram_alloc_page(gfp);
 	if (!page)
 		return -ENOMEM;
-	pkram_writer_add(&b->w, b->w.nr_pages, page_to_pfn(page), 0);
+	pkram_writer_add(&b->w, b->w.nr_pages, page_to_pfn(page), 0, 1);
 	pkram_writer_settle(&b->w);
 	b->page = page;
 	return 0;
@@ -344,14 +347,17 @@ void pkram_bytes_finish(struct pkram_bytes *b)
  * should do so in large pieces.
  *
  * Return: bytes copied, less than asked for at the end of the stream or of the
- * readable part of @to.
+ * writable part of @to; -EHWPOISON the hardware lost a part of the object.
  */
-size_t pkram_bytes_read(const struct pkram_object *obj, u64 pos, struct iov_iter *to)
+ssize_t pkram_bytes_read(const struct pkram_object *obj, u64 pos, struct iov_iter *to)
 {
 	u64 len = le64_to_cpu(obj->nr_bytes);
 	struct pkram_reader r;
+	struct page *page;
 	size_t done = 0;
 
+	if (obj->nr_poisoned)
+		return -EHWPOISON;
 	pkram_reader_init(&r, obj->bytes_head);
 	while (pos < len && iov_iter_count(to)) {
 		size_t at = pos % PAGE_SIZE;
@@ -370,7 +376,10 @@ size_t pkram_bytes_read(const struct pkram_object *obj, u64 pos, struct iov_iter
 		r.ext.pfn += skip;
 		r.ext.count -= skip;
 
-		n = copy_page_to_iter(pfn_to_page(r.ext.pfn), at, n, to);
+		page = pfn_to_page(r.ext.pfn);
+		if (PageHWPoison(page))
+			return -EHWPOISON;
+		n = copy_page_to_iter(page, at, n, to);
 		if (!n)
 			break;
 		pos += n;

@@ -1,25 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * PKRAM: super block, directory, seal and /sys/kernel/pkram.
+ * PKRAM: super block, directory and metadata pages.
  */
-#define pr_fmt(fmt) "pkram: " fmt
-
 #include <linux/bitmap.h>
 #include <linux/init.h>
-#include <linux/kexec.h>
-#include <linux/kobject.h>
 #include <linux/pkram.h>
 #include <linux/random.h>
 #include <linux/slab.h>
-#include <linux/sysfs.h>
-#include <linux/timekeeping.h>
-#include <linux/utsname.h>
-#include <asm/tsc.h>
 
 #include "pkram.h"
 
 /**
- * DOC: super block, directory and seal
+ * DOC: super block and directory
  *
  * The super block, followed by the map pages, is one contiguous piece made at
  * boot, or the one inherited from the previous kernel: its pfn stays the same
@@ -28,11 +20,9 @@
  * moment its pfn is in a slot, and is gone when the slot is zero. A node takes
  * the place of another by one store.
  *
- * The seal is made by the last code that runs before the jump, with one CPU
- * left and interrupts off: it adds checksums and the word PKRAM_SEALED. It
- * takes no lock, allocates nothing and cannot fail. A kernel that crashes,
- * reboots, or jumps to an image that would not take the store over never seals,
- * and the next one adopts nothing that is not sealed. Adopting unseals.
+ * Whoever makes the seal finds the directory as it is at any moment: the last CPU
+ * may have stopped the others anywhere. Therefore whatever makes a page part of
+ * the chain is a single store that comes after all stores to that page.
  *
  * Locking: pkram.lock protects the directory.
  */
@@ -143,10 +133,12 @@ static int dir_grow(gfp_t gfp)
 	}
 	pkram.meta_pages++;
 	if (list_empty(&dir_pages)) {
-		pkram.sb->dir_pfn = dir->hdr.pfn;
+		/* a seal that comes now finds a finished page */
+		smp_store_release(&pkram.sb->dir_pfn, dir->hdr.pfn);
 	} else {
 		last = list_last_entry(&dir_pages, struct dir_page, link);
-		last->dir->hdr.next = dir->hdr.pfn;
+		/* likewise */
+		smp_store_release(&last->dir->hdr.next, dir->hdr.pfn);
 	}
 	list_add_tail(&d->link, &dir_pages);
 	return 0;
@@ -314,87 +306,3 @@ void __init pkram_super_adopt(struct pkram_super *sb)
 	pkram_blocks_setup(pkram.map, min_t(u64, covered,
 					    DIV_ROUND_UP(max_pfn, PKRAM_BLOCK_PAGES)));
 }
-
-/**
- * pkram_seal - make the chain final
- * @image: what is about to be started
- *
- * Context: the last CPU, interrupts off, right before machine_kexec(). Takes no
- * locks: whoever held one is not going to run again, and everything that the
- * next kernel reads was consistent after each single store.
- */
-void pkram_seal(const struct kimage *image)
-{
-	struct pkram_super *sb = pkram.sb;
-	u32 i, nr_map, nr_dir = 0;
-	u64 nr_nodes = 0;
-	__le64 pfn;
-
-	if (!sb || image->type != KEXEC_TYPE_DEFAULT || image->preserve_context)
-		return;
-	if (image->pkram_state != PKRAM_IMAGE_KEEPS) {
-		if (pkram.nr_nodes)
-			pr_warn("the next kernel does not take %llu nodes over, they are lost\n",
-				pkram.nr_nodes);
-		return;
-	}
-
-	for (pfn = sb->dir_pfn; pfn; nr_dir++) {
-		struct pkram_dir *dir = pfn_to_kaddr(le64_to_cpu(pfn));
-
-		for (i = 0; i < PKRAM_DIR_SLOTS; i++)
-			nr_nodes += !!dir->slot[i];
-		pkram_page_finish(&dir->hdr);
-		pfn = dir->hdr.next;
-	}
-	nr_map = le32_to_cpu(sb->nr_map);
-	for (i = 0; i < nr_map; i++)
-		pkram_page_finish(&pkram.map[i].hdr);
-
-	sb->nr_dir = cpu_to_le32(nr_dir);
-	sb->nr_nodes = cpu_to_le64(nr_nodes);
-	sb->sealed_ns = cpu_to_le64(ktime_get_real_fast_ns());
-	sb->sealed_tsc = cpu_to_le64(boot_cpu_has(X86_FEATURE_TSC) ? rdtsc_ordered() : 0);
-	strscpy_pad((char *)sb->release, init_utsname()->release, sizeof(sb->release));
-	sb->seal = cpu_to_le64(PKRAM_SEALED);
-	pkram_page_finish(&sb->hdr);
-	if (IS_ENABLED(CONFIG_PKRAM_DAMAGE))
-		pkram_damage();
-	pr_info("sealed %llu nodes, %llu pages of data, super block at pfn 0x%llx\n",
-		nr_nodes, pkram.data_pages, le64_to_cpu(sb->hdr.pfn));
-}
-
-/*
- * /sys/kernel/pkram: reading gives the pfn for the next command line in
- * hexadecimal, 0 when PKRAM is off. Writing 0 frees every idle node.
- */
-static ssize_t pkram_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
-{
-	return sysfs_emit(buf, "%llx\n",
-			  pkram.sb ? le64_to_cpu(pkram.sb->hdr.pfn) : 0ULL);
-}
-
-static ssize_t pkram_store(struct kobject *kobj, struct kobj_attribute *attr,
-			   const char *buf, size_t count)
-{
-	u64 value;
-	int err;
-
-	err = kstrtou64(buf, 16, &value);
-	if (err)
-		return err;
-	if (value)
-		return -EINVAL;
-	if (!pkram_enabled())
-		return -ENODEV;
-	err = pkram_remove_idle();
-	return err ?: count;
-}
-
-static struct kobj_attribute pkram_attr = __ATTR(pkram, 0600, pkram_show, pkram_store);
-
-static int __init pkram_sysfs_init(void)
-{
-	return sysfs_create_file(kernel_kobj, &pkram_attr.attr);
-}
-device_initcall(pkram_sysfs_init);

@@ -64,7 +64,11 @@ static u32 kernel_state(const struct kimage *image, const struct setup_header *h
 	u8 info[KERNEL_INFO_MAX];
 	unsigned long i;
 
-	if (hdr->version < 0x020f)
+	/*
+	 * The version says what the loader speaks: kexec-tools writes 2.06 over it.
+	 * The rest of the header is the kernel's, and kernel_info has a magic number.
+	 */
+	if (!hdr->kernel_info_offset)
 		return PKRAM_IMAGE_NO_SUPPORT;
 	for (i = 0; i < image->nr_segments; i++) {
 		size_t n = read_segments(image, image->segment[i].mem + hdr->kernel_info_offset,

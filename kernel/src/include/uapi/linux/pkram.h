@@ -314,6 +314,8 @@ struct pkram_ioctl_save_file {
  *
  * SAVE errors: ENOMEM, ENOSPC, EFBIG, EFAULT, EINTR. After any of them the node
  * can only be aborted: further calls for it fail with EBADFD.
+ * LOAD errors: ENODATA, EINVAL, EFAULT, EHWPOISON (a memory error hit the object
+ * after it was stored).
  */
 struct pkram_ioctl_bytes {
 	__u32 size;
@@ -369,6 +371,8 @@ struct pkram_ioctl_simple {
 #define PKRAM_STAT_BYTES	(1U << 1)
 /** PKRAM_STAT_LOADED - its file exists in this system, frozen */
 #define PKRAM_STAT_LOADED	(1U << 2)
+/** PKRAM_STAT_POISONED - the hardware lost a part of it; it cannot be loaded */
+#define PKRAM_STAT_POISONED	(1U << 3)
 
 /**
  * struct pkram_ioctl_stat - describe an object (PKRAM_IOC_LOAD_STAT)
@@ -424,8 +428,13 @@ struct pkram_ioctl_stat {
  * what was stored cannot change while it may still have to be loaded again.
  * A second load of an object that exists as a memfd (loaded before, or saved in
  * this boot) opens that same file anew. With @target_fd it fails with EBUSY then.
+ * Descriptors that load different objects do not wait for each other; one that
+ * comes for an object while another loads it waits and gets the same file.
+ *
  * Errors: EBADF, EINVAL, ENODATA, ENOMEM, ENOSPC (the target's tmpfs is full),
- * EFBIG. On error the object can be loaded again.
+ * EFBIG, EINTR (a fatal signal came while waiting), EHWPOISON (a memory error hit
+ * the object after it was stored: it cannot be loaded; the other objects can).
+ * On other errors the object can be loaded again.
  */
 struct pkram_ioctl_load_file {
 	__u32 size;

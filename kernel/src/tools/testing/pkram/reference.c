@@ -15,6 +15,8 @@ struct reader {
 	__u64 generation;
 	__u8 *used;
 	struct pkram_node_totals t;
+	const __u8 *bad;	/* four pfns of the object at hand */
+	unsigned int bad_seen;
 };
 
 static __u64 get(const __u8 *p, unsigned int bytes)
@@ -79,6 +81,7 @@ static bool read_extent(struct reader *r, const __u8 *p, bool dense, __u64 *inde
 {
 	const __u64 end = 1ULL << 51;
 	__u64 pfn = get(p, 5), rest = get(p + 5, 2), gap = 0, order = 0, count = 1;
+	unsigned int i;
 
 	if (!(rest & 1)) {
 		gap = rest >> 1;
@@ -104,6 +107,12 @@ static bool read_extent(struct reader *r, const __u8 *p, bool dense, __u64 *inde
 		return false;
 	if (!use(r, pfn, count << order, r->mem->nr))
 		return false;
+	for (i = 0; i < 4; i++) {
+		__u64 bad = get(r->bad + 8 * i, 8);
+
+		if (bad >= pfn && bad < pfn + (count << order))
+			r->bad_seen++;
+	}
 	*index += count << order;
 	*pages += count << order;
 	return true;
@@ -140,11 +149,18 @@ static bool read_object(struct reader *r, const __u8 *o)
 	__u64 bytes_head = get(o + 16, 8), nr_bytes = get(o + 24, 8);
 	__u64 size = get(o + 32, 8), flags = get(o + 40, 4), mode = get(o + 44, 4);
 	bool has_pages = flags & 1, has_bytes = flags & 2, is_file = flags & 4;
-	unsigned int i;
+	unsigned int i, bad;
 
-	for (i = 88; i < OBJECT_BYTES; i++)
-		if (o[i])
+	/* Pages with memory errors: their number, then the first four. */
+	for (bad = 0; bad < 4 && get(o + 96 + 8 * bad, 8); bad++)
+		;
+	for (i = bad; i < 4; i++)
+		if (get(o + 96 + 8 * i, 8))
 			return false;
+	if (get(o + 88, 8) < bad || (get(o + 88, 8) > bad && bad < 4))
+		return false;
+	r->bad = o + 96;
+	r->bad_seen = 0;
 	if (get(o + 60, 4) || flags > 7 || (is_file && !has_pages))
 		return false;
 	/* What only a file has is 0 without one. */
@@ -166,7 +182,8 @@ static bool read_object(struct reader *r, const __u8 *o)
 	}
 	r->t.data_bytes += nr_bytes;
 	return read_stream(r, pages_head, nr_pages, false) &&
-	       read_stream(r, bytes_head, nr_bytes / 4096 + !!(nr_bytes % 4096), true);
+	       read_stream(r, bytes_head, nr_bytes / 4096 + !!(nr_bytes % 4096), true) &&
+	       r->bad_seen == bad;
 }
 
 static bool good_name(const __u8 *p, __u64 len)

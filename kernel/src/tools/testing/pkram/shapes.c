@@ -107,6 +107,8 @@ static void shape_both(struct image_node *node)
 	o = image_object(node, PKRAM_OBJ_PAGES);
 	image_stream(&s, node);
 	image_run(&s, 3, 5);
+	o->nr_poisoned = cpu_to_le64(1);
+	o->poisoned[0] = cpu_to_le64(pkram_extent_decode(pkram_extent_raw(s.link, 0)).pfn + 9);
 	image_stream_pages(&s, o);
 }
 

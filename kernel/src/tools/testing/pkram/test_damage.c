@@ -61,6 +61,12 @@ static void set_extent(struct pkram_link *l, unsigned int i, __u64 raw)
 
 #define NODE_PFN(v)		((v)->f.node.page->hdr.pfn)
 
+/* The first page of the file. */
+static __u64 first_data(const struct victim *v)
+{
+	return pkram_extent_decode(pkram_extent_raw(v->link[0], 0)).pfn;
+}
+
 /* What is done to the victim; each is a case of its own. */
 static void none(struct victim *v) { (void)v; }
 
@@ -379,8 +385,9 @@ static void bytes_long_gap(struct victim *v)
 
 static void bytes_large(struct victim *v)
 {
-	set_extent(v->bytes_link, 0, pkram_extent_run(image_data(v->f.node.img, 2, 1),
-				     2, 1));
+	__u64 pfn = image_data(v->f.node.img, 2, 1);
+
+	set_extent(v->bytes_link, 0, pkram_extent_run(pfn, 2, 1));
 }
 
 static void bytes_index(struct victim *v)
@@ -468,14 +475,32 @@ static void object_reserved0(struct victim *v)
 	v->o->reserved0 = cpu_to_le32(1);
 }
 
-static void object_reserved1_first(struct victim *v)
+static void poisoned_unnamed(struct victim *v)
 {
-	v->o->reserved1[0] = le(1);
+	v->o->nr_poisoned = le(1);
 }
 
-static void object_reserved1_last(struct victim *v)
+static void poisoned_uncounted(struct victim *v)
 {
-	v->o->reserved1[ARRAY_SIZE(v->o->reserved1) - 1] = le(1ULL << 63);
+	v->o->poisoned[PKRAM_OBJ_POISONED - 1] = le(1ULL << 63);
+}
+
+static void poisoned_not_its_own(struct victim *v)
+{
+	v->o->nr_poisoned = le(1);
+	v->o->poisoned[0] = v->o->pages_head;
+}
+
+static void poisoned_gap(struct victim *v)
+{
+	v->o->nr_poisoned = le(2);
+	v->o->poisoned[1] = le(first_data(v));
+}
+
+static void poisoned_too_few(struct victim *v)
+{
+	v->o->nr_poisoned = le(PKRAM_OBJ_POISONED);
+	v->o->poisoned[0] = le(first_data(v));
 }
 
 static void size_negative(struct victim *v)
@@ -730,8 +755,11 @@ static const struct {
 	ROW(flags_unknown, BOUNDS),
 	ROW(flags_high, BOUNDS),
 	ROW(object_reserved0, BOUNDS),
-	ROW(object_reserved1_first, BOUNDS),
-	ROW(object_reserved1_last, BOUNDS),
+	ROW(poisoned_unnamed, BOUNDS),
+	ROW(poisoned_uncounted, BOUNDS),
+	ROW(poisoned_not_its_own, BOUNDS),
+	ROW(poisoned_gap, BOUNDS),
+	ROW(poisoned_too_few, BOUNDS),
 	ROW(size_negative, BOUNDS),
 	ROW(size_largest, NONE),
 	ROW(mode_directory, BOUNDS),

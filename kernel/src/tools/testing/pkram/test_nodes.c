@@ -78,6 +78,47 @@ static void good_sizes(void)
 	fixture_done(&f);
 }
 
+/* Pages with memory errors, as the seal notes them, of both streams. */
+static void good_poisoned(void)
+{
+	struct pkram_node_totals t;
+	struct pkram_object *o;
+	struct fixture f;
+	__u64 first, folio, bytes;
+
+	tap_begin("node: pages with memory errors");
+	fixture_init(&f);
+	o = image_object(&f.node, PKRAM_OBJ_PAGES | PKRAM_OBJ_BYTES);
+	image_stream(&f.s, &f.node);
+	image_run(&f.s, 0, 3);
+	image_run(&f.s, 2, 1);
+	first = pkram_extent_decode(pkram_extent_raw(f.s.link, 0)).pfn;
+	/* extent 1 is the gap to where a folio may begin */
+	folio = pkram_extent_decode(pkram_extent_raw(f.s.link, 2)).pfn;
+	image_stream_pages(&f.s, o);
+	image_stream(&f.s, &f.node);
+	image_run(&f.s, 0, 1);
+	bytes = pkram_extent_decode(pkram_extent_raw(f.s.link, 0)).pfn;
+	image_stream_bytes(&f.s, o, 1);
+
+	o->nr_poisoned = cpu_to_le64(1);
+	o->poisoned[0] = cpu_to_le64(bytes);
+	EXPECT_EQ(fixture_walk(&f, &t), PKRAM_DAMAGE_NONE);
+	/* one inside a folio */
+	o->nr_poisoned = cpu_to_le64(2);
+	o->poisoned[1] = cpu_to_le64(folio + 2);
+	EXPECT_EQ(fixture_walk(&f, &t), PKRAM_DAMAGE_NONE);
+	/* more than can be named */
+	o->nr_poisoned = cpu_to_le64(~0ULL);
+	o->poisoned[2] = cpu_to_le64(first);
+	o->poisoned[3] = cpu_to_le64(first + 1);
+	EXPECT_EQ(fixture_walk(&f, &t), PKRAM_DAMAGE_NONE);
+	/* the page behind */
+	o->poisoned[3] = cpu_to_le64(bytes + 1);
+	EXPECT_EQ(fixture_walk(&f, &t), PKRAM_DAMAGE_BOUNDS);
+	fixture_done(&f);
+}
+
 static void good_orders(void)
 {
 	unsigned int order;
@@ -282,6 +323,7 @@ void test_nodes(void)
 	good_objects();
 	too_many_objects();
 	good_sizes();
+	good_poisoned();
 	good_orders();
 	good_links();
 	good_gaps();

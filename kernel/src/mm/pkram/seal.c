@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * PKRAM: the seal.
+ */
+#define pr_fmt(fmt) "pkram: " fmt
+
+#include <linux/kexec.h>
+#include <linux/pkram.h>
+#include <linux/string.h>
+#include <linux/timekeeping.h>
+#include <linux/utsname.h>
+#include <asm/tsc.h>
+
+#include "pkram.h"
+
+/**
+ * DOC: seal
+ *
+ * The seal is made by the last code that runs before the jump, with one CPU
+ * left and interrupts off: it adds checksums and the word PKRAM_SEALED. It
+ * takes no lock, allocates nothing and cannot fail. A kernel that crashes,
+ * reboots, or jumps to an image that would not take the store over never seals,
+ * and the next one adopts nothing that is not sealed. Adopting unseals.
+ *
+ * No user thread runs any more, so what is sealed is what was stored, with one
+ * exception: the hardware may have lost a page since. See poison.c.
+ */
+
+/**
+ * pkram_seal - make the chain final
+ * @image: what is about to be started
+ *
+ * Context: the last CPU, interrupts off, right before machine_kexec(). Takes no
+ * locks: whoever held one is not going to run again, and everything that the
+ * next kernel reads was consistent after each single store.
+ */
+void pkram_seal(const struct kimage *image)
+{
+	struct pkram_super *sb = pkram.sb;
+	u32 i, nr_map, nr_dir = 0;
+	u64 nr_nodes = 0;
+	__le64 pfn;
+
+	if (!sb || image->type != KEXEC_TYPE_DEFAULT || image->preserve_context)
+		return;
+	if (image->pkram_state != PKRAM_IMAGE_KEEPS) {
+		if (pkram.nr_nodes)
+			pr_warn("the next kernel does not take %llu nodes over, they are lost\n",
+				pkram.nr_nodes);
+		return;
+	}
+	if (!pkram_poison_seal())
+		return;
+
+	for (pfn = sb->dir_pfn; pfn; nr_dir++) {
+		struct pkram_dir *dir = pfn_to_kaddr(le64_to_cpu(pfn));
+
+		for (i = 0; i < PKRAM_DIR_SLOTS; i++)
+			nr_nodes += !!dir->slot[i];
+		pkram_page_finish(&dir->hdr);
+		pfn = dir->hdr.next;
+	}
+	nr_map = le32_to_cpu(sb->nr_map);
+	for (i = 0; i < nr_map; i++)
+		pkram_page_finish(&pkram.map[i].hdr);
+
+	sb->nr_dir = cpu_to_le32(nr_dir);
+	sb->nr_nodes = cpu_to_le64(nr_nodes);
+	sb->sealed_ns = cpu_to_le64(ktime_get_real_fast_ns());
+	sb->sealed_tsc = cpu_to_le64(boot_cpu_has(X86_FEATURE_TSC) ? rdtsc_ordered() : 0);
+	strscpy_pad((char *)sb->release, init_utsname()->release, sizeof(sb->release));
+	sb->seal = cpu_to_le64(PKRAM_SEALED);
+	pkram_page_finish(&sb->hdr);
+	if (IS_ENABLED(CONFIG_PKRAM_DAMAGE))
+		pkram_damage();
+	pr_info("sealed %llu nodes, %llu pages of data, super block at pfn 0x%llx\n",
+		nr_nodes, pkram.data_pages, le64_to_cpu(sb->hdr.pfn));
+}
