@@ -5,11 +5,11 @@
 # kernel_check [PART...]: all parts, or these. Every part runs, and the result is that of the worst.
 kernel_check() {
         local part worst=0
-        [ $# -gt 0 ] || set -- patches kernel-doc warnings sparse off
+        [ $# -gt 0 ] || set -- patches kernel-doc warnings sparse floors off
         for part; do
                 case $part in
-                patches|kernel-doc|warnings|sparse|off) ;;
-                *) die "there is no check '$part': patches, kernel-doc, warnings, sparse, off" ;;
+                patches|kernel-doc|warnings|sparse|floors|off|series|debian) ;;
+                *) die "there is no check '$part': patches, kernel-doc, warnings, sparse, floors, off, series, debian" ;;
                 esac
                 if (set -e; "check_${part//-/_}"); then
                         step "check $part: clean"
@@ -100,6 +100,69 @@ check_sparse() {
         command -v sparse >/dev/null || die "sparse is not installed"
         check_build sparse 'warning:|error:' C=2
 }
+
+# No file of mm/pkram/ uses one of its own floor or above: the picture in pkram.h, checked against the objects.
+check_floors() {
+        local obj dir out
+        obj=$(with_lock kernel-guest check_objects) || return 1
+        dir=$obj/mm/pkram
+        (cd "$obj" && nice make -s -C "${obj%/obj-check}/src" O="$obj" -j"$(nproc)" mm/pkram/ >&2) || return 1
+        out=$(for file in "$dir"/*.o; do
+                case $file in */built-in.*|*/pkram_test.o) continue ;; esac
+                nm "$file" | sed "s|^|${file##*/} |"
+        done | awk -v picture="$KERNEL_DIR/src/mm/pkram/pkram.h" '
+                BEGIN {
+                        while ((getline line <picture) > 0) {
+                                if (line ~ /Floors, each using/) { inside = 1; continue }
+                                if (!inside) continue
+                                if (line ~ /Lock order/) break
+                                if (line !~ /\.c /) continue
+                                level++
+                                n = split(line, word, " ")
+                                for (i = 1; i <= n; i++)
+                                        if (word[i] ~ /\.c$/) { file = word[i]; sub(/\.c$/, ".o", file); floor[file] = level }
+                        }
+                        if (!level) print "there is no picture of the floors in " picture
+                }
+                { file = $1; kind = $(NF - 1); name = $NF; seen[file] = 1 }
+                kind == "U" { uses[file " " name] = 1; next }
+                kind ~ /[TDBRV]/ { home[name] = file }
+                END {
+                        for (file in seen) if (!(file in floor)) print file " has no floor in the picture"
+                        for (pair in uses) {
+                                split(pair, p, " ")
+                                if ((p[2] in home) && floor[p[1]] >= floor[home[p[2]]])
+                                        print p[1] " uses " p[2] " of " home[p[2]] ", which is not below it"
+                        }
+                }')
+        [ -z "$out" ] || { say "$out"; return 1; }
+}
+
+# Every patch of the series builds on top of those before it. Takes the better part of an hour.
+check_series() {
+        local pristine base tree obj name commit
+        pristine=$(source_pristine)
+        base=${pristine%/pristine}/series
+        rm -rf -- "$base/git"
+        mkdir -p "$base"
+        series_git "$base/git"
+        tree=$base/src
+        obj=$base/obj
+        [ -e "$tree/.complete" ] || { rm -rf -- "$tree"; cp -al "$pristine" "$tree"; }
+        git -C "$base/git" rev-list --reverse pristine..HEAD | while read -r commit; do
+                git -C "$base/git" checkout -q "$commit"
+                rsync -rl --checksum --exclude=.git "$base/git/" "$tree/" >&2
+                name=$(git -C "$base/git" log -1 --format=%s)
+                step "series: $name"
+                mkdir -p "$obj"
+                config_merged "$tree" guest | grep -v '^# CONFIG' >"$obj/.allconfig" || true
+                make -s -C "$tree" O="$obj" KCONFIG_ALLCONFIG="$obj/.allconfig" allnoconfig >&2 || return 1
+                run_make "$base/build.log" -C "$tree" O="$obj" bzImage || { say "does not build: $name"; return 1; }
+        done
+}
+
+# With Debian's own configuration.
+check_debian() { with_lock kernel-deb deb_check_config; }
 
 # Without PKRAM: it builds, and nothing of it is left in the image.
 check_off() {

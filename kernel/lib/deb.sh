@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
-# Debian packages of the patched kernel: Debian's own configuration plus CONFIG_PKRAM=y.
+# Debian packages of the patched kernel: with Debian's own configuration plus CONFIG_PKRAM=y, or with one of ours.
+
+# deb_version: print the version of the packages. It sorts after Debian's own of the same source, and before the next.
+deb_version() { printf '%s+pkram1\n' "$(source_version)"; }
 
 # debian_config VERSION: print the path of Debian's configuration for that source, from its linux-config package.
 debian_config() {
@@ -14,13 +17,10 @@ debian_config() {
         printf '%s\n' "$dir/config"
 }
 
-deb_build() {
-        local target=$1 version tree base obj debian release
-        version=$(source_version)
-        debian=$(debian_config "$version") || die "cannot get Debian's kernel configuration"
-        tree=$(tree_apply deb) || exit 1
-        base=${tree%/src}
-        obj=$base/obj
+# deb_config_debian TREE OBJECTS: write OBJECTS/.config.
+deb_config_debian() {
+        local tree=$1 obj=$2 debian
+        debian=$(debian_config "$(source_version)") || die "cannot get Debian's kernel configuration"
         mkdir -p "$obj"
         cp "$debian" "$obj/.config"
         # Debian signs with keys nobody else has, and its debug symbols take 10 GiB.
@@ -31,18 +31,82 @@ deb_build() {
                 --set-str LOCALVERSION "-pkram-amd64" --set-str BUILD_SALT ""
         make -s -C "$tree" O="$obj" olddefconfig >&2
         grep -qx CONFIG_PKRAM=y "$obj/.config" || die "Debian's configuration cannot have CONFIG_PKRAM=y: see $obj/.config"
-        release=$(make -s -C "$tree" O="$obj" kernelrelease)
-        step "building Debian packages of $release (some hours on 2 processors)"
-        rm -f -- "$base"/linux-*.deb
-        run_make "$base/build.log" -C "$tree" O="$obj" KDEB_PKGVERSION="${version%%-*}-1+pkram1" bindeb-pkg || exit 1
-        cp "$base"/linux-image-"$release"_*.deb "$base"/linux-headers-"$release"_*.deb "$target/"
 }
 
-# kernel_deb DIRECTORY
+# deb_packages TREE OBJECTS DIRECTORY: build the packages and copy image and headers to DIRECTORY.
+deb_packages() {
+        local tree=$1 obj=$2 target=$3 base=${2%/*} release
+        release=$(make -s -C "$tree" O="$obj" kernelrelease)
+        case $release in
+        *-pkram*) ;;
+        *) die "the kernel would call itself $release: CONFIG_LOCALVERSION has to contain -pkram" ;;
+        esac
+        step "building Debian packages of $release"
+        rm -f -- "$base"/linux-*.deb
+        # What it needs is installed by packages_ensure; -d, because it asks for more than it uses.
+        DPKG_FLAGS=-d run_make "$base/deb.log" -C "$tree" O="$obj" KDEB_PKGVERSION="$(deb_version)" bindeb-pkg 2> >(grep -v '^dpkg-' >&2) || exit 1
+        mkdir -p "$target"
+        cp "$base/linux-image-${release}_$(deb_version)_amd64.deb" "$base/linux-headers-${release}_$(deb_version)_amd64.deb" "$target/" || exit 1
+        rm -f -- "$base"/linux-*.deb "$base"/linux-*.buildinfo "$base"/linux-*.changes
+        deb_check "$target" "$release"
+}
+
+# deb_check DIRECTORY RELEASE: are they what they say?
+deb_check() {
+        local dir=$1 release=$2 image headers
+        image=$dir/linux-image-${release}_$(deb_version)_amd64.deb
+        headers=$dir/linux-headers-${release}_$(deb_version)_amd64.deb
+        dpkg --compare-versions "$(dpkg-deb -f "$image" Version)" gt "$(source_version)" || die "$image sorts before Debian's own"
+        dpkg-deb --contents "$image" | grep -q " ./boot/vmlinuz-$release\$" || die "$image has no kernel"
+        dpkg-deb --fsys-tarfile "$image" | tar -x -O "./boot/config-$release" | grep -qx CONFIG_PKRAM=y || die "$image is without PKRAM"
+        dpkg-deb --contents "$headers" | grep -q "/usr/src/linux-headers-$release/include/uapi/linux/pkram.h\$" || die "$headers has no pkram.h"
+}
+
+deb_debian() {
+        local target=$1 tree obj
+        tree=$(tree_apply deb) || exit 1
+        obj=${tree%/src}/obj
+        deb_config_debian "$tree" "$obj"
+        step "Debian's own configuration: some hours on 2 processors"
+        deb_packages "$tree" "$obj" "$target"
+}
+
+deb_named() {
+        local config=$1 target=$2 tree obj
+        [ ! -e "$target" ] || return 0 # somebody else built them while we waited for the lock
+        tree=$(tree_apply "$config") || exit 1
+        obj=${tree%/src}/obj
+        config_make "$tree" "$obj" "$config"
+        rm -rf -- "$target.new"
+        deb_packages "$tree" "$obj" "$target.new"
+        mv "$target.new" "$target"
+}
+
+# kernel_deb DIRECTORY [CONFIG]: print the paths of the packages in DIRECTORY. Those of a configuration of ours are kept
+# in the cache by their content, as images are.
 kernel_deb() {
-        local target=$1
+        local target=$1 config=${2:-} cached
         mkdir -p "$target"
         target=$(cd "$target" && pwd)
-        with_lock kernel-deb deb_build "$target" || exit 1
-        find "$target" -maxdepth 1 -name 'linux-*.deb'
+        if [ -n "$config" ]; then
+                cached=$(kernel_cache)/images/$config-deb-$(image_hash "$config")
+                [ -e "$cached" ] || with_lock "kernel-$(config_tree "$config")" deb_named "$config" "$cached" || exit 1
+                cp "$cached"/*.deb "$target/"
+        else
+                with_lock kernel-deb deb_debian "$target" || exit 1
+        fi
+        find "$target" -maxdepth 1 -name "linux-*_$(deb_version)_*.deb"
+}
+
+# deb_check_config: does the patched kernel build where it differs, with Debian's configuration? Takes minutes, not hours.
+deb_check_config() {
+        local tree obj base
+        tree=$(tree_apply deb) || exit 1
+        base=${tree%/src}
+        obj=$base/obj
+        deb_config_debian "$tree" "$obj"
+        run_make "$base/deb-check.log" -C "$tree" O="$obj" prepare || return 1
+        run_make "$base/deb-check.log" -C "$tree" O="$obj" mm/ kernel/kexec.o kernel/kexec_core.o kernel/kexec_file.o \
+                arch/x86/kernel/ || return 1
+        run_make "$base/deb-check.log" -C "$tree" O="$obj" arch/x86/boot/compressed/kaslr.o arch/x86/boot/compressed/kernel_info.o
 }

@@ -158,6 +158,7 @@ def _kernel_check(part):
         "sparse": "sparse finds nothing in our files.",
         "warnings": "W=1 finds nothing in our files.",
         "kernel-doc": "kernel-doc finds nothing in our files.",
+        "floors": "No file of mm/pkram/ uses one that is not below it in the picture in pkram.h.",
         "off": "The kernel builds with CONFIG_PKRAM=n, and nothing of PKRAM is in it.",
     }[part]
     return check
@@ -165,7 +166,7 @@ def _kernel_check(part):
 
 CHECKS = {"shell": shell, "python": python, "licences": licences, "places": places, "warnings": warnings, "clang-tidy": clang_tidy,
           "cppcheck": cppcheck}
-CHECKS.update({f"kernel-{p}": _kernel_check(p) for p in ("patches", "sparse", "warnings", "kernel-doc", "off")})
+CHECKS.update({f"kernel-{p}": _kernel_check(p) for p in ("patches", "sparse", "warnings", "kernel-doc", "floors", "off")})
 
 
 def tests():
