@@ -59,6 +59,14 @@ static int link_dispatch(Varlink *link) {
         return 0;
 }
 
+/* Is everything said and done? */
+static bool link_is_over(const Varlink *link) {
+        if (message_stream_queued(link->stream) > 0)
+                return false;
+        return link->state == LINK_CLOSING ||
+                (link->state == LINK_IDLE && link->input_ended && !message_stream_pending(link->stream));
+}
+
 /* Everything the link has to do from time to time. Frees the link if it is at its end. */
 static void link_process(Varlink *link, int r) {
         if (r >= 0 && link->state == LINK_IDLE)
@@ -66,13 +74,8 @@ static void link_process(Varlink *link, int r) {
         if (r >= 0)
                 r = message_stream_flush(link->stream);
 
-        if (r < 0)
+        if (r < 0 || link_is_over(link))
                 link->state = LINK_DEAD;
-        else if (message_stream_queued(link->stream) == 0 &&
-                 (link->state == LINK_CLOSING ||
-                  (link->state == LINK_IDLE && link->input_ended && !message_stream_pending(link->stream))))
-                link->state = LINK_DEAD;
-
         if (link->state != LINK_DEAD && varlink_link_update(link) < 0)
                 link->state = LINK_DEAD;
         if (link->state == LINK_DEAD)
