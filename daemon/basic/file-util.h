@@ -14,5 +14,6 @@ int file_write(const char *path, const void *data, size_t size);
  * Opens a directory for StoreTree, if possible on a detached copy of its mount: what a
  * node has frozen holds on to the mount that it was opened through, which could not be
  * unmounted any more. That takes CAP_SYS_ADMIN; without it, it is the mount itself.
+ * Returns the descriptor.
  */
 int open_directory_to_store(const char *path);

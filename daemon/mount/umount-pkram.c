@@ -10,41 +10,28 @@
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 
-#include "file-util.h"
 #include "json-util.h"
 #include "log.h"
 #include "mount-util.h"
 
 #define HOW_TO_DROP "'umount -i' unmounts it and loses what is in it."
 
-/* The flags a file system is mounted with, for remounting it. */
-static unsigned long mount_flags(const struct statvfs *s) {
-        static const struct {
-                unsigned long st, ms;
-        } map[] = {
-                { ST_RDONLY,      MS_RDONLY      },
-                { ST_NOSUID,      MS_NOSUID      },
-                { ST_NODEV,       MS_NODEV       },
-                { ST_NOEXEC,      MS_NOEXEC      },
-                { ST_SYNCHRONOUS, MS_SYNCHRONOUS },
-                { ST_NOATIME,     MS_NOATIME     },
-                { ST_NODIRATIME,  MS_NODIRATIME  },
-                { ST_RELATIME,    MS_RELATIME    },
-        };
-        unsigned long flags = 0;
+/* Makes the file system of a directory read-only or writable, whichever mounts there are of it. -errno. */
+static int set_writable(int directory, bool writable) {
+        _cleanup_close_ int fs = -EBADF;
 
-        for (size_t i = 0; i < ELEMENTSOF(map); i++)
-                if (s->f_flag & map[i].st)
-                        flags |= map[i].ms;
-        return flags;
+        fs = fspick(directory, "", FSPICK_EMPTY_PATH | FSPICK_CLOEXEC);
+        if (fs < 0 || fsconfig(fs, FSCONFIG_SET_FLAG, writable ? "rw" : "ro", NULL, 0) < 0 ||
+            fsconfig(fs, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0) < 0)
+                return -errno;
+        return 0;
 }
 
 /* Stores the tree. 1: it is stored, 0: this kernel stores nothing. Says what is wrong. */
-static int store(VarlinkClient *c, const TreeMount *m, const char *path, uint64_t *ret_id) {
+static int store(VarlinkClient *c, const TreeMount *m, const char *path, int directory, uint64_t *ret_id) {
         _cleanup_json_ struct json_object *p = pkram_tree_parameters(m->name);
         _cleanup_reply_ VarlinkReply reply = {};
         _cleanup_free_ char *text = NULL;
-        _cleanup_close_ int fd = -EBADF;
         int r;
 
         r = pkram_is_supported(c);
@@ -55,13 +42,10 @@ static int store(VarlinkClient *c, const TreeMount *m, const char *path, uint64_
                 return 0;
         }
 
-        fd = open_directory_to_store(path);
-        if (fd < 0)
-                return log_error_errno(fd, "'%s' cannot be opened", path);
         if (!p || json_add_bool(p, "replace", true) < 0 || json_add_bool(p, "verify", m->verify) < 0)
                 return log_error_errno(-ENOMEM, "'%s' stays mounted", path);
 
-        r = pkram_call(c, "StoreTree", TAKE_PTR(p), fd, &reply);
+        r = pkram_call(c, "StoreTree", TAKE_PTR(p), directory, &reply);
         if (r < 0)
                 return log_error_errno(r, "pkramd did not answer, and '%s' stays mounted; try again. " HOW_TO_DROP, path);
         if (reply.error) {
@@ -103,45 +87,78 @@ static void take_back(VarlinkClient *c, const char *name, uint64_t id) {
                 log_error("Tree '%s' is stored as well, and so cannot be changed: remove it with 'pkramctl remove'.", name);
 }
 
+/*
+ * Stores and unmounts. It is done on a detached copy of the mount, which the frozen files
+ * may keep busy, and which is writable: if the tree is restored in this system, they are
+ * opened for writing. They stay in the file system although it is mounted nowhere.
+ * -ESHUTDOWN: it is stored but not unmounted, and nobody will want to write any more.
+ */
+static int store_and_unmount(VarlinkClient *c, const TreeMount *m, const char *path, bool lazy) {
+        struct mount_attr attributes = { .attr_clr = MOUNT_ATTR_RDONLY };
+        _cleanup_close_ int directory = -EBADF;
+        uint64_t id = 0;
+        int r, stored;
+
+        directory = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+        if (directory < 0 || mount_setattr(directory, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
+                return log_error_errno(-errno, "'%s' cannot be opened", path);
+
+        r = stored = store(c, m, path, directory, &id);
+        if (r < 0)
+                return r;
+
+        if (umount2(path, lazy ? MNT_DETACH : 0) < 0) {
+                r = log_error_errno(-errno, "'%s' cannot be unmounted: end what uses it (fuser -vm shows it)", path);
+                if (stored > 0 && is_shutting_down()) {
+                        log_message(LOG_NOTICE, "Tree '%s' is stored all the same, and '%s' stays read-only.", m->name, path);
+                        return -ESHUTDOWN;
+                }
+                if (stored > 0)
+                        take_back(c, m->name, id);
+                return r;
+        }
+
+        r = stored > 0 ? set_writable(directory, true) : 0;
+        if (r < 0)
+                log_warning("Tree '%s' is stored for a kexec, but cannot be restored before: %s.", m->name, strerror(-r));
+        return 0;
+}
+
 static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
         _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
         const char *socket = m->socket ?: SOCKET_PATH;
-        unsigned long flags;
+        _cleanup_close_ int root = -EBADF;
         struct statvfs s;
-        uint64_t id = 0;
-        int r, stored;
+        int r;
 
         r = varlink_client_connect(socket, &c);
         if (r < 0)
                 return log_error_errno(r, "pkramd cannot be reached at %s, and so '%s' stays mounted: start it with "
                                        "'systemctl start pkramd.socket'. " HOW_TO_DROP, socket, path);
-        if (statvfs(path, &s) < 0)
+        root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (root < 0 || fstatvfs(root, &s) < 0)
                 return log_error_errno(-errno, "'%s' cannot be looked at", path);
-        flags = mount_flags(&s);
 
         /* From here on nothing in it can change. */
-        if (!(flags & MS_RDONLY) && mount(NULL, path, NULL, MS_REMOUNT | MS_RDONLY | flags, NULL) < 0) {
-                r = -errno;
-                if (r == -EBUSY)
-                        log_error("'%s' is in use: end what has files open for writing there (fuser -vm shows it). %s", path, HOW_TO_DROP);
-                else
-                        (void) log_error_errno(r, "'%s' cannot be made read-only", path);
+        r = set_writable(root, false);
+        root = safe_close(root);
+        if (r == -EBUSY) {
+                log_error("'%s' is in use: end what has files open for writing there (fuser -vm shows it). %s", path, HOW_TO_DROP);
                 return r;
         }
+        if (r < 0)
+                return log_error_errno(r, "'%s' cannot be made read-only", path);
 
-        r = stored = store(c, m, path, &id);
-        if (r >= 0 && umount2(path, lazy ? MNT_DETACH : 0) < 0) {
-                r = log_error_errno(-errno, "'%s' cannot be unmounted: end what uses it (fuser -vm shows it)", path);
-                if (stored > 0 && is_shutting_down()) {
-                        log_message(LOG_NOTICE, "Tree '%s' is stored all the same, and '%s' stays read-only.", m->name, path);
-                        return r;
-                }
-                if (stored > 0)
-                        take_back(c, m->name, id);
-        }
+        r = store_and_unmount(c, m, path, lazy);
         if (r < 0) {
-                if (!(flags & MS_RDONLY) && mount(NULL, path, NULL, MS_REMOUNT | flags, NULL) < 0)
-                        (void) log_error_errno(-errno, "'%s' cannot be made writable again", path);
+                int k = 0;
+
+                if (r != -ESHUTDOWN && !(s.f_flag & ST_RDONLY)) {
+                        root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+                        k = root < 0 ? -errno : set_writable(root, true);
+                }
+                if (k < 0)
+                        (void) log_error_errno(k, "'%s' cannot be made writable again", path);
                 return r;
         }
 
