@@ -51,15 +51,15 @@ deb_packages() {
         deb_check "$target" "$release"
 }
 
-# deb_check DIRECTORY RELEASE: are they what they say?
+# deb_check DIRECTORY RELEASE: are they what they say? (grep has to read to the end: who writes into a closed pipe fails)
 deb_check() {
         local dir=$1 release=$2 image headers
         image=$dir/linux-image-${release}_$(deb_version)_amd64.deb
         headers=$dir/linux-headers-${release}_$(deb_version)_amd64.deb
         dpkg --compare-versions "$(dpkg-deb -f "$image" Version)" gt "$(source_version)" || die "$image sorts before Debian's own"
-        dpkg-deb --contents "$image" | grep -q " ./boot/vmlinuz-$release\$" || die "$image has no kernel"
-        dpkg-deb --fsys-tarfile "$image" | tar -x -O "./boot/config-$release" | grep -qx CONFIG_PKRAM=y || die "$image is without PKRAM"
-        dpkg-deb --contents "$headers" | grep -q "/usr/src/linux-headers-$release/include/uapi/linux/pkram.h\$" || die "$headers has no pkram.h"
+        dpkg-deb --contents "$image" | grep " ./boot/vmlinuz-$release\$" >/dev/null || die "$image has no kernel"
+        dpkg-deb --fsys-tarfile "$image" | tar -x -O "./boot/config-$release" | grep -x CONFIG_PKRAM=y >/dev/null || die "$image is without PKRAM"
+        dpkg-deb --contents "$headers" | grep "/usr/src/linux-headers-$release/include/uapi/linux/pkram.h\$" >/dev/null || die "$headers has no pkram.h"
 }
 
 deb_debian() {
