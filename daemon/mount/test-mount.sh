@@ -90,10 +90,13 @@ run '' 32 && ! mounted && says 'holds single objects'; ok "what is no tree is no
 
 run mode=711,nosuid,pkram.verify 0 && remembered; ok "what is mounted is remembered for umount(8)"
 echo one >"$dir/m/file" && chmod 4755 "$dir/m/file"
+# Large enough to be frozen and not copied: it stays open in what is mounted nowhere then.
+head -c 300000 /dev/urandom >"$dir/m/large" && cp "$dir/m/large" "$dir/large"
 unmount 0 && ! mounted && says "Stored tree 'tree'"; ok "umount stores the tree"
 ! remembered; ok "and forgets the mount"
 "$ctl" --socket="$dir/socket" show tree | grep -q xxh3; ok "with checksums, as it was mounted"
-run pkram.required 0 && [[ $(cat "$dir/m/file") == one && $(stat -c %a "$dir/m/file" "$dir/m" | xargs) == "4755 711" ]]; ok "which comes back"
+run pkram.required 0 && [[ $(cat "$dir/m/file") == one && $(stat -c %a "$dir/m/file" "$dir/m" | xargs) == "4755 711" ]] &&
+    cmp "$dir/m/large" "$dir/large"; ok "which comes back"
 
 exec 7>>"$dir/m/file"
 unmount 32 && mounted && says 'is in use' && says 'umount -i'; ok "in use for writing: fails"
@@ -109,7 +112,7 @@ cd "$dir/m" && unmount 0 -l && ! mounted; ok "lazily, it can be in use for readi
 touch late; ok "and what is mounted nowhere is writable, for a restore in this system"
 cd / && run pkram.required,ro 0 && (($(wc -l <"$dir/m/file") == 4)); ok "with everything"
 unmount 0; ok "read-only, it is stored as well"
-run pkram.required 0 && (($(wc -l <"$dir/m/file") == 4)); ok "and comes back"
+run pkram.required 0 && (($(wc -l <"$dir/m/file") == 4)) && cmp "$dir/m/large" "$dir/large"; ok "and comes back"
 kill $pid; wait $pid 2>/dev/null; pid=
 unmount 32 && mounted && says 'cannot be reached' && echo five >>"$dir/m/file"; ok "no daemon: stays mounted, and writable"
 clear
