@@ -24,10 +24,13 @@ def scenarios(suite=""):
 
 def campaign():
     """The long ones, and what is done more often there than by default."""
-    longer = {"kill-daemon": ("kill-daemon-500", "pkramtest.kills=500", 3600)}
+    longer = {
+        "kill-daemon": {"name": "kill-daemon-500", "append": "pkramtest.kills=500", "timeout": 3600},
+        "services-trees": {"name": "services-trees-10", "append": "pkramtest.kexecs=10", "timeout": 1800, "stages": 11},
+    }
     return scenarios("campaign") + [
-        dataclasses.replace(s, name=longer[s.name][0], append=f"{s.append} {longer[s.name][1]}".strip(), timeout=longer[s.name][2])
-        for s in scenarios() if s.name in longer]
+        dataclasses.replace(s, **{**longer[s.name], "append": f"{s.append} {longer[s.name]['append']}".strip()})
+        for s in scenarios() + scenarios("campaign") if s.name in longer]
 
 
 def archive(s, image, further, path):
