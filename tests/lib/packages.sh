@@ -52,6 +52,8 @@ busybox-static: the small guest
 e2fsprogs: disk image of the full guest
 debian-archive-keyring: downloading the kernel source and the packages of the guest
 systemd-container: building the full guest
+reprepro: the packages in the full guest
+lintian: checks of the packages
 END
 }
 
