@@ -28,6 +28,16 @@ def have_kvm():
 EMULATED_CPU = "max,-avx,-avx2"
 
 
+def firmware_drives():
+    """The UEFI firmware and its variables, which last as long as the process."""
+    for end in ("_4M.fd", ".fd"):
+        code, variables = (os.path.join("/usr/share/OVMF", f"OVMF_{part}{end}") for part in ("CODE", "VARS"))
+        if os.path.exists(code) and os.path.exists(variables):
+            return ["-drive", f"if=pflash,format=raw,readonly=on,file={code}",
+                    "-drive", f"if=pflash,format=raw,snapshot=on,file={variables}"]
+    raise RuntimeError("the UEFI firmware is not installed (package ovmf)")
+
+
 @dataclass
 class Machine:
     """What the guest looks like."""
@@ -41,7 +51,7 @@ class Machine:
     drives: list = field(default_factory=list)  # (path, "ro" | "snapshot")
     journal: str = ""  # file that takes what the guest writes to its port "pkram.journal"
     icount: bool = False  # count instructions: one processor, 1 ns an instruction, never KVM
-    firmware: str = ""  # OVMF code file: boot through UEFI
+    firmware: str = ""  # "uefi", or the BIOS
     extra: list = field(default_factory=list)
 
     def command(self):
@@ -57,7 +67,7 @@ class Machine:
             cmd += ["-accel", "tcg,thread=multi", "-smp", str(self.cpus), "-cpu", self.cpu or EMULATED_CPU]
         cmd += ["-machine", "q35", "-m", self.memory, "-device", "virtio-rng-pci"]
         if self.firmware:
-            cmd += ["-drive", f"if=pflash,format=raw,readonly=on,file={self.firmware}"]
+            cmd += firmware_drives()
         if self.kernel:
             cmd += ["-kernel", self.kernel, "-append", self.append]
         if self.initrd:

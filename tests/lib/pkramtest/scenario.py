@@ -14,6 +14,8 @@
     # allow: REGEX             a kernel complaint that belongs to this test
     # config: debug            kernel configuration (default guest)
     # suite: campaign          not run by default
+    # firmware: uefi           a UEFI machine (full guests only)
+    # scratch: 256M            an empty disk, /dev/vdc (full guests only)
 """
 
 import os
@@ -22,7 +24,7 @@ import shlex
 from dataclasses import dataclass, field
 
 KEYS = {"stages", "memory", "cpus", "cpu", "timeout", "append", "qemu", "expect", "refuse", "allow", "config", "suite",
-        "kunit", "icount", "kernels"}
+        "kunit", "icount", "kernels", "firmware", "scratch"}
 
 
 @dataclass
@@ -43,6 +45,8 @@ class Scenario:
     allow: list = field(default_factory=list)
     config: str = "guest"
     suite: str = ""
+    firmware: str = ""
+    scratch: str = ""
     kunit: bool = False
     icount: bool = False
     kernels: list = field(default_factory=list)  # further kernel configurations the guest finds in /boot

@@ -42,6 +42,17 @@ def archive(s, image, further, path):
             tar.add(os.path.join(LIB, name), name)
 
 
+def scratch_disk(s, out):
+    """The empty disk, if the scenario wants one."""
+    if not s.scratch:
+        return []
+    path = os.path.join(out, "scratch.img")
+    if not os.path.exists(path):
+        with open(path, "wb") as f:
+            f.truncate(int(s.scratch.rstrip("M")) << 20)
+    return [(path, "snapshot")]
+
+
 def run_one(s, out, on_line=None):
     """Run one scenario, its logs going to the directory out. Returns the outcome. Raises Broken."""
     image = kernel(s.config)
@@ -55,14 +66,17 @@ def run_one(s, out, on_line=None):
         memory=s.memory or "2G",
         cpus=s.cpus,
         cpu=s.cpu,
-        drives=[(disk, "snapshot"), (tar, "ro")],
+        drives=[(disk, "snapshot"), (tar, "ro")] + scratch_disk(s, out),
         journal=os.path.join(out, "journal.log"),
+        firmware=s.firmware,
         extra=s.qemu,
     )
     try:
         return qemu.run(machine, os.path.join(out, "console.log"), timeout=s.timeout or 400, allow=s.allow, on_line=on_line)
     finally:
         os.unlink(tar)
+        for path, _ in scratch_disk(s, out):
+            os.unlink(path)
 
 
 def run(results, suite_name, chosen):

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# A UEFI machine with a boot loader entry: systemctl kexec loads the default entry by itself, and what is stored is there
+# afterwards, although the entry's command line has a pkram= from some other day.
+# suite: campaign
+# stages: 3
+# timeout: 500
+# firmware: uefi
+# scratch: 256M
+# append: pkram=dead pkramtest.cmdline=yes
+
+make_esp() {
+        printf 'label: gpt\n,,U\n' | sfdisk -q /dev/vdc &&
+                udevadm settle &&
+                mkfs.vfat -n ESP /dev/vdc1 >/dev/null &&
+                mkdir -p /efi &&
+                echo '/dev/vdc1 /efi vfat umask=0077 0 0' >>/etc/fstab &&
+                systemctl daemon-reload &&
+                mount /efi &&
+                bootctl --no-variables install
+}
+
+# The entry of the running kernel, as its package makes it: the command line is copied from the running one.
+make_entry() { kernel-install add "$(uname -r)" /boot/vmlinuz-pkram; }
+
+entry() { sed -n 's/^options *//p' /efi/loader/entries/*.conf; }
+
+arrived() {
+        if [ "$(cat /proc/sys/kernel/random/boot_id)" != "$(cat "$STATE/boot")" ]; then
+                pass "another kernel runs"
+        else
+                fail "another kernel runs" "it is the same boot"
+        fi
+        matches "the entry was booted" "$(cat /proc/cmdline)" 'pkramtest\.entry=yes'
+        equal "pkram=" "$(tr ' ' '\n' </proc/cmdline | grep 'pkram=' | sed 's/=0x/=/' | tr '\n' ' ')" "pkram=$(cat /sys/kernel/pkram) "
+        pkramctl retrieve --keep kept - | same kept
+        check "EFI runtime services go on" test -d /sys/firmware/efi/efivars
+}
+
+leave() {
+        cat /proc/sys/kernel/random/boot_id >"$STATE/boot"
+        equal "no kernel is loaded" "$(status_field imageState)" none
+        check "systemctl kexec" systemctl kexec
+        next_boot
+}
+
+stage1() {
+        check "a UEFI machine" test -d /sys/firmware/efi
+        check "the ESP" make_esp
+        check "the boot loader entry" make_entry
+        matches "it is the default one" "$(bootctl list 2>&1)" 'default'
+        matches "it boots this system" "$(entry)" 'root=/dev/vda.*pkramtest\.cmdline=yes'
+        equal "no pkram= gets into it" "$(entry | grep -c 'pkram=')" 0
+        # Somebody else's program may still have written one.
+        sed -i 's/^options.*/& pkram=12345 pkramtest.entry=yes/' /efi/loader/entries/*.conf
+        head -c 20000000 /dev/urandom >/run/kept
+        sha kept </run/kept >/dev/null
+        check "stored" pkramctl store kept /run/kept
+        leave
+}
+
+# Nothing was loaded by hand, and the guard has nothing to object.
+stage2() {
+        arrived
+        leave
+}
+
+stage3() {
+        arrived
+        check "removed" pkramctl remove kept
+}

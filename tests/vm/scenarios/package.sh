@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The Debian packages: an upgrade loses nothing that is stored and leaves the guard on duty; purging leaves no file and
+# changes none of anybody else's; an installation works at once.
+# stages: 1
+# timeout: 400
+
+PACKAGES=/usr/share/pkram-test
+
+# listing: one line for every file of the system: kind, mode, owner, size, time, name, target; /etc by its content. What
+# changes by itself, and what dpkg keeps about packages, is left out.
+listing() {
+        find / -xdev \( -path /var/log -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/lib/pkram-test \
+                -o -path /tmp -o -path /var/tmp -o -path /boot -o -path /var/lib/systemd/catalog -o -path /var/lib/systemd/random-seed \
+                -o -path /var/lib/systemd/timers -o -path /etc/ld.so.cache \) -prune -o \
+                \( -type d -printf '%y %m %u %g %p\n' \) -o -printf '%y %m %u %g %s %T@ %p %l\n' | LC_ALL=C sort
+        find /etc -xdev -type f ! -name ld.so.cache -exec sha256sum {} + | LC_ALL=C sort
+}
+
+# newer PACKAGE: the same package with a higher version
+newer() {
+        rm -rf /run/newer
+        dpkg-deb -R "$PACKAGES/$1"_*.deb /run/newer &&
+                sed -i -e 's/^\(Version: .*\)$/\1+upgrade/' -e 's/^\(Depends: pkram (= [^)]*\))/\1+upgrade)/' /run/newer/DEBIAN/control &&
+                dpkg-deb -b -Znone /run/newer "/run/$1_newer.deb" >/dev/null
+}
+
+apt() { DEBIAN_FRONTEND=noninteractive apt-get -q --yes "$@"; }
+
+units_of_ours() { systemctl list-units --all --no-legend --plain 'pkram*' | grep -v pkram-test | awk '{ print $1, $3, $4 }'; }
+
+stage1() {
+        equal "installed by apt" "$(dpkg-query -W -f '${db:Status-Status} ' pkram pkram-tests)" "installed installed "
+        # The image is made without documentation.
+        equal "no file is missing or changed" "$(dpkg --verify pkram pkram-tests | grep -vE ' /usr/share/(doc|man)/')" ""
+        for unit in pkramd.socket pkram-restore.service pkram-shutdown.service pkram-kexec-guard.service; do
+                equal "$unit is on" "$(systemctl is-enabled $unit) $(systemctl is-active $unit)" "enabled active"
+        done
+
+        head -c 5000000 /dev/urandom >/run/kept
+        sha kept </run/kept >/dev/null
+        check "stored" pkramctl store kept /run/kept
+        pid=$(systemctl show -P MainPID pkramd.service)
+        reported=$(systemctl show -P ExecMainStartTimestampMonotonic pkram-restore.service)
+        check "a newer package" newer pkram
+        check "a newer package of tests" newer pkram-tests
+        check "upgrade" apt install /run/pkram_newer.deb /run/pkram-tests_newer.deb
+        matches "the new version is there" "$(dpkg-query -W -f '${Version}' pkram)" '\+upgrade$'
+        if [ "$(systemctl show -P MainPID pkramd.service)" != "$pid" ]; then pass "the new daemon runs"; else fail "the new daemon runs" "it is still $pid"; fi
+        pkramctl retrieve --keep kept - | same kept
+        equal "the report was not made again" "$(systemctl show -P ExecMainStartTimestampMonotonic pkram-restore.service)" "$reported"
+        equal "the guard is on duty" "$(systemctl is-active pkram-kexec-guard.service)" active
+
+        check "purge" apt purge pkram pkram-tests
+        matches "who removes it is told what stays" "$OUT" 'nodes are still stored'
+        listing >/run/without
+        equal "files with its name" "$(find / -xdev -name '*pkram*' ! -path '*pkram-test*' ! -path '/boot/*' ! -path '/tmp/*' 2>/dev/null)" ""
+        equal "its directory in /run" "$(ls -d /run/pkram 2>/dev/null)" ""
+        equal "its units" "$(units_of_ours)" ""
+        check "no unit failed" bash -c 'f=$(systemctl --failed --no-legend --plain); echo "$f"; [ -z "$f" ]'
+
+        check "installed again" apt install "$PACKAGES"/pkram_*.deb
+        equal "nothing is stored after a purge" "$(status_field nodes)" 0
+        check "it works at once" bash -c 'printf x | pkramctl store x - && [ "$(pkramctl retrieve x -)" = x ]'
+        equal "the guard is on duty again" "$(systemctl is-active pkram-kexec-guard.service)" active
+        check "removed" apt remove pkram
+        equal "its configuration stays" "$(ls /etc/pkram/pkramd.conf)" /etc/pkram/pkramd.conf
+        check "purged" apt purge pkram
+        listing >/run/without-again
+        equal "files left or changed" "$(diff /run/without /run/without-again)" ""
+}
