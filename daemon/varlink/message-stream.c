@@ -3,8 +3,10 @@
 
 #include "message-stream.h"
 
-/* How much is read at once, and how large an idle buffer may stay. */
+/* How much is read at once, and how large an idle buffer may stay. A fuzzer has it small, so that buffers grow. */
+#ifndef READ_CHUNK
 #define READ_CHUNK KIB(64)
+#endif
 
 /* Descriptors that came in one recvmsg(2). */
 typedef struct FdBatch {

@@ -49,6 +49,7 @@ class Scenario:
     scratch: str = ""
     kunit: bool = False
     icount: bool = False
+    sanitized: bool = False  # pkramd is replaced by one with sanitizers
     kernels: list = field(default_factory=list)  # further kernel configurations the guest finds in /boot
 
 

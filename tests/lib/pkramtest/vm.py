@@ -3,13 +3,17 @@
 
 import dataclasses
 import os
+import re
+import subprocess
 import tarfile
 
-from . import qemu, scenario
+from . import qemu, scenario, unit
 from .common import TESTS, Broken, kernel, make, output_dir, shown
 
 DIRECTORY = os.path.join(TESTS, "vm", "scenarios")
 LIB = os.path.join(TESTS, "vm", "lib")
+# Run once more in the campaign, with a daemon built with AddressSanitizer and UBSan.
+SANITIZED = ("bad-requests", "hostile-clients", "store-retrieve", "tree", "varlink-clients")
 # The wizard of the first boot would wait for somebody at the console. Crashes end the guest at once.
 COMMAND_LINE = (
     "console=ttyS0 root=/dev/vda rw rootwait panic=-1 oops=panic printk.devkmsg=on loglevel=7 "
@@ -30,7 +34,30 @@ def campaign():
     }
     return scenarios("campaign") + [
         dataclasses.replace(s, **{**longer[s.name], "append": f"{s.append} {longer[s.name]['append']}".strip()})
-        for s in scenarios() + scenarios("campaign") if s.name in longer]
+        for s in scenarios() + scenarios("campaign") if s.name in longer
+    ] + [
+        dataclasses.replace(s, name=f"sanitized-{s.name}", sanitized=True, timeout=(s.timeout or 400) * 3)
+        for s in scenarios() + scenarios("campaign") if s.name in SANITIZED]
+
+
+def sanitized_daemon():
+    """pkramd with its sanitizers linked in, so that it runs in a guest that has none of their libraries."""
+    path = os.path.join(output_dir("vm", "sanitized-build"), "log")
+    with open(path, "w", encoding="utf-8") as log:
+        try:
+            build = unit.build("sanitized-static", ["-Db_sanitize=address,undefined", "-Db_lundef=false",
+                                                    "-Dc_link_args=-static-libasan -static-libubsan"], log, None, ["daemon/pkramd"])
+        except (subprocess.CalledProcessError, OSError) as e:
+            raise Broken(f"pkramd does not build with sanitizers: {e}; see {shown(path)}") from e
+    return os.path.join(build, "daemon", "pkramd")
+
+
+def sanitizer_reports(path):
+    """What AddressSanitizer and UBSan said in the journal, and whether it was the sanitized daemon that ran at all."""
+    with open(path, encoding="utf-8", errors="replace") as f:
+        text = f.read()
+    wrong = [l.strip() for l in text.splitlines() if re.search(r"AddressSanitizer|LeakSanitizer|runtime error: ", l)][:5]
+    return wrong if "pkramd-sanitized" in text else wrong + ["the journal does not show that pkramd-sanitized ran"]
 
 
 def archive(s, image, further, path):
@@ -59,7 +86,7 @@ def run_one(s, out, on_line=None):
     further = [(c, kernel(c)) for c in s.kernels]
     disk = make(os.path.join(TESTS, "vm", "image", "build"))
     tar = os.path.join(out, "scenario.tar")
-    archive(s, image, further, tar)
+    archive(s, image, further + ([("pkramd-sanitized", sanitized_daemon())] if s.sanitized else []), tar)
     machine = qemu.Machine(
         kernel=image,
         append=f"{COMMAND_LINE} {s.append}".strip(),
@@ -88,6 +115,8 @@ def run(results, suite_name, chosen):
             results.failed(suite_name, s.name, str(e))
             continue
         wrong = scenario.verdict(s, outcome)
+        if s.sanitized:
+            wrong += sanitizer_reports(os.path.join(out, "journal.log"))
         if wrong:
             wrong.append(f"console: {shown(os.path.join(out, 'console.log'))}  journal of all boots: {shown(os.path.join(out, 'journal.log'))}")
             results.failed(suite_name, s.name, "\n           ".join(wrong), outcome.seconds)

@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Clients nobody wants, and one that is to notice nothing of them.
+
+    hostile.py KIND SECONDS     be one of them for so long; print what became of it
+    hostile.py victim SECONDS   store, retrieve, compare and release all the time; fail if a call takes 15 s
+"""
+
+import base64
+import os
+import socket
+import sys
+import time
+
+from storeclient import INTERFACE, SOCKET, Connection, StoreError, content, memfd, read_all
+
+# The slowest answer the victim takes: an emulated processor that others use, too, is slow by itself.
+PATIENCE = 15
+CALL = b'{"method":"' + INTERFACE.encode() + b'GetStatus"}\0'
+
+
+def connect():
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    s.connect(SOCKET)
+    return s
+
+
+def is_closed(s):
+    """Has the daemon hung up? What it wrote before does not matter."""
+    s.settimeout(0)
+    try:
+        while s.recv(1 << 16):
+            pass
+        return True
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def flood(until):
+    """Calls without end, one behind the other, every answer read."""
+    calls, s = 0, connect()
+    s.settimeout(PATIENCE)
+    while time.monotonic() < until:
+        s.sendall(CALL * 50)
+        answers = 0
+        while answers < 50:
+            answers += s.recv(1 << 16).count(b"\0")
+        calls += answers
+    return f"{calls} calls answered"
+
+
+def never_read(until):
+    """Calls whose answers nobody reads, and monitors that nobody reads, until the daemon takes no more."""
+    links = [connect() for _ in range(10)]
+    for s in links[5:]:
+        s.sendall(b'{"method":"' + INTERFACE.encode() + b'Monitor","more":true}\0')
+    sent = 0
+    while time.monotonic() < until:
+        for s in links[:5]:
+            s.settimeout(0)
+            try:
+                sent += s.send(CALL * 100)
+            except OSError:
+                pass
+        time.sleep(0.01)
+    return f"{sent} bytes sent, nothing read"
+
+
+def stall(until):
+    """Half a message on each of 100 connections, and not a byte more."""
+    links = [connect() for _ in range(100)]
+    for s in links:
+        s.sendall(b'{"method":"' + INTERFACE.encode() + b'Store","parameters":{"name":"half","objects":[{"data":"' + b"A" * 1000)
+    time.sleep(max(0, until - time.monotonic()))
+    return f"{sum(not is_closed(s) for s in links)} of 100 still wait"
+
+
+def connections(until):
+    """A thousand connections at once. Those over the limit are told so and closed."""
+    links, refused = [], 0
+    for _ in range(1000):
+        s = connect()
+        links.append(s)
+        if len(links) % 50 == 0:
+            refused = sum(is_closed(l) for l in links)
+    while refused < 800 and time.monotonic() < until + 60:
+        time.sleep(0.5)
+        refused = sum(is_closed(s) for s in links)
+    time.sleep(max(0, until - time.monotonic()))
+    if not 800 <= refused < 1000:
+        sys.exit(f"{refused} of 1000 connections were refused")
+    return f"{refused} of 1000 refused"
+
+
+def descriptors(_):
+    """Ten thousand descriptors in one message: it is refused, they are closed, and the connection goes on."""
+    null = os.open("/dev/null", os.O_RDONLY)
+    with Connection() as c:
+        text = b'{"method":"' + INTERFACE.encode() + b'GetStatus","parameters":{}}\0'
+        for n in range(40):
+            # 253 is the most the kernel takes at once; each piece of the message brings as many.
+            socket.send_fds(c.socket, [text[n:n + 1]], [null] * 253)
+        c.socket.sendall(text[40:])
+        reply, _ = c.receive()
+        if reply.get("error") != INTERFACE + "QuotaExceeded" or reply["parameters"]["limit"] != "MessageDescriptorsMax":
+            sys.exit(f"10,120 descriptors: {reply}")
+        reply, _ = c.call("GetStatus")
+    return "refused by its limit, and the connection goes on"
+
+
+def large(_):
+    """A message of 100 MiB."""
+    s = connect()
+    s.settimeout(60)
+    try:
+        s.sendall(b'{"method":"' + INTERFACE.encode() + b'Store","parameters":{"name":"big","objects":[{"data":"')
+        for _ in range(100):
+            s.sendall(b"A" * (1 << 20))
+        s.sendall(b'"}]}}\0')
+        reply = s.recv(1 << 16)
+        if reply and b"QuotaExceeded" not in reply:
+            sys.exit(f"100 MiB: {reply[:200]}")
+    except (BrokenPipeError, ConnectionResetError):
+        return "the connection was closed"
+    return "refused by its limit"
+
+
+def crowd(_):
+    """As many nodes as one is allowed."""
+    stored = 0
+    with Connection() as c:
+        try:
+            while stored < 1000:
+                c.call("Store", {"name": f"crowd-{stored}", "objects": [{"data": "eA=="}]})
+                stored += 1
+        except StoreError as e:
+            if e.name != "QuotaExceeded":
+                raise
+            for n in range(stored):
+                c.call("Remove", {"name": f"crowd-{n}"})
+            return f"{stored} nodes, then {e.parameters['limit']}"
+    sys.exit("nothing stopped 1000 nodes")
+
+
+def victim(until):
+    """Somebody who only wants to work."""
+    rounds, slowest = 0, 0.0
+    while time.monotonic() < until or rounds < 3:
+        data, begin = content(rounds, 100_000), time.monotonic()
+        with Connection(PATIENCE) as c:
+            fd = memfd(data)
+            c.call("Store", {"name": "victim", "verify": True, "objects": [
+                {"fileDescriptor": 0}, {"data": base64.b64encode(data[:1000]).decode()}]}, [fd])
+            os.close(fd)
+            _, fds = c.call("Retrieve", {"name": "victim"})
+            if read_all(fds[0]) != data:
+                sys.exit("the victim's data is not what it was")
+            os.close(fds[0])
+            c.call("Release", {"name": "victim"})
+        slowest = max(slowest, time.monotonic() - begin)
+        rounds += 1
+    return f"{rounds} rounds, the slowest took {slowest:.2f} s"
+
+
+KINDS = {f.__name__: f for f in (flood, never_read, stall, connections, descriptors, large, crowd, victim)}
+
+if __name__ == "__main__":
+    print(KINDS[sys.argv[1]](time.monotonic() + float(sys.argv[2])))

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+# Clients that flood, stall, never read, open 1000 connections, hand over 10,000 descriptors, send 100 MiB or store as
+# much as they may, all at once: an ordinary client notices nothing. Owners: by unit, else by user; nobody else gets in.
+# suite: campaign
+# stages: 1
+# timeout: 420
+
+as_unit() { timeout 120 systemd-run --quiet --wait --pipe --collect --unit="$1" --uid=nobody "${@:2}"; }
+as_user() { timeout 120 systemd-run --quiet --scope --collect --slice=user-65534.slice --uid=nobody "$@"; }
+call() { varlinkctl --json=short call "$SOCKET" "io.pkram.Store.$1" "$2"; }
+KINDS="flood never_read stall connections descriptors large"
+
+stage1() {
+        equal "the owner of a unit's node" "$(field owner "$(as_unit owner-a varlinkctl --json=short call "$SOCKET" io.pkram.Store.GetStatus '{}')")" owner-a.service
+        equal "the owner of a user's node" "$(field owner "$(as_user varlinkctl --json=short call "$SOCKET" io.pkram.Store.GetStatus '{}')")" uid:65534
+        check "a node of one unit" as_unit owner-a varlinkctl call "$SOCKET" io.pkram.Store.Store '{"name":"of-a","objects":[{"data":"b25seSBmb3IgYQ=="}]}'
+        for method in Retrieve Describe Release Remove; do
+                refused "$method by another unit of the same user" PermissionDenied as_unit owner-b varlinkctl call "$SOCKET" "io.pkram.Store.$method" '{"name":"of-a"}'
+                refused "$method by the user alone" PermissionDenied as_user varlinkctl call "$SOCKET" "io.pkram.Store.$method" '{"name":"of-a"}'
+        done
+        refused "replaced by another unit" 'PermissionDenied|NodeExists' as_unit owner-b varlinkctl call "$SOCKET" io.pkram.Store.Store '{"name":"of-a","replace":true,"objects":[{"data":"eA=="}]}'
+        check "its own unit, started again, gets it" as_unit owner-a varlinkctl --json=short call "$SOCKET" io.pkram.Store.Retrieve '{"name":"of-a","inline":true}'
+        matches "and it is what it was" "$OUT" b25seSBmb3IgYQ==
+        check "root gets it" call Remove '{"name":"of-a"}'
+
+        daemon=$(systemctl show -P MainPID pkramd.service)
+        for kind in $KINDS; do
+                systemd-run --quiet --unit="hostile-$kind" --uid=nobody --property=RemainAfterExit=yes --property=LimitNOFILE=16384 \
+                        python3 "$DIR/hostile.py" "$kind" 25
+        done
+        as_user python3 "$DIR/hostile.py" crowd 0 >/run/crowd 2>&1 &
+        check "an ordinary client works on" timeout 200 python3 "$DIR/hostile.py" victim 30
+        matches "and gets its answers" "$OUT" 'rounds'
+        wait
+        matches "a user has a limit of his own" "$(cat /run/crowd)" 'then UserNodesMax'
+        for kind in $KINDS; do
+                for ((i = 0; i < 60; i++)); do
+                        [ "$(systemctl show -P SubState "hostile-$kind")" = running ] || break
+                        sleep 1
+                done
+                equal "the client '$kind' met its end: $(journalctl -q -b -u "hostile-$kind" -o cat | tail -n 1)" \
+                        "$(systemctl show -P Result "hostile-$kind")/$(systemctl show -P SubState "hostile-$kind")" success/exited
+                systemctl stop "hostile-$kind"
+        done
+        equal "the daemon is the same process" "$(systemctl show -P MainPID pkramd.service)" "$daemon"
+        equal "nothing is left of all that" "$(status_field nodes)" 0
+        fds=$(find "/proc/$daemon/fd" -type l | wc -l)
+        if [ "$fds" -lt 40 ]; then pass "no descriptor leaks"; else fail "no descriptor leaks" "the daemon has $fds"; fi
+        rss=$(awk '/^VmRSS:/ { print $2 }' "/proc/$daemon/status")
+        # AddressSanitizer takes much for itself.
+        limit=32768
+        [ ! -e /usr/lib/pkram/pkramd-sanitized ] || limit=400000
+        if [ "$rss" -lt "$limit" ]; then pass "no memory leaks"; else fail "no memory leaks" "the daemon takes $rss kB"; fi
+        # The payload of no client is in the journal.
+        journalctl --sync
+        log=$(journalctl -q -b -u pkramd.service -u pkramd.socket -o export)
+        matches "the daemon's journal" "$log" PKRAM_NODE=of-a
+        equal "has nothing of what was stored" "$(grep -c 'b25seSBmb3IgYQ\|only for a\|AAAAAAAAAAAAAAAAAAAA' <<<"$log")" 0
+}
