@@ -187,7 +187,6 @@ static Client *begin(Trees *t, const char *call, int fd, unsigned steps) {
 /* Whenever it is, nothing may be left, and nothing lost. */
 static void test_client_dies(void **state) {
         Trees *t = *state;
-        _cleanup_(client_freep) Client *other = client_new(t->f);
         unsigned n;
 
         add_files(t);
