@@ -104,7 +104,7 @@ static void describe(const struct pkram_ioctl_info *info, const KexecImage *imag
                 say(check, " Load a kernel that does, or remove the nodes.");
                 return;
         case KEXEC_REASON_ARCHITECTURE:
-                if (image->arch != KEXEC_ARCH_X86_64)
+                if (image && image->arch != KEXEC_ARCH_X86_64)
                         say(check, "%s%s is for %s, not %s.", which, name, kexec_arch_to_string(image->arch),
                             kexec_arch_to_string(KEXEC_ARCH_X86_64));
                 else

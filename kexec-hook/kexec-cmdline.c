@@ -7,9 +7,10 @@
 
 #include "kexec-cmdline.h"
 #include "kexec-util.h"
+#include "macro.h"
 
 /* Far more than any kernel takes; bounds what is read from the running one. */
-#define PROC_CMDLINE_MAX (64U * 1024U)
+#define PROC_CMDLINE_MAX KIB(64)
 
 /* The kernel's isspace() as far as it can occur in text that was checked. */
 static bool is_space(char c) {

@@ -10,11 +10,12 @@
 
 #include "kexec-load.h"
 #include "kexec-util.h"
+#include "macro.h"
 
 /* An initial RAM disk above this is refused by the kernel anyway (it must fit below 2 GiB on old ones). */
 #define INITRD_TOTAL_MAX (UINT64_C(4) << 30)
 
-#define COPY_BUFFER_SIZE (256U * 1024U)
+#define COPY_BUFFER_SIZE KIB(256)
 
 static long kexec_file_load_real(int kernel_fd, int initrd_fd, unsigned long cmdline_len, const char *cmdline,
                                  unsigned long flags) {

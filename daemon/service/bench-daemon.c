@@ -7,6 +7,7 @@
  * more than 16 MiB are a failure.
  */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -165,7 +166,7 @@ int main(void) {
         daemon = memory("VmHWM:") - model;
         printf("daemon_rss %.1f MiB\n", (double) daemon / (double) MIB(1));
         if (daemon > MEMORY_MAX) {
-                (void) fprintf(stderr, "pkramd takes more than %zu MiB with %u nodes\n", MEMORY_MAX / MIB(1), N_NODES);
+                (void) fprintf(stderr, "pkramd takes more than %" PRIu64 " MiB with %u nodes\n", MEMORY_MAX / MIB(1), N_NODES);
                 return EXIT_FAILURE;
         }
         return EXIT_SUCCESS;
