@@ -23,7 +23,9 @@ stage1() {
         equal "no report without a kexec" "$(status_field lastKexec)" ""
         refused "a name that is the system's" 'InvalidName' varlinkctl call "$SOCKET" io.pkram.Store.Store \
                 '{"name":"io.pkram.kexec","objects":[{"data":"eA=="}]}'
-        check "stored" bash -c 'head -c 3000000 /dev/urandom | pkramctl store one - && printf x | pkramctl store two -'
+        check "stored" bash -c 'head -c 3000000 /dev/urandom | pkramctl store one - && printf x | pkramctl store two - && printf y | pkramctl store broken -'
+        # A bit of the third node's description, after the seal.
+        check "one will be damaged" bash -c 'echo "node 2 200 0" >/sys/module/pkram_damage/parameters/flip'
         date +%s >"$STATE/asked"
         cat /proc/sys/kernel/random/boot_id >"$STATE/boot"
         kexec_now
@@ -60,8 +62,15 @@ check_report() { # NODES
 
 stage2() {
         check_report 2
-        equal "nothing is missing" "$(last 'k["lostNodes"]')" 0
+        equal "what did not come back is named" "$(last '[n.get("name") for n in k["lost"]].count("broken")')" 1
+        matches "pkramctl status: and why" "$(pkramctl status)" 'Lost: broken, .*(checksum|not here)'
+        matches "the journal says it, too" "$(entries DROPPED -o cat)" "'broken'"
         check "retrieved" pkramctl retrieve one /run/back
+        # From here on the journal is in memory only.
+        mkdir -p /etc/systemd/journald.conf.d
+        printf '[Journal]\nStorage=volatile\n' >/etc/systemd/journald.conf.d/50-test.conf
+        check "journal in memory" systemctl restart systemd-journald.service
+        logger --tag remember "before the kexec, and nowhere else"
         date +%s >"$STATE/asked"
         cat /proc/sys/kernel/random/boot_id >"$STATE/boot"
         kexec_now
@@ -70,4 +79,6 @@ stage2() {
 stage3() {
         check_report 1
         equal "generation" "$(status_field generation)" 2
+        equal "nothing is missing" "$(last 'k["lostNodes"]')" 0
+        matches "what was in memory only is there" "$(journalctl -q -b -o cat -t pkram-replay)" '^remember(\[[0-9]+\])?: before the kexec, and nowhere else$'
 }
