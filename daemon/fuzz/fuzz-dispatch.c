@@ -46,6 +46,7 @@ static void start(void) {
         sd_event *event;
 
         if (sd_event_new(&event) < 0 || varlink_server_new(event, &info, &limits, NULL, &server) < 0 ||
+            varlink_server_add_service(server) < 0 ||
             varlink_server_add_interface(server, varlink_idl_io_pkram_Store) < 0)
                 abort();
         for (size_t i = 0; i < ELEMENTSOF(methods); i++) {

@@ -3,7 +3,6 @@
 # Debian's memcached and redis, unmodified and wired up by drop-ins alone, keep their data on trees over systemctl kexec:
 # memcached answers 200,000 keys, redis has the same digest and its own tools find nothing wrong with its files.
 # Of the values, 199,900 have 1 to 300 bytes, evenly spread, and 100 have 1 KiB to 512 KiB, each 6.5 % larger than the last.
-# suite: campaign
 # stages: 2
 # memory: 3G
 # timeout: 700

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The next kernel is told that memory which holds preserved pages is none: what was there is dropped, the rest lives.
-# suite: campaign
 # stages: 2
 # memory: 768M
 # timeout: 120

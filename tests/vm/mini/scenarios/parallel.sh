@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Several threads at one node: saving ranges of one file, loading different objects at once, and joining each other.
-# suite: campaign
 # stages: 2
 # memory: 512M
 # timeout: 150
