@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "file-util.h"
@@ -45,7 +46,10 @@ int file_read(const char *path, size_t max, char **ret, size_t *ret_size) {
         return 0;
 }
 
-static int write_all(int fd, const char *p, size_t n) {
+int write_all(int fd, const void *data, size_t size) {
+        const uint8_t *p = data;
+        size_t n = size;
+
         while (n > 0) {
                 ssize_t l = write(fd, p, n);
 
@@ -87,4 +91,13 @@ int open_directory_to_store(const char *path) {
         if (fd < 0)
                 fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         return fd < 0 ? -errno : fd;
+}
+
+void raise_descriptor_limit(void) {
+        struct rlimit l;
+
+        if (getrlimit(RLIMIT_NOFILE, &l) < 0)
+                return;
+        l.rlim_cur = l.rlim_max;
+        (void) setrlimit(RLIMIT_NOFILE, &l);
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Small files as a whole, and directories to hand over. */
+/* Small files as a whole, directories to hand over, and what takes many descriptors. */
 #pragma once
 
 #include "macro.h"
 
 /* The contents of a regular file, to be freed, NUL-terminated besides. -EFBIG if it is longer than max; -EINVAL if it is no regular file. */
 int file_read(const char *path, size_t max, char **ret, size_t *ret_size);
+
+/* Writes everything, however many calls it takes. Returns 0, or what write(2) failed with: some of it is written then. */
+int write_all(int fd, const void *data, size_t size);
 
 /* Puts a file with mode 0644 there in one step: whoever reads it sees the old contents or the new ones. */
 int file_write(const char *path, const void *data, size_t size);
@@ -17,3 +20,6 @@ int file_write(const char *path, const void *data, size_t size);
  * Returns the descriptor.
  */
 int open_directory_to_store(const char *path);
+
+/* As many descriptors as the hard limit of the process allows; if that fails, the limit stays what it is. */
+void raise_descriptor_limit(void);

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "ctl.h"
+#include "file-util.h"
 #include "format.h"
 
 #define BUFFER_BYTES MIB(1)
@@ -81,20 +82,6 @@ static void progress_add(Progress *p, uint64_t n) {
 static void progress_end(Progress *p) {
         if (p->shown)
                 (void) fputs("\r\033[K", stderr);
-}
-
-static int write_all(int fd, const uint8_t *data, size_t n) {
-        while (n > 0) {
-                ssize_t k = write(fd, data, n);
-
-                if (k < 0 && errno == EINTR)
-                        continue;
-                if (k < 0)
-                        return -errno;
-                data += k;
-                n -= (size_t) k;
-        }
-        return 0;
 }
 
 /* Copies from where both descriptors are, up to limit bytes or the end. 0: that was the end, 1: the limit. */

@@ -2,10 +2,10 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "ctl.h"
+#include "file-util.h"
 #include "format.h"
 #include "json-util.h"
 #include "name.h"
@@ -100,15 +100,6 @@ static int report(const char *name, struct json_object *p, size_t n_objects) {
                 printf("Stored node '%s': %zu object%s, %s of memory.\n", name, n_objects, n_objects == 1 ? "" : "s",
                        format_bytes(bytes, (uint64_t) json_get_int(p, "bytes", 0)));
         return EXIT_OK;
-}
-
-static void raise_descriptor_limit(void) {
-        struct rlimit l;
-
-        if (getrlimit(RLIMIT_NOFILE, &l) < 0)
-                return;
-        l.rlim_cur = l.rlim_max;
-        (void) setrlimit(RLIMIT_NOFILE, &l);
 }
 
 int verb_store(int argc, char *argv[]) {

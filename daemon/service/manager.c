@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include "file-util.h"
 #include "kexec-report.h"
 #include "log.h"
 #include "manager.h"
@@ -166,16 +166,6 @@ int manager_listen_fds(Manager *m) {
         return 0;
 }
 
-/* Each connection takes a few descriptors, and each message may bring many. */
-static void raise_descriptor_limit(void) {
-        struct rlimit l;
-
-        if (getrlimit(RLIMIT_NOFILE, &l) < 0)
-                return;
-        l.rlim_cur = l.rlim_max;
-        (void) setrlimit(RLIMIT_NOFILE, &l);
-}
-
 static int add_signals(Manager *m) {
         sigset_t set;
         int r;
@@ -200,6 +190,7 @@ static int add_signals(Manager *m) {
 int manager_run(Manager *m) {
         int r;
 
+        /* Each connection takes a few descriptors, and each message may bring many. */
         raise_descriptor_limit();
 
         r = add_signals(m);

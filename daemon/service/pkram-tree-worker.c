@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
+#include "file-util.h"
 #include "log.h"
 #include "tree-worker.h"
 
@@ -34,16 +34,6 @@ static int take_connection(int *ret) {
         return 0;
 }
 
-/* Each directory on the way down takes a descriptor. */
-static void raise_descriptor_limit(void) {
-        struct rlimit l;
-
-        if (getrlimit(RLIMIT_NOFILE, &l) < 0)
-                return;
-        l.rlim_cur = l.rlim_max;
-        (void) setrlimit(RLIMIT_NOFILE, &l);
-}
-
 static int run(void) {
         _cleanup_(sd_event_unrefp) sd_event *event = NULL;
         _cleanup_(tree_worker_freep) TreeWorker *w = NULL;
@@ -52,6 +42,7 @@ static int run(void) {
         r = take_connection(&fd);
         if (r < 0)
                 return r;
+        /* Each directory on the way down takes a descriptor. */
         raise_descriptor_limit();
 
         r = sd_event_new(&event);
