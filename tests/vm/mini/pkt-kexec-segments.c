@@ -82,6 +82,9 @@ static int try_at(uint64_t base, const struct file *kernel, const struct file *i
         memcpy(params, given.data, PKT_PAGE);
         free(given.data);
         memcpy(params + 0x1f1, kernel->data + 0x1f1, 0x202 + kernel->data[0x201] - 0x1f1);
+        /* What kexec-tools leaves of the header: protocol 2.06 (its 32 bit loader), and half of boot_flag. */
+        memcpy(params + 0x206, "\x06\x02", 2);
+        params[0x1ff] = 0;
         params[0x210] = 0xff;                   /* type of loader: unknown */
         put32(params + 0x218, initrd_at);
         put32(params + 0x21c, initrd->size);

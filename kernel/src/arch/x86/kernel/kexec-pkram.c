@@ -65,8 +65,8 @@ static u32 kernel_state(const struct kimage *image, const struct setup_header *h
 	unsigned long i;
 
 	/*
-	 * The version says what the loader speaks: kexec-tools writes 2.06 over it.
-	 * The rest of the header is the kernel's, and kernel_info has a magic number.
+	 * The version is not to be relied upon, the 32 bit loader of kexec-tools
+	 * writes 2.06 over it. kernel_info has a magic number of its own.
 	 */
 	if (!hdr->kernel_info_offset)
 		return PKRAM_IMAGE_NO_SUPPORT;
@@ -112,7 +112,10 @@ static u32 segments_state(const struct kimage *image, struct boot_params *params
 		const struct setup_header *hdr = &params->hdr;
 
 		if (read_segments(image, image->segment[i].mem, params, sizeof(*params)) !=
-		    sizeof(*params) || hdr->boot_flag != 0xaa55 || hdr->header != 0x53726448)
+		    sizeof(*params))
+			continue;
+		/* Half of boot_flag is gone: kexec-tools has aux_device_info there. */
+		if (hdr->header != 0x53726448)
 			continue;
 		state = kernel_state(image, hdr);
 		if (state != PKRAM_IMAGE_KEEPS)
