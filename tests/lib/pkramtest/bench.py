@@ -72,10 +72,8 @@ def number(value):
 def run(results, suite_name, chosen):
     """Run the scenarios, then print one table and the plain lines. Each figure with a "must" is a test of its own."""
     values = {}
-    for s in chosen:
-        outcome = mini.run_one(results, suite_name, s)
-        if outcome:
-            values.update(measured(s, outcome))
+    for s, outcome in mini.each(results, suite_name, chosen):
+        values.update(measured(s, outcome))
 
     wanted = [f for f in FIGURES if f.scenario in {s.name for s in chosen}]
     results.say(f"\n{'':<39}{'measured':>12}{RIVAL:>10}{'must':>8}{'aim':>7}")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Places, and running the scripts that make things."""
 
+import functools
 import os
 import subprocess
 import sys
@@ -24,7 +25,9 @@ def make(*command):
     return lines[-1]
 
 
+@functools.cache
 def kernel(config):
+    """The kernel of a configuration, built if need be, as the source was when it was first asked for."""
     return make(os.path.join(TOP, "kernel", "tree"), "build", "--config", config)
 
 

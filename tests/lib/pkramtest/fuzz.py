@@ -2,6 +2,7 @@
 """libFuzzer targets of the daemon and the kexec hook, under ASan and UBSan: a short run of each by default, ten million
 executions in the campaign. They begin with the corpora kept in the source; what is found new stays in the cache."""
 
+import concurrent.futures
 import glob
 import os
 import re
@@ -39,8 +40,8 @@ def tests():
     return [(name, _about(source)) for name, source in targets().items()]
 
 
-def _run(results, suite, name, test, build, limit):
-    """Run one target until limit, a libFuzzer option. Returns nothing; one result."""
+def _run(suite, name, test, build, limit):
+    """Run one target until limit, a libFuzzer option. Returns the test, status, executions, seconds and the log."""
     out = output_dir(suite, test)
     path = os.path.join(out, "log")
     source = targets()[name]
@@ -59,12 +60,15 @@ def _run(results, suite, name, test, build, limit):
                      UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1"))
     seconds = time.monotonic() - start
     with open(path, encoding="utf-8", errors="replace") as log:
-        text = log.read()
-    count = re.search(r"stat::number_of_executed_units: *(\d+)", text)
-    executions = int(count.group(1)) if count else 0
-    if r.returncode != 0 or executions < LEAST:
-        results.failed(suite, test, f"status {r.returncode} after {executions} executions; the input is beside {shown(path)}\n"
-                       + text[-1500:], seconds)
+        count = re.search(r"stat::number_of_executed_units: *(\d+)", log.read())
+    return test, r.returncode, int(count.group(1)) if count else 0, seconds, path
+
+
+def _judge(results, suite, test, status, executions, seconds, path):
+    if status != 0 or executions < LEAST:
+        with open(path, encoding="utf-8", errors="replace") as log:
+            end = log.read()[-1500:]
+        results.failed(suite, test, f"status {status} after {executions} executions; the input is beside {shown(path)}\n{end}", seconds)
     else:
         results.passed(suite, test, seconds)
         results.say(f"           {executions} executions")
@@ -79,9 +83,10 @@ def _suite(results, suite, names, limit, prefix=""):
         except (subprocess.CalledProcessError, OSError) as e:
             results.failed(suite, f"{prefix}build", f"{e}; see {shown(path)}")
             return
-    for name in targets():
-        if not names or prefix + name in names:
-            _run(results, suite, name, prefix + name, build, limit)
+    chosen = [t for t in targets() if not names or prefix + t in names]
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for done in pool.map(lambda t: _run(suite, t, prefix + t, build, limit), chosen):
+            _judge(results, suite, *done)
 
 
 def run(results, names):

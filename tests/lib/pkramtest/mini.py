@@ -2,16 +2,18 @@
 """Scenarios of the small guest: busybox in an initramfs, seconds a kexec."""
 
 import dataclasses
+import functools
 import hashlib
 import os
 import re
 import tarfile
 
-from . import qemu, scenario
-from .common import CACHE, TESTS, TOP, Broken, kernel, make, output_dir, shown
+from . import guests, qemu, scenario
+from .common import CACHE, OUTPUT, TESTS, TOP, Broken, kernel, make, output_dir, shown
 from .console import ktap_results
 
 DIRECTORY = os.path.join(TESTS, "vm", "mini", "scenarios")
+MEMORY = "512M"
 # No quiet: every kernel line counts. The reports of a panic end the guest at once. A busy host makes processors of an
 # emulated guest stand still for long, which is no fault of the kernel's.
 COMMAND_LINE = "console=ttyS0 panic=-1 oops=panic printk.devkmsg=on rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
@@ -25,7 +27,7 @@ def campaign():
     """The long ones, and every ordinary one once more on the debug kernel, which needs more memory and time."""
     slow = []
     for s in scenarios() + scenarios("kunit"):
-        mib = int((s.memory or "512M").removesuffix("M"))
+        mib = int((s.memory or MEMORY).removesuffix("M"))
         if "-numa" not in s.qemu:
             mib += min(mib, 768) + 256
         slow.append(dataclasses.replace(s, name=f"debug-{s.name}", script=s.name, config="debug", memory=f"{mib}M",
@@ -33,8 +35,13 @@ def campaign():
     return scenarios("campaign") + slow
 
 
+def console_log(suite_name, s):
+    return os.path.join(OUTPUT, suite_name, s.name, "console.log")
+
+
+@functools.cache
 def boot_archive(config, further):
-    """A disk for the guest: a tar archive with the kernel, the initrd and further kernels. Padded to whole sectors."""
+    """The kernel, the initrd, and a disk for the guest: a tar archive with both and further kernels. Raises Broken."""
     initrd = make(os.path.join(TESTS, "vm", "mini", "build"))
     files = [("bzImage", kernel(config)), ("initrd", initrd)] + [(c, kernel(c)) for c in further]
     key = hashlib.sha256("|".join(p for _, p in files).encode()).hexdigest()[:16]
@@ -60,43 +67,56 @@ def kunit_suites():
     return suites
 
 
-def run_one(results, suite_name, s):
-    """Run a scenario. Returns how it went, or None if it failed: what a guest measured while something was wrong is
-    not to be shown to anybody."""
-    out = output_dir(suite_name, s.name)
-    log = os.path.join(out, "console.log")
-    try:
-        image, initrd, archive = boot_archive(s.config, s.kernels)
-    except Broken as e:
-        results.failed(suite_name, s.name, str(e))
-        return None
+def run_one(suite_name, s):
+    """Run a scenario, its console going to a log. Returns the outcome. Raises Broken."""
+    image, initrd, archive = boot_archive(s.config, tuple(s.kernels))
     machine = qemu.Machine(
         kernel=image,
         initrd=initrd,
         append=f"{COMMAND_LINE} pkramtest.scenario={s.script or s.name} pkramtest.stage=1 {s.append}".strip(),
-        memory=s.memory or "512M",
+        memory=s.memory or MEMORY,
         cpus=s.cpus,
         cpu=s.cpu,
         icount=s.icount,
         drives=[(archive, "ro")],
         extra=s.qemu,
     )
-    outcome = qemu.run(machine, log, timeout=s.timeout or 120, allow=s.allow)
+    return qemu.run(machine, console_log(suite_name, s), timeout=s.timeout or 120, allow=s.allow)
+
+
+def judge(results, suite_name, s, outcome):
+    """The results of one scenario. False if it failed: what a guest measured while something was wrong is not to be
+    shown to anybody."""
     wrong = scenario.verdict(s, outcome)
     if s.kunit:
         wrong += add_kunit(results, suite_name, outcome)
     if wrong:
-        results.failed(suite_name, s.name, "\n           ".join(wrong + [f"console: {shown(log)}"]), outcome.seconds)
-        return None
-    results.passed(suite_name, s.name, outcome.seconds)
-    return outcome
+        wrong.append(f"console: {shown(console_log(suite_name, s))}")
+        results.failed(suite_name, s.name, "\n           ".join(wrong), outcome.seconds)
+    else:
+        results.passed(suite_name, s.name, outcome.seconds)
+    return not wrong
+
+
+def each(results, suite_name, chosen):
+    """Run the scenarios; yields (s, outcome) of those that passed."""
+    ready = []
+    for s in chosen:
+        output_dir(suite_name, s.name)
+        try:
+            boot_archive(s.config, tuple(s.kernels))
+            ready.append(s)
+        except Broken as e:
+            results.failed(suite_name, s.name, str(e))
+    for s, outcome in guests.outcomes(ready, lambda s: run_one(suite_name, s), MEMORY):
+        if judge(results, suite_name, s, outcome):
+            yield s, outcome
 
 
 def run(results, suite_name, chosen):
     """Run the scenarios; one result each, and one for each KUnit case."""
-    for s in chosen:
-        outcome = run_one(results, suite_name, s)
-        for line in outcome.console.data if outcome else []:
+    for _, outcome in each(results, suite_name, chosen):
+        for line in outcome.console.data:
             results.say(f"           {line}")
 
 

@@ -86,6 +86,16 @@ def patience():
     return min(6.0, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
 
 
+# The guests that run now.
+_running = set()
+
+
+def stop():
+    """End every guest; who follows it sees the end of its console."""
+    for proc in list(_running):
+        proc.kill()
+
+
 @dataclass
 class Outcome:
     console: Console
@@ -105,8 +115,9 @@ def run(machine, log_path, *, timeout, silence=120, allow=(), on_line=None):
     start = time.monotonic()
     lines = queue.Queue()
 
-    proc = subprocess.Popen(machine.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, preexec_fn=lambda: os.nice(5))
+    proc = subprocess.Popen(["nice", "-n", "5", *machine.command()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT)
+    _running.add(proc)
 
     def pump():
         for raw in proc.stdout:
@@ -154,4 +165,5 @@ def run(machine, log_path, *, timeout, silence=120, allow=(), on_line=None):
             except subprocess.TimeoutExpired:
                 proc.kill()
         proc.wait()
+        _running.discard(proc)
     return Outcome(console, time.monotonic() - start, timed_out, proc.returncode)

@@ -2,16 +2,18 @@
 """Scenarios of the full guest: Debian 13 with systemd, the patched kernel, the project installed in it."""
 
 import dataclasses
+import functools
 import os
 import re
 import subprocess
 import tarfile
 
-from . import qemu, scenario, unit
-from .common import TESTS, Broken, kernel, make, output_dir, shown
+from . import guests, qemu, scenario, unit
+from .common import OUTPUT, TESTS, Broken, kernel, make, output_dir, shown
 
 DIRECTORY = os.path.join(TESTS, "vm", "scenarios")
 LIB = os.path.join(TESTS, "vm", "lib")
+MEMORY = "2G"
 # Run once more in the campaign, with a daemon built with AddressSanitizer and UBSan.
 SANITIZED = ("bad-requests", "hostile-clients", "store-retrieve", "tree", "varlink-clients")
 # The wizard of the first boot would wait for somebody at the console. Crashes end the guest at once.
@@ -40,6 +42,13 @@ def campaign():
         for s in scenarios() + scenarios("campaign") if s.name in SANITIZED]
 
 
+@functools.cache
+def disk_image():
+    """The disk of the guest, built if need be, as the source was when it was first asked for."""
+    return make(os.path.join(TESTS, "vm", "image", "build"))
+
+
+@functools.cache
 def sanitized_daemon():
     """pkramd with its sanitizers linked in, so that it runs in a guest that has none of their libraries."""
     path = os.path.join(output_dir("vm", "sanitized-build"), "log")
@@ -80,17 +89,21 @@ def scratch_disk(s, out):
     return [(path, "snapshot")]
 
 
+def what_it_needs(s):
+    """The kernel it begins with, further files for it, and its disk. Each is made once. Raises Broken."""
+    further = [(c, kernel(c)) for c in s.kernels] + ([("pkramd-sanitized", sanitized_daemon())] if s.sanitized else [])
+    return kernel(s.config), further, disk_image()
+
+
 def run_one(s, out, on_line=None):
     """Run one scenario, its logs going to the directory out. Returns the outcome. Raises Broken."""
-    image = kernel(s.config)
-    further = [(c, kernel(c)) for c in s.kernels]
-    disk = make(os.path.join(TESTS, "vm", "image", "build"))
+    image, further, disk = what_it_needs(s)
     tar = os.path.join(out, "scenario.tar")
-    archive(s, image, further + ([("pkramd-sanitized", sanitized_daemon())] if s.sanitized else []), tar)
+    archive(s, image, further, tar)
     machine = qemu.Machine(
         kernel=image,
         append=f"{COMMAND_LINE} {s.append}".strip(),
-        memory=s.memory or "2G",
+        memory=s.memory or MEMORY,
         cpus=s.cpus,
         cpu=s.cpu,
         drives=[(disk, "snapshot"), (tar, "ro")] + scratch_disk(s, out),
@@ -107,18 +120,26 @@ def run_one(s, out, on_line=None):
 
 
 def run(results, suite_name, chosen):
+    ready = []
     for s in chosen:
-        out = output_dir(suite_name, s.name)
+        output_dir(suite_name, s.name)
         try:
-            outcome = run_one(s, out)
+            what_it_needs(s)
+            ready.append(s)
         except Broken as e:
             results.failed(suite_name, s.name, str(e))
-            continue
-        wrong = scenario.verdict(s, outcome)
-        if s.sanitized:
-            wrong += sanitizer_reports(os.path.join(out, "journal.log"))
-        if wrong:
-            wrong.append(f"console: {shown(os.path.join(out, 'console.log'))}  journal of all boots: {shown(os.path.join(out, 'journal.log'))}")
-            results.failed(suite_name, s.name, "\n           ".join(wrong), outcome.seconds)
-        else:
-            results.passed(suite_name, s.name, outcome.seconds)
+    for s, outcome in guests.outcomes(ready, lambda s: run_one(s, os.path.join(OUTPUT, suite_name, s.name)), MEMORY):
+        judge(results, suite_name, s, outcome)
+
+
+def judge(results, suite_name, s, outcome):
+    """The result of one scenario."""
+    console, journal = (os.path.join(OUTPUT, suite_name, s.name, n) for n in ("console.log", "journal.log"))
+    wrong = scenario.verdict(s, outcome)
+    if s.sanitized:
+        wrong += sanitizer_reports(journal)
+    if wrong:
+        wrong.append(f"console: {shown(console)}  journal of all boots: {shown(journal)}")
+        results.failed(suite_name, s.name, "\n           ".join(wrong), outcome.seconds)
+    else:
+        results.passed(suite_name, s.name, outcome.seconds)

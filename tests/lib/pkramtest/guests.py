@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Several guests at once: an emulated one keeps little more than one processor busy."""
+
+import concurrent.futures
+import os
+
+from . import qemu
+
+# What is left to the host when guests are counted against its memory.
+HOST_MIB = 2048
+
+
+def mib(size):
+    """Memory of a guest, "768M" or "2G", in MiB."""
+    return int(size[:-1]) * {"M": 1, "G": 1024}[size[-1]]
+
+
+def available_mib():
+    with open("/proc/meminfo", encoding="ascii") as f:
+        return next(int(line.split()[1]) >> 10 for line in f if line.startswith("MemAvailable:"))
+
+
+def how_many(largest):
+    """Guests at once: one a processor, if the memory for so many of the largest is there."""
+    return max(1, min(os.cpu_count() or 1, (available_mib() - HOST_MIB) // mib(largest)))
+
+
+def outcomes(chosen, run_one, default_memory):
+    """Run run_one(s) for every scenario, those that may take longest first, so that none is left alone in the end.
+    Yields (s, what it returned) as they end. An exception of run_one comes out here."""
+    chosen = sorted(chosen, key=lambda s: -s.timeout)
+    if not chosen:
+        return
+    largest = max((s.memory or default_memory for s in chosen), key=mib)
+    with concurrent.futures.ThreadPoolExecutor(how_many(largest)) as pool:
+        running = {pool.submit(run_one, s): s for s in chosen}
+        try:
+            for future in concurrent.futures.as_completed(running):
+                yield running[future], future.result()
+        finally:
+            # Whoever is stopped, or gives up, leaves no guest behind.
+            for future in running:
+                future.cancel()
+            qemu.stop()
