@@ -24,13 +24,15 @@ def scenarios(suite=""):
 
 
 def campaign():
-    """The long ones, and every ordinary one once more on the debug kernel, which needs more memory and time."""
+    """The long ones, and every ordinary one once more on the debug kernel, which needs more memory and time. Poisoning
+    free pages switches init_on_alloc off: they take turns."""
     slow = []
-    for s in scenarios() + scenarios("kunit"):
+    for n, s in enumerate(scenarios() + scenarios("kunit")):
         mib = int((s.memory or MEMORY).removesuffix("M"))
         if "-numa" not in s.qemu:
             mib += min(mib, 768) + 256
         slow.append(dataclasses.replace(s, name=f"debug-{s.name}", script=s.name, config="debug", memory=f"{mib}M",
+                                        append=f"{s.append} page_owner=on page_poison={n % 2}".strip(),
                                         timeout=(s.timeout or 120) * 8, kernels=s.kernels))
     return scenarios("campaign") + slow
 
