@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Where memory is and who pays for it: the NUMA node stays, the control group of the loader is charged; and under
 # lockdown nobody gets at anything.
-# suite: campaign
 # stages: 2
 # memory: 1024M
 # qemu: -object memory-backend-ram,id=m0,size=512M -object memory-backend-ram,id=m1,size=512M
