@@ -198,6 +198,7 @@ static int set_attributes(int fd, const struct pkt_spec *spec) {
 }
 
 int file_make(const struct pkt_spec *spec, const char *name) {
+        uint64_t pfn;
         int fd, r;
 
         if (spec->tmpfs) {
@@ -226,6 +227,8 @@ int file_make(const struct pkt_spec *spec, const char *name) {
                 r = drive_out(fd, spec->size);
         if (r == 0)
                 r = set_attributes(fd, spec);
+        if (r == 0 && spec->poison)
+                r = file_poison(fd, spec->poison - 1, &pfn);
         if (r < 0)
                 close(fd);
         return r < 0 ? r : fd;

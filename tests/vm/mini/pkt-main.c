@@ -31,6 +31,8 @@ static const struct {
         { "parallel-load", cmd_parallel_load, "NAME SPEC...: load and compare, a thread an object" },
         { "parallel-save", cmd_parallel_save, "NAME SPEC: save one file in ranges, by several threads" },
         { "join-cross", cmd_join_cross, ": two idle descriptors join each other, again and again" },
+        { "poison",   cmd_poison,   "NAME OBJECT PAGE...: memory errors in pages of a stored file" },
+        { "poisoned", cmd_poisoned, "PFN...: are these pages marked as bad, and not free?" },
         { "tsc",      cmd_tsc,      ": a marker line with the time stamp counter" },
 };
 

@@ -159,6 +159,23 @@ static int verify_bytes(int dev, uint32_t object, uint64_t seed, uint64_t length
         return r;
 }
 
+/* Nothing of an object with memory errors can be had. */
+static int verify_lost(int dev, uint32_t index) {
+        struct pkram_ioctl_load_file load = {
+                .size = sizeof(load), .object = index, .target_fd = PKRAM_FD_NONE, .charge_pidfd = PKRAM_FD_NONE,
+        };
+        uint8_t byte;
+        struct pkram_ioctl_bytes b = { .size = sizeof(b), .object = index, .data = (uintptr_t) &byte, .length = 1 };
+        struct pkram_ioctl_stat st = { .size = sizeof(st), .object = index };
+        int r = device_call(dev, PKRAM_IOC_LOAD_STAT, &st);
+
+        if (r == 0 && st.state & PKRAM_STAT_FILE)
+                r = device_call(dev, PKRAM_IOC_LOAD_FILE, &load) == -EHWPOISON ? 0 : complain("the file can be loaded");
+        if (r == 0 && st.state & PKRAM_STAT_BYTES)
+                r = device_call(dev, PKRAM_IOC_LOAD_BYTES, &b) == -EHWPOISON ? 0 : complain("the byte stream can be loaded");
+        return r;
+}
+
 static int verify_object(int dev, uint32_t index, const struct pkt_spec *spec, bool hold) {
         struct pkram_ioctl_stat st = { .size = sizeof(st), .object = index };
         struct pkram_ioctl_load_file load = {
@@ -174,6 +191,10 @@ static int verify_object(int dev, uint32_t index, const struct pkt_spec *spec, b
                 return complain("object %u is %s file", index, spec->is_file ? "no" : "a");
         if (st.data_bytes != bytes)
                 return complain("object %u has %" PRIu64 " bytes in its stream, not %" PRIu64, index, (uint64_t) st.data_bytes, bytes);
+        if (!!(st.state & PKRAM_STAT_POISONED) != spec->lost)
+                return complain("object %u %s", index, spec->lost ? "has no memory errors" : "has memory errors");
+        if (spec->lost)
+                return verify_lost(dev, index);
         if (bytes && verify_bytes(dev, index, spec->seed, bytes))
                 return 1;
         if (!spec->is_file)

@@ -75,6 +75,7 @@ int spec_parse(const char *text, struct pkt_spec *ret) {
                 if (flag && strcmp(word, "shuffle") == 0) { s.shuffle = true; continue; }
                 if (flag && strcmp(word, "light") == 0) { s.light = true; continue; }
                 if (flag && strcmp(word, "swap") == 0) { s.swap = true; continue; }
+                if (flag && strcmp(word, "lost") == 0) { s.lost = true; continue; }
                 if (flag)
                         return complain("unknown word '%s' in a specification", word), -EINVAL;
                 if (strcmp(word, "seals") == 0) {
@@ -100,6 +101,7 @@ int spec_parse(const char *text, struct pkt_spec *ret) {
                 else if (strcmp(word, "most") == 0) s.most = v;
                 else if (strcmp(word, "pages") == 0) s.pages = v;
                 else if (strcmp(word, "node") == 0) s.node = v + 1;
+                else if (strcmp(word, "poison") == 0) s.poison = v + 1;
                 else
                         return complain("unknown word '%s' in a specification", word), -EINVAL;
         }

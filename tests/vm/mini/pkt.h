@@ -41,6 +41,8 @@ struct pkt_spec {
         bool light;             /* only the first 64 bytes of each page are not zero: quicker where there is much */
         bool swap;              /* driven out to swap before it is saved (and fail if it stays) */
         uint64_t node;          /* NUMA node + 1 to take the memory from; 0: any */
+        uint64_t poison;        /* page + 1 that has a memory error before the file is saved; 0: none */
+        bool lost;              /* verify: memory errors hit it after it was stored, so that it cannot be loaded */
 };
 
 int spec_parse(const char *text, struct pkt_spec *ret);
@@ -58,6 +60,9 @@ uint64_t file_pages(int fd);
 
 /* Page frame numbers of n pages from page index on of a file, without those of holes, which are 0. */
 int file_pfns(int fd, uint64_t index, uint64_t n, uint64_t *ret);
+
+/* Have the kernel believe that a page of the file has a memory error. Says what failed. */
+int file_poison(int fd, uint64_t index, uint64_t *ret_pfn);
 
 /* Make the file a spec describes. Returns an open descriptor or a negative errno; says what failed. */
 int file_make(const struct pkt_spec *spec, const char *name);
@@ -88,6 +93,8 @@ int cmd_damage(int argc, char **argv);
 int cmd_parallel_load(int argc, char **argv);
 int cmd_parallel_save(int argc, char **argv);
 int cmd_join_cross(int argc, char **argv);
+int cmd_poison(int argc, char **argv);
+int cmd_poisoned(int argc, char **argv);
 int cmd_tsc(int argc, char **argv);
 
 /* Print a sentence on stderr and return 1: the way a sub-command fails. */
