@@ -31,6 +31,14 @@ def kernel(config):
     return make(os.path.join(TOP, "kernel", "tree"), "build", "--config", config)
 
 
+@functools.cache
+def kernel_packages(config):
+    """The Debian packages of the kernel with that configuration."""
+    directory = os.path.join(OUTPUT, "packages")
+    make(os.path.join(TOP, "kernel", "tree"), "deb", "--config", config, directory)
+    return sorted(os.path.join(directory, f) for f in os.listdir(directory) if f.startswith("linux-image-"))
+
+
 def output_dir(suite, name):
     path = os.path.join(OUTPUT, suite, name)
     os.makedirs(path, exist_ok=True)

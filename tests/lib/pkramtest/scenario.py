@@ -16,6 +16,7 @@
     # suite: campaign          not run by default
     # firmware: uefi           a UEFI machine (full guests only)
     # scratch: 256M            an empty disk, /dev/vdc (full guests only)
+    # debs: guest              Debian packages of a kernel with that configuration, in pkram-deb/ (full guests only)
 """
 
 import os
@@ -24,7 +25,7 @@ import shlex
 from dataclasses import dataclass, field
 
 KEYS = {"stages", "memory", "cpus", "cpu", "timeout", "append", "qemu", "expect", "refuse", "allow", "config", "suite",
-        "kunit", "icount", "kernels", "firmware", "scratch"}
+        "kunit", "icount", "kernels", "firmware", "scratch", "debs"}
 
 
 @dataclass
@@ -47,6 +48,7 @@ class Scenario:
     suite: str = ""
     firmware: str = ""
     scratch: str = ""
+    debs: str = ""
     kunit: bool = False
     icount: bool = False
     sanitized: bool = False  # pkramd is replaced by one with sanitizers

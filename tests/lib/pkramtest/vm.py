@@ -3,13 +3,14 @@
 
 import dataclasses
 import functools
+import io
 import os
 import re
 import subprocess
 import tarfile
 
-from . import guests, qemu, scenario, unit
-from .common import OUTPUT, TESTS, Broken, kernel, make, output_dir, shown
+from . import examples, guests, qemu, scenario, unit
+from .common import OUTPUT, TESTS, Broken, kernel, kernel_packages, make, output_dir, shown
 
 DIRECTORY = os.path.join(TESTS, "vm", "scenarios")
 LIB = os.path.join(TESTS, "vm", "lib")
@@ -70,12 +71,16 @@ def sanitizer_reports(path):
 
 
 def archive(s, image, further, path):
-    """The second disk of the guest: the scenario, its words, and the kernels to kexec into."""
+    """The second disk of the guest: the scenario, its words, the examples to run, and the kernels to kexec into."""
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for name, source in [("scenario.sh", s.path), ("bzImage", image)] + further:
             tar.add(source, name)
         for name in sorted(os.listdir(LIB)):
             tar.add(os.path.join(LIB, name), name)
+        for name, text in examples.files():
+            info = tarfile.TarInfo(f"examples/{name}")
+            info.size = len(text.encode())
+            tar.addfile(info, io.BytesIO(text.encode()))
 
 
 def scratch_disk(s, out):
@@ -92,6 +97,7 @@ def scratch_disk(s, out):
 def what_it_needs(s):
     """The kernel it begins with, further files for it, and its disk. Each is made once. Raises Broken."""
     further = [(c, kernel(c)) for c in s.kernels] + ([("pkramd-sanitized", sanitized_daemon())] if s.sanitized else [])
+    further += [(f"pkram-deb/{os.path.basename(p)}", p) for p in (kernel_packages(s.debs) if s.debs else [])]
     return kernel(s.config), further, disk_image()
 
 

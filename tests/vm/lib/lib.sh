@@ -29,6 +29,27 @@ check() {
         if [ "$r" = 0 ]; then pass "$name"; else fail "$name" "exit status $r: $(tail -n 3 <<<"$OUT")"; fi
 }
 
+# example_text PAGE BEGINNING [PART]: print the example of a manual page (or README) that begins so; see lib/pkramtest/examples.py
+example_text() {
+        local file text
+        for file in "$DIR/examples/$1"/*.1; do
+                text=$(<"$file")
+                if [[ ${text//$'\n'/ } == "$2"* ]]; then
+                        cat "${file%.1}.${3:-1}"
+                        return
+                fi
+        done
+        fail "example of $1" "none begins with '$2'"
+        return 1
+}
+
+# example PAGE BEGINNING [PART]: run it, as somebody does who copies it. Its output is in $OUT.
+example() {
+        local text
+        text=$(example_text "$@") || return
+        check "example of $1: $2${3:+, part $3}" bash -e -o pipefail -c "$text"
+}
+
 # refused NAME REGEX COMMAND...: has to fail by an exit status of its own (not a signal), with one line that matches.
 refused() {
         local name=$1 regex=$2 r=0
@@ -74,7 +95,15 @@ came_back() {
 # field NAME JSON: one top-level field of a JSON object
 field() { python3 -c 'import json,sys; v=json.loads(sys.argv[2]).get(sys.argv[1]); print("" if v is None else v)' "$1" "$2"; }
 
-status_field() { field "$1" "$(varlinkctl --json=short call "$SOCKET" io.pkram.Store.GetStatus '{}')"; }
+# call METHOD [PARAMETERS]: a method of io.pkram.Store as Debian's varlinkctl calls it; the answer is one line.
+call() { timeout 60 varlinkctl --json=short call "$SOCKET" "io.pkram.Store.$1" "${2:-"{}"}"; }
+
+# status_field NAME, check_field NAME: of the answers of GetStatus and CheckKexec
+status_field() { field "$1" "$(call GetStatus)"; }
+check_field() { field "$1" "$(call CheckKexec)"; }
+
+# inline_data JSON: what Retrieve gave inline as the first object
+inline_data() { python3 -c 'import base64, json, sys; sys.stdout.buffer.write(base64.b64decode(json.loads(sys.argv[1])["objects"][0]["data"]))' "$1"; }
 
 # entries MESSAGE-ID-NAME [MATCH...]: journal entries of this boot as one JSON object a line
 declare -A ID=(
@@ -90,6 +119,36 @@ entries() {
         journalctl --sync >/dev/null 2>&1
         journalctl -q -b -o json "MESSAGE_ID=$id" "$@"
 }
+
+# remember_boot, then another_kernel [NAME] in the next one: a second kernel has to be at work, not the first one still.
+remember_boot() { cat /proc/sys/kernel/random/boot_id >"$STATE/boot"; }
+another_kernel() {
+        if [ "$(cat /proc/sys/kernel/random/boot_id)" != "$(cat "$STATE/boot")" ]; then
+                pass "${1:-another kernel runs}"
+        else
+                fail "${1:-another kernel runs}" "it is the same boot"
+        fi
+}
+
+# one_param [NAME]: pkram= is on this kernel's command line once, and it is the right one.
+one_param() {
+        equal "${1:-pkram=}" "$(tr ' ' '\n' </proc/cmdline | grep 'pkram=' | sed 's/=0x/=/' | tr '\n' ' ')" "pkram=$(cat /sys/kernel/pkram) "
+}
+
+# refused_entries: how many kexecs the journal says were refused in this boot
+refused_entries() { entries REFUSED | wc -l; }
+
+# wait_for_report: until the unit that runs beside a scenario in each boot and completes the report has done so
+wait_for_report() {
+        for _ in $(seq 60); do
+                [ "$(systemctl is-active pkram-report.service)" = active ] && return
+                sleep 1
+        done
+        fail "pkram-report.service" "$(systemctl status pkram-report.service)"
+}
+
+# clean_boot: no unit failed
+clean_boot() { equal "no unit failed" "$(systemctl --failed --no-legend --plain)" ""; }
 
 # next_boot: wait to be stopped by the shutdown somebody has asked for. A shutdown that does not come is a failure.
 next_boot() {

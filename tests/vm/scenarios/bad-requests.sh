@@ -3,8 +3,6 @@
 # stages: 1
 # timeout: 400
 
-call() { timeout 60 varlinkctl --json=short call "$SOCKET" "io.pkram.Store.$1" "$2"; }
-
 # Another user in a unit of its own: for the owner of a node, both count.
 as_nobody() { timeout 90 systemd-run --quiet --wait --pipe --collect --unit=nobody-test --uid=nobody "$@"; }
 
@@ -98,6 +96,13 @@ END
         equal "what another user sees" "$(as_nobody varlinkctl --json=short --more call "$SOCKET" io.pkram.Store.List '{}' | grep -c '"name"')" 1
 
         equal "the daemon is the same process" "$(systemctl show -P MainPID pkramd.service)" "$daemon"
+        mkdir -p /etc/pkram/pkramd.conf.d
+        example_text pkramd.conf '# /etc/pkram/pkramd.conf.d' >/etc/pkram/pkramd.conf.d/50-local.conf
+        check "reload" systemctl reload pkramd.service
+        refused "an ordinary user, where pkramd.conf allows none" 'UserBytesMax' systemd-run --quiet --scope --collect \
+                --slice=user-65534.slice --uid=nobody varlinkctl call "$SOCKET" io.pkram.Store.Store "{\"name\":\"none\",$data}"
+        check "root, where it does" call Store "{\"name\":\"allowed\",$data}"
+
         matches "varlinkctl info" "$(varlinkctl info "$SOCKET")" 'io\.pkram\.Store'
         check "varlinkctl introspect" varlinkctl introspect "$SOCKET" io.pkram.Store
         check "varlinkctl validates what it got" bash -c "varlinkctl introspect '$SOCKET' io.pkram.Store >/run/idl && varlinkctl validate-idl /run/idl"

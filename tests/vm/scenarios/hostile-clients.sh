@@ -8,7 +8,6 @@
 
 as_unit() { timeout 120 systemd-run --quiet --wait --pipe --collect --unit="$1" --uid=nobody "${@:2}"; }
 as_user() { timeout 120 systemd-run --quiet --scope --collect --slice=user-65534.slice --uid=nobody "$@"; }
-call() { varlinkctl --json=short call "$SOCKET" "io.pkram.Store.$1" "$2"; }
 KINDS="flood never_read stall connections descriptors large"
 
 stage1() {

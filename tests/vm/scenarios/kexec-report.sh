@@ -7,27 +7,17 @@
 last() { python3 -c '
 import json, sys
 k = json.loads(sys.argv[1])["lastKexec"]
-print(eval(sys.argv[2], {"k": k}))' "$(varlinkctl --json=short call "$SOCKET" io.pkram.Store.GetStatus '{}')" "$1"; }
-
-# The unit that completes the report runs beside this one.
-wait_for_report() {
-        for _ in $(seq 60); do
-                [ "$(systemctl is-active pkram-report.service)" = active ] && break
-                sleep 1
-        done
-        equal "pkram-report.service" "$(systemctl is-active pkram-report.service)" active
-}
+print(eval(sys.argv[2], {"k": k}))' "$(call GetStatus)" "$1"; }
 
 stage1() {
         wait_for_report
         equal "no report without a kexec" "$(status_field lastKexec)" ""
-        refused "a name that is the system's" 'InvalidName' varlinkctl call "$SOCKET" io.pkram.Store.Store \
-                '{"name":"io.pkram.kexec","objects":[{"data":"eA=="}]}'
+        refused "a name that is the system's" 'InvalidName' call Store '{"name":"io.pkram.kexec","objects":[{"data":"eA=="}]}'
         check "stored" bash -c 'head -c 3000000 /dev/urandom | pkramctl store one - && printf x | pkramctl store two - && printf y | pkramctl store broken -'
         # A bit of the third node's description, after the seal.
         check "one will be damaged" bash -c 'echo "node 2 200 0" >/sys/module/pkram_damage/parameters/flip'
         date +%s >"$STATE/asked"
-        cat /proc/sys/kernel/random/boot_id >"$STATE/boot"
+        remember_boot
         kexec_now
 }
 
@@ -65,6 +55,22 @@ stage2() {
         equal "what did not come back is named" "$(last '[n.get("name") for n in k["lost"]].count("broken")')" 1
         matches "pkramctl status: and why" "$(pkramctl status)" 'Lost: broken, .*(checksum|not here)'
         matches "the journal says it, too" "$(entries DROPPED -o cat)" "'broken'"
+        example pkram-restore.service 'journalctl -b MESSAGE_ID=5d8e'
+        matches "what it shows" "$OUT" "'two'"
+        example pkram-restore.service 'journalctl -b -x MESSAGE_ID=c1a7'
+        matches "what it shows" "$OUT" "'broken'"
+        example pkram-restore.service 'pkramctl status'
+        matches "what it shows" "$OUT" 'Services down for: [0-9]'
+        example pkram-restore.service 'journalctl -b -t pkram-replay'
+        matches "what it shows" "$OUT" 'unmount'
+        # As a tree it would be what its service begins without.
+        mkdir -p /srv/broken
+        echo 'broken /srv/broken pkram noauto 0 0' >>/etc/fstab
+        systemctl daemon-reload
+        check "a tree that was dropped is mounted" systemctl start srv-broken.mount
+        equal "it is empty" "$(ls -A /srv/broken)" ""
+        matches "the journal says so" "$(journalctl -q -b -u srv-broken.mount -o cat)" "'broken' is not stored: the file system is empty"
+        umount -i /srv/broken
         check "retrieved" pkramctl retrieve one /run/back
         # From here on the journal is in memory only.
         mkdir -p /etc/systemd/journald.conf.d
@@ -72,7 +78,7 @@ stage2() {
         check "journal in memory" systemctl restart systemd-journald.service
         logger --tag remember "before the kexec, and nowhere else"
         date +%s >"$STATE/asked"
-        cat /proc/sys/kernel/random/boot_id >"$STATE/boot"
+        remember_boot
         kexec_now
 }
 

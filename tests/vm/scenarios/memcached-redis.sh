@@ -103,12 +103,12 @@ stage1() {
                 for i = 1, 500 do redis.call('zadd', 'scores', i, 'member' .. i) end return redis.call('dbsize')" 0
         digest >"$STATE/digest"
         matches "its digest" "$(cat "$STATE/digest")" '^[0-9a-f]{40}$'
-        cat /proc/sys/kernel/random/boot_id >"$STATE/boot"
+        remember_boot
         kexec_now
 }
 
 stage2() {
-        if [ "$(cat /proc/sys/kernel/random/boot_id)" != "$(cat "$STATE/boot")" ]; then pass "another kernel runs"; else fail "another kernel runs" "it is the same boot"; fi
+        another_kernel
         check "memcached listens" wait_for_memcached
         check "memcached answers every key" keys check
         equal "with all the bytes" "$OUT" "$(cat "$STATE/keys")"

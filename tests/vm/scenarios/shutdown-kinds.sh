@@ -20,14 +20,6 @@ store_two() {
 # MESSAGE_IDs in the journal of the boot before this one.
 before() { journalctl -q -b -1 -o json "MESSAGE_ID=${ID[$1]}"; }
 
-wait_for_report() {
-        for _ in $(seq 60); do
-                [ "$(systemctl is-active pkram-report.service)" = active ] && return
-                sleep 1
-        done
-        fail "pkram-report.service" "$(systemctl status pkram-report.service)"
-}
-
 crash() {
         wait_for_report
         journalctl --sync
@@ -48,7 +40,7 @@ stage1() {
         equal "no image is loaded" "$(status_field imageState)" none
         usable "after kexec -u"
 
-        cat /proc/sys/kernel/random/boot_id >"$STATE/boot"
+        remember_boot
         wait_for_report
         systemctl soft-reboot
         next_boot
@@ -71,6 +63,8 @@ stage3() {
         e=$(before LOST | grep '"PKRAM_NODE":"big"')
         equal "reboot: their bytes" "$(field PKRAM_BYTES "$e")" 3000000
         matches "reboot: what that means" "$(journalctl -q -b -1 -x "MESSAGE_ID=${ID[LOST]}")" 'Node big will be lost in this shutdown'
+        example pkram-restore.service 'journalctl -b -1 MESSAGE_ID'
+        matches "reboot: what it shows" "$OUT" "'big'"
         wait_for_report
         equal "reboot: it was no crash" "$(entries CRASHED | wc -l)" 0
 
@@ -111,6 +105,10 @@ crashed() {
 
 stage4() {
         crashed "crash with kdump"
+        example pkram-restore.service 'journalctl -b MESSAGE_ID=5962'
+        matches "crash with kdump: what it shows" "$OUT" "'big'"
+        example pkram 'journalctl -b -1 MESSAGE_ID'
+        matches "crash with kdump: what that shows" "$OUT" "'big'"
         store_two
         crash
 }

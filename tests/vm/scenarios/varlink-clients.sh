@@ -5,7 +5,6 @@
 # stages: 2
 # timeout: 480
 
-call() { timeout 60 varlinkctl --json=short call "$SOCKET" "io.pkram.Store.$1" "$2"; }
 more() { timeout 60 varlinkctl --json=short --more call "$SOCKET" "io.pkram.Store.$1" "$2"; }
 EXAMPLES="pkram-client pkram-client-py pkram-client-varlink"
 
@@ -41,6 +40,12 @@ start_number() { journalctl -q -b -u "$1.service" -o cat | grep 'Start number'; 
 
 stage1() {
         with_varlinkctl
+        example io.pkram.Store 'varlinkctl call /run'
+        matches "its answer" "$OUT" 'MTkyLjAuMi43'
+        check "stored" call Store '{"name":"listed","objects":[{"data":"eA=="}]}'
+        example io.pkram.Store 'varlinkctl call --more'
+        matches "its answer" "$OUT" 'listed'
+        check "removed" call Remove '{"name":"listed"}'
         check "python-varlink calls every method" timeout 120 python3 "$DIR/python-varlink.py"
         matches "to its end" "$OUT" '^done$'
         check "varlink-go calls every method" timeout 120 "$TESTS/varlink-go-client"
