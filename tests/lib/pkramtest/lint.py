@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import time
 
-from . import unit
+from . import examples as man_examples, unit, vm
 from .common import TESTS, TOP, Broken, make, output_dir, shown
 
 
@@ -163,6 +163,11 @@ def package():
     return "" if r.returncode == 0 else f"{r.stdout[-2000:]}{r.stderr[-500:]}"
 
 
+def examples():
+    """Every example of the manual pages and README.md is run, from its text, by a scenario that is run by default."""
+    return "\n".join(man_examples.untested([s.path for s in vm.scenarios()]))
+
+
 def _kernel_check(part):
     def check():
         log = os.path.join(output_dir("lint", f"kernel-{part}"), "log")
@@ -184,7 +189,7 @@ def _kernel_check(part):
     return check
 
 
-CHECKS = {"shell": shell, "python": python, "licences": licences, "places": places, "warnings": warnings, "clang-tidy": clang_tidy,
+CHECKS = {"shell": shell, "python": python, "licences": licences, "places": places, "examples": examples, "warnings": warnings, "clang-tidy": clang_tidy,
           "cppcheck": cppcheck, "package": package}
 CHECKS.update({f"kernel-{p}": _kernel_check(p) for p in ("patches", "sparse", "warnings", "kernel-doc", "floors", "off")})
 
