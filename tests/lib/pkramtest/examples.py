@@ -7,6 +7,7 @@ text. A scenario names an example by its page and its first words:
     example_text mount.pkram '[Mount]'      print it, where it is no command
 """
 
+import functools
 import glob
 import os
 import re
@@ -43,6 +44,7 @@ def _readme():
             yield "README", re.sub(r"^    ", "", text, flags=re.MULTILINE)
 
 
+@functools.cache
 def blocks():
     """(page, [text of each part]) of all examples."""
     return [(page, BETWEEN_PARTS.split(text)) for page, text in [*_readme(), *_pages()]]
