@@ -33,6 +33,7 @@ static const struct {
         { "join-cross", cmd_join_cross, ": two idle descriptors join each other, again and again" },
         { "poison",   cmd_poison,   "NAME OBJECT PAGE...: memory errors in pages of a stored file" },
         { "poisoned", cmd_poisoned, "PFN...: are these pages marked as bad, and not free?" },
+        { "starve",   cmd_starve,   "LEFT NAME [KERNEL INITRD COMMAND-LINE]: save more than the LEFT KiB that are free" },
         { "tsc",      cmd_tsc,      ": a marker line with the time stamp counter" },
 };
 

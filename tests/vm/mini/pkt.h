@@ -95,6 +95,7 @@ int cmd_parallel_save(int argc, char **argv);
 int cmd_join_cross(int argc, char **argv);
 int cmd_poison(int argc, char **argv);
 int cmd_poisoned(int argc, char **argv);
+int cmd_starve(int argc, char **argv);
 int cmd_tsc(int argc, char **argv);
 
 /* Print a sentence on stderr and return 1: the way a sub-command fails. */
