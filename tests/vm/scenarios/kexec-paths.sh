@@ -90,9 +90,6 @@ stage3() {
 # What Debian's kexec-tools have for /etc/default/kexec.
 stage4() {
         arrived yes
-        example pkram 'systemctl kexec --when'
-        equal "cancelled: nothing is scheduled" "$(ls /run/systemd/shutdown/scheduled 2>/dev/null)" ""
-        pkramctl retrieve --keep kept - | same kept
         sed -i 's/^INITRD=.*/INITRD=""/' /etc/default/kexec
         matches "/etc/default/kexec" "$(cat /etc/default/kexec)" '^KERNEL_IMAGE="/vmlinuz"'
         leave "/etc/default/kexec, systemctl kexec"
@@ -104,6 +101,9 @@ stage5() {
         arrived no
         example pkram 'kexec -l'
         loaded "kexec -l"
+        example pkram 'systemctl kexec --when'
+        equal "cancelled: nothing is scheduled" "$(ls /run/systemd/shutdown/scheduled 2>/dev/null)" ""
+        pkramctl retrieve --keep kept - | same kept
         late "kexec -l"
         leave "kexec -l, systemctl kexec --when"
         check "scheduled" systemctl kexec --when=+5s
