@@ -455,11 +455,17 @@ enum pkram_claim {
 	PKRAM_CLAIM_DATA,
 };
 
+/** PKRAM_CLAIM_BATCH - pages that pkram_walk_node() claims at a time, at most */
+#define PKRAM_CLAIM_BATCH	64
+
 /**
  * struct pkram_walker - what pkram_walk_node() needs from its surroundings
  * @claim: take pages [@pfn, @pfn + @count << @order) for the node, and say with
  *         an enum pkram_damage if they cannot be: out of range, claimed before.
  *         Called with @pfn between PKRAM_MIN_PFN and PKRAM_MAX_PFN only
+ * @claim_pages: the same as calling @claim for each of @nr single pages of data
+ *         in this order, up to the first that fails; scattered pages are the case
+ *         that has to be fast
  * @map:   address of metadata page @pfn, which was claimed before; never NULL
  * @ctx:   handed to both
  * @chain: the super block's chain
@@ -468,6 +474,7 @@ enum pkram_claim {
 struct pkram_walker {
 	int (*claim)(void *ctx, enum pkram_claim what, __u64 pfn, __u32 count,
 		     __u32 order);
+	int (*claim_pages)(void *ctx, const __u64 *pfn, __u32 nr);
 	const void *(*map)(void *ctx, __u64 pfn);
 	void *ctx;
 	__u64 chain;

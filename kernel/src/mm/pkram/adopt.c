@@ -30,12 +30,14 @@
  * Claiming a page clears its PG_reserved. A page that does not have it was
  * claimed before, is not in a preserved block, or was never RAM, so the flag is
  * all the bookkeeping there is, and it bounds the walk over chains that may
- * have been damaged. A node that turns out to be damaged gets walked again to
- * set the flags of everything it had claimed, and is dropped. The others do not
- * notice.
+ * have been damaged. A base page is an ordinary page then, but for the counters
+ * of its zone. A node that turns out to be damaged gets walked again to set the
+ * flags of everything it had claimed, and is dropped. The others do not notice.
+ * One that has large folios is walked again to make them, which is not undone.
  *
  * Whatever is still reserved in the preserved blocks in the end is given to the
- * page allocator, except what was busy before.
+ * page allocator, except what was busy before, and all of it is counted as
+ * managed by its zone then.
  *
  * Runs as a core_initcall: the page allocator and the scheduler are there,
  * deferred struct pages are initialised, no driver runs yet.
@@ -43,21 +45,18 @@
 
 /**
  * struct adoption - state of a walk over a node
- * @block:   a block found to be preserved, to save looking it up for every page
- * @careful: it has busy pages
  * @claimed: pages claimed so far
  * @left:    pages that undoing has still to give back
- * @zone_page: a page of the zone that @zone_pages are in
- * @zone_pages: claimed pages not yet added to the zone's managed pages
+ * @large:   some were large folios
  */
 struct adoption {
-	u64 block;
-	bool careful;
 	u64 claimed;
 	u64 left;
-	struct page *zone_page;
-	long zone_pages;
+	bool large;
 };
+
+/* Of each block, see pkram_blocks_adopt(). */
+static u32 *counts __initdata;
 
 static bool __init is_busy(u64 pfn, u64 nr)
 {
@@ -69,38 +68,70 @@ static bool __init is_busy(u64 pfn, u64 nr)
 	return false;
 }
 
-static int __init enter_block(struct adoption *a, u64 block)
+static void __init mark_busy(void)
 {
-	if (block >= pkram_nr_blocks || !pkram_map_test(pkram.map, block))
+	unsigned int i;
+	u64 block;
+
+	for (i = 0; i < pkram_early.nr_busy; i++)
+		for (block = pkram_early.busy[i].start >> PKRAM_BLOCK_ORDER;
+		     block < pkram_nr_blocks &&
+		     block << PKRAM_BLOCK_ORDER < pkram_early.busy[i].end; block++)
+			counts[block] &= ~PKRAM_BLOCK_ALONE;
+}
+
+/*
+ * Claim a page: the few instructions that early boot takes for each. The compiler
+ * would not keep @nr_blocks and @count in registers if they were not arguments.
+ */
+static __always_inline int claim_page(u64 pfn, u64 nr_blocks, u32 *count)
+{
+	u64 block = pfn >> PKRAM_BLOCK_ORDER;
+
+	if (unlikely(block >= nr_blocks))
 		return PKRAM_DAMAGE_RANGE;
-	a->block = block;
-	a->careful = pkram_early.nr_busy &&
-		     is_busy(block << PKRAM_BLOCK_ORDER, PKRAM_BLOCK_PAGES);
+	if (unlikely(!(count[block] & PKRAM_BLOCK_ALONE))) {
+		if (!(count[block] & PKRAM_BLOCK_OURS))
+			return PKRAM_DAMAGE_RANGE;
+		if (is_busy(pfn, 1))
+			return PKRAM_DAMAGE_BUSY;
+	}
+	if (unlikely(!__test_and_clear_bit(PG_reserved, &pfn_to_page(pfn)->flags)))
+		return PKRAM_DAMAGE_TWICE;
+	count[block]++;
 	return 0;
+}
+
+static int __init claim_pages(void *ctx, const u64 *pfn, u32 nr)
+{
+	const u64 nr_blocks = pkram_nr_blocks;
+	struct adoption *a = ctx;
+	u32 i, *count = counts;
+	int r = 0;
+
+	for (i = 0; i < nr; i++) {
+		r = claim_page(pfn[i], nr_blocks, count);
+		if (unlikely(r))
+			break;
+	}
+	a->claimed += i;
+	return r;
 }
 
 static int __init claim(void *ctx, enum pkram_claim what, u64 pfn, u32 count, u32 order)
 {
-	u64 end = pfn + ((u64)count << order);
+	u64 start = pfn, end = pfn + ((u64)count << order);
 	struct adoption *a = ctx;
-	struct page *page;
-	int r;
+	int r = 0;
 
-	for (page = pfn_to_page(pfn); pfn < end; pfn++, page++) {
-		if (unlikely(pfn >> PKRAM_BLOCK_ORDER != a->block)) {
-			r = enter_block(a, pfn >> PKRAM_BLOCK_ORDER);
-			if (r)
-				return r;
-			page = pfn_to_page(pfn);
-		}
-		if (unlikely(a->careful) && is_busy(pfn, 1))
-			return PKRAM_DAMAGE_BUSY;
-		if (unlikely(!PageReserved(page)))
-			return PKRAM_DAMAGE_TWICE;
-		__ClearPageReserved(page);
-		a->claimed++;
+	a->large |= order;
+	for (; pfn < end; pfn++) {
+		r = claim_page(pfn, pkram_nr_blocks, counts);
+		if (unlikely(r))
+			break;
 	}
-	return 0;
+	a->claimed += pfn - start;
+	return r;
 }
 
 static int __init unclaim(void *ctx, enum pkram_claim what, u64 pfn, u32 count, u32 order)
@@ -112,36 +143,28 @@ static int __init unclaim(void *ctx, enum pkram_claim what, u64 pfn, u32 count, 
 		if (!a->left)
 			return PKRAM_DAMAGE_TWICE;
 		__SetPageReserved(pfn_to_page(pfn));
+		counts[pfn >> PKRAM_BLOCK_ORDER]--;
 		a->left--;
 	}
 	return 0;
 }
 
-static void __init flush_managed(struct adoption *a)
+static int __init unclaim_pages(void *ctx, const u64 *pfn, u32 nr)
 {
-	if (a->zone_pages)
-		adjust_managed_page_count(a->zone_page, a->zone_pages);
-	a->zone_pages = 0;
+	int r = 0;
+
+	for (; nr && !r; nr--)
+		r = unclaim(ctx, PKRAM_CLAIM_DATA, *pfn++, 1, 0);
+	return r;
 }
 
-/* Second walk: the claimed pages become folios of the page allocator. */
-static int __init convert(void *ctx, enum pkram_claim what, u64 pfn, u32 count, u32 order)
+/* Second walk, of a node that is kept: its large folios become such. */
+static int __init make_large(void *ctx, enum pkram_claim what, u64 pfn, u32 count, u32 order)
 {
 	struct page *page = pfn_to_page(pfn);
-	u64 i, nr = (u64)count << order;
-	struct adoption *a = ctx;
+	u32 i;
 
-	if (!a->zone_pages || page_zone_id(page) != page_zone_id(a->zone_page) ||
-	    page_zone_id(page + nr - 1) != page_zone_id(a->zone_page)) {
-		flush_managed(a);
-		a->zone_page = page;
-	}
-	a->zone_pages += nr;
-	pkram_blocks_add(pfn, nr);
-	if (IS_ENABLED(CONFIG_MEM_ALLOC_PROFILING))
-		for (i = 0; i < nr; i++)
-			clear_page_tag_ref(page + i);
-	if (!order || !IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+	if (!order)
 		return 0;
 	for (; count; count--) {
 		for (i = 1; i < 1U << order; i++)
@@ -150,6 +173,11 @@ static int __init convert(void *ctx, enum pkram_claim what, u64 pfn, u32 count, 
 		page_rmappable_folio(page);
 		page += 1UL << order;
 	}
+	return 0;
+}
+
+static int __init make_none(void *ctx, const u64 *pfn, u32 nr)
+{
 	return 0;
 }
 
@@ -203,9 +231,10 @@ static void __init drop(u64 pfn, int damage, const struct pkram_node_totals *tot
 
 static bool __init adopt_node(u64 pfn, __le64 *slot)
 {
-	struct adoption a = { .block = -1 };
+	struct adoption a = { };
 	struct pkram_walker w = {
 		.claim = claim,
+		.claim_pages = claim_pages,
 		.map = map_page,
 		.ctx = &a,
 		.chain = le64_to_cpu(pkram.sb->hdr.chain),
@@ -225,9 +254,10 @@ static bool __init adopt_node(u64 pfn, __le64 *slot)
 		node->totals = totals;
 		node->slot = slot;
 		if (!pkram_node_insert(node)) {
-			w.claim = convert;
-			pkram_walk_node(&w, pfn, &ignored);
-			flush_managed(&a);
+			w.claim = make_large;
+			w.claim_pages = make_none;
+			if (a.large && IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+				pkram_walk_node(&w, pfn, &ignored);
 			poisoned = pkram_poison_adopt(page);
 			if (poisoned)
 				pr_err("node at pfn 0x%llx: the hardware lost %llu of its pages before the kexec, the objects they are in cannot be loaded\n",
@@ -241,6 +271,7 @@ static bool __init adopt_node(u64 pfn, __le64 *slot)
 	drop(pfn, damage, &totals, page);
 	a.left = a.claimed;
 	w.claim = unclaim;
+	w.claim_pages = unclaim_pages;
 	pkram_walk_node(&w, pfn, &ignored);
 	return false;
 }
@@ -256,7 +287,7 @@ static void __init adopt_dirs(void)
 	__le64 *link = &sb->dir_pfn;
 
 	while (pfn) {
-		struct adoption a = { .block = -1 };
+		struct adoption a = { };
 		struct pkram_dir *dir;
 		unsigned int i;
 
@@ -269,8 +300,6 @@ static void __init adopt_dirs(void)
 			unclaim(&a, PKRAM_CLAIM_META, pfn, 1, 0);
 			break;
 		}
-		convert(&a, PKRAM_CLAIM_META, pfn, 1, 0);
-		flush_managed(&a);
 		for (i = 0; i < PKRAM_DIR_SLOTS; i++) {
 			if (!dir->slot[i])
 				continue;
@@ -290,24 +319,58 @@ static void __init adopt_dirs(void)
 	}
 }
 
-/* Give what nobody claimed to the page allocator. */
-static u64 __init free_holes(void)
+/*
+ * Give what nobody claimed in a block to the page allocator, and count what was
+ * claimed as managed. All of the block has struct pages, of one zone. Returns how
+ * many were freed.
+ */
+static u64 __init finish_block(u64 block)
 {
-	u64 freed = 0, block = 0, pfn;
+	struct page *page = pfn_to_page(block << PKRAM_BLOCK_ORDER);
+	u32 i, claimed = counts[block] & PKRAM_BLOCK_COUNT;
+
+	adjust_managed_page_count(page, claimed);
+	if (IS_ENABLED(CONFIG_MEM_ALLOC_PROFILING))
+		for (i = 0; i < PKRAM_BLOCK_PAGES; i++)
+			clear_page_tag_ref(page + i);
+	return claimed < PKRAM_BLOCK_PAGES ? free_reserved_pages(page, PKRAM_BLOCK_PAGES) : 0;
+}
+
+/* The same for a block with pages of others, or holes, or of two zones. */
+static u64 __init finish_mixed_block(u64 block)
+{
+	u64 pfn = block << PKRAM_BLOCK_ORDER, end = pfn + PKRAM_BLOCK_PAGES, freed = 0;
+
+	for (; pfn < end; pfn++) {
+		struct page *page = pfn_to_page(pfn);
+
+		/* a busy page may not even have a struct page */
+		if (is_busy(pfn, 1))
+			continue;
+		if (PageReserved(page)) {
+			free_reserved_page(page);
+			freed++;
+		} else {
+			clear_page_tag_ref(page);
+			adjust_managed_page_count(page, 1);
+		}
+	}
+	return freed;
+}
+
+static u64 __init finish_blocks(void)
+{
+	u64 freed = 0, block = 0;
 
 	while ((block = pkram_map_next(pkram.map, pkram_nr_blocks, block, true)) <
 	       pkram_nr_blocks) {
-		u64 first = block << PKRAM_BLOCK_ORDER;
-		bool careful = pkram_early.nr_busy && is_busy(first, PKRAM_BLOCK_PAGES);
-		struct page *page = pfn_to_page(first);
+		struct page *first = pfn_to_page(block << PKRAM_BLOCK_ORDER);
 
-		for (pfn = first; pfn < first + PKRAM_BLOCK_PAGES; pfn++, page++) {
-			/* a busy page may not even have a struct page */
-			if ((careful && is_busy(pfn, 1)) || !PageReserved(page))
-				continue;
-			free_reserved_page(page);
-			freed++;
-		}
+		if (counts[block] & PKRAM_BLOCK_ALONE &&
+		    page_zone_id(first) == page_zone_id(first + PKRAM_BLOCK_PAGES - 1))
+			freed += finish_block(block);
+		else
+			freed += finish_mixed_block(block);
 		block++;
 		cond_resched();
 	}
@@ -331,27 +394,25 @@ static void __init keep_release(const struct pkram_super *sb)
 static void __init pkram_adopt(void)
 {
 	struct pkram_super *sb = pfn_to_kaddr(pkram_early.sb_pfn);
-	struct adoption a = { .block = -1 };
 	u64 map_pfn = le64_to_cpu(sb->map_pfn), freed;
 	u32 nr_map = le32_to_cpu(sb->nr_map);
+	struct adoption a = { };
 
 	pkram_super_adopt(sb);
 	pkram_blocks_pin(pkram_early.sb_pfn, 1);
 	pkram_blocks_pin(map_pfn, nr_map);
-	pkram_blocks_init(GFP_KERNEL | __GFP_NOFAIL);
+	counts = pkram_blocks_adopt();
+	mark_busy();
 	keep_release(sb);
 
 	claim(&a, PKRAM_CLAIM_META, pkram_early.sb_pfn, 1, 0);
-	convert(&a, PKRAM_CLAIM_META, pkram_early.sb_pfn, 1, 0);
 	claim(&a, PKRAM_CLAIM_META, map_pfn, nr_map, 0);
-	convert(&a, PKRAM_CLAIM_META, map_pfn, nr_map, 0);
-	flush_managed(&a);
 
 	/* Pages of this boot belong to the next generation. */
 	le64_add_cpu(&sb->hdr.generation, 1);
 	adopt_dirs();
-	freed = free_holes();
-	pkram_blocks_forget_stale();
+	freed = finish_blocks();
+	pkram_blocks_adopted(counts);
 
 	if (pkram.nr_dropped)
 		pkram.boot_result = PKRAM_BOOT_PARTIAL;

@@ -174,21 +174,53 @@ void pkram_blocks_sub(u64 pfn, u64 nr)
 }
 
 /**
- * pkram_blocks_forget_stale - clear bits of blocks without any page
+ * pkram_blocks_adopt - make the counters of an inherited map
  *
- * An inherited map has bits of nodes that were dropped. Called once, after the
- * pages of all adopted nodes have been counted.
+ * Until pkram_blocks_adopted() the caller counts pages on its own, without a
+ * lock: nobody else is there yet.
+ *
+ * Return: the counter of each block; PKRAM_BLOCK_OURS and PKRAM_BLOCK_ALONE are
+ * set in those of the blocks in the map.
  */
-void __init pkram_blocks_forget_stale(void)
+u32 * __init pkram_blocks_adopt(void)
 {
 	u64 block = 0;
+	u32 *counts;
+
+	counts = kvcalloc(pkram_nr_blocks, sizeof(*counts), GFP_KERNEL | __GFP_NOFAIL);
+	while ((block = pkram_map_next(pkram_map, pkram_nr_blocks, block, true)) <
+	       pkram_nr_blocks)
+		counts[block++] = PKRAM_BLOCK_OURS | PKRAM_BLOCK_ALONE;
+	return counts;
+}
+
+/**
+ * pkram_blocks_adopted - use the counters from now on
+ * @counts: from pkram_blocks_adopt(), with all pages of adopted nodes counted
+ *
+ * An inherited map has bits of nodes that were dropped: blocks without any page
+ * leave it.
+ */
+void __init pkram_blocks_adopted(u32 *counts)
+{
+	u64 block = 0;
+	unsigned int i;
 
 	while ((block = pkram_map_next(pkram_map, pkram_nr_blocks, block, true)) <
 	       pkram_nr_blocks) {
-		if (!pkram_counts[block])
+		counts[block] &= PKRAM_BLOCK_COUNT;
+		for (i = 0; i < nr_pins; i++)
+			counts[block] += block >= pins[i].first && block <= pins[i].last;
+		if (counts[block]) {
+			pkram_touched++;
+			pkram_touched_low += block_is_low(block);
+		} else {
 			pkram_map_change(block, false);
+		}
 		block++;
 	}
+	/* as in pkram_blocks_init() */
+	smp_store_release(&pkram_counts, counts);
 }
 
 /**

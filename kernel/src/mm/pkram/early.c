@@ -79,6 +79,16 @@ static bool __init next_run(const struct pkram_map *map, u64 nr_blocks, u64 *sta
 	return *start < nr_blocks;
 }
 
+static int __init add_holes(u64 pfn, u64 end)
+{
+	int err = 0;
+
+	for (; pfn < end && !err; pfn++)
+		if (!is_ram(pfn, 1))
+			err = add_busy(pfn, pfn + 1);
+	return err;
+}
+
 /* Remember what in touched blocks is not ours to take or not RAM at all. */
 static int __init find_busy(const struct pkram_map *map, u64 nr_blocks)
 {
@@ -103,10 +113,12 @@ static int __init find_busy(const struct pkram_map *map, u64 nr_blocks)
 	while (next_run(map, nr_blocks, &start, &end)) {
 		if (is_ram(start << PKRAM_BLOCK_ORDER, (end - start) << PKRAM_BLOCK_ORDER))
 			continue;
-		for (pfn = start << PKRAM_BLOCK_ORDER; pfn < end << PKRAM_BLOCK_ORDER; pfn++) {
-			if (is_ram(pfn, 1))
+		/* a long run may have a hole in its last block only */
+		for (block = start; block < end; block++) {
+			pfn = block << PKRAM_BLOCK_ORDER;
+			if (is_ram(pfn, PKRAM_BLOCK_PAGES))
 				continue;
-			err = add_busy(pfn, pfn + 1);
+			err = add_holes(pfn, pfn + PKRAM_BLOCK_PAGES);
 			if (err)
 				return err;
 		}

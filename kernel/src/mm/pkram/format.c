@@ -230,6 +230,47 @@ static __u32 count_poisoned(const struct pkram_object *o, __u64 pfn, __u64 nr)
 }
 
 /*
+ * Claim the single pages that @link goes on with at extent @i, and say in @ret_nr
+ * how many extents that were and in @ret_gaps how many pages they left out. Stops
+ * before anything that is not what it should be: what it is, is found out by who
+ * looks at extents one by one.
+ *
+ * Nothing here can overflow the position in the file: see where it is called.
+ */
+static int walk_singles(const struct pkram_walker *w, const struct pkram_object *o,
+			const struct pkram_link *link, __u32 i, __u32 nr, bool dense,
+			__u32 *ret_nr, __u64 *ret_gaps, __u32 *poisoned)
+{
+	const __u64 stop = dense ? ~PKRAM_EXT_PFN_MASK : PKRAM_EXT_RUN;
+	__u64 pfn[PKRAM_CLAIM_BATCH], gaps = 0;
+	__u32 k, n = 0;
+	int r;
+
+	if (nr > PKRAM_CLAIM_BATCH)
+		nr = PKRAM_CLAIM_BATCH;
+	for (; n < nr; n++) {
+		__u64 raw = pkram_extent_raw(link, i + n);
+
+		if (raw & stop)
+			break;
+		pfn[n] = raw & PKRAM_EXT_PFN_MASK;
+		if (pfn[n] < PKRAM_MIN_PFN)
+			break;
+		gaps += raw >> PKRAM_EXT_GAP_SHIFT;
+	}
+	*ret_nr = n;
+	*ret_gaps = gaps;
+	if (!n)
+		return PKRAM_DAMAGE_NONE;
+
+	r = w->claim_pages(w->ctx, pfn, n);
+	if (!r && o->nr_poisoned)
+		for (k = 0; k < n; k++)
+			*poisoned += count_poisoned(o, pfn[k], 1);
+	return r;
+}
+
+/*
  * Walk one stream: claim its link pages and everything their extents name.
  * @nr_pages is what object @o says the stream holds; @max_index bounds the
  * position in the file, and @dense says that there must be no gaps and no large
@@ -265,10 +306,26 @@ static int walk_stream(const struct pkram_walker *w, const struct pkram_object *
 			return PKRAM_DAMAGE_BOUNDS;
 
 		for (i = 0; i < n; i++) {
-			struct pkram_extent e =
-				pkram_extent_decode(pkram_extent_raw(link, i));
-			__u64 span;
+			struct pkram_extent e;
+			__u64 span, gaps;
+			__u32 singles;
 
+			/* as many as fit below @max_index with the longest of gaps */
+			if (!(pkram_extent_raw(link, i) & PKRAM_EXT_RUN) &&
+			    max_index - index >
+			    (__u64)PKRAM_CLAIM_BATCH * (PKRAM_EXT_MAX_GAP + 1)) {
+				r = walk_singles(w, o, link, i, n - i, dense, &singles,
+						 &gaps, poisoned);
+				if (r)
+					return r;
+				index += gaps + singles;
+				pages += singles;
+				i += singles;
+				if (i == n)
+					break;
+			}
+
+			e = pkram_extent_decode(pkram_extent_raw(link, i));
 			if (e.gap >= max_index - index || (dense && e.gap))
 				return PKRAM_DAMAGE_BOUNDS;
 			index += e.gap;

@@ -53,12 +53,20 @@ static inline bool pkram_folio_poisoned(const struct folio *folio)
 
 extern u64 pkram_nr_blocks;
 
+/** PKRAM_BLOCK_OURS - while adopting: the previous kernel preserved the block */
+#define PKRAM_BLOCK_OURS	BIT(31)
+/** PKRAM_BLOCK_ALONE - and none of its pages is anybody else's */
+#define PKRAM_BLOCK_ALONE	BIT(30)
+/** PKRAM_BLOCK_COUNT - the rest of a counter, which is all of it later on */
+#define PKRAM_BLOCK_COUNT	(BIT(30) - 1)
+
 int pkram_blocks_init(gfp_t gfp);
 void pkram_blocks_setup(struct pkram_map *map, u64 nr_blocks);
 void pkram_blocks_add(u64 pfn, u64 nr);
 void pkram_blocks_sub(u64 pfn, u64 nr);
 void pkram_blocks_pin(u64 pfn, u64 nr);
-void pkram_blocks_forget_stale(void);
+u32 *pkram_blocks_adopt(void);
+void pkram_blocks_adopted(u32 *counts);
 bool pkram_blocks_room(void);
 
 /* alloc.c */

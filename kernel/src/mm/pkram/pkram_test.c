@@ -242,6 +242,15 @@ static int record_claim(void *ctx, enum pkram_claim what, u64 pfn, u32 count, u3
 	return 0;
 }
 
+static int record_claims(void *ctx, const u64 *pfn, u32 nr)
+{
+	int r = 0;
+
+	for (; nr && !r; nr--)
+		r = record_claim(ctx, PKRAM_CLAIM_DATA, *pfn++, 1, 0);
+	return r;
+}
+
 static const void *map_page(void *ctx, u64 pfn)
 {
 	return pfn_to_kaddr(pfn);
@@ -252,6 +261,7 @@ static int walk_node(const struct pkram_node *node, struct pkram_node_totals *to
 	struct claims c;
 	struct pkram_walker w = {
 		.claim = record_claim,
+		.claim_pages = record_claims,
 		.map = map_page,
 		.ctx = &c,
 		.chain = le64_to_cpu(pkram.sb->hdr.chain),

@@ -183,6 +183,18 @@ static int claim(void *ctx, enum pkram_claim what, __u64 pfn, __u32 count, __u32
 	return 0;
 }
 
+/* The same thing, page by page. */
+static int claim_pages(void *ctx, const __u64 *pfn, __u32 nr)
+{
+	int r = 0;
+
+	if (!nr || nr > PKRAM_CLAIM_BATCH)
+		violation("claims no pages, or too many at a time", nr ? pfn[0] : 0);
+	for (; nr && !r; nr--)
+		r = claim(ctx, PKRAM_CLAIM_DATA, *pfn++, 1, 0);
+	return r;
+}
+
 /* Claimed is what the log says; when undoing, a page is given back before. */
 static const void *map(void *ctx, __u64 pfn)
 {
@@ -200,6 +212,7 @@ int memory_walk(struct memory *mem, __u64 chain, __u64 generation, __u64 pfn,
 {
 	const struct pkram_walker w = {
 		.claim = claim,
+		.claim_pages = claim_pages,
 		.map = map,
 		.ctx = mem,
 		.chain = chain,
@@ -227,6 +240,7 @@ size_t memory_unwalk(struct memory *mem, __u64 chain, __u64 generation, __u64 pf
 {
 	const struct pkram_walker w = {
 		.claim = claim,
+		.claim_pages = claim_pages,
 		.map = map,
 		.ctx = mem,
 		.chain = chain,
