@@ -11,6 +11,7 @@
 #include <uapi/linux/pkram.h>
 
 struct folio;
+struct kexec_buf;
 struct kimage;
 struct page;
 struct pkram_node;
@@ -117,6 +118,9 @@ void pkram_kexec_classify(struct kimage *image);
 u32 pkram_bzimage_state(const char *kernel, unsigned long len);
 unsigned long pkram_next_preserved(unsigned long start, unsigned long end,
 				   unsigned long *ret_end);
+bool pkram_kexec_clear(const struct kimage *image, unsigned long start,
+		       unsigned long end);
+bool pkram_kexec_make_room(const struct kexec_buf *kbuf);
 unsigned long pkram_kexec_strip(char *cmdline);
 int pkram_kexec_param(char *buf, size_t size);
 u32 pkram_image_tag_state(const void *info, size_t len);
@@ -144,6 +148,17 @@ static inline unsigned long pkram_next_preserved(unsigned long start, unsigned l
 						 unsigned long *ret_end)
 {
 	return 0;
+}
+
+static inline bool pkram_kexec_clear(const struct kimage *image, unsigned long start,
+				     unsigned long end)
+{
+	return true;
+}
+
+static inline bool pkram_kexec_make_room(const struct kexec_buf *kbuf)
+{
+	return false;
 }
 
 #endif /* CONFIG_PKRAM */

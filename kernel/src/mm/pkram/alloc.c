@@ -25,7 +25,8 @@
 DECLARE_RWSEM(pkram_kexec_sem);
 
 struct pkram_bans pkram_bans;
-static_assert(ARRAY_SIZE(pkram_bans.start) >= KEXEC_SEGMENT_MAX);
+/* an installed image, and one that is being loaded with a place for one more */
+static_assert(ARRAY_SIZE(pkram_bans.start) > 2 * KEXEC_SEGMENT_MAX);
 
 /**
  * pkram_banned_slow - pkram_banned() when an image is loaded
@@ -113,5 +114,55 @@ struct page *pkram_alloc_page(gfp_t gfp)
 {
 	struct folio *folio = pkram_alloc_folio(gfp, 0, numa_mem_id());
 
+	return folio ? folio_page(folio, 0) : NULL;
+}
+
+/**
+ * pkram_pack_end - free what was allocated ahead
+ * @pack: as it was left by pkram_pack_page()
+ */
+void pkram_pack_end(struct pkram_pack *pack)
+{
+	for (; pack->left; pack->left--)
+		__free_page(pack->page++);
+}
+
+/**
+ * pkram_pack_page - allocate a base page next to the one before
+ * @pack: zeroed before the first call, to be given to pkram_pack_end()
+ * @gfp:  allocation flags
+ * @nid:  preferred NUMA node
+ *
+ * Pages are taken out of one free block of the node after the other as long as
+ * there are any, so that they touch as few blocks as possible.
+ *
+ * Context: as pkram_alloc_folio().
+ *
+ * Return: the page, not yet counted as preserved, or NULL.
+ */
+struct page *pkram_pack_page(struct pkram_pack *pack, gfp_t gfp, int nid)
+{
+	struct folio *folio;
+
+	if (pack->left && page_to_nid(pack->page) != nid)
+		pkram_pack_end(pack);
+	if (!pack->left) {
+		pack->page = alloc_pages_node(nid, (gfp & ~__GFP_RETRY_MAYFAIL) | __GFP_NORETRY |
+					      __GFP_NOWARN | __GFP_THISNODE,
+					      PKRAM_BLOCK_ORDER);
+		if (pack->page && pkram_banned(page_to_pfn(pack->page), PKRAM_BLOCK_PAGES)) {
+			__free_pages(pack->page, PKRAM_BLOCK_ORDER);
+			pack->page = NULL;
+		}
+		if (pack->page) {
+			split_page(pack->page, PKRAM_BLOCK_ORDER);
+			pack->left = PKRAM_BLOCK_PAGES;
+		}
+	}
+	if (pack->left && !pkram_banned(page_to_pfn(pack->page), 1)) {
+		pack->left--;
+		return pack->page++;
+	}
+	folio = pkram_alloc_folio(gfp, 0, nid);
 	return folio ? folio_page(folio, 0) : NULL;
 }

@@ -174,6 +174,26 @@ void pkram_blocks_sub(u64 pfn, u64 nr)
 }
 
 /**
+ * pkram_blocks_count - preserved pages in a block
+ * @block: below pkram_nr_blocks
+ *
+ * Context: any; it may change at any moment unless the caller prevents that.
+ *
+ * Return: how many there are; %U32_MAX if the super block or the map, which are
+ * never anywhere else, are in it.
+ */
+u64 pkram_blocks_count(u64 block)
+{
+	u32 *counts = READ_ONCE(pkram_counts);
+	unsigned int i;
+
+	for (i = 0; i < nr_pins; i++)
+		if (block >= pins[i].first && block <= pins[i].last)
+			return U32_MAX;
+	return counts ? READ_ONCE(counts[block]) : 0;
+}
+
+/**
  * pkram_blocks_adopt - make the counters of an inherited map
  *
  * Until pkram_blocks_adopted() the caller counts pages on its own, without a

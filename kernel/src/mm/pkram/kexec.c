@@ -24,12 +24,14 @@
  * one is copied when it is saved, and the copy is preserved; pages that PKRAM
  * allocates itself are drawn again until they lie elsewhere.
  *
- * Node first: kexec_file_load looks for room outside preserved blocks, and a
- * segment that overlaps one is refused for either system call.
+ * Node first: kexec_file_load looks for room outside preserved blocks. Where there
+ * is none, and where user space chose the place of a segment, nodes make room: see
+ * evacuate.c. What cannot be moved is not overwritten: the segment is refused.
  *
  * Both at once: the system calls hold pkram_kexec_sem for writing from before
  * they look for room until the image is installed or thrown away, and whoever
- * records pages holds it for reading from the check to the record.
+ * records pages holds it for reading from the check to the record. While nodes make
+ * room the image's places are banned instead.
  *
  * An image can also be one that would not take the store over, because its
  * kernel has no PKRAM or because pkram= is missing on its command line. What it
@@ -39,6 +41,45 @@
 
 /* State of the image whose destinations are in pkram_bans. */
 static u32 pkram_image = PKRAM_IMAGE_NONE;
+
+static void add_ban(u64 start, u64 end)
+{
+	pkram_bans.start[pkram_bans.nr] = start;
+	pkram_bans.end[pkram_bans.nr++] = end;
+}
+
+static void ban_installed(void)
+{
+	const struct kimage *image = kexec_image;
+	unsigned int i;
+
+	pkram_bans.nr = 0;
+	for (i = 0; image && i < image->nr_segments; i++)
+		add_ban(PFN_DOWN(image->segment[i].mem),
+			PFN_UP(image->segment[i].mem + image->segment[i].memsz));
+}
+
+/**
+ * pkram_kexec_ban - keep what is stored from now on off an image being loaded, too
+ * @image: the image; the blocks of all segments it has so far are banned
+ * @start: one more place where it goes, first pfn
+ * @end:   one above the last pfn
+ *
+ * Context: between pkram_kexec_begin() and pkram_kexec_end(), which ends it.
+ */
+void pkram_kexec_ban(const struct kimage *image, u64 start, u64 end)
+{
+	unsigned int i;
+
+	ban_installed();
+	add_ban(round_down(start, PKRAM_BLOCK_PAGES), round_up(end, PKRAM_BLOCK_PAGES));
+	for (i = 0; i < image->nr_segments; i++) {
+		const struct kexec_segment *s = &image->segment[i];
+
+		add_ban(round_down(PFN_DOWN(s->mem), PKRAM_BLOCK_PAGES),
+			round_up(PFN_UP(s->mem + s->memsz), PKRAM_BLOCK_PAGES));
+	}
+}
 
 /**
  * pkram_kexec_begin - an image is about to be loaded or unloaded
@@ -57,21 +98,8 @@ void pkram_kexec_begin(void)
  */
 void pkram_kexec_end(void)
 {
-	const struct kimage *image = kexec_image;
-	unsigned int i;
-
-	pkram_bans.nr = 0;
-	pkram_image = PKRAM_IMAGE_NONE;
-	if (image) {
-		for (i = 0; i < image->nr_segments; i++) {
-			const struct kexec_segment *s = &image->segment[i];
-
-			pkram_bans.start[i] = PFN_DOWN(s->mem);
-			pkram_bans.end[i] = PFN_UP(s->mem + s->memsz);
-		}
-		pkram_bans.nr = image->nr_segments;
-		pkram_image = image->pkram_state;
-	}
+	ban_installed();
+	pkram_image = kexec_image ? kexec_image->pkram_state : PKRAM_IMAGE_NONE;
 	up_write(&pkram_kexec_sem);
 }
 

@@ -554,6 +554,142 @@ struct pkram_node *pkram_node_take(const char *name)
 	return node;
 }
 
+static bool stream_banned(__le64 head)
+{
+	guard(rwsem_read)(&pkram_kexec_sem);
+	return pkram_stream_banned(head);
+}
+
+/* Does anything of it lie where an image goes? */
+static bool node_banned(const struct pkram_node *node)
+{
+	struct pkram_objects o;
+	u32 i;
+
+	for (o = pkram_objects_first(node->page); o.obj; o = pkram_objects_next(&o)) {
+		if (pkram_meta_banned(o.hdr))
+			return true;
+		for (i = 0; i < o.nr; i++)
+			if (stream_banned(o.obj[i].pages_head) ||
+			    stream_banned(o.obj[i].bytes_head))
+				return true;
+	}
+	return false;
+}
+
+/* The node page and the pages of further objects. */
+static int move_tables(struct pkram_node *node)
+{
+	struct pkram_objects_page *table, *copy;
+	struct pkram_node_page *page = node->page;
+	struct pkram_page_hdr *prev;
+	unsigned long t;
+
+	if (pkram_meta_banned(page)) {
+		node->page = pkram_move_meta(page, PKRAM_GFP);
+		if (!node->page) {
+			node->page = page;
+			return -ENOMEM;
+		}
+		*node->slot = node->page->hdr.pfn;
+		pkram_free_meta(page);
+	}
+	prev = &node->page->hdr;
+	xa_for_each(&node->tables, t, table) {
+		if (pkram_meta_banned(table)) {
+			copy = pkram_move_meta(table, PKRAM_GFP);
+			if (!copy)
+				return -ENOMEM;
+			/* its place is there, so this needs no memory */
+			xa_store(&node->tables, t, copy, PKRAM_GFP);
+			prev->next = copy->hdr.pfn;
+			pkram_free_meta(table);
+			table = copy;
+		}
+		prev = &table->hdr;
+	}
+	return 0;
+}
+
+static int move_stream(struct pkram_node *node, __le64 *head, bool loaded,
+		       struct pkram_pack *pack)
+{
+	struct pkram_writer w = { };
+	__le64 old = *head;
+	s64 links;
+	int err;
+
+	if (!stream_banned(old))
+		return 0;
+	err = pkram_stream_move(old, &w, pack);
+	if (err) {
+		pkram_writer_discard(&w);
+		return err;
+	}
+	*head = pkram_writer_head(&w);
+	links = w.nr_links;
+	links -= loaded ? pkram_stream_release(old) : pkram_stream_free(old);
+	node->totals.meta_pages += links;
+	pkram.meta_pages += links;
+	return 0;
+}
+
+static int move_object(struct pkram_node *node, u32 index, struct pkram_pack *pack)
+{
+	struct pkram_object *obj = pkram_node_object(node, index);
+	const struct pkram_file *pf = xa_load(&node->files, index);
+	int err;
+
+	/* which of its pages can be read nobody knows exactly */
+	if (obj->nr_poisoned)
+		return stream_banned(obj->pages_head) || stream_banned(obj->bytes_head) ?
+		       -EHWPOISON : 0;
+	err = move_stream(node, &obj->pages_head, pf && pf->loaded, pack);
+	if (!err)
+		err = move_stream(node, &obj->bytes_head, false, pack);
+	return err;
+}
+
+/**
+ * pkram_node_move - put what of a node lies where an image goes somewhere else
+ * @node: a committed node
+ * @pack: where base pages come from
+ *
+ * Each stream changes as a whole, so the node is what it was after an error, too.
+ * Files that have its pages keep them, and the node has copies from then on.
+ *
+ * Context: pkram.lock held; no seal can be made now. Must not hold
+ * pkram_kexec_sem.
+ *
+ * Return: 0; -EBUSY somebody is using it; -EHWPOISON; -ENOMEM.
+ */
+int pkram_node_move(struct pkram_node *node, struct pkram_pack *pack)
+{
+	u32 i, nr = pkram_node_nr_objects(node);
+	struct pkram_objects_page *table;
+	unsigned long t;
+	int err;
+
+	lockdep_assert_held(&pkram.lock);
+	if (!node_banned(node))
+		return 0;
+	if (node->state != PKRAM_NODE_IDLE || node->users)
+		return -EBUSY;
+	err = pkram_node_index(node, PKRAM_GFP);
+	if (err)
+		return err;
+	err = move_tables(node);
+	for (i = 0; i < nr && !err; i++) {
+		err = move_object(node, i, pack);
+		cond_resched();
+	}
+	xa_for_each(&node->tables, t, table)
+		pkram_page_finish(&table->hdr);
+	node->page->meta_pages = cpu_to_le64(node->totals.meta_pages);
+	pkram_page_finish(&node->page->hdr);
+	return err;
+}
+
 /**
  * pkram_node_remove - remove a committed node
  * @name:   its name

@@ -7,6 +7,7 @@
  *   sysfs.c  dev.c        /sys/kernel/pkram; /dev/pkram
  *   save.c  load.c        saves and loads through it
  *   api.c  adopt.c        the in-kernel interface; nodes from the previous kernel
+ *   evacuate.c            nodes make room for images
  *   node.c                nodes and their objects
  *   seal.c                the last thing before the jump
  *   shmem.c  poison.c     files in and out, frozen; pages with memory errors
@@ -34,6 +35,7 @@
 
 struct file;
 struct inode;
+struct kimage;
 struct pkram_node;
 
 /* pfn of memory in the direct map */
@@ -64,6 +66,7 @@ int pkram_blocks_init(gfp_t gfp);
 void pkram_blocks_setup(struct pkram_map *map, u64 nr_blocks);
 void pkram_blocks_add(u64 pfn, u64 nr);
 void pkram_blocks_sub(u64 pfn, u64 nr);
+u64 pkram_blocks_count(u64 block);
 void pkram_blocks_pin(u64 pfn, u64 nr);
 u32 *pkram_blocks_adopt(void);
 void pkram_blocks_adopted(u32 *counts);
@@ -81,15 +84,16 @@ bool pkram_blocks_room(void);
 extern struct rw_semaphore pkram_kexec_sem;
 
 /**
- * struct pkram_bans - destinations of the loaded kexec image
+ * struct pkram_bans - destinations of the loaded kexec image, and of one that is
+ * being loaded
  * @nr:    how many
  * @start: first pfn of each
  * @end:   one above the last pfn of each
  */
 struct pkram_bans {
 	unsigned int nr;
-	u64 start[16];
-	u64 end[16];
+	u64 start[34];
+	u64 end[34];
 };
 
 extern struct pkram_bans pkram_bans;
@@ -114,12 +118,25 @@ static inline bool pkram_banned(u64 pfn, u64 nr)
 	return unlikely(pkram_bans.nr) && pkram_banned_slow(pfn, nr);
 }
 
+/**
+ * struct pkram_pack - pages that follow each other, allocated ahead
+ * @page: the next one
+ * @left: how many there are from it on
+ */
+struct pkram_pack {
+	struct page *page;
+	unsigned int left;
+};
+
+struct page *pkram_pack_page(struct pkram_pack *pack, gfp_t gfp, int nid);
+void pkram_pack_end(struct pkram_pack *pack);
 struct page *pkram_alloc_page(gfp_t gfp);
 struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid);
 
 /* kexec.c */
 
 u32 pkram_image_state(void);
+void pkram_kexec_ban(const struct kimage *image, u64 start, u64 end);
 
 /* super.c */
 
@@ -190,6 +207,9 @@ void pkram_free_meta(void *page);
 __le64 *pkram_dir_reserve(gfp_t gfp);
 void pkram_dir_release(__le64 *slot);
 void pkram_dir_adopt(struct pkram_dir *dir);
+bool pkram_meta_banned(const void *page);
+void *pkram_move_meta(const void *page, gfp_t gfp);
+int pkram_dir_move(void (*moved)(const struct pkram_dir *from, struct pkram_dir *to));
 int pkram_super_create(void);
 void pkram_super_adopt(struct pkram_super *sb);
 
@@ -375,6 +395,10 @@ static inline struct page *pkram_reader_next(struct pkram_reader *r, u64 *index,
 	return page;
 }
 
+int pkram_writer_copy(struct pkram_writer *w, u64 index, struct folio *folio,
+		      struct pkram_pack *pack);
+bool pkram_stream_banned(__le64 head);
+int pkram_stream_move(__le64 head, struct pkram_writer *w, struct pkram_pack *pack);
 u64 pkram_stream_free(__le64 head);
 u64 pkram_stream_release(__le64 head);
 
@@ -458,9 +482,14 @@ void pkram_node_destroy(struct pkram_node *node);
 struct pkram_node *pkram_node_get(const char *name);
 void pkram_node_put(struct pkram_node *node);
 struct pkram_node *pkram_node_take(const char *name);
+int pkram_node_move(struct pkram_node *node, struct pkram_pack *pack);
 int pkram_node_remove(const char *name, struct pkram_node *mine, u64 *ret_id);
 int pkram_remove_idle(void);
 void pkram_node_info(struct pkram_node *node, struct pkram_node_info *info);
+
+/* evacuate.c */
+
+int pkram_evacuate(void);
 
 /* shmem.c */
 

@@ -3687,6 +3687,206 @@ static void kexec_alloc_avoids(struct kunit *test)
 	load_and_drop(test, "n");
 }
 
+/* Bans on what a committed node has and what lists it; all of it is to be moved. */
+static void ban_page(struct kunit *test, u64 pfn)
+{
+	add_ban(test, pfn, pfn + 1);
+}
+
+static void ban_stream(struct kunit *test, __le64 head)
+{
+	const struct pkram_link *link = link_at(head);
+	struct pkram_extent e = pkram_extent_decode(pkram_extent_raw(link, 0));
+
+	ban_page(test, pkram_pfn(link));
+	ban_page(test, e.pfn);
+}
+
+/* Directory, node page, link pages, bytes, and some pages of a file. */
+static void evacuate_all_kinds(struct kunit *test)
+{
+	struct file *file = new_file(test, 20 * PAGE_SIZE);
+	const u64 moved[] = { 3, 4, 19 };
+	struct pkram_node *node, *bytes;
+	struct pkram_stream ps;
+	struct folio *folio;
+	unsigned int i;
+	u64 old_dir;
+	u8 *buf;
+
+	for (i = 0; i < 20; i++)
+		fill_page(test, file, i);
+	save_one(test, "n", file);
+	save_bytes(test, "m", 5 * PAGE_SIZE + 3);
+	node = pin(test, "n");
+	bytes = pin(test, "m");
+	pkram_node_put(bytes);
+	old_dir = le64_to_cpu(pkram.sb->dir_pfn);
+
+	ban_page(test, old_dir);
+	ban_page(test, pkram_pfn(node->page));
+	ban_page(test, pkram_pfn(bytes->page));
+	ban_page(test, pkram_pfn(link_at(pkram_node_object(node, 0)->pages_head)));
+	ban_stream(test, pkram_node_object(bytes, 0)->bytes_head);
+	for (i = 0; i < ARRAY_SIZE(moved); i++) {
+		folio = filemap_get_folio(file->f_mapping, moved[i]);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+		ban_page(test, folio_pfn(folio));
+		folio_put(folio);
+	}
+	/* somebody may be reading it */
+	KUNIT_EXPECT_EQ(test, pkram_evacuate(), -EBUSY);
+	KUNIT_EXPECT_EQ(test, extra_refs(file), 20);
+	pkram_node_put(node);
+
+	KUNIT_EXPECT_EQ(test, pkram_evacuate(), 0);
+	KUNIT_EXPECT_NE(test, le64_to_cpu(pkram.sb->dir_pfn), old_dir);
+	/* these find no banned page, and all totals and checksums right */
+	check_node(test, "n");
+	check_node(test, "m");
+	KUNIT_EXPECT_EQ(test, extra_refs(file), 20 - ARRAY_SIZE(moved));
+	/* nothing is left to be done */
+	KUNIT_EXPECT_EQ(test, pkram_evacuate(), 0);
+
+	node = pin(test, "n");
+	forget_file(test, node, 0, file);
+	file = load_file(test, node, 0, NULL);
+	for (i = 0; i < 20; i++)
+		check_page(test, file, i, true);
+	end_trip(test, node, file);
+
+	buf = kunit_kmalloc(test, 6 * PAGE_SIZE, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	begin_load(test, &ps, "m");
+	PKRAM_ACCESS(rd, &ps, bytes);
+	KUNIT_EXPECT_EQ(test, pkram_read(&rd, buf, 6 * PAGE_SIZE), 5 * PAGE_SIZE + 3);
+	for (i = 0; i < 5 * PAGE_SIZE + 3; i++)
+		if (buf[i] != pattern(i))
+			break;
+	KUNIT_EXPECT_EQ(test, i, 5 * PAGE_SIZE + 3);
+	pkram_finish_access(&rd, true);
+	end_load(&ps);
+}
+
+static void evacuate_large(struct kunit *test)
+{
+	struct folio *large = new_folio(test, 2, 4), *fine = new_folio(test, 0, 8), *folio;
+	struct pkram_stream ps;
+	unsigned long index;
+
+	memset(folio_address(large), 0x5a, 4 * PAGE_SIZE);
+	begin_save(test, &ps, "n", PKRAM_DATA_pages);
+	PKRAM_ACCESS(wr, &ps, pages);
+	KUNIT_EXPECT_EQ(test, pkram_save_file_folio(&wr, large), 0);
+	KUNIT_EXPECT_EQ(test, pkram_save_file_folio(&wr, fine), 0);
+	pkram_finish_access(&wr, true);
+	end_save(test, &ps, "n");
+
+	ban_page(test, folio_pfn(large) + 2);
+	KUNIT_EXPECT_EQ(test, pkram_evacuate(), 0);
+	check_node(test, "n");
+	KUNIT_EXPECT_EQ(test, folio_ref_count(large), 1);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(fine), 2);
+
+	begin_load(test, &ps, "n");
+	PKRAM_ACCESS(rd, &ps, pages);
+	folio = pkram_load_file_folio(&rd, &index);
+	KUNIT_ASSERT_NOT_NULL(test, folio);
+	KUNIT_EXPECT_PTR_NE(test, folio, large);
+	KUNIT_EXPECT_EQ(test, folio_order(folio), 2);
+	KUNIT_EXPECT_EQ(test, index, 4);
+	KUNIT_EXPECT_EQ(test, memcmp(folio_address(folio), folio_address(large), 4 * PAGE_SIZE),
+			0);
+	pkram_finish_access(&rd, true);
+	end_load(&ps);
+	folio_put(folio);
+}
+
+/* Pages of further objects. */
+static void evacuate_objects(struct kunit *test)
+{
+	const u32 nr = PKRAM_NODE_OBJECTS + 2 * PKRAM_PAGE_OBJECTS_MAX + 1;
+	struct pkram_node *node = new_node(test, "n");
+	struct pkram_objects_page *table;
+	struct pkram_object *obj;
+	unsigned int wrong = 0;
+	unsigned long t;
+	u32 n;
+	u64 id;
+
+	for (n = 0; n < nr; n++) {
+		obj = pkram_node_add_object(node, PKRAM_OBJ_PAGES | PKRAM_OBJ_FILE, GFP_KERNEL);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(obj));
+		obj->size = cpu_to_le64(n);
+		obj->mode = cpu_to_le32(S_IFREG | 0600);
+		node->totals.file_bytes += n;
+	}
+	KUNIT_EXPECT_EQ(test, pkram_node_commit(node, false, GFP_KERNEL, &id), 0);
+	xa_for_each(&node->tables, t, table)
+		if (t != 1)
+			ban_page(test, pkram_pfn(table));
+	KUNIT_EXPECT_EQ(test, pkram_evacuate(), 0);
+	check_node(test, "n");
+	for (n = 0; n < nr; n++)
+		wrong += le64_to_cpu(pkram_node_object(node, n)->size) != n;
+	KUNIT_EXPECT_EQ(test, wrong, 0);
+	remove_node(test, "n");
+}
+
+/* The pages of a file that was loaded, and is nobody's any more. */
+static void evacuate_loaded(struct kunit *test)
+{
+	struct file *file = new_file(test, 10 * PAGE_SIZE);
+	unsigned int i, wrong = 0;
+	struct pkram_node *node;
+	struct folio *folio;
+
+	for (i = 0; i < 10; i++)
+		fill_page(test, file, i);
+	file = round_trip(test, file, NULL, &node);
+	pkram_node_put(node);
+	folio = filemap_get_folio(file->f_mapping, 5);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+	ban_page(test, folio_pfn(folio));
+	folio_put(folio);
+	KUNIT_EXPECT_EQ(test, pkram_evacuate(), 0);
+	check_node(test, "n");
+	KUNIT_EXPECT_EQ(test, extra_refs(file), 9);
+	end_trip(test, pin(test, "n"), file);
+	for (i = 0; i < 10; i++) {
+		check_page(test, file, i, true);
+		folio = filemap_get_folio(file->f_mapping, i);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+		wrong += !folio_test_lru(folio) || folio_test_unevictable(folio);
+		folio_put(folio);
+	}
+	KUNIT_EXPECT_EQ_MSG(test, wrong, 0, "pages that cannot be reclaimed");
+}
+
+/* What is moved is packed: one block instead of many. */
+static void evacuate_packs(struct kunit *test)
+{
+	struct pkram_pack pack = { };
+	struct page *page, *prev = NULL;
+	unsigned int i, jumps = 0;
+	LIST_HEAD(pages);
+
+	guard(rwsem_read)(&pkram_kexec_sem);
+	for (i = 0; i < 100; i++) {
+		page = pkram_pack_page(&pack, GFP_KERNEL, numa_mem_id());
+		KUNIT_ASSERT_NOT_NULL(test, page);
+		jumps += prev && page != prev + 1;
+		prev = page;
+		list_add(&page->lru, &pages);
+	}
+	KUNIT_EXPECT_EQ(test, pack.left, PKRAM_BLOCK_PAGES - 100);
+	KUNIT_EXPECT_EQ(test, jumps, 0);
+	pkram_pack_end(&pack);
+	KUNIT_EXPECT_EQ(test, pack.left, 0);
+	list_for_each_entry_safe(page, prev, &pages, lru)
+		__free_page(page);
+}
+
 static void kexec_no_image(struct kunit *test)
 {
 	if (kexec_image)
@@ -3710,6 +3910,11 @@ static struct kunit_case pkram_kexec_cases[] = {
 	KUNIT_CASE(kexec_copy),
 	KUNIT_CASE(kexec_alloc_avoids),
 	KUNIT_CASE(kexec_no_image),
+	KUNIT_CASE(evacuate_all_kinds),
+	KUNIT_CASE(evacuate_large),
+	KUNIT_CASE(evacuate_objects),
+	KUNIT_CASE(evacuate_loaded),
+	KUNIT_CASE(evacuate_packs),
 	{}
 };
 

@@ -288,39 +288,6 @@ static int save_batch(struct address_space *mapping, u64 *index, u64 first, u64 
 	return ret;
 }
 
-/* Record a copy of a folio that lies where a loaded image goes. */
-static int save_copy(struct folio *folio, struct pkram_writer *w)
-{
-	unsigned int order = folio_order(folio);
-	u64 i, nr = 1ULL << order;
-	struct folio *copy;
-	int err = 0;
-
-	scoped_guard(rwsem_read, &pkram_kexec_sem) {
-		copy = order ? pkram_alloc_folio(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN,
-						 order, folio_nid(folio)) : NULL;
-		if (copy) {
-			folio_copy(copy, folio);
-			pkram_writer_add(w, folio->index, folio_pfn(copy), order, 1);
-			pkram_writer_settle(w);
-			return 0;
-		}
-	}
-	for (i = 0; i < nr && !err; i++) {
-		err = pkram_writer_reserve(w, PKRAM_GFP);
-		if (err)
-			break;
-		guard(rwsem_read)(&pkram_kexec_sem);
-		copy = pkram_alloc_folio(PKRAM_GFP, 0, folio_nid(folio));
-		if (!copy)
-			return -ENOMEM;
-		copy_highpage(folio_page(copy, 0), folio_page(folio, i));
-		pkram_writer_add(w, folio->index + i, folio_pfn(copy), 0, 1);
-		pkram_writer_settle(w);
-	}
-	return err;
-}
-
 /*
  * Deal with one entry that save_batch() stopped at. Returns 0 when it can be
  * looked at again, or was recorded and *@index is behind it.
@@ -346,7 +313,7 @@ static int save_special(struct inode *inode, u64 *index, struct pkram_writer *w)
 		scoped_guard(rwsem_read, &pkram_kexec_sem)
 			banned = pkram_banned(folio_pfn(folio), nr);
 		if (banned) {
-			err = save_copy(folio, w);
+			err = pkram_writer_copy(w, folio->index, folio, NULL);
 			*index = folio->index + nr;
 		}
 	}

@@ -264,6 +264,144 @@ u64 pkram_stream_release(__le64 head)
 	return stream_end(head, true);
 }
 
+static struct page *copy_target(struct pkram_pack *pack, int nid)
+{
+	struct folio *folio;
+
+	if (pack)
+		return pkram_pack_page(pack, PKRAM_GFP, nid);
+	folio = pkram_alloc_folio(PKRAM_GFP, 0, nid);
+	return folio ? folio_page(folio, 0) : NULL;
+}
+
+/**
+ * pkram_writer_copy - record a copy of a folio, which lies where an image goes
+ * @w:     the writer
+ * @index: index of the folio in the stream, not below the end of the last one
+ * @folio: the folio, locked or otherwise not changing
+ * @pack:  where base pages of the copy come from, or NULL for anywhere
+ *
+ * The copy is as large as @folio if there is memory for that, else base pages.
+ *
+ * Context: may sleep; must not hold pkram_kexec_sem.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int pkram_writer_copy(struct pkram_writer *w, u64 index, struct folio *folio,
+		      struct pkram_pack *pack)
+{
+	unsigned int order = folio_order(folio);
+	u64 i, nr = 1ULL << order;
+	struct folio *copy;
+	struct page *page;
+	int err;
+
+	err = pkram_writer_reserve(w, PKRAM_GFP);
+	if (err)
+		return err;
+	scoped_guard(rwsem_read, &pkram_kexec_sem) {
+		copy = order ? pkram_alloc_folio(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN,
+						 order, folio_nid(folio)) : NULL;
+		if (copy) {
+			folio_copy(copy, folio);
+			pkram_writer_add(w, index, folio_pfn(copy), order, 1);
+			pkram_writer_settle(w);
+			return 0;
+		}
+	}
+	for (i = 0; i < nr; i++) {
+		err = pkram_writer_reserve(w, PKRAM_GFP);
+		if (err)
+			return err;
+		guard(rwsem_read)(&pkram_kexec_sem);
+		page = copy_target(pack, folio_nid(folio));
+		if (!page)
+			return -ENOMEM;
+		copy_highpage(page, folio_page(folio, i));
+		pkram_writer_add(w, index + i, page_to_pfn(page), 0, 1);
+		pkram_writer_settle(w);
+	}
+	return 0;
+}
+
+/**
+ * pkram_stream_banned - does any of a stream lie where an image goes?
+ * @head: first link page, 0 for an empty stream
+ *
+ * Context: caller holds pkram_kexec_sem for reading.
+ */
+bool pkram_stream_banned(__le64 head)
+{
+	const struct pkram_link *link;
+	u32 i;
+
+	for (link = link_at(head); link; link = link_at(link->hdr.next)) {
+		if (pkram_banned(pkram_pfn(link), 1))
+			return true;
+		for (i = 0; i < le32_to_cpu(link->nr_extents); i++) {
+			struct pkram_extent e =
+				pkram_extent_decode(pkram_extent_raw(link, i));
+
+			if (e.count && pkram_banned(e.pfn, (u64)e.count << e.order))
+				return true;
+		}
+	}
+	return false;
+}
+
+/**
+ * pkram_stream_move - write a stream anew, with copies in the place of banned pages
+ * @head: first link page of the stream, which stays as it is
+ * @w:    a fresh writer; finished after success, to be discarded after an error
+ * @pack: where base pages of copies come from
+ *
+ * Both streams have a reference on each folio that is not banned.
+ *
+ * Context: may sleep; must not hold pkram_kexec_sem.
+ *
+ * Return: 0; -ENOMEM; -EHWPOISON a page has a memory error.
+ */
+int pkram_stream_move(__le64 head, struct pkram_writer *w, struct pkram_pack *pack)
+{
+	unsigned int order, n;
+	struct pkram_reader r;
+	struct folio *folio;
+	bool banned = false;
+	u64 index;
+	int err;
+
+	pkram_reader_init(&r, head);
+	do {
+		err = pkram_writer_reserve(w, PKRAM_GFP);
+		if (err)
+			return err;
+		folio = NULL;
+		scoped_guard(rwsem_read, &pkram_kexec_sem) {
+			for (n = 0; n < PKRAM_BATCH; n++) {
+				folio = (struct folio *)pkram_reader_next(&r, &index, &order);
+				if (!folio)
+					break;
+				if (pkram_folio_poisoned(folio))
+					return -EHWPOISON;
+				banned = pkram_banned(folio_pfn(folio), 1UL << order);
+				if (banned)
+					break;
+				folio_get(folio);
+				pkram_writer_add(w, index, folio_pfn(folio), order, 1);
+			}
+			pkram_writer_settle(w);
+		}
+		if (folio && banned) {
+			err = pkram_writer_copy(w, index, folio, pack);
+			if (err)
+				return err;
+		}
+		cond_resched();
+	} while (folio);
+	pkram_writer_finish(w);
+	return 0;
+}
+
 /*
  * Record a fresh page for the byte stream. The page goes to the stream, which
  * gives it back if the stream is discarded.

@@ -109,6 +109,41 @@ void pkram_free_meta(void *page)
 	free_page((unsigned long)page);
 }
 
+/**
+ * pkram_meta_banned - does a metadata page lie where an image goes?
+ * @page: the page
+ *
+ * Context: must not hold pkram_kexec_sem.
+ *
+ * Return: whether it does now.
+ */
+bool pkram_meta_banned(const void *page)
+{
+	guard(rwsem_read)(&pkram_kexec_sem);
+	return pkram_banned(pkram_pfn(page), 1);
+}
+
+/**
+ * pkram_move_meta - copy a metadata page that lies where an image goes
+ * @page: the page, which stays
+ * @gfp:  allocation flags
+ *
+ * Context: as pkram_alloc_meta().
+ *
+ * Return: the copy, without a checksum; NULL if there is no memory.
+ */
+void *pkram_move_meta(const void *page, gfp_t gfp)
+{
+	const struct pkram_page_hdr *from = page;
+	struct pkram_page_hdr *to = pkram_alloc_meta(le16_to_cpu(from->type), gfp);
+
+	if (!to)
+		return NULL;
+	memcpy(to, from, PAGE_SIZE);
+	to->pfn = cpu_to_le64(pkram_pfn(to));
+	return to;
+}
+
 static struct dir_page *dir_page_new(struct pkram_dir *dir, gfp_t gfp)
 {
 	struct dir_page *d = kzalloc(sizeof(*d), gfp);
@@ -211,6 +246,36 @@ void pkram_dir_release(__le64 *slot)
 		pkram.meta_pages--;
 		kfree(d);
 	}
+}
+
+/**
+ * pkram_dir_move - replace directory pages that lie where an image goes
+ * @moved: called for each, before the old page is freed
+ *
+ * Context: pkram.lock held; no seal can be made now.
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int pkram_dir_move(void (*moved)(const struct pkram_dir *from, struct pkram_dir *to))
+{
+	__le64 *link = &pkram.sb->dir_pfn;
+	struct pkram_dir *to;
+	struct dir_page *d;
+
+	lockdep_assert_held(&pkram.lock);
+	list_for_each_entry(d, &dir_pages, link) {
+		if (pkram_meta_banned(d->dir)) {
+			to = pkram_move_meta(d->dir, PKRAM_GFP);
+			if (!to)
+				return -ENOMEM;
+			*link = to->hdr.pfn;
+			moved(d->dir, to);
+			pkram_free_meta(d->dir);
+			d->dir = to;
+		}
+		link = &d->dir->hdr.next;
+	}
+	return 0;
 }
 
 /**
