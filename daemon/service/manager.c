@@ -40,12 +40,14 @@ static int on_connect(_unused_ VarlinkServer *server, Varlink *link, _unused_ vo
         return *ret_group ? 0 : -ENOMEM;
 }
 
-static void on_disconnect(Varlink *link, _unused_ void *userdata) {
+static void on_disconnect(Varlink *link, void *userdata) {
         Peer *peer = varlink_userdata(link);
+        Manager *m = userdata;
 
         if (peer)
                 peer_done(peer);
         free(peer);
+        trim_soon(&m->trim, m->event);
 }
 
 Manager *manager_free(Manager *m) {
@@ -56,6 +58,7 @@ Manager *manager_free(Manager *m) {
         tree_worker_free(m->tree_worker);
         assert(!m->monitors);
         assert(!m->tree_calls);
+        trim_done(&m->trim);
         store_free(m->store);
         sd_event_unref(m->event);
         free(m);

@@ -4,6 +4,7 @@
 
 #include "store.h"
 #include "tree-worker.h"
+#include "trim.h"
 #include "varlink.h"
 
 typedef struct Manager {
@@ -15,6 +16,7 @@ typedef struct Manager {
         TreeWorker *tree_worker; /* within this process, for tests; else NULL */
         struct Monitor *monitors;
         struct TreeCall *tree_calls;
+        Trim trim;
         const char *report_path; /* KEXEC_REPORT_PATH; tests have another one */
 } Manager;
 
