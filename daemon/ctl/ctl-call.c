@@ -157,16 +157,18 @@ static int fail_reply(const VarlinkReply *reply) {
                     json_get_string(reply->parameters, "parameter") ?: "");
 }
 
-int ctl_receive(VarlinkClient *c, VarlinkReply *ret) {
-        int r;
-
-        r = varlink_client_receive(c, ret);
+/* Says what went wrong: r is what varlink_client_receive() returned. */
+static int finish_receive(int r, const VarlinkReply *reply) {
         if (r == -ENOMEM)
                 return fail_memory();
         if (r < 0)
                 return fail(EXIT_NO_DAEMON, "The connection to pkramd broke before it answered%s%s. See 'journalctl -u pkramd.service'.",
                             r == -ECONNRESET ? "" : ": ", r == -ECONNRESET ? "" : strerror(-r));
-        return ret->error ? fail_reply(ret) : 0;
+        return reply->error ? fail_reply(reply) : 0;
+}
+
+int ctl_receive(VarlinkClient *c, VarlinkReply *ret) {
+        return finish_receive(varlink_client_receive(c, ret), ret);
 }
 
 int ctl_call(
@@ -181,4 +183,42 @@ int ctl_call(
 
         r = ctl_send(c, method, parameters, fds, n_fds, /* more= */ false);
         return r ?: ctl_receive(c, ret);
+}
+
+int ctl_call_progress(
+                VarlinkClient *c,
+                const char *method,
+                struct json_object *parameters,
+                const int *fds,
+                size_t n_fds,
+                const char *what,
+                VarlinkReply *ret) {
+
+        Progress p;
+        int r;
+
+        progress_begin(&p, what, /* size= */ 0);
+        r = ctl_send(c, method, parameters, fds, n_fds, /* more= */ p.wanted);
+        while (r == 0) {
+                _cleanup_reply_ VarlinkReply reply = {};
+                struct json_object *progress;
+
+                r = varlink_client_receive(c, &reply);
+                if (r == 0 && !reply.error && reply.continues) {
+                        progress = json_get(reply.parameters, "progress");
+                        p.size = (uint64_t) MAX(json_get_int(progress, "total", 0), (int64_t) 0);
+                        progress_set(&p, (uint64_t) MAX(json_get_int(progress, "done", 0), (int64_t) 0));
+                        continue;
+                }
+
+                /* What went wrong is said on a line of its own. */
+                progress_end(&p);
+                r = finish_receive(r, &reply);
+                if (r == 0) {
+                        *ret = reply;
+                        reply = (VarlinkReply) {};
+                }
+                return r;
+        }
+        return r;
 }

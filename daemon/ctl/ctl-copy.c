@@ -1,88 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "ctl.h"
 #include "file-util.h"
-#include "format.h"
 
 #define BUFFER_BYTES MIB(1)
-
-/* Nobody needs to see how far a copy is that is done by then. */
-#define PROGRESS_AFTER_USEC (USEC_PER_SEC / 2)
-#define PROGRESS_EVERY_USEC (USEC_PER_SEC / 10)
-
-typedef struct Progress {
-        const char *what;
-        uint64_t size, done;
-        uint64_t begin_usec, shown_usec;
-        bool wanted, shown;
-} Progress;
-
-static uint64_t now_usec(void) {
-        struct timespec ts;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / NSEC_PER_USEC;
-}
-
-static void progress_begin(Progress *p, const char *what, uint64_t size) {
-        *p = (Progress) {
-                .what = what,
-                .size = size,
-                .begin_usec = now_usec(),
-                .wanted = isatty(STDERR_FILENO),
-        };
-}
-
-static void progress_draw(Progress *p, uint64_t now) {
-        char done[FORMAT_MAX], size[FORMAT_MAX], rate[FORMAT_MAX], eta[FORMAT_MAX];
-        uint64_t elapsed = MAX(now - p->begin_usec, UINT64_C(1));
-        double per_usec = (double) p->done / (double) elapsed;
-        struct winsize ws;
-        unsigned columns = 80;
-
-        if (ioctl(STDERR_FILENO, TIOCGWINSZ, &ws) >= 0 && ws.ws_col > 0)
-                columns = ws.ws_col;
-
-        format_bytes(done, p->done);
-        format_bytes(rate, (uint64_t) (per_usec * USEC_PER_SEC));
-
-        /* Back to the start of the line, and clear what was there. */
-        (void) fputs("\r\033[K", stderr);
-        if (p->size > 0 && p->done <= p->size) {
-                unsigned bar = columns > 75 ? MIN(columns - 70, 40U) : 5;
-                unsigned filled = (unsigned) ((double) p->done / (double) p->size * bar);
-
-                format_usec(eta, per_usec > 0 ? (uint64_t) ((double) (p->size - p->done) / per_usec) : 0);
-                (void) fprintf(stderr, "%.20s [%.*s%*s] %3u%% %s of %s, %s/s, %s left", p->what, (int) filled,
-                               "########################################", (int) (bar - filled), "",
-                               (unsigned) ((double) p->done / (double) p->size * 100), done, format_bytes(size, p->size), rate, eta);
-        } else
-                (void) fprintf(stderr, "%.20s %s, %s/s", p->what, done, rate);
-        (void) fflush(stderr);
-        p->shown = true;
-        p->shown_usec = now;
-}
-
-static void progress_add(Progress *p, uint64_t n) {
-        uint64_t now;
-
-        p->done += n;
-        if (!p->wanted)
-                return;
-
-        now = now_usec();
-        if (now - p->begin_usec >= PROGRESS_AFTER_USEC && now - p->shown_usec >= PROGRESS_EVERY_USEC)
-                progress_draw(p, now);
-}
-
-static void progress_end(Progress *p) {
-        if (p->shown)
-                (void) fputs("\r\033[K", stderr);
-}
 
 /* Copies from where both descriptors are, up to limit bytes or the end. 0: that was the end, 1: the limit. */
 static int copy_bytes(int from, int to, uint64_t limit, uint8_t *buffer, Progress *p) {
@@ -100,7 +23,7 @@ static int copy_bytes(int from, int to, uint64_t limit, uint8_t *buffer, Progres
                 r = write_all(to, buffer, (size_t) n);
                 if (r < 0)
                         return r;
-                progress_add(p, (uint64_t) n);
+                progress_set(p, p->done + (uint64_t) n);
                 limit -= (uint64_t) n;
         }
         return 1;
@@ -116,7 +39,7 @@ static int copy_sparse(int from, int to, uint8_t *buffer, Progress *p) {
                 return -errno;
 
         while ((data = lseek(from, hole, SEEK_DATA)) >= 0) {
-                progress_add(p, (uint64_t) (data - hole));
+                progress_set(p, p->done + (uint64_t) (data - hole));
                 hole = lseek(from, data, SEEK_HOLE);
                 if (hole < 0 || lseek(from, data, SEEK_SET) < 0 || lseek(to, data, SEEK_SET) < 0)
                         return -errno;

@@ -35,7 +35,7 @@ int store_tree(const char *name, const char *path) {
             (arg_verify && json_add_bool(p, "verify", true) < 0) ||
             (arg_skip_special && json_add_bool(p, "skipSpecial", true) < 0))
                 return fail_memory();
-        r = ctl_call(c, "io.pkram.Store.StoreTree", TAKE_PTR(p), &fd, 1, &reply);
+        r = ctl_call_progress(c, "io.pkram.Store.StoreTree", TAKE_PTR(p), &fd, 1, name, &reply);
         if (r != 0)
                 return r;
 
@@ -69,7 +69,7 @@ int retrieve_tree(const char *name, const char *path) {
         p = ctl_parameters("name", name);
         if (!p || json_add_int(p, "directory", 0) < 0)
                 return fail_memory();
-        r = ctl_call(c, "io.pkram.Store.RestoreTree", TAKE_PTR(p), &fd, 1, &reply);
+        r = ctl_call_progress(c, "io.pkram.Store.RestoreTree", TAKE_PTR(p), &fd, 1, name, &reply);
         if (r != 0)
                 return r;
 

@@ -66,6 +66,16 @@ int ctl_send(VarlinkClient *c, const char *method, struct json_object *parameter
 int ctl_receive(VarlinkClient *c, VarlinkReply *ret);
 int ctl_call(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds, VarlinkReply *ret);
 
+/* The same for methods that tell how far they are, which is shown, as what, if there is somebody to see it. */
+int ctl_call_progress(
+                VarlinkClient *c,
+                const char *method,
+                struct json_object *parameters,
+                const int *fds,
+                size_t n_fds,
+                const char *what,
+                VarlinkReply *ret);
+
 /* A new object with one string. NULL without memory. */
 struct json_object *ctl_parameters(const char *key, const char *value);
 
@@ -108,6 +118,26 @@ void table_add(Table *t, const char *text);
 void table_print(const Table *t, const char *counted);
 Table *table_free(Table *t);
 DEFINE_CLEANUP(Table *, table_free)
+
+/* --- ctl-progress.c --- */
+
+/* How far something is that takes long, with its rate and the time that is left: one line on standard error. */
+typedef struct Progress {
+        const char *what; /* borrowed */
+        uint64_t size;    /* bytes there will be, 0 if nobody knows; may be changed at any time */
+        uint64_t done;
+        uint64_t begin_usec, shown_usec;
+        bool wanted;      /* standard error is a terminal */
+        bool shown;
+} Progress;
+
+void progress_begin(Progress *p, const char *what, uint64_t size);
+
+/* So many bytes are done. Draws now and then, and not before it has taken half a second. */
+void progress_set(Progress *p, uint64_t done);
+
+/* Clears the line. */
+void progress_end(Progress *p);
 
 /* --- ctl-copy.c --- */
 

@@ -19,8 +19,10 @@ static int job_work(Varlink *link, void *data) {
         int r;
 
         r = job->type->step(job->data, &e);
-        if (r > 0)
-                return 1;
+        if (r > 0) {
+                r = job->type->progress ? job->type->progress(link, job->data) : 0;
+                return r < 0 ? r : 1;
+        }
 
         /* The reply frees the job. */
         r = r < 0 ? job->type->fail(link, r, &e) : job->type->finish(link, job->data);

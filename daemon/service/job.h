@@ -8,6 +8,8 @@
 typedef struct JobType {
         /* A bit of the work. 1: more to do, 0: done, or negative errno. */
         int (*step)(void *data, StoreError *reterr_error);
+        /* Tells the caller how far it is, after a step with more to do. As VarlinkMethod. May be NULL. */
+        int (*progress)(Varlink *link, void *data);
         /* Replies when all is done. As VarlinkMethod. */
         int (*finish)(Varlink *link, void *data);
         /* Replies when a step failed. */

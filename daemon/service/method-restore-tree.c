@@ -27,6 +27,10 @@ static void restore_job_freep(RestoreJob **job) {
                 restore_job_free(*job);
 }
 
+static void on_progress(struct json_object *parameters, void *userdata) {
+        tree_call_tell_progress(((RestoreJob *) userdata)->link, parameters);
+}
+
 static void on_restored(int r, _unused_ struct json_object *parameters, const StoreError *error, void *userdata) {
         RestoreJob *job = userdata;
         const StoreNode *node = &job->tree.node;
@@ -63,7 +67,7 @@ static int make_reply(RestoreJob *job) {
         return 0;
 }
 
-static int call_worker(RestoreJob *job, const Peer *peer, int directory, StoreError *e) {
+static int call_worker(RestoreJob *job, const Peer *peer, int directory, bool more, StoreError *e) {
         const StoreTree *t = &job->tree;
         int fds[3] = { t->handle.fd, directory, peer->pidfd };
         _cleanup_json_ struct json_object *p = json_object_new_object();
@@ -76,10 +80,10 @@ static int call_worker(RestoreJob *job, const Peer *peer, int directory, StoreEr
                 return store_error_device(e, -ENOMEM);
 
         return tree_call_new(job->manager, peer, TREE_WORKER_INTERFACE ".Restore", TAKE_PTR(p), fds, peer->pidfd >= 0 ? 3 : 2,
-                             on_restored, job, &job->call, e);
+                             more ? on_progress : NULL, on_restored, job, &job->call, e);
 }
 
-int vl_method_restore_tree(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags, void *userdata) {
+int vl_method_restore_tree(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata) {
         Manager *m = userdata;
         const Peer *peer = varlink_userdata(link);
         _cleanup_(restore_job_freep) RestoreJob *job = NULL;
@@ -99,7 +103,7 @@ int vl_method_restore_tree(Varlink *link, struct json_object *parameters, _unuse
         if (r >= 0)
                 r = make_reply(job);
         if (r >= 0)
-                r = call_worker(job, peer, fd, &e);
+                r = call_worker(job, peer, fd, flags & VARLINK_MORE, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
 

@@ -257,6 +257,10 @@ static int take_tree(StoreJob *job, struct json_object *parameters, StoreError *
         return store_save_take_tree(job->save, (uint64_t) bytes, (uint64_t) size, &sums, e);
 }
 
+static void on_tree_progress(struct json_object *parameters, void *userdata) {
+        tree_call_tell_progress(((StoreJob *) userdata)->link, parameters);
+}
+
 static void on_tree_saved(int r, struct json_object *parameters, const StoreError *error, void *userdata) {
         _cleanup_error_ StoreError e = {};
         StoreJob *job = userdata;
@@ -296,7 +300,7 @@ static struct json_object *usage_to_json(const Usage *u) {
         return TAKE_PTR(o);
 }
 
-static int call_worker(StoreJob *job, const Peer *peer, int directory, StoreFlags flags, StoreError *e) {
+static int call_worker(StoreJob *job, const Peer *peer, int directory, StoreFlags flags, bool more, StoreError *e) {
         int fds[2] = { store_save_session(job->save), directory };
         _cleanup_json_ struct json_object *p = json_object_new_object();
 
@@ -308,10 +312,11 @@ static int call_worker(StoreJob *job, const Peer *peer, int directory, StoreFlag
             json_add(p, "usage", usage_to_json(store_save_usage(job->save))) < 0)
                 return store_error_device(e, -ENOMEM);
 
-        return tree_call_new(job->manager, peer, TREE_WORKER_INTERFACE ".Save", TAKE_PTR(p), fds, 2, on_tree_saved, job, &job->call, e);
+        return tree_call_new(job->manager, peer, TREE_WORKER_INTERFACE ".Save", TAKE_PTR(p), fds, 2,
+                             more ? on_tree_progress : NULL, on_tree_saved, job, &job->call, e);
 }
 
-int vl_method_store_tree(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags, void *userdata) {
+int vl_method_store_tree(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata) {
         Manager *m = userdata;
         const Peer *peer = varlink_userdata(link);
         _cleanup_(store_job_freep) StoreJob *job = NULL;
@@ -329,7 +334,7 @@ int vl_method_store_tree(Varlink *link, struct json_object *parameters, _unused_
 
         r = store_save_new_tree(m->store, peer, job->name, store_flags(parameters), &job->save, &e);
         if (r >= 0)
-                r = call_worker(job, peer, fd, store_flags(parameters), &e);
+                r = call_worker(job, peer, fd, store_flags(parameters), flags & VARLINK_MORE, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
 

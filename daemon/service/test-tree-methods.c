@@ -134,6 +134,55 @@ static void test_store_and_restore(void **state) {
         assert_string_equal(json_get_string(reply_parameters(e3), "event"), "released");
 }
 
+/* Calls with more, and takes all replies. Returns the last one; *ret_done is what the one before told, or -1. */
+static struct json_object *call_with_progress(Client *c, const char *call, int fd, int64_t *ret_done, int64_t *ret_total) {
+        *ret_done = *ret_total = -1;
+        client_send(c, call, &fd, 1);
+        for (;;) {
+                struct json_object *reply = client_receive(c, NULL, NULL), *progress;
+
+                assert_non_null(reply);
+                if (!json_get_bool(reply, "continues", false))
+                        return reply;
+                progress = json_get(reply_parameters(reply), "progress");
+                assert_int_equal(json_object_object_length(reply_parameters(reply)), 1);
+                assert_true(json_get_int(progress, "done", -1) >= *ret_done);
+                *ret_done = json_get_int(progress, "done", -1);
+                *ret_total = json_get_int(progress, "total", -1);
+                json_object_put(reply);
+        }
+}
+
+#define WITH_MORE(method, parameters) "{\"method\":\"io.pkram.Store." method "\",\"more\":true,\"parameters\":" parameters "}"
+
+static void test_progress(void **state) {
+        Trees *t = *state;
+        _cleanup_(client_freep) Client *c = client_new(t->f);
+        _cleanup_json_ struct json_object *r1 = NULL, *r2 = NULL;
+        int64_t done, total;
+
+        add_file(t->from_fd, "large", 200000, 'l');
+        for (unsigned i = 0; i < 1000; i++) {
+                char name[16];
+
+                (void) snprintf(name, sizeof(name), "%u", i);
+                add_file(t->from_fd, name, 100, 's');
+        }
+
+        r1 = call_with_progress(c, WITH_MORE("StoreTree", "{\"name\":\"n\",\"directory\":0,\"verify\":true}"), t->from_fd, &done, &total);
+        assert_int_equal(json_get_int(reply_parameters(r1), "id", -1), 1);
+        assert_null(json_get(reply_parameters(r1), "progress"));
+        assert_true(done > 0 && done < 2000 * 4096);
+        assert_int_equal(total, -1); /* only a part of that tmpfs */
+
+        mock_kexec(t->f->mock);
+        r2 = call_with_progress(c, WITH_MORE("RestoreTree", "{\"name\":\"n\",\"directory\":0}"), t->to_fd, &done, &total);
+        assert_true(json_get_bool(reply_parameters(r2), "verified", false));
+        assert_true(done > 0 && done < total);
+        assert_int_equal(total, 49 * 4096 + 1000 * 100);
+        assert_file(t->to_fd, "999", 100, 's');
+}
+
 static void test_wrong_descriptors(void **state) {
         Trees *t = *state;
         _cleanup_(client_freep) Client *c = client_new(t->f);
@@ -325,6 +374,7 @@ int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         const struct CMUnitTest tests[] = {
                 T(test_store_and_restore),
+                T(test_progress),
                 T(test_wrong_descriptors),
                 T(test_errors),
                 T(test_client_dies),

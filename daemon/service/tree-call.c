@@ -10,6 +10,7 @@
 struct TreeCall {
         VarlinkClient *client;
         sd_event_source *source;
+        TreeCallProgress progress;
         TreeCallDone done;
         void *userdata;
         Manager *manager;
@@ -54,12 +55,18 @@ static int on_reply(_unused_ sd_event_source *source, _unused_ int fd, _unused_ 
         _cleanup_error_ StoreError e = {};
         int r;
 
-        r = varlink_client_try_receive(c->client, &reply);
+        /* Nobody would wake us up for a second reply that was read together with the first one. */
+        while ((r = varlink_client_try_receive(c->client, &reply)) > 0 && reply.continues && !reply.error && c->progress) {
+                c->progress(reply.parameters, c->userdata);
+                varlink_reply_done(&reply);
+        }
         if (r == 0)
                 return 0;
 
         if (r < 0)
                 r = worker_failed(&e, r);
+        else if (reply.continues)
+                r = worker_failed(&e, -EPROTO);
         else if (!reply.error)
                 r = 0;
         else if (streq(reply.error, TREE_WORKER_INTERFACE ".Failed"))
@@ -110,6 +117,7 @@ int tree_call_new(
                 struct json_object *parameters,
                 const int *fds,
                 size_t n_fds,
+                TreeCallProgress progress,
                 TreeCallDone done,
                 void *userdata,
                 TreeCall **ret,
@@ -126,7 +134,14 @@ int tree_call_new(
         c = malloc(sizeof(TreeCall));
         if (!c || !p)
                 return store_error_device(reterr_error, -ENOMEM);
-        *c = (TreeCall) { .done = done, .userdata = userdata, .manager = m, .next = m->tree_calls, .owner = strdup(peer->owner) };
+        *c = (TreeCall) {
+                .progress = progress,
+                .done = done,
+                .userdata = userdata,
+                .manager = m,
+                .next = m->tree_calls,
+                .owner = strdup(peer->owner),
+        };
         if (c->next)
                 c->next->previous = c;
         m->tree_calls = c;
@@ -139,7 +154,7 @@ int tree_call_new(
         if (r < 0)
                 return no_worker(reterr_error, r);
 
-        r = varlink_client_send(c->client, method, TAKE_PTR(p), fds, n_fds, /* more= */ false);
+        r = varlink_client_send(c->client, method, TAKE_PTR(p), fds, n_fds, /* more= */ progress != NULL);
         if (r >= 0)
                 r = sd_event_add_io(m->event, &c->source, varlink_client_fd(c->client), EPOLLIN, on_reply, c);
         if (r == -ENOMEM)
@@ -149,6 +164,18 @@ int tree_call_new(
 
         *ret = TAKE_PTR(c);
         return 0;
+}
+
+void tree_call_tell_progress(Varlink *link, struct json_object *parameters) {
+        struct json_object *progress = json_get(parameters, "progress");
+        _cleanup_json_ struct json_object *o = json_object_new_object(), *p = json_object_new_object();
+        int64_t done = json_get_int(progress, "done", -1), total = json_get_int(progress, "total", -1);
+
+        /* Who does not hear of it loses nothing. */
+        if (done < 0 || !o || !p || json_add_int(p, "done", done) < 0 || (total >= 0 && json_add_int(p, "total", total) < 0) ||
+            json_add(o, "progress", TAKE_PTR(p)) < 0)
+                return;
+        (void) varlink_notify(link, TAKE_PTR(o));
 }
 
 struct json_object *tree_caller_to_json(const Peer *peer) {

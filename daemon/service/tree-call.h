@@ -20,8 +20,14 @@ typedef struct TreeCall TreeCall;
 typedef void (*TreeCallDone)(int r, struct json_object *parameters, const StoreError *error, void *userdata);
 
 /*
+ * Called with each reply before the last; parameters are borrowed. Must not free the
+ * call.
+ */
+typedef void (*TreeCallProgress)(struct json_object *parameters, void *userdata);
+
+/*
  * Calls a method of io.pkram.TreeWorker for a peer. parameters is taken over in any
- * case, the descriptors are borrowed for this call. Freeing it before the answer came has what was
+ * case, the descriptors are borrowed for this call. progress may be NULL. Freeing it before the answer came has what was
  * done so far undone. NotSupported if there is no
  * worker, or the peer has too many of them.
  */
@@ -32,11 +38,15 @@ int tree_call_new(
                 struct json_object *parameters,
                 const int *fds,
                 size_t n_fds,
+                TreeCallProgress progress,
                 TreeCallDone done,
                 void *userdata,
                 TreeCall **ret,
                 StoreError *reterr_error);
 TreeCall *tree_call_free(TreeCall *c);
+
+/* Passes on to a client with VARLINK_MORE how far the worker says it is. */
+void tree_call_tell_progress(Varlink *link, struct json_object *parameters);
 
 /* The members "caller" for a peer. NULL without memory. */
 struct json_object *tree_caller_to_json(const Peer *peer);

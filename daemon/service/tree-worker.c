@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
+#include <time.h>
 
 #include "job.h"
 #include "json-util.h"
@@ -7,6 +8,9 @@
 #include "tree-error.h"
 #include "tree-worker.h"
 #include "varlink-idl-texts.h"
+
+/* How often the daemon is told how far a call is. */
+#define PROGRESS_EVERY_USEC (USEC_PER_SEC / 10)
 
 struct TreeWorker {
         sd_event *event;
@@ -25,6 +29,8 @@ typedef struct TreeJob {
         StoreSave *save;
         StoreTreeLoad *load;
         bool verify;
+        bool tell; /* how far it is */
+        uint64_t told_usec;
 } TreeJob;
 
 static TreeJob *tree_job_free(TreeJob *job) {
@@ -103,6 +109,30 @@ static int tree_job_new(Varlink *link, TreeWorker *w, struct json_object *parame
         return 0;
 }
 
+static int tell_progress(Varlink *link, void *data) {
+        TreeJob *job = data;
+        _cleanup_json_ struct json_object *o = NULL, *p = NULL;
+        uint64_t now, done, total;
+        struct timespec ts;
+
+        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+        now = (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / NSEC_PER_USEC;
+        if (!job->tell || now - job->told_usec < PROGRESS_EVERY_USEC)
+                return 0;
+        job->told_usec = now;
+
+        if (job->load)
+                store_tree_load_progress(job->load, &done, &total);
+        else
+                store_save_tree_progress(job->save, &done, &total);
+        o = json_object_new_object();
+        p = json_object_new_object();
+        if (!o || !p || json_add_u64(p, "done", done) < 0 || (total > 0 && json_add_u64(p, "total", total) < 0) ||
+            json_add(o, "progress", TAKE_PTR(p)) < 0)
+                return -ENOMEM;
+        return varlink_notify(link, TAKE_PTR(o));
+}
+
 /* --- Save --- */
 
 static void read_limits(Config *c, struct json_object *array) {
@@ -145,12 +175,13 @@ static int save_finish(Varlink *link, void *data) {
 
 static const JobType save_job = {
         .step = save_step,
+        .progress = tell_progress,
         .finish = save_finish,
         .fail = fail,
         .free = free_job,
 };
 
-static int vl_method_save(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags, void *userdata) {
+static int vl_method_save(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata) {
         _cleanup_(tree_job_freep) TreeJob *job = NULL;
         _cleanup_handle_ PkramHandle session = PKRAM_HANDLE_NONE;
         struct json_object *u = json_get(parameters, "usage");
@@ -180,6 +211,7 @@ static int vl_method_save(Varlink *link, struct json_object *parameters, _unused
         if (r < 0)
                 return fail(link, r, &e);
 
+        job->tell = flags & VARLINK_MORE;
         return job_keep(link, &save_job, TAKE_PTR(job));
 }
 
@@ -208,12 +240,13 @@ static int restore_finish(Varlink *link, _unused_ void *data) {
 
 static const JobType restore_job = {
         .step = restore_step,
+        .progress = tell_progress,
         .finish = restore_finish,
         .fail = fail,
         .free = free_job,
 };
 
-static int vl_method_restore(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags, void *userdata) {
+static int vl_method_restore(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata) {
         _cleanup_(tree_job_freep) TreeJob *job = NULL;
         _cleanup_handle_ PkramHandle session = PKRAM_HANDLE_NONE;
         int64_t n = json_get_int(parameters, "kernelObjects", 0);
@@ -233,6 +266,7 @@ static int vl_method_restore(Varlink *link, struct json_object *parameters, _unu
         if (r < 0)
                 return fail(link, r, &e);
 
+        job->tell = flags & VARLINK_MORE;
         return job_keep(link, &restore_job, TAKE_PTR(job));
 }
 

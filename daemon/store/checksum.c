@@ -85,6 +85,10 @@ int checksum_file_step(Checksum *c, int fd, bool may_seek, uint64_t slice) {
         return c->position < c->size;
 }
 
+uint64_t checksum_position(const Checksum *c) {
+        return c->position;
+}
+
 void checksum_data(Checksum *c, const void *data, size_t size) {
         const uint8_t *p = data;
 

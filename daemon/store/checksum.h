@@ -28,6 +28,9 @@ DEFINE_CLEANUP(Checksum *, checksum_free)
  */
 int checksum_file_step(Checksum *c, int fd, bool may_seek, uint64_t slice);
 
+/* How much of it has been summed. */
+uint64_t checksum_position(const Checksum *c);
+
 /* The whole content at once. */
 void checksum_data(Checksum *c, const void *data, size_t size);
 

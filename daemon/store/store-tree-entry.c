@@ -269,6 +269,7 @@ static int save_regular(StoreSave *save, TreeEntry *entry, const struct stat *ex
                 if (r < 0)
                         return store_error_device(e, r);
                 t->fd = TAKE_FD(fd);
+                t->current = (uint64_t) st.st_blocks * 512;
         }
         return 0;
 }
@@ -376,6 +377,8 @@ int tree_save_entry(StoreSave *save, StoreError *e) {
         if (r < 0)
                 return r;
 
+        if (!link)
+                t->done += (uint64_t) st.st_blocks * 512;
         l->position += strlen(name) + 1;
         return 0;
 }

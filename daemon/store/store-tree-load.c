@@ -67,6 +67,7 @@ StoreTreeLoad *store_tree_load_free(StoreTreeLoad *load) {
         free(load->table);
         free(load->chunk);
         free(load->files);
+        free(load->file_bytes);
         free(load->chunks);
         checksum_free(load->checksum);
         checksums_done(&load->checksums);
@@ -132,8 +133,9 @@ static int sort_objects(StoreTreeLoad *load, StoreError *e) {
         int r;
 
         load->files = malloc(n * sizeof(uint32_t));
+        load->file_bytes = malloc(n * sizeof(uint64_t));
         load->chunks = malloc(n * sizeof(uint32_t));
-        if (!load->files || !load->chunks)
+        if (!load->files || !load->file_bytes || !load->chunks)
                 return store_error_device(e, -ENOMEM);
 
         for (uint32_t i = 0; i < n; i++) {
@@ -142,11 +144,14 @@ static int sort_objects(StoreTreeLoad *load, StoreError *e) {
                 r = pkram_load_stat(&load->handle, manifest_kernel_object(i), &st);
                 if (r < 0)
                         return tree_load_failed(load, r, e);
-                if (st.state & PKRAM_STAT_FILE)
+                if (st.state & PKRAM_STAT_FILE) {
+                        load->file_bytes[load->n_files] = store_pages_to_bytes(st.pages);
+                        (void) inc_u64(&load->total, load->file_bytes[load->n_files]);
                         load->files[load->n_files++] = i;
-                else if (i + 1 < n)
+                } else if (i + 1 < n) {
+                        (void) inc_u64(&load->total, st.data_bytes);
                         load->chunks[load->n_chunks++] = i;
-                else
+                } else
                         return 0;
         }
         return tree_damaged(load, "The table of the tree is not there", e);
@@ -290,4 +295,19 @@ int store_tree_load_commit(StoreTreeLoad *load, StoreError *reterr_error) {
 
         load->committed = true;
         return 0;
+}
+
+void store_tree_load_progress(const StoreTreeLoad *load, uint64_t *ret_done, uint64_t *ret_total) {
+        uint64_t current = 0;
+
+        /* A file counts when it has its pages; to copy or to check them takes longer. */
+        if (load->fd >= 0) {
+                current = load->file_bytes[load->next_file - 1];
+                if (load->source >= 0)
+                        current -= MIN(load->position, current);
+                else if (load->checksum)
+                        current -= MIN(checksum_position(load->checksum), current);
+        }
+        *ret_done = load->done - current;
+        *ret_total = load->total;
 }

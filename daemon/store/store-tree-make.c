@@ -101,6 +101,7 @@ static int make_packed(StoreTreeLoad *load, int fd, const TreeEntry *entry, Stor
 
         r = tree_write_packed(fd, entry, load->chunk + load->chunk_position);
         load->chunk_position += n;
+        load->done += n;
         return r;
 }
 
@@ -123,7 +124,7 @@ static int make_large(StoreTreeLoad *load, int fd, const TreeEntry *entry) {
         if ((uint64_t) st.st_size != entry->size)
                 return -EBADMSG;
 
-        load->next_file++;
+        load->done += load->file_bytes[load->next_file++];
         return load->manifest.verify ? checksum_new(entry->size, &load->checksum) : 0;
 }
 

@@ -4,6 +4,7 @@
  * what there is still to do for each directory on the way, so that it may be deep.
  */
 #include <search.h>
+#include <sys/statvfs.h>
 
 #include "tree-save.h"
 
@@ -37,6 +38,7 @@ static int sum_step(StoreSave *save, StoreError *e) {
                 checksum_final(save->checksum, save->checksums.objects[save->n_objects - 1]);
                 save->checksum = checksum_free(save->checksum);
                 t->fd = safe_close(t->fd);
+                t->current = 0;
         }
         return 0;
 }
@@ -96,6 +98,19 @@ static int check_directory(const Peer *peer, int fd, struct stat *ret, StoreErro
         return 0;
 }
 
+/* What is in the tmpfs, if it is all of that. */
+static uint64_t bytes_in_tmpfs(int directory, const struct stat *st) {
+        struct stat parent;
+        struct statvfs v;
+
+        if (fstatat(directory, "..", &parent, 0) < 0 || fstatvfs(directory, &v) < 0)
+                return 0;
+        /* Above the root of a mount is another file system, or, if it is mounted nowhere, nothing. */
+        if (parent.st_dev == st->st_dev && parent.st_ino != st->st_ino)
+                return 0;
+        return (uint64_t) (v.f_blocks - v.f_bfree) * v.f_frsize;
+}
+
 int store_save_attach_tree(
                 Store *s,
                 const Peer *peer,
@@ -132,6 +147,7 @@ int store_save_attach_tree(
         save->tree_free = tree_save_free;
         t->fd = -EBADF;
         t->usage = *usage;
+        t->total = bytes_in_tmpfs(directory, &st);
         t->chunk = malloc(TREE_CHUNK_MAX);
         if (!t->chunk)
                 return store_error_device(reterr_error, -ENOMEM);
@@ -148,4 +164,14 @@ void store_save_tree_result(const StoreSave *save, uint64_t *ret_bytes, uint64_t
         *ret_bytes = save->bytes;
         *ret_size = save->size;
         *ret_sums = &save->checksums;
+}
+
+void store_save_tree_progress(const StoreSave *save, uint64_t *ret_done, uint64_t *ret_total) {
+        const TreeSave *t = save->tree;
+
+        /* A file counts when it is frozen; to sum it takes longer. */
+        *ret_done = t->done - t->current;
+        if (save->checksum)
+                *ret_done += MIN(checksum_position(save->checksum), t->current);
+        *ret_total = t->total;
 }

@@ -202,6 +202,9 @@ int store_save_attach_tree(
                 StoreError *reterr_error);
 void store_save_tree_result(const StoreSave *save, uint64_t *ret_bytes, uint64_t *ret_size, const Checksums **ret_sums);
 
+/* How far it is, in bytes of the tmpfs. *ret_total is about what there will be, or 0 if that cannot be told. */
+void store_save_tree_progress(const StoreSave *save, uint64_t *ret_done, uint64_t *ret_total);
+
 /* A node that holds a tree, opened by the daemon for the worker. */
 typedef struct StoreTree {
         StoreNode node;
@@ -231,5 +234,8 @@ int store_tree_load_new(
                 StoreError *reterr_error);
 int store_tree_load_step(StoreTreeLoad *load, StoreError *reterr_error);
 int store_tree_load_commit(StoreTreeLoad *load, StoreError *reterr_error);
+
+/* How far it is, in bytes of file contents. */
+void store_tree_load_progress(const StoreTreeLoad *load, uint64_t *ret_done, uint64_t *ret_total);
 StoreTreeLoad *store_tree_load_free(StoreTreeLoad *load);
 DEFINE_CLEANUP(StoreTreeLoad *, store_tree_load_free)

@@ -19,6 +19,7 @@ struct StoreTreeLoad {
         void *table;
         TreeIndex index;
         uint32_t *files, *chunks; /* client objects, in order */
+        uint64_t *file_bytes;     /* of memory, of each of the files */
         uint32_t n_files, n_chunks, next_file, next_chunk, next_entry;
         uint8_t *chunk; /* bytes of packed files */
         size_t chunk_size, chunk_position;
@@ -29,6 +30,7 @@ struct StoreTreeLoad {
         bool locked, committed;
         int fd, source;       /* file that is being filled by copying from source, or checked */
         uint64_t position;    /* in source */
+        uint64_t done, total; /* bytes of contents: made, and to be made */
         Checksum *checksum;
 };
 

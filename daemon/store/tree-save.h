@@ -22,6 +22,8 @@ typedef struct TreeSave {
         size_t sums_allocated;
         int fd; /* file being summed, or -EBADF */
         uint64_t saved; /* bytes in this step */
+        uint64_t done, total; /* bytes of the tmpfs: looked at, and in it; 0 if that cannot be told */
+        uint64_t current; /* of that, in the file that is being summed */
         Usage usage;
         bool finished;
 } TreeSave;
