@@ -175,6 +175,12 @@ def kill(rng, last, clients):
     return pid
 
 
+def tell(text):
+    """A line on the console: a guest that is silent for long is taken for dead."""
+    with open("/dev/kmsg", "w", encoding="utf-8") as f:
+        f.write(f"kill-daemon: {text}\n")
+
+
 def check_everything(clients):
     wanted = {name: node for c in clients for name, node in c.nodes.items() if node}
     with Connection() as c:
@@ -209,7 +215,9 @@ def main(argv):
     try:
         for c in clients:
             c.start()
-        for _ in range(kills):
+        for n in range(kills):
+            if n % 25 == 0:
+                tell(f"{n} of {kills}")
             pid = kill(rng, pid, clients)
             if any(c.error for c in clients):
                 break
