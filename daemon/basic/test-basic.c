@@ -5,6 +5,7 @@
 #include "format.h"
 #include "json-check.h"
 #include "json-util.h"
+#include "json-writer.h"
 #include "test.h"
 #include "utf8.h"
 
@@ -224,6 +225,49 @@ static void test_format(_unused_ void **state) {
         assert_string_equal(format_usec(b, 7260 * USEC_PER_SEC), "2h 1min");
 }
 
+static void test_json_writer(_unused_ void **state) {
+        _cleanup_(json_writer_done) JsonWriter w = {};
+        char every[128];
+
+        for (unsigned i = 0; i < sizeof(every) - 1; i++)
+                every[i] = (char) (i + 1);
+        every[sizeof(every) - 1] = 0;
+
+        for (unsigned i = 0; i < 2; i++) {
+                _cleanup_json_ struct json_object *o = NULL;
+
+                json_writer_reset(&w);
+                json_writer_begin(&w, NULL);
+                json_writer_begin(&w, "empty");
+                json_writer_end(&w);
+                json_writer_string(&w, "every", every);
+                json_writer_string(&w, "none", "");
+                json_writer_string(&w, "more", "\"\xc3\xa9\\");
+                json_writer_begin(&w, "inner");
+                json_writer_u64(&w, "zero", 0);
+                json_writer_u64(&w, "ten", 10);
+                json_writer_u64(&w, "most", UINT64_MAX);
+                json_writer_end(&w);
+                json_writer_bool(&w, "yes", true);
+                json_writer_bool(&w, "no", false);
+                json_writer_end(&w);
+                assert_ok(json_writer_check(&w));
+                assert_int_equal(strlen(w.text), w.length);
+
+                assert_ok(json_parse_strict(w.text, w.length, &o, NULL));
+                assert_int_equal(json_object_object_length(o), 7);
+                assert_int_equal(json_object_object_length(json_get(o, "empty")), 0);
+                assert_string_equal(json_get_string(o, "every"), every);
+                assert_string_equal(json_get_string(o, "none"), "");
+                assert_string_equal(json_get_string(o, "more"), "\"\xc3\xa9\\");
+                assert_int_equal(json_get_int(json_get(o, "inner"), "zero", -1), 0);
+                assert_int_equal(json_get_int(json_get(o, "inner"), "ten", -1), 10);
+                assert_int_equal(json_get_int(json_get(o, "inner"), "most", -1), INT64_MAX);
+                assert_true(json_get_bool(o, "yes", false));
+                assert_false(json_get_bool(o, "no", true));
+        }
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_base64_round_trip),
@@ -239,6 +283,7 @@ int main(void) {
                 cmocka_unit_test(test_json_not_terminated),
                 cmocka_unit_test(test_json_nul),
                 cmocka_unit_test(test_json_getters_do_not_convert),
+                cmocka_unit_test(test_json_writer),
                 cmocka_unit_test(test_utf8),
                 cmocka_unit_test(test_utf8_sanitize),
                 cmocka_unit_test(test_format),

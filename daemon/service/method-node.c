@@ -114,19 +114,45 @@ int vl_method_describe(Varlink *link, struct json_object *parameters, _unused_ V
 /* Nodes listed before others get their turn. */
 #define NODES_PER_TURN 64U
 
+typedef struct ListJob {
+        StoreList *list;
+        JsonWriter writer;
+} ListJob;
+
 static void list_job_free(void *data) {
-        store_list_free(data);
+        ListJob *job = data;
+
+        store_list_free(job->list);
+        json_writer_done(&job->writer);
+        free(job);
+}
+
+static void list_job_freep(ListJob **job) {
+        if (*job)
+                list_job_free(*job);
+}
+
+static int list_one(Varlink *link, ListJob *job, const StoreNode *node) {
+        JsonWriter *w = &job->writer;
+        int r;
+
+        json_writer_reset(w);
+        json_writer_begin(w, /* key= */ NULL);
+        node_write(w, "node", node);
+        json_writer_end(w);
+        r = json_writer_check(w);
+        return r < 0 ? r : varlink_notify_text(link, w->text, w->length);
 }
 
 static int list_work(Varlink *link, void *data) {
+        ListJob *job = data;
         int r;
 
         for (unsigned i = 0; i < NODES_PER_TURN; i++) {
-                _cleanup_json_ struct json_object *o = NULL;
                 _cleanup_error_ StoreError e = {};
                 _cleanup_node_ StoreNode node = {};
 
-                r = store_list_next(data, &node, &e);
+                r = store_list_next(job->list, &node, &e);
                 if (r < 0) {
                         r = reply_store_error(link, r, &e);
                         return r < 0 ? r : 0;
@@ -134,10 +160,7 @@ static int list_work(Varlink *link, void *data) {
                 if (r == 0)
                         return varlink_reply(link, /* parameters= */ NULL);
 
-                o = json_object_new_object();
-                if (!o || json_add(o, "node", node_to_json(&node)) < 0)
-                        return -ENOMEM;
-                r = varlink_notify(link, TAKE_PTR(o));
+                r = list_one(link, job, &node);
                 if (r < 0)
                         return r;
         }
@@ -148,16 +171,19 @@ static int list_work(Varlink *link, void *data) {
 int vl_method_list(Varlink *link, _unused_ struct json_object *parameters, VarlinkFlags flags, void *userdata) {
         Manager *m = userdata;
         const Peer *peer = varlink_userdata(link);
+        _cleanup_(list_job_freep) ListJob *job = NULL;
         _cleanup_error_ StoreError e = {};
-        StoreList *l;
         int r;
 
         if (!(flags & VARLINK_MORE))
                 return varlink_error_expected_more(link);
 
-        r = store_list_new(m->store, peer, &l, &e);
+        job = calloc(1, sizeof(ListJob));
+        if (!job)
+                return -ENOMEM;
+        r = store_list_new(m->store, peer, &job->list, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
 
-        return varlink_keep(link, list_work, list_job_free, l);
+        return varlink_keep(link, list_work, list_job_free, TAKE_PTR(job));
 }

@@ -107,26 +107,33 @@ int reply_store_error(Varlink *link, int r, const StoreError *error) {
         return varlink_error(link, errors[error->kind].name, TAKE_PTR(p));
 }
 
-struct json_object *node_to_json(const StoreNode *node) {
-        _cleanup_json_ struct json_object *o = json_object_new_object();
+void node_write(JsonWriter *w, const char *key, const StoreNode *node) {
         const struct pkram_node_info *i = &node->info;
 
-        if (!o ||
-            json_add_string(o, "name", i->name) < 0 ||
-            json_add_u64(o, "id", i->id) < 0 ||
-            json_add_string(o, "owner", node->owner) < 0 ||
-            json_add_u64(o, "objects", node->objects) < 0 ||
-            json_add_u64(o, "bytes", node->bytes) < 0 ||
-            json_add_u64(o, "dataBytes", store_pages_to_bytes(i->data_pages)) < 0 ||
-            json_add_u64(o, "metadataBytes", store_pages_to_bytes(i->meta_pages)) < 0 ||
-            json_add_u64(o, "generation", i->generation) < 0 ||
-            json_add_u64(o, "storedUSec", i->stored_ns / NSEC_PER_USEC) < 0 ||
-            json_add_bool(o, "inherited", i->flags & PKRAM_NODE_INHERITED) < 0 ||
-            json_add_bool(o, "busy", i->flags & PKRAM_NODE_BUSY) < 0 ||
-            json_add_bool(o, "retrieved", i->flags & PKRAM_NODE_LOADED) < 0)
-                return NULL;
+        json_writer_begin(w, key);
+        json_writer_string(w, "name", i->name);
+        json_writer_u64(w, "id", i->id);
+        json_writer_string(w, "owner", node->owner);
+        json_writer_u64(w, "objects", node->objects);
+        json_writer_u64(w, "bytes", node->bytes);
+        json_writer_u64(w, "dataBytes", store_pages_to_bytes(i->data_pages));
+        json_writer_u64(w, "metadataBytes", store_pages_to_bytes(i->meta_pages));
+        json_writer_u64(w, "generation", i->generation);
+        json_writer_u64(w, "storedUSec", i->stored_ns / NSEC_PER_USEC);
+        json_writer_bool(w, "inherited", i->flags & PKRAM_NODE_INHERITED);
+        json_writer_bool(w, "busy", i->flags & PKRAM_NODE_BUSY);
+        json_writer_bool(w, "retrieved", i->flags & PKRAM_NODE_LOADED);
+        json_writer_end(w);
+}
 
-        return TAKE_PTR(o);
+struct json_object *node_to_json(const StoreNode *node) {
+        _cleanup_(json_writer_done) JsonWriter w = {};
+        struct json_object *o;
+
+        node_write(&w, /* key= */ NULL, node);
+        if (json_writer_check(&w) < 0 || json_parse_strict(w.text, w.length, &o, /* reterr_key= */ NULL) < 0)
+                return NULL;
+        return o;
 }
 
 const char *boot_result_to_string(uint32_t v) {

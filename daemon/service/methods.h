@@ -2,6 +2,7 @@
 /* The methods of io.pkram.Store. Their userdata is the Manager. */
 #pragma once
 
+#include "json-writer.h"
 #include "manager.h"
 
 #define STORE_INTERFACE "io.pkram.Store"
@@ -25,7 +26,8 @@ int vl_method_check_kexec(Varlink *link, struct json_object *parameters, Varlink
 /* The error reply for what the store said. r is its return value, for failures it has no words for. */
 int reply_store_error(Varlink *link, int r, const StoreError *error);
 
-/* A Node as in the interface description. NULL without memory. */
+/* A Node as in the interface description, as text and as an object; NULL without memory. */
+void node_write(JsonWriter *w, const char *key, const StoreNode *node);
 struct json_object *node_to_json(const StoreNode *node);
 
 /* Names of enum pkram_boot_result and enum pkram_image_state there. */

@@ -8,6 +8,9 @@
 #define READ_CHUNK KIB(64)
 #endif
 
+/* How many messages are sent at once. */
+#define MESSAGES_PER_SENDMSG 64U
+
 /* Descriptors that came in one recvmsg(2). */
 typedef struct FdBatch {
         struct FdBatch *next;
@@ -403,21 +406,43 @@ size_t message_stream_queued(const MessageStream *s) {
         return s->out_bytes;
 }
 
-/* One sendmsg(2) of the first message in the queue. */
-static int write_once(MessageStream *s, Output *o) {
+/* Takes written bytes off the queue. */
+static void drop_written(MessageStream *s, size_t n) {
+        s->out_bytes -= n;
+        while (s->out && n >= s->out->length - s->out->written) {
+                Output *o = s->out;
+
+                n -= o->length - o->written;
+                s->out = o->next;
+                if (!s->out)
+                        s->out_tail = &s->out;
+                output_free(o);
+        }
+        if (n > 0)
+                s->out->written += n;
+}
+
+/*
+ * One sendmsg(2): the first message in the queue, and those that follow as long as
+ * none of all these has descriptors, which belong to the bytes that they are sent with.
+ */
+static int write_once(MessageStream *s) {
         union {
                 struct cmsghdr header;
                 uint8_t space[CMSG_SPACE(sizeof(int) * MESSAGE_FDS_PER_SENDMSG)];
         } control = {};
+        Output *o = s->out;
         size_t n_fds = MIN(o->n_fds - o->n_fds_written, (size_t) MESSAGE_FDS_PER_SENDMSG);
         bool more_fds = o->n_fds - o->n_fds_written > n_fds;
-        struct iovec iov = {
-                o->text + o->written,
-                /* Descriptors past what fits into one call travel with the bytes that follow, one at a time. */
-                more_fds ? 1 : o->length - o->written,
+        struct iovec iov[MESSAGES_PER_SENDMSG] = {
+                {
+                        o->text + o->written,
+                        /* Descriptors past what fits into one call travel with the bytes that follow, one at a time. */
+                        more_fds ? 1 : o->length - o->written,
+                },
         };
         struct msghdr mh = {
-                .msg_iov = &iov,
+                .msg_iov = iov,
                 .msg_iovlen = 1,
         };
         ssize_t n;
@@ -431,7 +456,9 @@ static int write_once(MessageStream *s, Output *o) {
                 c->cmsg_type = SCM_RIGHTS;
                 c->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
                 memcpy(CMSG_DATA(c), o->fds + o->n_fds_written, sizeof(int) * n_fds);
-        }
+        } else
+                for (Output *i = o->next; i && i->n_fds == 0 && mh.msg_iovlen < ELEMENTSOF(iov); i = i->next)
+                        iov[mh.msg_iovlen++] = (struct iovec) { i->text, i->length };
 
         n = sendmsg(s->fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n < 0)
@@ -441,8 +468,7 @@ static int write_once(MessageStream *s, Output *o) {
                 close_many(o->fds + o->n_fds_written, n_fds);
                 o->n_fds_written += n_fds;
         }
-        o->written += n;
-        s->out_bytes -= n;
+        drop_written(s, (size_t) n);
         return 0;
 }
 
@@ -452,20 +478,11 @@ int message_stream_flush(MessageStream *s) {
         assert(s);
 
         while (s->out) {
-                Output *o = s->out;
-
-                r = write_once(s, o);
+                r = write_once(s);
                 if (r == -EAGAIN)
                         return 1;
                 if (r < 0)
                         return r;
-                if (o->written < o->length)
-                        continue;
-
-                s->out = o->next;
-                if (!s->out)
-                        s->out_tail = &s->out;
-                output_free(o);
         }
 
         return 0;

@@ -312,6 +312,50 @@ static void test_many_fds_both_ways(_unused_ void **state) {
                 assert_int_equal(number_of(m.fds[i]), i);
 }
 
+/* Several go in one sendmsg(2), but each descriptor stays with its message, whatever the socket has room for. */
+static void test_many_messages_at_once(_unused_ void **state) {
+        static const MessageLimits wide = { .message_bytes = 10000, .message_fds = 10, .output_bytes = MIB(10) };
+        _cleanup_(message_stream_freep) MessageStream *out = NULL;
+        unsigned sent = 0, received = 0;
+        static char text[8000];
+        int small = 4096, fds[2];
+        PAIR(p);
+
+        assert_ok(setsockopt(p->peer, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)));
+        fds[0] = fcntl(p->peer, F_DUPFD_CLOEXEC, 3);
+        assert_ok(message_stream_new(fds[0], &wide, NULL, &out));
+
+        for (; sent < 500; sent++) {
+                bool with_fds = sent % 7 == 0 || sent % 50 < 2;
+                size_t n = 1 + (size_t) sent * 37 % (sent % 10 == 0 ? 900 : 90);
+
+                memset(text, 'a' + sent % 26, n);
+                fds[0] = with_fds ? numbered_file(2 * sent) : -EBADF;
+                fds[1] = with_fds ? numbered_file(2 * sent + 1) : -EBADF;
+                assert_ok(message_stream_queue(out, text, n, fds, with_fds ? 2 : 0));
+        }
+
+        while (received < sent) {
+                bool with_fds = received % 7 == 0 || received % 50 < 2;
+                size_t n = 1 + (size_t) received * 37 % (received % 10 == 0 ? 900 : 90), size;
+                _cleanup_message_ Message m = {};
+                int r;
+
+                assert_ok(message_stream_flush(out));
+                r = get(p, &m, &size);
+                if (r == -EAGAIN)
+                        continue;
+                assert_int_equal(r, 1);
+                assert_int_equal(m.length, n);
+                assert_int_equal(strspn(m.text, (const char[]) { (char) ('a' + received % 26), 0 }), n);
+                assert_int_equal(m.n_fds, with_fds ? 2 : 0);
+                for (unsigned i = 0; i < m.n_fds; i++)
+                        assert_int_equal(number_of(m.fds[i]), 2 * received + i);
+                received++;
+        }
+        assert_int_equal(message_stream_queued(out), 0);
+}
+
 static void test_output_limit(_unused_ void **state) {
         char text[50000];
         int r = 0;
@@ -387,6 +431,7 @@ int main(void) {
                 cmocka_unit_test(test_too_many_fds),
                 cmocka_unit_test(test_fds_are_closed),
                 cmocka_unit_test(test_many_fds_both_ways),
+                cmocka_unit_test(test_many_messages_at_once),
                 cmocka_unit_test(test_output_limit),
                 cmocka_unit_test(test_output_waits),
                 cmocka_unit_test(test_peer_gone),

@@ -117,10 +117,9 @@ static int link_kill(Varlink *link, int r) {
         return r;
 }
 
-/* Puts a message into the queue. A link that cannot take it is of no more use. */
-static int link_send(Varlink *link, struct json_object *m) {
-        size_t length, n = TAKE(link->n_out_fds, 0);
-        const char *text = json_text(m, &length);
+/* Puts a message, or NULL if there was no memory for it, into the queue. A link that cannot take it is of no more use. */
+static int link_send(Varlink *link, const char *text, size_t length) {
+        size_t n = TAKE(link->n_out_fds, 0);
         int r;
 
         if (!text) {
@@ -200,9 +199,14 @@ static int answer(Varlink *link, const char *error, struct json_object *paramete
         if (r < 0)
                 return link_kill(link, r);
 
-        r = silent ? 0 : link_send(link, m);
         if (silent)
                 varlink_reset_fds(link);
+        else {
+                size_t length = 0;
+                const char *text = json_text(m, &length);
+
+                r = link_send(link, text, length);
+        }
         if (continues || link->state == LINK_DEAD)
                 return r;
 
@@ -221,6 +225,28 @@ int varlink_notify(Varlink *link, struct json_object *parameters) {
         assert(link->flags & VARLINK_MORE);
 
         return answer(link, /* error= */ NULL, parameters, /* continues= */ true);
+}
+
+int varlink_notify_text(Varlink *link, const char *parameters, size_t length) {
+        static const char begin[] = "{\"parameters\":", end[] = ",\"continues\":true}";
+        _cleanup_free_ char *text = NULL;
+
+        assert(link->flags & VARLINK_MORE);
+
+        if (link->state == LINK_DEAD)
+                return -ECONNRESET;
+        if (link->server->check_replies) {
+                _cleanup_json_ struct json_object *o = NULL;
+
+                if (json_parse_strict(parameters, length, &o, /* reterr_key= */ NULL) < 0)
+                        abort();
+                check_reply(link, /* error= */ NULL, o);
+        }
+
+        text = malloc(strlen(begin) + length + strlen(end));
+        if (text)
+                (void) mempcpy(mempcpy(mempcpy(text, begin, strlen(begin)), parameters, length), end, strlen(end));
+        return link_send(link, text, strlen(begin) + length + strlen(end));
 }
 
 int varlink_error(Varlink *link, const char *error, struct json_object *parameters) {

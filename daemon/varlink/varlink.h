@@ -117,6 +117,9 @@ int varlink_reply(Varlink *link, struct json_object *parameters);
 /* A reply with more to follow; only with VARLINK_MORE. */
 int varlink_notify(Varlink *link, struct json_object *parameters);
 
+/* The same with parameters as text, which has to be a JSON object. */
+int varlink_notify_text(Varlink *link, const char *parameters, size_t length);
+
 /* The error reply, which is the last one too. parameters is taken over in any case, and may be NULL. */
 int varlink_error(Varlink *link, const char *error, struct json_object *parameters);
 int varlink_error_string(Varlink *link, const char *error, const char *key, const char *value);
