@@ -12,40 +12,83 @@
 /* What mount.pkram writes there, among the options of the mount, so that umount(8) runs umount.pkram. */
 #define OPTION "helper=pkram"
 
-/* OPTS=a,b,c as one of the words of a line. */
-static int is_tree(char *line) {
-        char *word, *option;
+/* libmount writes blanks and backslashes as \ooo. */
+static void decode(char *text) {
+        char *out = text;
 
-        while ((word = strsep(&line, " \t\n"))) {
-                if (strncmp(word, "OPTS=", 5) != 0)
-                        continue;
-                word += 5;
-                while ((option = strsep(&word, ",")))
-                        if (strcmp(option, OPTION) == 0)
-                                return 1;
+        for (const char *p = text; *p; p++) {
+                if (p[0] == '\\' && p[1] >= '0' && p[1] <= '3' && p[2] >= '0' && p[2] <= '7' && p[3] >= '0' && p[3] <= '7') {
+                        *out++ = (char) ((p[1] - '0') << 6 | (p[2] - '0') << 3 | (p[3] - '0'));
+                        p += 3;
+                } else
+                        *out++ = *p;
         }
+        *out = 0;
+}
+
+static int has_option(char *options) {
+        char *option;
+
+        while ((option = strsep(&options, ",")))
+                if (strcmp(option, OPTION) == 0)
+                        return 1;
+        return 0;
+}
+
+/* SRC=name OPTS=a,b,c among the words of a line. Returns the name, or NULL if it is no tree. Writes into the line. */
+static const char *tree_of_line(char *line) {
+        char *word, *name = NULL;
+        int is_tree = 0;
+
+        while ((word = strsep(&line, " \t\n")))
+                if (strncmp(word, "SRC=", 4) == 0)
+                        name = word + 4;
+                else if (strncmp(word, "OPTS=", 5) == 0)
+                        is_tree = has_option(word + 5);
+        if (!name || !is_tree)
+                return NULL;
+        decode(name);
+        return name;
+}
+
+int kexec_for_each_tree(const char *utab, KexecTreeFunction function, void *userdata) {
+        _cleanup_free_ char *line = NULL;
+        size_t allocated = 0;
+        FILE *f;
+        int r = 0;
+
+        assert(function);
+
+        f = fopen(utab ?: UTAB, "re");
+        if (!f)
+                return errno == ENOENT ? 0 : -errno;
+        while (r >= 0 && getline(&line, &allocated, f) >= 0) {
+                const char *name = tree_of_line(line);
+
+                if (name)
+                        r = function(name, userdata);
+        }
+        if (r >= 0 && ferror(f))
+                r = -EIO;
+        (void) fclose(f);
+        return r < 0 ? r : 0;
+}
+
+static int count(const char *name, void *userdata) {
+        uint64_t *n = userdata;
+
+        (void) name;
+        (*n)++;
         return 0;
 }
 
 int kexec_count_trees(const char *utab, uint64_t *ret) {
-        _cleanup_free_ char *line = NULL;
-        size_t allocated = 0;
         uint64_t n = 0;
-        FILE *f;
-        int r = 0;
+        int r;
 
         assert(ret);
 
-        f = fopen(utab ?: UTAB, "re");
-        if (!f && errno != ENOENT)
-                return -errno;
-        if (f) {
-                while (getline(&line, &allocated, f) >= 0)
-                        n += (uint64_t) is_tree(line);
-                if (ferror(f))
-                        r = -EIO;
-                (void) fclose(f);
-        }
+        r = kexec_for_each_tree(utab, count, &n);
         if (r < 0)
                 return r;
 

@@ -4,6 +4,36 @@
 
 #include "kexec-trees.h"
 
+static int add_name(const char *name, void *userdata) {
+        char *names = userdata;
+
+        if (strcmp(name, "stop") == 0)
+                return -ECANCELED;
+        (void) strcat(strcat(names, name), ";");
+        return 0;
+}
+
+static void test_names(void **state) {
+        static const char text[] =
+                "SRC=a\\040b\\134\\011 TARGET=/a OPTS=helper=pkram\n"
+                "TARGET=/none OPTS=helper=pkram\n"
+                "SRC=no TARGET=/no OPTS=helper=other\n"
+                "OPTS=helper=pkram SRC=\\99\\0\n"
+                "SRC=stop OPTS=helper=pkram\n"
+                "SRC=never OPTS=helper=pkram\n";
+        char path[] = "/tmp/test-kexec-trees-XXXXXX", names[64] = "";
+        int fd;
+
+        (void) state;
+        fd = mkstemp(path);
+        assert_true(fd >= 0);
+        assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+        (void) close(fd);
+        assert_int_equal(kexec_for_each_tree(path, add_name, names), -ECANCELED);
+        assert_string_equal(names, "a b\\\t;\\99\\0;");
+        (void) unlink(path);
+}
+
 static void test_count(void **state) {
         static const char text[] =
                 "ID=61 SRC=web TARGET=/srv/web ROOT=/ OPTS=helper=pkram,x-pkram.verify\n"
@@ -33,6 +63,7 @@ static void test_count(void **state) {
 
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_names),
                 cmocka_unit_test(test_count),
         };
 

@@ -112,6 +112,23 @@ cd "$dir/m" && unmount 0 -l && ! mounted; ok "lazily, it can be in use for readi
 touch late; ok "and what is mounted nowhere is writable, for a restore in this system"
 cd / && run pkram.required,ro 0 && (($(wc -l <"$dir/m/file") == 4)); ok "with everything"
 unmount 0; ok "read-only, it is stored as well"
+
+# While the system goes down nobody comes back to try again.
+mkdir "$dir/bin" && printf '#!/bin/sh\necho stopping\n' >"$dir/bin/systemctl" && chmod +x "$dir/bin/systemctl"
+path=$PATH
+run pkram.required 0 && cd "$dir/m" && PATH=$dir/bin:$path unmount 32 && mounted && says "Tree 'tree' is stored all the same" &&
+    says "end what uses it (.*bash ($$)"; ok "in use while the system goes down: it is stored, and who uses it is said"
+! { touch file; } 2>/dev/null && ! remembered; ok "nobody can change it then, and it does not count as lost"
+# A restore in this system, unlike one in the next, opens the files where they are.
+cd / && mount -o remount,rw "$dir/m" && clear
+run pkram.required 0; ok "it comes back"
+exec 7>>"$dir/m/file"
+PATH=$dir/bin:$path unmount 32 && mounted && says "Tree 'tree' is lost: .*by .*bash ($$).*RequiresMountsFor=$dir/m to its unit"
+ok "in use for writing while the system goes down: what is lost, and why"
+remembered; ok "which is counted"
+exec 7>&-
+unmount 0
+
 run pkram.required 0 && (($(wc -l <"$dir/m/file") == 4)) && cmp "$dir/m/large" "$dir/large"; ok "and comes back"
 kill $pid; wait $pid 2>/dev/null; pid=
 unmount 32 && mounted && says 'cannot be reached' && echo five >>"$dir/m/file"; ok "no daemon: stays mounted, and writable"

@@ -8,10 +8,12 @@
 #include <linux/limits.h>
 #include <stdio.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "json-util.h"
 #include "log.h"
+#include "mount-users.h"
 #include "mount-util.h"
 
 #define HOW_TO_DROP "'umount -i' unmounts it and loses what is in it."
@@ -75,6 +77,19 @@ static bool is_shutting_down(void) {
         return streq(state, "stopping\n");
 }
 
+/* Says who uses it, and what that means; while the system goes down nobody will try again. */
+static void say_in_use(const TreeMount *m, const char *path, dev_t device) {
+        _cleanup_free_ char *users = mount_users(device);
+        const char *who = users ?: "nobody knows whom";
+
+        if (is_shutting_down())
+                log_error("Tree '%s' is lost: '%s' is in use for writing by %s while the system goes down, and cannot be stored. "
+                          "To have that stop first the next time, add RequiresMountsFor=%s to its unit.", m->name, path, who, path);
+        else
+                log_error("'%s' is in use by %s: end what has files open for writing there (fuser -vm shows it). %s",
+                          path, who, HOW_TO_DROP);
+}
+
 /* It is still in use after all: what was stored is frozen, so it is taken back out of the store. */
 static void take_back(VarlinkClient *c, const char *name, uint64_t id) {
         _cleanup_json_ struct json_object *p = json_object_new_object();
@@ -97,10 +112,11 @@ static int store_and_unmount(VarlinkClient *c, const TreeMount *m, const char *p
         struct mount_attr attributes = { .attr_clr = MOUNT_ATTR_RDONLY };
         _cleanup_close_ int directory = -EBADF;
         uint64_t id = 0;
+        struct stat st;
         int r, stored;
 
         directory = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-        if (directory < 0 || mount_setattr(directory, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
+        if (directory < 0 || fstat(directory, &st) < 0 || mount_setattr(directory, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
                 return log_error_errno(-errno, "'%s' cannot be opened", path);
 
         r = stored = store(c, m, path, directory, &id);
@@ -108,7 +124,12 @@ static int store_and_unmount(VarlinkClient *c, const TreeMount *m, const char *p
                 return r;
 
         if (umount2(path, lazy ? MNT_DETACH : 0) < 0) {
-                r = log_error_errno(-errno, "'%s' cannot be unmounted: end what uses it (fuser -vm shows it)", path);
+                _cleanup_free_ char *users = NULL;
+
+                r = -errno;
+                users = mount_users(st.st_dev);
+                (void) log_error_errno(r, "'%s' cannot be unmounted: end what uses it (%s; fuser -vm shows more)", path,
+                                       users ?: "nobody knows who");
                 if (stored > 0 && is_shutting_down()) {
                         log_message(LOG_NOTICE, "Tree '%s' is stored all the same, and '%s' stays read-only.", m->name, path);
                         return -ESHUTDOWN;
@@ -129,6 +150,7 @@ static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
         const char *socket = m->socket ?: SOCKET_PATH;
         _cleanup_close_ int root = -EBADF;
         struct statvfs s;
+        struct stat st;
         int r;
 
         r = varlink_client_connect(socket, &c);
@@ -136,24 +158,24 @@ static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
                 return log_error_errno(r, "pkramd cannot be reached at %s, and so '%s' stays mounted: start it with "
                                        "'systemctl start pkramd.socket'. " HOW_TO_DROP, socket, path);
         root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (root < 0 || fstatvfs(root, &s) < 0)
+        if (root < 0 || fstatvfs(root, &s) < 0 || fstat(root, &st) < 0)
                 return log_error_errno(-errno, "'%s' cannot be looked at", path);
 
         /* From here on nothing in it can change. */
         r = set_writable(root, false);
         root = safe_close(root);
         if (r == -EBUSY) {
-                log_error("'%s' is in use: end what has files open for writing there (fuser -vm shows it). %s", path, HOW_TO_DROP);
+                say_in_use(m, path, st.st_dev);
                 return r;
         }
         if (r < 0)
                 return log_error_errno(r, "'%s' cannot be made read-only", path);
 
         r = store_and_unmount(c, m, path, lazy);
-        if (r < 0) {
+        if (r < 0 && r != -ESHUTDOWN) {
                 int k = 0;
 
-                if (r != -ESHUTDOWN && !(s.f_flag & ST_RDONLY)) {
+                if (!(s.f_flag & ST_RDONLY)) {
                         root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
                         k = root < 0 ? -errno : set_writable(root, true);
                 }
@@ -162,10 +184,11 @@ static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
                 return r;
         }
 
-        r = tree_mount_forget(path);
-        if (r < 0)
-                log_warning("The entry for '%s' in /run/mount/utab cannot be removed: %s.", path, strerror(-r));
-        return 0;
+        /* What is left in there when the system goes down counts as lost: see pkram-shutdown. */
+        int k = tree_mount_forget(path);
+        if (k < 0)
+                log_warning("The entry for '%s' in /run/mount/utab cannot be removed: %s.", path, strerror(-k));
+        return r;
 }
 
 static void help(void) {

@@ -18,7 +18,9 @@
 #include "device.h"
 #include "file-util.h"
 #include "kexec-record.h"
+#include "kexec-trees.h"
 #include "log-tail.h"
+#include "name.h"
 #include "system-node.h"
 
 /* Where journald notes how far it has read the kernel's log: one number, as the processor has it. */
@@ -70,6 +72,11 @@ static int add_nodes(KexecRecord *record, const PkramDevice *device) {
         return 0;
 }
 
+static int add_tree(const char *name, void *userdata) {
+        /* Whatever else is in there, nobody could store it under such a name. */
+        return name_validate(name, NULL) < 0 ? 0 : kexec_record_add_unstored(userdata, name);
+}
+
 static int keep_record(const PkramDevice *device) {
         _cleanup_record_ KexecRecord record = KEXEC_RECORD_NONE;
         _cleanup_free_ char *text = NULL;
@@ -85,6 +92,12 @@ static int keep_record(const PkramDevice *device) {
         r = add_nodes(&record, device);
         if (r < 0)
                 return r;
+        /* umount.pkram has taken out all that it stored. What is left was unmounted without it, and is lost. */
+        r = kexec_for_each_tree(/* utab= */ NULL, add_tree, &record);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                say("<4>pkram: which trees are lost cannot be found out, ignoring: %s\n", strerror(-r));
         r = kexec_record_format(&record, &text, &n);
         if (r < 0)
                 return r;

@@ -79,7 +79,8 @@ static void log_lost(const StoreNode *node, const struct pkram_ioctl_info *info)
 /* The old system named it, and it has been dealt with. */
 static void mark_found(KexecRecord *record, const char *name) {
         for (size_t i = 0; i < record->n_nodes; i++)
-                if (streq(record->nodes[i].name, name))
+                /* An older tree of the name may have come back, but not that one. */
+                if (!record->nodes[i].unstored && streq(record->nodes[i].name, name))
                         record->nodes[i].found = true;
 }
 
@@ -148,13 +149,16 @@ static int log_dropped(const PkramDevice *device, const struct pkram_ioctl_info 
         return 0;
 }
 
-/* What the old system had, and neither came back nor was dropped by name. */
+/* What the old system had, and neither came back nor was dropped by name; and what it could not store. */
 static int log_missing(const struct pkram_ioctl_info *info, KexecReport *report) {
-        static const char reason[] = "it was stored before the kexec and is not here; the kernel log may know more";
+        static const char gone[] = "it was stored before the kexec and is not here; the kernel log may know more",
+                unstored[] = "it is a tree that was in use while the system went down, or could not be stored for another "
+                             "reason; the last lines of the previous system say more, see 'journalctl -b -1' and 'journalctl -b -t pkram-replay'";
         int r;
 
         for (size_t i = 0; i < report->record.n_nodes; i++) {
                 const KexecRecordNode *n = report->record.nodes + i;
+                const char *reason = n->unstored ? unstored : gone;
                 JournalFields f = JOURNAL_FIELDS_NONE;
 
                 if (n->found)
@@ -162,7 +166,8 @@ static int log_missing(const struct pkram_ioctl_info *info, KexecReport *report)
                 f.node = n->name;
                 f.bytes = n->bytes;
                 f.kernel = info->prev_release[0] ? info->prev_release : NULL;
-                journal_entry(LOG_ERR, PKRAM_MESSAGE_DROPPED_STR, &f, "Node '%s' did not come back: %s.", n->name, reason);
+                journal_entry(LOG_ERR, PKRAM_MESSAGE_DROPPED_STR, &f, "%s '%s' did not come back: %s.",
+                              n->unstored ? "Tree" : "Node", n->name, reason);
                 r = kexec_report_add_lost(report, n->name, reason);
                 if (r < 0)
                         return r;

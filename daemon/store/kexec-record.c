@@ -18,7 +18,7 @@ void kexec_record_done(KexecRecord *r) {
         *r = KEXEC_RECORD_NONE;
 }
 
-int kexec_record_add(KexecRecord *r, const char *name, uint64_t bytes) {
+static int add(KexecRecord *r, const char *name, uint64_t bytes, bool unstored) {
         char *copy;
 
         (void) inc_u64(&r->nodes_total, 1);
@@ -29,8 +29,16 @@ int kexec_record_add(KexecRecord *r, const char *name, uint64_t bytes) {
         copy = strdup(name);
         if (!copy)
                 return -ENOMEM;
-        r->nodes[r->n_nodes++] = (KexecRecordNode) { .name = copy, .bytes = bytes };
+        r->nodes[r->n_nodes++] = (KexecRecordNode) { .name = copy, .bytes = bytes, .unstored = unstored };
         return 0;
+}
+
+int kexec_record_add(KexecRecord *r, const char *name, uint64_t bytes) {
+        return add(r, name, bytes, /* unstored= */ false);
+}
+
+int kexec_record_add_unstored(KexecRecord *r, const char *name) {
+        return add(r, name, /* bytes= */ 0, /* unstored= */ true);
 }
 
 static int add_usec(struct json_object *o, const char *key, uint64_t usec) {
@@ -48,6 +56,7 @@ static int add_nodes(struct json_object *o, const KexecRecord *r) {
                 if (!node ||
                     json_add_string(node, "name", r->nodes[i].name) < 0 ||
                     json_add_u64(node, "bytes", r->nodes[i].bytes) < 0 ||
+                    (r->nodes[i].unstored && json_add_bool(node, "unstored", true) < 0) ||
                     json_append(array, TAKE_PTR(node)) < 0)
                         return -ENOMEM;
         }
@@ -111,7 +120,7 @@ int kexec_record_parse(const char *text, size_t size, KexecRecord *ret) {
 
                 if (!name || name_validate(name, NULL) < 0)
                         continue;
-                k = kexec_record_add(&r, name, (uint64_t) MAX(json_get_int(node, "bytes", 0), 0));
+                k = add(&r, name, (uint64_t) MAX(json_get_int(node, "bytes", 0), 0), json_get_bool(node, "unstored", false));
                 if (k < 0)
                         return k;
         }

@@ -18,6 +18,7 @@
 typedef struct KexecRecordNode {
         char *name;
         uint64_t bytes; /* in all of its objects, the manifest included */
+        bool unstored;  /* it is no node, but a mounted tree that could not be stored */
         bool found;     /* for the reader: it came back, or its loss was explained */
 } KexecRecordNode;
 
@@ -36,8 +37,9 @@ typedef struct KexecRecord {
 void kexec_record_done(KexecRecord *r);
 #define _cleanup_record_ _cleanup_(kexec_record_done)
 
-/* Counts a node, and names it if there is room. -ENOMEM. */
+/* Counts a node, and names it if there is room; the same for a tree that could not be stored. -ENOMEM. */
 int kexec_record_add(KexecRecord *r, const char *name, uint64_t bytes);
+int kexec_record_add_unstored(KexecRecord *r, const char *name);
 
 /* The text, to be freed. -ENOMEM. */
 int kexec_record_format(const KexecRecord *r, char **ret, size_t *ret_size);

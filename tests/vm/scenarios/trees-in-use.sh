@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+# Trees that somebody still uses while the system goes down: the one that is only read is stored and comes back, the one
+# that is written is lost, and the operator reads which, why and what to do, before and after. And a tree of 100,000 files.
+# suite: campaign
+# stages: 2
+# memory: 3G
+# timeout: 1200
+
+FILES=100000
+
+# By somebody whom nobody stops before the file systems are unmounted.
+hold() { # NAME COMMAND
+        systemd-run --quiet --unit="$1" --property=DefaultDependencies=no sh -c "$2; exec sleep infinity"
+}
+
+make_many() { python3 - "$1" "$FILES" <<'END'
+import os, sys
+os.chdir(sys.argv[1])
+for n in range(int(sys.argv[2])):
+    if n % 1000 == 0:
+        os.mkdir(f"d{n // 1000}")
+    with open(f"d{n // 1000}/f{n}", "wb") as f:
+        f.write(b"%d;" % n * (n % 50))
+END
+}
+
+# Every name and every byte.
+sum_many() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0 cat | sha256sum && find . -type f | sort | sha256sum); }
+
+stage1() {
+        for name in reading writing many; do
+                mkdir -p "/srv/$name"
+                echo "$name /srv/$name pkram size=1g,mode=755,nr_inodes=200k,x-systemd.mount-timeout=600 0 0" >>/etc/fstab
+        done
+        systemctl daemon-reload
+        check "three trees are mounted" systemctl start srv-reading.mount srv-writing.mount srv-many.mount
+        head -c 300000 /dev/urandom >/srv/reading/large
+        echo precious >/srv/writing/file
+        sum_many /srv/reading >"$STATE/reading"
+        check "one of them with $FILES files" make_many /srv/many
+        sum_many /srv/many >"$STATE/many"
+
+        check "somebody is in one" hold reader "cd /srv/reading"
+        check "somebody writes in another" hold writer "exec >>/srv/writing/log"
+        sleep 1
+        refused "which cannot be unmounted" "in use by .*sleep.* end what has files open" umount /srv/writing
+        kexec_now
+}
+
+stage2() {
+        equal "the one that was read is there" "$(sum_many /srv/reading)" "$(cat "$STATE/reading")"
+        equal "the one with $FILES files, too" "$(sum_many /srv/many)" "$(cat "$STATE/many")"
+        for unit in many reading; do
+                equal "$unit came from the store" "$(journalctl -q -b -u "srv-$unit.mount" -o cat | grep -c "Restored tree '$unit'")" 1
+        done
+        equal "the one that was written is empty" "$(find /srv/writing -mindepth 1 | wc -l)" 0
+
+        # What was lost, why, and what to do: from the old system, and from this one.
+        matches "the old system said that one was stored in use" "$(journalctl -q -b -1 -u srv-reading.mount -o cat)" "Tree 'reading' is stored all the same"
+        matches "and who used it" "$(journalctl -q -b -1 -u srv-reading.mount -o cat)" "end what uses it .*sleep"
+        matches "and that the other one is lost" "$(journalctl -q -b -1 -u srv-writing.mount -o cat)" \
+                "Tree 'writing' is lost: '/srv/writing' is in use for writing by .*sleep.* RequiresMountsFor=/srv/writing"
+        matches "this one says so, too" "$(journalctl -q -b -t pkramd -t pkram-restore -o cat)" "Tree 'writing' did not come back: it is a tree that was in use"
+        matches "and pkramctl status" "$(pkramctl status)" writing
+        equal "nothing else is lost" "$(python3 -c 'import json, sys; print([n["name"] for n in json.loads(sys.argv[1])["lastKexec"]["lost"]])' "$(pkramctl --json=short status)")" "['writing']"
+}
