@@ -68,4 +68,20 @@ if [ -n "$made" ]; then
         done
 fi
 
+# What somebody copies out of an example is the very program that the tests run.
+formatted() { LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=250 man -E UTF-8 -l -Tutf8 "$1" 2>/dev/null | col -bx; }
+if [ -n "$made" ] && command -v man >/dev/null && command -v col >/dev/null; then
+        compared=0
+        while IFS=: read -r page file; do
+                text=$(formatted "$made/$(basename "$page" .xml)".[1-8])
+                first=$(head -n 1 "$src/$file")
+                indent=$(grep -m 1 -F -- "$first" <<<"$text") || { complain "$page does not show $file"; continue; }
+                indent=${indent%%[^ ]*}
+                wanted=$(sed "s/^./$indent&/" "$src/$file")
+                [[ $text == *"$wanted"* ]] || complain "$page does not show $file as it is"
+                compared=$((compared + 1))
+        done < <(grep -o 'href="examples/[^"]*" parse="text"' "${pages[@]}" | sed 's/href="\([^"]*\)".*/\1/')
+        [ "$compared" -ge 4 ] || complain "only $compared examples are in pages"
+fi
+
 exit "$fail"
