@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the daemon itself costs, over a model of the kernel: processor time of one
- * Store of 8 MiB and of a List of 10,000 nodes, and the memory all of this takes.
+ * Store of 8 MiB, of a List of 10,000 nodes and of the checksum of a GiB, and the memory
+ * all of this takes.
  * Prints lines NAME VALUE UNIT. Of the times, the model's own share is in it, and
  * that of the client that reads the list; of the memory, only the client's is, and
  * more than 16 MiB are a failure.
@@ -99,6 +100,29 @@ static double store(Manager *m) {
         return now_ms() - begin;
 }
 
+/* Processor time of a checksum for each GiB of a file in memory, that of the kernel's pread(2) included. */
+static double sum(void) {
+        enum { SIZE = 64 << 20 };
+        _cleanup_(checksum_freep) Checksum *c = NULL;
+        _cleanup_close_ int fd = memfd_create("bench", MFD_CLOEXEC);
+        static uint64_t block[8192];
+        char hex[CHECKSUM_HEX_LENGTH + 1];
+        double begin;
+
+        for (size_t i = 0; i < SIZE; i += sizeof(block)) {
+                for (size_t k = 0; k < ELEMENTSOF(block); k++)
+                        block[k] = (i + k) * UINT64_C(0x9e3779b97f4a7c15);
+                if (write(fd, block, sizeof(block)) != (ssize_t) sizeof(block))
+                        abort();
+        }
+
+        begin = now_ms();
+        if (checksum_new(SIZE, &c) < 0 || checksum_file_step(c, fd, /* may_seek= */ true, SIZE) != 0)
+                abort();
+        checksum_final(c, hex);
+        return (now_ms() - begin) * (double) (GIB(1) / SIZE);
+}
+
 static size_t list(Manager *m) {
         static const char call[] = "{\"method\":\"io.pkram.Store.List\",\"more\":true}";
         static const MessageLimits limits = { .message_bytes = MIB(1), .message_fds = 1, .output_bytes = 1 };
@@ -153,6 +177,8 @@ int main(void) {
         if (manager_new(&device, &m) < 0)
                 abort();
         printf("store_8m %.0f us\n", store(m) * 1e3);
+        (void) sum();
+        printf("verify_gib %.0f ms\n", sum());
 
         /* What the model takes for its nodes is the kernel's in real life. */
         model = memory("VmRSS:");
