@@ -5,37 +5,9 @@
 set -u
 ctl=$(realpath "$1") mock=$(realpath "$2") here=$(realpath "$(dirname "$0")")
 dir=$(mktemp -d)
-n=0 bad=0 pid=
-
-stop() {
-    [[ $pid ]] && kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
-    pid=
-}
+# shellcheck source=daemon/tools/test-tap.sh
+. "$here/../tools/test-tap.sh"
 trap 'stop; rm -rf "$dir"' EXIT
-
-start() { # ARGS...: a new daemon, with nothing stored
-    stop
-    "$mock" "$dir/socket" "$@" 2>"$dir/journal" &
-    pid=$!
-    for _ in {1..100}; do
-        [[ -S $dir/socket ]] && "$ctl" --socket="$dir/socket" status >/dev/null 2>&1 && return
-        sleep 0.05
-    done
-    echo "Bail out! pkramd-mock does not start"
-    exit 1
-}
-
-ok() { # NAME: by the status of the last command
-    local r=$?
-    ((n++))
-    if ((r == 0)); then
-        echo "ok $n - $1"
-    else
-        ((bad++))
-        echo "not ok $n - $1"
-        sed 's/^/# /' "$dir/stdout" "$dir/stderr"
-    fi
-}
 
 run() { # STATUS ARGS...: runs pkramctl, keeps what it says, compares the status
     local want=$1
@@ -207,5 +179,4 @@ run 10 store n a && says 'pkramd is not running'; ok "status 10: no socket"
 run 0 --version && says pkramctl; ok version
 run 0 --help && for s in 0 1 2 3 4 5 6 7 8 9 10; do grep -qE "^ +$s  " "$dir/stdout" || exit 1; done; ok "help has every status"
 
-echo "1..$n"
-exit $((bad > 0))
+finish

@@ -5,7 +5,6 @@
  * at which the tree is neither stored nor mounted. umount.pkram is the other half.
  */
 #include <fcntl.h>
-#include <getopt.h>
 #include <linux/limits.h>
 #include <stdio.h>
 #include <sys/mount.h>
@@ -223,36 +222,20 @@ static void help(void) {
 }
 
 int main(int argc, char *argv[]) {
-        static const struct option long_options[] = {
-                { "help",    no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, 'V' },
-                {}
-        };
         Options o = { .socket = SOCKET_PATH };
         bool fake = false;
-        int c, r = 0;
+        int c, status, r = 0;
 
-        while ((c = getopt_long(argc, argv, "hfnsvt:N:o:", long_options, NULL)) >= 0)
-                switch (c) {
-                case 'h':
-                        help();
-                        return EXIT_SUCCESS;
-                case 'V':
-                        puts("mount.pkram " PKRAM_VERSION);
-                        return EXIT_SUCCESS;
-                case 'f':
+        while ((c = mount_next_option(argc, argv, "hfnsvt:N:o:", "mount.pkram", help, &status)) > 0)
+                if (c == 'f')
                         fake = true;
-                        break;
-                case 'o':
+                else if (c == 'o') {
                         r = parse_options(&o, optarg);
                         if (r < 0)
                                 return r == -EINVAL ? EXIT_USAGE : EXIT_SYSTEM;
-                        break;
-                case '?':
-                        return EXIT_USAGE; /* getopt said what is wrong */
-                default:
-                        break;
                 }
+        if (c < 0)
+                return status;
 
         if (argc - optind != 2) {
                 log_error("The name of a tree and a directory are needed: mount -t pkram NAME DIR");

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <getopt.h>
 #include <libmount.h>
 #include <stdio.h>
 
@@ -6,6 +7,31 @@
 #include "mount-util.h"
 
 #define STORE_PREFIX "io.pkram.Store."
+
+int mount_next_option(int argc, char *argv[], const char *letters, const char *program, void (*help)(void), int *ret_status) {
+        static const struct option long_options[] = {
+                { "help",    no_argument, NULL, 'h' },
+                { "version", no_argument, NULL, 'V' },
+                {}
+        };
+        int c = getopt_long(argc, argv, letters, long_options, NULL);
+
+        switch (c) {
+        case 'h':
+                help();
+                *ret_status = EXIT_SUCCESS;
+                return -1;
+        case 'V':
+                printf("%s %s\n", program, PKRAM_VERSION);
+                *ret_status = EXIT_SUCCESS;
+                return -1;
+        case '?':
+                *ret_status = EXIT_USAGE; /* getopt said what is wrong */
+                return -1;
+        default:
+                return MAX(c, 0);
+        }
+}
 
 bool reply_is_error(const VarlinkReply *reply, const char *name) {
         const char *e = reply->error ? startswith(reply->error, STORE_PREFIX) : NULL;

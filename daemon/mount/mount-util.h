@@ -13,6 +13,13 @@ enum {
         EXIT_MOUNT = 32,
 };
 
+/*
+ * The next option of a command line, as getopt(3) has it with those letters (h is --help),
+ * with --help and --version already dealt with. Returns the letter, 0 after the last one,
+ * or a negative number if the program has to end with *ret_status.
+ */
+int mount_next_option(int argc, char *argv[], const char *letters, const char *program, void (*help)(void), int *ret_status);
+
 /* The member of io.pkram.Store, or NULL: was this the error? */
 bool reply_is_error(const VarlinkReply *reply, const char *name);
 

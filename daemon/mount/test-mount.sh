@@ -15,49 +15,26 @@ helper=$(realpath "$1") uhelper=$(realpath "$2") ctl=$(realpath "$3") mock=$(rea
 # What libmount remembers is not the business of the host.
 mount -t tmpfs none /run || exit 1
 dir=$(mktemp -d)
-n=0 bad=0 pid=
-trap 'kill $pid 2>/dev/null; umount -l "$dir/m" 2>/dev/null; rm -rf --one-file-system "$dir"' EXIT
+# shellcheck source=daemon/tools/test-tap.sh
+. "$(dirname "$0")/../tools/test-tap.sh"
+trap 'stop; umount -l "$dir/m" 2>/dev/null; rm -rf --one-file-system "$dir"' EXIT
 mkdir "$dir/m"
-
-start() { # ARGS...
-    [[ $pid ]] && kill "$pid" && wait "$pid" 2>/dev/null
-    "$mock" "$dir/socket" "$@" 2>/dev/null &
-    pid=$!
-    for _ in {1..100}; do
-        "$ctl" --socket="$dir/socket" status >/dev/null 2>&1 && return
-        sleep 0.05
-    done
-    echo "Bail out! pkramd-mock does not start"
-    exit 1
-}
-
-ok() {
-    local r=$?
-    ((n++))
-    if ((r == 0)); then
-        echo "ok $n - $1"
-    else
-        ((bad++))
-        echo "not ok $n - $1"
-        sed 's/^/# /' "$dir/out"
-    fi
-}
 
 # As mount(8) calls it: OPTIONS STATUS
 run() {
-    "$helper" tree "$dir/m" -o "rw,pkram.socket=$dir/socket${1:+,$1}" >"$dir/out" 2>&1
+    "$helper" tree "$dir/m" -o "rw,pkram.socket=$dir/socket${1:+,$1}" >"$dir/stdout" 2>&1
     local got=$?
     ((got == $2)) || { echo "# status $got, not $2"; return 1; }
 }
 # As umount(8) calls it: STATUS [OPTION...]
 unmount() {
-    "$uhelper" "$dir/m" "${@:2}" >"$dir/out" 2>&1
+    "$uhelper" "$dir/m" "${@:2}" >"$dir/stdout" 2>&1
     local got=$?
     ((got == $1)) || { echo "# status $got, not $1"; return 1; }
 }
 remembered() { grep -q "TARGET=$dir/m .*helper=pkram" /run/mount/utab 2>/dev/null; }
 mounted() { mountpoint -q "$dir/m"; }
-says() { grep -q -e "$1" "$dir/out"; }
+says() { grep -q -e "$1" "$dir/stdout"; }
 clear() { umount -i "$dir/m" && rm -f /run/mount/utab; }
 
 start
@@ -66,7 +43,7 @@ run size=10m,mode=750 0 && mounted && says "is not stored: the file system is em
 
 mkdir -p "$dir/m/d" && echo hello >"$dir/m/d/small" && head -c 300000 /dev/urandom >"$dir/m/large" && chown 77:88 "$dir/m/d/small"
 cp -a "$dir/m" "$dir/copy"
-"$ctl" --socket="$dir/socket" store --tree tree "$dir/m" >"$dir/out" 2>&1; ok "the tree is stored"
+"$ctl" --socket="$dir/socket" store --tree tree "$dir/m" >"$dir/stdout" 2>&1; ok "the tree is stored"
 clear; ok "and its mount is not kept busy"
 run nosuid,nodev,ro,pkram.required 0 && says "Restored tree 'tree'"; ok "the tree comes back"
 diff -r "$dir/copy" "$dir/m" && [[ $(stat -c %u:%g "$dir/m/d/small") == 77:88 ]]; ok "as it was"
@@ -79,8 +56,8 @@ run pkram.required 32 && ! mounted && says "is not stored, and the option pkram.
 ! remembered; ok "what is not mounted is not remembered"
 run frobnicate=1 32 && ! mounted; ok "unknown options are refused"
 run pkram.frobnicate 1 && ! mounted && run x-pkram.required 1 && ! mounted; ok "unknown options of ours, too"
-"$helper" a/b "$dir/m" >"$dir/out" 2>&1; (($? == 1)) && ! mounted; ok "status 1: no name"
-"$helper" tree >"$dir/out" 2>&1; (($? == 1)); ok "status 1: no directory"
+"$helper" a/b "$dir/m" >"$dir/stdout" 2>&1; (($? == 1)) && ! mounted; ok "status 1: no name"
+"$helper" tree >"$dir/stdout" 2>&1; (($? == 1)); ok "status 1: no directory"
 "$helper" tree "$dir/m" -f -o pkram.required; ok "-f mounts nothing"
 
 echo x >"$dir/x" && "$ctl" --socket="$dir/socket" store tree "$dir/x" >/dev/null
@@ -130,24 +107,23 @@ exec 7>&-
 unmount 0
 
 run pkram.required 0 && (($(wc -l <"$dir/m/file") == 4)) && cmp "$dir/m/large" "$dir/large"; ok "and comes back"
-kill $pid; wait $pid 2>/dev/null; pid=
+stop
 unmount 32 && mounted && says 'cannot be reached' && echo five >>"$dir/m/file"; ok "no daemon: stays mounted, and writable"
 clear
 mount -t tmpfs none "$dir/m"
 unmount 32 && mounted && says 'not mounted with type pkram'; ok "what mount.pkram did not mount is left alone"
 clear
 unmount 32 && says 'Nothing is mounted'; ok "status 32: nothing mounted"
-"$uhelper" >"$dir/out" 2>&1; (($? == 1)); ok "status 1: no directory to unmount"
+"$uhelper" >"$dir/stdout" 2>&1; (($? == 1)); ok "status 1: no directory to unmount"
 
 start off
 run '' 0 && mounted && says 'no PKRAM'; ok "no PKRAM: an empty tmpfs"
 clear
 run pkram.required 32 && ! mounted; ok "no PKRAM, but required: fails"
 run '' 0 && unmount 0 && ! mounted && says 'no PKRAM'; ok "no PKRAM: umount says what is lost"
-kill $pid; wait $pid 2>/dev/null; pid=
+stop
 run '' 32 && ! mounted && says 'cannot be reached'; ok "no daemon: fails, since there may be a tree"
 "$helper" --help | grep -q required && "$helper" --version | grep -q mount.pkram; ok "--help and --version"
 "$uhelper" --help | grep -q Stores && "$uhelper" --version | grep -q umount.pkram; ok "of umount.pkram"
 
-echo "1..$n"
-exit $((bad > 0))
+finish

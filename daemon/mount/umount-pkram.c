@@ -4,7 +4,6 @@
  * the tmpfs goes. If it cannot be stored, it stays mounted.
  */
 #include <fcntl.h>
-#include <getopt.h>
 #include <linux/limits.h>
 #include <stdio.h>
 #include <sys/mount.h>
@@ -206,32 +205,16 @@ static void help(void) {
 }
 
 int main(int argc, char *argv[]) {
-        static const struct option long_options[] = {
-                { "help",    no_argument, NULL, 'h' },
-                { "version", no_argument, NULL, 'V' },
-                {}
-        };
         _cleanup_tree_mount_ TreeMount m = {};
         char path[PATH_MAX];
         bool lazy = false;
-        int c, r;
+        int c, status, r;
 
-        while ((c = getopt_long(argc, argv, "hlfnrvt:N:", long_options, NULL)) >= 0)
-                switch (c) {
-                case 'h':
-                        help();
-                        return EXIT_SUCCESS;
-                case 'V':
-                        puts("umount.pkram " PKRAM_VERSION);
-                        return EXIT_SUCCESS;
-                case 'l':
+        while ((c = mount_next_option(argc, argv, "hlfnrvt:N:", "umount.pkram", help, &status)) > 0)
+                if (c == 'l')
                         lazy = true;
-                        break;
-                case '?':
-                        return EXIT_USAGE; /* getopt said what is wrong */
-                default:
-                        break;
-                }
+        if (c < 0)
+                return status;
 
         if (argc - optind != 1) {
                 log_error("The directory is needed at which a tree is mounted: umount DIR");

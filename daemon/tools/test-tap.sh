@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# shellcheck shell=bash
+# What tests in shell share: a daemon over a model of the kernel, and TAP. Sourced with $ctl, $mock and $dir set.
+# shellcheck disable=SC2154
+n=0 bad=0 pid=
+
+stop() {
+    [[ $pid ]] && kill "$pid" 2>/dev/null && wait "$pid" 2>/dev/null
+    pid=
+}
+
+start() { # ARGS...: a new daemon, with nothing stored
+    stop
+    "$mock" "$dir/socket" "$@" 2>"$dir/journal" &
+    pid=$!
+    for _ in {1..100}; do
+        [[ -S $dir/socket ]] && "$ctl" --socket="$dir/socket" status >/dev/null 2>&1 && return
+        sleep 0.05
+    done
+    echo "Bail out! pkramd-mock does not start"
+    exit 1
+}
+
+ok() { # NAME: by the status of the last command
+    local r=$?
+    ((n++))
+    if ((r == 0)); then
+        echo "ok $n - $1"
+    else
+        ((bad++))
+        echo "not ok $n - $1"
+        cat "$dir/stdout" "$dir/stderr" 2>/dev/null | sed 's/^/# /'
+    fi
+}
+
+# The last line of a test.
+finish() {
+    echo "1..$n"
+    exit $((bad > 0))
+}
