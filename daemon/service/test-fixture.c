@@ -199,3 +199,12 @@ void assert_error(struct json_object *reply, const char *error, const char *key,
         if (key)
                 assert_string_equal(json_get_string(json_get(reply, "parameters"), key), value);
 }
+
+void store_inline(Client *c, const char *name) {
+        _cleanup_json_ struct json_object *reply = NULL;
+        char text[512];
+
+        (void) snprintf(text, sizeof(text), CALL("Store", "{\"name\":\"%s\",\"objects\":[{\"name\":\"o\",\"data\":\"Zm9v\"}]}"), name);
+        reply = client_call(c, text);
+        assert_true(json_get_int(reply_parameters(reply), "id", 0) > 0);
+}

@@ -8,6 +8,13 @@
 #include "manager.h"
 #include "test-store-fixture.h"
 
+/* Calls as text, and names of errors. */
+#define CALL(method, parameters) "{\"method\":\"io.pkram.Store." method "\",\"parameters\":" parameters "}"
+#define MORE(method) "{\"method\":\"io.pkram.Store." method "\",\"more\":true}"
+#define ERROR(name) "io.pkram.Store." name
+#define DENIED "org.varlink.service.PermissionDenied"
+#define INVALID "org.varlink.service.InvalidParameter"
+
 typedef struct Fixture {
         Mock *mock;
         PkramDevice device;
@@ -54,6 +61,9 @@ bool client_is_silent(Client *c);
 /* Sends a call and waits for the reply. */
 struct json_object *client_call(Client *c, const char *text);
 struct json_object *client_call_fds(Client *c, const char *text, const int *fds, size_t n_fds);
+
+/* Stores a small node. */
+void store_inline(Client *c, const char *name);
 
 /* Calls and expects that error; *ret_parameters may be NULL. */
 void client_expect_error(Client *c, const char *text, const char *error);

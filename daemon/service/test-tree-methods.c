@@ -8,9 +8,6 @@
 #include "pkram-messages.h"
 #include "test-fixture.h"
 
-#define CALL(method, parameters) "{\"method\":\"io.pkram.Store." method "\",\"parameters\":" parameters "}"
-#define ERROR(name) "io.pkram.Store." name
-
 typedef struct Trees {
         Fixture *f;
         char from[64], to[64];

@@ -12,7 +12,6 @@
 
 #define SERVICE(method, parameters) "{\"method\":\"org.varlink.service." method "\",\"parameters\":" parameters "}"
 #define STATUS "{\"method\":\"io.pkram.Store.GetStatus\"}"
-#define INVALID "org.varlink.service.InvalidParameter"
 
 static void assert_alive(Client *c) {
         _cleanup_json_ struct json_object *reply = client_call(c, STATUS);
