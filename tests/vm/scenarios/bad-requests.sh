@@ -99,7 +99,7 @@ END
         mkdir -p /etc/pkram/pkramd.conf.d
         example_text pkramd.conf '# /etc/pkram/pkramd.conf.d' >/etc/pkram/pkramd.conf.d/50-local.conf
         check "reload" systemctl reload pkramd.service
-        refused "an ordinary user, where pkramd.conf allows none" 'UserBytesMax' systemd-run --quiet --scope --collect \
+        refused "an ordinary user, where pkramd.conf allows none" 'QuotaExceeded|UserBytesMax' systemd-run --quiet --scope --collect \
                 --slice=user-65534.slice --uid=nobody varlinkctl call "$SOCKET" io.pkram.Store.Store "{\"name\":\"none\",$data}"
         check "root, where it does" call Store "{\"name\":\"allowed\",$data}"
 
