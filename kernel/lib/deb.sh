@@ -108,7 +108,7 @@ deb_check_config() {
         run_make "$base/deb-check.log" -C "$tree" O="$obj" prepare || return 1
         run_make "$base/deb-check.log" -C "$tree" O="$obj" mm/ kernel/kexec.o kernel/kexec_core.o kernel/kexec_file.o \
                 arch/x86/kernel/ || return 1
-        # kaslr.c includes utsversion.h, which is made on the way through init/.
-        run_make "$base/deb-check.log" -C "$tree" O="$obj" init/ || return 1
+        # kaslr.c includes utsversion.h, which is made for this object, and for no other.
+        run_make "$base/deb-check.log" -C "$tree" O="$obj" init/version-timestamp.o || return 1
         run_make "$base/deb-check.log" -C "$tree" O="$obj" arch/x86/boot/compressed/kaslr.o arch/x86/boot/compressed/kernel_info.o
 }
