@@ -66,7 +66,7 @@ conflicts() {
         matches "conflict: kexec_load refuses" \
                 "$(kexec -c -l /boot/vmlinuz-pkram --reuse-cmdline --mem-min=$from --mem-max=$((from + size + 0x7ffff)) 2>&1)" \
                 '^kexec_load failed: Cannot assign requested address'
-        matches "conflict: the kernel's log says what to do" "$(journalctl -q -b -k -o cat)" \
+        matches "conflict: the kernel's log says what to do" "$(dmesg)" \
                 'pkram: kexec_load: segment .* would overwrite preserved memory: use kexec_file_load'
         equal "conflict: what was loaded before is still there" "$(check_field reason)" keeps
         check "conflict: kexec -s finds another place" kexec -s -l /boot/vmlinuz-pkram --reuse-cmdline
