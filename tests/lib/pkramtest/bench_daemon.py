@@ -9,7 +9,7 @@ from . import unit
 from .common import output_dir, shown
 
 NAME = "daemon"
-ABOUT = "pkramd over a model of the kernel: a Store of 8 MiB, a List of 10,000 nodes, and at most 16 MiB of memory"
+ABOUT = "pkramd over a model of the kernel: a Store of 8 MiB, a List of 10,000 nodes, the checksum of a GiB, and at most 16 MiB of memory"
 
 
 def run(results):
