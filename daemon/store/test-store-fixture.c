@@ -20,6 +20,85 @@ void store_fixture_done(StoreFixture *f) {
         mock_free(f->mock);
 }
 
+int store_fixture_setup(void **state) {
+        *state = calloc(1, sizeof(StoreFixture));
+        store_fixture_init(*state, GIB(1));
+        return 0;
+}
+
+int store_fixture_teardown(void **state) {
+        store_fixture_done(*state);
+        free(*state);
+        return 0;
+}
+
+int store_put(
+                StoreFixture *f,
+                const Peer *peer,
+                const char *name,
+                const StoreItem *items,
+                size_t n,
+                StoreFlags flags,
+                StoreSaved *ret,
+                StoreError *e) {
+
+        _cleanup_(store_save_freep) StoreSave *save = NULL;
+        StoreSaved saved;
+        int r;
+
+        r = store_save_new(f->store, peer, name, items, n, flags, &save, e);
+        if (r < 0)
+                return r;
+        while ((r = store_save_step(save, e)) > 0)
+                ;
+        if (r < 0)
+                return r;
+        return store_save_commit(save, ret ?: &saved, e);
+}
+
+int store_put_data(StoreFixture *f, const Peer *peer, const char *name, StoreFlags flags, StoreError *e) {
+        StoreItem item = { .name = "d", .fd = -EBADF, .data = "data", .size = 4 };
+
+        return store_put(f, peer, name, &item, 1, flags, NULL, e);
+}
+
+int store_put_fd(StoreFixture *f, const Peer *peer, int fd, StoreError *e) {
+        StoreItem item = { .fd = fd };
+
+        return store_put(f, peer, "n", &item, 1, 0, NULL, e);
+}
+
+int store_get(StoreFixture *f, const Peer *peer, const char *name, bool want_data, StoreLoad **ret, StoreError *e) {
+        _cleanup_(store_load_freep) StoreLoad *l = NULL;
+        int r;
+
+        r = store_load_new(f->store, peer, name, want_data, &l, e);
+        if (r < 0)
+                return r;
+        while ((r = store_load_step(l, e)) > 0)
+                ;
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(l);
+        return 0;
+}
+
+size_t store_count(StoreFixture *f, const Peer *peer) {
+        _cleanup_(store_list_freep) StoreList *l = NULL;
+        size_t n = 0;
+
+        assert_ok(store_list_new(f->store, peer, &l, NULL));
+        for (;;) {
+                _cleanup_node_ StoreNode node = {};
+                int r = store_list_next(l, &node, NULL);
+
+                assert_ok(r);
+                if (r == 0)
+                        return n;
+                n++;
+        }
+}
+
 int make_memfd(size_t n, uint8_t seed) {
         _cleanup_free_ uint8_t *data = malloc(n + 1);
         int fd = memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
