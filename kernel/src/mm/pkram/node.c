@@ -628,7 +628,7 @@ static int move_stream(struct pkram_node *node, __le64 *head, bool loaded,
 	}
 	*head = pkram_writer_head(&w);
 	links = w.nr_links;
-	links -= loaded ? pkram_stream_release(old) : pkram_stream_free(old);
+	links -= loaded ? pkram_stream_moved(old) : pkram_stream_free(old);
 	node->totals.meta_pages += links;
 	pkram.meta_pages += links;
 	return 0;

@@ -401,6 +401,7 @@ bool pkram_stream_banned(__le64 head);
 int pkram_stream_move(__le64 head, struct pkram_writer *w, struct pkram_pack *pack);
 u64 pkram_stream_free(__le64 head);
 u64 pkram_stream_release(__le64 head);
+u64 pkram_stream_moved(__le64 head);
 
 /**
  * struct pkram_bytes - a byte stream being written

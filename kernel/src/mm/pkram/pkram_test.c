@@ -3837,7 +3837,7 @@ static void evacuate_objects(struct kunit *test)
 static void evacuate_loaded(struct kunit *test)
 {
 	struct file *file = new_file(test, 10 * PAGE_SIZE);
-	unsigned int i, wrong = 0;
+	unsigned int i, early = 0, wrong = 0;
 	struct pkram_node *node;
 	struct folio *folio;
 
@@ -3852,6 +3852,15 @@ static void evacuate_loaded(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pkram_evacuate(), 0);
 	check_node(test, "n");
 	KUNIT_EXPECT_EQ(test, extra_refs(file), 9);
+	/* a page that is put onto the LRU lists now would be put there twice */
+	lru_add_drain_all();
+	for (i = 0; i < 10; i++) {
+		folio = filemap_get_folio(file->f_mapping, i);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+		early += folio_test_lru(folio) != (i == 5);
+		folio_put(folio);
+	}
+	KUNIT_EXPECT_EQ_MSG(test, early, 0, "pages that are not where they belong");
 	end_trip(test, pin(test, "n"), file);
 	for (i = 0; i < 10; i++) {
 		check_page(test, file, i, true);

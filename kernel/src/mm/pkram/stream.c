@@ -200,7 +200,10 @@ bool pkram_reader_fill(struct pkram_reader *r)
 	return false;
 }
 
-static u64 stream_end(__le64 head, bool to_lru)
+/* Which folios of a stream that is dropped go to the LRU lists. */
+enum to_lru { TO_LRU_NONE, TO_LRU_BANNED, TO_LRU_ALL };
+
+static u64 stream_end(__le64 head, enum to_lru to_lru)
 {
 	struct pkram_link *link = link_at(head), *next;
 	u64 nr_links = 0;
@@ -222,7 +225,9 @@ static u64 stream_end(__le64 head, bool to_lru)
 			}
 			do {
 				folio = pfn_folio(e.pfn);
-				if (to_lru && folio->mapping && !folio_test_lru(folio))
+				if (to_lru && folio->mapping && !folio_test_lru(folio) &&
+				    (to_lru == TO_LRU_ALL ||
+				     pkram_banned(e.pfn, 1ULL << e.order)))
 					folio_add_lru(folio);
 				/* see poison.c: not to the allocator with its bad page */
 				if (!folio_test_large(folio) ||
@@ -247,7 +252,7 @@ static u64 stream_end(__le64 head, bool to_lru)
  */
 u64 pkram_stream_free(__le64 head)
 {
-	return stream_end(head, false);
+	return stream_end(head, TO_LRU_NONE);
 }
 
 /**
@@ -261,7 +266,24 @@ u64 pkram_stream_free(__le64 head)
  */
 u64 pkram_stream_release(__le64 head)
 {
-	return stream_end(head, true);
+	return stream_end(head, TO_LRU_ALL);
+}
+
+/**
+ * pkram_stream_moved - drop a stream of a loaded file after pkram_stream_move()
+ * @head: first link page, 0 for none
+ *
+ * The new stream pins the same pages, and goes on keeping them off the LRU lists,
+ * but for those it has copies of. (None may go there twice: it can take any time
+ * until it shows that it has been there.)
+ *
+ * Context: the same pages are banned as in pkram_stream_move().
+ *
+ * Return: link pages freed.
+ */
+u64 pkram_stream_moved(__le64 head)
+{
+	return stream_end(head, TO_LRU_BANNED);
 }
 
 static struct page *copy_target(struct pkram_pack *pack, int nid)
