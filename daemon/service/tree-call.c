@@ -65,11 +65,9 @@ static int on_reply(_unused_ sd_event_source *source, _unused_ int fd, _unused_ 
 
         if (r < 0)
                 r = worker_failed(&e, r);
-        else if (reply.continues)
-                r = worker_failed(&e, -EPROTO);
-        else if (!reply.error)
+        else if (!reply.continues && !reply.error)
                 r = 0;
-        else if (streq(reply.error, TREE_WORKER_INTERFACE ".Failed"))
+        else if (!reply.continues && streq(reply.error, TREE_WORKER_INTERFACE ".Failed"))
                 r = tree_error_from_json(reply.parameters, &e);
         else
                 r = worker_failed(&e, -EPROTO);

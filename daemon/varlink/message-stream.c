@@ -406,20 +406,22 @@ size_t message_stream_queued(const MessageStream *s) {
         return s->out_bytes;
 }
 
-/* Takes written bytes off the queue. */
+/* Takes written bytes off the queue, which has at least that many. */
 static void drop_written(MessageStream *s, size_t n) {
-        s->out_bytes -= n;
-        while (s->out && n >= s->out->length - s->out->written) {
-                Output *o = s->out;
+        Output *o;
 
+        s->out_bytes -= n;
+        while (n > 0 && (o = s->out)) {
+                if (n < o->length - o->written) {
+                        o->written += n;
+                        break;
+                }
                 n -= o->length - o->written;
                 s->out = o->next;
                 if (!s->out)
                         s->out_tail = &s->out;
                 output_free(o);
         }
-        if (n > 0)
-                s->out->written += n;
 }
 
 /*
