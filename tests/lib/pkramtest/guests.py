@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Several guests at once: an emulated one keeps little more than one processor busy."""
+"""Several guests at once, as many as the processors and the memory are enough for."""
 
 import concurrent.futures
 import os
@@ -20,19 +20,20 @@ def available_mib():
         return next(int(line.split()[1]) >> 10 for line in f if line.startswith("MemAvailable:"))
 
 
-def how_many(largest):
-    """Guests at once: one a processor, if the memory for so many of the largest is there."""
-    return max(1, min(os.cpu_count() or 1, (available_mib() - HOST_MIB) // mib(largest)))
+def how_many(largest, busy):
+    """Guests at once, if each keeps busy processors busy, and the largest wants so much memory."""
+    return max(1, min((os.cpu_count() or 1) // busy, (available_mib() - HOST_MIB) // mib(largest)))
 
 
-def outcomes(chosen, run_one, default_memory):
+def outcomes(chosen, run_one, *, memory, busy):
     """Run run_one(s) for every scenario, those that may take longest first, so that none is left alone in the end.
+    memory: of guests whose scenario does not say; busy: processors that one keeps busy.
     Yields (s, what it returned) as they end. An exception of run_one comes out here."""
     chosen = sorted(chosen, key=lambda s: -s.timeout)
     if not chosen:
         return
-    largest = max((s.memory or default_memory for s in chosen), key=mib)
-    with concurrent.futures.ThreadPoolExecutor(how_many(largest)) as pool:
+    largest = max((s.memory or memory for s in chosen), key=mib)
+    with concurrent.futures.ThreadPoolExecutor(how_many(largest, busy)) as pool:
         running = {pool.submit(run_one, s): s for s in chosen}
         try:
             for future in concurrent.futures.as_completed(running):

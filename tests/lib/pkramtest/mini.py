@@ -110,7 +110,7 @@ def each(results, suite_name, chosen):
             ready.append(s)
         except Broken as e:
             results.failed(suite_name, s.name, str(e))
-    for s, outcome in guests.outcomes(ready, lambda s: run_one(suite_name, s), MEMORY):
+    for s, outcome in guests.outcomes(ready, lambda s: run_one(suite_name, s), memory=MEMORY, busy=1):
         if judge(results, suite_name, s, outcome):
             yield s, outcome
 
