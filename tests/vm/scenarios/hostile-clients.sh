@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # Clients that flood, stall, never read, open 1000 connections, hand over 10,000 descriptors, send 100 MiB or store as
 # much as they may, all at once: an ordinary client notices nothing. Owners: by unit, else by user; nobody else gets in.
+# suite: campaign
 # stages: 1
 # timeout: 420
 
