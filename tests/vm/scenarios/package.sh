@@ -3,7 +3,7 @@
 # changes none of anybody else's; an installation works at once. Then the first kexec as README.md has it, into the kernel
 # of the kernel's package with the initial RAM disk that Debian's tools make for it.
 # stages: 2
-# timeout: 500
+# timeout: 900
 # debs: guest
 
 PACKAGES=/usr/share/pkram-test
