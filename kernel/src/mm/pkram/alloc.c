@@ -105,14 +105,15 @@ struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid)
 /**
  * pkram_alloc_page - allocate a base page that may be preserved
  * @gfp: allocation flags
+ * @nid: preferred NUMA node
  *
  * Context: as pkram_alloc_folio().
  *
  * Return: the page, not yet counted as preserved, or NULL.
  */
-struct page *pkram_alloc_page(gfp_t gfp)
+struct page *pkram_alloc_page(gfp_t gfp, int nid)
 {
-	struct folio *folio = pkram_alloc_folio(gfp, 0, numa_mem_id());
+	struct folio *folio = pkram_alloc_folio(gfp, 0, nid);
 
 	return folio ? folio_page(folio, 0) : NULL;
 }
@@ -142,8 +143,6 @@ void pkram_pack_end(struct pkram_pack *pack)
  */
 struct page *pkram_pack_page(struct pkram_pack *pack, gfp_t gfp, int nid)
 {
-	struct folio *folio;
-
 	if (pack->left && page_to_nid(pack->page) != nid)
 		pkram_pack_end(pack);
 	if (!pack->left) {
@@ -163,6 +162,5 @@ struct page *pkram_pack_page(struct pkram_pack *pack, gfp_t gfp, int nid)
 		pack->left--;
 		return pack->page++;
 	}
-	folio = pkram_alloc_folio(gfp, 0, nid);
-	return folio ? folio_page(folio, 0) : NULL;
+	return pkram_alloc_page(gfp, nid);
 }

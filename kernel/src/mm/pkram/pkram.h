@@ -130,7 +130,7 @@ struct pkram_pack {
 
 struct page *pkram_pack_page(struct pkram_pack *pack, gfp_t gfp, int nid);
 void pkram_pack_end(struct pkram_pack *pack);
-struct page *pkram_alloc_page(gfp_t gfp);
+struct page *pkram_alloc_page(gfp_t gfp, int nid);
 struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid);
 
 /* kexec.c */

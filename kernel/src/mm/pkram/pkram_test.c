@@ -3629,38 +3629,54 @@ static void kexec_allowed(struct kunit *test)
 	}
 }
 
-/* Saving a folio that is banned makes a copy of the same order. */
-static void kexec_copy(struct kunit *test)
+/* Save a large folio at index 4, filled, and a small one after it. */
+static void save_large(struct kunit *test, struct folio *large, struct folio *fine)
 {
-	struct folio *banned = new_folio(test, 2, 4), *fine = new_folio(test, 0, 8), *folio;
 	struct pkram_stream ps;
-	unsigned long index;
 
-	/* the last page of it is enough */
-	add_ban(test, folio_pfn(banned) + 3, folio_pfn(banned) + 4);
-	memset(folio_address(banned), 0x5a, 4 * PAGE_SIZE);
+	memset(folio_address(large), 0x5a, 4 * PAGE_SIZE);
 	begin_save(test, &ps, "n", PKRAM_DATA_pages);
 	PKRAM_ACCESS(wr, &ps, pages);
-	KUNIT_EXPECT_EQ(test, pkram_save_file_folio(&wr, banned), 0);
+	KUNIT_EXPECT_EQ(test, pkram_save_file_folio(&wr, large), 0);
 	KUNIT_EXPECT_EQ(test, pkram_save_file_folio(&wr, fine), 0);
 	pkram_finish_access(&wr, true);
 	end_save(test, &ps, "n");
-	KUNIT_EXPECT_EQ(test, folio_ref_count(banned), 1);
+}
+
+/* Of the large folio a copy of the same order was preserved, of the other itself. */
+static void load_copy(struct kunit *test, struct folio *large, struct folio *fine)
+{
+	struct pkram_stream ps;
+	struct folio *folio;
+	unsigned long index;
+
+	KUNIT_EXPECT_EQ(test, folio_ref_count(large), 1);
 	KUNIT_EXPECT_EQ(test, folio_ref_count(fine), 2);
 
 	begin_load(test, &ps, "n");
 	PKRAM_ACCESS(rd, &ps, pages);
 	folio = pkram_load_file_folio(&rd, &index);
 	KUNIT_ASSERT_NOT_NULL(test, folio);
-	KUNIT_EXPECT_PTR_NE(test, folio, banned);
+	KUNIT_EXPECT_PTR_NE(test, folio, large);
 	KUNIT_EXPECT_EQ(test, folio_order(folio), 2);
 	KUNIT_EXPECT_EQ(test, index, 4);
-	KUNIT_EXPECT_EQ(test, memcmp(folio_address(folio), folio_address(banned), 4 * PAGE_SIZE),
+	KUNIT_EXPECT_EQ(test, memcmp(folio_address(folio), folio_address(large), 4 * PAGE_SIZE),
 			0);
 	pkram_finish_access(&rd, true);
 	end_load(&ps);
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
 	folio_put(folio);
+}
+
+/* Saving a folio that is banned makes a copy of the same order. */
+static void kexec_copy(struct kunit *test)
+{
+	struct folio *banned = new_folio(test, 2, 4), *fine = new_folio(test, 0, 8);
+
+	/* the last page of it is enough */
+	add_ban(test, folio_pfn(banned) + 3, folio_pfn(banned) + 4);
+	save_large(test, banned, fine);
+	load_copy(test, banned, fine);
 }
 
 /* Metadata and bytes are not put where an image goes, though it is offered. */
@@ -3770,36 +3786,13 @@ static void evacuate_all_kinds(struct kunit *test)
 
 static void evacuate_large(struct kunit *test)
 {
-	struct folio *large = new_folio(test, 2, 4), *fine = new_folio(test, 0, 8), *folio;
-	struct pkram_stream ps;
-	unsigned long index;
+	struct folio *large = new_folio(test, 2, 4), *fine = new_folio(test, 0, 8);
 
-	memset(folio_address(large), 0x5a, 4 * PAGE_SIZE);
-	begin_save(test, &ps, "n", PKRAM_DATA_pages);
-	PKRAM_ACCESS(wr, &ps, pages);
-	KUNIT_EXPECT_EQ(test, pkram_save_file_folio(&wr, large), 0);
-	KUNIT_EXPECT_EQ(test, pkram_save_file_folio(&wr, fine), 0);
-	pkram_finish_access(&wr, true);
-	end_save(test, &ps, "n");
-
+	save_large(test, large, fine);
 	ban_page(test, folio_pfn(large) + 2);
 	KUNIT_EXPECT_EQ(test, pkram_evacuate(), 0);
 	check_node(test, "n");
-	KUNIT_EXPECT_EQ(test, folio_ref_count(large), 1);
-	KUNIT_EXPECT_EQ(test, folio_ref_count(fine), 2);
-
-	begin_load(test, &ps, "n");
-	PKRAM_ACCESS(rd, &ps, pages);
-	folio = pkram_load_file_folio(&rd, &index);
-	KUNIT_ASSERT_NOT_NULL(test, folio);
-	KUNIT_EXPECT_PTR_NE(test, folio, large);
-	KUNIT_EXPECT_EQ(test, folio_order(folio), 2);
-	KUNIT_EXPECT_EQ(test, index, 4);
-	KUNIT_EXPECT_EQ(test, memcmp(folio_address(folio), folio_address(large), 4 * PAGE_SIZE),
-			0);
-	pkram_finish_access(&rd, true);
-	end_load(&ps);
-	folio_put(folio);
+	load_copy(test, large, fine);
 }
 
 /* Pages of further objects. */

@@ -286,16 +286,6 @@ u64 pkram_stream_moved(__le64 head)
 	return stream_end(head, TO_LRU_BANNED);
 }
 
-static struct page *copy_target(struct pkram_pack *pack, int nid)
-{
-	struct folio *folio;
-
-	if (pack)
-		return pkram_pack_page(pack, PKRAM_GFP, nid);
-	folio = pkram_alloc_folio(PKRAM_GFP, 0, nid);
-	return folio ? folio_page(folio, 0) : NULL;
-}
-
 /**
  * pkram_writer_copy - record a copy of a folio, which lies where an image goes
  * @w:     the writer
@@ -336,7 +326,8 @@ int pkram_writer_copy(struct pkram_writer *w, u64 index, struct folio *folio,
 		if (err)
 			return err;
 		guard(rwsem_read)(&pkram_kexec_sem);
-		page = copy_target(pack, folio_nid(folio));
+		page = pack ? pkram_pack_page(pack, PKRAM_GFP, folio_nid(folio)) :
+			      pkram_alloc_page(PKRAM_GFP, folio_nid(folio));
 		if (!page)
 			return -ENOMEM;
 		copy_highpage(page, folio_page(folio, i));
@@ -438,7 +429,7 @@ static int bytes_new_page(struct pkram_bytes *b, gfp_t gfp)
 		return err;
 
 	guard(rwsem_read)(&pkram_kexec_sem);
-	page = pkram_alloc_page(gfp);
+	page = pkram_alloc_page(gfp, numa_mem_id());
 	if (!page)
 		return -ENOMEM;
 	pkram_writer_add(&b->w, b->w.nr_pages, page_to_pfn(page), 0, 1);

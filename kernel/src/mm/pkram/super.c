@@ -85,7 +85,7 @@ void *pkram_alloc_meta(unsigned int type, gfp_t gfp)
 	void *addr;
 
 	guard(rwsem_read)(&pkram_kexec_sem);
-	page = pkram_alloc_page(gfp | __GFP_ZERO);
+	page = pkram_alloc_page(gfp | __GFP_ZERO, numa_mem_id());
 	if (!page)
 		return NULL;
 	addr = page_address(page);
