@@ -1,27 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
 #include <sys/ioctl.h>
-#include <time.h>
 
 #include "ctl.h"
 #include "format.h"
+#include "time-util.h"
 
 /* Nobody needs to see how far something is that is done by then. */
 #define PROGRESS_AFTER_USEC (USEC_PER_SEC / 2)
 #define PROGRESS_EVERY_USEC (USEC_PER_SEC / 10)
 
-static uint64_t now_usec(void) {
-        struct timespec ts;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / NSEC_PER_USEC;
-}
-
 void progress_begin(Progress *p, const char *what, uint64_t size) {
         *p = (Progress) {
                 .what = what,
                 .size = size,
-                .begin_usec = now_usec(),
+                .begin_usec = now_usec(CLOCK_MONOTONIC),
                 .wanted = isatty(STDERR_FILENO),
         };
 }
@@ -63,7 +56,7 @@ void progress_set(Progress *p, uint64_t done) {
         if (!p->wanted)
                 return;
 
-        now = now_usec();
+        now = now_usec(CLOCK_MONOTONIC);
         if (now - p->begin_usec >= PROGRESS_AFTER_USEC && now - p->shown_usec >= PROGRESS_EVERY_USEC)
                 progress_draw(p, now);
 }

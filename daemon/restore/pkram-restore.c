@@ -12,6 +12,7 @@
 #include "log.h"
 #include "pkram-messages.h"
 #include "report.h"
+#include "time-util.h"
 
 static int run(const PkramDevice *device, bool lost, const char *report_path) {
         _cleanup_(store_freep) Store *s = NULL;
@@ -67,7 +68,7 @@ static int services_up(const PkramDevice *device, const char *report_path, const
 
         r = kexec_report_read(report_path, &before);
         if (r >= 0 && !json_get(before, "upUSec")) {
-                r = kexec_report_set_up(report_path, now_realtime_usec());
+                r = kexec_report_set_up(report_path, now_usec(CLOCK_REALTIME));
                 if (r >= 0)
                         r = kexec_report_read(report_path, &report);
                 if (r >= 0)

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <syslog.h>
 #include <systemd/sd-id128.h>
-#include <time.h>
 
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-journal.h>
@@ -22,6 +21,7 @@
 #include "log-tail.h"
 #include "name.h"
 #include "system-node.h"
+#include "time-util.h"
 
 /* Where journald notes how far it has read the kernel's log: one number, as the processor has it. */
 #define JOURNALD_SEQUENCE_PATH "/run/systemd/journal/kernel-seqnum"
@@ -87,7 +87,7 @@ static int keep_record(const PkramDevice *device) {
         r = kexec_record_read(KEXEC_RECORD_PATH, &record);
         if (r < 0 && r != -ENOENT)
                 say("<4>pkram: " KEXEC_RECORD_PATH " cannot be read, ignoring: %s\n", strerror(-r));
-        record.final_usec = now_realtime_usec();
+        record.final_usec = now_usec(CLOCK_REALTIME);
 
         r = add_nodes(&record, device);
         if (r < 0)
@@ -118,10 +118,7 @@ static uint64_t first_unseen(void) {
 
 /* What to add to the clock of the kernel's log, which is near enough to CLOCK_MONOTONIC. */
 static uint64_t log_clock_offset(void) {
-        struct timespec ts;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-        return now_realtime_usec() - ((uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / NSEC_PER_USEC);
+        return now_usec(CLOCK_REALTIME) - now_usec(CLOCK_MONOTONIC);
 }
 
 /* A field of the current entry as a string that ends: to be freed, NULL if there is none. */

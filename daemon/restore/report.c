@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
-#include <time.h>
 
 #include "format.h"
 #include "log.h"
@@ -8,6 +7,7 @@
 #include "pkram-messages.h"
 #include "report.h"
 #include "system-node.h"
+#include "time-util.h"
 
 /* What each kind of damage means, after "Dropped node 'x', which the previous kernel kept: ". */
 static const char *damage_text(uint32_t damage) {
@@ -253,11 +253,8 @@ static int replay_log(const PkramDevice *device, const struct pkram_ioctl_info *
 
 /* When this kernel began, by the clock on the wall. */
 static uint64_t started_usec(void) {
-        struct timespec ts;
-        uint64_t now = now_realtime_usec(), up;
+        uint64_t now = now_usec(CLOCK_REALTIME), up = now_usec(CLOCK_BOOTTIME);
 
-        (void) clock_gettime(CLOCK_BOOTTIME, &ts);
-        up = (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / NSEC_PER_USEC;
         return now > up ? now - up : 0;
 }
 
@@ -326,7 +323,7 @@ int report_restored(Store *s, const PkramDevice *device, const struct pkram_ioct
         r = make_report(s, device, info, &report);
         if (r < 0)
                 return r;
-        report.restored_usec = now_realtime_usec();
+        report.restored_usec = now_usec(CLOCK_REALTIME);
         r = kexec_report_write(report_path, &report);
         return r < 0 ? log_error_errno(r, "'%s' cannot be written", report_path) : 0;
 }

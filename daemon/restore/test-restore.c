@@ -7,6 +7,7 @@
 #include "log-tail.h"
 #include "system-node.h"
 #include "test.h"
+#include "time-util.h"
 
 static char dir[] = "/tmp/test-restore-XXXXXX", report_path[64], mark_path[64];
 
@@ -171,7 +172,7 @@ static void leave_record(const PkramDevice *d) {
         _cleanup_free_ char *text = NULL, *log = NULL;
         size_t n;
 
-        record.requested_usec = now_realtime_usec() - 10 * USEC_PER_SEC;
+        record.requested_usec = now_usec(CLOCK_REALTIME) - 10 * USEC_PER_SEC;
         assert_ok(kexec_record_add(&record, "a", 4096));
         assert_ok(kexec_record_add(&record, "b", 4096));
         assert_ok(kexec_record_add(&record, "never", 8192));

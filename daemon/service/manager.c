@@ -2,13 +2,13 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
-#include <time.h>
 
 #include "file-util.h"
 #include "kexec-report.h"
 #include "log.h"
 #include "manager.h"
 #include "methods.h"
+#include "time-util.h"
 
 #ifndef PKRAM_VERSION
 #error "PKRAM_VERSION has to come from the build system"
@@ -139,11 +139,8 @@ int manager_load_config(Manager *m, const char *root) {
 }
 
 static int on_reload(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si, void *userdata) {
-        struct timespec ts;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
         (void) sd_notifyf(/* unset_environment= */ false, "RELOADING=1\nMONOTONIC_USEC=%llu",
-                          (unsigned long long) ts.tv_sec * USEC_PER_SEC + (unsigned long long) ts.tv_nsec / NSEC_PER_USEC);
+                          (unsigned long long) now_usec(CLOCK_MONOTONIC));
 
         /* What cannot be read leaves the old settings in place, and was logged. */
         (void) manager_load_config(userdata, /* root= */ "");

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <time.h>
-
 #include "base64.h"
 #include "job.h"
 #include "json-util.h"
 #include "log.h"
 #include "methods.h"
 #include "pkram-messages.h"
+#include "time-util.h"
 #include "tree-call.h"
 #include "tree-error.h"
 
@@ -34,13 +33,6 @@ static void store_job_free(void *data) {
 static void store_job_freep(StoreJob **job) {
         if (*job)
                 store_job_free(*job);
-}
-
-static uint64_t now_usec(void) {
-        struct timespec ts;
-
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / NSEC_PER_USEC;
 }
 
 /* The items of a call, with the data that had to be decoded for them. */
@@ -113,7 +105,7 @@ static int parse_items(Varlink *link, struct json_object *array, Items *items, S
 }
 
 static void announce(const StoreJob *job, const StoreSaved *saved) {
-        uint64_t usec = now_usec() - job->begin_usec;
+        uint64_t usec = now_usec(CLOCK_MONOTONIC) - job->begin_usec;
 
         JournalFields f = JOURNAL_FIELDS_NONE;
         f.node = job->name;
@@ -183,7 +175,7 @@ static int store_job_new(Varlink *link, struct json_object *parameters, Manager 
         if (!job)
                 return -ENOMEM;
         job->manager = m;
-        job->begin_usec = now_usec();
+        job->begin_usec = now_usec(CLOCK_MONOTONIC);
         job->name = strdup(json_get_string(parameters, "name"));
         job->owner = strdup(peer->owner);
         if (!job->name || !job->owner)

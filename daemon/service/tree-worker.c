@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
-#include <time.h>
 
 #include "job.h"
 #include "json-util.h"
 #include "store.h"
+#include "time-util.h"
 #include "tree-error.h"
 #include "tree-worker.h"
 #include "varlink-idl-texts.h"
@@ -113,11 +113,11 @@ static int tell_progress(Varlink *link, void *data) {
         TreeJob *job = data;
         _cleanup_json_ struct json_object *o = NULL, *p = NULL;
         uint64_t now, done, total;
-        struct timespec ts;
 
-        (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-        now = (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / NSEC_PER_USEC;
-        if (!job->tell || now - job->told_usec < PROGRESS_EVERY_USEC)
+        if (!job->tell)
+                return 0;
+        now = now_usec(CLOCK_MONOTONIC);
+        if (now - job->told_usec < PROGRESS_EVERY_USEC)
                 return 0;
         job->told_usec = now;
 

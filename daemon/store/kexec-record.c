@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <time.h>
-
 #include "file-util.h"
 #include "json-util.h"
 #include "kexec-record.h"
@@ -153,11 +151,4 @@ int kexec_record_write(const char *path, const KexecRecord *record) {
         if (r < 0)
                 return r;
         return file_write(path, text, n);
-}
-
-uint64_t now_realtime_usec(void) {
-        struct timespec ts;
-
-        (void) clock_gettime(CLOCK_REALTIME, &ts);
-        return (uint64_t) ts.tv_sec * USEC_PER_SEC + (uint64_t) ts.tv_nsec / NSEC_PER_USEC;
 }

@@ -50,6 +50,3 @@ int kexec_record_parse(const char *text, size_t size, KexecRecord *ret);
 /* The same from and to a file; writing is in one step. -ENOENT, -EBADMSG, and as from open(2) and so on. */
 int kexec_record_read(const char *path, KexecRecord *ret);
 int kexec_record_write(const char *path, const KexecRecord *r);
-
-/* CLOCK_REALTIME in microseconds. */
-uint64_t now_realtime_usec(void);

@@ -33,6 +33,7 @@
 #include "kexec-trees.h"
 #include "macro.h"
 #include "pkram-messages.h"
+#include "time-util.h"
 
 #define GUARD_UNIT "pkram-kexec-guard.service"
 
@@ -124,7 +125,7 @@ static void note_step(bool first) {
                 if (r < 0 && r != -ENOENT)
                         (void) log_error(LOG_WARNING, r, "Cannot read " KEXEC_RECORD_PATH ", ignoring: %m");
         }
-        *(first ? &record.requested_usec : &record.stopped_usec) = now_realtime_usec();
+        *(first ? &record.requested_usec : &record.stopped_usec) = now_usec(CLOCK_REALTIME);
 
         r = kexec_record_write(KEXEC_RECORD_PATH, &record);
         if (r < 0)
