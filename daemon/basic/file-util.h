@@ -2,7 +2,16 @@
 /* Small files as a whole, directories to hand over, and what takes many descriptors. */
 #pragma once
 
+#include <dirent.h>
+
 #include "macro.h"
+
+static inline void closedirp(DIR **d) {
+        if (*d)
+                (void) closedir(*d);
+}
+
+#define _cleanup_closedir_ _cleanup_(closedirp)
 
 /* The contents of a regular file, to be freed, NUL-terminated besides. -EFBIG if it is longer than max; -EINVAL if it is no regular file. */
 int file_read(const char *path, size_t max, char **ret, size_t *ret_size);

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -11,11 +10,6 @@
 /* Processes that are named. */
 #define USERS_MAX 5U
 
-static void closedirp(DIR **d) {
-        if (*d)
-                (void) closedir(*d);
-}
-
 static bool link_uses(int dir, const char *name, dev_t device) {
         struct stat st;
 
@@ -24,7 +18,7 @@ static bool link_uses(int dir, const char *name, dev_t device) {
 
 /* One of the directories in /proc/PID that are full of links to files. */
 static bool links_use(int process, const char *name, dev_t device) {
-        _cleanup_(closedirp) DIR *d = NULL;
+        _cleanup_closedir_ DIR *d = NULL;
         struct dirent *e;
         int fd;
 
@@ -66,7 +60,7 @@ static char *process_name(int process) {
 }
 
 char *mount_users(dev_t device) {
-        _cleanup_(closedirp) DIR *proc = opendir("/proc");
+        _cleanup_closedir_ DIR *proc = opendir("/proc");
         _cleanup_free_ char *users = NULL;
         struct dirent *e;
         unsigned n = 0;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <ctype.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/pkram.h>
 #include <stdarg.h>
@@ -8,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "config.h"
+#include "file-util.h"
 
 /* Nobody writes more than this by hand. */
 #define CONFIG_BYTES_MAX MIB(1)
@@ -301,13 +301,8 @@ static void dropins_done(Dropins *d) {
         free(d->item);
 }
 
-static void closedirp(DIR **d) {
-        if (*d)
-                (void) closedir(*d);
-}
-
 static int add_dropins(Dropins *d, const char *root, const char *directory) {
-        _cleanup_(closedirp) DIR *dir = NULL;
+        _cleanup_closedir_ DIR *dir = NULL;
         _cleanup_free_ char *path = NULL;
         const struct dirent *de;
         int r;
