@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "job.h"
+#include "json-util.h"
 
 typedef struct Job {
         const JobType *type;
@@ -40,4 +41,13 @@ int job_keep(Varlink *link, const JobType *type, void *data) {
 
         *job = (Job) { .type = type, .data = data };
         return varlink_keep(link, job_work, job_done, job);
+}
+
+int job_notify_progress(Varlink *link, uint64_t done, uint64_t total) {
+        _cleanup_json_ struct json_object *o = json_object_new_object(), *p = json_object_new_object();
+
+        if (!o || !p || json_add_u64(p, "done", done) < 0 || (total > 0 && json_add_u64(p, "total", total) < 0) ||
+            json_add(o, "progress", TAKE_PTR(p)) < 0)
+                return -ENOMEM;
+        return varlink_notify(link, TAKE_PTR(o));
 }

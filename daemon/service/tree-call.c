@@ -2,6 +2,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "job.h"
 #include "json-util.h"
 #include "tree-call.h"
 #include "tree-error.h"
@@ -166,14 +167,11 @@ int tree_call_new(
 
 void tree_call_tell_progress(Varlink *link, struct json_object *parameters) {
         struct json_object *progress = json_get(parameters, "progress");
-        _cleanup_json_ struct json_object *o = json_object_new_object(), *p = json_object_new_object();
-        int64_t done = json_get_int(progress, "done", -1), total = json_get_int(progress, "total", -1);
+        int64_t done = json_get_int(progress, "done", -1), total = json_get_int(progress, "total", 0);
 
         /* Who does not hear of it loses nothing. */
-        if (done < 0 || !o || !p || json_add_int(p, "done", done) < 0 || (total >= 0 && json_add_int(p, "total", total) < 0) ||
-            json_add(o, "progress", TAKE_PTR(p)) < 0)
-                return;
-        (void) varlink_notify(link, TAKE_PTR(o));
+        if (done >= 0 && total >= 0)
+                (void) job_notify_progress(link, (uint64_t) done, (uint64_t) total);
 }
 
 struct json_object *tree_caller_to_json(const Peer *peer) {

@@ -111,7 +111,6 @@ static int tree_job_new(Varlink *link, TreeWorker *w, struct json_object *parame
 
 static int tell_progress(Varlink *link, void *data) {
         TreeJob *job = data;
-        _cleanup_json_ struct json_object *o = NULL, *p = NULL;
         uint64_t now, done, total;
 
         if (!job->tell)
@@ -125,12 +124,7 @@ static int tell_progress(Varlink *link, void *data) {
                 store_tree_load_progress(job->load, &done, &total);
         else
                 store_save_tree_progress(job->save, &done, &total);
-        o = json_object_new_object();
-        p = json_object_new_object();
-        if (!o || !p || json_add_u64(p, "done", done) < 0 || (total > 0 && json_add_u64(p, "total", total) < 0) ||
-            json_add(o, "progress", TAKE_PTR(p)) < 0)
-                return -ENOMEM;
-        return varlink_notify(link, TAKE_PTR(o));
+        return job_notify_progress(link, done, total);
 }
 
 /* --- Save --- */
