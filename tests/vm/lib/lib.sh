@@ -50,20 +50,6 @@ example() {
         check "example of $1: $2${3:+, part $3}" bash -e -o pipefail -c "$text"
 }
 
-# load_old_way NAME TEXT: run shell commands that load a kernel with kexec -c -l, which does not know where preserved memory
-# is. Where the kernel has refused, ask for lower places, as pkram(7) says.
-load_old_way() {
-        local max r=1
-        for max in "" --mem-max=0x60000000 --mem-max=0x40000000 --mem-max=0x20000000; do
-                r=0
-                OUT=$(bash -e -o pipefail -c "${2/kexec -c -l/kexec -c -l $max}" 2>&1) || r=$?
-                [ "$r" != 0 ] && grep -q 'Cannot assign requested address' <<<"$OUT" || break
-                echo "$1: refused ${max:-at the highest place}"
-        done
-        printf '%s\n' "$OUT" | tail -n 20
-        equal "$1" "$r" 0
-}
-
 # refused NAME REGEX COMMAND...: has to fail by an exit status of its own (not a signal), with one line that matches.
 refused() {
         local name=$1 regex=$2 r=0

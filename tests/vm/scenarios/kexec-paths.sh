@@ -74,12 +74,12 @@ stage2() {
 # The older system call: kexec-tools lays the image out by itself, and the command line is the caller's.
 stage3() {
         arrived no
-        load_old_way "kexec -c -l without pkram=" "kexec -c -l $KERNEL --append='$(sed 's/pkram=[^ ]*//' /proc/cmdline)'"
+        check "kexec -c -l without pkram=" kexec -c -l $KERNEL --append="$(sed 's/pkram=[^ ]*//' /proc/cmdline)"
         equal "pkram= is missed before anything stops" "$(status_field imageState)" noParameter
         refused "pkramctl check" 'pkram=' pkramctl check
-        load_old_way "kexec -c -l --reuse-cmdline" "kexec -c -l $KERNEL --reuse-cmdline"
+        check "kexec -c -l --reuse-cmdline" kexec -c -l $KERNEL --reuse-cmdline
         loaded "kexec -c -l --reuse-cmdline"
-        load_old_way "example of pkram: kexec -c -l" "$(example_text pkram 'kexec -c -l')"
+        example pkram 'kexec -c -l'
         loaded "kexec -c -l"
         late "kexec -c -l"
         leave "kexec -c -l, systemctl kexec --force"

@@ -89,7 +89,7 @@ stage1() {
         file_refused "without PKRAM" 'has no PKRAM' "$WRONG"
         check "without PKRAM: loaded" kexec -s -l "$WRONG" --reuse-cmdline
         refuses "without PKRAM" noSupport 'has no PKRAM'
-        load_old_way "without PKRAM: loaded by kexec_load" "kexec -c -l $WRONG --reuse-cmdline"
+        check "without PKRAM: loaded by kexec_load" kexec -c -l "$WRONG" --reuse-cmdline
         refuses "without PKRAM, kexec_load" noSupport 'has no PKRAM'
 
         file_refused "wrong format" 'reads format version' $LATER
@@ -99,9 +99,9 @@ stage1() {
         file_refused "wrong architecture" 'is for i386, not x86-64' /var/tmp/vmlinuz-i386
         file_refused "no kernel at all" 'is not a kernel image' /usr/bin/true
 
-        load_old_way "no pkram=: loaded" "kexec -c -l /boot/vmlinuz-pkram --command-line='console=ttyS0 root=/dev/vda'"
+        check "no pkram=: loaded" kexec -c -l /boot/vmlinuz-pkram --command-line="console=ttyS0 root=/dev/vda"
         refuses "no pkram=" noParameter 'lacks pkram='
-        load_old_way "wrong pkram=: loaded" "kexec -c -l /boot/vmlinuz-pkram --command-line='console=ttyS0 root=/dev/vda pkram=deadbeef'"
+        check "wrong pkram=: loaded" kexec -c -l /boot/vmlinuz-pkram --command-line="console=ttyS0 root=/dev/vda pkram=deadbeef"
         refuses "wrong pkram=" noParameter 'lacks pkram='
 
         conflicts
