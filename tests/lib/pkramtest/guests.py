@@ -5,6 +5,7 @@ import concurrent.futures
 import os
 
 from . import qemu
+from .common import OUTPUT, Broken, output_dir
 
 # What is left to the host when guests are counted against its memory.
 HOST_MIB = 2048
@@ -25,11 +26,30 @@ def how_many(largest, busy):
     return max(1, min((os.cpu_count() or 1) // busy, (available_mib() - HOST_MIB) // mib(largest)))
 
 
-def outcomes(chosen, run_one, *, memory, busy):
-    """Run run_one(s) for every scenario, those that may take longest first, so that none is left alone in the end.
-    memory: of guests whose scenario does not say; busy: processors that one keeps busy.
+def log_dir(suite_name, s):
+    """Where the logs of a scenario are."""
+    return os.path.join(OUTPUT, suite_name, s.name)
+
+
+def prepared(results, suite_name, chosen, prepare):
+    """Empty the directory of each scenario's logs and have prepare(s) make what it needs. Returns those for which that
+    went well; the others have failed."""
+    ready = []
+    for s in chosen:
+        output_dir(suite_name, s.name)
+        try:
+            prepare(s)
+            ready.append(s)
+        except Broken as e:
+            results.failed(suite_name, s.name, str(e))
+    return ready
+
+
+def outcomes(results, suite_name, chosen, prepare, run_one, *, memory, busy):
+    """Prepare the scenarios one after the other, and run run_one(s) for each, those that may take longest first, so that
+    none is left alone in the end. memory: of guests whose scenario does not say; busy: processors that one keeps busy.
     Yields (s, what it returned) as they end. An exception of run_one comes out here."""
-    chosen = sorted(chosen, key=lambda s: -s.timeout)
+    chosen = sorted(prepared(results, suite_name, chosen, prepare), key=lambda s: -s.timeout)
     if not chosen:
         return
     largest = max((s.memory or memory for s in chosen), key=mib)

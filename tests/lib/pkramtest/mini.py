@@ -9,7 +9,7 @@ import re
 import tarfile
 
 from . import guests, qemu, scenario
-from .common import CACHE, OUTPUT, TESTS, TOP, Broken, kernel, make, output_dir, shown
+from .common import CACHE, TESTS, TOP, kernel, make, shown
 from .console import ktap_results
 
 DIRECTORY = os.path.join(TESTS, "vm", "mini", "scenarios")
@@ -38,7 +38,7 @@ def campaign():
 
 
 def console_log(suite_name, s):
-    return os.path.join(OUTPUT, suite_name, s.name, "console.log")
+    return os.path.join(guests.log_dir(suite_name, s), "console.log")
 
 
 @functools.cache
@@ -102,15 +102,8 @@ def judge(results, suite_name, s, outcome):
 
 def each(results, suite_name, chosen):
     """Run the scenarios; yields (s, outcome) of those that passed."""
-    ready = []
-    for s in chosen:
-        output_dir(suite_name, s.name)
-        try:
-            boot_archive(s.config, tuple(s.kernels))
-            ready.append(s)
-        except Broken as e:
-            results.failed(suite_name, s.name, str(e))
-    for s, outcome in guests.outcomes(ready, lambda s: run_one(suite_name, s), memory=MEMORY, busy=1):
+    for s, outcome in guests.outcomes(results, suite_name, chosen, lambda s: boot_archive(s.config, tuple(s.kernels)),
+                                      lambda s: run_one(suite_name, s), memory=MEMORY, busy=1):
         if judge(results, suite_name, s, outcome):
             yield s, outcome
 

@@ -10,7 +10,7 @@ import subprocess
 import tarfile
 
 from . import examples, guests, qemu, scenario, unit
-from .common import OUTPUT, TESTS, Broken, kernel, kernel_packages, make, output_dir, shown
+from .common import TESTS, Broken, kernel, kernel_packages, make, output_dir, shown
 
 DIRECTORY = os.path.join(TESTS, "vm", "scenarios")
 LIB = os.path.join(TESTS, "vm", "lib")
@@ -126,22 +126,16 @@ def run_one(s, out, on_line=None):
 
 
 def run(results, suite_name, chosen):
-    ready = []
-    for s in chosen:
-        output_dir(suite_name, s.name)
-        try:
-            what_it_needs(s)
-            ready.append(s)
-        except Broken as e:
-            results.failed(suite_name, s.name, str(e))
     # systemd starts everything at once, so both processors of a guest have something to do all the time.
-    for s, outcome in guests.outcomes(ready, lambda s: run_one(s, os.path.join(OUTPUT, suite_name, s.name)), memory=MEMORY, busy=2):
+    for s, outcome in guests.outcomes(results, suite_name, chosen, what_it_needs,
+                                      lambda s: run_one(s, guests.log_dir(suite_name, s)),
+                                      memory=MEMORY, busy=2):
         judge(results, suite_name, s, outcome)
 
 
 def judge(results, suite_name, s, outcome):
     """The result of one scenario."""
-    console, journal = (os.path.join(OUTPUT, suite_name, s.name, n) for n in ("console.log", "journal.log"))
+    console, journal = (os.path.join(guests.log_dir(suite_name, s), n) for n in ("console.log", "journal.log"))
     wrong = scenario.verdict(s, outcome)
     if s.sanitized:
         wrong += sanitizer_reports(journal)
