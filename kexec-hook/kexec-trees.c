@@ -12,6 +12,9 @@
 /* What mount.pkram writes there, among the options of the mount, so that umount(8) runs umount.pkram. */
 #define OPTION "helper=pkram"
 
+/* What umount.pkram adds to that if it gives up. */
+#define LOST_OPTION "x-pkram.lost="
+
 /* libmount writes blanks and backslashes as \ooo. */
 static void decode(char *text) {
         char *out = text;
@@ -26,17 +29,20 @@ static void decode(char *text) {
         *out = 0;
 }
 
-static int has_option(char *options) {
+static int has_option(char *options, const char **ret_lost) {
         char *option;
+        int found = 0;
 
         while ((option = strsep(&options, ",")))
                 if (strcmp(option, OPTION) == 0)
-                        return 1;
-        return 0;
+                        found = 1;
+                else if (strncmp(option, LOST_OPTION, strlen(LOST_OPTION)) == 0)
+                        *ret_lost = option + strlen(LOST_OPTION);
+        return found;
 }
 
 /* SRC=name OPTS=a,b,c among the words of a line. Returns the name, or NULL if it is no tree. Writes into the line. */
-static const char *tree_of_line(char *line) {
+static const char *tree_of_line(char *line, const char **ret_lost) {
         char *word, *name = NULL;
         int is_tree = 0;
 
@@ -44,7 +50,7 @@ static const char *tree_of_line(char *line) {
                 if (strncmp(word, "SRC=", 4) == 0)
                         name = word + 4;
                 else if (strncmp(word, "OPTS=", 5) == 0)
-                        is_tree = has_option(word + 5);
+                        is_tree = has_option(word + 5, ret_lost);
         if (!name || !is_tree)
                 return NULL;
         decode(name);
@@ -63,10 +69,10 @@ int kexec_for_each_tree(const char *utab, KexecTreeFunction function, void *user
         if (!f)
                 return errno == ENOENT ? 0 : -errno;
         while (r >= 0 && getline(&line, &allocated, f) >= 0) {
-                const char *name = tree_of_line(line);
+                const char *lost = NULL, *name = tree_of_line(line, &lost);
 
                 if (name)
-                        r = function(name, userdata);
+                        r = function(name, lost, userdata);
         }
         if (r >= 0 && ferror(f))
                 r = -EIO;
@@ -74,10 +80,11 @@ int kexec_for_each_tree(const char *utab, KexecTreeFunction function, void *user
         return r < 0 ? r : 0;
 }
 
-static int count(const char *name, void *userdata) {
+static int count(const char *name, const char *lost, void *userdata) {
         uint64_t *n = userdata;
 
         (void) name;
+        (void) lost;
         (*n)++;
         return 0;
 }

@@ -4,12 +4,15 @@
 
 #include "kexec-trees.h"
 
-static int add_name(const char *name, void *userdata) {
+static int add_name(const char *name, const char *lost, void *userdata) {
         char *names = userdata;
 
         if (strcmp(name, "stop") == 0)
                 return -ECANCELED;
-        (void) strcat(strcat(names, name), ";");
+        (void) strcat(names, name);
+        if (lost)
+                (void) strcat(strcat(names, "!"), lost);
+        (void) strcat(names, ";");
         return 0;
 }
 
@@ -19,6 +22,8 @@ static void test_names(void **state) {
                 "TARGET=/none OPTS=helper=pkram\n"
                 "SRC=no TARGET=/no OPTS=helper=other\n"
                 "OPTS=helper=pkram SRC=\\99\\0\n"
+                "SRC=late OPTS=x-pkram.lost=timeout,helper=pkram\n"
+                "SRC=other OPTS=helper=other,x-pkram.lost=timeout\n"
                 "SRC=stop OPTS=helper=pkram\n"
                 "SRC=never OPTS=helper=pkram\n";
         char path[] = "/tmp/test-kexec-trees-XXXXXX", names[64] = "";
@@ -30,7 +35,7 @@ static void test_names(void **state) {
         assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
         (void) close(fd);
         assert_int_equal(kexec_for_each_tree(path, add_name, names), -ECANCELED);
-        assert_string_equal(names, "a b\\\t;\\99\\0;");
+        assert_string_equal(names, "a b\\\t;\\99\\0;late!timeout;");
         (void) unlink(path);
 }
 

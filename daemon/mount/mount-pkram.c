@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * mount -t pkram NAME DIR: a tmpfs that begins with the tree that was stored as NAME,
- * if there is one. It is mounted first and filled then, so that there is no moment
- * at which the tree is neither stored nor mounted. umount.pkram is the other half.
+ * if there is one. It is mounted nowhere until it is filled: who waits for the mount finds
+ * the tree in it or no mount at all, also if this program is killed, and what is stored
+ * cannot be replaced by what is half done. umount.pkram is the other half.
  */
 #include <fcntl.h>
 #include <linux/limits.h>
@@ -112,6 +113,30 @@ static int go_without(const Options *o, const char *name, const char *why) {
         return o->required ? -ENOENT : 0;
 }
 
+/*
+ * No such node. If the last kexec lost it, whoever begins with nothing is told why: there
+ * pkram-restore has written down what was damaged on the way, or not stored at all.
+ */
+static int go_without_node(const Options *o, VarlinkClient *c, const char *name) {
+        _cleanup_reply_ VarlinkReply reply = {};
+        _cleanup_free_ char *text = NULL;
+        struct json_object *lost = NULL;
+
+        if (pkram_call(c, "GetStatus", /* parameters= */ NULL, -EBADF, &reply) >= 0 && !reply.error)
+                lost = json_get_array(json_get(reply.parameters, "lastKexec"), "lost");
+        for (size_t i = 0; lost && i < json_object_array_length(lost); i++) {
+                struct json_object *l = json_object_array_get_idx(lost, i);
+                const char *other = json_get_string(l, "name"), *reason = json_get_string(l, "reason");
+
+                if (!other || !reason || !streq(other, name))
+                        continue;
+                if (asprintf(&text, "is not stored, it was lost in the last kexec (%s)", reason) < 0)
+                        text = NULL;
+                break;
+        }
+        return go_without(o, name, text ?: "is not stored");
+}
+
 /* Is there no such node any more? Asked over a new connection, and with a no if in doubt. */
 static bool is_gone(const Options *o, const char *name) {
         _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
@@ -123,7 +148,13 @@ static bool is_gone(const Options *o, const char *name) {
         return pkram_call(c, "Describe", TAKE_PTR(p), -EBADF, &reply) >= 0 && reply_is_error(&reply, "NoSuchNode");
 }
 
-/* Asks the daemon to put the tree there. Says what is wrong. */
+static int say_interrupted(const char *name) {
+        log_error("Restoring tree '%s' was interrupted (%s): not mounted. If it was stored, it still is: try again, and if it was the "
+                  "time-out of a unit, with more time.", name, sigdescr_np(interruption()) ?: "a signal");
+        return -EINTR;
+}
+
+/* Asks the daemon to put the tree there. 1: it is there, 0: there is none, and that is all right. Says what is wrong. */
 static int fill(const Options *o, const char *name, int fd) {
         _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
         _cleanup_reply_ VarlinkReply reply = {};
@@ -132,11 +163,15 @@ static int fill(const Options *o, const char *name, int fd) {
         int r;
 
         r = varlink_client_connect(o->socket, &c);
+        if (r >= 0)
+                interruption_hangs_up(c);
         if (r < 0)
                 return log_error_errno(r, "pkramd cannot be reached at %s, and so nobody knows whether tree '%s' is stored", o->socket, name);
         r = pkram_is_supported(c);
         if (r == 0)
                 return go_without(o, name, "cannot be there, since this kernel has no PKRAM");
+        if (r < 0 && interruption())
+                return say_interrupted(name);
         if (r < 0)
                 return log_error_errno(r, "pkramd did not answer; tree '%s' is still stored if it was", name);
 
@@ -146,20 +181,22 @@ static int fill(const Options *o, const char *name, int fd) {
         r = pkram_call(c, "RestoreTree", p, fd, &reply);
         if (r >= 0 && !reply.error) {
                 log_info("Restored tree '%s'.", name);
-                return 0;
+                return 1;
         }
         if (r >= 0 && reply_is_error(&reply, "NoSuchNode"))
-                return go_without(o, name, "is not stored");
+                return go_without_node(o, c, name);
         if (r >= 0 && reply_is_error(&reply, "NodeDamaged"))
                 return go_without(o, name, "is damaged");
 
         /* Who died may have released the node before: then everything is here, and nowhere else. */
         if (is_gone(o, name)) {
                 log_info("Restored tree '%s', though whoever did it is gone.", name);
-                return 0;
+                return 1;
         }
 
         /* Anything else may be better next time: starting empty now could mean to lose it. */
+        if (r < 0 && interruption())
+                return say_interrupted(name);
         if (r < 0)
                 return log_error_errno(r, "pkramd did not answer; tree '%s' is still stored", name);
         text = reply_to_text(&reply);
@@ -167,36 +204,128 @@ static int fill(const Options *o, const char *name, int fd) {
         return -EIO;
 }
 
-static int unmount_again(const char *path, int r) {
-        (void) tree_mount_forget(path);
-        if (umount2(path, MNT_DETACH) < 0)
-                (void) log_error_errno(-errno, "'%s' cannot be unmounted again", path);
-        return r;
+/* --- the tmpfs --- */
+
+static int set_option(int fs, char *option) {
+        char *value = strchr(option, '=');
+
+        if (value)
+                *value++ = 0;
+        if (fsconfig(fs, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, option, value, 0) < 0)
+                return log_error_errno(-errno, "tmpfs does not take the option '%s'", option);
+        return 0;
 }
 
-static int mount_tree(const Options *o, const char *name, const char *path) {
-        TreeMount m = {
+static unsigned attributes(unsigned long mount_flags) {
+        static const struct {
+                unsigned long flag;
+                unsigned attribute;
+        } table[] = {
+                { MS_NOSUID,      MOUNT_ATTR_NOSUID      },
+                { MS_NODEV,       MOUNT_ATTR_NODEV       },
+                { MS_NOEXEC,      MOUNT_ATTR_NOEXEC      },
+                { MS_NODIRATIME,  MOUNT_ATTR_NODIRATIME  },
+                { MS_STRICTATIME, MOUNT_ATTR_STRICTATIME },
+        };
+        unsigned a = 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                if (mount_flags & table[i].flag)
+                        a |= table[i].attribute;
+        /* Either of the two, or relatime. */
+        return (mount_flags & (MS_NOATIME | MS_STRICTATIME)) == MS_NOATIME ? a | MOUNT_ATTR_NOATIME : a;
+}
+
+/* A tmpfs that can be written to and is mounted nowhere. Says what is wrong. */
+static int make_tmpfs(const Options *o, const char *name, int *ret) {
+        _cleanup_close_ int fs = fsopen("tmpfs", FSOPEN_CLOEXEC);
+        _cleanup_free_ char *data = strdup(o->data ?: "");
+        char *rest = data;
+        int fd, r;
+
+        if (!data)
+                return log_error_errno(-ENOMEM, "A tmpfs cannot be made");
+        if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "source", name, 0) < 0 ||
+            ((o->flags & MS_SYNCHRONOUS) && fsconfig(fs, FSCONFIG_SET_FLAG, "sync", NULL, 0) < 0) ||
+            ((o->flags & MS_LAZYTIME) && fsconfig(fs, FSCONFIG_SET_FLAG, "lazytime", NULL, 0) < 0))
+                return log_error_errno(-errno, "A tmpfs cannot be made");
+        for (char *option; (option = strsep(&rest, ","));) {
+                r = *option ? set_option(fs, option) : 0;
+                if (r < 0)
+                        return r;
+        }
+
+        if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+                return log_error_errno(-errno, "A tmpfs cannot be made with options '%s'", o->data ?: "");
+        fd = fsmount(fs, FSMOUNT_CLOEXEC, attributes(o->flags));
+        if (fd < 0)
+                return log_error_errno(-errno, "A tmpfs cannot be mounted");
+
+        *ret = fd;
+        return 0;
+}
+
+/* What was restored cannot be mounted, and so it goes back to where it was. */
+static void put_back(const Options *o, const char *name, int directory) {
+        _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
+        struct json_object *p = pkram_tree_parameters(name);
+        _cleanup_reply_ VarlinkReply reply = {};
+        int r;
+
+        r = !p ? -ENOMEM : varlink_client_connect(o->socket, &c);
+        if (r < 0) {
+                (void) json_object_put(p);
+                (void) log_error_errno(r, "Tree '%s' is lost, since it cannot be stored again", name);
+                return;
+        }
+        r = pkram_call(c, "StoreTree", p, directory, &reply);
+        if (r < 0 || reply.error)
+                log_error("Tree '%s' is lost, since it cannot be stored again: %s.", name, r < 0 ? strerror(-r) : reply.error);
+}
+
+/* The directory is in the file system tmpfs. */
+static int fill_and_mount(const Options *o, const char *name, const char *path, int target, int tmpfs, int directory) {
+        const TreeMount m = {
                 .name = (char *) name,
                 .socket = streq(o->socket, SOCKET_PATH) ? NULL : (char *) o->socket,
                 .verify = o->verify,
         };
-        _cleanup_close_ int fd = -EBADF;
-        int r;
+        int r, restored;
 
-        if (mount(name, path, "tmpfs", o->flags & ~MS_RDONLY, o->data) < 0)
-                return log_error_errno(-errno, "A tmpfs cannot be mounted at '%s' with options '%s'", path, o->data ?: "");
+        restored = fill(o, name, directory);
+        if (restored < 0)
+                return restored;
 
-        /* Before anything is in it: nobody may unmount it without storing it. */
+        /* Before it can be seen: nobody may unmount it without storing it. */
         r = tree_mount_remember(&m, path);
         if (r < 0)
-                return unmount_again(path, log_error_errno(r, "umount(8) cannot be told to store '%s', by an entry in /run/mount/utab", path));
+                (void) log_error_errno(r, "umount(8) cannot be told to store '%s', by an entry in /run/mount/utab", path);
+        else if (move_mount(tmpfs, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
+                r = log_error_errno(-errno, "A tmpfs cannot be mounted at '%s'", path);
+                (void) tree_mount_forget(path);
+        }
+        if (r < 0 && restored > 0)
+                put_back(o, name, directory);
+        return r;
+}
 
-        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        r = fd < 0 ? log_error_errno(-errno, "'%s' cannot be opened", path) : fill(o, name, fd);
-        fd = safe_close(fd);
+static int mount_tree(const Options *o, const char *name, const char *path) {
+        _cleanup_close_ int target = -EBADF, tmpfs = -EBADF, directory = -EBADF;
+        int r;
+
+        target = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (target < 0)
+                return log_error_errno(-errno, "'%s' cannot be mounted on", path);
+        r = make_tmpfs(o, name, &tmpfs);
         if (r < 0)
-                return unmount_again(path, r);
+                return r;
+        directory = openat(tmpfs, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (directory < 0)
+                return log_error_errno(-errno, "The new tmpfs cannot be opened");
 
+        r = fill_and_mount(o, name, path, target, tmpfs, directory);
+        if (r < 0)
+                return r;
         if ((o->flags & MS_RDONLY) && mount(NULL, path, NULL, MS_REMOUNT | o->flags, o->data) < 0)
                 /* What was restored is only there now, so it stays. */
                 return log_error_errno(-errno, "'%s' cannot be made read-only", path);
@@ -246,6 +375,7 @@ int main(int argc, char *argv[]) {
                 return EXIT_USAGE;
         }
 
+        interruption_catch();
         if (!fake) {
                 char path[PATH_MAX];
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <getopt.h>
 #include <libmount.h>
+#include <signal.h>
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include "json-util.h"
 #include "mount-util.h"
@@ -71,6 +73,37 @@ int pkram_is_supported(VarlinkClient *c) {
         return r < 0 ? r : json_get_bool(reply.parameters, "supported", false);
 }
 
+/* --- being asked to end --- */
+
+static volatile sig_atomic_t interrupting_signal, interruptible_fd = -EBADF;
+
+static void on_signal(int signal) {
+        int saved = errno;
+
+        interrupting_signal = signal;
+        if (interruptible_fd >= 0)
+                (void) shutdown(interruptible_fd, SHUT_RDWR);
+        errno = saved;
+}
+
+void interruption_catch(void) {
+        const struct sigaction a = { .sa_handler = on_signal };
+
+        (void) sigaction(SIGTERM, &a, NULL);
+        (void) sigaction(SIGINT, &a, NULL);
+        (void) sigaction(SIGHUP, &a, NULL);
+}
+
+void interruption_hangs_up(const VarlinkClient *c) {
+        interruptible_fd = varlink_client_fd(c);
+        if (interrupting_signal)
+                (void) shutdown(interruptible_fd, SHUT_RDWR);
+}
+
+int interruption(void) {
+        return interrupting_signal;
+}
+
 struct json_object *pkram_tree_parameters(const char *name) {
         _cleanup_json_ struct json_object *p = json_object_new_object();
 
@@ -106,8 +139,9 @@ int tree_mount_remember(const TreeMount *m, const char *path) {
         int r;
 
         /* "helper=" sends every umount(8) to umount.pkram; the other ones are for that. */
-        if (asprintf(&options, "helper=pkram%s%s%s", m->verify ? ",x-pkram.verify" : "",
-                     m->socket ? ",x-pkram.socket=" : "", m->socket ?: "") < 0)
+        if (asprintf(&options, "helper=pkram%s%s%s%s%s", m->verify ? ",x-pkram.verify" : "",
+                     m->socket ? ",x-pkram.socket=" : "", m->socket ?: "",
+                     m->lost ? ",x-pkram.lost=" : "", m->lost ? tree_lost_to_string(m->lost) : "") < 0)
                 return -ENOMEM;
 
         u = mnt_new_update();
@@ -127,6 +161,12 @@ int tree_mount_remember(const TreeMount *m, const char *path) {
                 return r;
         /* 1: there is nothing to write, which would mean that the options were not understood. */
         return r > 0 ? -EOPNOTSUPP : mnt_update_table(u, /* lc= */ NULL);
+}
+
+int tree_mount_change(const TreeMount *m, const char *path) {
+        int r = tree_mount_forget(path);
+
+        return r < 0 ? r : tree_mount_remember(m, path);
 }
 
 int tree_mount_forget(const char *path) {
@@ -155,7 +195,7 @@ static int get_option(const char *options, const char *name, char **ret) {
 int tree_mount_find(const char *path, TreeMount *ret) {
         _cleanup_(mnt_unref_tablep) struct libmnt_table *table = mnt_new_table();
         _cleanup_tree_mount_ TreeMount m = {};
-        _cleanup_free_ char *helper = NULL;
+        _cleanup_free_ char *helper = NULL, *lost = NULL;
         struct libmnt_fs *fs;
         const char *options;
         int r;
@@ -179,6 +219,10 @@ int tree_mount_find(const char *path, TreeMount *ret) {
         r = get_option(options, "x-pkram.socket", &m.socket);
         if (r < 0)
                 return r;
+        r = get_option(options, "x-pkram.lost", &lost);
+        if (r < 0)
+                return r;
+        m.lost = tree_lost_from_string(lost);
         m.verify = get_option(options, "x-pkram.verify", /* ret= */ NULL) > 0;
         m.name = strdup(mnt_fs_get_source(fs) ?: "");
         if (!m.name)

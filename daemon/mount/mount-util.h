@@ -2,6 +2,7 @@
 /* What mount.pkram and umount.pkram share: calls of pkramd, and what is remembered about a mount. */
 #pragma once
 
+#include "kexec-record.h"
 #include "varlink-client.h"
 
 #define SOCKET_PATH "/run/pkram/io.pkram.Store"
@@ -36,6 +37,17 @@ int pkram_call(VarlinkClient *c, const char *method, struct json_object *paramet
 /* Does this kernel keep anything at all? 0, 1, or negative errno if nobody can be asked. */
 int pkram_is_supported(VarlinkClient *c);
 
+/*
+ * Programs that are asked to end (SIGTERM by the time-out of their unit, SIGINT, SIGHUP)
+ * while they wait for pkramd must not leave things half done: from the first call on such
+ * a signal is noted, and a connection given to the second one ends, so that whoever waits
+ * for a reply on it goes on, and pkramd drops what it has begun. The third: the signal
+ * that came, or 0.
+ */
+void interruption_catch(void);
+void interruption_hangs_up(const VarlinkClient *c);
+int interruption(void);
+
 /* Parameters with a name, and with the position of a directory's descriptor. NULL without memory. */
 struct json_object *pkram_tree_parameters(const char *name);
 
@@ -44,6 +56,7 @@ typedef struct TreeMount {
         char *name;     /* of the tree */
         char *socket;   /* where pkramd listens */
         bool verify;    /* store with checksums */
+        TreeLost lost;  /* why umount.pkram gave up, while the system goes down */
 } TreeMount;
 
 void tree_mount_done(TreeMount *m);
@@ -54,6 +67,9 @@ void tree_mount_done(TreeMount *m);
  * umount.pkram for it. -errno.
  */
 int tree_mount_remember(const TreeMount *m, const char *path);
+
+/* The same, in the place of what was remembered about it. */
+int tree_mount_change(const TreeMount *m, const char *path);
 
 /* Forgets it again. */
 int tree_mount_forget(const char *path);

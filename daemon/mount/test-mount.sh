@@ -102,9 +102,45 @@ run pkram.required 0; ok "it comes back"
 exec 7>>"$dir/m/file"
 PATH=$dir/bin:$path unmount 32 && mounted && says "Tree 'tree' is lost: .*by .*bash ($$).*RequiresMountsFor=$dir/m to its unit"
 ok "in use for writing while the system goes down: what is lost, and why"
-remembered; ok "which is counted"
+remembered && grep -q 'x-pkram.lost=use' /run/mount/utab; ok "which is counted, with the reason"
 exec 7>&-
 unmount 0
+
+# The time-out of a unit ends with a signal, while pkramd has not answered yet.
+interrupt() { # STATUS SIGNAL READY COMMAND...: by then the command READY succeeds
+    local child got=0 status=$1 signal=$2 ready=$3
+    shift 3
+    kill -STOP "$pid"
+    "$@" >"$dir/stdout" 2>&1 &
+    child=$!
+    for _ in {1..100}; do
+        $ready && break
+        sleep 0.05
+    done
+    sleep 0.2
+    kill -"$signal" $child
+    wait $child 2>/dev/null || got=$?
+    kill -CONT "$pid"
+    ((got == status)) || { echo "# status $got, not $status"; return 1; }
+}
+frozen() { ! { : >"$dir/m/probe"; } 2>/dev/null; }
+stored() { "$ctl" --socket="$dir/socket" show tree >/dev/null 2>&1; }
+run pkram.required 0
+interrupt 32 TERM frozen "$uhelper" "$dir/m" && mounted && says "Storing tree 'tree' was interrupted (Terminated), .*stays mounted; try again"; ok "asked to end while it stores: it stays mounted"
+remembered && rm "$dir/m/probe" && ! stored; ok "and writable, and nothing is stored"
+path=$PATH
+PATH=$dir/bin:$path interrupt 32 TERM frozen "$uhelper" "$dir/m" && mounted && says "Tree 'tree' is lost: storing it took longer than its unit may take"; ok "the same while the system goes down: what is lost, and what to do"
+remembered && grep -q 'x-pkram.lost=timeout' /run/mount/utab; ok "which is counted, with the reason"
+PATH=$dir/bin:$path unmount 32 && says "it is not tried again"; ok "and not tried again"
+rm "$dir/m/probe"
+unmount 0 && ! mounted; ok "in a system that goes on after all it is stored"
+
+# shellcheck disable=SC2154
+waits() { find "/proc/$child/fd" -lname 'socket:*' 2>/dev/null | grep -q .; }
+interrupt 32 TERM waits "$helper" tree "$dir/m" -o "pkram.socket=$dir/socket" && ! mounted && ! remembered &&
+    says "Restoring tree 'tree' was interrupted (Terminated): not mounted"; ok "asked to end while it restores: nothing is mounted"
+stored; ok "and the tree is still stored"
+interrupt 137 KILL waits "$helper" tree "$dir/m" -o "pkram.socket=$dir/socket" && ! mounted && ! remembered && stored; ok "the same if it is killed"
 
 run pkram.required 0 && (($(wc -l <"$dir/m/file") == 4)) && cmp "$dir/m/large" "$dir/large"; ok "and comes back"
 stop

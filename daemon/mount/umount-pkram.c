@@ -28,6 +28,53 @@ static int set_writable(int directory, bool writable) {
         return 0;
 }
 
+/*
+ * Is this one of the last things that happen? Then nobody wants to write here any more.
+ * It is asked at the beginning, and the answer read when it is wanted: after the time-out
+ * of a unit there is little time, and whatever is started then gets the next signal.
+ */
+static FILE *shutting_down;
+
+static void ask_whether_shutting_down(void) {
+        shutting_down = popen("trap '' TERM; exec systemctl is-system-running 2>/dev/null", "re");
+}
+
+static bool is_shutting_down(void) {
+        static int answer = -1;
+        char state[32] = "";
+
+        if (answer >= 0 || !shutting_down)
+                return answer > 0;
+        while (!fgets(state, sizeof(state), shutting_down) && ferror(shutting_down) && errno == EINTR)
+                clearerr(shutting_down);
+        answer = streq(state, "stopping\n");
+        return answer > 0;
+}
+
+/* For pkram-shutdown, which counts what is lost, and for whoever tries to unmount it once more. */
+static void note_lost(const TreeMount *m, const char *path, TreeLost why) {
+        TreeMount lost = *m;
+        int r;
+
+        lost.lost = why;
+        r = tree_mount_change(&lost, path);
+        if (r < 0)
+                log_warning("Why tree '%s' is lost cannot be noted in /run/mount/utab: %s.", m->name, strerror(-r));
+}
+
+/* A signal came before the tree was stored. */
+static int say_interrupted(const TreeMount *m, const char *path) {
+        if (is_shutting_down()) {
+                log_error("Tree '%s' is lost: storing it took longer than its unit may take to stop. To give it more time the next time, "
+                          "raise TimeoutStopSec= of pkram-tree@.service, TimeoutSec= of a mount unit, or x-systemd.mount-timeout= in "
+                          "/etc/fstab.", m->name);
+                note_lost(m, path, TREE_LOST_TIMEOUT);
+        } else
+                log_error("Storing tree '%s' was interrupted (%s), and '%s' stays mounted; try again. " HOW_TO_DROP,
+                          m->name, sigdescr_np(interruption()) ?: "a signal", path);
+        return -EINTR;
+}
+
 /* Stores the tree. 1: it is stored, 0: this kernel stores nothing. Says what is wrong. */
 static int store(VarlinkClient *c, const TreeMount *m, const char *path, int directory, uint64_t *ret_id) {
         _cleanup_json_ struct json_object *p = pkram_tree_parameters(m->name);
@@ -36,6 +83,8 @@ static int store(VarlinkClient *c, const TreeMount *m, const char *path, int dir
         int r;
 
         r = pkram_is_supported(c);
+        if (r < 0 && interruption())
+                return say_interrupted(m, path);
         if (r < 0)
                 return log_error_errno(r, "pkramd did not answer, and '%s' stays mounted; " HOW_TO_DROP, path);
         if (r == 0) {
@@ -47,6 +96,8 @@ static int store(VarlinkClient *c, const TreeMount *m, const char *path, int dir
                 return log_error_errno(-ENOMEM, "'%s' stays mounted", path);
 
         r = pkram_call(c, "StoreTree", TAKE_PTR(p), directory, &reply);
+        if (r < 0 && interruption())
+                return say_interrupted(m, path);
         if (r < 0)
                 return log_error_errno(r, "pkramd did not answer, and '%s' stays mounted; try again. " HOW_TO_DROP, path);
         if (reply.error) {
@@ -62,29 +113,16 @@ static int store(VarlinkClient *c, const TreeMount *m, const char *path, int dir
         return 1;
 }
 
-/* Is this one of the last things that happen? Then nobody wants to write here any more. */
-static bool is_shutting_down(void) {
-        char state[32] = "";
-        FILE *f;
-
-        f = popen("systemctl is-system-running 2>/dev/null", "re");
-        if (!f)
-                return false;
-        if (!fgets(state, sizeof(state), f))
-                state[0] = 0;
-        (void) pclose(f);
-        return streq(state, "stopping\n");
-}
-
 /* Says who uses it, and what that means; while the system goes down nobody will try again. */
 static void say_in_use(const TreeMount *m, const char *path, dev_t device) {
         _cleanup_free_ char *users = mount_users(device);
         const char *who = users ?: "nobody knows whom";
 
-        if (is_shutting_down())
+        if (is_shutting_down()) {
                 log_error("Tree '%s' is lost: '%s' is in use for writing by %s while the system goes down, and cannot be stored. "
                           "To have that stop first the next time, add RequiresMountsFor=%s to its unit.", m->name, path, who, path);
-        else
+                note_lost(m, path, TREE_LOST_IN_USE);
+        } else
                 log_error("'%s' is in use by %s: end what has files open for writing there (fuser -vm shows it). %s",
                           path, who, HOW_TO_DROP);
 }
@@ -152,10 +190,19 @@ static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
         struct stat st;
         int r;
 
+        /* Of pkram-tree@.service and of the mount unit that systemd makes of what that mounts: the second one comes too late. */
+        if (m->lost == TREE_LOST_TIMEOUT && is_shutting_down()) {
+                log_error("Tree '%s' is lost, since storing it took too long: it is not tried again.", m->name);
+                return -ETIMEDOUT;
+        }
+
         r = varlink_client_connect(socket, &c);
+        if (r < 0 && interruption())
+                return say_interrupted(m, path);
         if (r < 0)
                 return log_error_errno(r, "pkramd cannot be reached at %s, and so '%s' stays mounted: start it with "
                                        "'systemctl start pkramd.socket'. " HOW_TO_DROP, socket, path);
+        interruption_hangs_up(c);
         root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (root < 0 || fstatvfs(root, &s) < 0 || fstat(root, &st) < 0)
                 return log_error_errno(-errno, "'%s' cannot be looked at", path);
@@ -170,7 +217,7 @@ static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
         if (r < 0)
                 return log_error_errno(r, "'%s' cannot be made read-only", path);
 
-        r = store_and_unmount(c, m, path, lazy);
+        r = interruption() ? say_interrupted(m, path) : store_and_unmount(c, m, path, lazy);
         if (r < 0 && r != -ESHUTDOWN) {
                 int k = 0;
 
@@ -225,6 +272,8 @@ int main(int argc, char *argv[]) {
                 return EXIT_MOUNT;
         }
 
+        interruption_catch();
+        ask_whether_shutting_down();
         r = tree_mount_find(path, &m);
         if (r == -ENOENT)
                 log_error("Nothing is mounted at '%s'.", path);
@@ -234,5 +283,7 @@ int main(int argc, char *argv[]) {
                 (void) log_error_errno(r, "What is mounted cannot be found out");
         else
                 r = unmount_tree(&m, path, lazy);
+        if (shutting_down)
+                (void) pclose(shutting_down);
         return r < 0 ? EXIT_MOUNT : EXIT_SUCCESS;
 }

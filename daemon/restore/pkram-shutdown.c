@@ -72,9 +72,16 @@ static int add_nodes(KexecRecord *record, const PkramDevice *device) {
         return 0;
 }
 
-static int add_tree(const char *name, void *userdata) {
+static int add_tree(const char *name, const char *lost, void *userdata) {
+        TreeLost why = tree_lost_from_string(lost);
+
         /* Whatever else is in there, nobody could store it under such a name. */
-        return name_validate(name, NULL) < 0 ? 0 : kexec_record_add_unstored(userdata, name);
+        if (name_validate(name, NULL) < 0)
+                return 0;
+        say("<3>pkram: tree '%s' is lost in this kexec%s\n", name,
+            why == TREE_LOST_TIMEOUT ? ": storing it took longer than its unit may take" :
+            why == TREE_LOST_IN_USE ? ": it was in use for writing" : "");
+        return kexec_record_add_unstored(userdata, name, why);
 }
 
 static int keep_record(const PkramDevice *device) {

@@ -149,16 +149,28 @@ static int log_dropped(const PkramDevice *device, const struct pkram_ioctl_info 
         return 0;
 }
 
+/* Why a tree was not stored, after "Tree 'x' did not come back: ". */
+static const char *unstored_text(TreeLost why) {
+        static const char *const table[] = {
+                [TREE_LOST_UNKNOWN] = "it is a tree that could not be stored while the system went down; its last lines say more, "
+                                      "see 'journalctl -b -1' and 'journalctl -b -t pkram-replay'",
+                [TREE_LOST_IN_USE]  = "it is a tree that was in use for writing while the system went down; 'journalctl -b -1' names the "
+                                      "processes, whose units need RequiresMountsFor= or After= to stop before it",
+                [TREE_LOST_TIMEOUT] = "it is a tree that took longer to store than its unit may take to stop; give it more time with "
+                                      "TimeoutStopSec= of pkram-tree@.service, TimeoutSec= of a mount unit, or x-systemd.mount-timeout= in /etc/fstab",
+        };
+
+        return table[why];
+}
+
 /* What the old system had, and neither came back nor was dropped by name; and what it could not store. */
 static int log_missing(const struct pkram_ioctl_info *info, KexecReport *report) {
-        static const char gone[] = "it was stored before the kexec and is not here; the kernel log may know more",
-                unstored[] = "it is a tree that was in use while the system went down, or could not be stored for another "
-                             "reason; the last lines of the previous system say more, see 'journalctl -b -1' and 'journalctl -b -t pkram-replay'";
+        static const char gone[] = "it was stored before the kexec and is not here; the kernel log may know more";
         int r;
 
         for (size_t i = 0; i < report->record.n_nodes; i++) {
                 const KexecRecordNode *n = report->record.nodes + i;
-                const char *reason = n->unstored ? unstored : gone;
+                const char *reason = n->unstored ? unstored_text(n->why) : gone;
                 JournalFields f = JOURNAL_FIELDS_NONE;
 
                 if (n->found)

@@ -176,7 +176,9 @@ static void leave_record(const PkramDevice *d) {
         assert_ok(kexec_record_add(&record, "a", 4096));
         assert_ok(kexec_record_add(&record, "b", 4096));
         assert_ok(kexec_record_add(&record, "never", 8192));
-        assert_ok(kexec_record_add_unstored(&record, "a")); /* an older one of that name comes back */
+        assert_ok(kexec_record_add_unstored(&record, "a", TREE_LOST_IN_USE)); /* an older one of that name comes back */
+        assert_ok(kexec_record_add_unstored(&record, "slow", TREE_LOST_TIMEOUT));
+        assert_ok(kexec_record_add_unstored(&record, "tree", TREE_LOST_UNKNOWN));
         assert_ok(kexec_record_format(&record, &text, &n));
         assert_ok(system_node_save(d, SYSTEM_NODE_RECORD, text, n));
 
@@ -203,7 +205,7 @@ static void test_report(_unused_ void **state) {
         mock_add_dropped(m, "b", PKRAM_DAMAGE_CHECKSUM);
         assert_int_equal(run(&d, false, report_path), 0);
         assert_int_equal(e.n_restored, 1);
-        assert_int_equal(e.n_dropped, 3);
+        assert_int_equal(e.n_dropped, 5);
         assert_int_equal(e.n_sealed, 1);
         assert_int_equal(e.n_replayed, 2);
         assert_string_equal(e.last, "the very last line");
@@ -217,13 +219,16 @@ static void test_report(_unused_ void **state) {
         assert_int_equal(json_get_int(o, "logLines", -1), 2);
         assert_string_equal(json_get_string(o, "previousKernel"), "6.12.0-mock");
         lost = json_get_array(o, "lost");
-        assert_int_equal(json_object_array_length(lost), 3);
+        assert_int_equal(json_object_array_length(lost), 5);
         assert_string_equal(json_get_string(json_object_array_get_idx(lost, 0), "name"), "b");
         assert_non_null(strstr(json_get_string(json_object_array_get_idx(lost, 0), "reason"), "checksum"));
         assert_string_equal(json_get_string(json_object_array_get_idx(lost, 1), "name"), "never");
         assert_non_null(strstr(json_get_string(json_object_array_get_idx(lost, 1), "reason"), "is not here"));
         assert_string_equal(json_get_string(json_object_array_get_idx(lost, 2), "name"), "a");
         assert_non_null(strstr(json_get_string(json_object_array_get_idx(lost, 2), "reason"), "in use"));
+        assert_string_equal(json_get_string(json_object_array_get_idx(lost, 3), "name"), "slow");
+        assert_non_null(strstr(json_get_string(json_object_array_get_idx(lost, 3), "reason"), "longer to store"));
+        assert_non_null(strstr(json_get_string(json_object_array_get_idx(lost, 4), "reason"), "could not be stored"));
 
         /* Services come up, twice. */
         assert_int_equal(services_up(&d, report_path, mark_path), 0);

@@ -9,6 +9,23 @@
 /* KEXEC_RECORD_NODES_MAX names of 255 bytes, each of them as six, and some room. */
 #define RECORD_BYTES_MAX KIB(512)
 
+static const char *const lost_words[_TREE_LOST_MAX] = {
+        [TREE_LOST_UNKNOWN] = "unknown",
+        [TREE_LOST_IN_USE]  = "use",
+        [TREE_LOST_TIMEOUT] = "timeout",
+};
+
+const char *tree_lost_to_string(TreeLost lost) {
+        return lost_words[lost];
+}
+
+TreeLost tree_lost_from_string(const char *word) {
+        for (TreeLost i = 0; word && i < _TREE_LOST_MAX; i++)
+                if (streq(lost_words[i], word))
+                        return i;
+        return TREE_LOST_UNKNOWN;
+}
+
 void kexec_record_done(KexecRecord *r) {
         for (size_t i = 0; i < r->n_nodes; i++)
                 free(r->nodes[i].name);
@@ -16,27 +33,26 @@ void kexec_record_done(KexecRecord *r) {
         *r = KEXEC_RECORD_NONE;
 }
 
-static int add(KexecRecord *r, const char *name, uint64_t bytes, bool unstored) {
-        char *copy;
+static int add(KexecRecord *r, KexecRecordNode node) {
 
         (void) inc_u64(&r->nodes_total, 1);
         if (r->n_nodes >= KEXEC_RECORD_NODES_MAX)
                 return 0;
         if (GREEDY_REALLOC(r->nodes, r->nodes_allocated, r->n_nodes + 1) < 0)
                 return -ENOMEM;
-        copy = strdup(name);
-        if (!copy)
+        node.name = strdup(node.name);
+        if (!node.name)
                 return -ENOMEM;
-        r->nodes[r->n_nodes++] = (KexecRecordNode) { .name = copy, .bytes = bytes, .unstored = unstored };
+        r->nodes[r->n_nodes++] = node;
         return 0;
 }
 
 int kexec_record_add(KexecRecord *r, const char *name, uint64_t bytes) {
-        return add(r, name, bytes, /* unstored= */ false);
+        return add(r, (KexecRecordNode) { .name = (char *) name, .bytes = bytes });
 }
 
-int kexec_record_add_unstored(KexecRecord *r, const char *name) {
-        return add(r, name, /* bytes= */ 0, /* unstored= */ true);
+int kexec_record_add_unstored(KexecRecord *r, const char *name, TreeLost why) {
+        return add(r, (KexecRecordNode) { .name = (char *) name, .unstored = true, .why = why });
 }
 
 static int add_usec(struct json_object *o, const char *key, uint64_t usec) {
@@ -55,6 +71,7 @@ static int add_nodes(struct json_object *o, const KexecRecord *r) {
                     json_add_string(node, "name", r->nodes[i].name) < 0 ||
                     json_add_u64(node, "bytes", r->nodes[i].bytes) < 0 ||
                     (r->nodes[i].unstored && json_add_bool(node, "unstored", true) < 0) ||
+                    (r->nodes[i].why != TREE_LOST_UNKNOWN && json_add_string(node, "why", tree_lost_to_string(r->nodes[i].why)) < 0) ||
                     json_append(array, TAKE_PTR(node)) < 0)
                         return -ENOMEM;
         }
@@ -115,10 +132,14 @@ int kexec_record_parse(const char *text, size_t size, KexecRecord *ret) {
         for (size_t i = 0; nodes && i < json_object_array_length(nodes) && i < KEXEC_RECORD_NODES_MAX; i++) {
                 struct json_object *node = json_object_array_get_idx(nodes, i);
                 const char *name = json_get_string(node, "name");
+                KexecRecordNode n = { .name = (char *) name };
 
                 if (!name || name_validate(name, NULL) < 0)
                         continue;
-                k = add(&r, name, (uint64_t) MAX(json_get_int(node, "bytes", 0), 0), json_get_bool(node, "unstored", false));
+                n.bytes = (uint64_t) MAX(json_get_int(node, "bytes", 0), 0);
+                n.unstored = json_get_bool(node, "unstored", false);
+                n.why = tree_lost_from_string(json_get_string(node, "why"));
+                k = add(&r, n);
                 if (k < 0)
                         return k;
         }

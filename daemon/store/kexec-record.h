@@ -15,10 +15,23 @@
 /* Nodes named in it; a report of more would be of use to nobody. */
 #define KEXEC_RECORD_NODES_MAX 256U
 
+/* Why a mounted tree could not be stored, as umount.pkram notes it for pkram-shutdown. */
+typedef enum TreeLost {
+        TREE_LOST_UNKNOWN,
+        TREE_LOST_IN_USE,
+        TREE_LOST_TIMEOUT, /* its unit was not given the time it took */
+        _TREE_LOST_MAX,
+} TreeLost;
+
+/* A word, and back again; whatever else it is, and NULL, is TREE_LOST_UNKNOWN. */
+const char *tree_lost_to_string(TreeLost lost);
+TreeLost tree_lost_from_string(const char *word);
+
 typedef struct KexecRecordNode {
         char *name;
         uint64_t bytes; /* in all of its objects, the manifest included */
         bool unstored;  /* it is no node, but a mounted tree that could not be stored */
+        TreeLost why;   /* of those */
         bool found;     /* for the reader: it came back, or its loss was explained */
 } KexecRecordNode;
 
@@ -39,7 +52,7 @@ void kexec_record_done(KexecRecord *r);
 
 /* Counts a node, and names it if there is room; the same for a tree that could not be stored. -ENOMEM. */
 int kexec_record_add(KexecRecord *r, const char *name, uint64_t bytes);
-int kexec_record_add_unstored(KexecRecord *r, const char *name);
+int kexec_record_add_unstored(KexecRecord *r, const char *name, TreeLost why);
 
 /* The text, to be freed. -ENOMEM. */
 int kexec_record_format(const KexecRecord *r, char **ret, size_t *ret_size);
