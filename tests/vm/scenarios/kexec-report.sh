@@ -1,13 +1,123 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # After each kexec of a chain, pkramctl status tells when it was asked for, sealed, started and restored and how long
-# services were down, what came back and what did not; the old system's last lines are in the new journal, marked.
+# services were down, what came back and what did not; the old system's last lines are in the new journal, marked. Trees that
+# take longer to store than their units may take hold up nothing, and it is said which they are and what to do.
 # stages: 3
 # timeout: 500
+# expect: 1 pkram: tree 'slow' is lost in this kexec: storing it took longer than its unit may take
+# expect: 1 pkram: tree 'late' is lost in this kexec: storing it took longer than its unit may take
 
 last() { python3 -c '
 import json, sys
 k = json.loads(sys.argv[1])["lastKexec"]
 print(eval(sys.argv[2], {"k": k}))' "$(call GetStatus)" "$1"; }
+
+LATE=/run/pkram/trees/late
+
+# hurry SETTING UNIT: as long as this kernel runs the unit has so few seconds, enough under emulation to begin with what it
+# does, but not always for all of it
+hurry() {
+        mkdir -p "/run/systemd/system/$2.d"
+        printf '[%s]\n%s=15\n' "$([[ $2 = *.mount ]] && echo Mount || echo Service)" "$1" >"/run/systemd/system/$2.d/50-test.conf"
+        systemctl daemon-reload
+        equal "time-out of $2" "$(systemctl show -P "${1%Sec}USec" "$2")" 15s
+}
+
+# Two trees whose units will not have the time to store them, and one that has it.
+make_trees() {
+        mkdir -p /srv/slow /srv/fine
+        printf '%s\n' 'slow /srv/slow pkram x-systemd.mount-timeout=200 0 0' 'fine /srv/fine pkram x-systemd.mount-timeout=200 0 0' >>/etc/fstab
+        systemctl daemon-reload
+        check "trees are mounted" systemctl start srv-slow.mount srv-fine.mount pkram-tree@late.service
+        equal "time-out by fstab" "$(systemctl show -P TimeoutUSec srv-slow.mount)" "3min 20s"
+        hurry TimeoutSec srv-slow.mount
+        hurry TimeoutStopSec pkram-tree@late.service
+        for tree in /srv/slow /srv/fine $LATE; do
+                echo "in $tree" >"$tree/file"
+        done
+}
+
+# hold_workers PATTERN: however fast the machine is, no worker begins as long as there is such a command line, which is that
+# of somebody who waits for the worker.
+hold_workers() {
+        mkdir -p /etc/systemd/system/pkram-tree-worker@.service.d
+        printf '#!/bin/sh\nwhile pgrep -f "%s" >/dev/null; do sleep 1; done\n' "$1" >/usr/local/bin/hold-worker
+        chmod +x /usr/local/bin/hold-worker
+        printf '[Service]\nExecStartPre=+/usr/local/bin/hold-worker\n' >/etc/systemd/system/pkram-tree-worker@.service.d/50-test.conf
+        systemctl daemon-reload
+}
+
+release_workers() {
+        rm /etc/systemd/system/pkram-tree-worker@.service.d/50-test.conf
+        systemctl daemon-reload
+}
+
+# Until who was interrupted has put everything in order: systemd does not wait for that.
+until_gone() {
+        for _ in $(seq 100); do
+                pgrep -f 'mount.pkram.* /srv/slow' >/dev/null || break
+                sleep 0.3
+        done
+}
+
+# While the system goes on, such a unit fails and its tree is as it was.
+interrupted() {
+        refused "stopping it takes too long" 'failed' systemctl stop srv-slow.mount
+        until_gone
+        equal "it is mounted still" "$(findmnt -no FSTYPE,SOURCE /srv/slow | xargs)" "tmpfs slow"
+        matches "the journal says what happened" "$(journalctl -q -b -u srv-slow.mount -o cat)" \
+                "Storing tree 'slow' was interrupted .*, and '/srv/slow' stays mounted; try again"
+        check "it can be written to" touch /srv/slow/more
+        refused "nothing of it is stored" 'no node' pkramctl show slow
+        systemctl reset-failed
+}
+
+# What is known of the two after the kexec, and that the third one was none of them.
+check_too_late() {
+        local unit
+        equal "what is lost" "$(last 'sorted(n.get("name") for n in k["lost"])')" "['broken', 'late', 'slow']"
+        equal "why" "$(last 'sum("took longer to store than its unit may take" in n["reason"] for n in k["lost"])')" 2
+        matches "pkramctl status: why, and what to do" "$(pkramctl status)" 'slow, it is a tree that took longer .*x-systemd.mount-timeout='
+        # Not for what fstab says.
+        equal "nobody waited longer than 15 seconds" "$(journalctl -q -b -1 -o json -u srv-slow.mount | python3 -c '
+import json, sys
+at = [(e["MESSAGE"], int(e["__MONOTONIC_TIMESTAMP"])) for e in map(json.loads, sys.stdin)]
+begin = [t for m, t in at if m.startswith("Unmounting ") and m.endswith("...")][-1]
+end = [t for m, t in at if "is lost: storing it" in m][-1]
+print(14_900_000 <= end - begin < 90_000_000)')" True
+        for unit in srv-slow.mount pkram-tree@late.service; do
+                matches "what the old system said of $unit" "$(journalctl -q -b -1 -u $unit -o cat)" \
+                        "Tree '(slow|late)' is lost: storing it took longer than its unit may take to stop"
+                matches "and systemd" "$(journalctl -q -b -1 -u $unit -o cat)" '[Tt]imed out'
+        done
+        matches "late is not tried again" "$(journalctl -q -b -1 -u run-pkram-trees-late.mount -o cat)" "'late' is lost, .*not tried again"
+        equal "late is empty" "$(systemctl start pkram-tree@late.service; ls -A $LATE)" ""
+        equal "slow is empty" "$(ls -A /srv/slow)" ""
+        matches "as its unit says" "$(journalctl -q -b -u srv-slow.mount -o cat)" \
+                "'slow' is not stored, it was lost in the last kexec \(it is a tree that took longer .*\): the file system is empty"
+        equal "the one beside them is there" "$(cat /srv/fine/file)" "in /srv/fine"
+        echo "in time" >/srv/slow/file
+        echo "in time" >$LATE/file
+        release_workers
+}
+
+# The same on the way up: whoever needs the tree does not start without it, and it stays where it is.
+too_late_to_restore() {
+        check "slow is stored in time" systemctl stop srv-slow.mount
+        hold_workers '/mount.pkram.* /srv/slow'
+        hurry TimeoutSec srv-slow.mount
+        printf '[Unit]\nRequiresMountsFor=/srv/slow\n[Service]\nType=oneshot\nExecStart=true\n' >/run/systemd/system/needs-slow.service
+        systemctl daemon-reload
+        refused "restoring it takes too long: who requires it does not start" 'dependency' systemctl start needs-slow.service
+        until_gone
+        equal "it is not mounted" "$(findmnt -no FSTYPE,SOURCE /srv/slow)" ""
+        matches "its unit says why" "$(journalctl -q -b -u srv-slow.mount -o cat)" "Restoring tree 'slow' was interrupted .*: not mounted"
+        check "it is still stored" pkramctl show slow
+        rm -r /run/systemd/system/srv-slow.mount.d
+        release_workers
+        check "in time, it is mounted" systemctl start srv-slow.mount
+        equal "with what was in it" "$(cat /srv/slow/file)" "in time"
+}
 
 stage1() {
         wait_for_report
@@ -16,12 +126,15 @@ stage1() {
         check "stored" bash -c 'head -c 3000000 /dev/urandom | pkramctl store one - && printf x | pkramctl store two - && printf y | pkramctl store broken -'
         # A bit of the third node's description, after the seal.
         check "one will be damaged" bash -c 'echo "node 2 200 0" >/sys/module/pkram_damage/parameters/flip'
+        make_trees
+        hold_workers "umount.pkram.* (/srv/slow|$LATE)"
+        interrupted
         date +%s >"$STATE/asked"
         remember_boot
         kexec_now
 }
 
-check_report() { # NODES
+check_report() { # CAME-BACK STILL-STORED
         local asked
         asked=$(cat "$STATE/asked")
         wait_for_report
@@ -32,7 +145,7 @@ check_report() { # NODES
         equal "services were down" "$(last '0 < k["downUSec"] == k["upUSec"] - k["requestedUSec"] < 300000000')" True
         equal "previous kernel" "$(last 'k["previousKernel"]')" "$(uname -r)"
         equal "nodes that came back" "$(last 'k["restoredNodes"]')" "$1"
-        equal "nodes of the system's own are gone" "$(status_field nodes)" "$1"
+        equal "nodes of the system's own are gone" "$(status_field nodes)" "$2"
         matches "pkramctl status: asked for" "$(pkramctl status)" 'Kexec asked for: 20'
         matches "pkramctl status: down" "$(pkramctl status)" 'Services down for: [0-9]'
         matches "pkramctl status: came back" "$(pkramctl status)" "Came back: $1 node"
@@ -51,7 +164,9 @@ check_report() { # NODES
 }
 
 stage2() {
-        check_report 2
+        check_report 3 2
+        check_too_late
+        too_late_to_restore
         equal "what did not come back is named" "$(last '[n.get("name") for n in k["lost"]].count("broken")')" 1
         matches "pkramctl status: and why" "$(pkramctl status)" 'Lost: broken, .*(checksum|not here)'
         matches "the journal says it, too" "$(entries DROPPED -o cat)" "'broken'"
@@ -63,13 +178,16 @@ stage2() {
         matches "what it shows" "$OUT" 'Services down for: [0-9]'
         example pkram-restore.service 'journalctl -b -t pkram-replay'
         matches "what it shows" "$OUT" 'unmount'
-        # As a tree it would be what its service begins without.
+        # As a tree it would be what its service begins without, unless it is required.
         mkdir -p /srv/broken
+        refused "a tree that was dropped is not mounted if it is required" "'broken' is not stored, it was lost .*, and the option pkram.required" \
+                mount -t pkram -o pkram.required broken /srv/broken
         echo 'broken /srv/broken pkram noauto 0 0' >>/etc/fstab
         systemctl daemon-reload
         check "a tree that was dropped is mounted" systemctl start srv-broken.mount
         equal "it is empty" "$(ls -A /srv/broken)" ""
-        matches "the journal says so" "$(journalctl -q -b -u srv-broken.mount -o cat)" "'broken' is not stored: the file system is empty"
+        matches "the journal says so" "$(journalctl -q -b -u srv-broken.mount -o cat)" \
+                "'broken' is not stored, it was lost in the last kexec \(.*\): the file system is empty"
         umount -i /srv/broken
         check "retrieved" pkramctl retrieve one /run/back
         # From here on the journal is in memory only.
@@ -83,7 +201,10 @@ stage2() {
 }
 
 stage3() {
-        check_report 1
+        check_report 4 2
+        equal "given the time, slow is there" "$(cat /srv/slow/file)" "in time"
+        systemctl start pkram-tree@late.service
+        equal "late, too" "$(cat $LATE/file)" "in time"
         equal "generation" "$(status_field generation)" 2
         equal "nothing is missing" "$(last 'k["lostNodes"]')" 0
         matches "what was in memory only is there" "$(journalctl -q -b -o cat -t pkram-replay)" '^remember(\[[0-9]+\])?: before the kexec, and nowhere else$'
