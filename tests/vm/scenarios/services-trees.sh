@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Five services that depend on each other and three trees (a line of fstab, a mount unit, pkram-tree@.service) go through
 # several kexecs, loaded in another way each time, one of them into an initrd: every byte is there, everything is
-# started and stopped in the order it should be. A tree that is missing is empty, or fails its unit if that asks for it.
+# started and stopped in the order it should be. A tree that is missing or damaged is empty, or fails its unit if that asks
+# for it.
 # stages: 3
 # timeout: 600
 
@@ -224,12 +225,55 @@ RequiresMountsFor=/srv/wanted" /srv/wanted
         systemctl daemon-reload
 }
 
+# A stored tree of which one bit is not what it was. Kept with checksums, or nobody could tell.
+check_damaged() {
+        mkdir -p /srv/spoilt /srv/wanted
+        check "damaged: a tree" mount -t pkram -o pkram.verify spoilt /srv/spoilt
+        echo "some contents" >/srv/spoilt/file
+        check "damaged: is stored" umount /srv/spoilt
+        check "damaged: and spoilt" python3 "$DIR/spoil-tree.py" spoilt "some contents"
+
+        # As a mount unit, as a service, and at last by fstab, where it is not asked for.
+        printf '[Mount]\nWhat=spoilt\nWhere=/srv/wanted\nType=pkram\nOptions=pkram.required\n' >/etc/systemd/system/srv-wanted.mount
+        mkdir -p /etc/systemd/system/pkram-tree@spoilt.service.d
+        printf '[Service]\nEnvironment=PKRAM_OPTIONS=pkram.required\n' >/etc/systemd/system/pkram-tree@spoilt.service.d/50-test.conf
+        echo 'spoilt /srv/spoilt pkram noauto,nofail 0 0' >>/etc/fstab
+        make_service with-wanted "[Unit]
+RequiresMountsFor=/srv/wanted" /srv/wanted
+        make_service with-service "[Unit]
+Requires=pkram-tree@spoilt.service
+After=pkram-tree@spoilt.service" /run/pkram/trees/spoilt
+        make_service with-spoilt "[Unit]
+RequiresMountsFor=/srv/spoilt" /srv/spoilt
+        systemctl daemon-reload
+        refused "damaged, pkram.required in a mount unit: the service does not start" 'dependency' systemctl start with-wanted.service
+        equal "nothing is mounted" "$(findmnt -n /srv/wanted)" ""
+        matches "the journal says why" "$(journalctl -q -b -u srv-wanted.mount -o cat)" "'spoilt' is damaged, and the option pkram.required"
+        refused "damaged, pkram.required in pkram-tree@.service: the service does not start" 'dependency' systemctl start with-service.service
+        equal "nothing is mounted there" "$(findmnt -n /run/pkram/trees/spoilt)" ""
+        matches "the journal says why, too" "$(journalctl -q -b -u pkram-tree@spoilt.service -o cat)" "'spoilt' is damaged, and the option pkram.required"
+        check "the node is kept for whoever can read it" pkramctl show spoilt
+        check "damaged: without the option the service starts" systemctl start with-spoilt.service
+        matches "damaged: the journal says that it is empty" "$(journalctl -q -b -u srv-spoilt.mount -o cat)" "'spoilt' is damaged: the file system is empty"
+        equal "damaged: nothing of it is there" "$(find /srv/spoilt -name file | wc -l)" 0
+
+        systemctl reset-failed
+        systemctl stop with-spoilt.service srv-spoilt.mount
+        check "damaged: what is stored then is in its place" mount -t pkram -o pkram.required spoilt /srv/spoilt
+        check "damaged: it is what the service left" test -s /srv/spoilt/with-spoilt.data
+        umount -i /srv/spoilt
+        rm -r /etc/systemd/system/with-*.service /etc/systemd/system/srv-wanted.mount /etc/systemd/system/pkram-tree@spoilt.service.d
+        sed -i '/^spoilt/d' /etc/fstab
+        systemctl daemon-reload
+}
+
 stage1() {
         check "initrd" python3 "$DIR/initrd.py" /boot/initrd-test
         make_trees
         check "services" make_services
         check_services 1
         check_missing
+        check_damaged
         kexec_by 1
 }
 
