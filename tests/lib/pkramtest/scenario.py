@@ -51,7 +51,7 @@ class Scenario:
     debs: str = ""
     kunit: bool = False
     icount: bool = False
-    sanitized: bool = False  # pkramd is replaced by one with sanitizers
+    sanitized: bool = False  # pkramd and its worker are replaced by ones with sanitizers
     kernels: list = field(default_factory=list)  # further kernel configurations the guest finds in /boot
 
 

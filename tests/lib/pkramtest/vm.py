@@ -15,7 +15,7 @@ from .common import TESTS, Broken, kernel, kernel_packages, make, output_dir, sh
 DIRECTORY = os.path.join(TESTS, "vm", "scenarios")
 LIB = os.path.join(TESTS, "vm", "lib")
 MEMORY = "2G"
-# Run once more in the campaign, with a daemon built with AddressSanitizer and UBSan.
+# Run once more in the campaign, with a daemon and a worker built with AddressSanitizer and UBSan.
 SANITIZED = ("bad-requests", "hostile-clients", "store-retrieve", "tree", "varlink-clients")
 # The wizard of the first boot would wait for somebody at the console. Crashes end the guest at once.
 COMMAND_LINE = (
@@ -50,16 +50,19 @@ def disk_image():
 
 
 @functools.cache
-def sanitized_daemon():
-    """pkramd with its sanitizers linked in, so that it runs in a guest that has none of their libraries."""
+def sanitized_programs():
+    """pkramd and its worker with the sanitizers linked in, so that they run in a guest that has none of their libraries.
+    Pairs of the name in the guest and the path."""
+    programs = ("pkramd", "pkram-tree-worker")
     path = os.path.join(output_dir("vm", "sanitized-build"), "log")
     with open(path, "w", encoding="utf-8") as log:
         try:
             build = unit.build("sanitized-static", ["-Db_sanitize=address,undefined", "-Db_lundef=false",
-                                                    "-Dc_link_args=-static-libasan -static-libubsan"], log, None, ["daemon/pkramd"])
+                                                    "-Dc_link_args=-static-libasan -static-libubsan"], log, None,
+                               [f"daemon/{p}" for p in programs])
         except (subprocess.CalledProcessError, OSError) as e:
             raise Broken(f"pkramd does not build with sanitizers: {e}; see {shown(path)}") from e
-    return os.path.join(build, "daemon", "pkramd")
+    return [(f"{p}-sanitized", os.path.join(build, "daemon", p)) for p in programs]
 
 
 def sanitizer_reports(path):
@@ -96,7 +99,7 @@ def scratch_disk(s, out):
 
 def what_it_needs(s):
     """The kernel it begins with, further files for it, and its disk. Each is made once. Raises Broken."""
-    further = [(c, kernel(c)) for c in s.kernels] + ([("pkramd-sanitized", sanitized_daemon())] if s.sanitized else [])
+    further = [(c, kernel(c)) for c in s.kernels] + (sanitized_programs() if s.sanitized else [])
     further += [(f"pkram-deb/{os.path.basename(p)}", p) for p in (kernel_packages(s.debs) if s.debs else [])]
     return kernel(s.config), further, disk_image()
 
