@@ -3,7 +3,8 @@
  * mount -t pkram NAME DIR: a tmpfs that begins with the tree that was stored as NAME,
  * if there is one. It is mounted nowhere until it is filled: who waits for the mount finds
  * the tree in it or no mount at all, also if this program is killed, and what is stored
- * cannot be replaced by what is half done. umount.pkram is the other half.
+ * cannot be replaced by what is half done. What is stored is released when it is mounted,
+ * and not before. umount.pkram is the other half.
  */
 #include <fcntl.h>
 #include <linux/limits.h>
@@ -137,25 +138,17 @@ static int go_without_node(const Options *o, VarlinkClient *c, const char *name)
         return go_without(o, name, text ?: "is not stored");
 }
 
-/* Is there no such node any more? Asked over a new connection, and with a no if in doubt. */
-static bool is_gone(const Options *o, const char *name) {
-        _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
-        _cleanup_json_ struct json_object *p = json_object_new_object();
-        _cleanup_reply_ VarlinkReply reply = {};
-
-        if (!p || json_add_string(p, "name", name) < 0 || varlink_client_connect(o->socket, &c) < 0)
-                return false;
-        return pkram_call(c, "Describe", TAKE_PTR(p), -EBADF, &reply) >= 0 && reply_is_error(&reply, "NoSuchNode");
-}
-
 static int say_interrupted(const char *name) {
         log_error("Restoring tree '%s' was interrupted (%s): not mounted. If it was stored, it still is: try again, and if it was the "
                   "time-out of a unit, with more time.", name, sigdescr_np(interruption()) ?: "a signal");
         return -EINTR;
 }
 
-/* Asks the daemon to put the tree there. 1: it is there, 0: there is none, and that is all right. Says what is wrong. */
-static int fill(const Options *o, const char *name, int fd) {
+/*
+ * Asks the daemon to put the tree there, and to keep it until it is released. 1: it is there, 0: there is none, and
+ * that is all right. Says what is wrong.
+ */
+static int fill(const Options *o, const char *name, int fd, int64_t *ret_id) {
         _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
         _cleanup_reply_ VarlinkReply reply = {};
         _cleanup_free_ char *text = NULL;
@@ -168,19 +161,24 @@ static int fill(const Options *o, const char *name, int fd) {
         if (r < 0)
                 return log_error_errno(r, "pkramd cannot be reached at %s, and so nobody knows whether tree '%s' is stored", o->socket, name);
         r = pkram_is_supported(c);
-        if (r == 0)
+        if (r == 0) {
+                interruption_hangs_up(NULL);
                 return go_without(o, name, "cannot be there, since this kernel has no PKRAM");
+        }
         if (r < 0 && interruption())
                 return say_interrupted(name);
         if (r < 0)
                 return log_error_errno(r, "pkramd did not answer; tree '%s' is still stored if it was", name);
 
         p = pkram_tree_parameters(name);
-        if (!p)
+        if (!p || json_add_bool(p, "keep", true) < 0) {
+                (void) json_object_put(p);
                 return log_error_errno(-ENOMEM, "Tree '%s' cannot be asked for", name);
+        }
         r = pkram_call(c, "RestoreTree", p, fd, &reply);
-        if (r >= 0 && !reply.error) {
-                log_info("Restored tree '%s'.", name);
+        interruption_hangs_up(NULL);
+        if (r >= 0 && !reply.error && !interruption()) {
+                *ret_id = json_get_int(json_get(reply.parameters, "node"), "id", 0);
                 return 1;
         }
         if (r >= 0 && reply_is_error(&reply, "NoSuchNode"))
@@ -188,14 +186,8 @@ static int fill(const Options *o, const char *name, int fd) {
         if (r >= 0 && reply_is_error(&reply, "NodeDamaged"))
                 return go_without(o, name, "is damaged");
 
-        /* Who died may have released the node before: then everything is here, and nowhere else. */
-        if (is_gone(o, name)) {
-                log_info("Restored tree '%s', though whoever did it is gone.", name);
-                return 1;
-        }
-
         /* Anything else may be better next time: starting empty now could mean to lose it. */
-        if (r < 0 && interruption())
+        if ((r < 0 || !reply.error) && interruption())
                 return say_interrupted(name);
         if (r < 0)
                 return log_error_errno(r, "pkramd did not answer; tree '%s' is still stored", name);
@@ -265,48 +257,74 @@ static int make_tmpfs(const Options *o, const char *name, int *ret) {
         return 0;
 }
 
-/* What was restored cannot be mounted, and so it goes back to where it was. */
-static void put_back(const Options *o, const char *name, int directory) {
-        _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
-        struct json_object *p = pkram_tree_parameters(name);
-        _cleanup_reply_ VarlinkReply reply = {};
-        int r;
+/*
+ * The tree is where it belongs: what was stored is released, which thaws its files. Says what
+ * is wrong. A pkramd that was killed meanwhile is started anew by the next connection, which
+ * is why there is more than one.
+ */
+static int release(const Options *o, const char *name, int64_t id) {
+        int r = 0;
 
-        r = !p ? -ENOMEM : varlink_client_connect(o->socket, &c);
-        if (r < 0) {
-                (void) json_object_put(p);
-                (void) log_error_errno(r, "Tree '%s' is lost, since it cannot be stored again", name);
-                return;
+        for (unsigned i = 0; i < 3; i++) {
+                _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
+                _cleanup_json_ struct json_object *p = json_object_new_object();
+                _cleanup_reply_ VarlinkReply reply = {};
+                _cleanup_free_ char *text = NULL;
+
+                r = !p || json_add_string(p, "name", name) < 0 || json_add_int(p, "id", id) < 0 ? -ENOMEM :
+                                varlink_client_connect(o->socket, &c);
+                if (r >= 0)
+                        r = pkram_call(c, "Release", TAKE_PTR(p), -EBADF, &reply);
+                if (r < 0)
+                        continue;
+                /* The answer to the call before may not have come. */
+                if (!reply.error || reply_is_error(&reply, "NoSuchNode"))
+                        return 0;
+                text = reply_to_text(&reply);
+                log_error("Tree '%s' cannot be released, and so it is still stored: %s", name, text ?: "there is not enough memory");
+                return -EIO;
         }
-        r = pkram_call(c, "StoreTree", p, directory, &reply);
-        if (r < 0 || reply.error)
-                log_error("Tree '%s' is lost, since it cannot be stored again: %s.", name, r < 0 ? strerror(-r) : reply.error);
+        return log_error_errno(r, "pkramd did not answer; tree '%s' is still stored", name);
 }
 
-/* The directory is in the file system tmpfs. */
+/*
+ * The directory is in the file system tmpfs. The tree stays stored until it is mounted: whoever
+ * dies on the way has lost nothing.
+ */
 static int fill_and_mount(const Options *o, const char *name, const char *path, int target, int tmpfs, int directory) {
         const TreeMount m = {
                 .name = (char *) name,
                 .socket = streq(o->socket, SOCKET_PATH) ? NULL : (char *) o->socket,
                 .verify = o->verify,
         };
+        int64_t id = 0;
         int r, restored;
 
-        restored = fill(o, name, directory);
+        restored = fill(o, name, directory, &id);
         if (restored < 0)
                 return restored;
 
         /* Before it can be seen: nobody may unmount it without storing it. */
         r = tree_mount_remember(&m, path);
         if (r < 0)
-                (void) log_error_errno(r, "umount(8) cannot be told to store '%s', by an entry in /run/mount/utab", path);
-        else if (move_mount(tmpfs, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
+                return log_error_errno(r, "umount(8) cannot be told to store '%s', by an entry in /run/mount/utab", path);
+        if (move_mount(tmpfs, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
                 r = log_error_errno(-errno, "A tmpfs cannot be mounted at '%s'", path);
                 (void) tree_mount_forget(path);
+                return r;
         }
-        if (r < 0 && restored > 0)
-                put_back(o, name, directory);
-        return r;
+        if (!restored)
+                return 0;
+
+        r = release(o, name, id);
+        if (r < 0) {
+                (void) tree_mount_forget(path);
+                if (umount2(path, MNT_DETACH) < 0)
+                        (void) log_error_errno(-errno, "'%s' cannot be unmounted again", path);
+                return r;
+        }
+        log_info("Restored tree '%s'.", name);
+        return 0;
 }
 
 static int mount_tree(const Options *o, const char *name, const char *path) {

@@ -95,8 +95,8 @@ void interruption_catch(void) {
 }
 
 void interruption_hangs_up(const VarlinkClient *c) {
-        interruptible_fd = varlink_client_fd(c);
-        if (interrupting_signal)
+        interruptible_fd = c ? varlink_client_fd(c) : -EBADF;
+        if (c && interrupting_signal)
                 (void) shutdown(interruptible_fd, SHUT_RDWR);
 }
 

@@ -41,8 +41,8 @@ int pkram_is_supported(VarlinkClient *c);
  * Programs that are asked to end (SIGTERM by the time-out of their unit, SIGINT, SIGHUP)
  * while they wait for pkramd must not leave things half done: from the first call on such
  * a signal is noted, and a connection given to the second one ends, so that whoever waits
- * for a reply on it goes on, and pkramd drops what it has begun. The third: the signal
- * that came, or 0.
+ * for a reply on it goes on, and pkramd drops what it has begun; NULL before it is closed.
+ * The third: the signal that came, or 0.
  */
 void interruption_catch(void);
 void interruption_hangs_up(const VarlinkClient *c);

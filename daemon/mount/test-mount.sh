@@ -140,6 +140,8 @@ waits() { find "/proc/$child/fd" -lname 'socket:*' 2>/dev/null | grep -q .; }
 interrupt 32 TERM waits "$helper" tree "$dir/m" -o "pkram.socket=$dir/socket" && ! mounted && ! remembered &&
     says "Restoring tree 'tree' was interrupted (Terminated): not mounted"; ok "asked to end while it restores: nothing is mounted"
 stored; ok "and the tree is still stored"
+rm /run/mount/utab && mkdir /run/mount/utab && run pkram.required 32 && ! mounted && stored; ok "the same if it cannot be mounted"
+rmdir /run/mount/utab
 interrupt 137 KILL waits "$helper" tree "$dir/m" -o "pkram.socket=$dir/socket" && ! mounted && ! remembered && stored; ok "the same if it is killed"
 
 run pkram.required 0 && (($(wc -l <"$dir/m/file") == 4)) && cmp "$dir/m/large" "$dir/large"; ok "and comes back"

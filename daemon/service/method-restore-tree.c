@@ -9,6 +9,7 @@ typedef struct RestoreJob {
         Manager *manager;
         Varlink *link;
         StoreTree tree;
+        bool keep; /* the node */
         TreeCall *call;
         struct json_object *reply;
 } RestoreJob;
@@ -50,14 +51,16 @@ static void on_restored(int r, _unused_ struct json_object *parameters, const St
                 .bytes = store_pages_to_bytes(node->info.data_pages),
         };
         monitors_notify(job->manager, &event);
-        event.kind = EVENT_RELEASED;
-        monitors_notify(job->manager, &event);
+        if (!job->keep) {
+                event.kind = EVENT_RELEASED;
+                monitors_notify(job->manager, &event);
+        }
 
         /* This frees the job. */
         (void) varlink_reply(job->link, TAKE_PTR(job->reply));
 }
 
-/* The node is gone when the worker is done, and a reply that could not be made then would be a surprise. */
+/* The node may be gone when the worker is done, and a reply that could not be made then would be a surprise. */
 static int make_reply(RestoreJob *job) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
 
@@ -75,7 +78,7 @@ static int call_worker(RestoreJob *job, const Peer *peer, int directory, bool mo
         if (!p || json_add_int(p, "session", 0) < 0 || json_add_int(p, "directory", 1) < 0 ||
             (peer->pidfd >= 0 && json_add_int(p, "process", 2) < 0) ||
             json_add(p, "caller", tree_caller_to_json(peer)) < 0 ||
-            json_add_string(p, "name", t->node.info.name) < 0 ||
+            json_add_string(p, "name", t->node.info.name) < 0 || json_add_bool(p, "keep", job->keep) < 0 ||
             json_add_u64(p, "kernelObjects", t->node.info.nr_objects) < 0)
                 return store_error_device(e, -ENOMEM);
 
@@ -97,7 +100,12 @@ int vl_method_restore_tree(Varlink *link, struct json_object *parameters, Varlin
         job = malloc(sizeof(RestoreJob));
         if (!job)
                 return -ENOMEM;
-        *job = (RestoreJob) { .manager = m, .link = link, .tree.handle = PKRAM_HANDLE_NONE };
+        *job = (RestoreJob) {
+                .manager = m,
+                .link = link,
+                .tree.handle = PKRAM_HANDLE_NONE,
+                .keep = json_get_bool(parameters, "keep", false),
+        };
 
         r = store_tree_open(m->store, peer, json_get_string(parameters, "name"), &job->tree, &e);
         if (r >= 0)

@@ -7,6 +7,7 @@
 
 #include "pkram-messages.h"
 #include "test-fixture.h"
+#include "tree-files.h"
 
 typedef struct Trees {
         Fixture *f;
@@ -92,6 +93,7 @@ static void check_files(Trees *t) {
 
 #define STORE CALL("StoreTree", "{\"name\":\"n\",\"directory\":0,\"verify\":true}")
 #define RESTORE CALL("RestoreTree", "{\"name\":\"n\",\"directory\":0}")
+#define RESTORE_AND_KEEP CALL("RestoreTree", "{\"name\":\"n\",\"directory\":0,\"keep\":true}")
 
 static void test_store_and_restore(void **state) {
         Trees *t = *state;
@@ -125,6 +127,48 @@ static void test_store_and_restore(void **state) {
         assert_string_equal(json_get_string(json_get(reply_parameters(restored), "node"), "name"), "n");
         check_files(t);
         assert_int_equal(mock_n_nodes(t->f->mock), 0);
+        e2 = client_receive(monitor, NULL, NULL);
+        assert_string_equal(json_get_string(reply_parameters(e2), "event"), "retrieved");
+        e3 = client_receive(monitor, NULL, NULL);
+        assert_string_equal(json_get_string(reply_parameters(e3), "event"), "released");
+}
+
+/* With keep the node stays until it is released: whoever dies before that restores it again. */
+static void test_restore_and_keep(void **state) {
+        Trees *t = *state;
+        _cleanup_(client_freep) Client *c = client_new(t->f), *monitor = NULL;
+        _cleanup_json_ struct json_object *stored = NULL, *kept = NULL, *again = NULL, *released = NULL, *e1 = NULL, *e2 = NULL, *e3 = NULL;
+
+        add_files(t);
+        stored = client_call_fds(c, STORE, &t->from_fd, 1);
+        assert_int_equal(json_get_int(reply_parameters(stored), "id", -1), 1);
+        mock_kexec(t->f->mock);
+        fixture_restart(t->f);
+        c = client_free(c);
+        c = client_new(t->f);
+        monitor = client_new(t->f);
+        client_send(monitor, "{\"method\":\"io.pkram.Store.Monitor\",\"more\":true}", NULL, 0);
+        json_object_unref(client_receive(monitor, NULL, NULL));
+
+        kept = client_call_fds(c, RESTORE_AND_KEEP, &t->to_fd, 1);
+        assert_string_equal(json_get_string(json_get(reply_parameters(kept), "node"), "name"), "n");
+        check_files(t);
+        assert_int_equal(mock_n_nodes(t->f->mock), 1);
+
+        /* The first one died before anybody saw its directory. */
+        assert_ok(tree_remove_contents(t->to_fd));
+        again = client_call_fds(c, RESTORE_AND_KEEP, &t->to_fd, 1);
+        assert_true(json_get_bool(reply_parameters(again), "verified", false));
+        check_files(t);
+        assert_int_equal(mock_n_nodes(t->f->mock), 1);
+
+        released = client_call(c, CALL("Release", "{\"name\":\"n\"}"));
+        assert_null(json_get(released, "error"));
+        assert_int_equal(mock_n_nodes(t->f->mock), 0);
+        check_files(t);
+
+        e1 = client_receive(monitor, NULL, NULL);
+        assert_string_equal(json_get_string(reply_parameters(e1), "event"), "retrieved");
         e2 = client_receive(monitor, NULL, NULL);
         assert_string_equal(json_get_string(reply_parameters(e2), "event"), "retrieved");
         e3 = client_receive(monitor, NULL, NULL);
@@ -371,6 +415,7 @@ int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
         const struct CMUnitTest tests[] = {
                 T(test_store_and_restore),
+                T(test_restore_and_keep),
                 T(test_progress),
                 T(test_wrong_descriptors),
                 T(test_errors),

@@ -29,6 +29,7 @@ typedef struct TreeJob {
         StoreSave *save;
         StoreTreeLoad *load;
         bool verify;
+        bool keep; /* the node that was restored */
         bool tell; /* how far it is */
         uint64_t told_usec;
 } TreeJob;
@@ -217,7 +218,7 @@ static int restore_step(void *data, StoreError *e) {
 
         r = store_tree_load_step(job->load, e);
         if (r == 0)
-                r = store_tree_load_commit(job->load, e);
+                r = store_tree_load_commit(job->load, job->keep, e);
 
         /*
          * What was made is gone before the caller hears that it failed. And nothing here holds on to the directory
@@ -256,6 +257,7 @@ static int vl_method_restore(Varlink *link, struct json_object *parameters, Varl
         if (r < 0)
                 return fail(link, r, &e);
 
+        job->keep = json_get_bool(parameters, "keep", false);
         r = store_tree_load_new(&job->peer, &session, json_get_string(parameters, "name"), (uint32_t) n, directory, &job->load, &e);
         if (r < 0)
                 return fail(link, r, &e);

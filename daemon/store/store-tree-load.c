@@ -281,13 +281,13 @@ int store_tree_load_new(
         return 0;
 }
 
-int store_tree_load_commit(StoreTreeLoad *load, StoreError *reterr_error) {
+int store_tree_load_commit(StoreTreeLoad *load, bool keep, StoreError *reterr_error) {
         int r;
 
         assert(load);
 
         /* This thaws the files. */
-        r = pkram_load_remove(&load->handle, load->name);
+        r = keep ? 0 : pkram_load_remove(&load->handle, load->name);
         if (r == -EBUSY)
                 return store_error_set(reterr_error, r, STORE_ERROR_NODE_BUSY, load->name, NULL);
         if (r < 0)

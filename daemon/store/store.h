@@ -221,8 +221,8 @@ typedef struct StoreTreeLoad StoreTreeLoad;
  * The worker's part: prepares to fill an empty directory of a tmpfs with the tree of the
  * node that session (taken over) has open; n_objects is how many the node has in the
  * kernel. Then store_tree_load_step() until it returns 0, and store_tree_load_commit(),
- * which releases the node. Until that the directory is root's alone; freeing it before
- * that removes what was made. peer is borrowed; the descriptor only for this call.
+ * which releases the node, unless it is to be kept. Until that the directory is root's alone;
+ * freeing it before that removes what was made. peer is borrowed; the descriptor only for this call.
  */
 int store_tree_load_new(
                 const Peer *peer,
@@ -233,7 +233,7 @@ int store_tree_load_new(
                 StoreTreeLoad **ret,
                 StoreError *reterr_error);
 int store_tree_load_step(StoreTreeLoad *load, StoreError *reterr_error);
-int store_tree_load_commit(StoreTreeLoad *load, StoreError *reterr_error);
+int store_tree_load_commit(StoreTreeLoad *load, bool keep, StoreError *reterr_error);
 
 /* How far it is, in bytes of file contents. */
 void store_tree_load_progress(const StoreTreeLoad *load, uint64_t *ret_done, uint64_t *ret_total);

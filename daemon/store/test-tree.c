@@ -102,7 +102,7 @@ static int restore_tree(Fixture *f, const Peer *peer, StoreError *e) {
         r = store_tree_load_new(peer, &session, "tree", tree.node.info.nr_objects, f->to_fd, &load, e);
         while (r >= 0 && (r = store_tree_load_step(load, e)) > 0)
                 ;
-        return r < 0 ? r : store_tree_load_commit(load, e);
+        return r < 0 ? r : store_tree_load_commit(load, /* keep= */ false, e);
 }
 
 static bool is_empty(int fd) {
