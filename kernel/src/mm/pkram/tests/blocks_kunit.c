@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit suite pkram-blocks: the map.
+ */
+#include <linux/mm.h>
+#include <linux/sizes.h>
+
+#include "helpers.h"
+
+/* The first of @nr blocks in a row of which none is preserved, outside the first. */
+static u64 free_blocks(struct kunit *test, unsigned int nr)
+{
+	u64 start = 1, end;
+
+	for (;;) {
+		start = pkram_map_next(pkram.map, pkram_nr_blocks, start, false);
+		end = pkram_map_next(pkram.map, pkram_nr_blocks, start, true);
+		if (end - start >= nr)
+			return start;
+		if (end >= pkram_nr_blocks)
+			kunit_skip(test, "no %u free blocks in a row", nr);
+		start = end;
+	}
+}
+
+static void add_pages(u64 pfn, u64 nr)
+{
+	guard(rwsem_read)(&pkram_kexec_sem);
+	pkram_blocks_add(pfn, nr);
+}
+
+static void blocks_bits(struct kunit *test)
+{
+	u64 b = free_blocks(test, 3), pfn = b << PKRAM_BLOCK_ORDER;
+
+	/* a bit goes with the last page */
+	add_pages(pfn + 5, 1);
+	add_pages(pfn + 511, 1);
+	KUNIT_EXPECT_TRUE(test, pkram_map_test(pkram.map, b));
+	KUNIT_EXPECT_FALSE(test, pkram_map_test(pkram.map, b + 1));
+	pkram_blocks_sub(pfn + 511, 1);
+	KUNIT_EXPECT_TRUE(test, pkram_map_test(pkram.map, b));
+	pkram_blocks_sub(pfn + 5, 1);
+	KUNIT_EXPECT_FALSE(test, pkram_map_test(pkram.map, b));
+
+	/* across two borders */
+	add_pages(pfn + 510, 2 + 512 + 1);
+	KUNIT_EXPECT_TRUE(test, pkram_map_test(pkram.map, b));
+	KUNIT_EXPECT_TRUE(test, pkram_map_test(pkram.map, b + 1));
+	KUNIT_EXPECT_TRUE(test, pkram_map_test(pkram.map, b + 2));
+	pkram_blocks_sub(pfn + 512, 512);
+	KUNIT_EXPECT_TRUE(test, pkram_map_test(pkram.map, b));
+	KUNIT_EXPECT_FALSE(test, pkram_map_test(pkram.map, b + 1));
+	KUNIT_EXPECT_TRUE(test, pkram_map_test(pkram.map, b + 2));
+	pkram_blocks_sub(pfn + 510, 2);
+	pkram_blocks_sub(pfn + 1024, 1);
+	KUNIT_EXPECT_FALSE(test, pkram_map_test(pkram.map, b));
+	KUNIT_EXPECT_FALSE(test, pkram_map_test(pkram.map, b + 2));
+}
+
+/* Preserved memory as kexec sees it: first and last address of a run of blocks. */
+static void blocks_next_preserved(struct kunit *test)
+{
+	u64 b = free_blocks(test, 5);
+	const unsigned long at = (b + 1) * SZ_2M, last = at + 2 * SZ_2M - 1;
+	unsigned long end = 0;
+
+	/* of five blocks the second and the third are preserved */
+	KUNIT_EXPECT_EQ(test, pkram_next_preserved(at - SZ_2M, last + 2 * SZ_2M, &end), 0);
+	add_pages((b + 1) << PKRAM_BLOCK_ORDER, 1);
+	add_pages((b + 2) << PKRAM_BLOCK_ORDER, 512);
+	KUNIT_EXPECT_EQ(test, pkram_next_preserved(at - SZ_2M, last + SZ_2M, &end), at);
+	KUNIT_EXPECT_EQ(test, end, last);
+	/* single bytes at the ends, inside and outside */
+	KUNIT_EXPECT_EQ(test, pkram_next_preserved(at - 1, at - 1, &end), 0);
+	KUNIT_EXPECT_EQ(test, pkram_next_preserved(at, at, &end), at);
+	KUNIT_EXPECT_EQ(test, pkram_next_preserved(at - 1, at, &end), at);
+	end = 0;
+	KUNIT_EXPECT_EQ(test, pkram_next_preserved(last, last, &end), at + SZ_2M);
+	KUNIT_EXPECT_EQ(test, end, last);
+	KUNIT_EXPECT_EQ(test, pkram_next_preserved(last + 1, last + SZ_2M, &end), 0);
+	KUNIT_EXPECT_EQ(test, pkram_next_preserved(at - SZ_2M, at - 1, &end), 0);
+	/* the end is beyond the map; the start is, too */
+	KUNIT_EXPECT_EQ(test, pkram_next_preserved(at, ULONG_MAX, &end), at);
+	KUNIT_EXPECT_EQ(test, pkram_next_preserved(pkram_nr_blocks * SZ_2M, ULONG_MAX, &end), 0);
+	KUNIT_EXPECT_EQ(test, pkram_next_preserved(ULONG_MAX, ULONG_MAX, &end), 0);
+	pkram_blocks_sub((b + 1) << PKRAM_BLOCK_ORDER, 1);
+	pkram_blocks_sub((b + 2) << PKRAM_BLOCK_ORDER, 512);
+	KUNIT_EXPECT_EQ(test, pkram_next_preserved(at, last, &end), 0);
+}
+
+/* The super block and the map are preserved from boot on, with nothing stored. */
+static void blocks_pinned(struct kunit *test)
+{
+	u64 sb = pkram_pfn(pkram.sb), map = pkram_pfn(pkram.map);
+	unsigned long end;
+
+	KUNIT_EXPECT_TRUE(test, pkram_map_test(pkram.map, sb >> PKRAM_BLOCK_ORDER));
+	KUNIT_EXPECT_TRUE(test, pkram_map_test(pkram.map, map >> PKRAM_BLOCK_ORDER));
+	KUNIT_EXPECT_EQ(test, pkram_next_preserved(PFN_PHYS(sb), PFN_PHYS(sb), &end),
+			round_down(PFN_PHYS(sb), SZ_2M));
+	/* counted, too: pages that come and go do not clear their bits */
+	add_pages(sb, 1);
+	pkram_blocks_sub(sb, 1);
+	KUNIT_EXPECT_TRUE(test, pkram_map_test(pkram.map, sb >> PKRAM_BLOCK_ORDER));
+	KUNIT_EXPECT_FALSE(test, pkram_map_test(pkram.map, 0));
+	KUNIT_EXPECT_TRUE(test, pkram_blocks_room());
+}
+
+static struct kunit_case pkram_blocks_cases[] = {
+	KUNIT_CASE(blocks_bits),
+	KUNIT_CASE(blocks_next_preserved),
+	KUNIT_CASE(blocks_pinned),
+	{}
+};
+
+static struct kunit_suite pkram_blocks_suite = {
+	.name = "pkram-blocks",
+	.init = kt_case_init,
+	.exit = kt_case_exit,
+	.test_cases = pkram_blocks_cases,
+};
+
+kunit_test_suite(pkram_blocks_suite);

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit suite pkram-evacuate: nodes are moved when an image needs their place.
+ */
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/stat.h>
+#include <linux/swap.h>
+
+#include "helpers.h"
+
+/* Bans on what a committed node has and what lists it; all of it is to be moved. */
+static void ban_page(struct kunit *test, u64 pfn)
+{
+	kt_add_ban(test, pfn, pfn + 1);
+}
+
+static void ban_stream(struct kunit *test, __le64 head)
+{
+	const struct pkram_link *link = kt_link_at(head);
+	struct pkram_extent e = pkram_extent_decode(pkram_extent_raw(link, 0));
+
+	ban_page(test, pkram_pfn(link));
+	ban_page(test, e.pfn);
+}
+
+/* Directory, node page, link pages, bytes, and some pages of a file. */
+static void evacuate_all_kinds(struct kunit *test)
+{
+	struct file *file = kt_new_file(test, 20 * PAGE_SIZE);
+	const u64 moved[] = { 3, 4, 19 };
+	struct pkram_node *node, *bytes;
+	struct pkram_stream ps;
+	struct folio *folio;
+	unsigned int i;
+	u64 old_dir;
+	u8 *buf;
+
+	for (i = 0; i < 20; i++)
+		kt_fill_page(test, file, i);
+	kt_save_one(test, "n", file);
+	kt_save_bytes(test, "m", 5 * PAGE_SIZE + 3);
+	node = kt_pin(test, "n");
+	bytes = kt_pin(test, "m");
+	pkram_node_put(bytes);
+	old_dir = le64_to_cpu(pkram.sb->dir_pfn);
+
+	ban_page(test, old_dir);
+	ban_page(test, pkram_pfn(node->page));
+	ban_page(test, pkram_pfn(bytes->page));
+	ban_page(test, pkram_pfn(kt_link_at(pkram_node_object(node, 0)->pages_head)));
+	ban_stream(test, pkram_node_object(bytes, 0)->bytes_head);
+	for (i = 0; i < ARRAY_SIZE(moved); i++) {
+		folio = filemap_get_folio(file->f_mapping, moved[i]);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+		ban_page(test, folio_pfn(folio));
+		folio_put(folio);
+	}
+	/* somebody may be reading it */
+	KUNIT_EXPECT_EQ(test, pkram_evacuate(), -EBUSY);
+	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 20);
+	pkram_node_put(node);
+
+	KUNIT_EXPECT_EQ(test, pkram_evacuate(), 0);
+	KUNIT_EXPECT_NE(test, le64_to_cpu(pkram.sb->dir_pfn), old_dir);
+	/* these find no banned page, and all totals and checksums right */
+	kt_check_node(test, "n");
+	kt_check_node(test, "m");
+	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 20 - ARRAY_SIZE(moved));
+	/* nothing is left to be done */
+	KUNIT_EXPECT_EQ(test, pkram_evacuate(), 0);
+
+	node = kt_pin(test, "n");
+	kt_forget_file(test, node, 0, file);
+	file = kt_load_file(test, node, 0, NULL);
+	for (i = 0; i < 20; i++)
+		kt_check_page(test, file, i, true);
+	kt_end_trip(test, node, file);
+
+	buf = kunit_kmalloc(test, 6 * PAGE_SIZE, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, buf);
+	kt_begin_load(test, &ps, "m");
+	PKRAM_ACCESS(rd, &ps, bytes);
+	KUNIT_EXPECT_EQ(test, pkram_read(&rd, buf, 6 * PAGE_SIZE), 5 * PAGE_SIZE + 3);
+	for (i = 0; i < 5 * PAGE_SIZE + 3; i++)
+		if (buf[i] != kt_pattern(i))
+			break;
+	KUNIT_EXPECT_EQ(test, i, 5 * PAGE_SIZE + 3);
+	pkram_finish_access(&rd, true);
+	kt_end_load(&ps);
+}
+
+static void evacuate_large(struct kunit *test)
+{
+	struct folio *large = kt_new_folio(test, 2, 4), *fine = kt_new_folio(test, 0, 8);
+
+	kt_save_large(test, large, fine);
+	ban_page(test, folio_pfn(large) + 2);
+	KUNIT_EXPECT_EQ(test, pkram_evacuate(), 0);
+	kt_check_node(test, "n");
+	kt_load_copy(test, large, fine);
+}
+
+/* Pages of further objects. */
+static void evacuate_objects(struct kunit *test)
+{
+	const u32 nr = PKRAM_NODE_OBJECTS + 2 * PKRAM_PAGE_OBJECTS_MAX + 1;
+	struct pkram_node *node = kt_new_node(test, "n");
+	struct pkram_objects_page *table;
+	struct pkram_object *obj;
+	unsigned int wrong = 0;
+	unsigned long t;
+	u32 n;
+	u64 id;
+
+	for (n = 0; n < nr; n++) {
+		obj = pkram_node_add_object(node, PKRAM_OBJ_PAGES | PKRAM_OBJ_FILE, GFP_KERNEL);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(obj));
+		obj->size = cpu_to_le64(n);
+		obj->mode = cpu_to_le32(S_IFREG | 0600);
+		node->totals.file_bytes += n;
+	}
+	KUNIT_EXPECT_EQ(test, pkram_node_commit(node, false, GFP_KERNEL, &id), 0);
+	xa_for_each(&node->tables, t, table)
+		if (t != 1)
+			ban_page(test, pkram_pfn(table));
+	KUNIT_EXPECT_EQ(test, pkram_evacuate(), 0);
+	kt_check_node(test, "n");
+	for (n = 0; n < nr; n++)
+		wrong += le64_to_cpu(pkram_node_object(node, n)->size) != n;
+	KUNIT_EXPECT_EQ(test, wrong, 0);
+	kt_remove_node(test, "n");
+}
+
+/* The pages of a file that was loaded, and is nobody's any more. */
+static void evacuate_loaded(struct kunit *test)
+{
+	struct file *file = kt_new_file(test, 10 * PAGE_SIZE);
+	unsigned int i, early = 0, wrong = 0;
+	struct pkram_node *node;
+	struct folio *folio;
+
+	for (i = 0; i < 10; i++)
+		kt_fill_page(test, file, i);
+	file = kt_round_trip(test, file, NULL, &node);
+	pkram_node_put(node);
+	folio = filemap_get_folio(file->f_mapping, 5);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+	ban_page(test, folio_pfn(folio));
+	folio_put(folio);
+	KUNIT_EXPECT_EQ(test, pkram_evacuate(), 0);
+	kt_check_node(test, "n");
+	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 9);
+	/* a page that is put onto the LRU lists now would be put there twice */
+	lru_add_drain_all();
+	for (i = 0; i < 10; i++) {
+		folio = filemap_get_folio(file->f_mapping, i);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+		early += folio_test_lru(folio) != (i == 5);
+		folio_put(folio);
+	}
+	KUNIT_EXPECT_EQ_MSG(test, early, 0, "pages that are not where they belong");
+	kt_end_trip(test, kt_pin(test, "n"), file);
+	for (i = 0; i < 10; i++) {
+		kt_check_page(test, file, i, true);
+		folio = filemap_get_folio(file->f_mapping, i);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+		wrong += !folio_test_lru(folio) || folio_test_unevictable(folio);
+		folio_put(folio);
+	}
+	KUNIT_EXPECT_EQ_MSG(test, wrong, 0, "pages that cannot be reclaimed");
+}
+
+/* What is moved is packed: one block instead of many. */
+static void evacuate_packs(struct kunit *test)
+{
+	struct pkram_pack pack = { };
+	struct page *page, *prev = NULL;
+	unsigned int i, jumps = 0;
+	LIST_HEAD(pages);
+
+	guard(rwsem_read)(&pkram_kexec_sem);
+	for (i = 0; i < 100; i++) {
+		page = pkram_pack_page(&pack, GFP_KERNEL, numa_mem_id());
+		KUNIT_ASSERT_NOT_NULL(test, page);
+		jumps += prev && page != prev + 1;
+		prev = page;
+		list_add(&page->lru, &pages);
+	}
+	KUNIT_EXPECT_EQ(test, pack.left, PKRAM_BLOCK_PAGES - 100);
+	KUNIT_EXPECT_EQ(test, jumps, 0);
+	pkram_pack_end(&pack);
+	KUNIT_EXPECT_EQ(test, pack.left, 0);
+	list_for_each_entry_safe(page, prev, &pages, lru)
+		__free_page(page);
+}
+
+static struct kunit_case pkram_evacuate_cases[] = {
+	KUNIT_CASE(evacuate_all_kinds),
+	KUNIT_CASE(evacuate_large),
+	KUNIT_CASE(evacuate_objects),
+	KUNIT_CASE(evacuate_loaded),
+	KUNIT_CASE(evacuate_packs),
+	{}
+};
+
+static struct kunit_suite pkram_evacuate_suite = {
+	.name = "pkram-evacuate",
+	.init = kt_case_init,
+	.exit = kt_case_exit,
+	.test_cases = pkram_evacuate_cases,
+};
+
+kunit_test_suite(pkram_evacuate_suite);

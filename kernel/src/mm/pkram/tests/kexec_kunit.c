@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit suite pkram-kexec: images and preserved memory.
+ */
+#include <linux/kexec.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "helpers.h"
+
+static void kexec_strip(struct kunit *test)
+{
+	static const struct {
+		const char *from;
+		const char *to;
+	} lines[] = {
+		{ "", "" },
+		{ "pkram=", "" },
+		{ "pkram=1", "" },
+		{ "pkram=0x12ab quiet", "quiet" },
+		{ "quiet pkram=0x12ab", "quiet " },
+		{ "a pkram=1 b", "a b" },
+		{ "a  pkram=1  b", "a  b" },
+		{ "a\tpkram=1\nb", "a\tb" },
+		{ "pkram=1 pkram=2 a pkram=3 pkram=4", "a " },
+		{ "xpkram=1 a.pkram=2 pkram2=3 pkram", "xpkram=1 a.pkram=2 pkram2=3 pkram" },
+		{ "PKRAM=1", "PKRAM=1" },
+		{ "init=/pkram=1", "init=/pkram=1" },
+		{ "a=\"b pkram=1 c\" d", "a=\"b pkram=1 c\" d" },
+		{ "a=\"b\" pkram=1 c=\"d pkram=2\" pkram=3", "a=\"b\" c=\"d pkram=2\" " },
+		{ "\"pkram=1\" a", "a" },
+		{ "a pkram=\"1 2\" b", "a b" },
+		{ "a \"pkram=1 2\" b", "a b" },
+		{ "a \"b pkram=1\" c", "a \"b pkram=1\" c" },
+		{ "root=/dev/sda1 console=ttyS0", "root=/dev/sda1 console=ttyS0" },
+	};
+	unsigned int i;
+	char buf[128];
+
+	for (i = 0; i < ARRAY_SIZE(lines); i++) {
+		strscpy_pad(buf, lines[i].from);
+		KUNIT_EXPECT_EQ(test, pkram_kexec_strip(buf), strlen(lines[i].to) + 1);
+		KUNIT_EXPECT_STREQ(test, buf, lines[i].to);
+	}
+}
+
+static void kexec_param(struct kunit *test)
+{
+	struct pkram_super *sb = pkram.sb;
+	char buf[PKRAM_PARAM_MAX + 1], want[64], tiny[4];
+	int n;
+
+	buf[PKRAM_PARAM_MAX] = 'x';
+	snprintf(want, sizeof(want), "pkram=0x%llx ", pkram_pfn(pkram.sb));
+	n = pkram_kexec_param(buf, PKRAM_PARAM_MAX);
+	KUNIT_EXPECT_EQ(test, n, strlen(want));
+	KUNIT_EXPECT_STREQ(test, buf, want);
+	/* the largest pfn there can be fits as well */
+	KUNIT_EXPECT_LT(test, snprintf(want, sizeof(want), "pkram=0x%llx ", U64_MAX),
+			PKRAM_PARAM_MAX);
+	KUNIT_EXPECT_LT(test, pkram_kexec_param(tiny, sizeof(tiny)), (int)sizeof(tiny));
+	/* it is what is stripped the next time */
+	KUNIT_EXPECT_EQ(test, pkram_kexec_strip(buf), 1);
+	pkram.sb = NULL;
+	n = pkram_kexec_param(buf, PKRAM_PARAM_MAX);
+	pkram.sb = sb;
+	KUNIT_EXPECT_EQ(test, n, 0);
+	KUNIT_EXPECT_EQ(test, buf[PKRAM_PARAM_MAX], 'x');
+}
+
+/* kernel_info as it is in a bzImage, with entries before ours */
+struct test_info {
+	u32 magic;
+	u32 size;
+	u32 size_total;
+	u32 setup_type_max;
+	u32 other[5];
+	struct pkram_image_tag tag;
+};
+
+static struct test_info good_info(void)
+{
+	return (struct test_info) {
+		.magic = 0x506f544c,
+		.size = offsetof(struct test_info, other),
+		.size_total = sizeof(struct test_info),
+		.tag = {
+			.magic = cpu_to_le32(PKRAM_IMAGE_TAG),
+			.length = cpu_to_le32(sizeof(struct pkram_image_tag)),
+			.version = cpu_to_le32(PKRAM_FORMAT_VERSION),
+		},
+	};
+}
+
+static void kexec_image_tag(struct kunit *test)
+{
+	struct test_info info = good_info();
+
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_KEEPS);
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, SIZE_MAX), PKRAM_IMAGE_KEEPS);
+	/* a longer tag of a later kernel, and one that is too short to be ours */
+	info.tag.length = cpu_to_le32(24);
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_KEEPS);
+	info.tag.length = cpu_to_le32(12);
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_NO_SUPPORT);
+
+	info = good_info();
+	info.tag.version = cpu_to_le32(PKRAM_FORMAT_VERSION + 1);
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_VERSION);
+
+	/* what this kernel writes needs a feature that the image must know */
+	info = good_info();
+	pkram.sb->incompat = cpu_to_le64(2);
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_VERSION);
+	info.tag.incompat = cpu_to_le32(3);
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_KEEPS);
+	pkram.sb->incompat = 0;
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_KEEPS);
+}
+
+/* Anything else is a kernel without PKRAM, and not read beyond its end. */
+static void kexec_image_tag_hostile(struct kunit *test)
+{
+	static const u32 sizes[] = { 0, 1, 8, 50, 53, 4096, S32_MAX, U32_MAX - 3, U32_MAX };
+	struct test_info info = good_info();
+	unsigned int i;
+	size_t len;
+	u8 *buf;
+
+	/* cut anywhere; KASAN sees a read past the end */
+	for (len = 0; len < sizeof(info); len++) {
+		buf = kmemdup(&info, max(len, sizeof(u32)), GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, buf);
+		KUNIT_EXPECT_EQ_MSG(test, pkram_image_tag_state(buf, len),
+				    PKRAM_IMAGE_NO_SUPPORT, "%zu bytes", len);
+		kfree(buf);
+	}
+	/* it says it ends before the tag does */
+	for (len = 0; len < sizeof(info); len++) {
+		info.size_total = len;
+		KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)),
+				PKRAM_IMAGE_NO_SUPPORT);
+	}
+	/* the variable part begins at, in or behind the tag, or out of this world */
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		info = good_info();
+		info.size = sizes[i];
+		info.size_total = i % 2 ? sizeof(info) : U32_MAX;
+		pkram_image_tag_state(&info, sizeof(info));
+		if (sizes[i] > offsetof(struct test_info, tag))
+			KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)),
+					PKRAM_IMAGE_NO_SUPPORT);
+	}
+	info = good_info();
+	info.magic ^= 1;
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_NO_SUPPORT);
+	info = good_info();
+	info.tag.magic ^= cpu_to_le32(1);
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_NO_SUPPORT);
+}
+
+static void kexec_banned(struct kunit *test)
+{
+	const u64 end = pkram_nr_blocks << PKRAM_BLOCK_ORDER;
+
+	KUNIT_EXPECT_TRUE(test, pkram_banned(0, 1));
+	KUNIT_EXPECT_TRUE(test, pkram_banned(PKRAM_MIN_PFN - 1, 1));
+	KUNIT_EXPECT_FALSE(test, pkram_banned(PKRAM_MIN_PFN, 1));
+	KUNIT_EXPECT_FALSE(test, pkram_banned(end - 1, 1));
+	KUNIT_EXPECT_TRUE(test, pkram_banned(end - 1, 2));
+	KUNIT_EXPECT_TRUE(test, pkram_banned(end, 1));
+
+	kt_add_ban(test, 10000, 10010);
+	kt_add_ban(test, 20000, 20001);
+	KUNIT_EXPECT_FALSE(test, pkram_banned(9999, 1));
+	KUNIT_EXPECT_TRUE(test, pkram_banned(9999, 2));
+	KUNIT_EXPECT_TRUE(test, pkram_banned(10000, 1));
+	KUNIT_EXPECT_TRUE(test, pkram_banned(10009, 1));
+	KUNIT_EXPECT_FALSE(test, pkram_banned(10010, 1));
+	KUNIT_EXPECT_FALSE(test, pkram_banned(10010, 20000 - 10010));
+	KUNIT_EXPECT_TRUE(test, pkram_banned(9990, 100));
+	KUNIT_EXPECT_TRUE(test, pkram_banned(19968, 512));
+	kt_lift_bans(NULL);
+	KUNIT_EXPECT_FALSE(test, pkram_banned(10000, 1));
+}
+
+/* As far as nothing is banned, and in agreement with pkram_banned(). */
+static void kexec_allowed(struct kunit *test)
+{
+	const u64 end = pkram_nr_blocks << PKRAM_BLOCK_ORDER;
+	u64 pfn, nr, n;
+
+	KUNIT_ASSERT_GT(test, end, 4096);
+	kt_add_ban(test, 1000, 1010);
+	kt_add_ban(test, 2000, 2001);
+	kt_add_ban(test, 1010, 1012);
+	KUNIT_EXPECT_EQ(test, pkram_allowed(0, 5), 0);
+	KUNIT_EXPECT_EQ(test, pkram_allowed(990, 20), 10);
+	KUNIT_EXPECT_EQ(test, pkram_allowed(990, 10), 10);
+	KUNIT_EXPECT_EQ(test, pkram_allowed(990, 2000), 10);
+	KUNIT_EXPECT_EQ(test, pkram_allowed(1009, 1), 0);
+	KUNIT_EXPECT_EQ(test, pkram_allowed(1012, 5000), 988);
+	KUNIT_EXPECT_EQ(test, pkram_allowed(end - 3, 5), 3);
+	KUNIT_EXPECT_EQ(test, pkram_allowed(end, 1), 0);
+	for (pfn = 980; pfn < 1030; pfn++) {
+		for (nr = 1; nr < 40; nr++) {
+			n = pkram_allowed(pfn, nr);
+			KUNIT_EXPECT_EQ(test, n == nr, !pkram_banned(pfn, nr));
+			if (n)
+				KUNIT_EXPECT_FALSE(test, pkram_banned(pfn, n));
+			if (n < nr)
+				KUNIT_EXPECT_TRUE(test, pkram_banned(pfn + n, 1));
+		}
+	}
+}
+
+/* Saving a folio that is banned makes a copy of the same order. */
+static void kexec_copy(struct kunit *test)
+{
+	struct folio *banned = kt_new_folio(test, 2, 4), *fine = kt_new_folio(test, 0, 8);
+
+	/* the last page of it is enough */
+	kt_add_ban(test, folio_pfn(banned) + 3, folio_pfn(banned) + 4);
+	kt_save_large(test, banned, fine);
+	kt_load_copy(test, banned, fine);
+}
+
+/* Metadata and bytes are not put where an image goes, though it is offered. */
+static void kexec_alloc_avoids(struct kunit *test)
+{
+	struct page *pages[ARRAY_SIZE(pkram_bans.start)], *page;
+	unsigned int i, offered = 0;
+
+	for (i = 0; i < ARRAY_SIZE(pages); i++) {
+		pages[i] = alloc_page(GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, pages[i]);
+		kt_add_ban(test, page_to_pfn(pages[i]), page_to_pfn(pages[i]) + 1);
+	}
+	/* what was freed last is what is allocated first */
+	for (i = 0; i < ARRAY_SIZE(pages); i++)
+		__free_page(pages[i]);
+	page = alloc_page(GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	scoped_guard(rwsem_read, &pkram_kexec_sem)
+		offered = pkram_banned(page_to_pfn(page), 1);
+	__free_page(page);
+	kunit_info(test, "the allocator %s a banned page\n", offered ? "offers" : "hides");
+	kt_save_bytes(test, "n", 40 * PAGE_SIZE);
+	kt_load_and_drop(test, "n");
+}
+
+static void kexec_no_image(struct kunit *test)
+{
+	if (kexec_image)
+		kunit_skip(test, "an image is loaded");
+	KUNIT_EXPECT_EQ(test, pkram_image_state(), PKRAM_IMAGE_NONE);
+	/* bans are those of the image that is installed in the end: none */
+	kt_add_ban(test, 1000, 2000);
+	pkram_kexec_begin();
+	pkram_kexec_end();
+	KUNIT_EXPECT_EQ(test, pkram_bans.nr, 0);
+	KUNIT_EXPECT_EQ(test, pkram_image_state(), PKRAM_IMAGE_NONE);
+}
+
+static struct kunit_case pkram_kexec_cases[] = {
+	KUNIT_CASE(kexec_strip),
+	KUNIT_CASE(kexec_param),
+	KUNIT_CASE(kexec_image_tag),
+	KUNIT_CASE(kexec_image_tag_hostile),
+	KUNIT_CASE(kexec_banned),
+	KUNIT_CASE(kexec_allowed),
+	KUNIT_CASE(kexec_copy),
+	KUNIT_CASE(kexec_alloc_avoids),
+	KUNIT_CASE(kexec_no_image),
+	{}
+};
+
+static struct kunit_suite pkram_kexec_suite = {
+	.name = "pkram-kexec",
+	.init = kt_case_init,
+	.exit = kt_case_exit,
+	.test_cases = pkram_kexec_cases,
+};
+
+kunit_test_suite(pkram_kexec_suite);

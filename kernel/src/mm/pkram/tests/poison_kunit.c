@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * KUnit suite pkram-poison: pages that the hardware lost after the save.
+ */
+#include <linux/file.h>
+#include <linux/mm.h>
+#include <linux/uio.h>
+
+#include "helpers.h"
+
+static struct page *page_of(__le64 head, unsigned int n)
+{
+	struct pkram_reader r;
+	unsigned int order;
+	struct page *page;
+	u64 index;
+
+	pkram_reader_init(&r, head);
+	do {
+		page = pkram_reader_next(&r, &index, &order);
+	} while (page && n--);
+	return page;
+}
+
+static ssize_t read_object(const struct pkram_object *obj, void *buf, size_t len)
+{
+	struct kvec vec = { .iov_base = buf, .iov_len = len };
+	struct iov_iter iter;
+
+	iov_iter_kvec(&iter, ITER_DEST, &vec, 1, len);
+	return pkram_bytes_read(obj, 0, &iter);
+}
+
+/* What the hardware loses between the save and the jump costs its object only. */
+static void poison_objects(struct kunit *test)
+{
+	struct pkram_save *save;
+	struct file *file[2];
+	u32 bytes = PKRAM_OBJECT_NEW, whole = PKRAM_OBJECT_NEW;
+	struct pkram_object *obj[4];
+	struct page *bad[2];
+	struct pkram_node *node;
+	unsigned int i;
+	char buf[3];
+	long count;
+
+	save = kt_begin_files(test, "n");
+	for (i = 0; i < 2; i++) {
+		file[i] = kt_new_file(test, 6 * PAGE_SIZE);
+		kt_fill_page(test, file[i], 0);
+		kt_fill_page(test, file[i], 5);
+		KUNIT_EXPECT_EQ(test, kt_add_file(save, file[i]), 0);
+	}
+	KUNIT_EXPECT_EQ(test, kt_add_bytes(save, &bytes, "abc", 3), 0);
+	KUNIT_EXPECT_EQ(test, kt_add_bytes(save, &whole, "def", 3), 0);
+	kt_commit_files(test, save, "n");
+	node = kt_pin(test, "n");
+	for (i = 0; i < 2; i++)
+		kt_forget_file(test, node, i, file[i]);
+	for (i = 0; i < 4; i++)
+		obj[i] = pkram_node_object(node, i);
+	KUNIT_EXPECT_EQ(test, pkram_poison_node(node->page), 0);
+
+	bad[0] = page_of(obj[1]->pages_head, 1);
+	bad[1] = page_of(obj[2]->bytes_head, 0);
+	for (i = 0; i < 2; i++)
+		SetPageHWPoison(bad[i]);
+	/* seen even before there is a seal */
+	KUNIT_EXPECT_PTR_EQ(test, pkram_file_load(obj[1], NULL, NULL), ERR_PTR(-EHWPOISON));
+	KUNIT_EXPECT_EQ(test, read_object(obj[2], buf, 3), -EHWPOISON);
+
+	KUNIT_EXPECT_EQ(test, pkram_poison_node(node->page), 2);
+	kt_check_node(test, "n");
+	for (i = 0; i < 4; i++)
+		KUNIT_EXPECT_EQ(test, le64_to_cpu(obj[i]->nr_poisoned), i == 1 || i == 2);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(obj[1]->poisoned[0]), page_to_pfn(bad[0]));
+
+	/* the jump: the flags are gone, what is noted is not */
+	for (i = 0; i < 2; i++)
+		ClearPageHWPoison(bad[i]);
+	count = atomic_long_read(&num_poisoned_pages);
+	KUNIT_EXPECT_EQ(test, pkram_poison_adopt(node->page), 2);
+	KUNIT_EXPECT_EQ(test, atomic_long_read(&num_poisoned_pages), count + 2);
+	for (i = 0; i < 2; i++) {
+		KUNIT_EXPECT_TRUE(test, PageHWPoison(bad[i]));
+		ClearPageHWPoison(bad[i]);
+		num_poisoned_pages_sub(page_to_pfn(bad[i]), 1);
+	}
+	KUNIT_EXPECT_PTR_EQ(test, pkram_file_load(obj[1], NULL, NULL), ERR_PTR(-EHWPOISON));
+	KUNIT_EXPECT_EQ(test, read_object(obj[2], buf, 3), -EHWPOISON);
+	KUNIT_EXPECT_EQ(test, read_object(obj[3], buf, 3), 3);
+	KUNIT_EXPECT_MEMEQ(test, buf, "def", 3);
+	/* the next seal does not forget them either */
+	KUNIT_EXPECT_EQ(test, pkram_poison_node(node->page), 2);
+	kt_check_node(test, "n");
+
+	file[0] = kt_load_file(test, node, 0, NULL);
+	kt_check_page(test, file[0], 0, true);
+	kt_check_page(test, file[0], 5, true);
+	kt_end_trip(test, node, file[0]);
+}
+
+/* More of them than an object has room for; and an object in a page of its own. */
+static void poison_many(struct kunit *test)
+{
+	struct pkram_save *save = kt_begin_files(test, "n");
+	struct file *file = kt_new_file(test, 8 * PAGE_SIZE);
+	unsigned int i, nr = PKRAM_NODE_OBJECTS + PKRAM_PAGE_OBJECTS_MAX + 1;
+	struct pkram_object *obj;
+	struct pkram_node *node;
+	struct page *bad[6];
+
+	for (i = 0; i < nr; i++) {
+		u32 object = PKRAM_OBJECT_NEW;
+
+		KUNIT_EXPECT_EQ(test, kt_add_bytes(save, &object, "x", 1), 0);
+	}
+	for (i = 0; i < 8; i++)
+		kt_fill_page(test, file, i);
+	KUNIT_EXPECT_EQ(test, kt_add_file(save, file), 0);
+	kt_commit_files(test, save, "n");
+	node = kt_pin(test, "n");
+	obj = pkram_node_object(node, nr);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		bad[i] = page_of(obj->pages_head, i + 1);
+		SetPageHWPoison(bad[i]);
+	}
+	KUNIT_EXPECT_EQ(test, pkram_poison_node(node->page), ARRAY_SIZE(bad));
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		if (i < PKRAM_OBJ_POISONED)
+			KUNIT_EXPECT_EQ(test, le64_to_cpu(obj->poisoned[i]),
+					page_to_pfn(bad[i]));
+		ClearPageHWPoison(bad[i]);
+	}
+	kt_check_node(test, "n");
+	pkram_node_put(node);
+	kt_remove_node(test, "n");
+}
+
+/* A node that cannot be read any more is not handed on, the others are. */
+static void poison_metadata(struct kunit *test)
+{
+	struct file *file[2];
+	struct pkram_node *node[2];
+	struct page *bad;
+	unsigned int i;
+	__le64 head;
+
+	for (i = 0; i < 2; i++) {
+		file[i] = kt_new_file(test, PAGE_SIZE);
+		kt_fill_page(test, file[i], 0);
+		kt_save_one(test, i ? "good" : "bad", file[i]);
+		node[i] = kt_pin(test, i ? "good" : "bad");
+	}
+	head = pkram_node_object(node[0], 0)->pages_head;
+	bad = pfn_to_page(le64_to_cpu(head));
+	SetPageHWPoison(bad);
+	KUNIT_EXPECT_LT(test, pkram_poison_node(node[0]->page), 0);
+	/* nobody told memory_failure(): nothing is looked at */
+	if (!atomic_long_read(&num_poisoned_pages)) {
+		KUNIT_EXPECT_TRUE(test, pkram_poison_seal());
+		KUNIT_EXPECT_NE(test, le64_to_cpu(*node[0]->slot), 0);
+	}
+	num_poisoned_pages_inc(page_to_pfn(bad));
+	KUNIT_EXPECT_TRUE(test, pkram_poison_seal());
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(*node[0]->slot), 0);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(*node[1]->slot), pkram_pfn(node[1]->page));
+	ClearPageHWPoison(bad);
+	*node[0]->slot = node[0]->page->hdr.pfn;
+
+	bad = virt_to_page(node[0]->page);
+	SetPageHWPoison(bad);
+	KUNIT_EXPECT_TRUE(test, pkram_poison_seal());
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(*node[0]->slot), 0);
+	ClearPageHWPoison(bad);
+
+	bad = virt_to_page(pkram.sb);
+	SetPageHWPoison(bad);
+	KUNIT_EXPECT_FALSE(test, pkram_poison_seal());
+	ClearPageHWPoison(bad);
+	num_poisoned_pages_sub(page_to_pfn(bad), 1);
+	for (i = 0; i < 2; i++) {
+		pkram_node_put(node[i]);
+		kt_remove_node(test, i ? "good" : "bad");
+	}
+}
+
+static struct kunit_case pkram_poison_cases[] = {
+	KUNIT_CASE(poison_objects),
+	KUNIT_CASE(poison_many),
+	KUNIT_CASE(poison_metadata),
+	{}
+};
+
+static struct kunit_suite pkram_poison_suite = {
+	.name = "pkram-poison",
+	.init = kt_case_init,
+	.exit = kt_case_exit,
+	.test_cases = pkram_poison_cases,
+};
+
+kunit_test_suite(pkram_poison_suite);
