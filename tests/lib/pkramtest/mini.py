@@ -24,10 +24,10 @@ def scenarios(suite=""):
 
 
 def campaign():
-    """The long ones, and every ordinary one once more on the debug kernel, which needs more memory and time. Poisoning
+    """The long ones, and the ordinary ones once more on the debug kernel, which needs more memory and time. Poisoning
     free pages switches init_on_alloc off: they take turns."""
     slow = []
-    for n, s in enumerate(scenarios() + scenarios("kunit")):
+    for n, s in enumerate(s for s in scenarios() + scenarios("kunit") if s.debug):
         mib = int((s.memory or MEMORY).removesuffix("M"))
         if "-numa" not in s.qemu:
             mib += min(mib, 768) + 256

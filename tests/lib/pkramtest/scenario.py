@@ -13,6 +13,7 @@
     # refuse: N REGEX          no console line of stage N may match
     # allow: REGEX             a kernel complaint that belongs to this test
     # config: debug            kernel configuration (default guest)
+    # debug: no                not in the campaign with the debug kernel, which gets more memory (small guests only)
     # suite: campaign          not run by default
     # firmware: uefi           a UEFI machine (full guests only)
     # scratch: 256M            an empty disk, /dev/vdc (full guests only)
@@ -25,7 +26,7 @@ import shlex
 from dataclasses import dataclass, field
 
 KEYS = {"stages", "memory", "cpus", "cpu", "timeout", "append", "qemu", "expect", "refuse", "allow", "config", "suite",
-        "kunit", "icount", "kernels", "firmware", "scratch", "debs"}
+        "kunit", "icount", "debug", "kernels", "firmware", "scratch", "debs"}
 
 
 @dataclass
@@ -51,6 +52,7 @@ class Scenario:
     debs: str = ""
     kunit: bool = False
     icount: bool = False
+    debug: bool = True
     sanitized: bool = False  # pkramd and its worker are replaced by ones with sanitizers
     kernels: list = field(default_factory=list)  # further kernel configurations the guest finds in /boot
 
@@ -97,7 +99,7 @@ def load(path):
                 s.qemu += shlex.split(value)
             elif key == "kernels":
                 s.kernels = value.split()
-            elif key in ("kunit", "icount"):
+            elif key in ("kunit", "icount", "debug"):
                 setattr(s, key, value == "yes")
             else:
                 setattr(s, key, value)

@@ -2,6 +2,7 @@
 # A stored page in every second block of 2 MiB: there is no place for a large initrd until some of them are moved.
 # stages: 3
 # memory: 512M
+# debug: no
 # timeout: 180
 
 SPEC="file:size=400M,seed=421,light,keep=1024"
