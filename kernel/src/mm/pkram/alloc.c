@@ -6,6 +6,7 @@
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/pkram.h>
+#include <linux/sched.h>
 
 #include "pkram.h"
 
@@ -78,7 +79,7 @@ u64 pkram_allowed(u64 pfn, u64 nr)
  * @order: order
  * @nid:   preferred NUMA node
  *
- * Context: as @gfp says; the caller holds pkram_kexec_sem for reading.
+ * Context: may sleep; the caller holds pkram_kexec_sem for reading.
  *
  * Return: a folio with one reference that lies on no banned page, or NULL.
  */
@@ -93,11 +94,13 @@ struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid)
 		if (!folio || !pkram_banned(folio_pfn(folio), 1UL << order))
 			break;
 		list_add(&folio->lru, &rejects);
+		cond_resched();
 	}
 	while (!list_empty(&rejects)) {
 		next = list_first_entry(&rejects, struct folio, lru);
 		list_del(&next->lru);
 		folio_put(next);
+		cond_resched();
 	}
 	return folio;
 }

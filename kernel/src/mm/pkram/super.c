@@ -75,7 +75,7 @@ void pkram_page_init(void *page, unsigned int type, u32 length)
  * @type: enum pkram_page_type
  * @gfp:  allocation flags
  *
- * Context: as @gfp says; must not hold pkram_kexec_sem.
+ * Context: may sleep; must not hold pkram_kexec_sem.
  *
  * Return: the page, its header filled in and counted as preserved, or NULL.
  */
