@@ -152,14 +152,13 @@ static int fill(const Options *o, const char *name, int fd, int64_t *ret_id) {
         _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
         _cleanup_reply_ VarlinkReply reply = {};
         _cleanup_free_ char *text = NULL;
-        struct json_object *p;
+        _cleanup_json_ struct json_object *p = NULL;
         int r;
 
         r = varlink_client_connect(o->socket, &c);
-        if (r >= 0)
-                interruption_hangs_up(c);
         if (r < 0)
                 return log_error_errno(r, "pkramd cannot be reached at %s, and so nobody knows whether tree '%s' is stored", o->socket, name);
+        interruption_hangs_up(c);
         r = pkram_is_supported(c);
         if (r == 0) {
                 interruption_hangs_up(NULL);
@@ -171,11 +170,9 @@ static int fill(const Options *o, const char *name, int fd, int64_t *ret_id) {
                 return log_error_errno(r, "pkramd did not answer; tree '%s' is still stored if it was", name);
 
         p = pkram_tree_parameters(name);
-        if (!p || json_add_bool(p, "keep", true) < 0) {
-                (void) json_object_put(p);
+        if (!p || json_add_bool(p, "keep", true) < 0)
                 return log_error_errno(-ENOMEM, "Tree '%s' cannot be asked for", name);
-        }
-        r = pkram_call(c, "RestoreTree", p, fd, &reply);
+        r = pkram_call(c, "RestoreTree", TAKE_PTR(p), fd, &reply);
         interruption_hangs_up(NULL);
         if (r >= 0 && !reply.error && !interruption()) {
                 *ret_id = json_get_int(json_get(reply.parameters, "node"), "id", 0);

@@ -95,6 +95,18 @@ static void check_files(Trees *t) {
 #define RESTORE CALL("RestoreTree", "{\"name\":\"n\",\"directory\":0}")
 #define RESTORE_AND_KEEP CALL("RestoreTree", "{\"name\":\"n\",\"directory\":0,\"keep\":true}")
 
+/* The next kernel, and the clients of its daemon: one that calls and one that is told of every event. */
+static void kexec_and_reconnect(Fixture *f, Client **c, Client **monitor) {
+        mock_kexec(f->mock);
+        fixture_restart(f);
+        client_freep(monitor);
+        client_freep(c);
+        *c = client_new(f);
+        *monitor = client_new(f);
+        client_send(*monitor, "{\"method\":\"io.pkram.Store.Monitor\",\"more\":true}", NULL, 0);
+        json_object_unref(client_receive(*monitor, NULL, NULL));
+}
+
 static void test_store_and_restore(void **state) {
         Trees *t = *state;
         _cleanup_(client_freep) Client *c = client_new(t->f), *monitor = client_new(t->f);
@@ -113,14 +125,7 @@ static void test_store_and_restore(void **state) {
         e1 = client_receive(monitor, NULL, NULL);
         assert_string_equal(json_get_string(reply_parameters(e1), "event"), "stored");
 
-        mock_kexec(t->f->mock);
-        fixture_restart(t->f);
-        monitor = client_free(monitor);
-        c = client_free(c);
-        c = client_new(t->f);
-        monitor = client_new(t->f);
-        client_send(monitor, "{\"method\":\"io.pkram.Store.Monitor\",\"more\":true}", NULL, 0);
-        json_object_unref(client_receive(monitor, NULL, NULL));
+        kexec_and_reconnect(t->f, &c, &monitor);
 
         restored = client_call_fds(c, RESTORE, &t->to_fd, 1);
         assert_true(json_get_bool(reply_parameters(restored), "verified", false));
@@ -142,13 +147,7 @@ static void test_restore_and_keep(void **state) {
         add_files(t);
         stored = client_call_fds(c, STORE, &t->from_fd, 1);
         assert_int_equal(json_get_int(reply_parameters(stored), "id", -1), 1);
-        mock_kexec(t->f->mock);
-        fixture_restart(t->f);
-        c = client_free(c);
-        c = client_new(t->f);
-        monitor = client_new(t->f);
-        client_send(monitor, "{\"method\":\"io.pkram.Store.Monitor\",\"more\":true}", NULL, 0);
-        json_object_unref(client_receive(monitor, NULL, NULL));
+        kexec_and_reconnect(t->f, &c, &monitor);
 
         kept = client_call_fds(c, RESTORE_AND_KEEP, &t->to_fd, 1);
         assert_string_equal(json_get_string(json_get(reply_parameters(kept), "node"), "name"), "n");

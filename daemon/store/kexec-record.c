@@ -34,7 +34,6 @@ void kexec_record_done(KexecRecord *r) {
 }
 
 static int add(KexecRecord *r, KexecRecordNode node) {
-
         (void) inc_u64(&r->nodes_total, 1);
         if (r->n_nodes >= KEXEC_RECORD_NODES_MAX)
                 return 0;
