@@ -83,7 +83,8 @@ def run_one(suite_name, s):
         drives=[(archive, "ro")],
         extra=s.qemu,
     )
-    return qemu.run(machine, console_log(suite_name, s), timeout=s.timeout or 120, allow=s.allow)
+    return qemu.run(machine, console_log(suite_name, s), timeout=s.timeout or 120, silence=s.silence,
+                    allow=s.allow)
 
 
 def judge(results, suite_name, s, outcome):

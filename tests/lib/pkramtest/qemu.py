@@ -104,7 +104,7 @@ class Outcome:
     exit_code: int = 0
 
 
-def run(machine, log_path, *, timeout, silence=120, allow=(), on_line=None):
+def run(machine, log_path, *, timeout, silence, allow=(), on_line=None):
     """Start the machine and follow it until it powers off, breaks or runs out of time.
 
     timeout: seconds for everything; silence: longest time without a console line, both on an idle host;

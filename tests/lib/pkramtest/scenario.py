@@ -7,6 +7,7 @@
     # cpus: 1
     # cpu: qemu64              QEMU's processor model
     # timeout: 300             seconds for everything, under emulation
+    # silence: 120             seconds between two lines on the console at most
     # append: WORDS            further words on the first kernel's command line
     # qemu: ARGUMENTS          further arguments of QEMU
     # expect: N REGEX          a console line of stage N must match (N may be * for any)
@@ -25,7 +26,7 @@ import re
 import shlex
 from dataclasses import dataclass, field
 
-KEYS = {"stages", "memory", "cpus", "cpu", "timeout", "append", "qemu", "expect", "refuse", "allow", "config", "suite",
+KEYS = {"stages", "memory", "cpus", "cpu", "timeout", "silence", "append", "qemu", "expect", "refuse", "allow", "config", "suite",
         "kunit", "icount", "debug", "kernels", "firmware", "scratch", "debs"}
 
 
@@ -40,6 +41,7 @@ class Scenario:
     cpus: int = 2
     cpu: str = ""
     timeout: int = 0
+    silence: int = 120
     append: str = ""
     qemu: list = field(default_factory=list)
     expect: list = field(default_factory=list)
@@ -88,7 +90,7 @@ def load(path):
                 continue
             if key not in KEYS:
                 raise ValueError(f"{path}: unknown key '{key}:'")
-            if key in ("stages", "cpus", "timeout"):
+            if key in ("stages", "cpus", "timeout", "silence"):
                 setattr(s, key, int(value))
             elif key in ("expect", "refuse"):
                 getattr(s, key).append(_stage_and_regex(path, value))

@@ -4,6 +4,7 @@
 # of the kernel's package with the initial RAM disk that Debian's tools make for it.
 # stages: 2
 # timeout: 900
+# silence: 300
 # debs: guest
 
 PACKAGES=/usr/share/pkram-test
