@@ -5,11 +5,11 @@
 # kernel_check [PART...]: all parts, or these. Every part runs, and the result is that of the worst.
 kernel_check() {
         local part worst=0
-        [ $# -gt 0 ] || set -- patches kernel-doc warnings sparse floors off
+        [ $# -gt 0 ] || set -- patches kernel-doc warnings floors off
         for part; do
                 case $part in
-                patches|kernel-doc|warnings|sparse|floors|off|series|debian) ;;
-                *) die "there is no check '$part': patches, kernel-doc, warnings, sparse, floors, off, series, debian" ;;
+                patches|kernel-doc|warnings|floors|off|series|debian) ;;
+                *) die "there is no check '$part': patches, kernel-doc, warnings, floors, off, series, debian" ;;
                 esac
                 if (set -e; "check_${part//-/_}"); then
                         step "check $part: clean"
@@ -69,36 +69,31 @@ check_objects() {
         printf '%s\n' "$obj"
 }
 
-# check_build NAME COMPLAINT-REGEX MAKE-ARGUMENT...: compile our files and those we touch; complaints about files of
-# src/ fail. Existing files have complaints of their own, so those that patches touch are left to the kernel's CI.
-check_build() {
-        local name=$1 regex=$2 obj tree log targets=() file ours=() out
+# our_objects OBJ LOG MAKE-ARGUMENT...: compile our files in OBJ with all warnings, as far as that is not done.
+our_objects() {
+        local obj=$1 log=$2 file targets=()
         shift 2
-        obj=$(with_lock kernel-guest check_objects) || return 1
-        tree=${obj%/obj-check}/src
-        log=${obj%/obj-check}/check-$name.log
-        mapfile -t ours < <(our_sources)
-        for file in "${ours[@]}"; do
+        while read -r file; do
                 case $file in
-                arch/x86/boot/*) continue ;; # of another make, below
+                arch/x86/boot/*) ;; # of another make
+                *) targets+=("${file%.c}.o") ;;
                 esac
-                targets+=("${file%.c}.o")
-        done
-        # Objects that are newer than their source would not be looked at again.
-        (cd "$obj" && rm -f -- "${targets[@]}")
-        if ! nice make -s -C "$tree" O="$obj" -j"$(nproc)" "$@" "${targets[@]}" >"$log" 2>&1; then
-                cat "$log" >&2
-                return 1
-        fi
-        out=$(grep -E "$regex" "$log" | grep -F -f <(src_files | grep -v '^tools/') || true)
-        [ -z "$out" ] || { say "$out"; return 1; }
+        done < <(our_sources)
+        nice make -s -C "${obj%/obj-check}/src" O="$obj" -j"$(nproc)" W=1 "$@" "${targets[@]}" >"$log" 2>&1 || { cat "$log" >&2; return 1; }
 }
 
-check_warnings() { check_build warnings 'warning:|error:' W=1; }
-
-check_sparse() {
+# Neither the compiler with W=1 nor sparse complains of a file of src/. Existing files have complaints of their own, so
+# those that patches touch are left to the kernel's CI.
+check_warnings() {
+        local obj log out
         command -v sparse >/dev/null || die "sparse is not installed"
-        check_build sparse 'warning:|error:' C=2
+        obj=$(with_lock kernel-guest check_objects) || return 1
+        log=${obj%/obj-check}/check-warnings.log
+        # Objects that are newer than their source would not be looked at again.
+        our_sources | sed 's/c$/o/' | (cd "$obj" && xargs rm -f --)
+        our_objects "$obj" "$log" C=1 || return 1
+        out=$(grep -E 'warning:|error:' "$log" | grep -F -f <(src_files | grep -v '^tools/') || true)
+        [ -z "$out" ] || { say "$out"; return 1; }
 }
 
 # No file of mm/pkram/ uses one of its own floor or above: the picture in pkram.h, checked against the objects. The
@@ -106,7 +101,7 @@ check_sparse() {
 check_floors() {
         local obj out
         obj=$(with_lock kernel-guest check_objects) || return 1
-        (cd "$obj" && nice make -s -C "${obj%/obj-check}/src" O="$obj" -j"$(nproc)" mm/pkram/ >&2) || return 1
+        our_objects "$obj" "${obj%/obj-check}/check-floors.log" || return 1
         out=$(our_sources | sed -n 's|^mm/pkram/\([^/]*\)\.c$|\1.o|p' | while read -r file; do
                 nm "$obj/mm/pkram/$file" | sed "s|^|$file |" || exit 1
         done | awk -v picture="$KERNEL_DIR/src/mm/pkram/pkram.h" '

@@ -180,8 +180,7 @@ def _kernel_check(part):
 
     check.__doc__ = {
         "patches": "checkpatch.pl --strict finds nothing in the exported series, and git am takes it.",
-        "sparse": "sparse finds nothing in our files.",
-        "warnings": "W=1 finds nothing in our files.",
+        "warnings": "W=1 and sparse find nothing in our files.",
         "kernel-doc": "kernel-doc finds nothing in our files.",
         "floors": "No file of mm/pkram/ uses one that is not below it in the picture in pkram.h.",
         "off": "The kernel builds with CONFIG_PKRAM=n, and nothing of PKRAM is in it.",
@@ -191,7 +190,7 @@ def _kernel_check(part):
 
 CHECKS = {"shell": shell, "python": python, "licences": licences, "places": places, "examples": examples, "warnings": warnings, "clang-tidy": clang_tidy,
           "cppcheck": cppcheck, "package": package}
-CHECKS.update({f"kernel-{p}": _kernel_check(p) for p in ("patches", "sparse", "warnings", "kernel-doc", "floors", "off")})
+CHECKS.update({f"kernel-{p}": _kernel_check(p) for p in ("patches", "warnings", "kernel-doc", "floors", "off")})
 
 
 def tests():
