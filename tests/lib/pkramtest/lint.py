@@ -12,6 +12,7 @@ import time
 
 from . import examples as man_examples, unit, vm
 from .common import TESTS, TOP, Broken, make, output_dir, shown
+from .seen import Seen
 
 
 def _tracked(*patterns):
@@ -87,9 +88,14 @@ def _compile_commands(log):
     return build, commands
 
 
-def _each(name, commands, make):
-    """Run the command make(file, entry) gives for every file, as many at once as there are processors; returns what
-    went wrong, with a log."""
+def _compiler_words(entry):
+    """What of a file's command decides what the compiler makes of its text."""
+    return ["clang", *(w for w in shlex.split(entry["command"])[1:] if w.startswith(("-I", "-D", "-U", "-std", "-W", "-isystem")))]
+
+
+def _each(name, wanted, make, seen=None):
+    """Run the command make(build directory, file, entry) gives for every file that is wanted(path), as many at once as
+    there are processors; returns what went wrong, with a log. seen: what of them was in order before is left out."""
     path = os.path.join(output_dir("lint", name), "log")
     with open(path, "w", encoding="utf-8") as log:
         try:
@@ -98,14 +104,21 @@ def _each(name, commands, make):
             return f"{e}; see {shown(path)}"
 
     def one(item):
-        return subprocess.run(["nice", *make(build, *item)], cwd=item[1]["directory"], stdin=subprocess.DEVNULL,
-                              capture_output=True, text=True, check=False)
+        file, entry = item
+        key = seen and seen.key([*_compiler_words(entry), file], entry["directory"])
+        if key and seen.has(key):
+            return None
+        r = subprocess.run(["nice", *make(build, file, entry)], cwd=entry["directory"], stdin=subprocess.DEVNULL,
+                           capture_output=True, text=True, check=False)
+        if key and r.returncode == 0:
+            seen.add(key)
+        return r
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        done = list(pool.map(one, [(f, c) for f, c in sorted(entries.items()) if commands(os.path.relpath(f, TOP))]))
+        done = list(pool.map(one, [(f, c) for f, c in sorted(entries.items()) if wanted(os.path.relpath(f, TOP))]))
     if not done:
         return "nothing was checked"
-    bad = [r.stdout + r.stderr for r in done if r.returncode != 0]
+    bad = [r.stdout + r.stderr for r in done if r and r.returncode != 0]
     with open(path, "w", encoding="utf-8") as log:
         log.write("\n".join(bad))
     return f"{len(bad)} of {len(done)} files, see {shown(path)}\n" + "\n".join(bad)[-1500:] if bad else ""
@@ -115,19 +128,20 @@ def warnings():
     """clang has no warning for any C file in user space, with everything switched on that meson.build asks for. (gcc's
     warnings are errors in the suite unit.)"""
     def make(_, file, entry):
-        words = [w for w in shlex.split(entry["command"])[1:] if w.startswith(("-I", "-D", "-U", "-std", "-W", "-isystem"))]
-        return ["clang", "-fsyntax-only", "-Werror", *words, file]
+        return [*_compiler_words(entry), "-fsyntax-only", "-Werror", file]
 
     return _each("warnings", lambda f: f.endswith(".c"), make)
 
 
 def clang_tidy():
-    """clang-tidy finds nothing in daemon/ and kexec-hook/; .clang-tidy says what it looks for."""
+    """clang-tidy finds nothing in daemon/ and kexec-hook/; .clang-tidy says what it looks for. A file it found in order
+    is not looked at again until it changes."""
     def make(build, file, _):
         return ["clang-tidy", "--quiet", "--warnings-as-errors=*", "-p", build, file]
 
     # Tests are left to the compilers: most of the time would go there.
-    return _each("clang-tidy", lambda f: re.match(r"(daemon|kexec-hook)/", f) and not re.search(r"/(test|fuzz|bench)-", f), make)
+    return _each("clang-tidy", lambda f: re.match(r"(daemon|kexec-hook)/", f) and not re.search(r"/(test|fuzz|bench)-", f), make,
+                 Seen("clang-tidy", ".clang-tidy"))
 
 
 def cppcheck():

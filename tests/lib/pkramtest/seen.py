@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a slow check has found in order before: it need not look again until something changes.
+
+A file is known by the text the compiler sees, comments and macros included, not by its name or its place."""
+
+import hashlib
+import os
+import subprocess
+import time
+
+from .common import CACHE, TOP
+
+# What nobody asked for in so many days is forgotten.
+DAYS = 30
+
+
+def _version(program):
+    return subprocess.run([program, "--version"], stdout=subprocess.PIPE, check=True).stdout
+
+
+class Seen:
+    """What program found in order, as it is now, with its configuration file (relative to the top)."""
+
+    def __init__(self, program, configuration):
+        with open(os.path.join(TOP, configuration), "rb") as f:
+            self.about = _version(program) + f.read()
+        self.directory = os.path.join(CACHE, "seen", program)
+        os.makedirs(self.directory, exist_ok=True)
+        for entry in os.scandir(self.directory):
+            if entry.stat().st_mtime < time.time() - DAYS * 86400:
+                os.unlink(entry.path)
+
+    def key(self, compile_command, directory):
+        """The name of a file's content; compile_command is what compiles it, without -o and the like, in directory.
+        None if it cannot be had: such a file is always new."""
+        r = subprocess.run([*compile_command, "-E", "-P", "-C", "-dD"], cwd=directory, stdin=subprocess.DEVNULL,
+                           capture_output=True, check=False)
+        return hashlib.sha256(self.about + r.stdout).hexdigest() if r.returncode == 0 and r.stdout else None
+
+    def has(self, key):
+        """True if that content was found in order before."""
+        path = os.path.join(self.directory, key or "nothing")
+        if not key or not os.path.exists(path):
+            return False
+        os.utime(path)
+        return True
+
+    def add(self, key):
+        """That content is in order."""
+        if key:
+            with open(os.path.join(self.directory, key), "wb"):
+                pass
