@@ -44,11 +44,12 @@ def campaign_suite():
     def run(results, names):
         for module, scenarios in parts:
             module.run(results, "campaign", [s for s in scenarios() if not names or s.name in names])
+        userspace.campaign(results, names)
         if not names or any(n in names for n, _ in fuzz.campaign_tests()):
             fuzz.campaign(results, names)
 
     return Suite("campaign", "long runs, and debug kernels; not run by default",
-                 lambda: [(s.name, s.about) for _, scenarios in parts for s in scenarios()] + fuzz.campaign_tests(),
+                 lambda: [(s.name, s.about) for _, scenarios in parts for s in scenarios()] + userspace.campaign_tests() + fuzz.campaign_tests(),
                  run, default=False)
 
 

@@ -9,6 +9,7 @@ import time
 from . import mini
 from .common import CACHE, TOP, output_dir, shown
 
+RUNS = 10_000_000
 DIRECTORY = os.path.join(TOP, "kernel", "src", "tools", "testing", "pkram")
 
 
@@ -20,21 +21,25 @@ def tests():
     ]
 
 
-def _make(target, *variables):
-    """Run make; returns (exit status, output, seconds)."""
+def campaign_tests():
+    return [("fuzz-format", f"{RUNS} executions of each fuzzer of the reader of what an old kernel left behind")]
+
+
+def _make(suite, name, target, *variables):
+    """Run make; returns (exit status, output, seconds, log of the test)."""
     start = time.monotonic()
     out = os.path.join(CACHE, "kernel-userspace")
     os.makedirs(out, exist_ok=True)
     r = subprocess.run(["nice", "make", "-s", "-C", DIRECTORY, f"O={out}", target, *variables], stdout=subprocess.PIPE,
                        stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
-    log = os.path.join(output_dir("kernel", target), "log")
+    log = os.path.join(output_dir(suite, name), "log")
     with open(log, "w", encoding="utf-8") as f:
         f.write(r.stdout)
     return r.returncode, r.stdout, time.monotonic() - start, log
 
 
 def check(results):
-    status, text, seconds, log = _make("check")
+    status, text, seconds, log = _make("kernel", "check", "check")
     cases = re.findall(r"^(ok|not ok) +\d+ *-? *(.*?)(?: # .*)?$", text, re.MULTILINE)
     for state, name in cases:
         if state == "ok":
@@ -48,15 +53,14 @@ def check(results):
         results.say(f"           {len(cases)} cases")
 
 
-def fuzz(results):
-    # There are two fuzzers: half a minute each.
-    status, text, seconds, log = _make("fuzz", "FUZZ_TIME=30")
+def fuzz(results, suite, name, *limits):
+    status, text, seconds, log = _make(suite, name, "fuzz", *limits)
     counts = [int(n) for n in re.findall(r": (\d+) executions", text)]
     count = sum(counts)
     if status != 0 or not counts or min(counts) < 1000:
-        results.failed("kernel", "fuzz", f"status {status}, {count} executions\n{text[-1200:]}\n           see {shown(log)}", seconds)
+        results.failed(suite, name, f"status {status}, {count} executions\n{text[-1200:]}\n           see {shown(log)}", seconds)
     else:
-        results.passed("kernel", "fuzz", seconds)
+        results.passed(suite, name, seconds)
         results.say(f"           {count} executions")
 
 
@@ -64,6 +68,12 @@ def run(results, names):
     if not names or "check" in names:
         check(results)
     if not names or "fuzz" in names:
-        fuzz(results)
+        # There are two fuzzers: half a minute each.
+        fuzz(results, "kernel", "fuzz", "FUZZ_TIME=30")
     if not names or "kunit" in names:
         mini.run(results, "kernel", [s for s in mini.scenarios("kunit")])
+
+
+def campaign(results, names):
+    if not names or "fuzz-format" in names:
+        fuzz(results, "campaign", "fuzz-format", "FUZZ_TIME=0", f"FUZZ_RUNS={RUNS}")
