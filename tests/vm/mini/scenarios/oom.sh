@@ -6,6 +6,10 @@
 # refuse: * Out of memory|oom-kill|page allocation failure
 
 stage1() {
+        # Below the one, memory is only for the kernel's emergencies, and whoever wants some is killed; as much as the other
+        # says may lie with a processor that nobody else gets it from. Both depend on the size of the guest.
+        echo 2048 >/proc/sys/vm/min_free_kbytes
+        echo 1000 >/proc/sys/vm/percpu_pagelist_high_fraction
         check "saved" pkt save before "file:size=4M,seed=421" "bytes:size=100000,seed=422"
         before=$(free_pages)
 

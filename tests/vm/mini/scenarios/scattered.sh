@@ -24,10 +24,7 @@ stage3() {
         before=$(free_pages)
         check "the same after two kexecs" pkt verify --generation=2 scattered "$SCATTERED"
         check "the second one too" pkt verify --generation=1 again "$SCATTERED"
-        # 2 x 24576 pages and their metadata are ordinary free memory now. The debug kernel keeps something for itself: what
-        # KASAN does not let go at once, and who allocated what.
-        least=49000
-        ! grep -q page_owner=on /proc/cmdline || least=48640
-        within "pages that became free" $(($(free_pages) - before)) $least 60000
+        # 2 x 24576 pages and their metadata are ordinary free memory now.
+        within "pages that became free" $(($(free_pages) - before)) 49000 60000
         check "and can be used" sh -c 'dd if=/dev/zero of=/tmp/fill bs=1M count=180 2>/dev/null && rm /tmp/fill'
 }
