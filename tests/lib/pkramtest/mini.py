@@ -33,7 +33,7 @@ def campaign():
             mib += min(mib, 768) + 256
         slow.append(dataclasses.replace(s, name=f"debug-{s.name}", script=s.name, config="debug", memory=f"{mib}M",
                                         append=f"{s.append} page_owner=on page_poison={n % 2}".strip(),
-                                        timeout=(s.timeout or 120) * 8, kernels=s.kernels))
+                                        timeout=(s.timeout or 120) * 8, silence=s.silence * 4, kernels=s.kernels))
     return scenarios("campaign") + slow
 
 

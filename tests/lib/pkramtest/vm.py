@@ -43,7 +43,7 @@ def campaign():
         dataclasses.replace(s, **{**longer[s.name], "append": f"{s.append} {longer[s.name]['append']}".strip()})
         for s in scenarios() + scenarios("campaign") if s.name in longer
     ] + [
-        dataclasses.replace(s, name=f"sanitized-{s.name}", sanitized=True, timeout=(s.timeout or 400) * 3,
+        dataclasses.replace(s, name=f"sanitized-{s.name}", sanitized=True, timeout=(s.timeout or 400) * 3, silence=s.silence * 3,
                             append=f"{s.append} {SANITIZED_APPEND}".strip())
         for s in scenarios() + scenarios("campaign") if s.name in SANITIZED]
 
