@@ -234,7 +234,9 @@ def main(argv):
             for k, n in getattr(c, what).items():
                 count[k] = count.get(k, 0) + n
         print(f"calls {'that were answered' if what == 'done' else 'that got no answer'}: {count}")
-        if what == "lost" and sum(count.values()) < kills // 3:
+        # A third to a half of the kills hit a call that changes something: chance does not come near a tenth. Those that hit
+        # a retrieval are not counted, it is repeated.
+        if what == "lost" and sum(count.values()) < kills // 10:
             raise Wrong("hardly a call was hit: this says nothing")
     check_everything(clients)
     print("ok")
