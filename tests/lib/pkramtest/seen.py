@@ -35,7 +35,9 @@ class Seen:
         None if it cannot be had: such a file is always new."""
         r = subprocess.run([*compile_command, "-E", "-P", "-C", "-dD"], cwd=directory, stdin=subprocess.DEVNULL,
                            capture_output=True, check=False)
-        return hashlib.sha256(self.about + r.stdout).hexdigest() if r.returncode == 0 and r.stdout else None
+        # __FILE__ tells the place of the checkout.
+        text = r.stdout.replace(os.fsencode(TOP), b"")
+        return hashlib.sha256(self.about + text).hexdigest() if r.returncode == 0 and text else None
 
     def has(self, key):
         """True if that content was found in order before."""
