@@ -40,15 +40,14 @@ class Seen:
         return hashlib.sha256(self.about + text).hexdigest() if r.returncode == 0 and text else None
 
     def has(self, key):
-        """True if that content was found in order before."""
-        path = os.path.join(self.directory, key or "nothing")
-        if not key or not os.path.exists(path):
+        """True if that content was found in order before. The key is not None, here and below."""
+        path = os.path.join(self.directory, key)
+        if not os.path.exists(path):
             return False
         os.utime(path)
         return True
 
     def add(self, key):
         """That content is in order."""
-        if key:
-            with open(os.path.join(self.directory, key), "wb"):
-                pass
+        with open(os.path.join(self.directory, key), "wb"):
+            pass

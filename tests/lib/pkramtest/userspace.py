@@ -8,8 +8,8 @@ import time
 
 from . import mini
 from .common import CACHE, TOP, output_dir, shown
+from .fuzz import RUNS
 
-RUNS = 10_000_000
 DIRECTORY = os.path.join(TOP, "kernel", "src", "tools", "testing", "pkram")
 
 
