@@ -16,6 +16,7 @@
 #include <asm/tsc.h>
 
 #include "../internal.h"
+#include "node.h"
 #include "pkram.h"
 
 /**

@@ -8,6 +8,7 @@
 #include <linux/pkram.h>
 #include <linux/sched.h>
 
+#include "alloc.h"
 #include "pkram.h"
 
 /**

@@ -8,7 +8,10 @@
 #include <linux/slab.h>
 #include <linux/uio.h>
 
+#include "alloc.h"
+#include "node.h"
 #include "pkram.h"
+#include "stream.h"
 
 /**
  * DOC: in-kernel interface

@@ -12,7 +12,9 @@
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 
+#include "node.h"
 #include "pkram.h"
+#include "stream.h"
 
 /**
  * DOC: /dev/pkram

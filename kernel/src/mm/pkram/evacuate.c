@@ -9,6 +9,8 @@
 #include <linux/pkram.h>
 #include <linux/sizes.h>
 
+#include "alloc.h"
+#include "node.h"
 #include "pkram.h"
 
 /**

@@ -9,6 +9,7 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/task.h>
 
+#include "node.h"
 #include "pkram.h"
 
 /**

@@ -9,7 +9,10 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "alloc.h"
+#include "node.h"
 #include "pkram.h"
+#include "stream.h"
 
 /**
  * DOC: life of a node

@@ -11,7 +11,10 @@
 #include <linux/uio.h>
 #include <linux/wait.h>
 
+#include "alloc.h"
+#include "node.h"
 #include "pkram.h"
+#include "stream.h"
 
 /**
  * DOC: saving in parallel

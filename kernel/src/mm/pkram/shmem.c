@@ -12,7 +12,9 @@
 #include <linux/slab.h>
 
 #include "../internal.h"
+#include "alloc.h"
 #include "pkram.h"
+#include "stream.h"
 
 /**
  * DOC: files

@@ -7,7 +7,9 @@
 #include <linux/swap.h>
 #include <linux/uio.h>
 
+#include "alloc.h"
 #include "pkram.h"
+#include "stream.h"
 
 /**
  * DOC: streams

@@ -8,6 +8,7 @@
 #include <linux/random.h>
 #include <linux/slab.h>
 
+#include "alloc.h"
 #include "pkram.h"
 
 /**

@@ -11,6 +11,7 @@
 #include <linux/pkram.h>
 #include <linux/sysfs.h>
 
+#include "node.h"
 #include "pkram.h"
 
 static ssize_t pkram_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)

@@ -20,7 +20,10 @@
 #include <linux/pkram.h>
 #include <linux/types.h>
 
+#include "../alloc.h"
+#include "../node.h"
 #include "../pkram.h"
+#include "../stream.h"
 
 struct folio;
 struct page;

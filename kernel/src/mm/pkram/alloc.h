@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * PKRAM: memory that may be preserved; see alloc.c.
+ */
+#ifndef _MM_PKRAM_ALLOC_H
+#define _MM_PKRAM_ALLOC_H
+
+#include <linux/gfp.h>
+#include <linux/rwsem.h>
+
+#include "pkram.h"
+
+struct folio;
+struct page;
+
+/**
+ * PKRAM_GFP - how to allocate what grows with what user space stores
+ *
+ * Who stores too much gets -ENOMEM; nobody is killed for it.
+ */
+#define PKRAM_GFP	(GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+
+extern struct rw_semaphore pkram_kexec_sem;
+
+/**
+ * struct pkram_bans - destinations of the loaded kexec image, and of one that is
+ * being loaded
+ * @nr:    how many
+ * @start: first pfn of each
+ * @end:   one above the last pfn of each
+ */
+struct pkram_bans {
+	unsigned int nr;
+	u64 start[34];
+	u64 end[34];
+};
+
+extern struct pkram_bans pkram_bans;
+
+bool pkram_banned_slow(u64 pfn, u64 nr);
+u64 pkram_allowed(u64 pfn, u64 nr);
+
+/**
+ * pkram_banned - must these pages not be preserved where they are?
+ * @pfn: first page
+ * @nr:  how many
+ *
+ * Caller holds pkram_kexec_sem for reading until the pages are recorded.
+ *
+ * Return: true if they lie where the loaded image goes, or outside the map.
+ */
+static inline bool pkram_banned(u64 pfn, u64 nr)
+{
+	if (unlikely(pfn < PKRAM_MIN_PFN ||
+		     pfn + nr > pkram_nr_blocks << PKRAM_BLOCK_ORDER))
+		return true;
+	return unlikely(pkram_bans.nr) && pkram_banned_slow(pfn, nr);
+}
+
+/**
+ * struct pkram_pack - pages that follow each other, allocated ahead
+ * @page: the next one
+ * @left: how many there are from it on
+ */
+struct pkram_pack {
+	struct page *page;
+	unsigned int left;
+};
+
+struct page *pkram_pack_page(struct pkram_pack *pack, gfp_t gfp, int nid);
+void pkram_pack_end(struct pkram_pack *pack);
+struct page *pkram_alloc_page(gfp_t gfp, int nid);
+struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid);
+
+#endif /* _MM_PKRAM_ALLOC_H */
