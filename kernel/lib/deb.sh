@@ -9,7 +9,7 @@ deb_version() { printf '%s+pkram1\n' "$(source_version)"; }
 debian_config() {
         local dir deb
         dir=$(kernel_cache)/debian-config
-        deb=$(private_apt_download "$SOURCE_SUITE" linux-config-6.12 "$dir") || return 1
+        deb=$(private_apt_download "$(source_suite)" linux-config-6.12 "$dir") || return 1
         # The package names are those of the source's version; a mixture would ask questions.
         [ "$(dpkg-deb -f "$deb" Version)" = "$1" ] ||
                 say "linux-config-6.12 is $(dpkg-deb -f "$deb" Version), the source is $1: going on, new options get their defaults"

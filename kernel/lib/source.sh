@@ -2,14 +2,22 @@
 # shellcheck shell=bash
 # Debian's kernel source in the cache, and our files and patches on top of a copy of it.
 
-SOURCE_SUITE=trixie
 SOURCE_PACKAGE=linux-source-6.12
 
 kernel_cache() { cache_dir kernel; }
 
+# source_suite: print the suite of Debian that the source comes from.
+source_suite() { cat "$(kernel_cache)/suite" 2>/dev/null || echo trixie; }
+
+# source_refresh [SUITE]: have the next source_fetch look for a newer version, from now on in that suite.
 source_refresh() {
-        private_apt_update "$SOURCE_SUITE" 0 || die "cannot read the package lists of Debian $SOURCE_SUITE"
-        rm -f -- "$(kernel_cache)/current"
+        local dir suite
+        dir=$(kernel_cache)
+        suite=${1:-$(source_suite)}
+        private_apt_update "$suite" 0 || die "cannot read the package lists of Debian $suite"
+        [ -n "$(private_apt_version "$suite" "$SOURCE_PACKAGE")" ] || die "Debian $suite has no package '$SOURCE_PACKAGE'"
+        printf '%s\n' "$suite" >"$dir/suite"
+        rm -f -- "$dir/current"
 }
 
 # source_version: print the version in use. It is chosen once and kept until "fetch --update", so that a new
@@ -22,10 +30,11 @@ source_version() {
 }
 
 source_fetch() {
-        local dir deb version
+        local dir suite deb version
         dir=$(kernel_cache)
-        deb=$(private_apt_download "$SOURCE_SUITE" "$SOURCE_PACKAGE" "$dir/download") ||
-                die "cannot get $SOURCE_PACKAGE from Debian $SOURCE_SUITE"
+        suite=$(source_suite)
+        deb=$(private_apt_download "$suite" "$SOURCE_PACKAGE" "$dir/download") ||
+                die "cannot get $SOURCE_PACKAGE from Debian $suite"
         version=$(dpkg-deb -f "$deb" Version)
         if [ ! -e "$dir/$version/pristine/.complete" ]; then
                 step "unpacking $SOURCE_PACKAGE $version"

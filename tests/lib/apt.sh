@@ -6,23 +6,28 @@
 # The mirror is the host's own: apt itself is asked which sources it has, so one-line .list files and deb822
 # .sources files are both understood. Proxy and authentication settings of the host stay in force.
 
-# debian_mirror: print the URI of the host's main Debian archive, without a slash at its end.
-# PKRAM_DEBIAN_MIRROR overrides it, for hosts that are not Debian or have no network source of their own.
+# debian_mirror [SUITE]: print the URI of the archive that has this suite of Debian (default: the main archive), as the
+# host's own sources name it, without a slash at its end. PKRAM_DEBIAN_MIRROR and, for suites that end in -security,
+# PKRAM_DEBIAN_SECURITY_MIRROR override it, for hosts that are not Debian or have no network source of their own.
 debian_mirror() {
-        local uri
+        local uri name=PKRAM_DEBIAN_MIRROR wanted='(-updates|-backports)?'
 
-        if [ -n "${PKRAM_DEBIAN_MIRROR:-}" ]; then
-                printf '%s\n' "${PKRAM_DEBIAN_MIRROR%/}"
+        if [[ ${1:-} == *-security ]]; then
+                name=PKRAM_DEBIAN_SECURITY_MIRROR
+                wanted=-security
+        fi
+        if [ -n "${!name:-}" ]; then
+                printf '%s\n' "${!name%/}"
                 return 0
         fi
 
         # Suites of the main archive have plain names; "-security" lives in another archive, and vendors' archives
         # have no component main together with a suite named like a Debian release.
         uri=$(apt-get indextargets --format '$(REPO_URI)|$(RELEASE)|$(COMPONENT)' 'Created-By: Packages' 2>/dev/null |
-                awk -F'|' '$3 == "main" && $2 ~ /^(stable|oldstable|testing|unstable|sid|bullseye|bookworm|trixie|forky)(-updates|-backports)?$/ {
-                        sub("/+$", "", $1); print $1; exit }')
+                awk -F'|' -v wanted="^(stable|oldstable|testing|unstable|sid|bullseye|bookworm|trixie|forky)$wanted\$" '
+                        $3 == "main" && $2 ~ wanted { sub("/+$", "", $1); print $1; exit }')
         [ -n "$uri" ] ||
-                die "cannot tell the Debian mirror from this host's apt sources; set PKRAM_DEBIAN_MIRROR to the URI of one"
+                die "cannot tell the Debian mirror${1:+ of $1} from this host's apt sources; set $name to the URI of one"
         printf '%s\n' "$uri"
 }
 
@@ -35,10 +40,10 @@ debian_keyring() {
         return 0
 }
 
-# debian_sources SUITE...: print a deb822 source for these suites of the host's mirror.
+# debian_sources SUITE...: print a deb822 source for these suites, which are all in the archive of the first.
 debian_sources() {
         local mirror keyring
-        mirror=$(debian_mirror) || return 1
+        mirror=$(debian_mirror "$1") || return 1
         keyring=$(debian_keyring)
         printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\n' "$mirror" "$*"
         [ -z "$keyring" ] || printf 'Signed-By: %s\n' "$keyring"
@@ -69,7 +74,7 @@ private_apt_update() {
         if [ -e "$stamp" ] && [ -n "$(find "$stamp" -mmin "-$((days * 1440 + 1))")" ] && [ "$days" != 0 ]; then
                 return 0
         fi
-        say "reading the package lists of Debian $suite from $(debian_mirror)"
+        say "reading the package lists of Debian $suite from $(debian_mirror "$suite")"
         private_apt "$suite" apt-get update >&2 || return 1
         : >"$stamp"
 }

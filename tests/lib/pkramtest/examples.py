@@ -21,8 +21,8 @@ USE = re.compile(r"\bexample(?:_text)? (\S+) '([^'\n]*)'(?: (\d+))?")
 # Page and first words of what no scenario can run, and why.
 ELSEWHERE = {
     ("README", "./tests/demo"): "this is what runs the scenarios",
-    ("README", "kernel/tree deb"): "Debian's own configuration takes hours, and a guest has no boot menu; 'package' installs the "
-                                   "kernel's package",
+    ("README", "kernel/tree fetch"): "Debian's own configuration takes hours, and a guest has no boot menu; 'package' installs the "
+                                     "kernel's package",
     ("README", "sudo apt build-dep"): "the packages are built where the image is, and by tests/bare",
     ("pkram", "   a service"): "a picture",
     ("pkram-tree@.service", "systemctl edit"): "an editor for a person; 'services-trees' writes the same drop-in",
