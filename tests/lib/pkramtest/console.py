@@ -52,10 +52,11 @@ KERNEL_COMPLAINTS = [
         r"Kernel panic",
         r"Out of memory: Killed",
         r"segfault at|trap invalid opcode",
+        r"systemd\[1\]: Freezing execution",
     )
 ]
 # After one of these nothing useful follows but the rest of the report.
-FATAL = re.compile(r"Kernel panic|---\[ end Kernel panic|kernel BUG at|\bOops\b|System halted")
+FATAL = re.compile(r"Kernel panic|---\[ end Kernel panic|kernel BUG at|\bOops\b|System halted|Freezing execution")
 # The decompressor speaks without time stamps.
 DECOMPRESSOR = re.compile(r"^(Out of memory while allocating|.* -- System halted|Destination .*(too|outside)|ran out of )")
 

@@ -2,6 +2,7 @@
 """Checks of the source itself."""
 
 import concurrent.futures
+import io
 import json
 import os
 import re
@@ -9,8 +10,9 @@ import shlex
 import shutil
 import subprocess
 import time
+import unittest
 
-from . import examples as man_examples, unit, vm
+from . import examples as man_examples, test_judge, unit, vm
 from .common import TESTS, TOP, Broken, make, output_dir, shown
 from .seen import Seen
 
@@ -44,6 +46,14 @@ def python():
         except SyntaxError as e:
             wrong.append(f"{f}: {e}")
     return "\n".join(wrong)
+
+
+def judge():
+    """What judges a guest by its console finds fault with every kind of bad one."""
+    suite = unittest.defaultTestLoader.loadTestsFromModule(test_judge)
+    text = io.StringIO()
+    r = unittest.TextTestRunner(stream=text).run(suite)
+    return "" if r.wasSuccessful() and r.testsRun else text.getvalue()[-2000:]
 
 
 def licences():
@@ -202,7 +212,7 @@ def _kernel_check(part):
     return check
 
 
-CHECKS = {"shell": shell, "python": python, "licences": licences, "places": places, "examples": examples, "warnings": warnings, "clang-tidy": clang_tidy,
+CHECKS = {"shell": shell, "python": python, "judge": judge, "licences": licences, "places": places, "examples": examples, "warnings": warnings, "clang-tidy": clang_tidy,
           "cppcheck": cppcheck, "package": package}
 CHECKS.update({f"kernel-{p}": _kernel_check(p) for p in ("patches", "warnings", "kernel-doc", "floors", "off")})
 
