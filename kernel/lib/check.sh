@@ -132,7 +132,27 @@ check_floors() {
         [ -z "$out" ] || { say "$out"; return 1; }
 }
 
-# Every patch of the series builds on top of those before it. Takes the better part of an hour.
+# series_initrd FILE: what the kernels of the series are booted with: it says that it runs, and powers off.
+series_initrd() {
+        local dir
+        dir=$(mktemp -d)
+        mkdir "$dir/bin" "$dir/dev"
+        cp /bin/busybox "$dir/bin/"
+        printf '#!/bin/busybox sh\necho series: user space runs\nexec /bin/busybox poweroff -f\n' >"$dir/init"
+        chmod +x "$dir/init"
+        (cd "$dir" && find . | cpio -o -H newc --quiet) >"$1"
+        rm -rf -- "$dir"
+}
+
+# series_boots IMAGE INITRD LOG: does it come to user space, without a complaint?
+series_boots() {
+        timeout 300 qemu-system-x86_64 -nodefaults -display none -monitor none -no-reboot -serial stdio -accel tcg \
+                -machine q35 -cpu max -smp 2 -m 384M -kernel "$1" -initrd "$2" -append "console=ttyS0 panic=-1" \
+                </dev/null >"$3" 2>&1 || return 1
+        grep -q '^series: user space runs' "$3" && ! grep -E 'WARNING: |BUG: |Oops|Call Trace:|Kernel panic' "$3" >&2
+}
+
+# Every patch of the series builds and boots on top of those before it. Takes half an hour and more.
 check_series() {
         local pristine base tree obj name commit
         pristine=$(source_pristine)
@@ -140,6 +160,7 @@ check_series() {
         rm -rf -- "$base/git"
         mkdir -p "$base"
         series_git "$base/git"
+        series_initrd "$base/initrd"
         tree=$base/src
         obj=$base/obj
         [ -e "$tree/.complete" ] || { rm -rf -- "$tree"; cp -al "$pristine" "$tree"; }
@@ -152,6 +173,8 @@ check_series() {
                 config_merged "$tree" guest | grep -v '^# CONFIG' >"$obj/.allconfig" || true
                 make -s -C "$tree" O="$obj" KCONFIG_ALLCONFIG="$obj/.allconfig" allnoconfig >&2 || return 1
                 run_make "$base/build.log" -C "$tree" O="$obj" bzImage || { say "does not build: $name"; return 1; }
+                series_boots "$obj/arch/x86/boot/bzImage" "$base/initrd" "$base/boot.log" ||
+                        { say "does not boot: $name; what the guest said is in $base/boot.log"; return 1; }
         done
 }
 

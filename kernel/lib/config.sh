@@ -45,9 +45,8 @@ config_merged() {
                 "$tree/arch/x86/configs/tiny.config" "${fragments[@]}"
 }
 
-# config_make TREE OBJECTS NAME: write OBJECTS/.config if the wanted one differs from that of the last time.
-# PKRAM's own symbols are insisted on once
-# there is a series that brings them.
+# config_make TREE OBJECTS NAME: write OBJECTS/.config if the wanted one differs from that of the last time. PKRAM's own
+# symbols are insisted on once there is a series that brings them.
 config_make() {
         local tree=$1 obj=$2 name=$3 missing
         mkdir -p "$obj"
