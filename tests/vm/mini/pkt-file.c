@@ -111,18 +111,21 @@ int file_pfns(int fd, uint64_t index, uint64_t n, uint64_t *ret) {
         p = mmap(NULL, n * PKT_PAGE, PROT_READ, MAP_SHARED, fd, index * PKT_PAGE);
         if (p == MAP_FAILED)
                 r = -errno;
-        for (uint64_t i = 0; i < n && r == 0; i++) {
-                off_t at = (index + i) * PKT_PAGE;
-
-                ret[i] = 0;
-                /* Reading a hole would fill it. */
-                if (lseek(fd, at, SEEK_DATA) != at)
-                        continue;
-                (void) p[i * PKT_PAGE];
-                if (pread(map, ret + i, 8, ((uintptr_t) p / PKT_PAGE + i) * 8) != 8)
-                        r = -EIO;
-                ret[i] &= (1ULL << 55) - 1;
+        /* Reading a hole would fill it. */
+        for (off_t at = index * PKT_PAGE, hole, end = at + n * PKT_PAGE; at < end && r == 0; at = hole) {
+                at = lseek(fd, at, SEEK_DATA);
+                if (at < 0 || at >= end) /* ENXIO: nothing but a hole follows */
+                        break;
+                hole = lseek(fd, at, SEEK_HOLE);
+                if (hole < 0)
+                        r = -errno;
+                for (off_t k = at; k < hole && k < end && r == 0; k += PKT_PAGE)
+                        (void) p[k - index * PKT_PAGE];
         }
+        if (r == 0 && pread(map, ret, n * 8, (uintptr_t) p / PKT_PAGE * 8) != (ssize_t) (n * 8))
+                r = -EIO;
+        for (uint64_t i = 0; i < n && r == 0; i++)
+                ret[i] &= (1ULL << 55) - 1;
         if (p != MAP_FAILED)
                 munmap((void *) p, n * PKT_PAGE);
         close(map);
