@@ -61,8 +61,9 @@ static void put32(uint8_t *p, uint64_t value) {
 
 static uint64_t pages(uint64_t n) { return (n + PKT_PAGE - 1) & ~(PKT_PAGE - 1); }
 
-/* Everything in one piece from base on: parameters, kernel, initrd. Returns -errno of kexec_load(). */
-static int try_at(uint64_t base, const struct file *kernel, const struct file *initrd, const char *line) {
+/* Everything in one piece from base on: parameters, kernel, initrd. tight: the kernel gets no more room than its file takes.
+ * Returns -errno of kexec_load(). */
+static int try_at(uint64_t base, const struct file *kernel, const struct file *initrd, const char *line, bool tight) {
         static uint8_t params[PARAMS_SIZE];
         unsigned sectors = kernel->data[0x1f1] ? kernel->data[0x1f1] : 4;
         uint64_t code = (sectors + 1) * 512, init_size = pages(get32(kernel->data + 0x260));
@@ -72,7 +73,7 @@ static int try_at(uint64_t base, const struct file *kernel, const struct file *i
         struct file given;
         struct kexec_segment segments[] = {
                 { params, sizeof(params), (void *) params_at, sizeof(params) },
-                { kernel->data + code, kernel->size - code, (void *) kernel_at, init_size },
+                { kernel->data + code, kernel->size - code, (void *) kernel_at, tight ? pages(kernel->size - code) : init_size },
                 { initrd->data, initrd->size, (void *) initrd_at, pages(initrd->size) },
         };
 
@@ -101,7 +102,7 @@ static int try_at(uint64_t base, const struct file *kernel, const struct file *i
 }
 
 /* Try every 16 MiB of RAM below 4 GiB until the kernel agrees. */
-static int try_everywhere(const struct file *kernel, const struct file *initrd, const char *line) {
+static int try_everywhere(const struct file *kernel, const struct file *initrd, const char *line, bool tight) {
         uint64_t need = 2 * KERNEL_ALIGN + pages(get32(kernel->data + 0x260)) + pages(initrd->size), from, to, refused = 0;
         FILE *f = fopen("/proc/iomem", "re");
         char text[200];
@@ -112,7 +113,7 @@ static int try_everywhere(const struct file *kernel, const struct file *initrd, 
                         continue;
                 from = (from + (16ULL << 20)) & ~((16ULL << 20) - 1);
                 for (; from + need <= to && from + need <= 1ULL << 32; from += 16ULL << 20) {
-                        r = try_at(from, kernel, initrd, line);
+                        r = try_at(from, kernel, initrd, line, tight);
                         if (r != -EADDRNOTAVAIL)
                                 break;
                         refused++;
@@ -129,18 +130,19 @@ static int try_everywhere(const struct file *kernel, const struct file *initrd, 
 int cmd_kexec_segments(int argc, char **argv) {
         struct file kernel, initrd;
         uint64_t base = 0;
-        int at = 1, r;
+        bool tight = argc > 1 && strcmp(argv[1], "--tight") == 0;
+        int at = 1 + tight, r;
 
-        if (argc > 2 && strcmp(argv[1], "--at") == 0)
+        if (!tight && argc > 2 && strcmp(argv[1], "--at") == 0)
                 base = strtoull(argv[2], NULL, 0), at = 3;
         if (argc - at != 3)
-                return complain("kexec-segments [--at ADDRESS] KERNEL INITRD COMMAND-LINE");
+                return complain("kexec-segments [--at ADDRESS|--tight] KERNEL INITRD COMMAND-LINE");
         if (file_read(argv[at], &kernel) || file_read(argv[at + 1], &initrd))
                 return 1;
         if (kernel.size < 0x300 || memcmp(kernel.data + 0x202, "HdrS", 4) != 0)
                 return complain("%s is no bzImage", argv[at]);
         if (!base)
-                return try_everywhere(&kernel, &initrd, argv[at + 2]);
-        r = try_at(base, &kernel, &initrd, argv[at + 2]);
+                return try_everywhere(&kernel, &initrd, argv[at + 2], tight);
+        r = try_at(base, &kernel, &initrd, argv[at + 2], tight);
         return r == 0 ? 0 : complain("kexec_load: %s", strerror(-r));
 }

@@ -24,7 +24,7 @@ static const struct {
         { "refusals", cmd_refusals, ": every misuse of the device and its errno" },
         { "bench",    cmd_bench,    "base|2m BYTES: nanoseconds (instructions under icount)" },
         { "kexec",    cmd_kexec,    "[--load-only|--crash|--unload|--exec-only] KERNEL INITRD COMMAND-LINE" },
-        { "kexec-segments", cmd_kexec_segments, "[--at ADDRESS] KERNEL INITRD COMMAND-LINE: load with kexec_load(2)" },
+        { "kexec-segments", cmd_kexec_segments, "[--at ADDRESS|--tight] KERNEL INITRD COMMAND-LINE: load with kexec_load(2)" },
         { "pfns",     cmd_pfns,     "NAME PAGE...: where pages of the first object are in memory" },
         { "vmcore",   cmd_vmcore,   "SPEC PAGE=PFN...: compare pages in the memory of the kernel that crashed" },
         { "damage",   cmd_damage,   "store|check ROUND SEED, rounds: spoilt metadata" },

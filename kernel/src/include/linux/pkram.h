@@ -111,6 +111,7 @@ size_t pkram_read(struct pkram_access *pa, void *buf, size_t count);
 #define PKRAM_PARAM_MAX		26
 
 void pkram_reserve(void);
+void pkram_reserve_busy(phys_addr_t start, phys_addr_t size);
 void pkram_seal(const struct kimage *image);
 void pkram_kexec_begin(void);
 void pkram_kexec_end(void);
@@ -139,6 +140,7 @@ static inline int pkram_prepare_load(struct pkram_stream *ps, const char *name)
 }
 
 static inline void pkram_reserve(void) { }
+static inline void pkram_reserve_busy(phys_addr_t start, phys_addr_t size) { }
 static inline void pkram_seal(const struct kimage *image) { }
 static inline void pkram_kexec_begin(void) { }
 static inline void pkram_kexec_end(void) { }

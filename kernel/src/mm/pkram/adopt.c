@@ -9,6 +9,7 @@
 #include <linux/math64.h>
 #include <linux/memblock.h>
 #include <linux/mm.h>
+#include <linux/page-isolation.h>
 #include <linux/pgalloc_tag.h>
 #include <linux/pkram.h>
 #include <linux/slab.h>
@@ -292,7 +293,8 @@ static void __init adopt_dirs(void)
 		struct pkram_dir *dir;
 		unsigned int i;
 
-		if (claim(&a, PKRAM_CLAIM_META, pfn, 1, 0))
+		if (pfn < PKRAM_MIN_PFN || pfn >= PKRAM_MAX_PFN ||
+		    claim(&a, PKRAM_CLAIM_META, pfn, 1, 0))
 			break;
 		dir = pfn_to_kaddr(pfn);
 		if (pkram_check_page(&dir->hdr, PKRAM_PAGE_DIR, pfn,
@@ -321,6 +323,16 @@ static void __init adopt_dirs(void)
 }
 
 /*
+ * Where the struct pages of most of memory are made late, the page blocks of what is
+ * reserved are left without a type, which reads as that of memory nobody can move.
+ * Pages of files can be moved once they are not preserved any more.
+ */
+static void __init make_movable(struct page *page)
+{
+	set_pageblock_migratetype(page, MIGRATE_MOVABLE);
+}
+
+/*
  * Give what nobody claimed in a block to the page allocator, and count what was
  * claimed as managed. All of the block has struct pages, of one zone. Returns how
  * many were freed.
@@ -330,6 +342,7 @@ static u64 __init finish_block(u64 block)
 	struct page *page = pfn_to_page(block << PKRAM_BLOCK_ORDER);
 	u32 i, claimed = counts[block] & PKRAM_BLOCK_COUNT;
 
+	make_movable(page);
 	adjust_managed_page_count(page, claimed);
 	if (IS_ENABLED(CONFIG_MEM_ALLOC_PROFILING))
 		for (i = 0; i < PKRAM_BLOCK_PAGES; i++)
@@ -348,6 +361,7 @@ static u64 __init finish_mixed_block(u64 block)
 		/* a busy page may not even have a struct page */
 		if (is_busy(pfn, 1))
 			continue;
+		make_movable(page);
 		if (PageReserved(page)) {
 			free_reserved_page(page);
 			freed++;

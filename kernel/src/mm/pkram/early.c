@@ -19,14 +19,15 @@
  * DOC: reserving preserved memory in early boot
  *
  * pkram_reserve() runs as soon as memblock knows what is RAM and what the boot
- * loader uses, and before it allocates anything above 1 MiB. It looks at the
+ * loader and EFI use, and before it allocates anything above 1 MiB. It looks at the
  * super block and the map, and at nothing else; both are checked before a word
  * of them is believed. Every run of touched blocks becomes one reserved region.
  *
  * Whole blocks are reserved. What else is in them comes back once the page
  * allocator runs, except pages that were somebody else's before: firmware
  * tables, an initrd, a hole in RAM. Those are remembered as *busy*, and a node
- * that claims one of them is damaged.
+ * that claims one of them is damaged. ACPI tables in RAM are known later only and
+ * become busy then, see pkram_reserve_busy().
  *
  * The super block is opened here. Should this kernel crash later on, its
  * successor finds an open super block and starts empty.
@@ -89,6 +90,25 @@ static int __init add_holes(u64 pfn, u64 end)
 	return err;
 }
 
+/* Pages from @first to below @last are somebody else's: remember those in touched blocks. */
+static int __init add_reserved(const struct pkram_map *map, u64 nr_blocks, u64 first,
+			       u64 last)
+{
+	u64 block;
+	int err;
+
+	for (block = first >> PKRAM_BLOCK_ORDER;
+	     block < nr_blocks && block << PKRAM_BLOCK_ORDER < last; block++) {
+		if (!pkram_map_test(map, block))
+			continue;
+		err = add_busy(max(first, block << PKRAM_BLOCK_ORDER),
+			       min(last, (block + 1) << PKRAM_BLOCK_ORDER));
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
 /* Remember what in touched blocks is not ours to take or not RAM at all. */
 static int __init find_busy(const struct pkram_map *map, u64 nr_blocks)
 {
@@ -97,17 +117,9 @@ static int __init find_busy(const struct pkram_map *map, u64 nr_blocks)
 	int err;
 
 	for_each_reserved_mem_range(i, &from, &to) {
-		u64 first = PFN_DOWN(from), last = PFN_UP(to);
-
-		for (block = first >> PKRAM_BLOCK_ORDER;
-		     block < nr_blocks && block << PKRAM_BLOCK_ORDER < last; block++) {
-			if (!pkram_map_test(map, block))
-				continue;
-			err = add_busy(max(first, block << PKRAM_BLOCK_ORDER),
-				       min(last, (block + 1) << PKRAM_BLOCK_ORDER));
-			if (err)
-				return err;
-		}
+		err = add_reserved(map, nr_blocks, PFN_DOWN(from), PFN_UP(to));
+		if (err)
+			return err;
 	}
 
 	while (next_run(map, nr_blocks, &start, &end)) {
@@ -256,13 +268,14 @@ static int __init reserve_chain(u64 pfn)
 
 	sb->seal = cpu_to_le64(PKRAM_OPEN);
 	pkram_early.sb_pfn = pfn;
+	pkram_early.nr_blocks = nr_blocks;
 	return PKRAM_BOOT_RESTORED;
 }
 
 /**
  * pkram_reserve - keep preserved memory away from everybody
  *
- * Context: setup_arch(), right after e820__memblock_setup().
+ * Context: setup_arch(), right after efi_reserve_boot_services().
  */
 void __init pkram_reserve(void)
 {
@@ -303,4 +316,30 @@ void __init pkram_reserve(void)
 	}
 	if (begin)
 		pkram_early.cycles = rdtsc_ordered() - begin;
+}
+
+/**
+ * pkram_reserve_busy - memory that turned out to be somebody else's
+ * @start: physical address of the first byte
+ * @size:  how many
+ *
+ * Reserving it again leaves no trace where a preserved block is reserved as a whole,
+ * and what nobody has in such a block is given to the page allocator.
+ *
+ * Context: after pkram_reserve(), before the page allocator runs.
+ */
+void __init pkram_reserve_busy(phys_addr_t start, phys_addr_t size)
+{
+	struct pkram_super *sb;
+
+	if (!pkram_early.sb_pfn || !size)
+		return;
+	sb = __va(PFN_PHYS(pkram_early.sb_pfn));
+	if (!add_reserved(__va(PFN_PHYS(le64_to_cpu(sb->map_pfn))), pkram_early.nr_blocks,
+			  PFN_DOWN(start), PFN_UP(start + size)))
+		return;
+	/* The blocks stay reserved: better too little memory than somebody else's. */
+	pr_err("too many pieces of firmware in preserved blocks: nothing restored, and the blocks stay out of use\n");
+	pkram_early.sb_pfn = 0;
+	pkram.boot_result = PKRAM_BOOT_DAMAGED;
 }

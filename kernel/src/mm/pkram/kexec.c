@@ -82,23 +82,38 @@ void pkram_kexec_ban(const struct kimage *image, u64 start, u64 end)
 	}
 }
 
+/* Between pkram_kexec_begin() and pkram_kexec_end(). Under the kexec lock. */
+static bool placing;
+
 /**
- * pkram_kexec_begin - an image is about to be loaded or unloaded
+ * pkram_kexec_begin - an image is about to be placed or unloaded
  *
- * Context: process context, kexec lock held.
+ * Nothing if that was said already.
+ *
+ * Context: process context, kexec lock held. No lock may be taken from here on under
+ * which somebody saves, like that of an inode.
  */
 void pkram_kexec_begin(void)
 {
+	if (placing)
+		return;
 	down_write(&pkram_kexec_sem);
+	placing = true;
 }
 
 /**
  * pkram_kexec_end - the image is in place, or gone, or was refused
  *
- * Takes the destinations of whatever image is installed now.
+ * Takes the destinations of whatever image is installed now. Nothing if it did not
+ * come to pkram_kexec_begin().
+ *
+ * Context: as pkram_kexec_begin().
  */
 void pkram_kexec_end(void)
 {
+	if (!placing)
+		return;
+	placing = false;
 	ban_installed();
 	pkram_image = kexec_image ? kexec_image->pkram_state : PKRAM_IMAGE_NONE;
 	up_write(&pkram_kexec_sem);

@@ -265,17 +265,19 @@ struct pkram_file *pkram_load_object(struct pkram_node *node, u32 index,
 /**
  * struct pkram_early - what early boot found out for later
  * @sb_pfn:  super block, 0 if there is nothing to adopt
+ * @nr_blocks: blocks in its map that can be RAM
  * @nr_busy: ranges in @busy
  * @busy:    pages inside preserved blocks that belong to somebody else
  * @cycles:  time stamp counter ticks it took
  */
 struct pkram_early {
 	u64 sb_pfn;
+	u64 nr_blocks;
 	unsigned int nr_busy;
 	struct {
 		u64 start;
 		u64 end;
-	} busy[128];
+	} busy[256];
 	u64 cycles;
 };
 

@@ -27,17 +27,20 @@
  * could change it behind our back, therefore such a file is not accepted.
  *
  * Saving records each folio as it is and takes a reference on it, which keeps
- * reclaim, migration, splitting and collapsing away. The file keeps its pages
- * and can be read and mapped read-only meanwhile. Whoever reads a hole through a
- * mapping gets a page of zeroes there, which the node does not have and does not
- * need.
+ * reclaim, migration and splitting away. SHMEM_PRESERVED keeps collapsing away: it
+ * looks at references before it copies pages, and at the flag before the large
+ * folio takes their place. The file keeps its pages and can be read and mapped
+ * read-only meanwhile. Whoever reads a hole through a mapping gets a page of zeroes
+ * there, which the node does not have and does not need.
  *
  * Loading puts the preserved folios into an empty file. The node keeps its
  * references and the file stays frozen, so that it can be loaded again after
  * whoever loaded it died. Only removing the node thaws it. The folios are kept
  * off the LRU lists until then: nothing could be reclaimed.
  *
- * Lock order: inode lock, pkram_kexec_sem, i_pages lock, block lock.
+ * Lock order: inode lock, pkram_kexec_sem, i_pages lock, block lock. Nobody waits for
+ * pkram_kexec_sem with a folio locked: whoever loads an image holds it while reading
+ * what user space gave, and may have to lock that folio.
  */
 
 #define PKRAM_FREEZE_SEALS	(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
@@ -63,7 +66,7 @@ static int freeze_locked(struct pkram_file *pf, bool on_lru)
 	}
 	pf->seals = info->seals;
 	info->seals |= PKRAM_FREEZE_SEALS;
-	/* SHM_LOCK changes them without the inode lock */
+	/* others have their bits there, and no inode lock */
 	spin_lock_irq(&info->lock);
 	info->flags |= SHMEM_PRESERVED;
 	spin_unlock_irq(&info->lock);
@@ -81,7 +84,8 @@ static void thaw_locked(struct pkram_file *pf)
 	info->seals = pf->seals;
 	if (pf->denied)
 		mapping_allow_writable(mapping);
-	if (pf->locked)
+	/* SHM_LOCK may have come meanwhile */
+	if (pf->locked && !(info->flags & VM_LOCKED))
 		mapping_clear_unevictable(mapping);
 }
 
@@ -143,7 +147,7 @@ void pkram_file_thaw(struct pkram_file *pf)
 	thaw_locked(pf);
 	inode_unlock(mapping->host);
 	/* pages that reclaim put onto the unevictable list meanwhile */
-	if (pf->locked)
+	if (pf->locked && !mapping_unevictable(mapping))
 		shmem_unlock_mapping(mapping);
 	file_free(pf);
 }
@@ -297,29 +301,27 @@ static int save_batch(struct address_space *mapping, u64 *index, u64 first, u64 
 static int save_special(struct inode *inode, u64 *index, struct pkram_writer *w)
 {
 	struct folio *folio;
+	bool banned;
 	int err;
 
 	/* Reads back what is swapped out, and zeroes what was only allocated. */
 	err = shmem_get_folio(inode, *index, 0, &folio, SGP_FALLOC);
 	if (err)
 		return err;
-	err = 0;
+	/* The file is frozen, and the reference keeps the folio in its place. */
+	folio_unlock(folio);
 	if (pkram_folio_poisoned(folio)) {
 		err = -EHWPOISON;
 	} else if (folio_maybe_dma_pinned(folio)) {
 		err = -EBUSY;
 	} else {
-		unsigned long nr = folio_nr_pages(folio);
-		bool banned;
-
 		scoped_guard(rwsem_read, &pkram_kexec_sem)
-			banned = pkram_banned(folio_pfn(folio), nr);
+			banned = pkram_banned(folio_pfn(folio), folio_nr_pages(folio));
 		if (banned) {
 			err = pkram_writer_copy(w, folio->index, folio, NULL);
-			*index = folio->index + nr;
+			*index = folio_next_index(folio);
 		}
 	}
-	folio_unlock(folio);
 	folio_put(folio);
 	return err;
 }
@@ -410,18 +412,20 @@ static void count_pages(struct folio *folio, long nr, long thp)
 }
 
 /*
- * Put a batch into the page cache. Nobody else adds pages: the file is empty,
- * frozen and its inode locked. Returns how many folios got in; the others were
- * not touched.
+ * Put a batch into the page cache. The file is empty, frozen and its inode locked,
+ * but a page fault may be under way that began when the file had a size, and adds
+ * a page before it looks at the size again. Sets @done to how many folios got in;
+ * the others were not touched. Returns 0, -EBUSY or -ENOMEM.
  */
-static unsigned int insert_batch(struct address_space *mapping, struct load_batch *b,
-				 gfp_t gfp)
+static int insert_batch(struct address_space *mapping, struct load_batch *b, gfp_t gfp,
+			unsigned int *done)
 {
 	XA_STATE(xas, &mapping->i_pages, b->at[0]);
 	const unsigned long flags = 1UL << PG_uptodate | 1UL << PG_swapbacked |
 				    1UL << PG_dirty;
 	struct folio *folio, *counted = NULL;
 	unsigned int i = 0, order;
+	bool taken;
 	long pages = 0, thp = 0;
 	pgoff_t next = -1;
 
@@ -431,10 +435,16 @@ static unsigned int insert_batch(struct address_space *mapping, struct load_batc
 			folio = b->folio[i];
 			order = folio_order(folio);
 
-			if (!order && b->at[i] == next)
-				xas_next(&xas);
-			else
+			if (!order && b->at[i] == next) {
+				taken = xas_next(&xas);
+			} else {
 				xas_set_order(&xas, b->at[i], order);
+				taken = xas_find_conflict(&xas);
+			}
+			if (unlikely(taken)) {
+				xas_set_err(&xas, -EBUSY);
+				break;
+			}
 			folio->mapping = mapping;
 			folio->index = b->at[i];
 			folio->flags |= flags;
@@ -465,7 +475,8 @@ static unsigned int insert_batch(struct address_space *mapping, struct load_batc
 		counted = NULL;
 		xas_unlock_irq(&xas);
 	} while (xas_nomem(&xas, gfp));
-	return i;
+	*done = i;
+	return xas_error(&xas);
 }
 
 static int charge_batch(struct load_batch *b, struct mem_cgroup *memcg, gfp_t gfp)
@@ -494,6 +505,7 @@ static int load_pages(struct inode *inode, const struct pkram_object *obj,
 	struct load_batch *b __free(kfree) = kmalloc(sizeof(*b), GFP_KERNEL);
 	struct pkram_reader r;
 	unsigned int done;
+	bool charged;
 	int err = 0;
 
 	if (!b)
@@ -507,26 +519,26 @@ static int load_pages(struct inode *inode, const struct pkram_object *obj,
 		err = charge_batch(b, memcg, gfp);
 		if (err)
 			break;
-		if (!shmem_charge(inode, b->pages)) {
-			err = -ENOSPC;
-			done = 0;
-		} else {
-			done = insert_batch(mapping, b, gfp);
+		charged = shmem_charge(inode, b->pages);
+		done = 0;
+		if (charged) {
+			err = insert_batch(mapping, b, gfp, &done);
 			*ret_end = r.index;
+		} else {
+			err = -ENOSPC;
 		}
-		if (unlikely(done < b->nr)) {
+		if (unlikely(err)) {
 			unsigned long left = 0;
 
 			for (; done < b->nr; done++) {
 				left += folio_nr_pages(b->folio[done]);
 				mem_cgroup_uncharge(b->folio[done]);
 			}
-			if (!err) {
+			if (charged) {
 				xa_lock_irq(&mapping->i_pages);
 				mapping->nrpages -= left;
 				xa_unlock_irq(&mapping->i_pages);
 				shmem_uncharge(inode, left);
-				err = -ENOMEM;
 			}
 		}
 		cond_resched();
@@ -620,8 +632,9 @@ static int load_locked(struct pkram_file *pf, const struct pkram_object *obj,
  *
  * Return: the file, frozen, to be given to pkram_file_thaw(); or an error
  * pointer: -EINVAL @target is not an empty regular shmem file, -EPERM it has
- * seals, -EBUSY it is mapped shared and writable, -EFBIG, -EHWPOISON the hardware
- * lost a part of it, -ENOMEM, -ENOSPC, -EDQUOT.
+ * seals, -EBUSY it is mapped shared and writable or a page fault put a page into it
+ * meanwhile, -EFBIG, -EHWPOISON the hardware lost a part of it, -ENOMEM, -ENOSPC,
+ * -EDQUOT.
  */
 struct pkram_file *pkram_file_load(const struct pkram_object *obj, struct file *target,
 				   struct mem_cgroup *memcg)

@@ -208,7 +208,7 @@ enum to_lru { TO_LRU_NONE, TO_LRU_BANNED, TO_LRU_ALL };
 static u64 stream_end(__le64 head, enum to_lru to_lru)
 {
 	struct pkram_link *link = link_at(head), *next;
-	u64 nr_links = 0;
+	u64 nr_links = 0, nr_folios = 0;
 
 	for (; link; link = next) {
 		u32 i, nr = le32_to_cpu(link->nr_extents);
@@ -236,12 +236,14 @@ static u64 stream_end(__le64 head, enum to_lru to_lru)
 				    !folio_test_has_hwpoisoned(folio))
 					folio_put(folio);
 				e.pfn += 1UL << e.order;
+				/* a link page can hold a million of them */
+				if (!(++nr_folios % 64))
+					cond_resched();
 			} while (--e.count);
 		}
 		next = link_at(link->hdr.next);
 		pkram_free_meta(link);
 		nr_links++;
-		cond_resched();
 	}
 	return nr_links;
 }
@@ -292,7 +294,7 @@ u64 pkram_stream_moved(__le64 head)
  * pkram_writer_copy - record a copy of a folio, which lies where an image goes
  * @w:     the writer
  * @index: index of the folio in the stream, not below the end of the last one
- * @folio: the folio, locked or otherwise not changing
+ * @folio: the folio, which does not change and stays where it is
  * @pack:  where base pages of the copy come from, or NULL for anywhere
  *
  * The copy is as large as @folio if there is memory for that, else base pages.
@@ -343,7 +345,7 @@ int pkram_writer_copy(struct pkram_writer *w, u64 index, struct folio *folio,
  * pkram_stream_banned - does any of a stream lie where an image goes?
  * @head: first link page, 0 for an empty stream
  *
- * Context: caller holds pkram_kexec_sem for reading.
+ * Context: may sleep; caller holds pkram_kexec_sem for reading.
  */
 bool pkram_stream_banned(__le64 head)
 {
@@ -360,6 +362,7 @@ bool pkram_stream_banned(__le64 head)
 			if (e.count && pkram_banned(e.pfn, (u64)e.count << e.order))
 				return true;
 		}
+		cond_resched();
 	}
 	return false;
 }

@@ -11,8 +11,11 @@ R="file:size=5M,seed=402,scatter"
 
 pkram_words() { tr ' ' '\n' </proc/cmdline | grep -c '^"\?pkram='; }
 
+TIGHT=
+
 # segments WORDS: load the kernel for the next stage with kexec_load
-segments() { boot_files && pkt kexec-segments /boot/bzImage /boot/initrd "$(base_line) pkramtest.stage=$((STAGE + 1)) $*"; }
+# shellcheck disable=SC2086
+segments() { boot_files && pkt kexec-segments $TIGHT /boot/bzImage /boot/initrd "$(base_line) pkramtest.stage=$((STAGE + 1)) $*"; }
 
 # load_at PFN: kexec_load, with the kernel segment on that page
 load_at() { pkt kexec-segments --at $((($1 * 4096 / 2097152 - 1) * 2097152)) /boot/bzImage /boot/initrd x; }
@@ -75,6 +78,11 @@ stage2() {
         equal "the parameter is missing" "$(pkt info image_state)" 3
         check "loaded with kexec_load, with a wrong pkram=" segments "pkram=1234"
         equal "the parameter is missing" "$(pkt info image_state)" 3
+        # As the 32 bit loader of kexec-tools does: the kernel would unpack itself over what lies behind it.
+        TIGHT=--tight
+        check "loaded with kexec_load, with too little room" segments "pkram=$(cat /sys/kernel/pkram)"
+        equal "it is not for the store" "$(pkt info image_state)" 2
+        TIGHT=
         check "loaded with kexec_load, with pkram=" segments "pkram=$(cat /sys/kernel/pkram)"
         equal "it keeps the store" "$(pkt info image_state)" 1
         check "saved after the load" pkt save b "file:size=150M,seed=403,light"

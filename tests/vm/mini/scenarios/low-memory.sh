@@ -3,6 +3,7 @@
 # stages: 2
 # memory: 2560M
 # qemu: -machine max-ram-below-4g=1G
+# debug: no
 # timeout: 300
 
 # Pages whose pfn is below 2^20 stay.

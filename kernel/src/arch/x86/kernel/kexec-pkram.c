@@ -11,6 +11,8 @@
 #include <linux/ctype.h>
 #include <linux/kexec.h>
 #include <linux/kstrtox.h>
+#include <linux/log2.h>
+#include <linux/minmax.h>
 #include <linux/pkram.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -59,6 +61,24 @@ static size_t read_segments(const struct kimage *image, unsigned long phys, void
 	return 0;
 }
 
+/*
+ * Does the kernel in that segment stay inside of it while it unpacks itself? The
+ * 32 bit loader of kexec-tools leaves room for the file only; what lies behind it is
+ * overwritten without anybody having been asked.
+ */
+static bool has_room(const struct kexec_segment *s, const struct setup_header *hdr)
+{
+	unsigned long at = hdr->pref_address;
+
+	if (hdr->relocatable_kernel) {
+		if (!is_power_of_2(hdr->kernel_alignment))
+			return false;
+		at = max(ALIGN(s->mem, hdr->kernel_alignment), at);
+	}
+	return at >= s->mem && at - s->mem <= s->memsz &&
+	       hdr->init_size <= s->memsz - (at - s->mem);
+}
+
 static u32 kernel_state(const struct kimage *image, const struct setup_header *hdr)
 {
 	u8 info[KERNEL_INFO_MAX];
@@ -71,10 +91,13 @@ static u32 kernel_state(const struct kimage *image, const struct setup_header *h
 	if (!hdr->kernel_info_offset)
 		return PKRAM_IMAGE_NO_SUPPORT;
 	for (i = 0; i < image->nr_segments; i++) {
-		size_t n = read_segments(image, image->segment[i].mem + hdr->kernel_info_offset,
-					 info, sizeof(info));
+		const struct kexec_segment *s = &image->segment[i];
+		size_t n = read_segments(image, s->mem + hdr->kernel_info_offset, info,
+					 sizeof(info));
 		u32 state = pkram_image_tag_state(info, n);
 
+		if (state == PKRAM_IMAGE_KEEPS && !has_room(s, hdr))
+			return PKRAM_IMAGE_NO_SUPPORT;
 		if (state != PKRAM_IMAGE_NO_SUPPORT)
 			return state;
 	}

@@ -88,7 +88,8 @@ enum pkram_boot_result {
  * @PKRAM_IMAGE_NONE:   no image is loaded
  * @PKRAM_IMAGE_KEEPS:  the image has PKRAM of a format this kernel writes and
  *                      the right ``pkram=`` on its command line
- * @PKRAM_IMAGE_NO_SUPPORT: the image's kernel has no PKRAM
+ * @PKRAM_IMAGE_NO_SUPPORT: the image's kernel has no PKRAM, or was loaded with
+ *                        less room than it takes to unpack itself
  * @PKRAM_IMAGE_NO_PARAM: the image has PKRAM but its command line lacks the
  *                      right ``pkram=``
  * @PKRAM_IMAGE_VERSION: the image reads another format version only

@@ -72,6 +72,8 @@ static void file_frozen(struct kunit *test)
 					    PAGE_SIZE, PAGE_SIZE), -EPERM);
 	KUNIT_EXPECT_EQ(test, kt_truncate_to(file, 0), -EPERM);
 	KUNIT_EXPECT_EQ(test, kt_truncate_to(file, 2 * size), -EPERM);
+	/* would drop what is allocated beyond the end */
+	KUNIT_EXPECT_EQ(test, kt_truncate_to(file, size), -EPERM);
 	KUNIT_EXPECT_NE(test, mapping_map_writable(file->f_mapping), 0);
 	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_ADD_SEALS, F_SEAL_GROW), -EPERM);
 	/* reading is fine, and nothing of the above left anything */

@@ -263,6 +263,26 @@ static void kexec_no_image(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pkram_image_state(), PKRAM_IMAGE_NONE);
 }
 
+static bool placing(void)
+{
+	if (!down_read_trylock(&pkram_kexec_sem))
+		return true;
+	up_read(&pkram_kexec_sem);
+	return false;
+}
+
+/* The system calls fail before they begin, or begin on one of two paths, or on both. */
+static void kexec_begin_end(struct kunit *test)
+{
+	pkram_kexec_end();
+	KUNIT_EXPECT_FALSE(test, placing());
+	pkram_kexec_begin();
+	pkram_kexec_begin();
+	KUNIT_EXPECT_TRUE(test, placing());
+	pkram_kexec_end();
+	KUNIT_EXPECT_FALSE(test, placing());
+}
+
 static struct kunit_case pkram_kexec_cases[] = {
 	KUNIT_CASE(kexec_strip),
 	KUNIT_CASE(kexec_param),
@@ -273,6 +293,7 @@ static struct kunit_case pkram_kexec_cases[] = {
 	KUNIT_CASE(kexec_copy),
 	KUNIT_CASE(kexec_alloc_avoids),
 	KUNIT_CASE(kexec_no_image),
+	KUNIT_CASE(kexec_begin_end),
 	{}
 };
 

@@ -51,12 +51,12 @@ static void pkram_avoid_init(void)
 		return;
 	if (cmdline_find_option("pkram", arg, sizeof(arg)) <= 0)
 		return;
+	pkram_map_unusable = true;
 	if (boot_kstrtoul(arg, 16, &pfn))
 		return;
 	if (pfn < PKRAM_MIN_PFN || pfn >= max_pfn || !pkram_is_ram(pfn, 1))
 		return;
 
-	pkram_map_unusable = true;
 	sb = (void *)(unsigned long)(pfn << PKRAM_PAGE_SHIFT);
 	if (pkram_check_super(sb, pfn, max_pfn) != PKRAM_BOOT_RESTORED)
 		return;
