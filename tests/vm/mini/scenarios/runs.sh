@@ -10,7 +10,13 @@ PAGES="file:size=96M,seed=482,keep=2"
 
 mem_total() { awk '/^MemTotal:/ { print $2 }' /proc/meminfo; }
 
+# Blocks of 2 MiB that the kernel takes for memory nobody can move.
+unmovable() {
+        awk '/^Number of blocks/ { seen = 1; next } seen && /^Node/ { n += $5 } END { print n + 0 }' /proc/pagetypeinfo
+}
+
 stage1() {
+        unmovable=$(unmovable)
         # In this order, or the single pages fill the blocks between.
         check "saved every second page" pkt save pages "$PAGES"
         pages=$(sed -n 's/^pages=//p' /tmp/check.out)
@@ -18,12 +24,14 @@ stage1() {
         blocks=$(sed -n 's/^pages=//p' /tmp/check.out)
         within "pages in blocks" "$blocks" 50000 65536
         within "single pages" "$pages" 10000 14000
-        next_stage "pkramtest.blocks=$blocks pkramtest.pages=$pages pkramtest.total=$(mem_total)"
+        next_stage "pkramtest.blocks=$blocks pkramtest.pages=$pages pkramtest.total=$(mem_total) pkramtest.unmovable=$unmovable"
 }
 
 stage2() {
         boot_result RESTORED
         within "runs of blocks" "$(dmesg | sed -n 's/.*pkram: \([0-9]*\) runs of 2 MiB blocks.*/\1/p')" 100 200
+        # What is free in preserved blocks is for the same uses as ever.
+        within "unmovable blocks" "$(unmovable)" 1 $(($(word pkramtest.unmovable) + 40))
         check "every second block is the same" pkt verify blocks "$BLOCKS,pages=$(word pkramtest.blocks)"
         check "every second page is the same" pkt verify pages "$PAGES,pages=$(word pkramtest.pages)"
         # Early boot makes smaller hash tables where there is less free memory; they are no part of the total.
