@@ -60,12 +60,13 @@ struct adoption {
 /* Of each block, see pkram_blocks_adopt(). */
 static u32 *counts __initdata;
 
-static bool __init is_busy(u64 pfn, u64 nr)
+/* Is the page in one of the first @nr ranges? */
+static bool __init is_busy(u64 pfn, unsigned int nr)
 {
 	unsigned int i;
 
-	for (i = 0; i < pkram_early.nr_busy; i++)
-		if (pfn < pkram_early.busy[i].end && pfn + nr > pkram_early.busy[i].start)
+	for (i = 0; i < nr; i++)
+		if (pfn >= pkram_early.busy[i].start && pfn < pkram_early.busy[i].end)
 			return true;
 	return false;
 }
@@ -95,7 +96,7 @@ static __always_inline int claim_page(u64 pfn, u64 nr_blocks, u32 *count)
 	if (unlikely(!(count[block] & PKRAM_BLOCK_ALONE))) {
 		if (!(count[block] & PKRAM_BLOCK_OURS))
 			return PKRAM_DAMAGE_RANGE;
-		if (is_busy(pfn, 1))
+		if (is_busy(pfn, pkram_early.nr_others))
 			return PKRAM_DAMAGE_BUSY;
 	}
 	if (unlikely(!__test_and_clear_bit(PG_reserved, &pfn_to_page(pfn)->flags)))
@@ -329,7 +330,9 @@ static void __init adopt_dirs(void)
  */
 static void __init make_movable(struct page *page)
 {
-	set_pageblock_migratetype(page, MIGRATE_MOVABLE);
+	/* not with the other half, which may be in use */
+	if (pageblock_order <= PKRAM_BLOCK_ORDER)
+		set_pageblock_migratetype(page, MIGRATE_MOVABLE);
 }
 
 /*
@@ -354,20 +357,24 @@ static u64 __init finish_block(u64 block)
 static u64 __init finish_mixed_block(u64 block)
 {
 	u64 pfn = block << PKRAM_BLOCK_ORDER, end = pfn + PKRAM_BLOCK_PAGES, freed = 0;
+	bool movable = false;
 
 	for (; pfn < end; pfn++) {
 		struct page *page = pfn_to_page(pfn);
 
-		/* a busy page may not even have a struct page */
-		if (is_busy(pfn, 1))
+		/* may not even have a struct page */
+		if (is_busy(pfn, pkram_early.nr_others))
 			continue;
-		make_movable(page);
-		if (PageReserved(page)) {
-			free_reserved_page(page);
-			freed++;
-		} else {
+		/* before anything of the block is on a list of free pages */
+		if (!movable)
+			make_movable(page);
+		movable = true;
+		if (!PageReserved(page)) {
 			clear_page_tag_ref(page);
 			adjust_managed_page_count(page, 1);
+		} else if (!is_busy(pfn, pkram_early.nr_busy)) {
+			free_reserved_page(page);
+			freed++;
 		}
 	}
 	return freed;

@@ -309,6 +309,9 @@ EXPORT_SYMBOL_GPL(pkram_finish_access);
  * kexec image goes is copied. A folio belongs to one object of one node: the
  * next kernel drops a node that has one which an earlier node has, too.
  *
+ * Context: may sleep, also for as long as an image is being loaded; must not hold a
+ * folio lock.
+ *
  * Return: 0; -EINVAL bad @pa, the folio's index is below the end of the last one
  * or its order is too large; -EFBIG its index is too large; -EHWPOISON; -ENOMEM;
  * -ENOSPC the next kernel would not have room to boot.
@@ -357,6 +360,8 @@ EXPORT_SYMBOL_GPL(pkram_save_file_folio);
  * pkram_save_file_page - append a page to the page stream
  * @pa:   access to pages of an object being saved
  * @page: a base page or the first page of a folio
+ *
+ * Context: as pkram_save_file_folio().
  *
  * Return: as pkram_save_file_folio(); -EINVAL also for a tail page.
  */

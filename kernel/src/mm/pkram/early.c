@@ -26,8 +26,9 @@
  * Whole blocks are reserved. What else is in them comes back once the page
  * allocator runs, except pages that were somebody else's before: firmware
  * tables, an initrd, a hole in RAM. Those are remembered as *busy*, and a node
- * that claims one of them is damaged. ACPI tables in RAM are known later only and
- * become busy then, see pkram_reserve_busy().
+ * that claims one of them is damaged. What the firmware has in RAM that becomes
+ * known later only stays reserved as far as no node claims it, see
+ * pkram_reserve_busy().
  *
  * The super block is opened here. Should this kernel crash later on, its
  * successor finds an open super block and starts empty.
@@ -62,7 +63,7 @@ static int __init add_busy(u64 start, u64 end)
 {
 	struct pkram_early *e = &pkram_early;
 
-	if (e->nr_busy && e->busy[e->nr_busy - 1].end == start) {
+	if (e->nr_busy > e->nr_others && e->busy[e->nr_busy - 1].end == start) {
 		e->busy[e->nr_busy - 1].end = end;
 		return 0;
 	}
@@ -269,13 +270,14 @@ static int __init reserve_chain(u64 pfn)
 	sb->seal = cpu_to_le64(PKRAM_OPEN);
 	pkram_early.sb_pfn = pfn;
 	pkram_early.nr_blocks = nr_blocks;
+	pkram_early.nr_others = pkram_early.nr_busy;
 	return PKRAM_BOOT_RESTORED;
 }
 
 /**
  * pkram_reserve - keep preserved memory away from everybody
  *
- * Context: setup_arch(), right after efi_reserve_boot_services().
+ * Context: setup_arch(), right after efi_mokvar_table_init().
  */
 void __init pkram_reserve(void)
 {
@@ -319,27 +321,37 @@ void __init pkram_reserve(void)
 }
 
 /**
- * pkram_reserve_busy - memory that turned out to be somebody else's
+ * pkram_reserve_busy - memory that turned out to be in use by the firmware
  * @start: physical address of the first byte
  * @size:  how many
  *
- * Reserving it again leaves no trace where a preserved block is reserved as a whole,
- * and what nobody has in such a block is given to the page allocator.
+ * Reserving it leaves no trace where a preserved block is reserved as a whole, and
+ * what nobody has in such a block is given to the page allocator. It is more than
+ * the tables that are in it, and was the previous kernel's ordinary memory for the
+ * rest: a node may have pages there.
  *
  * Context: after pkram_reserve(), before the page allocator runs.
  */
 void __init pkram_reserve_busy(phys_addr_t start, phys_addr_t size)
 {
+	struct pkram_early *e = &pkram_early;
+	unsigned int nr_busy = e->nr_busy;
 	struct pkram_super *sb;
+	int err;
 
-	if (!pkram_early.sb_pfn || !size)
+	if (!e->sb_pfn || !size)
 		return;
-	sb = __va(PFN_PHYS(pkram_early.sb_pfn));
-	if (!add_reserved(__va(PFN_PHYS(le64_to_cpu(sb->map_pfn))), pkram_early.nr_blocks,
-			  PFN_DOWN(start), PFN_UP(start + size)))
+	sb = __va(PFN_PHYS(e->sb_pfn));
+	err = add_reserved(__va(PFN_PHYS(le64_to_cpu(sb->map_pfn))), e->nr_blocks,
+			   PFN_DOWN(start), PFN_UP(start + size));
+	if (!err && e->nr_busy == nr_busy)
 		return;
-	/* The blocks stay reserved: better too little memory than somebody else's. */
+	/* who saw that a part is reserved did not reserve the rest */
+	memblock_reserve(start, size);
+	if (!err)
+		return;
+	/* The blocks stay reserved: better too little memory than the firmware's. */
 	pr_err("too many pieces of firmware in preserved blocks: nothing restored, and the blocks stay out of use\n");
-	pkram_early.sb_pfn = 0;
+	e->sb_pfn = 0;
 	pkram.boot_result = PKRAM_BOOT_DAMAGED;
 }

@@ -266,13 +266,16 @@ struct pkram_file *pkram_load_object(struct pkram_node *node, u32 index,
  * struct pkram_early - what early boot found out for later
  * @sb_pfn:  super block, 0 if there is nothing to adopt
  * @nr_blocks: blocks in its map that can be RAM
+ * @nr_others: ranges at the front of @busy that are nobody's to claim
  * @nr_busy: ranges in @busy
- * @busy:    pages inside preserved blocks that belong to somebody else
+ * @busy:    pages inside preserved blocks that belong to somebody else; those of the
+ *           firmware, behind the others, as far as they are not claimed
  * @cycles:  time stamp counter ticks it took
  */
 struct pkram_early {
 	u64 sb_pfn;
 	u64 nr_blocks;
+	unsigned int nr_others;
 	unsigned int nr_busy;
 	struct {
 		u64 start;

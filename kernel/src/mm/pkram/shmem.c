@@ -574,10 +574,12 @@ static int set_attributes(struct file *file, const struct pkram_object *obj)
 	int err;
 
 	err = notify_change(&nop_mnt_idmap, file->f_path.dentry, &attr, NULL);
-	if (!err)
-		inode_set_ctime_to_ts(file_inode(file),
-				      ns_to_timespec64(le64_to_cpu(obj->ctime_ns)));
-	return err;
+	if (err)
+		return err;
+	/* whoever loads it need not be one who may set the set-group-ID bit */
+	file_inode(file)->i_mode = le32_to_cpu(obj->mode);
+	inode_set_ctime_to_ts(file_inode(file), ns_to_timespec64(le64_to_cpu(obj->ctime_ns)));
+	return 0;
 }
 
 static int load_locked(struct pkram_file *pf, const struct pkram_object *obj,

@@ -3,6 +3,7 @@
  * KUnit suite pkram-file: shmem files: frozen, saved, and as they were after a load.
  */
 #include <linux/anon_inodes.h>
+#include <linux/cred.h>
 #include <linux/falloc.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -316,10 +317,12 @@ static void file_attributes(struct kunit *test)
 	const struct timespec64 a = { 1111, 1 }, m = { 2222, 22 }, c = { 3333, 333 };
 	struct file *file = kt_new_file(test, PAGE_SIZE);
 	struct inode *inode = file_inode(file);
+	const struct cred *old;
 	struct pkram_node *node;
 	struct timespec64 ts;
+	struct cred *cred;
 
-	inode->i_mode = S_IFREG | 04751;
+	inode->i_mode = S_IFREG | 06751;
 	inode->i_uid = make_kuid(&init_user_ns, 1234);
 	inode->i_gid = make_kgid(&init_user_ns, 56789);
 	KUNIT_ASSERT_EQ(test, memfd_fcntl(file, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SEAL), 0);
@@ -327,9 +330,16 @@ static void file_attributes(struct kunit *test)
 	inode_set_mtime_to_ts(inode, m);
 	inode_set_ctime_to_ts(inode, c);
 
+	/* The daemon has few capabilities, and is in no group of the file's. */
+	cred = prepare_creds();
+	KUNIT_ASSERT_NOT_NULL(test, cred);
+	cap_lower(cred->cap_effective, CAP_FSETID);
+	old = override_creds(cred);
 	file = kt_round_trip(test, file, NULL, &node);
+	revert_creds(old);
+	put_cred(cred);
 	inode = file_inode(file);
-	KUNIT_EXPECT_EQ(test, inode->i_mode, S_IFREG | 04751);
+	KUNIT_EXPECT_EQ(test, inode->i_mode, S_IFREG | 06751);
 	KUNIT_EXPECT_EQ(test, from_kuid(&init_user_ns, inode->i_uid), 1234);
 	KUNIT_EXPECT_EQ(test, from_kgid(&init_user_ns, inode->i_gid), 56789);
 	ts = inode_get_atime(inode);
