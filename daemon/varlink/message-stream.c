@@ -141,8 +141,9 @@ static int make_room(MessageStream *s) {
         if (s->in_allocated - s->in_length >= READ_CHUNK)
                 return 0;
 
+        /* What others hold keeps nobody from sending a small message: the number of connections bounds that. */
         n = MAX(s->in_allocated * 2, s->in_length + READ_CHUNK);
-        if (s->total && s->limits->total_bytes > 0 && *s->total - s->in_allocated + n > s->limits->total_bytes)
+        if (s->in_allocated > 0 && s->total && s->limits->total_bytes > 0 && *s->total - s->in_allocated + n > s->limits->total_bytes)
                 return -ENOBUFS;
 
         p = realloc(s->in, n);
@@ -153,8 +154,20 @@ static int make_room(MessageStream *s) {
         return 0;
 }
 
-/* Takes over the descriptors of a received message, or closes them if they are too many. */
-static int take_fds(MessageStream *s, struct msghdr *mh, uint64_t position) {
+/* The batch before, if it belongs to the same message and nothing but a number is left of it. */
+static FdBatch *lost_before(MessageStream *s, bool goes_on) {
+        FdBatch *last = s->batches;
+
+        if (!goes_on || !last)
+                return NULL;
+        while (last->next)
+                last = last->next;
+        return last->n == 0 ? last : NULL;
+}
+
+/* Takes over the descriptors that came with some bytes, or closes them if they are too many. position: of the last of the
+ * bytes; goes_on: the message they belong to began before them, and does not end in them. */
+static int take_fds(MessageStream *s, struct msghdr *mh, uint64_t position, bool goes_on) {
         _cleanup_(fd_batch_freep) FdBatch *batch = NULL;
         size_t n = 0;
         struct cmsghdr *c;
@@ -191,9 +204,18 @@ static int take_fds(MessageStream *s, struct msghdr *mh, uint64_t position) {
 
         /* The limit is for one message, but nobody waits for the next one with more in hand than that. */
         if (truncated || s->n_fds + batch->n > s->limits->message_fds) {
+                FdBatch *before = lost_before(s, goes_on);
+
                 batch->n_lost = batch->n + truncated;
                 close_many(batch->fds, batch->n);
                 batch->n = 0;
+
+                /* A message can bring any number of them, and takes no more memory for that. */
+                if (before) {
+                        before->n_lost += batch->n_lost;
+                        before->position = position;
+                        return 0;
+                }
         }
 
         batch->position = position;
@@ -236,6 +258,7 @@ int message_stream_read(MessageStream *s) {
                 .msg_control = &control,
                 .msg_controllen = sizeof(control),
         };
+        bool goes_on;
         ssize_t n;
         int r;
 
@@ -253,7 +276,8 @@ int message_stream_read(MessageStream *s) {
                 return 0;
 
         /* A read never goes past the bytes that descriptors were sent with, and these are its last ones. */
-        r = take_fds(s, &mh, s->in_start + s->in_length + n - 1);
+        goes_on = !message_stream_pending(s) && !memchr(iov.iov_base, 0, n);
+        r = take_fds(s, &mh, s->in_start + s->in_length + n - 1, goes_on);
         s->in_length += n;
         if (r < 0)
                 return r;

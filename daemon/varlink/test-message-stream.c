@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -356,6 +357,31 @@ static void test_many_messages_at_once(_unused_ void **state) {
         assert_int_equal(message_stream_queued(out), 0);
 }
 
+/* Descriptors nobody asked for take no memory, however many they are; the next message is told of its own. */
+static void test_endless_fds(_unused_ void **state) {
+        _cleanup_message_ Message m = {};
+        int fds[3] = { STDERR_FILENO, STDERR_FILENO, STDERR_FILENO };
+        size_t size, before = 0;
+        PAIR(p);
+
+        for (unsigned i = 0; i < 20000; i++) {
+                put_fds(p, "x", 1, fds, ELEMENTSOF(fds));
+                assert_int_equal(message_stream_read(p->stream), 1);
+                if (i == 1000)
+                        before = mallinfo2().uordblks;
+        }
+        assert_true(mallinfo2().uordblks < before + KIB(64));
+
+        /* The end of this message, and the beginning of the next one, which loses one, too. */
+        put_fds(p, "\0n", 2, fds, 1);
+        assert_errno(get(p, &m, &size), EMSGSIZE);
+        put(p, "ext", 4);
+        assert_errno(get(p, &m, &size), EMFILE);
+        assert_int_equal(size, 1);
+        put(p, "after", 6);
+        expect(p, "after");
+}
+
 static void test_output_limit(_unused_ void **state) {
         char text[50000];
         int r = 0;
@@ -396,9 +422,10 @@ static void test_peer_gone(_unused_ void **state) {
 }
 
 static void test_total_limit(_unused_ void **state) {
-        static const MessageLimits tight = { .message_bytes = MIB(1), .message_fds = 1, .output_bytes = 1000, .total_bytes = KIB(200) };
+        static const MessageLimits tight = { .message_bytes = MIB(1), .message_fds = 1, .output_bytes = 1000, .total_bytes = KIB(150) };
         _cleanup_(message_stream_freep) MessageStream *a = NULL, *b = NULL;
-        size_t total = 0;
+        _cleanup_message_ Message m = {};
+        size_t total = 0, size;
         int x[2], y[2], r = 1;
 
         assert_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, x));
@@ -414,7 +441,13 @@ static void test_total_limit(_unused_ void **state) {
                 r = message_stream_read(a);
         }
         assert_errno(r, ENOBUFS);
-        assert_true(total <= KIB(200));
+        assert_true(total <= KIB(150));
+
+        /* That is no reason not to hear anybody else. */
+        assert_int_equal(send(y[1], "small", 6, 0), 6);
+        assert_int_equal(message_stream_read(b), 1);
+        assert_int_equal(message_stream_next(b, &m, &size), 1);
+        assert_string_equal(m.text, "small");
         close(x[1]);
         close(y[1]);
 }
@@ -432,6 +465,7 @@ int main(void) {
                 cmocka_unit_test(test_fds_are_closed),
                 cmocka_unit_test(test_many_fds_both_ways),
                 cmocka_unit_test(test_many_messages_at_once),
+                cmocka_unit_test(test_endless_fds),
                 cmocka_unit_test(test_output_limit),
                 cmocka_unit_test(test_output_waits),
                 cmocka_unit_test(test_peer_gone),
