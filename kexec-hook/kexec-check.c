@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include <linux/pkram.h>
 
@@ -181,7 +182,10 @@ int kexec_force_set(const char *path) {
         _cleanup_close_ int fd = -EBADF;
 
         fd = open(path ?: KEXEC_FORCE_MARK, O_WRONLY|O_CREAT|O_CLOEXEC|O_NOCTTY|O_NOFOLLOW, 0600);
-        return fd < 0 ? -errno : 0;
+        if (fd < 0)
+                return -errno;
+
+        return futimens(fd, NULL) < 0 ? -errno : 0;
 }
 
 int kexec_force_clear(const char *path) {
@@ -193,9 +197,15 @@ int kexec_force_clear(const char *path) {
 
 int kexec_force_get(const char *path) {
         struct stat st;
+        time_t age;
 
         if (lstat(path ?: KEXEC_FORCE_MARK, &st) < 0)
                 return errno == ENOENT ? 0 : -errno;
+
+        /* Whoever forced a kexec that did not begin has not forced the next one. */
+        age = time(NULL) - st.st_mtim.tv_sec;
+        if (age < -KEXEC_FORCE_SEC || age > KEXEC_FORCE_SEC)
+                return 0;
 
         return S_ISREG(st.st_mode) && (st.st_uid == 0 || st.st_uid == geteuid());
 }

@@ -60,12 +60,14 @@ int kexec_policy_from_string(const char *s, KexecPolicy *ret);
 const char *kexec_reason_to_string(KexecReason reason);
 
 /* `pkramctl kexec --force` asks the guard that watches every shutdown (see kexec-guard.c) to let one kexec
- * through. The mark lives in /run, so it does not outlast this boot; a kexec that is let through consumes it.
+ * through. The mark lives in /run, so it does not outlast this boot; a kexec that is let through consumes it, and one
+ * that never began leaves it for KEXEC_FORCE_SEC only.
  *
  * path: NULL for KEXEC_FORCE_MARK. Both return 0 or a negative errno; clearing a mark that is not there is fine. */
 #define KEXEC_FORCE_MARK "/run/pkram/kexec-force"
+#define KEXEC_FORCE_SEC 120
 int kexec_force_set(const char *path);
 int kexec_force_clear(const char *path);
 
-/* 1 if a mark is there, 0 if not. A link, or a file of another user than root or us, is no mark. */
+/* 1 if a mark is there, 0 if not. A link, a file of another user than root or us, or one that is too old is no mark. */
 int kexec_force_get(const char *path);

@@ -168,6 +168,13 @@ static void test_force_mark(void **state) {
         assert_int_equal(kexec_force_set(path), 0);
         assert_int_equal(kexec_force_get(path), 1);
 
+        /* One that was left behind is none, and can be made anew. */
+        const struct timespec old[2] = { { .tv_sec = time(NULL) - KEXEC_FORCE_SEC - 10 }, { .tv_sec = time(NULL) - KEXEC_FORCE_SEC - 10 } };
+        assert_return_code(utimensat(AT_FDCWD, path, old, 0), errno);
+        assert_int_equal(kexec_force_get(path), 0);
+        assert_int_equal(kexec_force_set(path), 0);
+        assert_int_equal(kexec_force_get(path), 1);
+
         assert_return_code(symlink(path, link), errno);
         assert_int_equal(kexec_force_get(link), 0);
         assert_int_equal(kexec_force_set(link), -ELOOP);

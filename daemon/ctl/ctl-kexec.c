@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <spawn.h>
 #include <stdio.h>
+#include <sys/wait.h>
 
 #include "config.h"
 #include "ctl.h"
@@ -116,6 +118,24 @@ static int load(const char *kernel, int kernel_fd, const char *cmdline) {
         return 0;
 }
 
+/* Asks the system to start what is loaded. 0 or a status. */
+static int start(void) {
+        char *argv[] = { (char *) "systemctl", (char *) "kexec", NULL };
+        int r, status;
+        pid_t pid;
+
+        (void) fflush(NULL);
+        r = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
+        if (r > 0)
+                return fail(EXIT_FAILED, "systemctl cannot be run: %s. The kernel is loaded; start it with 'systemctl kexec'.", strerror(r));
+        while (waitpid(pid, &status, 0) < 0)
+                if (errno != EINTR)
+                        return fail(EXIT_FAILED, "systemctl cannot be waited for: %s.", strerror(errno));
+
+        /* If it fails it has said why. */
+        return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : EXIT_FAILED;
+}
+
 int verb_kexec(int argc, char *argv[]) {
         _cleanup_free_ char *kernel = NULL, *cmdline = NULL;
         _cleanup_close_ int kernel_fd = -EBADF;
@@ -151,13 +171,19 @@ int verb_kexec(int argc, char *argv[]) {
         if (r != 0 || !arg_reboot)
                 return r;
 
-        if (arg_force && !keeps) {
-                r = kexec_force_set(/* path= */ NULL);
-                if (r < 0)
-                        return fail(EXIT_FAILED, "The guard of the shutdown cannot be told to let this through: %s.", strerror(-r));
-        }
+        if (!arg_force || keeps)
+                return start();
 
-        (void) fflush(NULL);
-        (void) execlp("systemctl", "systemctl", "kexec", (char *) NULL);
-        return fail(EXIT_FAILED, "systemctl cannot be run: %s. The kernel is loaded; start it with 'systemctl kexec'.", strerror(errno));
+        r = kexec_force_set(/* path= */ NULL);
+        if (r < 0)
+                return fail(EXIT_FAILED, "The guard of the shutdown cannot be told to let this through: %s.", strerror(-r));
+        r = start();
+        if (r != 0) {
+                int q = kexec_force_clear(/* path= */ NULL);
+
+                if (q < 0)
+                        (void) fail(EXIT_FAILED, KEXEC_FORCE_MARK " cannot be removed: %s. The next kexec will not be refused "
+                                    "if it begins within %d seconds.", strerror(-q), KEXEC_FORCE_SEC);
+        }
+        return r;
 }
