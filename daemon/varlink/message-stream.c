@@ -154,20 +154,22 @@ static int make_room(MessageStream *s) {
         return 0;
 }
 
-/* The batch before, if it belongs to the same message and nothing but a number is left of it. */
-static FdBatch *lost_before(MessageStream *s, bool goes_on) {
+/* The batch before, if it belongs to the same message, which has no end yet, and nothing but a number is left of it. */
+static FdBatch *lost_before(const MessageStream *s) {
         FdBatch *last = s->batches;
 
-        if (!goes_on || !last)
+        if (message_stream_pending(s) || !last)
                 return NULL;
         while (last->next)
                 last = last->next;
         return last->n == 0 ? last : NULL;
 }
 
-/* Takes over the descriptors that came with some bytes, or closes them if they are too many. position: of the last of the
- * bytes; goes_on: the message they belong to began before them, and does not end in them. */
-static int take_fds(MessageStream *s, struct msghdr *mh, uint64_t position, bool goes_on) {
+/* Takes over the descriptors that came with the last bytes, which are scanned already, or closes them if they are too
+ * many. */
+static int take_fds(MessageStream *s, struct msghdr *mh) {
+        /* A read never goes past the bytes that descriptors were sent with, and these are its last ones. */
+        uint64_t position = s->in_start + s->in_length - 1;
         _cleanup_(fd_batch_freep) FdBatch *batch = NULL;
         size_t n = 0;
         struct cmsghdr *c;
@@ -204,7 +206,7 @@ static int take_fds(MessageStream *s, struct msghdr *mh, uint64_t position, bool
 
         /* The limit is for one message, but nobody waits for the next one with more in hand than that. */
         if (truncated || s->n_fds + batch->n > s->limits->message_fds) {
-                FdBatch *before = lost_before(s, goes_on);
+                FdBatch *before = lost_before(s);
 
                 batch->n_lost = batch->n + truncated;
                 close_many(batch->fds, batch->n);
@@ -258,7 +260,6 @@ int message_stream_read(MessageStream *s) {
                 .msg_control = &control,
                 .msg_controllen = sizeof(control),
         };
-        bool goes_on;
         ssize_t n;
         int r;
 
@@ -275,14 +276,12 @@ int message_stream_read(MessageStream *s) {
         if (n == 0)
                 return 0;
 
-        /* A read never goes past the bytes that descriptors were sent with, and these are its last ones. */
-        goes_on = !message_stream_pending(s) && !memchr(iov.iov_base, 0, n);
-        r = take_fds(s, &mh, s->in_start + s->in_length + n - 1, goes_on);
         s->in_length += n;
+        scan(s, s->in_scanned);
+        r = take_fds(s, &mh);
         if (r < 0)
                 return r;
 
-        scan(s, s->in_scanned);
         skip_oversize(s);
         return 1;
 }
