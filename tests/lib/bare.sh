@@ -3,7 +3,7 @@
 # What tests/bare runs by default: everything that needs no kernel, as README.md tells people to do it, and a look at what
 # the package leaves behind on a system that had never seen it.
 #
-#     tests/lib/bare.sh [STEP...]      steps: unit package dist image (default: all)
+#     tests/lib/bare.sh [STEP...]      steps: unit package dist image (default: these four), demo, run
 
 set -euo pipefail
 cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.."
@@ -57,9 +57,28 @@ step_dist() {
 
 step_image() { tests/vm/image/build; }
 
+step_demo() { complete tests/demo; }
+
+step_run() { complete tests/run; }
+
+# complete COMMAND: run a command of README.md to its end, and keep its last line and its time for the summary. Goes on
+# after a failure, so that one run shows what both commands lack.
+complete() {
+        local began=$SECONDS log status=0
+        log=$(mktemp)
+        "$1" 2>&1 | tee "$log" || status=$?
+        summary+=("$1: exit status $status, $((SECONDS - began)) s: $(tail -n 1 "$log")")
+        [ "$status" = 0 ] || failed=yes
+        rm -f -- "$log"
+}
+
+summary=()
+failed=
 [ $# -gt 0 ] || set -- unit package dist image
 for s; do
         step "bare: $s"
         "step_$s"
 done
-step "bare: everything went well"
+[ ${#summary[@]} = 0 ] || printf '%s\n' "${summary[@]}"
+[ -z "$failed" ] || die "a command failed, see above"
+step "bare: all steps passed"

@@ -34,22 +34,28 @@ libmount-dev: mount helper
 libcmocka-dev: unit tests
 libcap-dev: build of the project
 libacl1-dev: build of the project
+attr: unit tests (setfattr, getfattr)
 clang: fuzzing and checks of the source
 clang-tidy: checks of the source
 cppcheck: checks of the source
 libclang-rt-dev|libclang-rt-19-dev|libclang-rt-14-dev: fuzzing
 shellcheck: checks of the scripts
+shfmt: checks of the scripts (which programs they call)
+zsh: checks of the shell completion
+systemd: checks of the units (systemd-analyze, systemd-escape)
 xsltproc: manual pages
 docbook-xsl: manual pages
 docbook-xml: manual pages
 libxml2-utils: checks of the manual pages
 mandoc: checks of the manual pages
 man-db: checks of the manual pages
+bsdextrautils: checks of the manual pages (col)
 python3-docutils: kernel documentation
 qemu-system-x86: the guests
 ovmf: UEFI guests
 busybox-static: the small guest
 e2fsprogs: disk image of the full guest
+mount: building the full guest, tests of the mount helper
 debian-archive-keyring: downloading the kernel source and the packages of the guest
 systemd-container: building the full guest
 reprepro: the packages in the full guest

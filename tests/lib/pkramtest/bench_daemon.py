@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from . import unit
-from .common import output_dir, shown
+from .common import contents, output_dir, shown
 
 NAME = "daemon"
 ABOUT = "pkramd over a model of the kernel: a Store of 8 MiB, a List of 10,000 nodes, the checksum of a GiB, and at most 16 MiB of memory"
@@ -20,7 +20,7 @@ def run(results):
         try:
             build = unit.build("plain", [], log, None, ["daemon/bench-daemon"])
         except (subprocess.CalledProcessError, OSError) as e:
-            results.failed("bench", "daemon", f"{e}; see {shown(path)}", time.monotonic() - start)
+            results.failed("bench", "daemon", f"{e}; see {shown(path)}", time.monotonic() - start, contents(path))
             return
     r = subprocess.run([os.path.join(build, "daemon", "bench-daemon")], capture_output=True, text=True, check=False)
     if r.returncode != 0 or "daemon_rss" not in r.stdout:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Places, and running the scripts that make things."""
 
+import collections
 import functools
 import os
 import subprocess
 import sys
+import threading
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 TESTS = os.path.join(TOP, "tests")
@@ -17,12 +19,33 @@ class Broken(Exception):
 
 
 def make(*command):
-    """Run a script that prints a path on its last line of stdout, its chatter going to our stderr."""
-    proc = subprocess.run(command, stdout=subprocess.PIPE, stderr=sys.stderr, text=True, check=False, cwd=TOP)
-    lines = proc.stdout.strip().splitlines()
+    """Run a script that prints a path on its last line of stdout, its messages going to our stderr. Raises Broken, with the
+    last of the messages."""
+    messages = collections.deque(maxlen=40)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", cwd=TOP) as proc:
+        def pass_on():
+            for line in proc.stderr:
+                sys.stderr.write(line)
+                sys.stderr.flush()
+                messages.append(line)
+
+        reader = threading.Thread(target=pass_on)
+        reader.start()
+        lines = proc.stdout.read().strip().splitlines()
+        reader.join()
     if proc.returncode != 0 or not lines:
-        raise Broken(f"{' '.join(os.path.relpath(c, TOP) if c.startswith(TOP) else c for c in command)} failed")
+        name = " ".join(os.path.relpath(c, TOP) if c.startswith(TOP) else c for c in command)
+        raise Broken(f"{name} failed\n{''.join(messages)}".rstrip())
     return lines[-1]
+
+
+def contents(path):
+    """The text of a log, "" if there is none."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            return f.read()
+    except OSError:
+        return ""
 
 
 @functools.cache

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 from . import unit
-from .common import CACHE, TOP, output_dir, shown
+from .common import CACHE, TOP, contents, output_dir, shown
 
 SECONDS = 8
 RUNS = 10_000_000
@@ -67,8 +67,9 @@ def _run(suite, name, test, build, limit):
 def _judge(results, suite, test, status, executions, seconds, path):
     if status != 0 or executions < LEAST:
         with open(path, encoding="utf-8", errors="replace") as log:
-            end = log.read()[-1500:]
-        results.failed(suite, test, f"status {status} after {executions} executions; the input is beside {shown(path)}\n{end}", seconds)
+            text = log.read()
+        results.failed(suite, test, f"status {status} after {executions} executions; the input is beside {shown(path)}\n{text[-1500:]}",
+                       seconds, text)
     else:
         results.passed(suite, test, seconds)
         results.say(f"           {executions} executions")
@@ -81,7 +82,7 @@ def _suite(results, suite, names, limit, prefix=""):
             # The compiler is chosen when the directory is made, and kept.
             build = unit.build("fuzz", ["-Dfuzz=true"], log, {"CC": "clang"}, [_binary(t) for t in targets()])
         except (subprocess.CalledProcessError, OSError) as e:
-            results.failed(suite, f"{prefix}build", f"{e}; see {shown(path)}")
+            results.failed(suite, f"{prefix}build", f"{e}; see {shown(path)}", output=contents(path))
             return
     chosen = [t for t in targets() if not names or prefix + t in names]
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count() or 1) as pool:

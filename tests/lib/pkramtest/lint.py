@@ -12,7 +12,7 @@ import subprocess
 import time
 import unittest
 
-from . import examples as man_examples, test_judge, unit, vm
+from . import examples as man_examples, programs, test_judge, test_programs, unit, vm
 from .common import TESTS, TOP, Broken, make, output_dir, shown
 from .seen import Seen
 
@@ -50,10 +50,24 @@ def python():
 
 def judge():
     """What judges a guest by its console finds fault with every kind of bad one."""
-    suite = unittest.defaultTestLoader.loadTestsFromModule(test_judge)
+    return _unittests(test_judge)
+
+
+def harness():
+    """The reader of scripts sees each kind of call, and a message about a missing program names it with its package."""
+    return _unittests(test_programs)
+
+
+def _unittests(module):
+    suite = unittest.defaultTestLoader.loadTestsFromModule(module)
     text = io.StringIO()
     r = unittest.TextTestRunner(stream=text).run(suite)
     return "" if r.wasSuccessful() and r.testsRun else text.getvalue()[-2000:]
+
+
+def external_programs():
+    """Every program that scripts and tests call is in an essential package, or in one that packages.sh installs."""
+    return "\n".join(programs.without_package(_tracked()))
 
 
 def licences():
@@ -212,7 +226,7 @@ def _kernel_check(part):
     return check
 
 
-CHECKS = {"shell": shell, "python": python, "judge": judge, "licences": licences, "places": places, "examples": examples, "warnings": warnings, "clang-tidy": clang_tidy,
+CHECKS = {"shell": shell, "python": python, "judge": judge, "harness": harness, "licences": licences, "programs": external_programs, "places": places, "examples": examples, "warnings": warnings, "clang-tidy": clang_tidy,
           "cppcheck": cppcheck, "package": package}
 CHECKS.update({f"kernel-{p}": _kernel_check(p) for p in ("patches", "warnings", "kernel-doc", "floors", "off")})
 

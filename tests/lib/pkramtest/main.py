@@ -109,7 +109,11 @@ def main(argv):
         for suite, names in plan:
             results.say(f"\n== {suite.name}: {suite.about}")
             before = len(results.all)
-            suite.run(results, names)
+            try:
+                suite.run(results, names)
+            except FileNotFoundError as e:
+                # A program that subprocess did not find; the suites after this one still run.
+                results.failed(suite.name, "anything", str(e))
             if len(results.all) == before:
                 results.failed(suite.name, "anything", "the suite ran no test")
     except KeyboardInterrupt:

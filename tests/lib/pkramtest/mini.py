@@ -95,7 +95,7 @@ def judge(results, suite_name, s, outcome):
         wrong += add_kunit(results, suite_name, outcome)
     if wrong:
         wrong.append(f"console: {shown(console_log(suite_name, s))}")
-        results.failed(suite_name, s.name, "\n           ".join(wrong), outcome.seconds)
+        results.failed(suite_name, s.name, "\n           ".join(wrong), outcome.seconds, outcome.console.text())
     else:
         results.passed(suite_name, s.name, outcome.seconds)
     return not wrong

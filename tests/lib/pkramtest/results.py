@@ -5,6 +5,8 @@ import sys
 import time
 from dataclasses import dataclass
 
+from . import programs
+
 
 @dataclass
 class Result:
@@ -38,8 +40,10 @@ class Results:
     def passed(self, suite, name, seconds=0.0, quiet=False):
         self.add(suite, name, "passed", seconds, quiet=quiet)
 
-    def failed(self, suite, name, why, seconds=0.0):
-        self.add(suite, name, "failed", seconds, why)
+    def failed(self, suite, name, why, seconds=0.0, output=""):
+        """output: all that the test printed. A program that was missing is named first, with its package."""
+        absent = programs.missing(f"{why}\n{output}")
+        self.add(suite, name, "failed", seconds, f"{absent}: {why}" if absent else why)
 
     def skipped(self, suite, name, why):
         self.add(suite, name, "skipped", 0.0, why)

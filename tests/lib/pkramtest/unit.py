@@ -6,7 +6,7 @@ import os
 import subprocess
 import time
 
-from .common import CACHE, TOP, output_dir, shown
+from .common import CACHE, TOP, contents, output_dir, shown
 
 BUILDS = {
     "plain": [],
@@ -50,7 +50,7 @@ def run(results, names):
             try:
                 directory = build(name, options, log)
             except (subprocess.CalledProcessError, OSError) as e:
-                results.failed("unit", f"{name}/build", f"{e}; see {shown(path)}", time.monotonic() - start)
+                results.failed("unit", f"{name}/build", f"{e}; see {shown(path)}", time.monotonic() - start, contents(path))
                 continue
             environment = dict(
                 os.environ,
@@ -71,7 +71,7 @@ def _report(results, name, report, path):
         with open(report, encoding="utf-8") as f:
             entries = [json.loads(line) for line in f]
     except OSError as e:
-        results.failed("unit", name, f"meson wrote no report: {e}; see {shown(path)}")
+        results.failed("unit", name, f"meson wrote no report: {e}; see {shown(path)}", output=contents(path))
         return
     for e in entries:
         test = f"{name}/{e['name'].split(' / ')[-1]}"
@@ -86,7 +86,8 @@ def _report(results, name, report, path):
         else:
             bad = [c for c in cases if c.startswith("not ok")]
             tail = (e.get("stderr") or e.get("stdout") or "").strip()[-800:]
-            results.failed("unit", test, f"{e['result']}: {'; '.join(bad) or tail}\n           see {shown(path)}", seconds)
+            results.failed("unit", test, f"{e['result']}: {'; '.join(bad) or tail}\n           see {shown(path)}", seconds,
+                           f"{e.get('stdout') or ''}\n{e.get('stderr') or ''}")
     results.say(f"  {name}: {len(entries)} test programs")
 
 

@@ -47,7 +47,8 @@ def check(results):
         else:
             results.failed("kernel", f"format/{name}", f"see {shown(log)}")
     if status != 0 or not cases:
-        results.failed("kernel", "check", f"make check failed ({status}) after {len(cases)} cases\n{text[-1200:]}\n           see {shown(log)}", seconds)
+        results.failed("kernel", "check", f"make check failed ({status}) after {len(cases)} cases\n{text[-1200:]}\n           see {shown(log)}", seconds,
+                       text)
     else:
         results.passed("kernel", "check", seconds)
         results.say(f"           {len(cases)} cases")
@@ -58,7 +59,8 @@ def fuzz(results, suite, name, *limits):
     counts = [int(n) for n in re.findall(r": (\d+) executions", text)]
     count = sum(counts)
     if status != 0 or not counts or min(counts) < 1000:
-        results.failed(suite, name, f"status {status}, {count} executions\n{text[-1200:]}\n           see {shown(log)}", seconds)
+        results.failed(suite, name, f"status {status}, {count} executions\n{text[-1200:]}\n           see {shown(log)}", seconds,
+                       text)
     else:
         results.passed(suite, name, seconds)
         results.say(f"           {count} executions")

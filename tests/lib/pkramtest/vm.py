@@ -151,6 +151,6 @@ def judge(results, suite_name, s, outcome):
         wrong += sanitizer_reports(journal)
     if wrong:
         wrong.append(f"console: {shown(console)}  journal of all boots: {shown(journal)}")
-        results.failed(suite_name, s.name, "\n           ".join(wrong), outcome.seconds)
+        results.failed(suite_name, s.name, "\n           ".join(wrong), outcome.seconds, outcome.console.text())
     else:
         results.passed(suite_name, s.name, outcome.seconds)
