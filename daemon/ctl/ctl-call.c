@@ -38,13 +38,13 @@ int fail(int status, const char *format, ...) {
         /* Below what was printed before it, and not behind a pager. */
         pager_close();
         (void) fprintf(stderr, "%spkramctl: ", color_stderr(COLOR_BAD));
-        print_text(stderr, text ?: "There is not enough memory.");
+        print_text(stderr, text ?: "Not enough memory.");
         (void) fprintf(stderr, "%s\n", color_stderr(COLOR_NORMAL));
         return status;
 }
 
 int fail_memory(void) {
-        return fail(EXIT_LIMIT, "There is not enough memory.");
+        return fail(EXIT_LIMIT, "Not enough memory.");
 }
 
 void ctl_print_text(const char *text) {
@@ -75,12 +75,12 @@ int ctl_connect(VarlinkClient **ret) {
 
         r = varlink_client_connect(arg_socket, ret);
         if (r == -ENOENT || r == -ECONNREFUSED)
-                return fail(EXIT_NO_DAEMON, "pkramd is not running: nothing listens on %s. "
-                            "Start it with 'systemctl start pkramd.socket'.", arg_socket);
+                return fail(EXIT_NO_DAEMON, "Nothing is listening on '%s'. "
+                            "Start pkramd with 'systemctl start pkramd.socket'.", arg_socket);
         if (r == -EACCES || r == -EPERM)
-                return fail(EXIT_DENIED, "%s cannot be opened: you may not. Ask the administrator, or use sudo.", arg_socket);
+                return fail(EXIT_DENIED, "Permission denied when connecting to '%s'. Try again with sudo.", arg_socket);
         if (r < 0)
-                return fail(EXIT_NO_DAEMON, "pkramd cannot be reached at %s: %s. "
+                return fail(EXIT_NO_DAEMON, "Failed to connect to pkramd at '%s': %s. "
                             "See 'systemctl status pkramd.service'.", arg_socket, strerror(-r));
         return 0;
 }
@@ -99,26 +99,36 @@ int ctl_send(
         if (r == -ENOMEM)
                 return fail_memory();
         if (r < 0)
-                return fail(EXIT_NO_DAEMON, "The connection to pkramd broke: %s. See 'journalctl -u pkramd.service'.", strerror(-r));
+                return fail(EXIT_NO_DAEMON, "Lost connection to pkramd: %s. See 'journalctl -u pkramd.service'.", strerror(-r));
         return 0;
+}
+
+/* Formats a member of QuotaExceeded as bytes or as a number, "?" if it is missing. */
+static const char *format_amount(char *buffer, struct json_object *p, const char *key, bool bytes) {
+        int64_t n = json_get_int(p, key, -1);
+
+        if (n < 0)
+                (void) snprintf(buffer, FORMAT_MAX, "?");
+        else if (bytes)
+                (void) format_bytes(buffer, (uint64_t) n);
+        else
+                (void) snprintf(buffer, FORMAT_MAX, "%lli", (long long) n);
+        return buffer;
 }
 
 static int fail_quota(struct json_object *p) {
         const char *limit = json_get_string(p, "limit") ?: "?";
-        int64_t current = json_get_int(p, "current", 0), requested = json_get_int(p, "requested", 0);
-        char a[FORMAT_MAX], b[FORMAT_MAX];
+        char requested[FORMAT_MAX], current[FORMAT_MAX], maximum[FORMAT_MAX];
+        bool bytes = strstr(limit, "Bytes");
 
         if (streq(limit, "NextKernelMemory"))
-                return fail(EXIT_LIMIT, "The next kernel would not have enough memory left to start: "
-                            "remove nodes that are not needed any more, or store less.");
+                return fail(EXIT_LIMIT, "Too little memory would remain for the next kernel to boot. "
+                            "Remove nodes that are no longer needed, or store less.");
 
-        if (strstr(limit, "Bytes"))
-                return fail(EXIT_LIMIT, "This needs %s more, with %s in use, which is over the limit %s=: "
-                            "remove nodes that are not needed any more, or raise it in pkramd.conf.",
-                            format_bytes(a, (uint64_t) MAX(requested, 0)), format_bytes(b, (uint64_t) MAX(current, 0)), limit);
-        return fail(EXIT_LIMIT, "This needs %lli more, with %lli in use, which is over the limit %s=: "
-                    "remove what is not needed any more, or raise it in pkramd.conf.",
-                    (long long) requested, (long long) current, limit);
+        return fail(EXIT_LIMIT, "%s=%s exceeded: %s requested, %s in use. "
+                    "Remove nodes that are no longer needed, or raise the limit in pkramd.conf.", limit,
+                    format_amount(maximum, p, "maximum", bytes), format_amount(requested, p, "requested", bytes),
+                    format_amount(current, p, "current", bytes));
 }
 
 static int fail_reply(const VarlinkReply *reply) {
@@ -128,11 +138,11 @@ static int fail_reply(const VarlinkReply *reply) {
 
         if (e) {
                 if (streq(e, "NoSuchNode"))
-                        return fail(EXIT_NO_NODE, "There is no node '%s'. See 'pkramctl list' for what there is.", name);
+                        return fail(EXIT_NO_NODE, "Node '%s' not found. See 'pkramctl list'.", name);
                 if (streq(e, "NodeExists"))
-                        return fail(EXIT_EXISTS, "There is a node '%s' already: remove it, or use --replace.", name);
+                        return fail(EXIT_EXISTS, "Node '%s' already exists. Remove it or use --replace.", name);
                 if (streq(e, "NodeBusy"))
-                        return fail(EXIT_EXISTS, "Node '%s' is being retrieved at this moment: try again.", name);
+                        return fail(EXIT_EXISTS, "Node '%s' is busy. Try again later.", name);
                 if (streq(e, "NodeDamaged"))
                         return fail(EXIT_DAMAGED, "Node '%s' is damaged: %s", name, reason);
                 if (streq(e, "InvalidName"))
@@ -144,16 +154,26 @@ static int fail_reply(const VarlinkReply *reply) {
                 if (streq(e, "NotSupported"))
                         return fail(EXIT_UNSUPPORTED, "%s", reason);
                 if (streq(e, "NoMemory"))
-                        return fail(EXIT_LIMIT, "The system has not enough memory for this: free some and try again.");
+                        return fail(EXIT_LIMIT, "Not enough memory. Free some and try again.");
+                if (streq(e, "Unexpected"))
+                        return fail(EXIT_FAILED, "%s", reason);
+                if (streq(e, "TryAgain"))
+                        return fail(EXIT_TRY_AGAIN, "%s", reason);
+                if (streq(e, "NotEmpty") || streq(e, "BadDirectory"))
+                        return fail(EXIT_DIRECTORY, "%s", reason);
+                if (streq(e, "ReplyTooLarge"))
+                        return fail(EXIT_TOO_LARGE, "%s", reason);
+                if (streq(e, "WrongKind") || streq(e, "NodeVersion"))
+                        return fail(EXIT_KIND, "%s", reason);
         }
 
         if (streq(reply->error, "org.varlink.service.PermissionDenied"))
-                return fail(EXIT_DENIED, "The node belongs to somebody else: only its owner and root may do this.");
+                return fail(EXIT_DENIED, "Permission denied: only the owner of the node and root may do this.");
         if (streq(reply->error, "org.varlink.service.MethodNotFound") ||
             streq(reply->error, "org.varlink.service.MethodNotImplemented"))
-                return fail(EXIT_FAILED, "The pkramd that runs is too old for this: restart pkramd.service.");
+                return fail(EXIT_FAILED, "The running pkramd is too old for this command. Restart pkramd.service.");
 
-        return fail(EXIT_FAILED, "pkramd refused: %s %s. Update and restart it, so that it fits pkramctl.", reply->error,
+        return fail(EXIT_FAILED, "Unexpected error from pkramd: %s %s. Make sure that pkramd and pkramctl have the same version.", reply->error,
                     json_get_string(reply->parameters, "parameter") ?: "");
 }
 
@@ -162,7 +182,7 @@ static int finish_receive(int r, const VarlinkReply *reply) {
         if (r == -ENOMEM)
                 return fail_memory();
         if (r < 0)
-                return fail(EXIT_NO_DAEMON, "The connection to pkramd broke before it answered%s%s. See 'journalctl -u pkramd.service'.",
+                return fail(EXIT_NO_DAEMON, "Lost connection to pkramd before it replied%s%s. See 'journalctl -u pkramd.service'.",
                             r == -ECONNRESET ? "" : ": ", r == -ECONNRESET ? "" : strerror(-r));
         return reply->error ? fail_reply(reply) : 0;
 }

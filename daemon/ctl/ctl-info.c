@@ -404,5 +404,5 @@ int verb_check(int argc, char *argv[]) {
                 ctl_print_text(json_get_string(reply.parameters, "text") ?: "");
                 (void) putchar('\n');
         }
-        return json_get_bool(reply.parameters, "keeps", false) ? EXIT_OK : EXIT_FAILED;
+        return json_get_bool(reply.parameters, "keeps", false) ? EXIT_OK : EXIT_WOULD_LOSE;
 }

@@ -69,7 +69,7 @@ static int check(const struct pkram_ioctl_info *info, const KexecImage *image, b
 
         kexec_check(info, image, n_trees, arg_force ? KEXEC_POLICY_FORCE : c.kexec_policy, &result);
         if (!result.allowed)
-                return fail(EXIT_FAILED, "%s Use --force to go on all the same.", result.text);
+                return fail(EXIT_WOULD_LOSE, "%s Use --force to proceed anyway.", result.text);
         if (!result.keeps)
                 (void) fail(0, "%s Going on.", result.text);
 

@@ -6,10 +6,10 @@
 
 #include "varlink-client.h"
 
-/* Exit status, as --help and pkramctl(1) have it. */
+/* Exit statuses, as documented in --help and pkramctl(1). */
 enum {
         EXIT_OK = 0,
-        EXIT_FAILED = 1,        /* also: check found that a kexec would lose nodes */
+        EXIT_FAILED = 1,        /* Unexpected, and failures of pkramctl itself */
         EXIT_USAGE = 2,
         EXIT_NO_NODE = 3,       /* NoSuchNode */
         EXIT_EXISTS = 4,        /* NodeExists, NodeBusy */
@@ -17,8 +17,13 @@ enum {
         EXIT_LIMIT = 6,         /* QuotaExceeded, NoMemory */
         EXIT_DAMAGED = 7,       /* NodeDamaged */
         EXIT_REFUSED = 8,       /* InvalidName, NotPreservable */
-        EXIT_UNSUPPORTED = 9,   /* NotSupported: no PKRAM in this kernel */
-        EXIT_NO_DAEMON = 10,    /* pkramd cannot be reached */
+        EXIT_UNSUPPORTED = 9,   /* NotSupported: the kernel or the backend cannot do it */
+        EXIT_NO_DAEMON = 10,    /* no connection to pkramd */
+        EXIT_WOULD_LOSE = 11,   /* check, kexec: the kexec would lose nodes or trees */
+        EXIT_TRY_AGAIN = 12,    /* TryAgain */
+        EXIT_DIRECTORY = 13,    /* NotEmpty, BadDirectory, and files that exist already */
+        EXIT_TOO_LARGE = 14,    /* ReplyTooLarge */
+        EXIT_KIND = 15,         /* WrongKind, NodeVersion */
 };
 
 typedef enum JsonMode {

@@ -35,7 +35,7 @@ run 0 status && says 'supported by this kernel'; ok status
 run 0 list && says '0 nodes.'; ok "list of nothing"
 run 0 check && says 'othing'; ok "check with nothing stored"
 run 0 store files a b && says '2 objects'; ok "store files"
-run 1 check && says 'A kexec would lose'; ok "check says no"
+run 11 check && says 'A kexec would lose'; ok "check says no"
 run 4 store files a && says -- '--replace'; ok "store a name that is taken"
 run 0 store files a b --replace; ok "store --replace"
 run 0 show files && says 'CHECKSUM' && says '4750'; ok show
@@ -43,7 +43,7 @@ run 0 retrieve files out && cmp a out/a && cmp b out/b; ok "retrieve writes what
 [[ $(stat -c '%a %s %Y' out/a out/b) == $(stat -c '%a %s %Y' a b) ]]; ok "retrieve keeps modes and times"
 (($(stat -c %b out/b) * 512 < 1000000)); ok "retrieve keeps holes"
 [[ -z $(find out -name '.pkramctl*') ]]; ok "retrieve leaves nothing else"
-run 3 show files && says "no node 'files'"; ok "retrieve releases the node"
+run 3 show files && says "Node 'files' not found"; ok "retrieve releases the node"
 
 run 0 store input --verify <a; ok "store standard input"
 run 0 retrieve input - --keep && cmp a "$dir/stdout"; ok "retrieve to standard output"
@@ -111,9 +111,9 @@ if [[ $(stat -f -c %T /dev/shm) == tmpfs ]]; then
     ln "$shm/from/small" "$shm/from/d/link"
     run 0 store --tree tree "$shm/from" && says "Stored tree 'tree': 3 objects"; ok "store --tree"
     run 4 store --tree tree "$shm/from"; ok "status 4: there is such a tree"
-    run 9 retrieve tree out && says 'retrieve --tree'; ok "status 9: a tree is no object"
-    run 9 retrieve --tree tree "$shm/from" && says 'not empty'; ok "status 9: the directory is not empty"
-    run 9 retrieve --tree tree "$dir" && says 'tmpfs'; ok "status 9: the directory is no tmpfs"
+    run 15 retrieve tree out && says 'RestoreTree'; ok "status 15: a tree is no object"
+    run 13 retrieve --tree tree "$shm/from" && says 'not empty'; ok "status 13: the directory is not empty"
+    run 13 retrieve --tree tree "$dir" && says 'tmpfs'; ok "status 13: the directory is no tmpfs"
     run 0 retrieve --tree tree "$shm/to" && diff -r "$shm/from" "$shm/to" &&
         [[ $shm/to/small -ef $shm/to/d/link ]]; ok "retrieve --tree"
     run 3 show tree; ok "retrieve --tree releases the node"
@@ -166,17 +166,17 @@ bash -n "$here/bash-completion/pkramctl"; ok "the completion is good bash"
 if command -v zsh >/dev/null; then zsh -n "$here/zsh-completion/_pkramctl"; ok "the completion is good zsh"; fi
 
 start off
-run 9 store n a && says 'no PKRAM'; ok "status 9: PKRAM is off"
-run 0 status && says 'PKRAM is off'; ok "status says that PKRAM is off"
+run 9 store n a && says 'not support PKRAM'; ok "status 9: PKRAM is disabled"
+run 0 status && says 'PKRAM is disabled'; ok "status says that PKRAM is off"
 start missing
-run 9 list && says 'no PKRAM'; ok "status 9: no device"
-run 0 status && says 'no PKRAM'; ok "status says that there is no PKRAM"
+run 9 list && says 'not support PKRAM'; ok "status 9: no device"
+run 0 status && says 'not support PKRAM'; ok "status says that there is no PKRAM"
 
 stop
-run 10 list && says 'pkramd is not running' && says 'systemctl start pkramd.socket'; ok "status 10: nobody listens"
+run 10 list && says 'Nothing is listening' && says 'systemctl start pkramd.socket'; ok "status 10: nobody listens"
 rm -f socket
-run 10 store n a && says 'pkramd is not running'; ok "status 10: no socket"
+run 10 store n a && says 'Nothing is listening'; ok "status 10: no socket"
 run 0 --version && says pkramctl; ok version
-run 0 --help && for s in 0 1 2 3 4 5 6 7 8 9 10; do grep -qE "^ +$s  " "$dir/stdout" || exit 1; done; ok "help has every status"
+run 0 --help && for s in {0..15}; do grep -qE "^ +$s  " "$dir/stdout" || exit 1; done; ok "help has every status"
 
 finish

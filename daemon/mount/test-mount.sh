@@ -61,7 +61,7 @@ run pkram.frobnicate 1 && ! mounted && run x-pkram.required 1 && ! mounted; ok "
 "$helper" tree "$dir/m" -f -o pkram.required; ok "-f mounts nothing"
 
 echo x >"$dir/x" && "$ctl" --socket="$dir/socket" store tree "$dir/x" >/dev/null
-run '' 32 && ! mounted && says 'holds single objects'; ok "what is no tree is not hidden by an empty file system"
+run '' 32 && ! mounted && says 'is not a directory tree'; ok "what is no tree is not hidden by an empty file system"
 
 "$ctl" --socket="$dir/socket" remove tree
 

@@ -102,8 +102,8 @@ static int finish(Varlink *link, RetrieveJob *job) {
 
         if (too_much_data(job))
                 return reply_store_error(link, -EFBIG, &(StoreError) {
-                        .kind = STORE_ERROR_NOT_SUPPORTED,
-                        .reason = (char *) "The objects are too long for one reply together: retrieve them as file descriptors.",
+                        .kind = STORE_ERROR_REPLY_TOO_LARGE,
+                        .reason = (char *) "The objects together are too large for one reply. Retrieve them as file descriptors.",
                 });
 
         r = build_reply(link, job, &o);

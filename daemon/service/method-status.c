@@ -88,13 +88,14 @@ int vl_method_get_status(
         int r;
 
         r = store_info(m->store, &info, &e);
-        if (r < 0 && e.kind != STORE_ERROR_NOT_SUPPORTED)
+        /* A device that may not be opened is of no use either, and the reason is part of the status. */
+        if (r < 0 && e.kind != STORE_ERROR_NOT_SUPPORTED && r != -EPERM && r != -EACCES)
                 return reply_store_error(link, r, &e);
         supported = r >= 0 && info.boot_result != PKRAM_BOOT_OFF;
         if (r >= 0 && !supported)
                 (void) store_error_set(&e, -ENODEV, STORE_ERROR_NOT_SUPPORTED, NULL,
-                                       "PKRAM is off in this kernel: it is a kdump kernel, memory encryption is active, "
-                                       "or it was switched off on the command line.");
+                                       "PKRAM is disabled: this is a kdump kernel, memory encryption is active, "
+                                       "or the super block could not be allocated.");
 
         o = json_object_new_object();
         if (!o ||

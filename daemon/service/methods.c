@@ -21,10 +21,11 @@ static const struct {
 };
 
 static int refuse(Varlink *link, const char *limit, uint64_t current, uint64_t requested) {
+        const Manager *m = varlink_server_userdata(link);
         _cleanup_error_ StoreError e = {};
-        int r;
+        int id = limit_from_name(limit), r;
 
-        r = store_error_quota(&e, limit, current, requested);
+        r = store_error_quota(&e, limit, current, requested, id < 0 ? UINT64_MAX : m->config.limit[id]);
         return reply_store_error(link, r, &e);
 }
 
@@ -50,6 +51,7 @@ enum {
         WITH_NAME = 1 << 0,
         WITH_REASON = 1 << 1,
         WITH_QUOTA = 1 << 2,
+        WITH_ERRNO = 1 << 3,
 };
 
 static const struct {
@@ -65,9 +67,16 @@ static const struct {
         [STORE_ERROR_QUOTA_EXCEEDED]  = { STORE_INTERFACE ".QuotaExceeded",  WITH_QUOTA              },
         [STORE_ERROR_NOT_SUPPORTED]   = { STORE_INTERFACE ".NotSupported",   WITH_REASON             },
         [STORE_ERROR_NO_MEMORY]       = { STORE_INTERFACE ".NoMemory",       0                       },
+        [STORE_ERROR_UNEXPECTED]      = { STORE_INTERFACE ".Unexpected",     WITH_ERRNO | WITH_REASON },
+        [STORE_ERROR_TRY_AGAIN]       = { STORE_INTERFACE ".TryAgain",       WITH_REASON             },
+        [STORE_ERROR_NOT_EMPTY]       = { STORE_INTERFACE ".NotEmpty",       WITH_REASON             },
+        [STORE_ERROR_BAD_DIRECTORY]   = { STORE_INTERFACE ".BadDirectory",   WITH_REASON             },
+        [STORE_ERROR_REPLY_TOO_LARGE] = { STORE_INTERFACE ".ReplyTooLarge",  WITH_REASON             },
+        [STORE_ERROR_WRONG_KIND]      = { STORE_INTERFACE ".WrongKind",      WITH_NAME | WITH_REASON },
+        [STORE_ERROR_NODE_VERSION]    = { STORE_INTERFACE ".NodeVersion",    WITH_NAME | WITH_REASON },
 };
 
-static int store_error_to_json(const StoreError *e, unsigned with, struct json_object **ret) {
+static int store_error_to_json(int error, const StoreError *e, unsigned with, struct json_object **ret) {
         _cleanup_json_ struct json_object *p = json_object_new_object();
 
         if (!p)
@@ -79,7 +88,10 @@ static int store_error_to_json(const StoreError *e, unsigned with, struct json_o
         if ((with & WITH_QUOTA) &&
             (json_add_string(p, "limit", e->limit) < 0 ||
              json_add_u64(p, "current", e->current) < 0 ||
-             json_add_u64(p, "requested", e->requested) < 0))
+             json_add_u64(p, "requested", e->requested) < 0 ||
+             (e->maximum != UINT64_MAX && json_add_u64(p, "maximum", e->maximum) < 0)))
+                return -ENOMEM;
+        if ((with & WITH_ERRNO) && json_add_int(p, "errno", -error) < 0)
                 return -ENOMEM;
 
         *ret = TAKE_PTR(p);
@@ -96,12 +108,11 @@ int reply_store_error(Varlink *link, int r, const StoreError *error) {
                 return varlink_error_invalid_parameter(link, error->name);
 
         if (error->kind == STORE_ERROR_NONE) {
-                (void) store_error_set(&unexpected, r, STORE_ERROR_NOT_SUPPORTED, NULL,
-                                       "The kernel gave an unexpected answer: %s.", strerror(-r));
+                (void) store_error_errno(&unexpected, r);
                 error = &unexpected;
         }
 
-        r = store_error_to_json(error, errors[error->kind].with, &p);
+        r = store_error_to_json(r, error, errors[error->kind].with, &p);
         if (r < 0)
                 return r;
         return varlink_error(link, errors[error->kind].name, TAKE_PTR(p));

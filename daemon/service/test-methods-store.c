@@ -281,7 +281,7 @@ static void test_retrieve_inline(void **state) {
         r3 = client_call_fds(c, CALL("Store", "{\"name\":\"l\",\"objects\":[{\"fileDescriptor\":0}]}"), &large, 1);
         assert_non_null(reply_parameters(r3));
         r4 = client_call(c, CALL("Retrieve", "{\"name\":\"l\",\"inline\":true}"));
-        assert_error(r4, ERROR("NotSupported"), NULL, NULL);
+        assert_error(r4, ERROR("ReplyTooLarge"), NULL, NULL);
 }
 
 static void test_retrieve_inline_too_much_together(void **state) {
@@ -300,7 +300,7 @@ static void test_retrieve_inline_too_much_together(void **state) {
         r1 = client_call_fds(c, text, fds, ELEMENTSOF(fds));
         assert_non_null(reply_parameters(r1));
         r2 = client_call(c, CALL("Retrieve", "{\"name\":\"n\",\"inline\":true}"));
-        assert_error(r2, ERROR("NotSupported"), NULL, NULL);
+        assert_error(r2, ERROR("ReplyTooLarge"), NULL, NULL);
         close_many(fds, ELEMENTSOF(fds));
 }
 

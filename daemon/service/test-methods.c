@@ -73,7 +73,7 @@ static void test_get_status_without_pkram(void **state) {
         mock_set_missing(f->mock, -ENOENT);
         r1 = client_call(c, CALL("GetStatus", "{}"));
         assert_false(json_get_bool(reply_parameters(r1), "supported", true));
-        assert_non_null(strstr(json_get_string(reply_parameters(r1), "reason"), "no PKRAM"));
+        assert_non_null(strstr(json_get_string(reply_parameters(r1), "reason"), "not support PKRAM"));
         assert_null(json_get(reply_parameters(r1), "nodes"));
 
         mock_set_missing(f->mock, 0);
@@ -100,6 +100,34 @@ static void test_everything_else_without_pkram(void **state) {
                 mock_set_missing(f->mock, round == 0 ? -ENOENT : -ENODEV);
                 for (size_t i = 0; i < ELEMENTSOF(calls); i++)
                         client_expect_error(c, calls[i], ERROR("NotSupported"));
+        }
+}
+
+/* NotSupported means that the kernel cannot do it. Other failures of the device have errors of their own. */
+static void test_unexpected_failures(void **state) {
+        Fixture *f = *state;
+        _cleanup_(client_freep) Client *c = client_new(f);
+        static const struct {
+                int error;
+                const char *name;
+                int64_t number;
+        } table[] = {
+                { -EIO,     ERROR("Unexpected"), EIO   },
+                { -EBADMSG, ERROR("Unexpected"), EBADMSG },
+                { -EPERM,   ERROR("Unexpected"), EPERM },
+                { -EMFILE,  ERROR("TryAgain"),   -1    },
+                { -EINTR,   ERROR("TryAgain"),   -1    },
+                { -ENOMEM,  ERROR("NoMemory"),   -1    },
+                { -ENODEV,  ERROR("NotSupported"), -1  },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_json_ struct json_object *reply = NULL;
+
+                mock_set_missing(f->mock, table[i].error);
+                reply = client_call(c, CALL("Store", "{\"name\":\"n\",\"objects\":[{\"data\":\"\"}]}"));
+                assert_error(reply, table[i].name, NULL, NULL);
+                assert_int_equal(json_get_int(json_get(reply, "parameters"), "errno", -1), table[i].number);
         }
 }
 
@@ -255,6 +283,7 @@ static void test_quota_names_its_limit(void **state) {
                 assert_error(reply, ERROR("QuotaExceeded"), "limit", limit_name(table[i].id));
                 assert_true(json_get_int(json_get(reply, "parameters"), "requested", -1) > 0);
                 assert_int_equal(json_get_int(json_get(reply, "parameters"), "current", -1), 0);
+                assert_int_equal(json_get_int(json_get(reply, "parameters"), "maximum", -1), table[i].value);
                 f->manager->config.limit[table[i].id] = before;
         }
         store_inline(c, "n");
@@ -313,6 +342,7 @@ int main(void) {
                 T(test_system_names),
                 T(test_get_status_without_pkram),
                 T(test_everything_else_without_pkram),
+                T(test_unexpected_failures),
                 T(test_no_such_node),
                 T(test_invalid_names_everywhere),
                 T(test_others_are_denied),

@@ -39,15 +39,18 @@ TreeCall *tree_call_free(TreeCall *c) {
 }
 
 static int no_worker(StoreError *e, int r) {
-        return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
-                               "The worker for directory trees cannot be reached (%s): "
-                               "start it with 'systemctl start pkram-tree-worker.socket'.", strerror(-r));
+        /* The queue of the socket is full. */
+        if (r == -EAGAIN)
+                return store_error_set(e, r, STORE_ERROR_TRY_AGAIN, NULL, "Too many trees are being stored or restored. Try again later.");
+        return store_error_set(e, r, STORE_ERROR_UNEXPECTED, NULL,
+                               "Failed to connect to pkram-tree-worker (%s). "
+                               "Start it with 'systemctl start pkram-tree-worker.socket'.", strerror(-r));
 }
 
 static int worker_failed(StoreError *e, int r) {
-        return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
-                               "The worker for directory trees ended before it was done (%s): "
-                               "see \"journalctl -u 'pkram-tree-worker@*'\".", strerror(-r));
+        return store_error_set(e, r, STORE_ERROR_UNEXPECTED, NULL,
+                               "pkram-tree-worker terminated unexpectedly (%s). "
+                               "See \"journalctl -u 'pkram-tree-worker@*'\".", strerror(-r));
 }
 
 static int on_reply(_unused_ sd_event_source *source, _unused_ int fd, _unused_ uint32_t revents, void *userdata) {
@@ -104,9 +107,8 @@ static int check_number(const Manager *m, const char *owner, StoreError *e) {
                 n += streq(i->owner, owner);
         if (n < TREE_CALLS_PER_OWNER)
                 return 0;
-        return store_error_set(e, -EBUSY, STORE_ERROR_NOT_SUPPORTED, NULL,
-                               "No more than %u trees of one owner can be stored or restored at the same time: "
-                               "try again when one of them is done.", TREE_CALLS_PER_OWNER);
+        return store_error_set(e, -EBUSY, STORE_ERROR_TRY_AGAIN, NULL,
+                               "Limit of %u concurrent tree operations per owner reached. Try again later.", TREE_CALLS_PER_OWNER);
 }
 
 int tree_call_new(

@@ -35,12 +35,13 @@ int store_error_set(StoreError *e, int r, StoreErrorKind kind, const char *name,
         return r;
 }
 
-int store_error_quota(StoreError *e, const char *limit, uint64_t current, uint64_t requested) {
+int store_error_quota(StoreError *e, const char *limit, uint64_t current, uint64_t requested, uint64_t maximum) {
         (void) store_error_set(e, -EDQUOT, STORE_ERROR_QUOTA_EXCEEDED, /* name= */ NULL, /* format= */ NULL);
         if (e && e->kind == STORE_ERROR_QUOTA_EXCEEDED && !e->limit) {
                 e->limit = limit;
                 e->current = current;
                 e->requested = requested;
+                e->maximum = maximum;
         }
         return -EDQUOT;
 }
@@ -50,16 +51,30 @@ int store_error_device(StoreError *e, int r) {
         case -ENODEV:
         case -ENXIO:
                 return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
-                                       "This kernel has no PKRAM, or has it switched off: "
-                                       "boot a kernel with CONFIG_PKRAM=y, and see 'pkramctl status' for details.");
+                                       "This kernel does not support PKRAM, or PKRAM is disabled. "
+                                       "Boot a kernel with CONFIG_PKRAM=y. See 'pkramctl status' for details.");
         case -EPERM:
         case -EACCES:
-                return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
-                                       "The kernel does not let the daemon use /dev/pkram: "
-                                       "it needs CAP_SYS_ADMIN and access to the device, and kernel lockdown must be off.");
+                return store_error_set(e, r, STORE_ERROR_UNEXPECTED, NULL,
+                                       "The kernel denies pkramd access to /dev/pkram. pkramd needs CAP_SYS_ADMIN "
+                                       "and access to the device, and kernel lockdown must be off.");
         case -ENOMEM:
                 return store_error_set(e, r, STORE_ERROR_NO_MEMORY, NULL, NULL);
         default:
                 return r;
+        }
+}
+
+int store_error_errno(StoreError *e, int r) {
+        switch (r) {
+        case -ENOMEM:
+                return store_error_set(e, r, STORE_ERROR_NO_MEMORY, NULL, NULL);
+        case -EMFILE:
+        case -ENFILE:
+        case -EAGAIN:
+        case -EINTR:
+                return store_error_set(e, r, STORE_ERROR_TRY_AGAIN, NULL, "pkramd is busy: %s. Try again later.", strerror(-r));
+        default:
+                return store_error_set(e, r, STORE_ERROR_UNEXPECTED, NULL, "Unexpected error: %s.", strerror(-r));
         }
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How the store says no. Functions return a negative errno as everywhere; the
- * ones that take a StoreError fill it in whenever the reason is one that the
- * client should hear. If its kind is STORE_ERROR_NONE after a failure, something
- * unexpected went wrong and the errno is all there is.
+ * Errors that the store reports to clients. Functions return a negative errno as
+ * everywhere; those that take a StoreError fill it in if there is more to report.
+ * If its kind is STORE_ERROR_NONE after a failure, the failure was unexpected, and
+ * clients get Unexpected, NoMemory or TryAgain according to the errno.
  */
 #pragma once
 
@@ -18,13 +18,20 @@ typedef enum StoreErrorKind {
         STORE_ERROR_INVALID_NAME,
         STORE_ERROR_NOT_PRESERVABLE,
         STORE_ERROR_QUOTA_EXCEEDED,
-        STORE_ERROR_NOT_SUPPORTED,
+        STORE_ERROR_NOT_SUPPORTED, /* the kernel or the backend cannot do it, and nothing else */
         STORE_ERROR_NO_MEMORY,
         STORE_ERROR_PERMISSION_DENIED,
         STORE_ERROR_INVALID_PARAMETER,
+        STORE_ERROR_UNEXPECTED,    /* with the errno, and a reason if there is a better one than strerror() */
+        STORE_ERROR_TRY_AGAIN,
+        STORE_ERROR_NOT_EMPTY,
+        STORE_ERROR_BAD_DIRECTORY,
+        STORE_ERROR_REPLY_TOO_LARGE,
+        STORE_ERROR_WRONG_KIND,
+        STORE_ERROR_NODE_VERSION,
 } StoreErrorKind;
 
-/* The limit that is in no configuration: the next kernel needs memory to start in. */
+/* The limit that is not in pkramd.conf: the next kernel needs memory to boot. */
 #define STORE_LIMIT_NEXT_KERNEL "NextKernelMemory"
 
 typedef struct StoreError {
@@ -32,7 +39,7 @@ typedef struct StoreError {
         char *name;        /* of the node or object, or of the parameter */
         char *reason;
         const char *limit; /* static */
-        uint64_t current, requested;
+        uint64_t current, requested, maximum; /* maximum: UINT64_MAX if it is not known */
 } StoreError;
 
 void store_error_done(StoreError *e);
@@ -40,7 +47,10 @@ void store_error_done(StoreError *e);
 
 /* Fill in e, unless it is filled in already, and return r. name and format may be NULL. */
 int store_error_set(StoreError *e, int r, StoreErrorKind kind, const char *name, const char *format, ...) _printf_(5, 6);
-int store_error_quota(StoreError *e, const char *limit, uint64_t current, uint64_t requested);
+int store_error_quota(StoreError *e, const char *limit, uint64_t current, uint64_t requested, uint64_t maximum);
 
-/* What any call of the device may say: no PKRAM, no memory, no room for the next kernel, not allowed. Returns r. */
+/* Fills in e for an errno of the device: PKRAM missing, access denied, out of memory. Returns r. */
 int store_error_device(StoreError *e, int r);
+
+/* Fills in e for an errno that no other function has an error for: NoMemory, TryAgain or Unexpected. Returns r. */
+int store_error_errno(StoreError *e, int r);

@@ -67,9 +67,9 @@ static int load_item(StoreLoad *load, const Peer *peer, uint32_t object, bool wa
         if (item->kind == OBJECT_FILE) {
                 item->size = st.file_bytes;
                 if (want_data && st.file_bytes > STORE_DATA_BYTES_MAX)
-                        return store_error_set(e, -EFBIG, STORE_ERROR_NOT_SUPPORTED, NULL,
-                                               "An object is longer than 1 MiB and cannot be retrieved inline: "
-                                               "retrieve it as a file descriptor.");
+                        return store_error_set(e, -EFBIG, STORE_ERROR_REPLY_TOO_LARGE, NULL,
+                                               "An object is larger than 1 MiB and cannot be retrieved inline. "
+                                               "Retrieve it as a file descriptor.");
 
                 r = pkram_load_file(&load->handle, object, peer->pidfd >= 0 ? peer->pidfd : PKRAM_FD_NONE, &item->fd);
                 if (r >= 0 && want_data) {
@@ -84,9 +84,9 @@ static int load_item(StoreLoad *load, const Peer *peer, uint32_t object, bool wa
         if (item->kind == OBJECT_DATA || (!load->managed && (st.state & PKRAM_STAT_BYTES) && !item->data)) {
                 r = pkram_load_bytes(&load->handle, object, STORE_DATA_BYTES_MAX, &item->data, &item->data_size);
                 if (r == -EFBIG && !load->managed)
-                        return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
-                                               "The node was not stored by pkramd, and has more than 1 MiB of bytes in one object: "
-                                               "only the program that stored it can load it.");
+                        return store_error_set(e, r, STORE_ERROR_REPLY_TOO_LARGE, NULL,
+                                               "An object has a byte stream of more than 1 MiB. The node was not stored "
+                                               "by pkramd; load it with the program that stored it.");
                 if (r == -EFBIG)
                         r = -EBADMSG;
                 if (r < 0)
@@ -148,8 +148,8 @@ int store_load_new(
                 return r;
 
         if (load->manifest.tree)
-                return store_error_set(reterr_error, -EISDIR, STORE_ERROR_NOT_SUPPORTED, NULL,
-                                       "The node holds a directory tree: get it with RestoreTree, as 'pkramctl retrieve --tree' does.");
+                return store_error_set(reterr_error, -EISDIR, STORE_ERROR_WRONG_KIND, name,
+                                       "The node is a directory tree. Restore it with RestoreTree or 'pkramctl retrieve NAME DIR'.");
 
         if (load->manifest.verify) {
                 r = store_read_checksums(&load->handle, name, &load->manifest, &load->checksums, reterr_error);

@@ -86,7 +86,7 @@ int store_check_limit(const Store *s, LimitId id, uint64_t current, uint64_t req
 
         if (inc_u64(&sum, requested) && sum <= s->config->limit[id])
                 return 0;
-        return store_error_quota(e, limit_name(id), current, requested);
+        return store_error_quota(e, limit_name(id), current, requested, s->config->limit[id]);
 }
 
 /* Checks what this save takes against everything else that is there. */
@@ -164,7 +164,7 @@ int store_save_bytes(StoreSave *save, const void *data, size_t size, StoreError 
 
         r = pkram_save_bytes(&save->handle, data, size, /* ret_object= */ NULL);
         if (r == -ENOSPC)
-                return store_error_quota(e, STORE_LIMIT_NEXT_KERNEL, save->bytes, size);
+                return store_error_quota(e, STORE_LIMIT_NEXT_KERNEL, save->bytes, size, UINT64_MAX);
         if (r < 0)
                 return store_error_device(e, r);
 

@@ -108,7 +108,8 @@ static int save_object(StoreSave *save, size_t index, const StoreItem *item, Sto
         }
         if (r == -ENOSPC)
                 /* The kernel keeps enough memory free for the next one to start; that limit has no number here. */
-                return store_error_quota(e, STORE_LIMIT_NEXT_KERNEL, save->bytes, item->fd < 0 ? item->size : save->sizes[index]);
+                return store_error_quota(e, STORE_LIMIT_NEXT_KERNEL, save->bytes,
+                                         item->fd < 0 ? item->size : save->sizes[index], UINT64_MAX);
         if (r < 0)
                 return store_error_device(e, r);
         if (object != manifest_kernel_object(index))

@@ -222,7 +222,7 @@ static int freeze_file(StoreSave *save, int fd, TreeEntry *entry, StoreError *e)
         if (r < 0 && store_save_file_reason(r))
                 return not_preservable(t, entry->name, e, store_save_file_reason(r));
         if (r == -ENOSPC)
-                return store_error_quota(e, STORE_LIMIT_NEXT_KERNEL, save->bytes, entry->size);
+                return store_error_quota(e, STORE_LIMIT_NEXT_KERNEL, save->bytes, entry->size, UINT64_MAX);
         if (r < 0)
                 return store_error_device(e, r);
         if (object != manifest_kernel_object(save->n_objects - 1))

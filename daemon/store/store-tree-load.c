@@ -86,28 +86,28 @@ int tree_load_failed(const StoreTreeLoad *load, int r, StoreError *e) {
         switch (r) {
         case -ENOSPC:
         case -EDQUOT:
-                return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
-                                       "There is not enough room in the tmpfs: mount it with a larger size= or nr_inodes= and try again. "
+                return store_error_set(e, r, STORE_ERROR_BAD_DIRECTORY, NULL,
+                                       "Not enough space in the tmpfs. Mount it with a larger size= or nr_inodes= and try again. "
                                        "The tree is still stored.");
         case -ENOTEMPTY:
-                return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
-                                       "The directory is not empty: a tree can be restored into an empty one only.");
+                return store_error_set(e, r, STORE_ERROR_NOT_EMPTY, NULL,
+                                       "The directory is not empty. Restore the tree into an empty directory.");
         case -EROFS:
-                return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
-                                       "The tmpfs is mounted read-only: mount it for writing and try again. The tree is still stored.");
+                return store_error_set(e, r, STORE_ERROR_BAD_DIRECTORY, NULL,
+                                       "The tmpfs is mounted read-only. Remount it read-write and try again. The tree is still stored.");
         case -EEXIST:
         case -EBADMSG:
         case -ENODATA:
-                return tree_damaged(load, "What is in the tree contradicts itself", e);
+                return tree_damaged(load, "The tree metadata is inconsistent", e);
         case -EPERM:
         case -EACCES:
-                return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
-                                       "Files cannot be given their owners, modes or attributes: "
-                                       "see what pkram-tree-worker@.service takes away. The tree is still stored.");
+                return store_error_set(e, r, STORE_ERROR_UNEXPECTED, NULL,
+                                       "Failed to set the owner, mode or attributes of a file (%s). "
+                                       "Check the sandboxing of pkram-tree-worker@.service. The tree is still stored.", strerror(-r));
         case -EOPNOTSUPP:
                 return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
-                                       "This kernel's tmpfs cannot hold an extended attribute of the tree: "
-                                       "use one with CONFIG_TMPFS_XATTR and CONFIG_TMPFS_POSIX_ACL. The tree is still stored.");
+                                       "The tmpfs of this kernel does not support an extended attribute of the tree. "
+                                       "Boot a kernel with CONFIG_TMPFS_XATTR and CONFIG_TMPFS_POSIX_ACL. The tree is still stored.");
         default:
                 return store_error_device(e, r);
         }
@@ -175,8 +175,8 @@ static int read_table(StoreTreeLoad *load, StoreError *e) {
         if (r == -EBADMSG)
                 return tree_damaged(load, "The table of the tree is damaged", e);
         if (r == -EPROTONOSUPPORT)
-                return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
-                                       "The tree was stored by a later version of pkramd: update it.");
+                return store_error_set(e, r, STORE_ERROR_NODE_VERSION, load->name,
+                                       "The tree was stored by a later version of pkramd. Update pkramd.");
         if (r < 0)
                 return store_error_device(e, r);
         if (load->index.n_files != load->n_files)
@@ -216,8 +216,8 @@ static int open_target(StoreTreeLoad *load, int directory, StoreError *e) {
         if (r < 0 && r != -ENOTDIR)
                 return r;
         if (r <= 0)
-                return store_error_set(e, -EINVAL, STORE_ERROR_NOT_SUPPORTED, NULL,
-                                       "A tree can be restored into a directory of a tmpfs only: mount one there first.");
+                return store_error_set(e, -EINVAL, STORE_ERROR_BAD_DIRECTORY, NULL,
+                                       "The directory is not on a tmpfs. Mount a tmpfs there first.");
         if (load->peer->uid != 0 && load->root_stat.st_uid != load->peer->uid)
                 return store_error_set(e, -EACCES, STORE_ERROR_PERMISSION_DENIED, load->name, NULL);
 

@@ -83,8 +83,8 @@ int store_tree_open(Store *s, const Peer *peer, const char *name, StoreTree *ret
         if (r < 0)
                 return r;
         if (!m.tree)
-                return store_error_set(reterr_error, -ENOTDIR, STORE_ERROR_NOT_SUPPORTED, NULL,
-                                       "The node holds single objects and no tree: get them with Retrieve, as 'pkramctl retrieve' does.");
+                return store_error_set(reterr_error, -ENOTDIR, STORE_ERROR_WRONG_KIND, name,
+                                       "The node is not a directory tree. Retrieve its objects with Retrieve or 'pkramctl retrieve'.");
 
         t.verify = m.verify;
         *ret = t;

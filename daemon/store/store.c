@@ -351,8 +351,8 @@ static int open_pinned(
         if (!damaged_is_fine && r == -EBADMSG)
                 return store_damaged(reterr_error, name, "The list of its objects cannot be read");
         if (!damaged_is_fine && r == -EPROTONOSUPPORT)
-                return store_error_set(reterr_error, r, STORE_ERROR_NOT_SUPPORTED, NULL,
-                                       "The node was stored by a later version of pkramd: update it.");
+                return store_error_set(reterr_error, r, STORE_ERROR_NODE_VERSION, name,
+                                       "The node was stored by a later version of pkramd. Update pkramd.");
         return 0;
 }
 

@@ -75,7 +75,7 @@ static void test_later_version(void **state) {
         assert_ok(store_put_data(f, &f->alice, "n", 0, NULL));
         mock_set_bytes(f->mock, "n", 0, "{\"pkramManifest\":3}", 19);
         assert_errno(store_get(f, &f->root, "n", false, &l, &e), EPROTONOSUPPORT);
-        assert_int_equal(e.kind, STORE_ERROR_NOT_SUPPORTED);
+        assert_int_equal(e.kind, STORE_ERROR_NODE_VERSION);
 }
 
 /* What SAVE_FILE can say, and what becomes of it. */

@@ -329,7 +329,7 @@ static void test_inline(void **state) {
         assert_int_equal(l->items[0].data_size, 1000);
         assert_int_equal(((uint8_t *) l->items[0].data)[1], 32);
         assert_errno(store_get(f, &f->alice, "large", true, &none, &e), EFBIG);
-        assert_int_equal(e.kind, STORE_ERROR_NOT_SUPPORTED);
+        assert_int_equal(e.kind, STORE_ERROR_REPLY_TOO_LARGE);
 }
 
 static void test_no_pkram(void **state) {
@@ -369,7 +369,7 @@ static void test_not_allowed(void **state) {
 
         mock_set_missing(f->mock, -EPERM);
         assert_errno(store_put_data(f, &f->root, "n", 0, &e), EPERM);
-        assert_int_equal(e.kind, STORE_ERROR_NOT_SUPPORTED);
+        assert_int_equal(e.kind, STORE_ERROR_UNEXPECTED);
 }
 
 static void test_many_nodes(void **state) {

@@ -478,7 +478,7 @@ static void test_objects_and_trees_differ(void **state) {
         assert_true(shell(f, "head -c 100000 /dev/zero >\"$a/f\"; printf x >\"$a/s\""));
         assert_ok(store_tree(f, &f->s.root, STORE_VERIFY, NULL, NULL));
         assert_fails(store_load_new(f->s.store, &f->s.root, "tree", false, &load, &e));
-        assert_int_equal(e.kind, STORE_ERROR_NOT_SUPPORTED);
+        assert_int_equal(e.kind, STORE_ERROR_WRONG_KIND);
 
         assert_ok(store_describe(f->s.store, &f->s.root, "tree", &d, NULL));
         assert_int_equal(d.n_objects, 3);
@@ -551,7 +551,7 @@ static void test_retry_without_kexec(void **state) {
         mock_kexec(f->s.mock);
         mock_fail(f->s.mock, PKRAM_IOC_LOAD_FILE, 3, -ENOSPC);
         assert_fails(restore_tree(f, &f->s.root, &e));
-        assert_non_null(strstr(e.reason, "not enough room"));
+        assert_non_null(strstr(e.reason, "Not enough space"));
         assert_true(is_empty(f->to_fd));
         mock_fail(f->s.mock, MOCK_ANY, 0, 0);
         assert_ok(restore_tree(f, &f->s.root, NULL));
@@ -567,7 +567,7 @@ static void test_no_room(void **state) {
         mock_kexec(f->s.mock);
         assert_true(shell(f, "mount -o remount,size=200k \"$b\""));
         assert_fails(restore_tree(f, &f->s.root, &e));
-        assert_non_null(strstr(e.reason, "not enough room"));
+        assert_non_null(strstr(e.reason, "Not enough space"));
         assert_true(is_empty(f->to_fd));
         assert_int_equal(mock_n_nodes(f->s.mock), 1);
         assert_true(shell(f, "mount -o remount,size=2m \"$b\""));
@@ -589,7 +589,7 @@ static void test_damage(void **state) {
 
                 mock_corrupt(f->s.mock, "tree", object, offset);
                 assert_fails(restore_tree(f, &f->s.root, &e));
-                assert_int_equal(e.kind, object == 0 ? STORE_ERROR_NOT_SUPPORTED : STORE_ERROR_NODE_DAMAGED);
+                assert_int_equal(e.kind, object == 0 ? STORE_ERROR_WRONG_KIND : STORE_ERROR_NODE_DAMAGED);
                 assert_true(is_empty(f->to_fd));
                 assert_int_equal(mock_n_nodes(f->s.mock), 1);
                 mock_corrupt(f->s.mock, "tree", object, offset);

@@ -77,6 +77,10 @@ void *varlink_userdata(const Varlink *link) {
         return link->userdata;
 }
 
+void *varlink_server_userdata(const Varlink *link) {
+        return link->server->userdata;
+}
+
 void varlink_set_userdata(Varlink *link, void *userdata) {
         link->userdata = userdata;
 }

@@ -95,6 +95,9 @@ size_t varlink_server_connections(const VarlinkServer *server);
 
 int varlink_fd(const Varlink *link);
 void *varlink_userdata(const Varlink *link);
+
+/* The userdata of the server that the link belongs to. */
+void *varlink_server_userdata(const Varlink *link);
 void varlink_set_userdata(Varlink *link, void *userdata);
 
 /* Number of descriptors that came with the call, and one of them, borrowed; -EBADF if there is none of that index. */
