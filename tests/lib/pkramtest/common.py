@@ -8,6 +8,8 @@ import subprocess
 import sys
 import threading
 
+from . import profile
+
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 TESTS = os.path.join(TOP, "tests")
 OUTPUT = os.path.join(TESTS, "output")
@@ -22,7 +24,7 @@ def make(*command):
     """Run a script that prints a path on its last line of stdout, its messages going to our stderr. Raises Broken, with the
     last of the messages."""
     messages = collections.deque(maxlen=40)
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", cwd=TOP) as proc:
+    with profile.measured("compile"), subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", cwd=TOP) as proc:
         def pass_on():
             for line in proc.stderr:
                 sys.stderr.write(line)

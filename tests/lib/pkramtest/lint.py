@@ -12,7 +12,7 @@ import subprocess
 import time
 import unittest
 
-from . import examples as man_examples, programs, test_judge, test_programs, unit, vm
+from . import examples as man_examples, profile, programs, test_judge, test_programs, unit, vm
 from .common import TESTS, TOP, Broken, make, output_dir, shown
 from .seen import Seen
 
@@ -240,7 +240,8 @@ def run(results, names):
         if names and name not in names:
             continue
         start = time.monotonic()
-        why = check()
+        with profile.measured("check"):
+            why = check()
         if why:
             results.failed("lint", name, why, time.monotonic() - start)
         else:

@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from . import profile
 from .console import Console
 
 
@@ -126,6 +127,8 @@ def run(machine, log_path, *, timeout, silence, allow=(), on_line=None):
 
     threading.Thread(target=pump, daemon=True).start()
     timed_out, last, grace = "", start, None
+    # Since when the current kernel boots, None once its scenario speaks; and how long all kernels took for that.
+    booting, boot_seconds = start, 0.0
     try:
         with open(log_path, "w", encoding="utf-8") as log:
             while True:
@@ -145,7 +148,13 @@ def run(machine, log_path, *, timeout, silence, allow=(), on_line=None):
                 if raw is None:
                     break
                 last = now
+                boots, stages = console.boot, len(console.stages)
                 line = console.feed(raw.decode("utf-8", errors="replace"))
+                if console.boot > boots and booting is None:
+                    booting = now
+                if len(console.stages) > stages and booting is not None:
+                    boot_seconds += now - booting
+                    booting = None
                 log.write(f"{now - start:8.2f} {line}\n")
                 log.flush()
                 if on_line:
@@ -166,4 +175,6 @@ def run(machine, log_path, *, timeout, silence, allow=(), on_line=None):
                 proc.kill()
         proc.wait()
         _running.discard(proc)
+    profile.add("boot", boot_seconds)
+    profile.add("work", time.monotonic() - start - boot_seconds)
     return Outcome(console, time.monotonic() - start, timed_out, proc.returncode)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Results of tests: shown as they come, as a table in the end, and as one last line for machines."""
+"""Results of tests: shown as they come, as a table at the end, as one last line for machines, and as a JUnit file."""
 
 import sys
 import time
+import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 
-from . import programs
+from . import profile, programs
 
 
 @dataclass
@@ -51,6 +52,23 @@ class Results:
     def count(self, state, suite=None):
         return sum(r.state == state and (suite is None or r.suite == suite) for r in self.all)
 
+    def write_junit(self, path):
+        """Write all results to a file in JUnit's XML format, one testsuite element for each suite."""
+        root = ElementTree.Element("testsuites")
+        for suite in dict.fromkeys(r.suite for r in self.all):
+            mine = [r for r in self.all if r.suite == suite]
+            element = ElementTree.SubElement(root, "testsuite", name=suite, tests=str(len(mine)),
+                                             failures=str(self.count("failed", suite)), skipped=str(self.count("skipped", suite)),
+                                             time=f"{sum(r.seconds for r in mine):.3f}")
+            for r in mine:
+                case = ElementTree.SubElement(element, "testcase", classname=suite, name=r.name, time=f"{r.seconds:.3f}")
+                if r.state != "passed":
+                    # XML has no way to write most control characters.
+                    why = "".join(c for c in r.why if c in "\t\n" or c >= " ")
+                    kind = {"failed": "failure", "skipped": "skipped"}[r.state]
+                    ElementTree.SubElement(case, kind, message=why.splitlines()[0] if why else "").text = why
+        ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)
+
     def finish(self):
         """Print the table and the last line; returns the exit status."""
         suites = list(dict.fromkeys(r.suite for r in self.all))
@@ -64,6 +82,9 @@ class Results:
             self.say("\nfailed:")
             for r in bad:
                 self.say(f"  {r.suite}/{r.name}: {r.why.splitlines()[0] if r.why else ''}")
+        self.say("")
+        for line in profile.lines(self.all):
+            self.say(line)
         self.say(f"\n{time.monotonic() - self.start:.0f} s in all")
         if not self.all:
             self.say("nothing was run")

@@ -6,6 +6,7 @@ import os
 import subprocess
 import time
 
+from . import profile
 from .common import CACHE, TOP, contents, output_dir, shown
 
 BUILDS = {
@@ -36,7 +37,8 @@ def build(name, options, log, environment=None, targets=()):
         # A cache of another checkout or another meson: begin afresh once.
         subprocess.run(["rm", "-rf", directory], check=True)
         do(*[s for s in setup if s != "--reconfigure"])
-    do("nice", "ninja", "-C", directory, *targets)
+    with profile.measured("compile"):
+        do("nice", "ninja", "-C", directory, *targets)
     return directory
 
 
@@ -60,8 +62,9 @@ def run(results, names):
             report = os.path.join(directory, "meson-logs", "testlog.json")
             if os.path.exists(report):
                 os.unlink(report)
-            subprocess.run(["nice", "meson", "test", "-C", directory, "--no-rebuild", "--print-errorlogs"], stdout=log,
-                           stderr=subprocess.STDOUT, env=environment, check=False)
+            with profile.measured("check"):
+                subprocess.run(["nice", "meson", "test", "-C", directory, "--no-rebuild", "--print-errorlogs"], stdout=log,
+                               stderr=subprocess.STDOUT, env=environment, check=False)
         _report(results, name, report, path)
 
 
