@@ -4,22 +4,51 @@
 #include "json-check.h"
 #include "utf8.h"
 
+/*
+ * Upper bounds for the memory that json-c 0.16 to 0.18 takes for a value on 64-bit
+ * systems, in bytes: structure, first table or array, and overhead of malloc(3). A
+ * hash table doubles when it is two thirds full and copies itself then, an array
+ * doubles as well.
+ */
+#define COST_OBJECT 832U
+#define COST_MEMBER 208U  /* besides key and value */
+#define COST_ARRAY 416U
+#define COST_ELEMENT 24U  /* besides the value */
+#define COST_SCALAR 96U   /* besides the text */
+
 typedef struct Scanner {
         const char *p, *end;
         char **reterr_key;
         unsigned depth;
+        size_t cost;    /* memory that json-c would take for what was read so far */
+        size_t cost_max;
 } Scanner;
+
+/* A key in the text. Most have no escape sequences and need no copy. */
+typedef struct Key {
+        const char *p;
+        size_t length;
+        char *copy; /* or NULL */
+} Key;
 
 /* The keys of one object while it is read. */
 typedef struct Keys {
-        char **key;
+        Key *key;
         size_t n, allocated;
 } Keys;
 
 static void keys_done(Keys *k) {
         for (size_t i = 0; i < k->n; i++)
-                free(k->key[i]);
+                free(k->key[i].copy);
         free(k->key);
+}
+
+/* Adds to the memory that the text would take once it is parsed. */
+static int scanner_charge(Scanner *s, size_t cost) {
+        if (cost > s->cost_max - s->cost)
+                return -E2BIG;
+        s->cost += cost;
+        return 0;
 }
 
 static int scan_value(Scanner *s);
@@ -237,13 +266,61 @@ static int scan_string(Scanner *s, char **ret) {
         return -EINVAL;
 }
 
-static int compare_keys(const void *a, const void *b) {
-        return strcmp(*(char *const *) a, *(char *const *) b);
+static int key_compare(const void *a, const void *b) {
+        const Key *x = a, *y = b;
+        int r = memcmp(x->p, y->p, MIN(x->length, y->length));
+
+        return r != 0 ? r : (x->length > y->length) - (x->length < y->length);
+}
+
+/* Reads a key. It borrows the text unless that has escape sequences. */
+static int scan_key(Scanner *s, Key *ret) {
+        const char *begin = s->p;
+        int r;
+
+        r = scan_string(s, /* ret= */ NULL);
+        if (r < 0)
+                return r;
+        if (!memchr(begin, '\\', (size_t) (s->p - begin))) {
+                *ret = (Key) { .p = begin + 1, .length = (size_t) (s->p - begin) - 2 };
+                return 0;
+        }
+
+        s->p = begin;
+        *ret = (Key) {};
+        r = scan_string(s, &ret->copy);
+        if (r < 0)
+                return r;
+        ret->p = ret->copy;
+        ret->length = strlen(ret->copy);
+        return 0;
+}
+
+static int keys_check_duplicate(Scanner *s, Keys *k) {
+        if (k->n < 2)
+                return 0;
+
+        qsort(k->key, k->n, sizeof(Key), key_compare);
+        for (size_t i = 1; i < k->n; i++) {
+                if (key_compare(k->key + i - 1, k->key + i) != 0)
+                        continue;
+                if (s->reterr_key) {
+                        *s->reterr_key = strndup(k->key[i].p, k->key[i].length);
+                        if (!*s->reterr_key)
+                                return -ENOMEM;
+                }
+                return -EEXIST;
+        }
+        return 0;
 }
 
 static int scan_object(Scanner *s) {
         _cleanup_(keys_done) Keys k = {};
         int r;
+
+        r = scanner_charge(s, COST_OBJECT);
+        if (r < 0)
+                return r;
 
         skip_space(s);
         if (accept(s, '}'))
@@ -255,10 +332,13 @@ static int scan_object(Scanner *s) {
                 r = GREEDY_REALLOC(k.key, k.allocated, k.n + 1);
                 if (r < 0)
                         return r;
-                r = scan_string(s, &k.key[k.n]);
+                r = scan_key(s, k.key + k.n);
                 if (r < 0)
                         return r;
                 k.n++;
+                r = scanner_charge(s, COST_MEMBER + k.key[k.n - 1].length);
+                if (r < 0)
+                        return r;
 
                 skip_space(s);
                 if (!accept(s, ':'))
@@ -269,30 +349,27 @@ static int scan_object(Scanner *s) {
 
                 skip_space(s);
                 if (accept(s, '}'))
-                        break;
+                        return keys_check_duplicate(s, &k);
                 if (!accept(s, ','))
                         return -EINVAL;
         }
-
-        qsort(k.key, k.n, sizeof(char *), compare_keys);
-        for (size_t i = 1; i < k.n; i++)
-                if (streq(k.key[i - 1], k.key[i])) {
-                        if (s->reterr_key)
-                                *s->reterr_key = TAKE_PTR(k.key[i]);
-                        return -EEXIST;
-                }
-
-        return 0;
 }
 
 static int scan_array(Scanner *s) {
         int r;
+
+        r = scanner_charge(s, COST_ARRAY);
+        if (r < 0)
+                return r;
 
         skip_space(s);
         if (accept(s, ']'))
                 return 0;
 
         for (;;) {
+                r = scanner_charge(s, COST_ELEMENT);
+                if (r < 0)
+                        return r;
                 r = scan_value(s);
                 if (r < 0)
                         return r;
@@ -318,16 +395,8 @@ static int scan_nested(Scanner *s, int (*scan)(Scanner *s)) {
         return r;
 }
 
-static int scan_value(Scanner *s) {
-        skip_space(s);
-        if (s->p >= s->end)
-                return -EINVAL;
-
+static int scan_scalar(Scanner *s) {
         switch (*s->p) {
-        case '{':
-                return scan_nested(s, scan_object);
-        case '[':
-                return scan_nested(s, scan_array);
         case '"':
                 return scan_string(s, /* ret= */ NULL);
         case 't':
@@ -341,11 +410,31 @@ static int scan_value(Scanner *s) {
         }
 }
 
-int json_check(const char *text, size_t length, char **reterr_key) {
+static int scan_value(Scanner *s) {
+        const char *begin;
+        int r;
+
+        skip_space(s);
+        if (s->p >= s->end)
+                return -EINVAL;
+        if (*s->p == '{')
+                return scan_nested(s, scan_object);
+        if (*s->p == '[')
+                return scan_nested(s, scan_array);
+
+        begin = s->p;
+        r = scan_scalar(s);
+        if (r < 0)
+                return r;
+        return scanner_charge(s, COST_SCALAR + (size_t) (s->p - begin));
+}
+
+static int text_check(const char *text, size_t length, size_t cost_max, char **reterr_key) {
         Scanner s = {
                 .p = text,
                 .end = text + length,
                 .reterr_key = reterr_key,
+                .cost_max = cost_max,
         };
         int r;
 
@@ -359,13 +448,23 @@ int json_check(const char *text, size_t length, char **reterr_key) {
         return s.p == s.end ? 0 : -EINVAL;
 }
 
+int json_check(const char *text, size_t length, char **reterr_key) {
+        return text_check(text, length, SIZE_MAX, reterr_key);
+}
+
 static struct json_tokener *tokener_free(struct json_tokener *t) {
         json_tokener_free(t);
         return NULL;
 }
 DEFINE_CLEANUP(struct json_tokener *, tokener_free)
 
-int json_parse_strict(const char *text, size_t length, struct json_object **ret, char **reterr_key) {
+int json_parse_bounded(
+                const char *text,
+                size_t length,
+                size_t memory_min,
+                struct json_object **ret,
+                char **reterr_key) {
+
         _cleanup_(tokener_freep) struct json_tokener *tokener = NULL;
         _cleanup_json_ struct json_object *o = NULL;
         int r;
@@ -375,7 +474,8 @@ int json_parse_strict(const char *text, size_t length, struct json_object **ret,
         if (length > INT32_MAX)
                 return -EINVAL;
 
-        r = json_check(text, length, reterr_key);
+        /* The tokener needs the rest of JSON_MEMORY_FACTOR for a copy of the longest string, and the caller for the text. */
+        r = text_check(text, length, MAX((JSON_MEMORY_FACTOR - 4) * length, memory_min), reterr_key);
         if (r < 0)
                 return r;
 
@@ -395,4 +495,12 @@ int json_parse_strict(const char *text, size_t length, struct json_object **ret,
 
         *ret = TAKE_PTR(o);
         return 0;
+}
+
+int json_parse_strict(const char *text, size_t length, struct json_object **ret, char **reterr_key) {
+        return json_parse_bounded(text, length, JSON_MEMORY_MIN, ret, reterr_key);
+}
+
+int json_parse_own(const char *text, size_t length, struct json_object **ret, char **reterr_key) {
+        return json_parse_bounded(text, length, SIZE_MAX, ret, reterr_key);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <malloc.h>
 #include <stdio.h>
 
 #include "base64.h"
@@ -163,6 +164,106 @@ static void test_json_not_terminated(_unused_ void **state) {
         }
 }
 
+/* Fills a text of that size with a piece that is repeated, between a beginning and an end. */
+static char *repeat(const char *begin, const char *piece, const char *end, size_t size, size_t *ret) {
+        char *text = malloc(size), *p = text;
+
+        assert_non_null(text);
+        p = mempcpy(p, begin, strlen(begin));
+        while ((size_t) (p - text) + strlen(piece) + strlen(end) <= size)
+                p = mempcpy(p, piece, strlen(piece));
+        p = mempcpy(p, end, strlen(end));
+        *ret = (size_t) (p - text);
+        return text;
+}
+
+/* Bytes that malloc(3) has handed out. */
+static size_t heap_bytes(void) {
+        struct mallinfo2 m = mallinfo2();
+
+        return m.uordblks + m.hblkhd;
+}
+
+static void test_json_memory(_unused_ void **state) {
+        static const struct {
+                const char *begin, *piece, *end;
+        } texts[] = {
+                { "{\"x\":[",     "{},",                       "{}]}"      },
+                { "[",            "[],",                       "[]]"       },
+                { "[",            "[[[[]]]],",                 "[]]"       },
+                { "[",            "0,",                        "0]"        },
+                { "[",            "true,",                     "null]"     },
+                { "[",            "\"\",",                     "0]"        },
+                { "[",            "1.5,",                      "0]"        },
+                { "[",            "{\"a\":0},",                "0]"        },
+                { "[",            "{\"data\":\"QUFBQUFBQUE=\"},", "0]"      },
+                { "\"",           "aaaaaaaa",                  "\""        },
+                { "\"",           "\\n",                      "\""        },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+                _cleanup_json_ struct json_object *o = NULL;
+                size_t n, before, after;
+                _cleanup_free_ char *text = repeat(texts[i].begin, texts[i].piece, texts[i].end, MIB(4), &n);
+                int r;
+
+                before = heap_bytes();
+                r = json_parse_bounded(text, n, /* memory_min= */ KIB(64), &o, NULL);
+                after = heap_bytes();
+                if (r < 0)
+                        assert_errno(r, E2BIG);
+                /* The text itself and what the tokener needs for a while come on top. */
+                assert_true(after - before <= (JSON_MEMORY_FACTOR - 4) * n);
+                assert_int_equal(json_check(text, n, NULL), 0);
+        }
+}
+
+static void test_json_memory_of_keys(_unused_ void **state) {
+        _cleanup_json_ struct json_object *o = NULL;
+        _cleanup_free_ char *text = malloc(MIB(4));
+        char *p = text;
+
+        *p++ = '{';
+        for (unsigned i = 0; p < text + MIB(4) - 32; i++)
+                p += sprintf(p, "\"%x\":0,", i);
+        p += sprintf(p, "\"\":0}");
+        assert_errno(json_parse_bounded(text, (size_t) (p - text), KIB(64), &o, NULL), E2BIG);
+        assert_int_equal(json_check(text, (size_t) (p - text), NULL), 0);
+}
+
+/* Estimates of what json-c takes must not be below what it does take. */
+static void test_json_memory_estimate(_unused_ void **state) {
+        static const char *const pieces[] = {
+                "{},", "[],", "0,", "true,", "\"\",", "1.5,", "{\"a\":0},", "{\"fileDescriptor\":1000},",
+                "{\"name\":\"name of an object\",\"data\":\"QUFBQUFBQUE=\"},",
+                "{\"a\":0,\"b\":0,\"c\":0,\"d\":0,\"e\":0,\"f\":0,\"g\":0,\"h\":0,\"i\":0,\"j\":0,\"k\":0},",
+                "[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0],",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(pieces); i++) {
+                _cleanup_json_ struct json_object *o = NULL;
+                size_t n, low = 0, high = MIB(64), before;
+                _cleanup_free_ char *text = repeat("[", pieces[i], "0]", KIB(64), &n);
+
+                /* The least memory that it may be parsed with. */
+                while (low < high) {
+                        size_t middle = (low + high) / 2;
+                        int r;
+
+                        r = json_parse_bounded(text, n, middle, &o, NULL);
+                        if (r < 0)
+                                low = middle + 1;
+                        else
+                                high = middle;
+                        o = json_object_unref(o);
+                }
+                before = heap_bytes();
+                assert_ok(json_parse_bounded(text, n, low, &o, NULL));
+                if (heap_bytes() - before > low)
+                        fail_msg("'%s' takes %zu bytes, and was taken for %zu", pieces[i], heap_bytes() - before, low);
+        }
+}
+
 static void test_json_nul(_unused_ void **state) {
         assert_errno(json_check("{}\0", 3, NULL), EINVAL);
         assert_errno(json_check("\"a\0b\"", 5, NULL), EINVAL);
@@ -281,6 +382,9 @@ int main(void) {
                 cmocka_unit_test(test_json_duplicate_keys),
                 cmocka_unit_test(test_json_depth),
                 cmocka_unit_test(test_json_not_terminated),
+                cmocka_unit_test(test_json_memory),
+                cmocka_unit_test(test_json_memory_of_keys),
+                cmocka_unit_test(test_json_memory_estimate),
                 cmocka_unit_test(test_json_nul),
                 cmocka_unit_test(test_json_getters_do_not_convert),
                 cmocka_unit_test(test_json_writer),

@@ -3,8 +3,10 @@
  * Bytes on a connection: the message reader, the JSON check, the dispatcher, the
  * interface description and every method, over a model of the kernel. The first
  * byte of the input says in how many pieces it arrives, and whether it comes from
- * root or from another user, who must not get at root's node.
+ * root or from another user, who must not get at root's node. Handling an input may
+ * take only so much memory for each of its bytes.
  */
+#include <sanitizer/allocator_interface.h>
 #include <sys/socket.h>
 
 #include "device-mock.h"
@@ -16,6 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define PIECES 3U     /* bits of the first byte: one less than the pieces it comes in */
 #define OTHER_USER 4U /* a bit of the first byte */
+#define MEMORY_BASE KIB(256) /* what the service takes for calls and replies of any size */
 #define MESSAGES 4U   /* so many are looked at: store, replace, retrieve, release */
 
 static Manager *manager;
@@ -25,6 +28,19 @@ static Peer root = { .pidfd = -EBADF, .owner = (char *) "uid:0" },
             other = { .pidfd = -EBADF, .uid = 65534, .owner = (char *) "uid:65534" };
 static Peer *peer;
 static uint64_t kept_id;
+static size_t heap_now, heap_peak; /* bytes that malloc(3) has handed out, and the most of them */
+
+static void heap_on_malloc(_unused_ const volatile void *p, size_t n) {
+        heap_now += n;
+        heap_peak = MAX(heap_peak, heap_now);
+}
+
+static void heap_on_free(const volatile void *p) {
+        size_t n = p ? __sanitizer_get_allocated_size(p) : 0;
+
+        /* Memory from before the hooks were set was not counted. */
+        heap_now -= MIN(heap_now, n);
+}
 
 static void drop_entry(
                 _unused_ const char *message,
@@ -80,6 +96,7 @@ static void start(void) {
         /* Small, so that limits are met. */
         manager->varlink_limits.message.message_bytes = 4096;
         manager->varlink_limits.message.message_fds = 4;
+        manager->varlink_limits.parse_bytes = KIB(4);
         keep_node();
 }
 
@@ -108,12 +125,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         size_t piece;
         int fds[2];
 
-        if (!manager)
+        size_t before;
+
+        if (!manager) {
                 start();
+                if (!__sanitizer_install_malloc_and_free_hooks(heap_on_malloc, heap_on_free))
+                        abort();
+        }
         if (size < 1 || size > 16384)
                 return 0;
         size = end_of_messages(data, size);
         peer = data[0] & OTHER_USER ? &other : &root;
+
+        before = heap_peak = heap_now;
 
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) < 0)
                 abort();
@@ -129,6 +153,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         close(fds[0]);
         settle();
         if (varlink_server_connections(manager->server) != 0 || mock_n_handles(mock) != 0)
+                abort();
+
+        if (heap_peak - before > JSON_MEMORY_FACTOR * size + MEMORY_BASE)
                 abort();
 
         /* What root stored is there still, whatever another user said. Root may have removed it. */

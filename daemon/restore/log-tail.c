@@ -139,7 +139,7 @@ int log_tail_parse(const char *text, size_t size, LogTail *ret) {
         const char *boot_id;
         int r;
 
-        r = json_parse_strict(text, size, &o, /* reterr_key= */ NULL);
+        r = json_parse_own(text, size, &o, /* reterr_key= */ NULL);
         if (r < 0)
                 return r == -ENOMEM ? r : -EBADMSG;
         lines = json_get_array(o, "lines");

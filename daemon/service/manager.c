@@ -75,6 +75,8 @@ void manager_apply_config(Manager *m) {
                 .message.message_fds = l[LIMIT_MESSAGE_DESCRIPTORS],
                 .message.output_bytes = output,
                 .message.total_bytes = total,
+                .parse_bytes = KIB(64) + l[LIMIT_OBJECTS] * KIB(2),
+                .objects = l[LIMIT_OBJECTS],
                 .connections = l[LIMIT_CONNECTIONS],
                 .connections_per_group = l[LIMIT_OWNER_CONNECTIONS],
         };

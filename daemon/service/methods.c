@@ -142,7 +142,7 @@ struct json_object *node_to_json(const StoreNode *node) {
         struct json_object *o;
 
         node_write(&w, /* key= */ NULL, node);
-        if (json_writer_check(&w) < 0 || json_parse_strict(w.text, w.length, &o, /* reterr_key= */ NULL) < 0)
+        if (json_writer_check(&w) < 0 || json_parse_own(w.text, w.length, &o, /* reterr_key= */ NULL) < 0)
                 return NULL;
         return o;
 }

@@ -142,7 +142,7 @@ struct json_object *client_receive(Client *c, int *fds, size_t *n_fds) {
                 r = message_stream_next(c->stream, &m, &size);
                 assert_ok(r);
                 if (r > 0) {
-                        assert_ok(json_parse_strict(m.text, m.length, &o, NULL));
+                        assert_ok(json_parse_own(m.text, m.length, &o, NULL));
                         if (fds) {
                                 memcpy(fds, m.fds, m.n_fds * sizeof(int));
                                 *n_fds = TAKE(m.n_fds, 0);

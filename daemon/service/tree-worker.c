@@ -304,6 +304,7 @@ int tree_worker_new(sd_event *event, const PkramDevice *device, TreeWorker **ret
                 .device = *device,
                 .limits = {
                         .message = { .message_bytes = MIB(1), .message_fds = 8, .output_bytes = GIB(1), .total_bytes = MIB(16) },
+                        .parse_bytes = MIB(1),
                         .connections = 1024,
                         .connections_per_group = 1024,
                 },

@@ -117,7 +117,7 @@ int kexec_record_parse(const char *text, size_t size, KexecRecord *ret) {
 
         if (size > RECORD_BYTES_MAX)
                 return -EBADMSG;
-        k = json_parse_strict(text, size, &o, /* reterr_key= */ NULL);
+        k = json_parse_own(text, size, &o, /* reterr_key= */ NULL);
         if (k < 0)
                 return k == -ENOMEM ? k : -EBADMSG;
         if (json_get_int(o, "version", 0) != RECORD_VERSION)

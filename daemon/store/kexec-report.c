@@ -102,7 +102,7 @@ int kexec_report_read(const char *path, struct json_object **ret) {
         r = file_read(path, REPORT_BYTES_MAX, &text, &n);
         if (r < 0)
                 return r == -EFBIG ? -EBADMSG : r;
-        r = json_parse_strict(text, n, &in, /* reterr_key= */ NULL);
+        r = json_parse_own(text, n, &in, /* reterr_key= */ NULL);
         if (r < 0)
                 return r == -ENOMEM ? r : -EBADMSG;
         from = json_get_array(in, "lost");

@@ -158,7 +158,7 @@ int manifest_parse(const char *text, size_t size, size_t n_kernel_objects, Manif
         if (size < strlen(MANIFEST_MAGIC) || memcmp(text, MANIFEST_MAGIC, strlen(MANIFEST_MAGIC)) != 0)
                 return -ENOMSG;
 
-        r = json_parse_strict(text, size, &o, /* reterr_key= */ NULL);
+        r = json_parse_bounded(text, size, KIB(64) + n_kernel_objects * KIB(2), &o, /* reterr_key= */ NULL);
         if (r < 0)
                 return r == -ENOMEM ? r : -EBADMSG;
 
@@ -247,7 +247,7 @@ int checksums_parse(const char *text, size_t size, size_t n_objects, Checksums *
         struct json_object *objects;
         int r;
 
-        r = json_parse_strict(text, size, &o, /* reterr_key= */ NULL);
+        r = json_parse_bounded(text, size, KIB(64) + n_objects * KIB(1), &o, /* reterr_key= */ NULL);
         if (r < 0)
                 return r == -ENOMEM ? r : -EBADMSG;
 

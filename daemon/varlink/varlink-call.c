@@ -242,7 +242,7 @@ int varlink_notify_text(Varlink *link, const char *parameters, size_t length) {
         if (link->server->check_replies) {
                 _cleanup_json_ struct json_object *o = NULL;
 
-                if (json_parse_strict(parameters, length, &o, /* reterr_key= */ NULL) < 0)
+                if (json_parse_own(parameters, length, &o, /* reterr_key= */ NULL) < 0)
                         abort();
                 check_reply(link, /* error= */ NULL, o);
         }

@@ -163,7 +163,7 @@ static int parse_reply(Message *m, VarlinkReply *ret) {
         const char *error;
         int r;
 
-        r = json_parse_strict(m->text, m->length, &o, /* reterr_key= */ NULL);
+        r = json_parse_own(m->text, m->length, &o, /* reterr_key= */ NULL);
         if (r == -ENOMEM)
                 return r;
         if (r < 0 || !json_object_is_type(o, json_type_object))

@@ -119,9 +119,11 @@ int varlink_dispatch(Varlink *link, Message *m) {
         link->in_fds = TAKE_PTR(m->fds);
         link->n_in_fds = TAKE(m->n_fds, 0);
 
-        r = json_parse_strict(m->text, m->length, &call, &key);
+        r = json_parse_bounded(m->text, m->length, link->server->limits->parse_bytes, &call, &key);
         if (r == -ENOMEM)
                 return r;
+        if (r == -E2BIG && link->server->refuse)
+                return link->server->refuse(link, "ObjectsMax", 0, link->server->limits->objects + 1);
         if (r < 0)
                 return varlink_error_invalid_parameter(link, key ?: "message");
 

@@ -38,6 +38,8 @@ typedef struct VarlinkInfo {
 
 typedef struct VarlinkLimits {
         MessageLimits message;
+        size_t parse_bytes;           /* memory that a message may take in any case, see json_parse_bounded() */
+        size_t objects;               /* in one call; a message with more values than they can have is refused */
         size_t connections;           /* in all */
         size_t connections_per_group; /* see varlink_server_set_connect() */
 } VarlinkLimits;
