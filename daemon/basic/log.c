@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #define SD_JOURNAL_SUPPRESS_LOCATION
@@ -11,6 +12,20 @@
 static JournalSink journal_sink;
 static void *journal_sink_userdata;
 
+/*
+ * systemd sets $JOURNAL_STREAM to the device and inode of the stream that it passes to the journal. Programs inherit
+ * the variable also if their standard error is redirected, so the file has to be the same, see systemd.exec(5).
+ */
+static bool stderr_is_journal(void) {
+        const char *stream = getenv("JOURNAL_STREAM");
+        unsigned long long device, inode;
+        struct stat st;
+        int n = 0;
+
+        return stream && sscanf(stream, "%llu:%llu%n", &device, &inode, &n) == 2 && !stream[n] &&
+                fstat(STDERR_FILENO, &st) >= 0 && st.st_dev == device && st.st_ino == inode;
+}
+
 static void log_messagev(int priority, const char *format, va_list ap) _printf_(2, 0);
 static void log_messagev(int priority, const char *format, va_list ap) {
         _cleanup_free_ char *text = NULL;
@@ -20,8 +35,8 @@ static void log_messagev(int priority, const char *format, va_list ap) {
                 return;
         }
 
-        /* systemd sets this when standard error goes to the journal, which takes the priority from the text. */
-        if (getenv("JOURNAL_STREAM"))
+        /* The journal reads the priority from the text. */
+        if (stderr_is_journal())
                 (void) fprintf(stderr, "<%i>%s\n", LOG_PRI(priority), text);
         else
                 (void) fprintf(stderr, "%s: %s\n", program_invocation_short_name, text);

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
 #include <malloc.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include "base64.h"
 #include "format.h"
 #include "json-check.h"
 #include "json-util.h"
 #include "json-writer.h"
+#include "log.h"
 #include "test.h"
 #include "utf8.h"
 
@@ -311,6 +315,61 @@ static void test_utf8_sanitize(_unused_ void **state) {
         assert_false(utf8_is_valid("a\xff"));
 }
 
+static void test_utf8_escape(_unused_ void **state) {
+        static const char *const table[][2] = {
+                { "",                      ""                            },
+                { "a b\\x2dc 'd' $(e)",    "a b\\x2dc 'd' $(e)"          },
+                { "\xc3\xa4\xe2\x82\xac",  "\xc3\xa4\xe2\x82\xac"        },
+                { "a\x1b[31mb\n\x7f",      "a\\x1b[31mb\\x0a\\x7f"       },
+                { "\xc2\x9b" "31m\xc2\x80", "\\xc2\\x9b31m\\xc2\\x80"    },
+                { "\xc2\xa0\xc2\x9f",      "\xc2\xa0\\xc2\\x9f"          },
+                { "\xff\xc3",              "\\xff\\xc3"                  },
+                { "x\xe2\x80\xaey",        "x\\xe2\\x80\\xaey"           },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_free_ char *s = utf8_escape(table[i][0]);
+
+                assert_string_equal(s, table[i][1]);
+        }
+}
+
+/* The prefix is for the journal only, however standard error was redirected since systemd set $JOURNAL_STREAM. */
+static void test_log_prefix(_unused_ void **state) {
+        _cleanup_close_ int saved = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3), fd = memfd_create("log", MFD_CLOEXEC);
+        static const char *const table[][2] = {
+                { NULL,     "test-basic: text\n"    },
+                { "1:2",    "test-basic: text\n"    },
+                { "x",      "test-basic: text\n"    },
+                { "%llu:%llu",  "<4>text\n"         },
+                { "%llu:%llu ", "test-basic: text\n" },
+        };
+        struct stat st;
+
+        assert_true(saved >= 0);
+        assert_ok(fstat(fd, &st));
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                char stream[64], text[64] = "";
+
+                assert_ok(unsetenv("JOURNAL_STREAM"));
+                if (i < 3)
+                        (void) snprintf(stream, sizeof(stream), "%s", table[i][0] ?: "");
+                else
+                        (void) snprintf(stream, sizeof(stream), i == 3 ? "%llu:%llu" : "%llu:%llu ",
+                                        (unsigned long long) st.st_dev, (unsigned long long) st.st_ino);
+                if (table[i][0])
+                        assert_ok(setenv("JOURNAL_STREAM", stream, 1));
+                assert_ok(ftruncate(fd, 0));
+                assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+                assert_int_equal(dup2(fd, STDERR_FILENO), STDERR_FILENO);
+                log_warning("text");
+                assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+                assert_true(pread(fd, text, sizeof(text) - 1, 0) > 0);
+                assert_string_equal(text, table[i][1]);
+        }
+        assert_ok(unsetenv("JOURNAL_STREAM"));
+}
+
 static void test_format(_unused_ void **state) {
         char b[FORMAT_MAX];
 
@@ -390,6 +449,8 @@ int main(void) {
                 cmocka_unit_test(test_json_writer),
                 cmocka_unit_test(test_utf8),
                 cmocka_unit_test(test_utf8_sanitize),
+                cmocka_unit_test(test_utf8_escape),
+                cmocka_unit_test(test_log_prefix),
                 cmocka_unit_test(test_format),
         };
 

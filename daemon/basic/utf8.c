@@ -112,3 +112,40 @@ char *utf8_sanitize(const char *s) {
         *q = 0;
         return copy;
 }
+
+bool utf8_is_control(uint32_t c) {
+        return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x061c || (c >= 0x200e && c <= 0x200f) ||
+                (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+char *utf8_escape(const char *s) {
+        static const char digits[] = "0123456789abcdef";
+        size_t n = strlen(s);
+        char *copy, *q;
+
+        q = copy = malloc(n * 4 + 1);
+        if (!copy)
+                return NULL;
+
+        while (n > 0) {
+                int k = utf8_char_length(s, n);
+
+                if (k > 0 && !utf8_is_control(utf8_decode(s, k)))
+                        q = mempcpy(q, s, (size_t) k);
+                else {
+                        k = k < 0 ? 1 : k;
+                        for (int i = 0; i < k; i++) {
+                                *q++ = '\\';
+                                *q++ = 'x';
+                                *q++ = digits[(uint8_t) s[i] >> 4];
+                                *q++ = digits[(uint8_t) s[i] & 0xf];
+                        }
+                }
+
+                s += k;
+                n -= (size_t) k;
+        }
+
+        *q = 0;
+        return copy;
+}

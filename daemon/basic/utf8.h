@@ -19,3 +19,14 @@ bool utf8_is_valid(const char *s);
 
 /* Copy of s in which every byte that is not UTF-8 is replaced by U+FFFD. NULL without memory. */
 char *utf8_sanitize(const char *s);
+
+/* True for characters that a terminal obeys or that change how the rest of a line is shown: C0 and C1 controls, DEL, line
+ * and paragraph separators, and marks and overrides of the writing direction. */
+bool utf8_is_control(uint32_t c);
+
+/*
+ * Copy of s that is safe to show: bytes that are not UTF-8 and control characters are
+ * replaced by "\xNN" for each of their bytes. Every name that comes from outside is shown
+ * this way. Returns NULL without memory; the caller frees it.
+ */
+char *utf8_escape(const char *s);

@@ -8,19 +8,9 @@
 #include "utf8.h"
 
 static void print_text(FILE *f, const char *text) {
-        size_t n = strlen(text);
+        _cleanup_free_ char *escaped = utf8_escape(text);
 
-        while (n > 0) {
-                int k = utf8_char_length(text, n);
-                uint32_t c = k < 0 ? 0xfffd : utf8_decode(text, k);
-
-                if (c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0xfffd)
-                        (void) fputs("\xef\xbf\xbd", f);
-                else
-                        (void) fwrite(text, 1, (size_t) k, f);
-                text += k < 0 ? 1 : k;
-                n -= k < 0 ? 1 : (size_t) k;
-        }
+        (void) fputs(escaped ?: "?", f);
 }
 
 int fail(int status, const char *format, ...) {

@@ -155,7 +155,8 @@ static void print_kernel_status(struct json_object *p) {
         if (json_get_int(p, "generation", 0) > 0)
                 line("Restored in", format_usec(text, (uint64_t) json_get_int(p, "restoreUSec", 0)));
         line_int("Generation", json_get_int(p, "generation", 0));
-        line("Super block", json_get_string(p, "superBlock") ?: "");
+        if (json_get_string(p, "superBlock"))
+                line("Super block", json_get_string(p, "superBlock"));
         line_int("Nodes", json_get_int(p, "nodes", 0));
         if (json_get_int(p, "droppedNodes", 0) > 0)
                 line_int("Dropped nodes", json_get_int(p, "droppedNodes", 0));

@@ -36,7 +36,7 @@ Table *table_free(Table *t) {
 }
 
 void table_add(Table *t, const char *text) {
-        char *copy = utf8_sanitize(text);
+        char *copy = utf8_escape(text);
 
         if (!copy || GREEDY_REALLOC(t->cells, t->allocated, t->n_cells + 1) < 0)
                 exit(fail_memory());
@@ -88,7 +88,7 @@ static void print_cell(const char *text, size_t width, bool right, bool last) {
                         (void) putchar(' ');
 
         if (full <= width) {
-                ctl_print_text(text);
+                (void) fputs(text, stdout);
                 w = full;
         } else {
                 /* As much as there is room for, and one dot that says that there is more. */
@@ -100,7 +100,7 @@ static void print_cell(const char *text, size_t width, bool right, bool last) {
                         if (w + cw > width - 1)
                                 break;
                         memcpy(c, text, (size_t) n);
-                        ctl_print_text(c);
+                        (void) fputs(c, stdout);
                         w += cw;
                         text += n;
                 }

@@ -241,7 +241,8 @@ int main(int argc, char *argv[]) {
         };
         int r;
 
-        (void) setlocale(LC_ALL, "");
+        /* Only for the width of characters: numbers and messages do not depend on the locale. */
+        (void) setlocale(LC_CTYPE, "");
 
         r = parse_argv(argc, argv);
         if (r >= 0)

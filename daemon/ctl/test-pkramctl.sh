@@ -74,7 +74,7 @@ kill $monitor; wait $monitor 2>/dev/null
 
 run 3 retrieve nope; ok "status 3: no such node"
 run 3 remove nope; ok "status 3: remove what is not there"
-run 8 store a/b a && says "it has a '/' in it"; ok "status 8: slash"
+run 8 store a/b a && says "it contains '/'"; ok "status 8: slash"
 run 8 store '' a && says 'it is empty'; ok "status 8: empty name"
 run 8 store "$(printf 'x%.0s' {1..256})" a && says 'longer than 255'; ok "status 8: 256 bytes"
 run 8 store $'a\nb' a; ok "status 8: control character"

@@ -44,7 +44,7 @@ static bool process_uses(int process, dev_t device) {
 
 /* The name of a process, fit to be printed. NULL: it is gone. */
 static char *process_name(int process) {
-        char text[64], *valid;
+        char text[64];
         _cleanup_close_ int fd = openat(process, "comm", O_RDONLY | O_CLOEXEC);
         ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
@@ -52,11 +52,7 @@ static char *process_name(int process) {
                 return NULL;
         text[n] = 0;
         text[strcspn(text, "\n")] = 0;
-        valid = utf8_sanitize(text);
-        for (char *p = valid; p && *p; p++)
-                if ((unsigned char) *p < 0x20 || *p == 0x7f)
-                        *p = '?';
-        return valid;
+        return utf8_escape(text);
 }
 
 char *mount_users(dev_t device) {

@@ -4,6 +4,7 @@
 #include "format.h"
 #include "log.h"
 #include "log-tail.h"
+#include "name.h"
 #include "pkram-messages.h"
 #include "report.h"
 #include "system-node.h"
@@ -130,10 +131,13 @@ static int log_dropped(const PkramDevice *device, const struct pkram_ioctl_info 
                         return r;
 
                 for (uint32_t i = 0; i < n; i++) {
-                        const char *name = nodes[i].name[0] ? nodes[i].name : NULL;
+                        _cleanup_free_ char *valid = name_sanitize(nodes[i].name);
+                        const char *name = valid && *valid ? valid : NULL;
                         JournalFields f = JOURNAL_FIELDS_NONE;
 
-                        f.node = nodes[i].name;
+                        if (!valid)
+                                return -ENOMEM;
+                        f.node = valid;
                         f.kernel = info->prev_release[0] ? info->prev_release : NULL;
                         journal_entry(LOG_ERR, PKRAM_MESSAGE_DROPPED_STR, &f,
                                       "Dropped node '%s', which the previous kernel kept: %s.",

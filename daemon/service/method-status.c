@@ -32,7 +32,8 @@ static struct json_object *limits_to_json(const Config *c, const struct pkram_io
         return TAKE_PTR(array);
 }
 
-static int add_kernel_fields(struct json_object *o, const struct pkram_ioctl_info *i) {
+/* root: the address of the super block is for root only, as it is in sysfs. */
+static int add_kernel_fields(struct json_object *o, const struct pkram_ioctl_info *i, bool root) {
         char pfn[2 * sizeof(i->super_pfn) + 1];
 
         (void) snprintf(pfn, sizeof(pfn), "%llx", (unsigned long long) i->super_pfn);
@@ -41,7 +42,7 @@ static int add_kernel_fields(struct json_object *o, const struct pkram_ioctl_inf
             json_add_int(o, "formatVersion", i->format_version) < 0 ||
             json_add_string(o, "bootResult", boot_result_to_string(i->boot_result)) < 0 ||
             json_add_string(o, "imageState", image_state_to_string(i->image_state)) < 0 ||
-            json_add_string(o, "superBlock", pfn) < 0 ||
+            (root && json_add_string(o, "superBlock", pfn) < 0) ||
             json_add_u64(o, "generation", i->generation) < 0 ||
             json_add_u64(o, "nodes", i->nr_nodes) < 0 ||
             json_add_u64(o, "droppedNodes", i->nr_dropped) < 0 ||
@@ -105,7 +106,7 @@ int vl_method_get_status(
             json_add_string(o, "owner", peer->owner) < 0 ||
             json_add_string(o, "kexecPolicy", kexec_policy_to_string(m->config.kexec_policy)) < 0 ||
             json_add(o, "limits", limits_to_json(&m->config, supported ? &info : NULL)) < 0 ||
-            (r >= 0 && add_kernel_fields(o, &info) < 0) ||
+            (r >= 0 && add_kernel_fields(o, &info, peer->uid == 0) < 0) ||
             add_last_kexec(o, m->report_path, peer) < 0)
                 return -ENOMEM;
 

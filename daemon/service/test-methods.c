@@ -6,8 +6,8 @@
 #include "test-fixture.h"
 
 static void test_get_status(void **state) {
-        _cleanup_(client_freep) Client *c = client_new_as(*state, 1000, "uid:1000");
-        _cleanup_json_ struct json_object *r1 = NULL, *r2 = NULL;
+        _cleanup_(client_freep) Client *c = client_new_as(*state, 1000, "uid:1000"), *root = client_new_as(*state, 0, "uid:0");
+        _cleanup_json_ struct json_object *r1 = NULL, *r2 = NULL, *r3 = NULL;
         struct json_object *p;
 
         r1 = client_call(c, CALL("GetStatus", "{}"));
@@ -15,9 +15,13 @@ static void test_get_status(void **state) {
         assert_true(json_get_bool(p, "supported", false));
         assert_string_equal(json_get_string(p, "owner"), "uid:1000");
         assert_string_equal(json_get_string(p, "bootResult"), "none");
-        assert_string_equal(json_get_string(p, "superBlock"), "1234");
+        assert_null(json_get(p, "superBlock"));
         assert_int_equal(json_get_int(p, "nodes", -1), 0);
         assert_int_equal(json_object_array_length(json_get_array(p, "limits")), _LIMIT_MAX);
+
+        /* Where the metadata is, is for root only. */
+        r3 = client_call(root, CALL("GetStatus", "{}"));
+        assert_string_equal(json_get_string(reply_parameters(r3), "superBlock"), "1234");
 
         store_inline(c, "n");
         mock_kexec(c->fixture->mock);

@@ -39,7 +39,8 @@ static int add(KexecRecord *r, KexecRecordNode node) {
                 return 0;
         if (GREEDY_REALLOC(r->nodes, r->nodes_allocated, r->n_nodes + 1) < 0)
                 return -ENOMEM;
-        node.name = strdup(node.name);
+        /* One name that JSON does not allow would make the whole record unreadable. */
+        node.name = name_sanitize(node.name);
         if (!node.name)
                 return -ENOMEM;
         r->nodes[r->n_nodes++] = node;

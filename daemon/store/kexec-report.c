@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "file-util.h"
 #include "kexec-report.h"
+#include "name.h"
 
 #define REPORT_BYTES_MAX KIB(512)
 
@@ -29,7 +30,7 @@ int kexec_report_add_lost(KexecReport *r, const char *name, const char *reason) 
                 return 0;
         }
         if (name)
-                l.name = strdup(name);
+                l.name = name_sanitize(name);
         if (!l.reason || (name && !l.name) || GREEDY_REALLOC(r->lost, r->lost_allocated, r->n_lost + 1) < 0) {
                 free(l.name);
                 free(l.reason);

@@ -25,16 +25,16 @@ int name_validate(const char *name, StoreError *reterr_error) {
 
                 uint32_t c = utf8_decode(name + i, k);
                 if (c == '/')
-                        reason = "it has a '/' in it";
-                else if (c < 0x20 || (c >= 0x7f && c < 0xa0))
-                        reason = "it has a control character in it";
+                        reason = "it contains '/'";
+                else if (c < 0x20 || (c >= 0x7f && c < 0xa0)) /* not utf8_is_control(): names stored before stay valid */
+                        reason = "it contains a control character";
                 i += k;
         }
 
         if (!reason)
                 return 0;
 
-        /* What is far too long is not echoed in full. */
+        /* Names that are far too long are not echoed in full. */
         char shown[NAME_BYTES_MAX + 1];
         size_t k = 0;
         while (k < n) {
@@ -46,5 +46,32 @@ int name_validate(const char *name, StoreError *reterr_error) {
         }
         memcpy(shown, name, k);
         shown[k] = 0;
-        return store_error_set(reterr_error, -EINVAL, STORE_ERROR_INVALID_NAME, shown, "The name cannot be used: %s.", reason);
+        return store_error_set(reterr_error, -EINVAL, STORE_ERROR_INVALID_NAME, shown, "Invalid name: %s.", reason);
+}
+
+char *name_sanitize(const char *name) {
+        size_t n = strlen(name), length = 0;
+        char *copy;
+
+        copy = malloc(NAME_BYTES_MAX + 1);
+        if (!copy)
+                return NULL;
+
+        while (n > 0) {
+                int k = utf8_char_length(name, n);
+                uint32_t c = k < 0 ? 0 : utf8_decode(name, k);
+                bool valid = c >= 0x20 && (c < 0x7f || c >= 0xa0) && c != '/';
+                char encoded[4];
+                size_t m = utf8_encode(encoded, valid ? c : 0xfffd);
+
+                if (length + m > NAME_BYTES_MAX)
+                        break;
+                memcpy(copy + length, encoded, m);
+                length += m;
+                name += k < 0 ? 1 : k;
+                n -= k < 0 ? 1 : (size_t) k;
+        }
+
+        copy[length] = 0;
+        return copy;
 }

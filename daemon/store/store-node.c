@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+
+#include "name.h"
 #include "store-internal.h"
 #include "utf8.h"
 
@@ -45,18 +48,14 @@ int store_list_new(Store *s, const Peer *peer, StoreList **ret, StoreError *rete
 /* The kernel allows bytes in names that JSON does not. */
 static int sanitize_name(struct pkram_node_info *info) {
         _cleanup_free_ char *name = NULL;
-        size_t n = 0;
 
         if (utf8_is_valid(info->name))
                 return 0;
 
-        name = utf8_sanitize(info->name);
+        name = name_sanitize(info->name);
         if (!name)
                 return -ENOMEM;
-        while (name[n] && n + utf8_char_length(name + n, strlen(name + n)) < sizeof(info->name))
-                n += utf8_char_length(name + n, strlen(name + n));
-        memcpy(info->name, name, n);
-        info->name[n] = 0;
+        (void) snprintf(info->name, sizeof(info->name), "%s", name);
         return 0;
 }
 

@@ -15,22 +15,18 @@ typedef struct Link {
 
 /* --- saying no --- */
 
-/* Names may be any bytes, and messages are text. Cuts what is long. */
+/* Appends a file name, escaped, to a message. Truncates it at the end of a character if the message becomes too long. */
 static void append_name(char *text, size_t *n, size_t max, const char *name) {
-        size_t left = strlen(name);
+        _cleanup_free_ char *escaped = utf8_escape(name);
 
-        while (left > 0 && *n + 8 < max) {
-                int k = utf8_char_length(name, left);
+        for (const char *p = escaped ?: "?"; *p;) {
+                int k = utf8_char_length(p, strlen(p));
 
-                if (k > 0 && utf8_decode(name, k) >= 0x20 && utf8_decode(name, k) != 0x7f && *name != '\\') {
-                        memcpy(text + *n, name, (size_t) k);
-                        *n += (size_t) k;
-                } else {
-                        k = 1;
-                        *n += (size_t) snprintf(text + *n, max - *n, "\\x%02x", (uint8_t) *name);
-                }
-                name += k;
-                left -= (size_t) k;
+                if (*n + (size_t) k + 4 > max)
+                        break;
+                memcpy(text + *n, p, (size_t) k);
+                *n += (size_t) k;
+                p += k;
         }
         text[*n] = 0;
 }

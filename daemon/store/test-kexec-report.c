@@ -43,6 +43,28 @@ static void test_record(_unused_ void **state) {
         assert_int_equal(back.nodes[255].bytes, 255 * 4096);
 }
 
+/* The kernel allows names that JSON does not, and one of them must not hide all others. */
+static void test_record_of_odd_names(_unused_ void **state) {
+        _cleanup_record_ KexecRecord r = KEXEC_RECORD_NONE, back = KEXEC_RECORD_NONE;
+        _cleanup_report_ KexecReport report = KEXEC_REPORT_NONE;
+        _cleanup_json_ struct json_object *o = NULL;
+        const char *path = path_of("record");
+
+        assert_ok(kexec_record_add(&r, "a", 1));
+        assert_ok(kexec_record_add(&r, "b\xff", 2));
+        assert_ok(kexec_record_add_unstored(&r, "c\xc2\x9b", TREE_LOST_IN_USE));
+        assert_ok(kexec_record_write(path, &r));
+        assert_ok(kexec_record_read(path, &back));
+        assert_int_equal(back.n_nodes, 3);
+        assert_string_equal(back.nodes[1].name, "b\xef\xbf\xbd");
+        assert_string_equal(back.nodes[2].name, "c\xef\xbf\xbd");
+
+        assert_ok(kexec_report_add_lost(&report, "b\xff", "damaged"));
+        assert_ok(kexec_report_write(path, &report));
+        assert_ok(kexec_report_read(path, &o));
+        assert_string_equal(json_get_string(json_object_array_get_idx(json_get_array(o, "lost"), 0), "name"), "b\xef\xbf\xbd");
+}
+
 static void test_hostile_record(_unused_ void **state) {
         static const char *const bad[] = {
                 "", "{", "[]", "{}", "7", "{\"version\":2}", "{\"version\":1,\"version\":1}", "{\"version\":1} x",
@@ -175,6 +197,7 @@ static void test_file(_unused_ void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_record),
+                cmocka_unit_test(test_record_of_odd_names),
                 cmocka_unit_test(test_hostile_record),
                 cmocka_unit_test(test_report),
                 cmocka_unit_test(test_bad_report),

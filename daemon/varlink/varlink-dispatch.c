@@ -16,11 +16,17 @@ static const EnvelopeField envelope_fields[] = {
         { "upgrade",    json_type_boolean },
 };
 
+/* Vendors name members of their own in reverse-domain notation, and the varlink specification says to ignore them. */
+static bool is_vendor_member(const char *name) {
+        const char *dot = strchr(name, '.');
+
+        return dot && dot != name && name[strlen(name) - 1] != '.';
+}
+
+/* Returns -EBADMSG if the message is no call at all, or -EINVAL and the member if a member is not what it has to be. */
 static int check_envelope(struct json_object *call, const char **reterr_field) {
-        if (!json_object_is_type(call, json_type_object)) {
-                *reterr_field = "message";
-                return -EINVAL;
-        }
+        if (!json_object_is_type(call, json_type_object) || !json_get_string(call, "method"))
+                return -EBADMSG;
 
         json_object_object_foreach(call, key, value) {
                 const EnvelopeField *field = NULL;
@@ -29,16 +35,14 @@ static int check_envelope(struct json_object *call, const char **reterr_field) {
                         if (streq(envelope_fields[i].name, key))
                                 field = envelope_fields + i;
 
+                if (!field && is_vendor_member(key))
+                        continue;
+
                 bool none = field && streq(key, "parameters") && !value;
                 if (!field || (!none && !json_object_is_type(value, field->type))) {
                         *reterr_field = key;
                         return -EINVAL;
                 }
-        }
-
-        if (!json_get_string(call, "method")) {
-                *reterr_field = "method";
-                return -EINVAL;
         }
 
         if (json_get_bool(call, "upgrade", false)) {
@@ -107,6 +111,13 @@ static int dispatch_call(Varlink *link, struct json_object *call) {
         return link->state == LINK_CALL ? -EPROTO : 0;
 }
 
+/* Closes the connection once replies to earlier calls have been written: what follows in the stream cannot be trusted. */
+static int close_malformed(Varlink *link) {
+        varlink_link_end_call(link);
+        link->state = LINK_CLOSING;
+        return 0;
+}
+
 int varlink_dispatch(Varlink *link, Message *m) {
         _cleanup_json_ struct json_object *call = NULL;
         _cleanup_free_ char *key = NULL;
@@ -124,10 +135,14 @@ int varlink_dispatch(Varlink *link, Message *m) {
                 return r;
         if (r == -E2BIG && link->server->refuse)
                 return link->server->refuse(link, "ObjectsMax", 0, link->server->limits->objects + 1);
+        if (r == -EINVAL || r == -ELOOP)
+                return close_malformed(link);
         if (r < 0)
                 return varlink_error_invalid_parameter(link, key ?: "message");
 
         r = check_envelope(call, &field);
+        if (r == -EBADMSG)
+                return close_malformed(link);
         if (json_get_bool(call, "oneway", false))
                 link->flags |= VARLINK_ONEWAY;
         if (json_get_bool(call, "more", false))

@@ -43,7 +43,6 @@ shellcheck: checks of the scripts
 shfmt: checks of the scripts (which programs they call)
 zsh: checks of the shell completion
 systemd: checks of the units (systemd-analyze, systemd-escape)
-zsh: tests of its completion for pkramctl
 xsltproc: manual pages
 docbook-xsl: manual pages
 docbook-xml: manual pages

@@ -8,6 +8,24 @@ as_nobody() { timeout 90 systemd-run --quiet --wait --pipe --collect --unit=nobo
 
 long() { head -c "$1" /dev/zero | tr '\0' n; }
 
+# Prints the reply to a message, or "closed".
+send() {
+        python3 - "$1" <<'END'
+import os, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(20)
+s.connect("/run/pkram/io.pkram.Store")
+s.sendall(os.fsencode(sys.argv[1]) + b"\0")
+try:
+    reply = s.recv(65536)
+    print("closed" if not reply else reply.rstrip(b"\0").decode())
+except ConnectionResetError:
+    print("closed")
+except TimeoutError:
+    print("no answer")
+END
+}
+
 still_serving() { matches "still serving after $1" "$(status_field supported)" '^True$'; }
 
 data='"objects":[{"data":"eA=="}]'
@@ -34,6 +52,15 @@ stage1() {
         refused "data that is not base64" 'InvalidParameter' call Store '{"name":"n","objects":[{"data":"@@@"}]}'
         refused "a descriptor that was not sent" 'InvalidParameter|NotPreservable' call Store '{"name":"n","objects":[{"fileDescriptor":7}]}'
         still_serving "bad messages"
+
+        for bad in 'garbage' '[]' '"text"' '{"method":"org.varlink.service.GetInfo",}' '{"parameters":{}}' $'{"method":"\xff"}' '{} {}'; do
+                equal "no call: '$bad'" "$(send "$bad")" closed
+        done
+        matches "a vendor's member" "$(send '{"method":"org.varlink.service.GetInfo","org.example.trace":{"id":"17"}}')" '"product":"pkramd"'
+        for empty in '' ',"parameters":null' ',"parameters":{}'; do
+                matches "no parameters, written as '$empty'" "$(send "{\"method\":\"io.pkram.Store.CheckKexec\"$empty}")" '"reason":'
+        done
+        still_serving "malformed messages"
 
         # 100 MiB in one message, straight to the socket: the connection is cut, nothing else happens.
         python3 - <<'END'
