@@ -216,7 +216,9 @@ static int reopen(int fd) {
         char path[64];
 
         (void) snprintf(path, sizeof(path), "/proc/self/fd/%i", fd);
-        return open(path, O_RDWR | O_CLOEXEC);
+        fd = open(path, O_RDWR | O_CLOEXEC);
+        /* As the kernel has it for files of a stored tree, whose file system stays read-only. */
+        return fd < 0 && errno == EROFS ? open(path, O_RDONLY | O_CLOEXEC) : fd;
 }
 
 static bool is_shmem(int fd, const struct stat *st) {

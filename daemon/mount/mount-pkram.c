@@ -13,12 +13,14 @@
 
 #include "json-util.h"
 #include "log.h"
+#include "mount-name.h"
 #include "mount-util.h"
 #include "name.h"
 
 typedef struct Options {
         unsigned long flags;
-        bool required, verify;
+        bool required, verify, existing, remount;
+        const char *name; /* of the tree, instead of the source */
         const char *socket;
         char *data; /* for the tmpfs */
 } Options;
@@ -84,13 +86,30 @@ static int parse_option(Options *o, const char *option) {
                 o->verify = true;
                 return 0;
         }
-        if (startswith(option, "x-pkram.") || (startswith(option, "pkram.") && !startswith(option, "pkram.socket="))) {
-                log_error("There is no option '%s'; see mount.pkram(8).", option);
-                return -EINVAL;
+        if (streq(option, "pkram.existing")) {
+                o->existing = true;
+                return 0;
+        }
+        value = startswith(option, "pkram.name=");
+        if (value) {
+                o->name = value;
+                return 0;
         }
         value = startswith(option, "pkram.socket=");
         if (value) {
                 o->socket = value;
+                return 0;
+        }
+        if (startswith(option, "x-pkram.") || startswith(option, "pkram.")) {
+                log_error("Unknown option '%s'; see mount.pkram(8).", option);
+                return -EINVAL;
+        }
+        if (streq(option, "remount")) {
+                o->remount = true;
+                return 0;
+        }
+        if (streq(option, "bind")) {
+                o->flags |= MS_BIND;
                 return 0;
         }
         /* What the tmpfs does not know either, it refuses. */
@@ -274,14 +293,51 @@ static int release(const Options *o, const char *name, int64_t id) {
                         r = pkram_call(c, "Release", TAKE_PTR(p), -EBADF, &reply);
                 if (r < 0)
                         continue;
-                /* The answer to the call before may not have come. */
-                if (!reply.error || reply_is_error(&reply, "NoSuchNode"))
+                /* The first call may have released it without its answer having come. */
+                if (!reply.error || (i > 0 && reply_is_error(&reply, "NoSuchNode")))
                         return 0;
+                if (reply_is_error(&reply, "NoSuchNode")) {
+                        log_error("Tree '%s' was taken out of the store by another process meanwhile.", name);
+                        return -ESTALE;
+                }
                 text = reply_to_text(&reply);
                 log_error("Tree '%s' cannot be released, and so it is still stored: %s", name, text ?: "there is not enough memory");
                 return -EIO;
         }
         return log_error_errno(r, "pkramd did not answer; tree '%s' is still stored", name);
+}
+
+/*
+ * Checks that the tree is mounted nowhere, and that no other tree is mounted at path. Returns 0; 1 if this very tree is
+ * mounted there already and the caller is content with that; or -EBUSY after a message.
+ */
+static int place_check(const Options *o, const char *name, const char *path) {
+        _cleanup_tree_mount_ TreeMount there = {};
+        _cleanup_free_ char *place = NULL;
+        int r;
+
+        r = tree_mount_find_name(name, streq(o->socket, SOCKET_PATH) ? NULL : o->socket, &place);
+        if (r < 0)
+                return log_error_errno(r, "Failed to read the table of mounts");
+        if (r > 0 && o->existing && streq(place, path)) {
+                log_message(LOG_NOTICE, "Tree '%s' is mounted at '%s' already, leaving it as it is.", name, path);
+                return 1;
+        }
+        if (r > 0) {
+                log_error("Tree '%s' is already mounted at '%s'. Give the second tree another name, or unmount the first one.",
+                          name, place);
+                return -EBUSY;
+        }
+
+        r = tree_mount_find(path, &there);
+        if (r >= 0) {
+                log_error("Tree '%s' is already mounted at '%s'. Unmount it before mounting tree '%s' there.",
+                          there.name, path, name);
+                return -EBUSY;
+        }
+        if (r != -ENOENT && r != -EMEDIUMTYPE)
+                return log_error_errno(r, "Failed to read the table of mounts");
+        return 0;
 }
 
 /*
@@ -294,6 +350,7 @@ static int fill_and_mount(const Options *o, const char *name, const char *path, 
                 .socket = streq(o->socket, SOCKET_PATH) ? NULL : (char *) o->socket,
                 .verify = o->verify,
         };
+        _cleanup_close_ int lock = -EBADF;
         int64_t id = 0;
         int r, restored;
 
@@ -301,7 +358,15 @@ static int fill_and_mount(const Options *o, const char *name, const char *path, 
         if (restored < 0)
                 return restored;
 
-        /* Before it can be seen: nobody may unmount it without storing it. */
+        /* Another process may have mounted something while the tree was restored. From here to the mount there is only one. */
+        lock = tree_mount_lock(".mount");
+        if (lock < 0)
+                return log_error_errno(lock, "Failed to lock /run/pkram/lock/.mount");
+        r = place_check(o, name, path);
+        if (r != 0)
+                return MIN(r, 0);
+
+        /* Before the mount is visible, so that it cannot be unmounted without being stored. */
         r = tree_mount_remember(&m, path);
         if (r < 0)
                 return log_error_errno(r, "umount(8) cannot be told to store '%s', by an entry in /run/mount/utab", path);
@@ -310,6 +375,7 @@ static int fill_and_mount(const Options *o, const char *name, const char *path, 
                 (void) tree_mount_forget(path);
                 return r;
         }
+        lock = safe_close(lock);
         if (!restored)
                 return 0;
 
@@ -328,6 +394,9 @@ static int mount_tree(const Options *o, const char *name, const char *path) {
         _cleanup_close_ int target = -EBADF, tmpfs = -EBADF, directory = -EBADF;
         int r;
 
+        r = place_check(o, name, path);
+        if (r != 0)
+                return MIN(r, 0);
         target = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (target < 0)
                 return log_error_errno(-errno, "'%s' cannot be mounted on", path);
@@ -347,6 +416,53 @@ static int mount_tree(const Options *o, const char *name, const char *path) {
         return 0;
 }
 
+/* Changes options of a mounted tree, as mount(8) does for a tmpfs. What is in the tree does not change. */
+static int remount_tree(const Options *o, const char *path) {
+        _cleanup_tree_mount_ TreeMount m = {};
+        int r;
+
+        r = tree_mount_find(path, &m);
+        if (r == -ENOENT || r == -EMEDIUMTYPE) {
+                log_error("No tree is mounted at '%s'.", path);
+                return r;
+        }
+        if (r < 0)
+                return log_error_errno(r, "Failed to read the table of mounts");
+        if (mount(m.name, path, "tmpfs", MS_REMOUNT | o->flags, o->data) < 0)
+                return log_error_errno(-errno, "Failed to remount '%s' with options '%s'", path, o->data ?: "");
+
+        if (o->verify && !m.verify) {
+                m.verify = true;
+                r = tree_mount_change(&m, path);
+                if (r < 0)
+                        return log_error_errno(r, "Failed to change the entry for '%s' in /run/mount/utab", path);
+        }
+        return 0;
+}
+
+/* Finds out the name of the tree that is to be mounted. Returns 0, or a negative errno after a message. */
+static int find_name(const Options *o, const char *source, const char *path, char **ret) {
+        _cleanup_free_ char *name = NULL;
+        int r = 0;
+
+        if (o->name) {
+                name = strdup(o->name);
+                r = name ? 0 : -ENOMEM;
+        } else
+                r = tree_name_recover(source, path, &name);
+        if (r == -ENOTUNIQ)
+                log_error("mount(8) turned the name of the tree into the path '%s', which several entries of the current directory "
+                          "lead to. Give the name with the option pkram.name=.", source);
+        else if (r == -EINVAL || (r >= 0 && name_validate(name, NULL) < 0)) {
+                log_error("'%s' cannot be the name of a tree: 1 to 255 bytes, no slash, no control characters.", name ?: source);
+                r = -EINVAL;
+        } else if (r < 0)
+                return log_error_errno(r, "Failed to find out the name of the tree that is called '%s'", source);
+        if (r >= 0)
+                *ret = TAKE_PTR(name);
+        return r;
+}
+
 static void help(void) {
         puts("mount.pkram NAME DIR [-fnsv] [-o OPTIONS]\n"
              "\n"
@@ -360,13 +476,18 @@ static void help(void) {
              "  -o OPTIONS    Those of tmpfs (size=, mode=, ...), and\n"
              "                pkram.required: fail if there is no such tree\n"
              "                pkram.verify: keep checksums of the tree when it is stored\n"
+             "                pkram.existing: succeed if the tree is mounted there already\n"
+             "                pkram.name=NAME: the name of the tree, whatever NAME is\n"
              "                pkram.socket=PATH: where pkramd listens\n"
+             "                remount: change options of a mounted tree\n"
              "\n"
              "See mount.pkram(8) for details.");
 }
 
 int main(int argc, char *argv[]) {
         Options o = { .socket = SOCKET_PATH };
+        _cleanup_free_ char *name = NULL;
+        char path[PATH_MAX];
         bool fake = false;
         int c, status, r = 0;
 
@@ -385,17 +506,25 @@ int main(int argc, char *argv[]) {
                 log_error("The name of a tree and a directory are needed: mount -t pkram NAME DIR");
                 return EXIT_USAGE;
         }
-        if (name_validate(argv[optind], NULL) < 0) {
-                log_error("'%s' cannot be the name of a tree: 1 to 255 bytes, no slash, no control characters.", argv[optind]);
+        if (!realpath(argv[optind + 1], path)) {
+                (void) log_error_errno(-errno, "'%s' cannot be mounted on", argv[optind + 1]);
+                return EXIT_MOUNT;
+        }
+        if ((o.flags & MS_BIND) && !o.remount) {
+                log_error("mount.pkram makes no bind mounts: use 'mount --bind' without a type.");
                 return EXIT_USAGE;
         }
 
         interruption_catch();
-        if (!fake) {
-                char path[PATH_MAX];
-
-                r = realpath(argv[optind + 1], path) ? mount_tree(&o, argv[optind], path) :
-                        log_error_errno(-errno, "'%s' cannot be mounted on", argv[optind + 1]);
+        if (o.remount) {
+                if (!fake)
+                        r = remount_tree(&o, path);
+        } else {
+                r = find_name(&o, argv[optind], path, &name);
+                if (r < 0)
+                        return r == -ENOMEM ? EXIT_SYSTEM : EXIT_USAGE;
+                if (!fake)
+                        r = mount_tree(&o, name, path);
         }
         free(o.data);
         return r < 0 ? EXIT_MOUNT : EXIT_SUCCESS;

@@ -1,28 +1,354 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
-#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <systemd/sd-login.h>
 
 #include "file-util.h"
 #include "mount-users.h"
 #include "utf8.h"
 
-/* Processes that are named. */
+/* Users that are named. */
 #define USERS_MAX 5U
 
-static bool link_uses(int dir, const char *name, dev_t device) {
-        struct stat st;
+/* A mount of the file system, in whichever namespace. */
+typedef struct Place {
+        int id;
+        char *namespace; /* "mnt:[4026531841]" */
+        char *target;    /* as the namespace shows it */
+        pid_t pid;       /* a process in that namespace */
+        bool receives;   /* it goes away when it is unmounted in the namespace that it was copied from */
+} Place;
 
-        return fstatat(dir, name, &st, 0) >= 0 && st.st_dev == device;
+typedef struct Places {
+        Place *places;
+        size_t n, allocated;
+        char **namespaces; /* those that were looked at */
+        size_t n_namespaces, namespaces_allocated;
+} Places;
+
+static void places_done(Places *p) {
+        for (size_t i = 0; i < p->n; i++) {
+                free(p->places[i].namespace);
+                free(p->places[i].target);
+        }
+        free(p->places);
+        for (size_t i = 0; i < p->n_namespaces; i++)
+                free(p->namespaces[i]);
+        free(p->namespaces);
+        *p = (Places) {};
 }
 
-/* One of the directories in /proc/PID that are full of links to files. */
-static bool links_use(int process, const char *name, dev_t device) {
+/* --- text --- */
+
+typedef struct UserList {
+        char *text;
+        unsigned n;
+} UserList;
+
+/* Appends a user. Returns 0 if there is room for more. */
+static int list_add(UserList *l, const char *user) {
+        char *more;
+
+        if (l->n++ == USERS_MAX ? asprintf(&more, "%s and others", l->text) < 0 :
+            asprintf(&more, "%s%s%s", l->text ?: "", l->text ? ", " : "", user) < 0)
+                return -ENOMEM;
+        free(l->text);
+        l->text = more;
+        return l->n > USERS_MAX ? 1 : 0;
+}
+
+/* Reads a file of /proc or /sys whole. Returns its text, to be freed, or NULL. */
+static char *text_read(int dir, const char *name) {
+        _cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        _cleanup_free_ char *text = NULL;
+        size_t size = 0, allocated = 0;
+
+        if (fd < 0)
+                return NULL;
+        for (;;) {
+                ssize_t n;
+
+                if (GREEDY_REALLOC(text, allocated, size + KIB(16) + 1) < 0)
+                        return NULL;
+                n = read(fd, text + size, KIB(16));
+                if (n < 0)
+                        return NULL;
+                if (n == 0)
+                        break;
+                size += (size_t) n;
+        }
+        text[size] = 0;
+        return TAKE_PTR(text);
+}
+
+/* "sleep (1234, container.service)", to be freed. NULL: the process is gone. */
+static char *process_text(int process, pid_t pid) {
+        _cleanup_free_ char *comm = text_read(process, "comm"), *name = NULL, *unit = NULL;
+        char *text;
+
+        if (!comm)
+                return NULL;
+        comm[strcspn(comm, "\n")] = 0;
+        name = utf8_escape(comm);
+        if (!name)
+                return NULL;
+        if (sd_pid_get_unit(pid, &unit) < 0)
+                unit = NULL;
+        return asprintf(&text, unit ? "%s (%i, %s)" : "%s (%i)", name, pid, unit) < 0 ? NULL : text;
+}
+
+/* --- processes --- */
+
+/* Calls back with a descriptor of the directory in /proc of each process but this one, until that is not 0. */
+static int processes_foreach(int (*callback)(int process, pid_t pid, void *userdata), void *userdata) {
+        _cleanup_closedir_ DIR *proc = opendir("/proc");
+        struct dirent *e;
+        int r = 0;
+
+        while (proc && r == 0 && (e = readdir(proc))) {
+                _cleanup_close_ int process = -EBADF;
+
+                if (e->d_name[strspn(e->d_name, "0123456789")])
+                        continue;
+                process = openat(dirfd(proc), e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                if (process >= 0 && atoi(e->d_name) != getpid())
+                        r = callback(process, atoi(e->d_name), userdata);
+        }
+        return r;
+}
+
+static char *link_read(int dir, const char *name) {
+        char path[PATH_MAX + 1];
+        ssize_t n = readlinkat(dir, name, path, sizeof(path) - 1);
+
+        if (n < 0)
+                return NULL;
+        path[n] = 0;
+        return strdup(path);
+}
+
+/* Undoes the escapes of /proc/PID/mountinfo in place. */
+static void mountinfo_unescape(char *s) {
+        char *to = s;
+
+        for (; *s; s++)
+                if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
+                        *to++ = (char) ((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
+                        s += 3;
+                } else
+                        *to++ = *s;
+        *to = 0;
+}
+
+typedef struct MountLine {
+        int id, parent;
+        dev_t device;
+        char *target, *optional, *type, *options;
+} MountLine;
+
+/* Takes a line of mountinfo apart, in place. */
+static bool mount_line_parse(char *line, MountLine *ret) {
+        unsigned major, minor;
+        char *rest = line, *field, *optional, *end;
+        MountLine m = {};
+
+        field = strsep(&rest, " ");
+        m.id = atoi(field);
+        field = strsep(&rest, " ");
+        m.parent = field ? atoi(field) : 0;
+        field = strsep(&rest, " ");
+        if (!field || sscanf(field, "%u:%u", &major, &minor) != 2)
+                return false;
+        m.device = makedev(major, minor);
+        (void) strsep(&rest, " "); /* root */
+        m.target = strsep(&rest, " ");
+        (void) strsep(&rest, " "); /* options of the mount */
+        optional = rest;
+        end = rest ? strstr(rest, "- ") : NULL;
+        if (!m.target || !end)
+                return false;
+        *end = 0;
+        m.optional = optional;
+        rest = end + 2;
+        m.type = strsep(&rest, " ");
+        (void) strsep(&rest, " "); /* source */
+        m.options = rest ?: (char *) "";
+        mountinfo_unescape(m.target);
+        mountinfo_unescape(m.options);
+        *ret = m;
+        return true;
+}
+
+/* Calls back for each line, until that is not 0. */
+static int mount_lines_foreach(char *text, int (*callback)(const MountLine *m, void *userdata), void *userdata) {
+        int r = 0;
+
+        for (char *line; r == 0 && (line = strsep(&text, "\n"));) {
+                MountLine m;
+
+                if (mount_line_parse(line, &m))
+                        r = callback(&m, userdata);
+        }
+        return r;
+}
+
+typedef struct Find {
+        dev_t device;
+        Places *places;
+        Place place;
+        const char *text; /* all of mountinfo, to look up a parent */
+} Find;
+
+/* Does a mount with that number receive the events of other namespaces, or share them? */
+static bool mount_receives(const char *text, int id) {
+        char start[3 * sizeof(int) + 3];
+
+        (void) snprintf(start, sizeof(start), "%i ", id);
+        for (const char *line = text; line; line = (line = strchr(line, '\n')) ? line + 1 : NULL)
+                if (startswith(line, start)) {
+                        const char *end = strchrnul(line, '\n'), *dash = strstr(line, " - ");
+                        const char *shared = strstr(line, " shared:"), *master = strstr(line, " master:");
+
+                        end = dash && dash < end ? dash : end;
+                        return (shared && shared < end) || (master && master < end);
+                }
+        return false;
+}
+
+static int place_add(const MountLine *m, void *userdata) {
+        Find *f = userdata;
+        Places *p = f->places;
+
+        if (m->device != f->device)
+                return 0;
+        if (GREEDY_REALLOC(p->places, p->allocated, p->n + 1) < 0)
+                return -ENOMEM;
+        p->places[p->n] = (Place) {
+                .id = m->id,
+                .namespace = strdup(f->place.namespace),
+                .target = strdup(m->target),
+                .pid = f->place.pid,
+                .receives = mount_receives(f->text, m->parent),
+        };
+        if (!p->places[p->n].namespace || !p->places[p->n].target) {
+                free(p->places[p->n].namespace);
+                free(p->places[p->n].target);
+                return -ENOMEM;
+        }
+        p->n++;
+        return 0;
+}
+
+static int places_add_process(int process, pid_t pid, void *userdata) {
+        Find *f = userdata;
+        Places *p = f->places;
+        _cleanup_free_ char *namespace = link_read(process, "ns/mnt"), *text = NULL, *lines = NULL;
+        int r;
+
+        if (!namespace)
+                return 0;
+        for (size_t i = 0; i < p->n_namespaces; i++)
+                if (streq(p->namespaces[i], namespace))
+                        return 0;
+        text = text_read(process, "mountinfo");
+        lines = text ? strdup(text) : NULL;
+        if (!lines)
+                return 0;
+        f->text = text;
+        f->place = (Place) { .namespace = namespace, .pid = pid };
+        r = mount_lines_foreach(lines, place_add, f);
+        if (r < 0)
+                return r;
+        if (GREEDY_REALLOC(p->namespaces, p->namespaces_allocated, p->n_namespaces + 1) < 0)
+                return -ENOMEM;
+        p->namespaces[p->n_namespaces++] = TAKE_PTR(namespace);
+        return 0;
+}
+
+/* All mounts of the file system, those of this process's namespace first. */
+static int places_find(dev_t device, Places *ret) {
+        Find f = { .device = device, .places = ret };
+        _cleanup_close_ int self = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int r;
+
+        if (self < 0)
+                return -errno;
+        r = places_add_process(self, getpid(), &f);
+        return r < 0 ? r : processes_foreach(places_add_process, &f);
+}
+
+static bool place_is_mount(const Places *p, int id) {
+        for (size_t i = 0; i < p->n; i++)
+                if (p->places[i].id == id)
+                        return true;
+        return false;
+}
+
+static bool path_is_below(const char *path, const char *directory) {
+        const char *rest = startswith(path, directory);
+
+        return rest && (!*rest || *rest == '/' || streq(directory, "/"));
+}
+
+/* Is the path, as a namespace shows it, in the file system? Something else may be mounted in between. */
+static bool place_has_path(const char *mountinfo, dev_t device, const char *path) {
+        _cleanup_free_ char *text = strdup(mountinfo);
+        size_t longest = 0;
+        bool inside = false;
+        char *rest = text;
+
+        for (char *line; rest && (line = strsep(&rest, "\n"));) {
+                MountLine m;
+
+                if (!mount_line_parse(line, &m) || !path_is_below(path, m.target) || strlen(m.target) < longest)
+                        continue;
+                longest = strlen(m.target);
+                inside = m.device == device;
+        }
+        return inside;
+}
+
+/* --- who uses it --- */
+
+typedef struct Look {
+        const Places *places;
+        dev_t device;
+        MountUse use;
+        UserList users;
+} Look;
+
+static bool descriptor_uses(int process, const char *number, const Look *look) {
+        char name[32];
+        _cleanup_free_ char *text = NULL, *path = NULL;
+        const char *field;
+        unsigned flags;
+        int id;
+
+        if (snprintf(name, sizeof(name), "fdinfo/%s", number) >= (int) sizeof(name))
+                return false;
+        text = text_read(process, name);
+        field = text ? strstr(text, "mnt_id:") : NULL;
+        if (!field || sscanf(field, "mnt_id: %i", &id) != 1 || !place_is_mount(look->places, id))
+                return false;
+        field = strstr(text, "flags:");
+        if (look->use == MOUNT_USE_WRITING)
+                return field && sscanf(field, "flags: %o", &flags) == 1 && !(flags & O_PATH) && (flags & O_ACCMODE) != O_RDONLY;
+        if (look->use == MOUNT_USE_ANY)
+                return true;
+        if (snprintf(name, sizeof(name), "fd/%s", number) >= (int) sizeof(name))
+                return false;
+        path = link_read(process, name);
+        return path && strlen(path) > strlen(" (deleted)") && streq(path + strlen(path) - strlen(" (deleted)"), " (deleted)");
+}
+
+static bool descriptors_use(int process, const Look *look) {
         _cleanup_closedir_ DIR *d = NULL;
         struct dirent *e;
         int fd;
 
-        fd = openat(process, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        fd = openat(process, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (fd < 0)
                 return false;
         d = fdopendir(fd);
@@ -30,56 +356,178 @@ static bool links_use(int process, const char *name, dev_t device) {
                 safe_close(fd);
                 return false;
         }
-
         while ((e = readdir(d)))
-                if (e->d_name[0] != '.' && link_uses(fd, e->d_name, device))
+                if (e->d_name[0] != '.' && descriptor_uses(process, e->d_name, look))
                         return true;
         return false;
 }
 
-static bool process_uses(int process, dev_t device) {
-        return link_uses(process, "cwd", device) || link_uses(process, "root", device) ||
-                links_use(process, "fd", device) || links_use(process, "map_files", device);
-}
+static bool mappings_use(int process, const Look *look) {
+        _cleanup_free_ char *text = text_read(process, "maps");
+        char *rest = text;
 
-/* The name of a process, fit to be printed. NULL: it is gone. */
-static char *process_name(int process) {
-        char text[64];
-        _cleanup_close_ int fd = openat(process, "comm", O_RDONLY | O_CLOEXEC);
-        ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+        for (char *line; rest && (line = strsep(&rest, "\n"));) {
+                char mode[5] = "";
+                unsigned major, minor;
 
-        if (n <= 0)
-                return NULL;
-        text[n] = 0;
-        text[strcspn(text, "\n")] = 0;
-        return utf8_escape(text);
-}
-
-char *mount_users(dev_t device) {
-        _cleanup_closedir_ DIR *proc = opendir("/proc");
-        _cleanup_free_ char *users = NULL;
-        struct dirent *e;
-        unsigned n = 0;
-
-        while (proc && n <= USERS_MAX && (e = readdir(proc))) {
-                _cleanup_close_ int process = -EBADF;
-                _cleanup_free_ char *name = NULL;
-                char *more;
-
-                if (e->d_name[strspn(e->d_name, "0123456789")])
+                if (sscanf(line, "%*s %4s %*s %x:%x", mode, &major, &minor) != 3 || makedev(major, minor) != look->device)
                         continue;
-                process = openat(dirfd(proc), e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-                if (process < 0 || strtol(e->d_name, NULL, 10) == getpid() || !process_uses(process, device))
-                        continue;
-                name = process_name(process);
-                if (!name)
-                        continue;
-
-                if (n++ == USERS_MAX ? asprintf(&more, "%s and others", users) < 0 :
-                    asprintf(&more, "%s%s%s (%s)", users ?: "", users ? ", " : "", name, e->d_name) < 0)
-                        return NULL;
-                free(users);
-                users = more;
+                if (look->use == MOUNT_USE_ANY || (look->use == MOUNT_USE_WRITING ? mode[1] == 'w' && mode[3] == 's' :
+                                                   strstr(line, " (deleted)") != NULL))
+                        return true;
         }
-        return TAKE_PTR(users);
+        return false;
+}
+
+static bool directory_uses(int process, const char *name, const Look *look) {
+        _cleanup_free_ char *path = link_read(process, name), *mountinfo = NULL;
+
+        if (!path || *path != '/' || look->places->n == 0)
+                return false;
+        mountinfo = text_read(process, "mountinfo");
+        return mountinfo && place_has_path(mountinfo, look->device, path);
+}
+
+static int look_process(int process, pid_t pid, void *userdata) {
+        Look *look = userdata;
+        _cleanup_free_ char *text = NULL;
+
+        if (!descriptors_use(process, look) && !mappings_use(process, look) &&
+            (look->use != MOUNT_USE_ANY || (!directory_uses(process, "cwd", look) && !directory_uses(process, "root", look))))
+                return 0;
+        text = process_text(process, pid);
+        return text ? list_add(&look->users, text) : 0;
+}
+
+/* Loop devices on files of the file system. */
+static int look_loop_devices(Look *look, const char *mountinfo) {
+        _cleanup_closedir_ DIR *d = opendir("/sys/block");
+        struct dirent *e;
+        int r = 0;
+
+        while (d && r == 0 && (e = readdir(d))) {
+                _cleanup_free_ char *file = NULL, *text = NULL, *ro = NULL;
+                char name[NAME_MAX + 32];
+
+                if (!startswith(e->d_name, "loop"))
+                        continue;
+                (void) snprintf(name, sizeof(name), "%s/loop/backing_file", e->d_name);
+                file = text_read(dirfd(d), name);
+                if (!file)
+                        continue;
+                file[strcspn(file, "\n")] = 0;
+                if (!place_has_path(mountinfo, look->device, file))
+                        continue;
+                (void) snprintf(name, sizeof(name), "%s/ro", e->d_name);
+                ro = text_read(dirfd(d), name);
+                if (look->use == MOUNT_USE_WRITING && ro && *ro == '1')
+                        continue;
+                if (look->use == MOUNT_USE_DELETED && !strstr(file, " (deleted)"))
+                        continue;
+                if (asprintf(&text, "loop device /dev/%s", e->d_name) < 0) {
+                        text = NULL;
+                        return -ENOMEM;
+                }
+                r = list_add(&look->users, text);
+        }
+        return r;
+}
+
+/* An overlay file system has its layers open, with mounts of its own that no process shows. */
+static int look_overlay(const MountLine *m, void *userdata) {
+        Look *look = userdata;
+        _cleanup_free_ char *options = strdup(m->options), *text = NULL, *target = NULL;
+        char *rest = options;
+        bool uses = false;
+
+        if (!m->type || !streq(m->type, "overlay"))
+                return 0;
+        for (char *option; rest && (option = strsep(&rest, ","));) {
+                char *value = strchr(option, '=');
+
+                if (!value || !strstr(option, "dir"))
+                        continue;
+                for (char *layer; value && (layer = strsep(&value, ":="));)
+                        for (size_t i = 0; !uses && i < look->places->n; i++)
+                                uses = path_is_below(layer, look->places->places[i].target);
+        }
+        if (!uses)
+                return 0;
+        target = utf8_escape(m->target);
+        if (!target || asprintf(&text, "the overlay at '%s'", target) < 0)
+                return -ENOMEM;
+        return list_add(&look->users, text);
+}
+
+char *mount_users(dev_t device, MountUse use) {
+        _cleanup_(places_done) Places places = {};
+        Look look = { .places = &places, .device = device, .use = use };
+        _cleanup_free_ char *mountinfo = NULL;
+        int r;
+
+        (void) places_find(device, &places);
+        r = processes_foreach(look_process, &look);
+        mountinfo = r == 0 ? text_read(AT_FDCWD, "/proc/self/mountinfo") : NULL;
+        if (mountinfo) {
+                r = look_loop_devices(&look, mountinfo);
+                if (r == 0 && use == MOUNT_USE_ANY)
+                        (void) mount_lines_foreach(mountinfo, look_overlay, &look);
+        }
+        return look.users.text;
+}
+
+/* --- where else it is mounted --- */
+
+char *mount_elsewhere(dev_t device, const char *path) {
+        _cleanup_(places_done) Places places = {};
+        UserList list = {};
+        bool here = false;
+        int r = 0;
+
+        if (places_find(device, &places) < 0)
+                return NULL;
+        for (size_t i = 0; r == 0 && i < places.n; i++) {
+                _cleanup_free_ char *text = NULL, *process = NULL, *target = NULL;
+                const Place *p = places.places + i;
+
+                target = utf8_escape(p->target);
+                if (!target)
+                        break;
+                if (p->pid == getpid()) {
+                        /* The mount itself is not elsewhere, but a second one at the same place is. */
+                        if (streq(p->target, path) && !here) {
+                                here = true;
+                                continue;
+                        }
+                        r = asprintf(&text, "'%s'", target);
+                } else if (!p->receives) {
+                        char name[sizeof("/proc/") + 3 * sizeof(pid_t)];
+                        _cleanup_close_ int fd = -EBADF;
+
+                        (void) snprintf(name, sizeof(name), "/proc/%i", p->pid);
+                        fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                        process = fd < 0 ? NULL : process_text(fd, p->pid);
+                        if (!process)
+                                continue;
+                        r = asprintf(&text, "'%s' in the mount namespace of %s", target, process);
+                } else
+                        continue;
+                if (r < 0) {
+                        text = NULL;
+                        break;
+                }
+                r = list_add(&list, text);
+        }
+        return list.text;
+}
+
+int mount_places_foreach(dev_t device, int (*callback)(const char *path, void *userdata), void *userdata) {
+        _cleanup_(places_done) Places places = {};
+        int r;
+
+        r = places_find(device, &places);
+        for (size_t i = 0; r >= 0 && i < places.n; i++)
+                if (places.places[i].pid == getpid())
+                        r = callback(places.places[i].target, userdata);
+        return MIN(r, 0);
 }

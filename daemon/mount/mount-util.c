@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
 #include <getopt.h>
 #include <libmount.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "json-util.h"
 #include "mount-util.h"
@@ -192,29 +195,18 @@ static int get_option(const char *options, const char *name, char **ret) {
         return *ret ? 1 : -ENOMEM;
 }
 
-int tree_mount_find(const char *path, TreeMount *ret) {
-        _cleanup_(mnt_unref_tablep) struct libmnt_table *table = mnt_new_table();
-        _cleanup_tree_mount_ TreeMount m = {};
+/* Is this a mount that mount.pkram made? Returns 1 and what is known about it, 0, or a negative errno. */
+static int mount_entry_read(struct libmnt_fs *fs, TreeMount *ret) {
+        const char *options = mnt_fs_get_user_options(fs);
         _cleanup_free_ char *helper = NULL, *lost = NULL;
-        struct libmnt_fs *fs;
-        const char *options;
+        _cleanup_tree_mount_ TreeMount m = {};
         int r;
 
-        if (!table)
-                return -ENOMEM;
-        r = mnt_table_parse_mtab(table, /* filename= */ NULL);
-        if (r < 0)
-                return r;
-        fs = mnt_table_find_target(table, path, MNT_ITER_BACKWARD);
-        if (!fs)
-                return -ENOENT;
-
-        options = mnt_fs_get_user_options(fs);
         r = get_option(options, "helper", &helper);
         if (r < 0)
                 return r;
         if (!mnt_fs_get_fstype(fs) || !streq(mnt_fs_get_fstype(fs), "tmpfs") || !helper || !streq(helper, "pkram"))
-                return -EMEDIUMTYPE;
+                return 0;
 
         r = get_option(options, "x-pkram.socket", &m.socket);
         if (r < 0)
@@ -230,5 +222,126 @@ int tree_mount_find(const char *path, TreeMount *ret) {
 
         *ret = m;
         m = (TreeMount) {};
+        return 1;
+}
+
+/* All mounts of this namespace, with what /run/mount/utab adds. */
+static int mount_table_read(struct libmnt_table **ret) {
+        _cleanup_(mnt_unref_tablep) struct libmnt_table *table = mnt_new_table();
+        int r;
+
+        if (!table)
+                return -ENOMEM;
+        r = mnt_table_parse_mtab(table, /* filename= */ NULL);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(table);
         return 0;
+}
+
+int tree_mount_find(const char *path, TreeMount *ret) {
+        _cleanup_(mnt_unref_tablep) struct libmnt_table *table = NULL;
+        struct libmnt_fs *fs;
+        int r;
+
+        r = mount_table_read(&table);
+        if (r < 0)
+                return r;
+        fs = mnt_table_find_target(table, path, MNT_ITER_BACKWARD);
+        if (!fs)
+                return -ENOENT;
+        r = mount_entry_read(fs, ret);
+        return r == 0 ? -EMEDIUMTYPE : MIN(r, 0);
+}
+
+int tree_mount_find_name(const char *name, const char *socket, char **ret_path) {
+        _cleanup_(mnt_unref_tablep) struct libmnt_table *table = NULL;
+        struct libmnt_iter *i;
+        struct libmnt_fs *fs;
+        int r;
+
+        r = mount_table_read(&table);
+        if (r < 0)
+                return r;
+        i = mnt_new_iter(MNT_ITER_BACKWARD);
+        if (!i)
+                return -ENOMEM;
+        while ((r = mnt_table_next_fs(table, i, &fs)) == 0) {
+                _cleanup_tree_mount_ TreeMount m = {};
+
+                r = mount_entry_read(fs, &m);
+                if (r < 0)
+                        break;
+                if (r == 0 || !streq(m.name, name) || !streq(m.socket ?: "", socket ?: ""))
+                        continue;
+                *ret_path = strdup(mnt_fs_get_target(fs));
+                r = *ret_path ? 1 : -ENOMEM;
+                mnt_free_iter(i);
+                return r;
+        }
+        mnt_free_iter(i);
+        return MIN(r, 0);
+}
+
+void tree_mount_paths_free(char **paths, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                free(paths[i]);
+        free(paths);
+}
+
+int tree_mount_list(char ***ret, size_t *ret_n) {
+        _cleanup_(mnt_unref_tablep) struct libmnt_table *table = NULL;
+        size_t n = 0, allocated = 0;
+        struct libmnt_iter *i;
+        struct libmnt_fs *fs;
+        char **paths = NULL;
+        int r;
+
+        r = mount_table_read(&table);
+        if (r < 0)
+                return r;
+        i = mnt_new_iter(MNT_ITER_BACKWARD);
+        if (!i)
+                return -ENOMEM;
+        while ((r = mnt_table_next_fs(table, i, &fs)) == 0) {
+                _cleanup_tree_mount_ TreeMount m = {};
+
+                r = mount_entry_read(fs, &m);
+                if (r < 0)
+                        break;
+                if (r == 0)
+                        continue;
+                r = GREEDY_REALLOC(paths, allocated, n + 1);
+                if (r < 0)
+                        break;
+                paths[n] = strdup(mnt_fs_get_target(fs));
+                if (!paths[n]) {
+                        r = -ENOMEM;
+                        break;
+                }
+                n++;
+        }
+        mnt_free_iter(i);
+        if (r < 0) {
+                tree_mount_paths_free(paths, n);
+                return r;
+        }
+
+        *ret = paths;
+        *ret_n = n;
+        return 0;
+}
+
+int tree_mount_lock(const char *name) {
+        _cleanup_close_ int directory = -EBADF, fd = -EBADF;
+
+        if ((mkdir("/run/pkram", 0755) < 0 && errno != EEXIST) || (mkdir("/run/pkram/lock", 0700) < 0 && errno != EEXIST))
+                return -errno;
+        directory = open("/run/pkram/lock", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        fd = directory < 0 ? -1 : openat(directory, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+        if (fd < 0)
+                return -errno;
+        if (flock(fd, LOCK_EX) < 0)
+                return -errno;
+        return TAKE_FD(fd);
 }

@@ -76,3 +76,22 @@ int tree_mount_forget(const char *path);
 
 /* Finds the newest mount at path. -ENOENT: nothing is mounted there; -EMEDIUMTYPE: not by mount.pkram. */
 int tree_mount_find(const char *path, TreeMount *ret);
+
+/*
+ * Finds the place where a tree is mounted already. socket is where its pkramd listens, NULL for the usual one. Returns 1
+ * and the path, which the caller frees; 0 if the tree is not mounted; or a negative errno.
+ */
+int tree_mount_find_name(const char *name, const char *socket, char **ret_path);
+
+/*
+ * Lists the places where trees are mounted, the newest mount first. The caller frees the array and its strings with
+ * tree_mount_paths_free(). Returns a negative errno on failure.
+ */
+int tree_mount_list(char ***ret, size_t *ret_n);
+void tree_mount_paths_free(char **paths, size_t n);
+
+/*
+ * Waits until no other process holds the lock of that name, which is a file in /run/pkram/lock, and takes it. The lock is
+ * released when the descriptor is closed. Returns the descriptor, -EINTR if a signal arrived, or another negative errno.
+ */
+int tree_mount_lock(const char *name);

@@ -86,7 +86,7 @@ mkdir "$dir/m/within" && mount -t tmpfs none "$dir/m/within"
 unmount 32 && says "'./within' in the tree cannot be kept" && says 'stays mounted' && echo four >>"$dir/m/file"; ok "what cannot be stored stays mounted, and writable"
 umount "$dir/m/within"
 cd "$dir/m" && unmount 0 -l && ! mounted; ok "lazily, it can be in use for reading"
-touch late; ok "and what is mounted nowhere is writable, for a restore in this system"
+! touch late 2>/dev/null; ok "and cannot be written to any more: that would be in no node"
 cd / && run pkram.required,ro 0 && (($(wc -l <"$dir/m/file") == 4)); ok "with everything"
 unmount 0; ok "read-only, it is stored as well"
 
@@ -153,6 +153,74 @@ unmount 32 && mounted && says 'not mounted with type pkram'; ok "what mount.pkra
 clear
 unmount 32 && says 'Nothing is mounted'; ok "status 32: nothing mounted"
 "$uhelper" >"$dir/stdout" 2>&1; (($? == 1)); ok "status 1: no directory to unmount"
+
+# The name of a tree is a name, whatever lies in the directory where mount(8) runs: libmount makes a path of it.
+mkdir "$dir/cwd" "$dir/cwd/srv" "$dir/real" "$dir/o" && ln -s "$dir/real" "$dir/cwd/link" && ln -s ../real "$dir/cwd/second"
+as_libmount() { # PATH [ARGUMENT...]: what mount(8) does in the directory cwd, with those arguments on its own command line
+    (cd "$dir/cwd" && exec bash -c '"$0" "$1" "$2" -o "pkram.socket=$3"; exit $?' "$helper" "$1" "$dir/m" "$dir/socket" "${@:2}") >"$dir/stdout" 2>&1
+}
+source_is() { [[ $(findmnt -no SOURCE "$dir/m") == "$1" ]]; }
+start
+as_libmount "$dir/cwd/srv" && source_is srv; ok "the name of an entry of the current directory"
+unmount 0 && "$ctl" --socket="$dir/socket" show srv >/dev/null; ok "which is the name in the store, too"
+rm "$dir/cwd/second"
+as_libmount "$dir/real" && source_is link && unmount 0; ok "the name of a symbolic link"
+ln -s ../real "$dir/cwd/second"
+as_libmount "$dir/real" second && source_is second && unmount 0; ok "of two links to one place, the one that mount(8) was given"
+as_libmount "$dir/real"; (($? == 1)) && says 'pkram.name=' && ! mounted; ok "neither, if nothing says which"
+run pkram.name=first 0 && source_is first && unmount 0; ok "the name by an option"
+as_libmount "$dir/o"; (($? == 1)) && says 'cannot be the name' && ! mounted; ok "a path is no name"
+
+# One tree in two places, two trees in one place.
+run size=10m 0 && echo one >"$dir/m/file" && cp "$dir/large" "$dir/m/large"
+"$helper" tree "$dir/o" -o "pkram.socket=$dir/socket" >"$dir/stdout" 2>&1; (($? == 32)) && says "'tree' is already mounted at '$dir/m'" &&
+    ! mountpoint -q "$dir/o"; ok "a tree is mounted in one place only"
+"$helper" other "$dir/m" -o "pkram.socket=$dir/socket" >"$dir/stdout" 2>&1; (($? == 32)) && says "'tree' is already mounted at '$dir/m'"; ok "and a place has one tree only"
+run '' 32 && says "already mounted" && run pkram.existing 0 && says "leaving it as it is" && (($(grep -c " $dir/m " /proc/self/mountinfo) == 1)); ok "the same tree in the same place is left as it is, if so wanted"
+for _ in 1 2 3 4; do "$helper" raced "$dir/o" -o "pkram.socket=$dir/socket" >/dev/null 2>&1 & done
+for child in $(jobs -p | grep -vx "$pid"); do wait "$child"; done
+(($(grep -c " $dir/o " /proc/self/mountinfo) == 1)); ok "of several at the same time, one"
+"$uhelper" "$dir/o" >"$dir/stdout" 2>&1; ok "which is stored"
+
+# Remounting, as mount -o remount and systemctl reload do.
+run remount,size=20m,nosuid 0 && (($(grep -c " $dir/m " /proc/self/mountinfo) == 1)) && [[ $(stat -f -c '%b*%S' "$dir/m") == 5120*4096 && $(cat "$dir/m/file") == one ]]; ok "remount: another size"
+run remount,ro 0 && ! { echo x >"$dir/m/x"; } 2>/dev/null && run remount,rw,pkram.verify 0 && echo two >>"$dir/m/file"; ok "remount: read-only and back"
+run remount,size=4k 32 && run remount,frobnicate 32; ok "remount: what tmpfs refuses"
+mount -o remount,size=30m "$dir/m" && remembered; ok "remount by mount(8) alone: umount still stores it"
+unmount 0 && "$ctl" --socket="$dir/socket" show tree | grep -q xxh3; ok "with checksums from now on, as the second remount said"
+run remount 32 && says 'No tree is mounted'; ok "remount: nothing mounted"
+run bind 1; ok "no bind mounts"
+
+# A removed file that is still read: the kernel does not make the file system read-only, though nothing can write.
+run pkram.required 0 && echo log >"$dir/m/log" && exec 7<"$dir/m/log" && rm "$dir/m/log"
+unmount 32 && says "in use by .*bash ($$" && says 'removed files' && ! says 'for writing' && echo three >>"$dir/m/file"; ok "a removed file is read: fails, without talking of writers"
+PATH=$dir/bin:$path unmount 32 && says "stored all the same" && ! touch "$dir/m/late" 2>/dev/null && stored; ok "while the system goes down the tree is stored"
+exec 7>&- && umount -i "$dir/m"
+run pkram.required 0 && (($(wc -l <"$dir/m/file") == 3)); ok "and comes back"
+exec 7<"$dir/m/file" 8>"$dir/m/log" && rm "$dir/m/log"
+PATH=$dir/bin:$path unmount 32 && says "in use for writing by .*bash ($$" && ! stored; ok "a removed file that is written is in the way"
+exec 7>&- 8>&-
+
+# Other mounts of the same file system.
+mount --bind "$dir/m" "$dir/o"
+unmount 32 && says "mounted elsewhere, too: '$dir/o'" && echo four >>"$dir/m/file"; ok "a bind mount: refused, and named"
+umount -i "$dir/o"
+unshare --mount --propagation private sleep 100 &
+sleeper=$!
+until [[ $(readlink /proc/$sleeper/ns/mnt) != $(readlink /proc/$$/ns/mnt) && $(cat /proc/$sleeper/comm) == sleep ]]; do sleep 0.05; done
+unmount 32 && says "in the mount namespace of sleep ($sleeper" && echo five >>"$dir/m/file" && ! stored; ok "a private mount namespace: refused, and its process named"
+PATH=$dir/bin:$path unmount 0 && stored && ! mounted; ok "while the system goes down it is stored"
+! { echo late >"/proc/$sleeper/root$dir/m/late"; } 2>/dev/null && [[ -e /proc/$sleeper/root$dir/m/file ]]; ok "and read-only in the other namespace"
+run pkram.required 0 && (($(wc -l <"$dir/m/file") == 5)) && cmp "$dir/m/large" "$dir/large"; ok "it comes back in this system"
+kill $sleeper; wait $sleeper 2>/dev/null
+if loop=$(losetup -f --show "$dir/m/large" 2>/dev/null); then
+    unmount 32 && says "in use by loop device $loop: stop .* for writing" && ! stored; ok "a loop device: refused, and named"
+    losetup -d "$loop"
+fi
+
+"$helper" second "$dir/o" -o "pkram.socket=$dir/socket" >/dev/null 2>&1
+"$uhelper" -a >"$dir/stdout" 2>&1 && ! mounted && ! mountpoint -q "$dir/o" && stored && "$ctl" --socket="$dir/socket" show second >/dev/null; ok "umount.pkram -a stores all trees"
+stop
 
 start off
 run '' 0 && mounted && says 'no PKRAM'; ok "no PKRAM: an empty tmpfs"

@@ -9,6 +9,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 
 #include "json-util.h"
 #include "log.h"
@@ -113,18 +114,69 @@ static int store(VarlinkClient *c, const TreeMount *m, const char *path, int dir
         return 1;
 }
 
-/* Says who uses it, and what that means; while the system goes down nobody will try again. */
-static void say_in_use(const TreeMount *m, const char *path, dev_t device) {
-        _cleanup_free_ char *users = mount_users(device);
-        const char *who = users ?: "nobody knows whom";
+/* Some process can still write to it. Says which, and what that means; while the system goes down nothing is tried again. */
+static void log_writers(const TreeMount *m, const char *path, dev_t device) {
+        _cleanup_free_ char *writers = mount_users(device, MOUNT_USE_WRITING);
+        const char *by = writers ?: "unknown processes";
 
         if (is_shutting_down()) {
                 log_error("Tree '%s' is lost: '%s' is in use for writing by %s while the system goes down, and cannot be stored. "
-                          "To have that stop first the next time, add RequiresMountsFor=%s to its unit.", m->name, path, who, path);
+                          "To have that stop first the next time, add RequiresMountsFor=%s to its unit.", m->name, path, by, path);
                 note_lost(m, path, TREE_LOST_IN_USE);
         } else
-                log_error("'%s' is in use by %s: end what has files open for writing there (fuser -vm shows it). %s",
-                          path, who, HOW_TO_DROP);
+                log_error("'%s' is in use by %s: stop the processes that have files open for writing (fuser -vm lists them). %s",
+                          path, by, HOW_TO_DROP);
+}
+
+static int place_set_writable(const char *path, _unused_ void *userdata) {
+        struct mount_attr attributes = { .attr_clr = MOUNT_ATTR_RDONLY };
+
+        return mount_setattr(AT_FDCWD, path, 0, &attributes, sizeof(attributes)) < 0 ? -errno : 0;
+}
+
+/* Undoes what unmount_tree() did to keep everything else from writing. */
+static int thaw(const char *path, dev_t device, bool mounts_frozen) {
+        _cleanup_close_ int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        if (root < 0)
+                return -errno;
+        if (mounts_frozen)
+                return mount_places_foreach(device, place_set_writable, NULL);
+        return set_writable(root, true);
+}
+
+static int place_set_read_only(const char *path, _unused_ void *userdata) {
+        struct mount_attr attributes = { .attr_set = MOUNT_ATTR_RDONLY };
+
+        return mount_setattr(AT_FDCWD, path, 0, &attributes, sizeof(attributes)) < 0 ? -errno : 0;
+}
+
+/*
+ * The kernel does not make the file system read-only (-EBUSY). If a file is open for writing, the tree cannot be stored.
+ * The same happens if a file is open that was removed, even if it is only read. Then the mounts are made read-only instead
+ * of the file system, if they are going to stay: while the system goes down, and for a lazy unmount. Returns 0 or -EBUSY.
+ */
+static int freeze_busy(const TreeMount *m, const char *path, dev_t device, bool lazy) {
+        _cleanup_free_ char *writers = mount_users(device, MOUNT_USE_WRITING), *readers = NULL;
+        int r;
+
+        readers = writers ? NULL : mount_users(device, MOUNT_USE_DELETED);
+        if (!readers) {
+                log_writers(m, path, device);
+                return -EBUSY;
+        }
+        if (!lazy && !is_shutting_down()) {
+                log_error("'%s' is in use by %s: removed files are still open there. Stop these processes, or make them close "
+                          "the files. %s", path, readers, HOW_TO_DROP);
+                return -EBUSY;
+        }
+
+        r = mount_places_foreach(device, place_set_read_only, NULL);
+        if (r == -EBUSY)
+                log_writers(m, path, device);
+        else if (r < 0)
+                (void) log_error_errno(r, "Failed to make '%s' read-only", path);
+        return r;
 }
 
 /* It is still in use after all: what was stored is frozen, so it is taken back out of the store. */
@@ -140,10 +192,10 @@ static void take_back(VarlinkClient *c, const char *name, uint64_t id) {
 }
 
 /*
- * Stores and unmounts. It is done on a detached copy of the mount, which the frozen files
- * may keep busy, and which is writable: if the tree is restored in this system, they are
- * opened for writing. They stay in the file system although it is mounted nowhere.
- * -ESHUTDOWN: it is stored but not unmounted, and nobody will want to write any more.
+ * Stores and unmounts. The store works on a detached copy of the mount, which the frozen files may keep busy. The file
+ * system itself stays read-only for good: whatever still sees it, in another mount namespace or through a descriptor,
+ * cannot write what no node has. Returns 0; -ESHUTDOWN if the tree is stored but still mounted, which is final while the
+ * system goes down; or another negative errno after a message.
  */
 static int store_and_unmount(VarlinkClient *c, const TreeMount *m, const char *path, bool lazy) {
         struct mount_attr attributes = { .attr_clr = MOUNT_ATTR_RDONLY };
@@ -154,7 +206,7 @@ static int store_and_unmount(VarlinkClient *c, const TreeMount *m, const char *p
 
         directory = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
         if (directory < 0 || fstat(directory, &st) < 0 || mount_setattr(directory, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
-                return log_error_errno(-errno, "'%s' cannot be opened", path);
+                return log_error_errno(-errno, "Failed to open '%s'", path);
 
         r = stored = store(c, m, path, directory, &id);
         if (r < 0)
@@ -164,9 +216,9 @@ static int store_and_unmount(VarlinkClient *c, const TreeMount *m, const char *p
                 _cleanup_free_ char *users = NULL;
 
                 r = -errno;
-                users = mount_users(st.st_dev);
+                users = mount_users(st.st_dev, MOUNT_USE_ANY);
                 (void) log_error_errno(r, "'%s' cannot be unmounted: end what uses it (%s; fuser -vm shows more)", path,
-                                       users ?: "nobody knows who");
+                                       users ?: "unknown, perhaps something in the kernel");
                 if (stored > 0 && is_shutting_down()) {
                         log_message(LOG_NOTICE, "Tree '%s' is stored all the same, and '%s' stays read-only.", m->name, path);
                         return -ESHUTDOWN;
@@ -175,17 +227,31 @@ static int store_and_unmount(VarlinkClient *c, const TreeMount *m, const char *p
                         take_back(c, m->name, id);
                 return r;
         }
-
-        r = stored > 0 ? set_writable(directory, true) : 0;
-        if (r < 0)
-                log_warning("Tree '%s' is stored for a kexec, but cannot be restored before: %s.", m->name, strerror(-r));
         return 0;
+}
+
+/*
+ * Refuses to store a tree that is mounted elsewhere, too: there it would stay in use, and changes would be in no node. While
+ * the system goes down, and for a lazy unmount, the other mounts become read-only instead.
+ */
+static int check_elsewhere(const char *path, dev_t device, bool lazy) {
+        _cleanup_free_ char *elsewhere = NULL;
+
+        if (lazy)
+                return 0;
+        elsewhere = mount_elsewhere(device, path);
+        if (!elsewhere || is_shutting_down())
+                return 0;
+        log_error("'%s' is mounted elsewhere, too: %s. Unmount it there first, or stop these processes. "
+                  "'umount -l' stores it all the same, and makes the other mounts read-only.", path, elsewhere);
+        return -EBUSY;
 }
 
 static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
         _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
         const char *socket = m->socket ?: SOCKET_PATH;
         _cleanup_close_ int root = -EBADF;
+        bool was_read_only, mounts_frozen = false;
         struct statvfs s;
         struct stat st;
         int r;
@@ -205,26 +271,28 @@ static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
         interruption_hangs_up(c);
         root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (root < 0 || fstatvfs(root, &s) < 0 || fstat(root, &st) < 0)
-                return log_error_errno(-errno, "'%s' cannot be looked at", path);
+                return log_error_errno(-errno, "Failed to look at '%s'", path);
+        was_read_only = s.f_flag & ST_RDONLY;
+        r = check_elsewhere(path, st.st_dev, lazy);
+        if (r < 0)
+                return r;
 
         /* From here on nothing in it can change. */
         r = set_writable(root, false);
         root = safe_close(root);
         if (r == -EBUSY) {
-                say_in_use(m, path, st.st_dev);
-                return r;
+                r = freeze_busy(m, path, st.st_dev, lazy);
+                if (r < 0)
+                        return r;
+                mounts_frozen = true;
         }
         if (r < 0)
                 return log_error_errno(r, "'%s' cannot be made read-only", path);
 
         r = interruption() ? say_interrupted(m, path) : store_and_unmount(c, m, path, lazy);
         if (r < 0 && r != -ESHUTDOWN) {
-                int k = 0;
+                int k = was_read_only ? 0 : thaw(path, st.st_dev, mounts_frozen);
 
-                if (!(s.f_flag & ST_RDONLY)) {
-                        root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-                        k = root < 0 ? -errno : set_writable(root, true);
-                }
                 if (k < 0)
                         (void) log_error_errno(k, "'%s' cannot be made writable again", path);
                 return r;
@@ -237,14 +305,72 @@ static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
         return r;
 }
 
+/*
+ * Unmounts the tree at path. Two processes may want that: one for each unit that manages the mount, and the one that stores
+ * what is left when the system goes down. The second one waits, and has nothing to do if the first one succeeded.
+ */
+static int unmount_path(const char *path, bool lazy) {
+        _cleanup_tree_mount_ TreeMount m = {};
+        _cleanup_close_ int lock = -EBADF;
+        char name[64];
+        struct stat st;
+        int r;
+
+        r = tree_mount_find(path, &m);
+        if (r == -ENOENT)
+                log_error("Nothing is mounted at '%s'.", path);
+        else if (r == -EMEDIUMTYPE)
+                log_error("What is mounted at '%s' was not mounted with type pkram: use 'umount -i'.", path);
+        else if (r < 0)
+                (void) log_error_errno(r, "Failed to read the table of mounts");
+        if (r < 0)
+                return r;
+
+        if (stat(path, &st) < 0)
+                return log_error_errno(-errno, "Failed to look at '%s'", path);
+        (void) snprintf(name, sizeof(name), ".umount-%u:%u", major(st.st_dev), minor(st.st_dev));
+        lock = tree_mount_lock(name);
+        if (lock == -EINTR)
+                return say_interrupted(&m, path);
+        if (lock < 0)
+                return log_error_errno(lock, "Failed to lock /run/pkram/lock/%s", name);
+
+        tree_mount_done(&m);
+        r = tree_mount_find(path, &m);
+        if (r == -ENOENT || r == -EMEDIUMTYPE)
+                return 0; /* another process has stored it meanwhile */
+        if (r < 0)
+                return log_error_errno(r, "Failed to read the table of mounts");
+        return unmount_tree(&m, path, lazy);
+}
+
+/* Unmounts every tree, the newest mount first. Goes on after a failure, and returns the first one. */
+static int unmount_all(bool lazy) {
+        size_t n = 0;
+        char **paths = NULL;
+        int r, result = 0;
+
+        r = tree_mount_list(&paths, &n);
+        if (r < 0)
+                return log_error_errno(r, "Failed to read the table of mounts");
+        for (size_t i = 0; i < n && !interruption(); i++) {
+                r = unmount_path(paths[i], lazy);
+                if (r < 0 && result == 0)
+                        result = r;
+        }
+        tree_mount_paths_free(paths, n);
+        return result;
+}
+
 static void help(void) {
-        puts("umount.pkram DIR [-lfnrv]\n"
+        puts("umount.pkram DIR|-a [-lfnrv]\n"
              "\n"
              "Stores the tree in a file system that mount.pkram has mounted, and unmounts it.\n"
              "Called by umount(8).\n"
              "\n"
              "  -h --help     Show this help\n"
              "     --version  Show the version\n"
+             "  -a            Unmount all trees, the newest mount first\n"
              "  -l            Unmount it even if it is in use, but not for writing\n"
              "  -f -n -r -v -t TYPE -N NAMESPACE  Ignored, for umount(8)\n"
              "\n"
@@ -252,37 +378,30 @@ static void help(void) {
 }
 
 int main(int argc, char *argv[]) {
-        _cleanup_tree_mount_ TreeMount m = {};
         char path[PATH_MAX];
-        bool lazy = false;
+        bool lazy = false, all = false;
         int c, status, r;
 
-        while ((c = mount_next_option(argc, argv, "hlfnrvt:N:", "umount.pkram", help, &status)) > 0)
+        while ((c = mount_next_option(argc, argv, "ahlfnrvt:N:", "umount.pkram", help, &status)) > 0)
                 if (c == 'l')
                         lazy = true;
+                else if (c == 'a')
+                        all = true;
         if (c < 0)
                 return status;
 
-        if (argc - optind != 1) {
-                log_error("The directory is needed at which a tree is mounted: umount DIR");
+        if (argc - optind != !all) {
+                log_error("Directory with a mounted tree required: umount DIR");
                 return EXIT_USAGE;
         }
-        if (!realpath(argv[optind], path)) {
+        if (!all && !realpath(argv[optind], path)) {
                 (void) log_error_errno(-errno, "'%s' cannot be unmounted", argv[optind]);
                 return EXIT_MOUNT;
         }
 
         interruption_catch();
         ask_whether_shutting_down();
-        r = tree_mount_find(path, &m);
-        if (r == -ENOENT)
-                log_error("Nothing is mounted at '%s'.", path);
-        else if (r == -EMEDIUMTYPE)
-                log_error("What is mounted at '%s' was not mounted with type pkram: use 'umount -i'.", path);
-        else if (r < 0)
-                (void) log_error_errno(r, "What is mounted cannot be found out");
-        else
-                r = unmount_tree(&m, path, lazy);
+        r = all ? unmount_all(lazy) : unmount_path(path, lazy);
         if (shutting_down)
                 (void) pclose(shutting_down);
         return r < 0 ? EXIT_MOUNT : EXIT_SUCCESS;

@@ -191,7 +191,7 @@ stage2() {
 
 unmounting() {
         exec 7>>$CACHE/open
-        refused "a tree in use is not unmounted" "in use by bash .*: end what has files open" umount $CACHE
+        refused "a tree in use is not unmounted" "in use by bash .*: stop the processes that have files open" umount $CACHE
         check "and still there" test -s $CACHE/small
         exec 7>&-
         rm $CACHE/open

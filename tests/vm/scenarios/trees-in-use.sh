@@ -44,7 +44,7 @@ stage1() {
         check "somebody is in one" hold reader "cd /srv/reading"
         check "somebody writes in another" hold writer "exec >>/srv/writing/log"
         sleep 1
-        refused "which cannot be unmounted" "in use by .*sleep.* end what has files open" umount /srv/writing
+        refused "which cannot be unmounted" "in use by .*sleep.* stop the processes that have files open" umount /srv/writing
         kexec_now
 }
 

@@ -157,13 +157,16 @@ void pkram_file_thaw(struct pkram_file *pf)
  * @pf: the file
  *
  * Return: a new open file, readable and (once thawed) writable, at offset 0; or
- * an error pointer.
+ * an error pointer. The file is only readable if its file system is read-only, as
+ * that of a tree stays after the tree was stored.
  */
 struct file *pkram_file_open(const struct pkram_file *pf)
 {
 	struct file *file = dentry_open(&pf->file->f_path, O_RDWR | O_LARGEFILE,
 					current_cred());
 
+	if (file == ERR_PTR(-EROFS))
+		file = dentry_open(&pf->file->f_path, O_RDONLY | O_LARGEFILE, current_cred());
 	if (!IS_ERR(file))
 		file->f_mode |= FMODE_LSEEK | FMODE_PREAD | FMODE_PWRITE;
 	return file;

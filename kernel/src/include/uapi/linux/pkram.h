@@ -428,7 +428,8 @@ struct pkram_ioctl_stat {
  * No byte is copied. The file stays frozen until the node is removed, so that
  * what was stored cannot change while it may still have to be loaded again.
  * A second load of an object that exists as a memfd (loaded before, or saved in
- * this boot) opens that same file anew. With @target_fd it fails with EBUSY then.
+ * this boot) opens that same file anew, for reading only if its file system is
+ * read-only. With @target_fd it fails with EBUSY then.
  * Descriptors that load different objects do not wait for each other; one that
  * comes for an object while another loads it waits and gets the same file.
  *
