@@ -60,6 +60,8 @@ stage1() {
 stage2() {
         example mount.pkram 'mount -t pkram' 3
         equal "the tree mounted by hand" "$(cat /var/cache/app/file)" "by hand"
+        example mount.pkram 'mount -o remount,size=2G'
+        equal "it is larger" "$(stat -f -c '%b*%S' /var/cache/app)" "524288*4096"
         umount -i /var/cache/app
         arrived yes
 
