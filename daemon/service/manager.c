@@ -60,6 +60,8 @@ Manager *manager_free(Manager *m) {
         assert(!m->tree_calls);
         trim_done(&m->trim);
         store_free(m->store);
+        if (m->closes)
+                closer_stop();
         sd_event_unref(m->event);
         free(m);
         return NULL;
@@ -68,13 +70,17 @@ Manager *manager_free(Manager *m) {
 void manager_apply_config(Manager *m) {
         const uint64_t *l = m->config.limit;
         /* What can be stored inline in one message has to fit into one reply as well. */
-        size_t least = 2 * l[LIMIT_MESSAGE_BYTES], output = MAX(l[LIMIT_OUTPUT_BYTES], least), total = MAX(l[LIMIT_BUFFER_BYTES], least);
+        size_t least = 2 * l[LIMIT_MESSAGE_BYTES], output = MAX(l[LIMIT_OUTPUT_BYTES], least);
+        /* Each owner can store and retrieve any node that the other limits allow. */
+        size_t fds = MAX(l[LIMIT_MESSAGE_DESCRIPTORS], l[LIMIT_OBJECTS]), owner = MAX(l[LIMIT_OWNER_BUFFER_BYTES], least + output), total = MAX(l[LIMIT_BUFFER_BYTES], owner);
 
         m->varlink_limits = (VarlinkLimits) {
                 .message.message_bytes = l[LIMIT_MESSAGE_BYTES],
                 .message.message_fds = l[LIMIT_MESSAGE_DESCRIPTORS],
                 .message.output_bytes = output,
                 .message.total_bytes = total,
+                .message.owner_bytes = owner,
+                .message.owner_fds = MAX(l[LIMIT_OWNER_DESCRIPTORS], fds),
                 .parse_bytes = KIB(64) + l[LIMIT_OBJECTS] * KIB(2),
                 .objects = l[LIMIT_OBJECTS],
                 .connections = l[LIMIT_CONNECTIONS],
@@ -97,6 +103,11 @@ int manager_new(const PkramDevice *device, Manager **ret) {
         r = sd_event_new(&m->event);
         if (r < 0)
                 return r;
+        /* A service that can be kept waiting is better than none. */
+        r = closer_start(m->event);
+        if (r < 0)
+                log_warning("Failed to start helper processes that close descriptors, continuing without: %s", strerror(-r));
+        m->closes = r >= 0;
         r = store_new(device, &m->config, &m->store);
         if (r < 0)
                 return r;

@@ -17,6 +17,7 @@ typedef struct Manager {
         struct Monitor *monitors;
         struct TreeCall *tree_calls;
         Trim trim;
+        bool closes; /* closer_start() was called */
         const char *report_path; /* KEXEC_REPORT_PATH; tests have another one */
 } Manager;
 

@@ -139,6 +139,17 @@ static const JobType retrieve_job = {
         .free = retrieve_job_free,
 };
 
+/* Counts what the call holds until it is answered, as varlink_reserve(). */
+static int retrieve_job_reserve(Varlink *link, const StoreLoad *load) {
+        size_t bytes = 0, fds = 0;
+
+        for (size_t i = 0; i < load->n_items; i++) {
+                bytes += load->items[i].data_size;
+                fds += load->items[i].fd >= 0;
+        }
+        return varlink_reserve(link, bytes, fds);
+}
+
 int vl_method_retrieve(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags, void *userdata) {
         Manager *m = userdata;
         const Peer *peer = varlink_userdata(link);
@@ -155,6 +166,10 @@ int vl_method_retrieve(Varlink *link, struct json_object *parameters, _unused_ V
         r = store_load_new(m->store, peer, json_get_string(parameters, "name"), job->want_data, &job->load, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
+
+        r = retrieve_job_reserve(link, job->load);
+        if (r <= 0)
+                return r;
 
         if (!job->load->manifest.verify)
                 return finish(link, job);

@@ -74,6 +74,12 @@ void fixture_run(Fixture *f) {
         } while (r > 0);
 }
 
+void fixture_wait_closed(Fixture *f) {
+        for (unsigned i = 0; i < 1000 && closer_pending() > 0; i++)
+                assert_ok(sd_event_run(f->manager->event, 10000));
+        assert_int_equal(closer_pending(), 0);
+}
+
 Client *client_new(Fixture *f) {
         Client *c = calloc(1, sizeof(Client));
         int fds[2];

@@ -46,6 +46,9 @@ DEFINE_CLEANUP(Client *, client_free)
 /* Runs the manager until it has nothing to do. */
 void fixture_run(Fixture *f);
 
+/* Waits until descriptors that the manager does not need any more are closed. */
+void fixture_wait_closed(Fixture *f);
+
 /* Sends bytes as they are. */
 void client_send_raw(Client *c, const void *data, size_t n);
 

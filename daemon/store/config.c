@@ -41,7 +41,9 @@ static const LimitInfo limits[_LIMIT_MAX] = {
         [LIMIT_MESSAGE_BYTES]       = { "MessageBytesMax",       LIMIT_KIND_BYTES,  4 << 20, 4 << 10, 1 << 30 },
         [LIMIT_MESSAGE_DESCRIPTORS] = { "MessageDescriptorsMax", LIMIT_KIND_COUNT,  1024,    0,       65534 },
         [LIMIT_OUTPUT_BYTES]        = { "OutputBytesMax",        LIMIT_KIND_BYTES,  8 << 20, 1 << 20, 1 << 30 },
-        [LIMIT_BUFFER_BYTES]        = { "BufferBytesMax",        LIMIT_KIND_BYTES,  64 << 20, 1 << 20, INT64_MAX },
+        [LIMIT_BUFFER_BYTES]        = { "BufferBytesMax",        LIMIT_KIND_BYTES,  128 << 20, 1 << 20, INT64_MAX },
+        [LIMIT_OWNER_BUFFER_BYTES]  = { "OwnerBufferBytesMax",   LIMIT_KIND_BYTES,  32 << 20, 1 << 20, INT64_MAX },
+        [LIMIT_OWNER_DESCRIPTORS]   = { "OwnerDescriptorsMax",   LIMIT_KIND_COUNT,  8192,    1,       1 << 20 },
 };
 
 const char *limit_name(LimitId id) {

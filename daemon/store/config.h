@@ -20,6 +20,8 @@ typedef enum LimitId {
         LIMIT_MESSAGE_DESCRIPTORS,
         LIMIT_OUTPUT_BYTES,
         LIMIT_BUFFER_BYTES,
+        LIMIT_OWNER_BUFFER_BYTES,
+        LIMIT_OWNER_DESCRIPTORS,
         _LIMIT_MAX,
 } LimitId;
 

@@ -7,8 +7,8 @@
 /* Nodes fetched from the kernel at once. */
 #define NODES_PER_CALL 128U
 
-/* Bytes checksummed at once, some 10 ms, so that other clients get their turn. */
-#define VERIFY_SLICE MIB(64)
+/* Bytes checksummed at once, a few milliseconds, so that other clients get their turn. */
+#define VERIFY_SLICE MIB(8)
 
 /* What the manifest of a node says; ids are never used twice while the system runs. */
 typedef struct KnownNode {

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "closer.h"
 #include "store-internal.h"
 
 StoreLoad *store_load_free(StoreLoad *load) {
@@ -9,7 +10,7 @@ StoreLoad *store_load_free(StoreLoad *load) {
         for (size_t i = 0; i < load->n_items; i++) {
                 free(load->items[i].name);
                 free(load->items[i].data);
-                safe_close(load->items[i].fd);
+                closer_close(/* budget= */ NULL, load->items[i].fd);
         }
         free(load->items);
         manifest_done(&load->manifest);

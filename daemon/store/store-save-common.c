@@ -2,6 +2,7 @@
 /* What saving objects and saving a tree have in common. */
 #include <sys/utsname.h>
 
+#include "closer.h"
 #include "store-internal.h"
 #include "system-node.h"
 
@@ -19,7 +20,7 @@ StoreSave *store_save_free(StoreSave *save) {
         /* Closing the descriptor is what discards a half-done node. */
         pkram_handle_done(&save->handle);
         if (save->fds)
-                close_many(save->fds, save->n_objects);
+                closer_close_many(/* budget= */ NULL, save->fds, save->n_objects);
         free(save->fds);
         free(save->shared);
         free(save->sizes);

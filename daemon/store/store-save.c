@@ -24,16 +24,25 @@ static int check_file(StoreSave *save, size_t index, int fd, StoreError *e) {
         int flags;
 
         flags = fcntl(fd, F_GETFL);
-        if (flags < 0 || fstat(fd, &st) < 0 || fstatfs(fd, &sfs) < 0)
+        if (flags < 0)
+                return -errno;
+        if (flags & O_PATH)
+                return not_preservable(e, index, "its descriptor cannot be read from; open the file for reading and writing");
+
+        /*
+         * Files in memory have seals, even if none can be set. Nothing but this may be called for others, since their
+         * file systems may wait for a server.
+         */
+        if (fcntl(fd, F_GET_SEALS) < 0)
+                return not_preservable(e, index, "it is not a regular file of a tmpfs; copy it into a memfd (memfd_create(2)) and store that, as 'pkramctl store' does");
+        if (fstat(fd, &st) < 0 || fstatfs(fd, &sfs) < 0)
                 return -errno;
 
-        if (!S_ISREG(st.st_mode))
-                return not_preservable(e, index, "it is no regular file; copy what is in it into a memfd (memfd_create(2)) and store that");
         if (sfs.f_type == HUGETLBFS_MAGIC)
                 return not_preservable(e, index, "it is a file of hugetlbfs; create the memfd without MFD_HUGETLB");
-        if (sfs.f_type != TMPFS_MAGIC)
-                return not_preservable(e, index, "it is a file on disk; copy it into a memfd (memfd_create(2)) and store that, as 'pkramctl store' does");
-        if ((flags & O_PATH) || (flags & O_ACCMODE) == O_WRONLY)
+        if (!S_ISREG(st.st_mode) || sfs.f_type != TMPFS_MAGIC)
+                return not_preservable(e, index, "it is not a regular file of a tmpfs; copy it into a memfd (memfd_create(2)) and store that, as 'pkramctl store' does");
+        if ((flags & O_ACCMODE) == O_WRONLY)
                 return not_preservable(e, index, "its descriptor cannot be read from; open the file for reading and writing");
 
         /*

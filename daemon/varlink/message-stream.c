@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "message-stream.h"
@@ -16,6 +18,8 @@ typedef struct FdBatch {
         struct FdBatch *next;
         uint64_t position; /* of the last byte that came with them */
         size_t n, n_lost;  /* held, and closed at once because there were too many */
+        bool over_budget;  /* of the owner, and not more than a message may have */
+        Budget *budget;    /* borrowed */
         int fds[];
 } FdBatch;
 
@@ -23,6 +27,7 @@ typedef struct Output {
         struct Output *next;
         size_t length, written, n_fds, n_fds_written;
         int *fds;
+        Budget *budget; /* borrowed */
         char text[];
 } Output;
 
@@ -30,6 +35,7 @@ struct MessageStream {
         int fd;
         const MessageLimits *limits;
         size_t *total;
+        Budget *budget;
 
         char *in;
         size_t in_allocated;
@@ -38,16 +44,26 @@ struct MessageStream {
         size_t in_scanned;  /* how many of them are before the first NUL */
         uint64_t in_start;  /* position of the current message in everything that was ever read */
         uint64_t skipped;   /* bytes of the current message that were thrown away already */
+        int refusal;        /* why, if it was not too long: -ENOBUFS or -EDQUOT */
         FdBatch *batches, **batches_tail;
         size_t n_fds;       /* held in batches */
 
         Output *out, **out_tail;
         size_t out_bytes;
+        size_t n_in_flight; /* descriptors that were written, and may not have been read yet */
 };
+
+/* Descriptors of a client are closed by others, and those of a program that has no budgets by itself. */
+static void stream_close_fds(Budget *budget, int *fds, size_t n) {
+        if (budget)
+                closer_close_many(budget, fds, n);
+        else
+                close_many(fds, n);
+}
 
 static FdBatch *fd_batch_free(FdBatch *b) {
         if (b) {
-                close_many(b->fds, b->n);
+                stream_close_fds(b->budget, b->fds, b->n);
                 free(b);
         }
         return NULL;
@@ -57,7 +73,7 @@ DEFINE_CLEANUP(FdBatch *, fd_batch_free)
 static Output *output_free(Output *o) {
         if (o) {
                 if (o->fds)
-                        close_many(o->fds, o->n_fds);
+                        stream_close_fds(o->budget, o->fds, o->n_fds);
                 free(o->fds);
                 free(o);
         }
@@ -67,7 +83,7 @@ static Output *output_free(Output *o) {
 void message_done(Message *m) {
         free(m->text);
         if (m->fds)
-                close_many(m->fds, m->n_fds);
+                stream_close_fds(m->budget, m->fds, m->n_fds);
         free(m->fds);
         *m = (Message) {};
 }
@@ -96,10 +112,56 @@ int message_stream_new(int fd, const MessageLimits *limits, size_t *total, Messa
         return 0;
 }
 
-static void set_allocated(MessageStream *s, size_t n) {
+void message_stream_set_budget(MessageStream *s, Budget *budget) {
+        assert(!s->budget);
+        assert(s->in_allocated == 0 && s->out_bytes == 0);
+
+        s->budget = budget_ref(budget);
+        closer_mark(s->fd, CLOSER_CONNECTION);
+}
+
+/* Counts that a buffer of one size has another one now. */
+static void stream_count_bytes(MessageStream *s, size_t before, size_t now) {
         if (s->total)
-                *s->total = *s->total - s->in_allocated + n;
+                *s->total = *s->total - before + now;
+        if (s->budget)
+                s->budget->bytes = s->budget->bytes - before + now;
+}
+
+/*
+ * Returns 0, or -EDQUOT or -ENOBUFS if so many more bytes are not left of the budget or
+ * of the total. A total that others have used up stops only those who use more than a
+ * message and its reply may take.
+ */
+static int stream_check_bytes(const MessageStream *s, size_t more) {
+        const MessageLimits *l = s->limits;
+
+        if (s->budget && (more > l->owner_bytes || s->budget->bytes > l->owner_bytes - more))
+                return -EDQUOT;
+        if (s->budget && s->budget->bytes + more <= 2 * l->message_bytes)
+                return 0;
+        if (s->total && l->total_bytes > 0 && (more > l->total_bytes || *s->total > l->total_bytes - more))
+                return -ENOBUFS;
+        return 0;
+}
+
+static void set_allocated(MessageStream *s, size_t n) {
+        stream_count_bytes(s, s->in_allocated, n);
         s->in_allocated = n;
+}
+
+static void stream_land(MessageStream *s) {
+        if (s->budget)
+                s->budget->fds -= MIN(s->budget->fds, s->n_in_flight);
+        s->n_in_flight = 0;
+}
+
+bool message_stream_in_flight(MessageStream *s) {
+        int n = 0;
+
+        if (s->n_in_flight > 0 && (ioctl(s->fd, SIOCOUTQ, &n) < 0 || n == 0))
+                stream_land(s);
+        return s->n_in_flight > 0;
 }
 
 MessageStream *message_stream_free(MessageStream *s) {
@@ -116,8 +178,16 @@ MessageStream *message_stream_free(MessageStream *s) {
         }
 
         set_allocated(s, 0);
+        stream_count_bytes(s, s->out_bytes, 0);
+        stream_land(s);
         free(s->in);
-        safe_close(s->fd);
+        if (s->budget) {
+                /* What is in its queue is closed with it, and can take as long as any other descriptor. */
+                (void) shutdown(s->fd, SHUT_RDWR);
+                closer_close(/* budget= */ NULL, s->fd);
+        } else
+                safe_close(s->fd);
+        budget_unref(s->budget);
         free(s);
         return NULL;
 }
@@ -129,6 +199,7 @@ int message_stream_fd(const MessageStream *s) {
 static int make_room(MessageStream *s) {
         size_t n;
         char *p;
+        int r;
 
         if (s->in_allocated - s->in_begin - s->in_length >= READ_CHUNK)
                 return 0;
@@ -143,8 +214,17 @@ static int make_room(MessageStream *s) {
 
         /* What others hold keeps nobody from sending a small message: the number of connections bounds that. */
         n = MAX(s->in_allocated * 2, s->in_length + READ_CHUNK);
-        if (s->in_allocated > 0 && s->total && s->limits->total_bytes > 0 && *s->total - s->in_allocated + n > s->limits->total_bytes)
-                return -ENOBUFS;
+        r = s->in_allocated > 0 ? stream_check_bytes(s, n - s->in_allocated) : 0;
+        if (r < 0) {
+                /* The rest of the message is thrown away as well. */
+                s->refusal = r;
+                s->skipped += s->in_length;
+                s->in_start += s->in_length;
+                s->in_length = s->in_scanned = 0;
+                if (s->in_allocated >= READ_CHUNK)
+                        return 0;
+                n = READ_CHUNK;
+        }
 
         p = realloc(s->in, n);
         if (!p)
@@ -184,6 +264,8 @@ static int take_fds(MessageStream *s, struct msghdr *mh) {
                 return 0;
 
         batch = calloc(1, sizeof(FdBatch) + n * sizeof(int));
+        if (batch)
+                batch->budget = s->budget;
         for (c = CMSG_FIRSTHDR(mh); c; c = CMSG_NXTHDR(mh, c)) {
                 int fds[MESSAGE_FDS_PER_SENDMSG];
                 size_t k;
@@ -194,8 +276,13 @@ static int take_fds(MessageStream *s, struct msghdr *mh) {
                 k = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
                 assert(k <= ELEMENTSOF(fds));
                 memcpy(fds, CMSG_DATA(c), k * sizeof(int));
+                if (s->budget) {
+                        s->budget->fds += k;
+                        for (size_t i = 0; i < k; i++)
+                                closer_mark(fds[i], CLOSER_FOREIGN);
+                }
                 if (!batch) {
-                        close_many(fds, k);
+                        stream_close_fds(s->budget, fds, k);
                         continue;
                 }
                 memcpy(batch->fds + batch->n, fds, k * sizeof(int));
@@ -205,16 +292,19 @@ static int take_fds(MessageStream *s, struct msghdr *mh) {
                 return -ENOMEM;
 
         /* The limit is for one message, but nobody waits for the next one with more in hand than that. */
-        if (truncated || s->n_fds + batch->n > s->limits->message_fds) {
+        bool over_budget = s->budget && s->budget->fds > s->limits->owner_fds;
+        if (truncated || over_budget || s->n_fds + batch->n > s->limits->message_fds) {
                 FdBatch *before = lost_before(s);
 
                 batch->n_lost = batch->n + truncated;
-                close_many(batch->fds, batch->n);
+                batch->over_budget = over_budget;
+                stream_close_fds(s->budget, batch->fds, batch->n);
                 batch->n = 0;
 
                 /* A message can bring any number of them, and takes no more memory for that. */
                 if (before) {
                         before->n_lost += batch->n_lost;
+                        before->over_budget |= over_budget;
                         before->position = position;
                         return 0;
                 }
@@ -295,8 +385,10 @@ bool message_stream_partial(const MessageStream *s) {
 }
 
 /* Moves the descriptors of the message that ends before the given position into fds. Returns how many were lost. */
-static size_t collect_fds(MessageStream *s, uint64_t end, int *fds, size_t *ret_n) {
+static size_t collect_fds(MessageStream *s, uint64_t end, int *fds, size_t *ret_n, bool *ret_over_budget) {
         size_t n = 0, lost = 0;
+
+        *ret_over_budget = false;
 
         while (s->batches && s->batches->position < end) {
                 FdBatch *b = s->batches;
@@ -304,9 +396,10 @@ static size_t collect_fds(MessageStream *s, uint64_t end, int *fds, size_t *ret_
                 if (fds)
                         memcpy(fds + n, b->fds, b->n * sizeof(int));
                 else
-                        close_many(b->fds, b->n);
+                        stream_close_fds(b->budget, b->fds, b->n);
                 n += b->n;
                 lost += b->n_lost;
+                *ret_over_budget |= b->over_budget;
                 s->n_fds -= b->n;
                 b->n = 0;
 
@@ -328,6 +421,7 @@ static void consume(MessageStream *s, size_t length) {
         s->in_length -= n;
         s->in_start += n;
         s->skipped = 0;
+        s->refusal = 0;
 
         /* Connections that wait for something to do should not cost memory. */
         if (s->in_length == 0) {
@@ -342,6 +436,7 @@ static void consume(MessageStream *s, size_t length) {
 int message_stream_next(MessageStream *s, Message *ret, size_t *reterr_size) {
         _cleanup_message_ Message m = {};
         size_t length, n_fds, lost;
+        bool over_budget;
         uint64_t end;
 
         assert(s);
@@ -354,11 +449,13 @@ int message_stream_next(MessageStream *s, Message *ret, size_t *reterr_size) {
         length = s->in_scanned;
         end = s->in_start + length + 1;
 
-        if (s->skipped + length > s->limits->message_bytes) {
+        if (s->refusal < 0 || s->skipped + length > s->limits->message_bytes) {
+                int r = s->refusal < 0 && s->skipped + length <= s->limits->message_bytes ? s->refusal : -EMSGSIZE;
+
                 *reterr_size = s->skipped + length;
-                (void) collect_fds(s, end, /* fds= */ NULL, &n_fds);
+                (void) collect_fds(s, end, /* fds= */ NULL, &n_fds, &over_budget);
                 consume(s, length);
-                return -EMSGSIZE;
+                return r;
         }
 
         if (s->n_fds > 0) {
@@ -370,11 +467,12 @@ int message_stream_next(MessageStream *s, Message *ret, size_t *reterr_size) {
         if (!m.text)
                 return -ENOMEM;
 
-        lost = collect_fds(s, end, m.fds, &m.n_fds);
+        m.budget = s->budget;
+        lost = collect_fds(s, end, m.fds, &m.n_fds, &over_budget);
         if (lost > 0) {
                 *reterr_size = m.n_fds + lost;
                 consume(s, length);
-                return -EMFILE;
+                return over_budget ? -ENFILE : -EMFILE;
         }
 
         memcpy(m.text, s->in + s->in_begin, length + 1);
@@ -386,6 +484,10 @@ int message_stream_next(MessageStream *s, Message *ret, size_t *reterr_size) {
         return 1;
 }
 
+bool message_stream_admits(const MessageStream *s, size_t length) {
+        return s->out_bytes + length <= MESSAGE_SMALL || stream_check_bytes(s, length + 1) >= 0;
+}
+
 int message_stream_queue(MessageStream *s, const char *text, size_t length, int *fds, size_t n_fds) {
         Output *o = NULL;
         int r = -ENOMEM;
@@ -393,7 +495,8 @@ int message_stream_queue(MessageStream *s, const char *text, size_t length, int 
         assert(s);
         assert(text);
 
-        if (length + 1 > s->limits->output_bytes || s->out_bytes > s->limits->output_bytes - length - 1) {
+        if (length + 1 > s->limits->output_bytes || s->out_bytes > s->limits->output_bytes - length - 1 ||
+            !message_stream_admits(s, length)) {
                 r = -ENOBUFS;
                 goto fail;
         }
@@ -401,7 +504,7 @@ int message_stream_queue(MessageStream *s, const char *text, size_t length, int 
         o = malloc(sizeof(Output) + length + 1);
         if (!o)
                 goto fail;
-        *o = (Output) { .length = length + 1 };
+        *o = (Output) { .length = length + 1, .budget = s->budget };
         if (n_fds > 0) {
                 o->fds = malloc(n_fds * sizeof(int));
                 if (!o->fds)
@@ -416,12 +519,13 @@ int message_stream_queue(MessageStream *s, const char *text, size_t length, int 
         *s->out_tail = o;
         s->out_tail = &o->next;
         s->out_bytes += o->length;
+        stream_count_bytes(s, 0, o->length);
         return 0;
 
 fail:
         free(o);
         if (n_fds > 0)
-                close_many(fds, n_fds);
+                stream_close_fds(s->budget, fds, n_fds);
         return r;
 }
 
@@ -434,6 +538,7 @@ static void drop_written(MessageStream *s, size_t n) {
         Output *o;
 
         s->out_bytes -= n;
+        stream_count_bytes(s, n, 0);
         while (n > 0 && (o = s->out)) {
                 if (n < o->length - o->written) {
                         o->written += n;
@@ -490,7 +595,11 @@ static int write_once(MessageStream *s) {
                 return errno == EINTR ? 0 : -errno;
 
         if (n_fds > 0) {
-                close_many(o->fds + o->n_fds_written, n_fds);
+                if (s->budget) {
+                        s->n_in_flight += n_fds;
+                        s->budget->fds += n_fds;
+                }
+                stream_close_fds(s->budget, o->fds + o->n_fds_written, n_fds);
                 o->n_fds_written += n_fds;
         }
         drop_written(s, (size_t) n);

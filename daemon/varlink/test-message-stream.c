@@ -426,24 +426,31 @@ static void test_total_limit(_unused_ void **state) {
         _cleanup_(message_stream_freep) MessageStream *a = NULL, *b = NULL;
         _cleanup_message_ Message m = {};
         size_t total = 0, size;
-        int x[2], y[2], r = 1;
+        int x[2], y[2];
 
         assert_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, x));
         assert_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, y));
         assert_ok(message_stream_new(x[0], &tight, &total, &a));
         assert_ok(message_stream_new(y[0], &tight, &total, &b));
 
-        for (unsigned i = 0; i < 100 && r == 1; i++) {
+        for (unsigned i = 0; i < 100; i++) {
                 char text[10000];
 
                 memset(text, 'x', sizeof(text));
                 assert_int_equal(send(x[1], text, sizeof(text), 0), sizeof(text));
-                r = message_stream_read(a);
+                assert_int_equal(message_stream_read(a), 1);
+                assert_true(total <= KIB(150));
         }
-        assert_errno(r, ENOBUFS);
-        assert_true(total <= KIB(150));
+        /* The message is thrown away, but not its connection. */
+        assert_int_equal(send(x[1], "\0next", 6, 0), 6);
+        assert_int_equal(message_stream_read(a), 1);
+        assert_errno(message_stream_next(a, &m, &size), ENOBUFS);
+        assert_int_equal(size, 1000000);
+        assert_int_equal(message_stream_next(a, &m, &size), 1);
+        assert_string_equal(m.text, "next");
+        message_done(&m);
 
-        /* That is no reason not to hear anybody else. */
+        /* Others are heard. */
         assert_int_equal(send(y[1], "small", 6, 0), 6);
         assert_int_equal(message_stream_read(b), 1);
         assert_int_equal(message_stream_next(b, &m, &size), 1);

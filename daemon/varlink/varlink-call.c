@@ -23,9 +23,19 @@ static int link_wake(Varlink *link) {
         return sd_event_source_set_enabled(link->work_source, SD_EVENT_ONESHOT);
 }
 
+Budget *varlink_link_budget(const Varlink *link) {
+        return link->group ? link->group->budget : NULL;
+}
+
+bool varlink_link_may_call(Varlink *link) {
+        return link->state == LINK_IDLE && !link->throttled && message_stream_queued(link->stream) == 0;
+}
+
 bool varlink_link_may_work(const Varlink *link) {
-        return link->state == LINK_KEPT && link->work &&
-                message_stream_queued(link->stream) <= link->server->limits->message.output_bytes / 4;
+        size_t queued = message_stream_queued(link->stream);
+
+        return link->state == LINK_KEPT && link->work && queued <= link->server->limits->message.output_bytes / 4 &&
+                (queued <= MESSAGE_SMALL || message_stream_admits(link->stream, MESSAGE_SMALL));
 }
 
 int varlink_link_update(Varlink *link) {
@@ -34,7 +44,7 @@ int varlink_link_update(Varlink *link) {
         uint32_t events = 0;
         int r;
 
-        if (link->state == LINK_IDLE && !pending && !link->input_ended)
+        if (varlink_link_may_call(link) && !pending && !link->input_ended)
                 events |= EPOLLIN;
         if (writing)
                 events |= EPOLLOUT;
@@ -47,19 +57,44 @@ int varlink_link_update(Varlink *link) {
         if (r < 0)
                 return r;
 
-        bool busy = varlink_link_may_work(link) || (link->state == LINK_IDLE && pending);
-        r = busy ? link_wake(link) : sd_event_source_set_enabled(link->work_source, SD_EVENT_OFF);
+        if (varlink_link_may_work(link)) {
+                r = varlink_server_wake(link->server);
+                if (r < 0)
+                        return r;
+        }
+        if (link->throttled)
+                return 0; /* until the time that was set */
+        r = varlink_link_may_call(link) && pending ? link_wake(link) : sd_event_source_set_enabled(link->work_source, SD_EVENT_OFF);
         return r < 0 ? r : 0;
+}
+
+/* Closes descriptors that came from the client, or were to go to it. */
+static void link_close_fds(Varlink *link, int *fds, size_t n) {
+        if (link->group)
+                closer_close_many(link->group->budget, fds, n);
+        else
+                close_many(fds, n);
+}
+
+static void link_unreserve(Varlink *link) {
+        Budget *b = varlink_link_budget(link);
+
+        if (b) {
+                b->bytes -= link->reserved_bytes;
+                b->fds -= MIN(b->fds, link->reserved_fds);
+        }
+        link->reserved_bytes = link->reserved_fds = 0;
 }
 
 void varlink_link_end_call(Varlink *link) {
         VarlinkDone done = TAKE_PTR(link->done);
 
         if (link->in_fds)
-                close_many(link->in_fds, link->n_in_fds);
+                link_close_fds(link, link->in_fds, link->n_in_fds);
         free(TAKE_PTR(link->in_fds));
         link->n_in_fds = 0;
         varlink_reset_fds(link);
+        link_unreserve(link);
 
         link->flags = 0;
         link->interface = NULL;
@@ -96,11 +131,18 @@ int varlink_peek_fd(const Varlink *link, int64_t index) {
 }
 
 int varlink_push_fd(Varlink *link, int fd) {
+        Budget *b = varlink_link_budget(link);
         int r;
+
+        closer_mark(fd, CLOSER_FOREIGN);
+        if (link->reserved_fds > 0)
+                link->reserved_fds--;
+        else if (b)
+                b->fds++;
 
         r = GREEDY_REALLOC(link->out_fds, link->out_fds_allocated, link->n_out_fds + 1);
         if (r < 0) {
-                safe_close(fd);
+                link_close_fds(link, &fd, 1);
                 return r;
         }
 
@@ -110,8 +152,37 @@ int varlink_push_fd(Varlink *link, int fd) {
 
 void varlink_reset_fds(Varlink *link) {
         if (link->n_out_fds > 0)
-                close_many(link->out_fds, link->n_out_fds);
+                link_close_fds(link, link->out_fds, link->n_out_fds);
         link->n_out_fds = 0;
+}
+
+/* Forgets about descriptors that the clients of the owner have read. */
+static void budget_settle(const Varlink *link) {
+        for (Varlink *i = link->server->links; i; i = i->next)
+                if (i->group == link->group)
+                        (void) message_stream_in_flight(i->stream);
+}
+
+int varlink_reserve(Varlink *link, size_t bytes, size_t fds) {
+        const MessageLimits *l = &link->server->limits->message;
+        Budget *b = varlink_link_budget(link);
+
+        assert(link->reserved_bytes == 0 && link->reserved_fds == 0);
+
+        if (!b)
+                return 1;
+        if (fds > 0 && b->fds + fds > l->owner_fds)
+                budget_settle(link);
+        if (fds > 0 && b->fds + fds > l->owner_fds)
+                return link->server->refuse ? link->server->refuse(link, "OwnerDescriptorsMax", b->fds, fds) : -EDQUOT;
+        if (bytes > MESSAGE_SMALL && b->bytes + bytes > l->owner_bytes)
+                return link->server->refuse ? link->server->refuse(link, "OwnerBufferBytesMax", b->bytes, bytes) : -EDQUOT;
+
+        b->bytes += bytes;
+        b->fds += fds;
+        link->reserved_bytes = bytes;
+        link->reserved_fds = fds;
+        return 1;
 }
 
 /* Marks a link as broken. It is not freed here, since its own code may be what is running. */
@@ -128,7 +199,7 @@ static int link_send(Varlink *link, const char *text, size_t length) {
 
         if (!text) {
                 if (n > 0)
-                        close_many(link->out_fds, n);
+                        link_close_fds(link, link->out_fds, n);
                 r = -ENOMEM;
         } else
                 r = message_stream_queue(link->stream, text, length, link->out_fds, n);
@@ -189,6 +260,8 @@ static void check_reply(const Varlink *link, const char *error, struct json_obje
 static int answer(Varlink *link, const char *error, struct json_object *parameters, bool continues) {
         _cleanup_json_ struct json_object *m = NULL;
         bool silent = link->flags & VARLINK_ONEWAY;
+        const char *text;
+        size_t length = 0;
         int r;
 
         if (link->state == LINK_DEAD) {
@@ -206,9 +279,15 @@ static int answer(Varlink *link, const char *error, struct json_object *paramete
         if (silent)
                 varlink_reset_fds(link);
         else {
-                size_t length = 0;
-                const char *text = json_text(m, &length);
+                text = json_text(m, &length);
+                /* What the reply is made of goes with the call. */
+                link_unreserve(link);
+                if (text && !error && !continues && link->server->refuse && !message_stream_admits(link->stream, length)) {
+                        Budget *b = varlink_link_budget(link);
 
+                        varlink_reset_fds(link);
+                        return link->server->refuse(link, "OwnerBufferBytesMax", b ? b->bytes : 0, length);
+                }
                 r = link_send(link, text, length);
         }
         if (continues || link->state == LINK_DEAD)

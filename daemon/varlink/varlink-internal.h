@@ -18,6 +18,15 @@ typedef struct Binding {
         VarlinkMethod callback;
 } Binding;
 
+/* Connections of one owner, or what is left of them. */
+typedef struct LinkGroup {
+        struct LinkGroup *next;
+        size_t n_links;
+        Budget *budget;
+        uint64_t turn; /* when one of them did some work last */
+        char name[];
+} LinkGroup;
+
 struct VarlinkServer {
         sd_event *event;
         VarlinkInfo info;
@@ -34,10 +43,13 @@ struct VarlinkServer {
         VarlinkRefuse refuse;
         bool check_replies;
 
-        sd_event_source *listen_source, *resume_source;
+        sd_event_source *listen_source, *resume_source, *work_source;
         Varlink *links;
         size_t n_links;
-        size_t input_total; /* bytes in the input buffers of all links */
+        LinkGroup *groups;
+        Budget *stray; /* of connections whose owner could not be determined */
+        uint64_t turn;  /* number of times that a link did some work */
+        size_t n_bytes; /* in buffers of all links */
 };
 
 struct Varlink {
@@ -47,7 +59,9 @@ struct Varlink {
         sd_event_source *io_source, *work_source;
         LinkState state;
         bool input_ended;
-        char *group;
+        bool throttled; /* it waits for its peer to read what the kernel has for it */
+        LinkGroup *group;
+        uint64_t turn;  /* when it did some work last */
         void *userdata;
 
         /* the call */
@@ -58,6 +72,7 @@ struct Varlink {
         size_t n_in_fds;
         int *out_fds;
         size_t n_out_fds, out_fds_allocated;
+        size_t reserved_bytes, reserved_fds; /* counted in the budget for what the call holds */
         VarlinkWork work;
         VarlinkDone done;
         void *data;
@@ -66,13 +81,24 @@ struct Varlink {
 /* varlink-call.c: the end of a call, whether it was answered or not. */
 void varlink_link_end_call(Varlink *link);
 
+/* The budget of the owner, or NULL. */
+Budget *varlink_link_budget(const Varlink *link);
+
+/* May the link handle a call now? Not while its peer has yet to read replies. */
+bool varlink_link_may_call(Varlink *link);
+
 /* Shall the work of a kept call go on now? */
 bool varlink_link_may_work(const Varlink *link);
 
 /* Makes the event sources fit the state. */
 int varlink_link_update(Varlink *link);
 
-/* varlink-link.c */
+/* varlink-server.c: has the server do some of the work of kept calls soon. */
+int varlink_server_wake(VarlinkServer *server);
+
+/* varlink-link.c: does a bit of the work of a kept call, and everything that follows from it. */
+void varlink_link_work(Varlink *link);
+
 int varlink_link_new(VarlinkServer *server, int fd, Varlink **ret);
 Varlink *varlink_link_free(Varlink *link);
 DEFINE_CLEANUP(Varlink *, varlink_link_free)

@@ -8,6 +8,9 @@
 /* Calls handled in one go before others get their turn. */
 #define CALLS_PER_TURN 16U
 
+/* How often to look whether the peer has read its descriptors. */
+#define THROTTLE_USEC (5 * USEC_PER_SEC / 1000)
+
 Varlink *varlink_link_free(Varlink *link) {
         if (!link)
                 return NULL;
@@ -28,30 +31,64 @@ Varlink *varlink_link_free(Varlink *link) {
         sd_event_source_disable_unref(link->work_source);
         message_stream_free(link->stream);
         free(link->out_fds);
-        free(link->group);
+        if (link->group)
+                link->group->n_links--;
         free(link);
         return NULL;
 }
 
-/* Handles what is in the buffer while the link is idle. */
+/* Reports a message that was thrown away because of a limit. */
+static int link_refuse(Varlink *link, int r, size_t size) {
+        const Budget *b = varlink_link_budget(link);
+        VarlinkRefuse refuse = link->server->refuse;
+
+        if (!refuse)
+                return r;
+        switch (r) {
+        case -EMSGSIZE:
+                return refuse(link, "MessageBytesMax", 0, size);
+        case -EMFILE:
+                return refuse(link, "MessageDescriptorsMax", 0, size);
+        case -ENOBUFS:
+                return refuse(link, "BufferBytesMax", link->server->n_bytes, size);
+        case -EDQUOT:
+                return refuse(link, "OwnerBufferBytesMax", b ? b->bytes : 0, size);
+        case -ENFILE:
+                return refuse(link, "OwnerDescriptorsMax", b ? b->fds : 0, size);
+        default:
+                return r;
+        }
+}
+
+/* Looks after a while whether the peer has read the descriptors it was sent. */
+static int link_throttle(Varlink *link) {
+        int r;
+
+        link->throttled = true;
+        r = sd_event_source_set_time_relative(link->work_source, THROTTLE_USEC);
+        return r < 0 ? r : sd_event_source_set_enabled(link->work_source, SD_EVENT_ONESHOT);
+}
+
+/* Handles what is in the buffer while the link is idle, and nothing waits for its peer. */
 static int link_dispatch(Varlink *link) {
         int r;
 
-        for (unsigned n = 0; n < CALLS_PER_TURN && link->state == LINK_IDLE; n++) {
+        for (unsigned n = 0; n < CALLS_PER_TURN && varlink_link_may_call(link); n++) {
                 _cleanup_message_ Message m = {};
                 size_t size = 0;
 
-                r = message_stream_next(link->stream, &m, &size);
-                if (r == 0)
+                if (!message_stream_pending(link->stream))
                         break;
-                if (r == -EMSGSIZE || r == -EMFILE) {
-                        if (!link->server->refuse)
-                                return r;
-                        r = r == -EMSGSIZE ?
-                                link->server->refuse(link, "MessageBytesMax", 0, size) :
-                                link->server->refuse(link, "MessageDescriptorsMax", 0, size);
-                } else if (r > 0)
+                if (message_stream_in_flight(link->stream))
+                        return link_throttle(link);
+
+                r = message_stream_next(link->stream, &m, &size);
+                if (r < 0)
+                        r = link_refuse(link, r, size);
+                else if (r > 0)
                         r = varlink_dispatch(link, &m);
+                if (r >= 0)
+                        r = message_stream_flush(link->stream);
                 if (r < 0)
                         return r;
         }
@@ -69,10 +106,10 @@ static bool link_is_over(const Varlink *link) {
 
 /* Everything the link has to do from time to time. Frees the link if it is at its end. */
 static void link_process(Varlink *link, int r) {
-        if (r >= 0 && link->state == LINK_IDLE)
-                r = link_dispatch(link);
         if (r >= 0)
                 r = message_stream_flush(link->stream);
+        if (r >= 0)
+                r = link_dispatch(link);
 
         if (r < 0 || link_is_over(link))
                 link->state = LINK_DEAD;
@@ -86,13 +123,17 @@ static int on_io(_unused_ sd_event_source *source, _unused_ int fd, uint32_t rev
         Varlink *link = userdata;
         int r = 0;
 
-        if (link->state == LINK_IDLE && !message_stream_pending(link->stream) && !link->input_ended &&
+        if (varlink_link_may_call(link) && !message_stream_pending(link->stream) && !link->input_ended &&
             (revents & (EPOLLIN | EPOLLHUP | EPOLLERR))) {
-                r = message_stream_read(link->stream);
-                if (r == 0)
-                        link->input_ended = true;
-                if (r == -EAGAIN)
-                        r = 0;
+                if (!(revents & (EPOLLHUP | EPOLLERR)) && message_stream_in_flight(link->stream))
+                        r = link_throttle(link);
+                else {
+                        r = message_stream_read(link->stream);
+                        if (r == 0)
+                                link->input_ended = true;
+                        if (r == -EAGAIN)
+                                r = 0;
+                }
         } else if (link->state == LINK_KEPT && (revents & (EPOLLHUP | EPOLLERR)))
                 /* Nobody is there any more to get an answer: the call is over, whatever it was. */
                 r = -ECONNRESET;
@@ -101,18 +142,21 @@ static int on_io(_unused_ sd_event_source *source, _unused_ int fd, uint32_t rev
         return 0;
 }
 
-static int on_work(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
+static int on_wake(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
         Varlink *link = userdata;
-        int r = 0;
 
-        if (varlink_link_may_work(link)) {
-                r = link->work(link, link->data);
-                if (r == 0)
-                        link->work = NULL;
-        }
-
-        link_process(link, r);
+        link->throttled = false;
+        link_process(link, 0);
         return 0;
+}
+
+void varlink_link_work(Varlink *link) {
+        int r;
+
+        r = link->work(link, link->data);
+        if (r == 0)
+                link->work = NULL;
+        link_process(link, r);
 }
 
 int varlink_link_new(VarlinkServer *server, int fd, Varlink **ret) {
@@ -125,7 +169,7 @@ int varlink_link_new(VarlinkServer *server, int fd, Varlink **ret) {
                 return -ENOMEM;
         *link = (Varlink) { .server = server };
 
-        r = message_stream_new(TAKE_FD(owned), &server->limits->message, &server->input_total, &link->stream);
+        r = message_stream_new(TAKE_FD(owned), &server->limits->message, &server->n_bytes, &link->stream);
         if (r < 0) {
                 free(link);
                 return r;
@@ -140,7 +184,7 @@ int varlink_link_new(VarlinkServer *server, int fd, Varlink **ret) {
         r = sd_event_add_io(server->event, &link->io_source, fd, EPOLLIN, on_io, link);
         if (r >= 0)
                 r = sd_event_add_time_relative(server->event, &link->work_source, CLOCK_MONOTONIC, 0, /* accuracy= */ 1,
-                                               on_work, link);
+                                               on_wake, link);
         if (r >= 0)
                 r = sd_event_source_set_enabled(link->work_source, SD_EVENT_OFF);
         if (r < 0) {

@@ -32,11 +32,15 @@ int varlink_server_new(
         if (!s)
                 return -ENOMEM;
         *s = (VarlinkServer) {
+                .stray = budget_new(),
                 .event = sd_event_ref(event),
                 .info = *info,
                 .limits = limits,
                 .userdata = userdata,
         };
+
+        if (!s->stray)
+                return -ENOMEM;
 
         *ret = TAKE_PTR(s);
         return 0;
@@ -50,6 +54,13 @@ VarlinkServer *varlink_server_free(VarlinkServer *s) {
                 varlink_link_free(s->links);
         sd_event_source_disable_unref(s->listen_source);
         sd_event_source_disable_unref(s->resume_source);
+        sd_event_source_disable_unref(s->work_source);
+        budget_unref(s->stray);
+        for (LinkGroup *g = s->groups, *next; g; g = next) {
+                next = g->next;
+                budget_unref(g->budget);
+                free(g);
+        }
 
         for (size_t i = 0; i < s->n_interfaces; i++)
                 idl_free(s->interfaces[i]);
@@ -126,6 +137,10 @@ size_t varlink_server_connections(const VarlinkServer *s) {
         return s->n_links;
 }
 
+size_t varlink_server_buffered(const VarlinkServer *s) {
+        return s->n_bytes;
+}
+
 /* Tells a new connection that it cannot stay, and lets it go. */
 static int refuse_connection(Varlink *link, const char *limit, size_t current) {
         if (link->server->refuse)
@@ -135,9 +150,107 @@ static int refuse_connection(Varlink *link, const char *limit, size_t current) {
         return -EUSERS;
 }
 
-int varlink_server_add_connection(VarlinkServer *s, int fd, Varlink **ret) {
-        Varlink *link;
+/* Drops groups of which nothing is left, not even descriptors that wait to be closed. */
+static void server_drop_groups(VarlinkServer *s) {
+        for (LinkGroup **p = &s->groups, *g; (g = *p);) {
+                if (g->n_links > 0 || g->budget->fds > 0) {
+                        p = &g->next;
+                        continue;
+                }
+                *p = g->next;
+                budget_unref(g->budget);
+                free(g);
+        }
+}
+
+static int link_join_group(Varlink *link, const char *name) {
+        VarlinkServer *s = link->server;
+        LinkGroup *g;
+
+        for (g = s->groups; g; g = g->next)
+                if (streq(g->name, name))
+                        break;
+        if (!g) {
+                server_drop_groups(s);
+
+                g = calloc(1, sizeof(LinkGroup) + strlen(name) + 1);
+                if (!g)
+                        return -ENOMEM;
+                (void) stpcpy(g->name, name);
+                g->budget = budget_new();
+                if (!g->budget) {
+                        free(g);
+                        return -ENOMEM;
+                }
+                g->next = s->groups;
+                s->groups = g;
+        }
+
+        g->n_links++;
+        link->group = g;
+        message_stream_set_budget(link->stream, g->budget);
+        return 0;
+}
+
+static bool link_is_before(const Varlink *a, const Varlink *b) {
+        uint64_t x = a->group ? a->group->turn : a->turn, y = b->group ? b->group->turn : b->turn;
+
+        return x != y ? x < y : a->turn < b->turn;
+}
+
+/* The link whose turn it is: of the group that waits for longest, the one that waits for longest. */
+static Varlink *server_next_worker(const VarlinkServer *s, bool *ret_more) {
+        Varlink *best = NULL;
         size_t n = 0;
+
+        for (Varlink *i = s->links; i; i = i->next) {
+                if (!varlink_link_may_work(i))
+                        continue;
+                n++;
+                if (!best || link_is_before(i, best))
+                        best = i;
+        }
+
+        *ret_more = n > 1;
+        return best;
+}
+
+static int on_work(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
+        VarlinkServer *s = userdata;
+        Varlink *link;
+        bool more;
+
+        link = server_next_worker(s, &more);
+        if (!link)
+                return 0;
+
+        link->turn = ++s->turn;
+        if (link->group)
+                link->group->turn = s->turn;
+        varlink_link_work(link);
+        return more ? varlink_server_wake(s) : 0;
+}
+
+/*
+ * The source is a timer that has elapsed already, and not a defer source: those count
+ * as older than everything else that is pending, and work would keep calls waiting.
+ */
+int varlink_server_wake(VarlinkServer *s) {
+        int enabled = SD_EVENT_OFF, r;
+
+        if (!s->work_source)
+                return sd_event_add_time_relative(s->event, &s->work_source, CLOCK_MONOTONIC, 0, /* accuracy= */ 1, on_work, s);
+
+        r = sd_event_source_get_enabled(s->work_source, &enabled);
+        if (r < 0 || enabled != SD_EVENT_OFF)
+                return r < 0 ? r : 0;
+        r = sd_event_source_set_time_relative(s->work_source, 0);
+        return r < 0 ? r : sd_event_source_set_enabled(s->work_source, SD_EVENT_ONESHOT);
+}
+
+int varlink_server_add_connection(VarlinkServer *s, int fd, Varlink **ret) {
+        _cleanup_free_ char *group = NULL;
+        Varlink *link;
         int r;
 
         r = varlink_link_new(s, fd, &link);
@@ -145,8 +258,12 @@ int varlink_server_add_connection(VarlinkServer *s, int fd, Varlink **ret) {
                 return r;
 
         if (s->connect) {
-                r = s->connect(s, link, s->userdata, &link->group);
+                r = s->connect(s, link, s->userdata, &group);
+                if (r >= 0 && group)
+                        r = link_join_group(link, group);
                 if (r < 0) {
+                        if (!link->group)
+                                message_stream_set_budget(link->stream, s->stray);
                         varlink_link_free(link);
                         return r;
                 }
@@ -155,11 +272,8 @@ int varlink_server_add_connection(VarlinkServer *s, int fd, Varlink **ret) {
         if (s->n_links > s->limits->connections)
                 return refuse_connection(link, "ConnectionsMax", s->n_links - 1);
 
-        for (Varlink *i = s->links; i; i = i->next)
-                if (i->group && link->group && streq(i->group, link->group))
-                        n++;
-        if (n > s->limits->connections_per_group)
-                return refuse_connection(link, "OwnerConnectionsMax", n - 1);
+        if (link->group && link->group->n_links > s->limits->connections_per_group)
+                return refuse_connection(link, "OwnerConnectionsMax", link->group->n_links - 1);
 
         if (ret)
                 *ret = link;

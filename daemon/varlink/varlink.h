@@ -4,8 +4,9 @@
  * sd-varlink (public since libsystemd 257), so that it can take over here as
  * soon as every system we run on has it.
  *
- * A connection handles one call at a time, and reads nothing while it does. A
- * method answers at once with varlink_reply() or varlink_error(), or keeps the
+ * A connection handles one call at a time, and reads nothing while it does, nor
+ * before the replies to earlier calls were read. What waits in the connections of a
+ * group is counted in one budget. A method answers at once with varlink_reply() or varlink_error(), or keeps the
  * call with varlink_keep() and answers later.
  */
 #pragma once
@@ -53,8 +54,8 @@ typedef int (*VarlinkMethod)(Varlink *link, struct json_object *parameters, Varl
 
 /*
  * Called for a new connection: says which group it belongs to (a NUL-terminated
- * string to be freed by the server), and may attach data to it. A negative return
- * closes the connection.
+ * string to be freed by the server, or NULL: none, and no budget), and may attach
+ * data to it. A negative return closes the connection.
  */
 typedef int (*VarlinkConnect)(VarlinkServer *server, Varlink *link, void *userdata, char **ret_group);
 typedef void (*VarlinkDisconnect)(Varlink *link, void *userdata);
@@ -93,6 +94,9 @@ void varlink_server_set_check_replies(VarlinkServer *server, bool check);
 
 size_t varlink_server_connections(const VarlinkServer *server);
 
+/* Bytes in the buffers of all connections. */
+size_t varlink_server_buffered(const VarlinkServer *server);
+
 /* --- a connection within a method --- */
 
 int varlink_fd(const Varlink *link);
@@ -108,6 +112,14 @@ int varlink_peek_fd(const Varlink *link, int64_t index);
 
 /* Adds a descriptor, owned by the link from here on, to the next reply. Returns its index, or -ENOMEM, -ENOBUFS. */
 int varlink_push_fd(Varlink *link, int fd);
+
+/*
+ * Counts memory and descriptors that a call holds from here on in the budget of the
+ * connection's group, until the call is answered; descriptors until they are pushed.
+ * Returns 1, or 0 if they do not fit and the call was refused, or as VarlinkMethod.
+ * May be called once for each call.
+ */
+int varlink_reserve(Varlink *link, size_t bytes, size_t fds);
 
 /* Removes descriptors that were pushed since the last reply. */
 void varlink_reset_fds(Varlink *link);
@@ -135,8 +147,9 @@ int varlink_error_expected_more(Varlink *link);
 /*
  * Keeps the call open after the method returned. work is called again and again
  * from the event loop as long as it returns 1, and stops being called when it
- * returns 0; negative is like in VarlinkMethod. It is not called while more than
- * a quarter of the output limit waits to be written. done is called exactly once,
+ * returns 0; negative is like in VarlinkMethod. The groups take turns, and in each
+ * group its connections. It is not called while more than a quarter of the output
+ * limit waits to be written, or more than MESSAGE_SMALL if the budget is used up. done is called exactly once,
  * when the call was answered or the peer is gone. Either may be NULL.
  */
 typedef int (*VarlinkWork)(Varlink *link, void *data);
