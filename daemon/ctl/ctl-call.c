@@ -52,10 +52,10 @@ void ctl_print_json(struct json_object *o) {
         (void) fflush(stdout);
 }
 
-struct json_object *ctl_parameters(const char *key, const char *value) {
+struct json_object *ctl_parameters(const char *name) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
 
-        if (!o || json_add_string(o, key, value) < 0)
+        if (!o || (name && json_add_string(o, "name", name) < 0) || (arg_owner && json_add_string(o, "owner", arg_owner) < 0))
                 return NULL;
         return TAKE_PTR(o);
 }

@@ -223,7 +223,7 @@ int verb_list(int argc, char *argv[]) {
         int r;
 
         r = no_arguments(argc, argv) ?: ctl_connect(&c);
-        r = r ?: ctl_send(c, "io.pkram.Store.List", NULL, NULL, 0, /* more= */ true);
+        r = r ?: ctl_send(c, "io.pkram.Store.List", arg_owner ? ctl_parameters(/* name= */ NULL) : NULL, NULL, 0, /* more= */ true);
         if (r != 0)
                 return r;
 
@@ -293,7 +293,7 @@ int verb_show(int argc, char *argv[]) {
         if (argc != 2)
                 return fail(EXIT_USAGE, "show needs the name of a node: pkramctl show NAME");
 
-        p = ctl_parameters("name", argv[1]);
+        p = ctl_parameters(argv[1]);
         r = p ? simple_call("io.pkram.Store.Describe", p, &reply) : fail_memory();
         if (r != 0)
                 return r;
@@ -342,7 +342,7 @@ int verb_remove(int argc, char *argv[]) {
         /* What can be removed is, and the first that cannot gives the status. */
         for (int i = 1; i < argc; i++) {
                 _cleanup_reply_ VarlinkReply reply = {};
-                struct json_object *p = ctl_parameters("name", argv[i]);
+                struct json_object *p = ctl_parameters(argv[i]);
 
                 r = p ? ctl_call(c, "io.pkram.Store.Remove", p, NULL, 0, &reply) : fail_memory();
                 if (r == EXIT_NO_DAEMON)

@@ -157,7 +157,7 @@ static int release(VarlinkClient *c, const char *name, int64_t id) {
         _cleanup_reply_ VarlinkReply reply = {};
 
         /* Only this very node: somebody may have stored another one under the name while we were writing. */
-        p = ctl_parameters("name", name);
+        p = ctl_parameters(name);
         if (!p || json_add_int(p, "id", id) < 0)
                 return fail_memory();
         return ctl_call(c, "io.pkram.Store.Release", TAKE_PTR(p), NULL, 0, &reply);
@@ -181,7 +181,7 @@ int verb_retrieve(int argc, char *argv[]) {
         r = ctl_connect(&c);
         if (r != 0)
                 return r;
-        p = ctl_parameters("name", argv[1]);
+        p = ctl_parameters(argv[1]);
         if (!p)
                 return fail_memory();
         r = ctl_call(c, "io.pkram.Store.Retrieve", p, NULL, 0, &reply);

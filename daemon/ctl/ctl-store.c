@@ -142,7 +142,7 @@ int verb_store(int argc, char *argv[]) {
                         return r;
         }
 
-        p = ctl_parameters("name", argv[1]);
+        p = ctl_parameters(argv[1]);
         if (!p || json_add(p, "objects", TAKE_PTR(q.objects)) < 0 ||
             (arg_replace && json_add_bool(p, "replace", true) < 0) ||
             (arg_verify && json_add_bool(p, "verify", true) < 0))

@@ -29,7 +29,7 @@ int store_tree(const char *name, const char *path) {
         if (fd < 0)
                 return fail(EXIT_FAILED, "The directory '%s' cannot be opened: %s.", path, strerror(-fd));
 
-        p = ctl_parameters("name", name);
+        p = ctl_parameters(name);
         if (!p || json_add_int(p, "directory", 0) < 0 ||
             (arg_replace && json_add_bool(p, "replace", true) < 0) ||
             (arg_verify && json_add_bool(p, "verify", true) < 0) ||
@@ -66,7 +66,7 @@ int retrieve_tree(const char *name, const char *path) {
         if (r != 0)
                 return r;
 
-        p = ctl_parameters("name", name);
+        p = ctl_parameters(name);
         if (!p || json_add_int(p, "directory", 0) < 0)
                 return fail_memory();
         r = ctl_call_progress(c, "io.pkram.Store.RestoreTree", TAKE_PTR(p), &fd, 1, name, &reply);

@@ -34,7 +34,7 @@ typedef enum JsonMode {
 
 extern JsonMode arg_json;
 extern bool arg_pager, arg_legend, arg_keep, arg_replace, arg_verify, arg_force, arg_reboot, arg_reuse_cmdline, arg_tree, arg_skip_special;
-extern const char *arg_socket, *arg_kernel, *arg_append, *arg_object_name;
+extern const char *arg_socket, *arg_kernel, *arg_append, *arg_object_name, *arg_owner;
 extern const char **arg_initrds;
 extern size_t arg_n_initrds;
 extern bool arg_no_initrd;
@@ -81,8 +81,8 @@ int ctl_call_progress(
                 const char *what,
                 VarlinkReply *ret);
 
-/* A new object with one string. NULL without memory. */
-struct json_object *ctl_parameters(const char *key, const char *value);
+/* Returns parameters with the name of a node, NULL for none, and with --owner= if it was given. NULL without memory. */
+struct json_object *ctl_parameters(const char *name);
 
 /* Prints JSON the way the user asked for. */
 void ctl_print_json(struct json_object *o);

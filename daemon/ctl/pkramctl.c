@@ -10,7 +10,7 @@
 JsonMode arg_json = JSON_OFF;
 bool arg_pager = true, arg_legend = true, arg_keep, arg_replace, arg_verify, arg_force, arg_reboot = true, arg_reuse_cmdline, arg_no_initrd,
         arg_tree, arg_skip_special;
-const char *arg_socket = SOCKET_PATH, *arg_kernel, *arg_append, *arg_object_name = "stdin";
+const char *arg_socket = SOCKET_PATH, *arg_kernel, *arg_append, *arg_object_name = "stdin", *arg_owner;
 const char **arg_initrds;
 size_t arg_n_initrds;
 
@@ -39,6 +39,7 @@ static void help(void) {
              "     --no-legend            Print no headings and no count\n"
              "     --no-pager             Do not use a pager\n"
              "     --socket=PATH          Connect to this socket\n"
+             "     --owner=OWNER          Act on the nodes of this owner (root only)\n"
              "\n"
              "Options for store:\n"
              "     --replace              Take the place of an older node of this name\n"
@@ -117,6 +118,7 @@ enum {
         ARG_NO_LEGEND,
         ARG_NO_PAGER,
         ARG_SOCKET,
+        ARG_OWNER,
         ARG_REPLACE,
         ARG_VERIFY,
         ARG_OBJECT,
@@ -140,6 +142,7 @@ static int parse_argv(int argc, char *argv[]) {
                 { "no-legend",     no_argument,       NULL, ARG_NO_LEGEND     },
                 { "no-pager",      no_argument,       NULL, ARG_NO_PAGER      },
                 { "socket",        required_argument, NULL, ARG_SOCKET        },
+                { "owner",         required_argument, NULL, ARG_OWNER         },
                 { "replace",       no_argument,       NULL, ARG_REPLACE       },
                 { "verify",        no_argument,       NULL, ARG_VERIFY        },
                 { "object",        required_argument, NULL, ARG_OBJECT        },
@@ -176,6 +179,9 @@ static int parse_argv(int argc, char *argv[]) {
                         break;
                 case ARG_SOCKET:
                         arg_socket = optarg;
+                        break;
+                case ARG_OWNER:
+                        arg_owner = optarg;
                         break;
                 case ARG_REPLACE:
                         arg_replace = true;

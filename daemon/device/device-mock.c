@@ -182,6 +182,13 @@ static Node *find_node(Mock *m, const char *name, uint64_t id) {
 static Object *find_object(Mock *m, const char *name, uint32_t object) {
         Node *n = find_node(m, name, 0);
 
+        for (Node *i = m->nodes; !n && i; i = i->next) {
+                const char *end = strrchr(i->name, '|');
+
+                if (end && streq(end + 1, name))
+                        n = i;
+        }
+
         assert(n);
         assert(object < n->n_objects);
         return n->objects + object;
@@ -351,7 +358,7 @@ static void get_node_info(const Mock *m, const Node *n, struct pkram_node_info *
         *ret = (struct pkram_node_info) {
                 .id = n->id,
                 .generation = n->generation,
-                .meta_pages = 1,
+                .meta_pages = 1 + (n->n_objects > 29 ? (n->n_objects - 29 + 30) / 31 : 0),
                 .stored_ns = n->stored_ns,
                 .nr_objects = n->n_objects,
                 .flags = (n->inherited ? PKRAM_NODE_INHERITED : 0) | (is_loading(m, n->id, NULL) ? PKRAM_NODE_BUSY : 0),
@@ -361,6 +368,7 @@ static void get_node_info(const Mock *m, const Node *n, struct pkram_node_info *
                 const Object *o = n->objects + i;
 
                 ret->data_pages += object_pages(o);
+                ret->meta_pages += object_pages(o) > 0; /* one page of links, as if it were in one piece */
                 ret->file_bytes += o->fd >= 0 ? (uint64_t) o->st.st_size : 0;
                 ret->data_bytes += o->size;
                 ret->flags |= o->loaded ? PKRAM_NODE_LOADED : 0;
@@ -371,6 +379,7 @@ static int do_info(Mock *m, struct pkram_ioctl_info *a) {
         if (a->size < sizeof(*a) || a->flags)
                 return -EINVAL;
 
+        uint64_t meta_pages = 0;
         m->info.nr_nodes = m->info.data_pages = 0;
         for (Node *n = m->nodes; n; n = n->next) {
                 struct pkram_node_info i;
@@ -378,8 +387,9 @@ static int do_info(Mock *m, struct pkram_ioctl_info *a) {
                 get_node_info(m, n, &i);
                 m->info.nr_nodes++;
                 m->info.data_pages += i.data_pages;
+                meta_pages += i.meta_pages;
         }
-        m->info.meta_pages = 1 + m->info.nr_nodes;
+        m->info.meta_pages = 1 + meta_pages;
         *a = m->info;
         a->size = sizeof(*a);
         return 0;

@@ -43,7 +43,10 @@ void mock_add_dropped(Mock *m, const char *name, uint32_t damage);
 size_t mock_n_nodes(const Mock *m);
 size_t mock_n_handles(Mock *m);
 
-/* Changes one byte of an object's file or bytes behind everybody's back. */
+/*
+ * Changes one byte of an object's file or bytes behind everybody's back. name is the kernel name of the node, here and below,
+ * or what is in it after the last '|'.
+ */
 void mock_corrupt(Mock *m, const char *name, uint32_t object, uint64_t offset);
 
 /* Puts other bytes in the place of a byte stream. */

@@ -13,6 +13,7 @@
 #include "json-util.h"
 #include "log.h"
 #include "manager.h"
+#include "node-name.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -24,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static Manager *manager;
 static Mock *mock;
 static PkramDevice device;
-static Peer root = { .pidfd = -EBADF, .owner = (char *) "uid:0" },
+static Peer root = { .pidfd = -EBADF, .owner = (char *) OWNER_ROOT },
             other = { .pidfd = -EBADF, .uid = 65534, .owner = (char *) "uid:65534" };
 static Peer *peer;
 static uint64_t kept_id;
@@ -63,7 +64,7 @@ static bool is_kept(void) {
         uint32_t n;
 
         return kept_id != 0 && pkram_device_list(&device, /* flags= */ 0, &cursor, &info, 1, &n) >= 0 && n == 1 &&
-                info.id == kept_id && streq(info.name, "kept");
+                info.id == kept_id && streq(info.name, NODE_NAME_PREFIX "root|kept");
 }
 
 static void keep_node(void) {
@@ -75,7 +76,7 @@ static void keep_node(void) {
                 return;
 
         manager->config.limit[LIMIT_NODES] = 1000;
-        if (store_save_new(manager->store, &root, "kept", &item, 1, STORE_REPLACE, &save, NULL) < 0 ||
+        if (store_save_new(manager->store, &root, NULL, "kept", &item, 1, STORE_REPLACE, &save, NULL) < 0 ||
             store_save_commit(save, &saved, NULL) < 0)
                 abort();
         kept_id = saved.id;

@@ -16,6 +16,7 @@
 #include "mount-name.h"
 #include "mount-util.h"
 #include "name.h"
+#include "peer.h"
 
 typedef struct Options {
         unsigned long flags;
@@ -146,9 +147,10 @@ static int go_without_node(const Options *o, VarlinkClient *c, const char *name)
                 lost = json_get_array(json_get(reply.parameters, "lastKexec"), "lost");
         for (size_t i = 0; lost && i < json_object_array_length(lost); i++) {
                 struct json_object *l = json_object_array_get_idx(lost, i);
-                const char *other = json_get_string(l, "name"), *reason = json_get_string(l, "reason");
+                const char *other = json_get_string(l, "name"), *reason = json_get_string(l, "reason"),
+                           *owner = json_get_string(l, "owner");
 
-                if (!other || !reason || !streq(other, name))
+                if (!other || !reason || !streq(other, name) || (owner && !streq(owner, OWNER_ROOT)))
                         continue;
                 if (asprintf(&text, "is not stored, it was lost in the last kexec (%s)", reason) < 0)
                         text = NULL;
@@ -287,7 +289,8 @@ static int release(const Options *o, const char *name, int64_t id) {
                 _cleanup_reply_ VarlinkReply reply = {};
                 _cleanup_free_ char *text = NULL;
 
-                r = !p || json_add_string(p, "name", name) < 0 || json_add_int(p, "id", id) < 0 ? -ENOMEM :
+                r = !p || json_add_string(p, "owner", OWNER_ROOT) < 0 || json_add_string(p, "name", name) < 0 ||
+                                json_add_int(p, "id", id) < 0 ? -ENOMEM :
                                 varlink_client_connect(o->socket, &c);
                 if (r >= 0)
                         r = pkram_call(c, "Release", TAKE_PTR(p), -EBADF, &reply);

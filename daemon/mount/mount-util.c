@@ -10,6 +10,7 @@
 
 #include "json-util.h"
 #include "mount-util.h"
+#include "peer.h"
 
 #define STORE_PREFIX "io.pkram.Store."
 
@@ -110,7 +111,7 @@ int interruption(void) {
 struct json_object *pkram_tree_parameters(const char *name) {
         _cleanup_json_ struct json_object *p = json_object_new_object();
 
-        if (!p || json_add_string(p, "name", name) < 0 || json_add_int(p, "directory", 0) < 0)
+        if (!p || json_add_string(p, "owner", OWNER_ROOT) < 0 || json_add_string(p, "name", name) < 0 || json_add_int(p, "directory", 0) < 0)
                 return NULL;
         return TAKE_PTR(p);
 }

@@ -48,7 +48,10 @@ void interruption_catch(void);
 void interruption_hangs_up(const VarlinkClient *c);
 int interruption(void);
 
-/* Parameters with a name, and with the position of a directory's descriptor. NULL without memory. */
+/*
+ * Parameters with a name, and with the position of a directory's descriptor. The owner is root in whatever unit
+ * this runs, so that no other owner can put a tree where a mount finds it. NULL without memory.
+ */
 struct json_object *pkram_tree_parameters(const char *name);
 
 /* What is kept about a mount for umount(8) and umount.pkram, beyond what the kernel knows. */

@@ -15,6 +15,7 @@
 #include "log.h"
 #include "mount-users.h"
 #include "mount-util.h"
+#include "peer.h"
 
 #define HOW_TO_DROP "'umount -i' unmounts it and loses what is in it."
 
@@ -185,7 +186,7 @@ static void take_back(VarlinkClient *c, const char *name, uint64_t id) {
         _cleanup_reply_ VarlinkReply reply = {};
         int r;
 
-        r = !p || json_add_string(p, "name", name) < 0 || json_add_u64(p, "id", id) < 0 ? -ENOMEM :
+        r = !p || json_add_string(p, "owner", OWNER_ROOT) < 0 || json_add_string(p, "name", name) < 0 || json_add_u64(p, "id", id) < 0 ? -ENOMEM :
                 pkram_call(c, "Remove", TAKE_PTR(p), -EBADF, &reply);
         if (r < 0 || reply.error)
                 log_error("Tree '%s' is stored as well, and so cannot be changed: remove it with 'pkramctl remove'.", name);

@@ -17,14 +17,16 @@
 #define NAMES_MAX 32U
 
 typedef struct Stored {
-        char *names[NAMES_MAX];
+        char *names[NAMES_MAX], *owners[NAMES_MAX]; /* an owner may be NULL */
         uint64_t bytes[NAMES_MAX];
         size_t n, further;
 } Stored;
 
 static void stored_done(Stored *s) {
-        for (size_t i = 0; i < s->n; i++)
+        for (size_t i = 0; i < s->n; i++) {
                 free(s->names[i]);
+                free(s->owners[i]);
+        }
 }
 
 /* The value of a field of the current entry, to be freed. NULL if it has none. */
@@ -38,12 +40,13 @@ static char *get_field(sd_journal *j, const char *key) {
 }
 
 static int add_stored(Stored *s, sd_journal *j) {
-        _cleanup_free_ char *name = get_field(j, "PKRAM_NODE"), *bytes = get_field(j, "PKRAM_BYTES");
+        _cleanup_free_ char *name = get_field(j, "PKRAM_NODE"), *bytes = get_field(j, "PKRAM_BYTES"),
+                            *owner = get_field(j, "PKRAM_OWNER");
         size_t i = 0;
 
         if (!name)
                 return 0;
-        while (i < s->n && !streq(s->names[i], name))
+        while (i < s->n && (!streq(s->names[i], name) || !streq(s->owners[i] ?: "", owner ?: "")))
                 i++;
         if (i == NAMES_MAX) {
                 s->further++;
@@ -51,8 +54,10 @@ static int add_stored(Stored *s, sd_journal *j) {
         }
         /* Stored once more under the same name: the last one counts. */
         s->bytes[i] = bytes ? strtoull(bytes, NULL, 10) : 0;
-        if (i == s->n)
+        if (i == s->n) {
+                s->owners[i] = TAKE_PTR(owner);
                 s->names[s->n++] = TAKE_PTR(name);
+        }
         return 0;
 }
 
@@ -103,7 +108,8 @@ static int log_crash(const char *boot_id, const Stored *s) {
                 return -ENOMEM;
         for (size_t i = 0; i < s->n; i++) {
                 (void) inc_u64(&sum, s->bytes[i]);
-                (void) fprintf(out, "%s'%s' (%s)", i > 0 ? ", " : "", s->names[i], format_bytes(bytes, s->bytes[i]));
+                (void) fprintf(out, "%s'%s'%s%s (%s)", i > 0 ? ", " : "", s->names[i],
+                                s->owners[i] ? " of " : "", s->owners[i] ?: "", format_bytes(bytes, s->bytes[i]));
         }
         if (s->further > 0)
                 (void) fputs(" and others", out);

@@ -20,6 +20,7 @@
 #include "kexec-trees.h"
 #include "log-tail.h"
 #include "name.h"
+#include "store.h"
 #include "system-node.h"
 #include "time-util.h"
 
@@ -50,26 +51,27 @@ _printf_(1, 2) static void say(const char *format, ...) {
         va_end(ap);
 }
 
-static int add_nodes(KexecRecord *record, const PkramDevice *device) {
-        struct pkram_node_info nodes[64];
-        uint64_t cursor = 0;
-        uint32_t n;
+static int record_nodes(KexecRecord *record, const PkramDevice *device) {
+        const Peer root = { .pidfd = -EBADF, .owner = (char *) OWNER_ROOT };
+        _cleanup_(store_freep) Store *s = NULL;
+        _cleanup_(store_list_freep) StoreList *l = NULL;
+        Config c;
         int r;
 
-        do {
-                r = pkram_device_list(device, /* flags= */ 0, &cursor, nodes, ELEMENTSOF(nodes), &n);
-                if (r < 0)
-                        return r;
-                for (uint32_t i = 0; i < n; i++) {
-                        if (system_node_name(nodes[i].name))
-                                continue;
-                        r = kexec_record_add(record, nodes[i].name, nodes[i].file_bytes + nodes[i].data_bytes);
-                        if (r < 0)
-                                return r;
-                }
-        } while (n == ELEMENTSOF(nodes));
+        config_init(&c);
+        r = store_new(device, &c, &s);
+        if (r >= 0)
+                r = store_list_new(s, &root, /* owner= */ NULL, &l, /* reterr_error= */ NULL);
+        while (r >= 0) {
+                _cleanup_node_ StoreNode node = {};
 
-        return 0;
+                r = store_list_next(l, &node, /* reterr_error= */ NULL);
+                if (r == 0)
+                        break;
+                if (r > 0 && !system_node_name(node.info.name))
+                        r = kexec_record_add(record, node.owner, node.name, node.info.file_bytes + node.info.data_bytes);
+        }
+        return r;
 }
 
 static int add_tree(const char *name, const char *lost, void *userdata) {
@@ -81,7 +83,7 @@ static int add_tree(const char *name, const char *lost, void *userdata) {
         say("<3>pkram: tree '%s' is lost in this kexec%s\n", name,
             why == TREE_LOST_TIMEOUT ? ": storing it took longer than its unit may take" :
             why == TREE_LOST_IN_USE ? ": it was in use for writing" : "");
-        return kexec_record_add_unstored(userdata, name, why);
+        return kexec_record_add_unstored(userdata, OWNER_ROOT, name, why);
 }
 
 static int keep_record(const PkramDevice *device) {
@@ -96,7 +98,7 @@ static int keep_record(const PkramDevice *device) {
                 say("<4>pkram: " KEXEC_RECORD_PATH " cannot be read, ignoring: %s\n", strerror(-r));
         record.final_usec = now_usec(CLOCK_REALTIME);
 
-        r = add_nodes(&record, device);
+        r = record_nodes(&record, device);
         if (r < 0)
                 return r;
         /* umount.pkram has taken out all that it stored. What is left was unmounted without it, and is lost. */

@@ -47,7 +47,7 @@ static const char *boot_failure_text(uint32_t result) {
 static JournalFields node_fields(const StoreNode *node, const struct pkram_ioctl_info *info) {
         JournalFields f = JOURNAL_FIELDS_NONE;
 
-        f.node = node->info.name;
+        f.node = node->name;
         f.owner = node->owner;
         f.kernel = info->prev_release[0] ? info->prev_release : NULL;
         f.bytes = node->bytes;
@@ -77,21 +77,24 @@ static void log_lost(const StoreNode *node, const struct pkram_ioctl_info *info)
                       f.node, f.owner, (unsigned long long) f.objects, f.objects == 1 ? "" : "s", format_bytes(bytes, f.bytes));
 }
 
-/* The old system named it, and it has been dealt with. */
-static void mark_found(KexecRecord *record, const char *name) {
-        for (size_t i = 0; i < record->n_nodes; i++)
-                /* An older tree of the name may have come back, but not that one. */
-                if (!record->nodes[i].unstored && streq(record->nodes[i].name, name))
-                        record->nodes[i].found = true;
+/* Marks what the old system recorded as found. It may have been a pkramd that recorded no owners. */
+static void mark_found(KexecRecord *record, const char *owner, const char *name) {
+        for (size_t i = 0; i < record->n_nodes; i++) {
+                KexecRecordNode *n = record->nodes + i;
+
+                /* An older tree with the name may have come back, but not that one. */
+                if (!n->unstored && streq(n->name, name) && (!n->owner || !owner || streq(n->owner, owner)))
+                        n->found = true;
+        }
 }
 
 /* Every node: as lost without a report, else as restored, if an earlier kernel stored it. */
 static int log_nodes(Store *s, const struct pkram_ioctl_info *info, KexecReport *report) {
-        const Peer root = { .pidfd = -EBADF, .owner = (char *) "uid:0" };
+        const Peer root = { .pidfd = -EBADF, .owner = (char *) OWNER_ROOT };
         _cleanup_(store_list_freep) StoreList *l = NULL;
         int r;
 
-        r = store_list_new(s, &root, &l, /* reterr_error= */ NULL);
+        r = store_list_new(s, &root, /* owner= */ NULL, &l, /* reterr_error= */ NULL);
         if (r < 0)
                 return r;
 
@@ -113,7 +116,7 @@ static int log_nodes(Store *s, const struct pkram_ioctl_info *info, KexecReport 
                 if (!(node.info.flags & PKRAM_NODE_INHERITED))
                         continue;
                 log_restored(&node, info);
-                mark_found(&report->record, node.info.name);
+                mark_found(&report->record, node.owner, node.name);
                 report->restored_nodes++;
                 (void) inc_u64(&report->restored_bytes, node.bytes);
         }
@@ -131,20 +134,28 @@ static int log_dropped(const PkramDevice *device, const struct pkram_ioctl_info 
                         return r;
 
                 for (uint32_t i = 0; i < n; i++) {
-                        _cleanup_free_ char *valid = name_sanitize(nodes[i].name);
-                        const char *name = valid && *valid ? valid : NULL;
+                        _cleanup_free_ char *text = name_sanitize(nodes[i].name);
+                        const char *name = nodes[i].name[0] ? text : NULL, *owner = NULL;
                         JournalFields f = JOURNAL_FIELDS_NONE;
+                        KernelName kernel_owner, kernel_name;
 
-                        if (!valid)
+                        if (!text)
                                 return -ENOMEM;
-                        f.node = valid;
+                        /* What describes it is gone, but its kernel name may tell whose it was. */
+                        if (node_name_decode(nodes[i].name, &kernel_owner, &kernel_name)) {
+                                owner = kernel_owner.text;
+                                name = kernel_name.text;
+                        }
+
+                        f.node = name ?: "";
+                        f.owner = owner;
                         f.kernel = info->prev_release[0] ? info->prev_release : NULL;
                         journal_entry(LOG_ERR, PKRAM_MESSAGE_DROPPED_STR, &f,
-                                      "Dropped node '%s', which the previous kernel kept: %s.",
-                                      name ?: "(unknown)", damage_text(nodes[i].damage));
+                                      "Dropped node '%s'%s%s of the previous kernel: %s.",
+                                      name ?: "(unknown)", owner ? " of " : "", owner ?: "", damage_text(nodes[i].damage));
                         if (name)
-                                mark_found(&report->record, name);
-                        r = kexec_report_add_lost(report, name, damage_text(nodes[i].damage));
+                                mark_found(&report->record, owner, name);
+                        r = kexec_report_add_lost(report, owner, name, damage_text(nodes[i].damage));
                         if (r < 0)
                                 return r;
                 }
@@ -180,11 +191,12 @@ static int log_missing(const struct pkram_ioctl_info *info, KexecReport *report)
                 if (n->found)
                         continue;
                 f.node = n->name;
+                f.owner = n->owner;
                 f.bytes = n->bytes;
                 f.kernel = info->prev_release[0] ? info->prev_release : NULL;
-                journal_entry(LOG_ERR, PKRAM_MESSAGE_DROPPED_STR, &f, "%s '%s' did not come back: %s.",
-                              n->unstored ? "Tree" : "Node", n->name, reason);
-                r = kexec_report_add_lost(report, n->name, reason);
+                journal_entry(LOG_ERR, PKRAM_MESSAGE_DROPPED_STR, &f, "%s '%s'%s%s did not come back: %s.",
+                              n->unstored ? "Tree" : "Node", n->name, n->owner ? " of " : "", n->owner ?: "", reason);
+                r = kexec_report_add_lost(report, n->owner, n->name, reason);
                 if (r < 0)
                         return r;
         }
@@ -292,7 +304,7 @@ static int make_report(Store *s, const PkramDevice *device, const struct pkram_i
                 JournalFields f = JOURNAL_FIELDS_NONE;
 
                 journal_entry(LOG_WARNING, PKRAM_MESSAGE_DROPPED_STR, &f, "Nothing came back from the previous kernel: %s.", failure);
-                r = kexec_report_add_lost(report, /* name= */ NULL, failure);
+                r = kexec_report_add_lost(report, /* owner= */ NULL, /* name= */ NULL, failure);
                 return r < 0 ? log_error_errno(r, "No report can be made") : 0;
         }
 

@@ -50,7 +50,7 @@ static void store_one(const PkramDevice *device, const char *name, const char *o
 
         config_init(&c);
         assert_ok(store_new(device, &c, &s));
-        assert_ok(store_save_new(s, &peer, name, &item, 1, 0, &save, NULL));
+        assert_ok(store_save_new(s, &peer, NULL, name, &item, 1, 0, &save, NULL));
         assert_ok(store_save_commit(save, &saved, NULL));
         save = store_save_free(save);
 }
@@ -173,12 +173,12 @@ static void leave_record(const PkramDevice *d) {
         size_t n;
 
         record.requested_usec = now_usec(CLOCK_REALTIME) - 10 * USEC_PER_SEC;
-        assert_ok(kexec_record_add(&record, "a", 4096));
-        assert_ok(kexec_record_add(&record, "b", 4096));
-        assert_ok(kexec_record_add(&record, "never", 8192));
-        assert_ok(kexec_record_add_unstored(&record, "a", TREE_LOST_IN_USE)); /* an older one of that name comes back */
-        assert_ok(kexec_record_add_unstored(&record, "slow", TREE_LOST_TIMEOUT));
-        assert_ok(kexec_record_add_unstored(&record, "tree", TREE_LOST_UNKNOWN));
+        assert_ok(kexec_record_add(&record, NULL, "a", 4096));
+        assert_ok(kexec_record_add(&record, NULL, "b", 4096));
+        assert_ok(kexec_record_add(&record, NULL, "never", 8192));
+        assert_ok(kexec_record_add_unstored(&record, "root", "a", TREE_LOST_IN_USE)); /* an older one of that name comes back */
+        assert_ok(kexec_record_add_unstored(&record, "root", "slow", TREE_LOST_TIMEOUT));
+        assert_ok(kexec_record_add_unstored(&record, "root", "tree", TREE_LOST_UNKNOWN));
         assert_ok(kexec_record_format(&record, &text, &n));
         assert_ok(system_node_save(d, SYSTEM_NODE_RECORD, text, n));
 

@@ -58,7 +58,7 @@ static size_t memory(const char *field) {
 static void fill(const PkramDevice *device) {
         ManifestObject object = { .name = (char *) "object", .kind = OBJECT_DATA };
         const Manifest manifest = {
-                .owner = (char *) "uid:0",
+                .owner = (char *) OWNER_ROOT,
                 .kernel = (char *) "6.12.0",
                 .objects = &object,
                 .n_objects = 1,
@@ -84,7 +84,7 @@ static void fill(const PkramDevice *device) {
 
 /* Processor time of one Store of 8 MiB, the model's share included. */
 static double store(Manager *m) {
-        const Peer root = { .pidfd = -EBADF, .owner = (char *) "uid:0" };
+        const Peer root = { .pidfd = -EBADF, .owner = (char *) OWNER_ROOT };
         _cleanup_(store_save_freep) StoreSave *save = NULL;
         _cleanup_close_ int fd = memfd_create("bench", MFD_CLOEXEC);
         const StoreItem item = { .fd = fd };
@@ -95,7 +95,7 @@ static double store(Manager *m) {
                 abort();
 
         begin = now_ms();
-        if (store_save_new(m->store, &root, "8M", &item, 1, 0, &save, NULL) < 0 || store_save_commit(save, &saved, NULL) < 0)
+        if (store_save_new(m->store, &root, NULL, "8M", &item, 1, 0, &save, NULL) < 0 || store_save_commit(save, &saved, NULL) < 0)
                 abort();
         return now_ms() - begin;
 }

@@ -14,14 +14,14 @@ static int remove_node(Varlink *link, struct json_object *parameters, EventKind 
         if (id && json_object_get_int64(id) <= 0)
                 return varlink_error_invalid_parameter(link, "id");
 
-        r = store_remove(m->store, peer, json_get_string(parameters, "name"), id ? (uint64_t) json_object_get_int64(id) : 0,
+        r = store_remove(m->store, peer, json_get_string(parameters, "owner"), json_get_string(parameters, "name"), id ? (uint64_t) json_object_get_int64(id) : 0,
                          &node, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
 
         monitors_notify(m, &(Event) {
                 .kind = kind,
-                .name = node.info.name,
+                .name = node.name,
                 .owner = node.owner,
                 .id = node.info.id,
                 .objects = node.objects,
@@ -99,7 +99,7 @@ int vl_method_describe(Varlink *link, struct json_object *parameters, _unused_ V
         struct json_object *o;
         int r;
 
-        r = store_describe(m->store, peer, json_get_string(parameters, "name"), &d, &e);
+        r = store_describe(m->store, peer, json_get_string(parameters, "owner"), json_get_string(parameters, "name"), &d, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
 
@@ -168,7 +168,7 @@ static int list_work(Varlink *link, void *data) {
         return 1;
 }
 
-int vl_method_list(Varlink *link, _unused_ struct json_object *parameters, VarlinkFlags flags, void *userdata) {
+int vl_method_list(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata) {
         Manager *m = userdata;
         const Peer *peer = varlink_userdata(link);
         _cleanup_(list_job_freep) ListJob *job = NULL;
@@ -181,7 +181,7 @@ int vl_method_list(Varlink *link, _unused_ struct json_object *parameters, Varli
         job = calloc(1, sizeof(ListJob));
         if (!job)
                 return -ENOMEM;
-        r = store_list_new(m->store, peer, &job->list, &e);
+        r = store_list_new(m->store, peer, json_get_string(parameters, "owner"), &job->list, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
 

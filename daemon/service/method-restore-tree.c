@@ -44,7 +44,7 @@ static void on_restored(int r, _unused_ struct json_object *parameters, const St
 
         event = (Event) {
                 .kind = EVENT_RETRIEVED,
-                .name = node->info.name,
+                .name = node->name,
                 .owner = node->owner,
                 .id = node->info.id,
                 .objects = node->objects,
@@ -77,8 +77,9 @@ static int call_worker(RestoreJob *job, const Peer *peer, int directory, bool mo
 
         if (!p || json_add_int(p, "session", 0) < 0 || json_add_int(p, "directory", 1) < 0 ||
             (peer->pidfd >= 0 && json_add_int(p, "process", 2) < 0) ||
-            json_add(p, "caller", tree_caller_to_json(peer)) < 0 ||
-            json_add_string(p, "name", t->node.info.name) < 0 || json_add_bool(p, "keep", job->keep) < 0 ||
+            json_add(p, "caller", tree_caller_to_json(peer, t->node.owner)) < 0 ||
+            json_add_string(p, "name", t->node.name) < 0 ||
+            json_add_string(p, "kernelName", t->node.info.name) < 0 || json_add_bool(p, "keep", job->keep) < 0 ||
             json_add_u64(p, "kernelObjects", t->node.info.nr_objects) < 0)
                 return store_error_device(e, -ENOMEM);
 
@@ -107,7 +108,7 @@ int vl_method_restore_tree(Varlink *link, struct json_object *parameters, Varlin
                 .keep = json_get_bool(parameters, "keep", false),
         };
 
-        r = store_tree_open(m->store, peer, json_get_string(parameters, "name"), &job->tree, &e);
+        r = store_tree_open(m->store, peer, json_get_string(parameters, "owner"), json_get_string(parameters, "name"), &job->tree, &e);
         if (r >= 0)
                 r = make_reply(job);
         if (r >= 0)

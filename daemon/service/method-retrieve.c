@@ -114,7 +114,7 @@ static int finish(Varlink *link, RetrieveJob *job) {
 
         monitors_notify(job->manager, &(Event) {
                 .kind = EVENT_RETRIEVED,
-                .name = node->info.name,
+                .name = node->name,
                 .owner = node->owner,
                 .id = node->info.id,
                 .objects = node->objects,
@@ -163,7 +163,8 @@ int vl_method_retrieve(Varlink *link, struct json_object *parameters, _unused_ V
         job->manager = m;
         job->want_data = json_get_bool(parameters, "inline", false);
 
-        r = store_load_new(m->store, peer, json_get_string(parameters, "name"), job->want_data, &job->load, &e);
+        r = store_load_new(m->store, peer, json_get_string(parameters, "owner"), json_get_string(parameters, "name"),
+                           job->want_data, &job->load, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
 

@@ -169,6 +169,7 @@ static const JobType store_job = {
 
 static int store_job_new(Varlink *link, struct json_object *parameters, Manager *m, StoreJob **ret) {
         const Peer *peer = varlink_userdata(link);
+        const char *owner = json_get_string(parameters, "owner") ?: peer->owner;
         _cleanup_(store_job_freep) StoreJob *job = NULL;
 
         job = calloc(1, sizeof(StoreJob));
@@ -177,7 +178,7 @@ static int store_job_new(Varlink *link, struct json_object *parameters, Manager 
         job->manager = m;
         job->begin_usec = now_usec(CLOCK_MONOTONIC);
         job->name = strdup(json_get_string(parameters, "name"));
-        job->owner = strdup(peer->owner);
+        job->owner = strdup(owner);
         if (!job->name || !job->owner)
                 return -ENOMEM;
 
@@ -206,7 +207,7 @@ int vl_method_store(Varlink *link, struct json_object *parameters, _unused_ Varl
         if (r < 0)
                 return reply_store_error(link, r, &e);
 
-        r = store_save_new(m->store, varlink_userdata(link), job->name, items.item, items.n, store_flags(parameters),
+        r = store_save_new(m->store, varlink_userdata(link), job->owner, job->name, items.item, items.n, store_flags(parameters),
                            &job->save, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
@@ -233,10 +234,11 @@ static int read_checksums(struct json_object *array, size_t n, Checksums *ret) {
 static int take_tree(StoreJob *job, struct json_object *parameters, StoreError *e) {
         _cleanup_checksums_ Checksums sums = {};
         struct json_object *array = json_get_array(parameters, "checksums");
-        int64_t bytes = json_get_int(parameters, "bytes", -1), size = json_get_int(parameters, "size", -1), n = json_get_int(parameters, "objects", -1);
+        int64_t bytes = json_get_int(parameters, "bytes", -1), meta_bytes = json_get_int(parameters, "metadataBytes", -1);
+        int64_t size = json_get_int(parameters, "size", -1), n = json_get_int(parameters, "objects", -1);
         int r;
 
-        if (bytes < 0 || size < 0 || n < 0 || n > UINT32_MAX || !array)
+        if (bytes < 0 || meta_bytes < 0 || size < 0 || n < 0 || n > UINT32_MAX || !array)
                 return -EBADMSG;
         r = checksums_init(&sums, (size_t) n);
         if (r < 0)
@@ -246,7 +248,7 @@ static int take_tree(StoreJob *job, struct json_object *parameters, StoreError *
                 if (r < 0)
                         return r;
         }
-        return store_save_take_tree(job->save, (uint64_t) bytes, (uint64_t) size, &sums, e);
+        return store_save_take_tree(job->save, (uint64_t) bytes, (uint64_t) meta_bytes, (uint64_t) size, &sums, e);
 }
 
 static void on_tree_progress(struct json_object *parameters, void *userdata) {
@@ -297,7 +299,7 @@ static int call_worker(StoreJob *job, const Peer *peer, int directory, StoreFlag
         _cleanup_json_ struct json_object *p = json_object_new_object();
 
         if (!p || json_add_int(p, "session", 0) < 0 || json_add_int(p, "directory", 1) < 0 ||
-            json_add(p, "caller", tree_caller_to_json(peer)) < 0 ||
+            json_add(p, "caller", tree_caller_to_json(peer, store_save_owner(job->save))) < 0 ||
             json_add_bool(p, "verify", flags & STORE_VERIFY) < 0 ||
             json_add_bool(p, "skipSpecial", flags & STORE_SKIP_SPECIAL) < 0 ||
             json_add(p, "limits", limits_to_json(&job->manager->config)) < 0 ||
@@ -324,7 +326,7 @@ int vl_method_store_tree(Varlink *link, struct json_object *parameters, VarlinkF
                 return r;
         job->link = link;
 
-        r = store_save_new_tree(m->store, peer, job->name, store_flags(parameters), &job->save, &e);
+        r = store_save_new_tree(m->store, peer, job->owner, job->name, store_flags(parameters), &job->save, &e);
         if (r >= 0)
                 r = call_worker(job, peer, fd, store_flags(parameters), flags & VARLINK_MORE, &e);
         if (r < 0)

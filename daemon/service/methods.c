@@ -122,7 +122,7 @@ void node_write(JsonWriter *w, const char *key, const StoreNode *node) {
         const struct pkram_node_info *i = &node->info;
 
         json_writer_begin(w, key);
-        json_writer_string(w, "name", i->name);
+        json_writer_string(w, "name", node->name);
         json_writer_u64(w, "id", i->id);
         json_writer_string(w, "owner", node->owner);
         json_writer_u64(w, "objects", node->objects);

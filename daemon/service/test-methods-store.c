@@ -199,15 +199,19 @@ static void test_store_data_too_long(void **state) {
 
 static void test_store_replace(void **state) {
         _cleanup_(client_freep) Client *c = client_new_as(*state, 1000, "uid:1000"), *other = client_new_as(*state, 1001, "uid:1001");
-        _cleanup_json_ struct json_object *r1 = NULL, *r2 = NULL;
+        _cleanup_json_ struct json_object *r1 = NULL, *r2 = NULL, *r3 = NULL;
 
         store_inline(c, "n");
-        client_expect_error(other, CALL("Store", "{\"name\":\"n\",\"objects\":[],\"replace\":true}"), DENIED);
+        store_inline(other, "n");
         client_expect_error(other, CALL("Store", "{\"name\":\"n\",\"objects\":[]}"), ERROR("NodeExists"));
         r1 = client_call(c, CALL("Store", "{\"name\":\"n\",\"objects\":[],\"replace\":true}"));
-        assert_int_equal(json_get_int(reply_parameters(r1), "id", -1), 2);
+        assert_int_equal(json_get_int(reply_parameters(r1), "id", -1), 3);
         r2 = client_call(c, CALL("Describe", "{\"name\":\"n\"}"));
         assert_int_equal(json_get_int(json_get(reply_parameters(r2), "node"), "objects", -1), 0);
+
+        /* The other's node is as it was. */
+        r3 = client_call(other, CALL("Describe", "{\"name\":\"n\"}"));
+        assert_int_equal(json_get_int(json_get(reply_parameters(r3), "node"), "objects", -1), 1);
 }
 
 static void test_verify(void **state) {

@@ -176,11 +176,11 @@ void tree_call_tell_progress(Varlink *link, struct json_object *parameters) {
                 (void) job_notify_progress(link, (uint64_t) done, (uint64_t) total);
 }
 
-struct json_object *tree_caller_to_json(const Peer *peer) {
+struct json_object *tree_caller_to_json(const Peer *peer, const char *owner) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
 
         if (!o || json_add_int(o, "uid", peer->uid) < 0 || json_add_int(o, "gid", peer->gid) < 0 ||
-            json_add_string(o, "owner", peer->owner) < 0)
+            json_add_string(o, "owner", owner) < 0)
                 return NULL;
         return TAKE_PTR(o);
 }

@@ -48,5 +48,5 @@ TreeCall *tree_call_free(TreeCall *c);
 /* Passes on to a client with VARLINK_MORE how far the worker says it is. */
 void tree_call_tell_progress(Varlink *link, struct json_object *parameters);
 
-/* The members "caller" for a peer. NULL without memory. */
-struct json_object *tree_caller_to_json(const Peer *peer);
+/* The members "caller" for a peer and the owner of the node. NULL without memory. */
+struct json_object *tree_caller_to_json(const Peer *peer, const char *owner);

@@ -153,15 +153,16 @@ static int save_finish(Varlink *link, void *data) {
         TreeJob *job = data;
         _cleanup_json_ struct json_object *o = json_object_new_object(), *array = json_object_new_array();
         const Checksums *sums;
-        uint64_t bytes, size;
+        uint64_t bytes, meta_bytes, size;
 
-        store_save_tree_result(job->save, &bytes, &size, &sums);
+        store_save_tree_result(job->save, &bytes, &meta_bytes, &size, &sums);
         if (!o || !array)
                 return -ENOMEM;
         for (size_t i = 0; job->verify && i < sums->n_objects; i++)
                 if (json_append(array, json_object_new_string(sums->objects[i])) < 0)
                         return -ENOMEM;
-        if (json_add_u64(o, "bytes", bytes) < 0 || json_add_u64(o, "size", size) < 0 || json_add_u64(o, "objects", sums->n_objects) < 0 ||
+        if (json_add_u64(o, "bytes", bytes) < 0 || json_add_u64(o, "metadataBytes", meta_bytes) < 0 ||
+            json_add_u64(o, "size", size) < 0 || json_add_u64(o, "objects", sums->n_objects) < 0 ||
             json_add(o, "checksums", TAKE_PTR(array)) < 0)
                 return -ENOMEM;
 
@@ -258,7 +259,8 @@ static int vl_method_restore(Varlink *link, struct json_object *parameters, Varl
                 return fail(link, r, &e);
 
         job->keep = json_get_bool(parameters, "keep", false);
-        r = store_tree_load_new(&job->peer, &session, json_get_string(parameters, "name"), (uint32_t) n, directory, &job->load, &e);
+        r = store_tree_load_new(&job->peer, &session, json_get_string(parameters, "name"),
+                                json_get_string(parameters, "kernelName"), (uint32_t) n, directory, &job->load, &e);
         if (r < 0)
                 return fail(link, r, &e);
 

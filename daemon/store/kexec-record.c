@@ -3,11 +3,12 @@
 #include "json-util.h"
 #include "kexec-record.h"
 #include "name.h"
+#include "peer.h"
 
 #define RECORD_VERSION 1
 
-/* KEXEC_RECORD_NODES_MAX names of 255 bytes, each of them as six, and some room. */
-#define RECORD_BYTES_MAX KIB(512)
+/* KEXEC_RECORD_NODES_MAX names and owners of 255 bytes, each byte of a name as six, and some room. */
+#define RECORD_BYTES_MAX KIB(768)
 
 static const char *const lost_words[_TREE_LOST_MAX] = {
         [TREE_LOST_UNKNOWN] = "unknown",
@@ -27,32 +28,41 @@ TreeLost tree_lost_from_string(const char *word) {
 }
 
 void kexec_record_done(KexecRecord *r) {
-        for (size_t i = 0; i < r->n_nodes; i++)
+        for (size_t i = 0; i < r->n_nodes; i++) {
+                free(r->nodes[i].owner);
                 free(r->nodes[i].name);
+        }
         free(r->nodes);
         *r = KEXEC_RECORD_NONE;
 }
 
 static int add(KexecRecord *r, KexecRecordNode node) {
+        bool has_owner = node.owner;
+
         (void) inc_u64(&r->nodes_total, 1);
         if (r->n_nodes >= KEXEC_RECORD_NODES_MAX)
                 return 0;
         if (GREEDY_REALLOC(r->nodes, r->nodes_allocated, r->n_nodes + 1) < 0)
                 return -ENOMEM;
-        /* One name that JSON does not allow would make the whole record unreadable. */
+        /* One name that is not UTF-8 must not make all of the record unreadable. */
         node.name = name_sanitize(node.name);
-        if (!node.name)
+        if (has_owner)
+                node.owner = strdup(node.owner);
+        if (!node.name || (has_owner && !node.owner)) {
+                free(node.owner);
+                free(node.name);
                 return -ENOMEM;
+        }
         r->nodes[r->n_nodes++] = node;
         return 0;
 }
 
-int kexec_record_add(KexecRecord *r, const char *name, uint64_t bytes) {
-        return add(r, (KexecRecordNode) { .name = (char *) name, .bytes = bytes });
+int kexec_record_add(KexecRecord *r, const char *owner, const char *name, uint64_t bytes) {
+        return add(r, (KexecRecordNode) { .owner = (char *) owner, .name = (char *) name, .bytes = bytes });
 }
 
-int kexec_record_add_unstored(KexecRecord *r, const char *name, TreeLost why) {
-        return add(r, (KexecRecordNode) { .name = (char *) name, .unstored = true, .why = why });
+int kexec_record_add_unstored(KexecRecord *r, const char *owner, const char *name, TreeLost why) {
+        return add(r, (KexecRecordNode) { .owner = (char *) owner, .name = (char *) name, .unstored = true, .why = why });
 }
 
 static int add_usec(struct json_object *o, const char *key, uint64_t usec) {
@@ -68,6 +78,7 @@ static int add_nodes(struct json_object *o, const KexecRecord *r) {
                 _cleanup_json_ struct json_object *node = json_object_new_object();
 
                 if (!node ||
+                    (r->nodes[i].owner && json_add_string(node, "owner", r->nodes[i].owner) < 0) ||
                     json_add_string(node, "name", r->nodes[i].name) < 0 ||
                     json_add_u64(node, "bytes", r->nodes[i].bytes) < 0 ||
                     (r->nodes[i].unstored && json_add_bool(node, "unstored", true) < 0) ||
@@ -131,8 +142,8 @@ int kexec_record_parse(const char *text, size_t size, KexecRecord *ret) {
         nodes = json_get_array(o, "nodes");
         for (size_t i = 0; nodes && i < json_object_array_length(nodes) && i < KEXEC_RECORD_NODES_MAX; i++) {
                 struct json_object *node = json_object_array_get_idx(nodes, i);
-                const char *name = json_get_string(node, "name");
-                KexecRecordNode n = { .name = (char *) name };
+                const char *name = json_get_string(node, "name"), *owner = json_get_string(node, "owner");
+                KexecRecordNode n = { .name = (char *) name, .owner = (char *) (owner && owner_is_valid(owner) ? owner : NULL) };
 
                 if (!name || name_validate(name, NULL) < 0)
                         continue;

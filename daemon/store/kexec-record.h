@@ -28,6 +28,7 @@ const char *tree_lost_to_string(TreeLost lost);
 TreeLost tree_lost_from_string(const char *word);
 
 typedef struct KexecRecordNode {
+        char *owner;    /* or NULL: it is not known */
         char *name;
         uint64_t bytes; /* in all of its objects, the manifest included */
         bool unstored;  /* it is no node, but a mounted tree that could not be stored */
@@ -50,9 +51,12 @@ typedef struct KexecRecord {
 void kexec_record_done(KexecRecord *r);
 #define _cleanup_record_ _cleanup_(kexec_record_done)
 
-/* Counts a node, and names it if there is room; the same for a tree that could not be stored. -ENOMEM. */
-int kexec_record_add(KexecRecord *r, const char *name, uint64_t bytes);
-int kexec_record_add_unstored(KexecRecord *r, const char *name, TreeLost why);
+/*
+ * Counts a node, and names it if there is room; the same for a tree that could not be stored. Bytes of the name that
+ * are not UTF-8 are replaced. owner may be NULL. Returns 0 or -ENOMEM.
+ */
+int kexec_record_add(KexecRecord *r, const char *owner, const char *name, uint64_t bytes);
+int kexec_record_add_unstored(KexecRecord *r, const char *owner, const char *name, TreeLost why);
 
 /* The text, to be freed. -ENOMEM. */
 int kexec_record_format(const KexecRecord *r, char **ret, size_t *ret_size);

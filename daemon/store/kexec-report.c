@@ -3,7 +3,7 @@
 #include "kexec-report.h"
 #include "name.h"
 
-#define REPORT_BYTES_MAX KIB(512)
+#define REPORT_BYTES_MAX KIB(768)
 
 static const char *const numbers[] = {
         "requestedUSec", "stoppedUSec", "finalUSec", "sealedUSec", "startedUSec", "restoredUSec", "upUSec", "downUSec",
@@ -14,6 +14,7 @@ void kexec_report_done(KexecReport *r) {
         kexec_record_done(&r->record);
         free(r->previous_kernel);
         for (size_t i = 0; i < r->n_lost; i++) {
+                free(r->lost[i].owner);
                 free(r->lost[i].name);
                 free(r->lost[i].reason);
         }
@@ -21,7 +22,7 @@ void kexec_report_done(KexecReport *r) {
         *r = KEXEC_REPORT_NONE;
 }
 
-int kexec_report_add_lost(KexecReport *r, const char *name, const char *reason) {
+int kexec_report_add_lost(KexecReport *r, const char *owner, const char *name, const char *reason) {
         LostNode l = { .reason = strdup(reason) };
 
         (void) inc_u64(&r->lost_nodes, 1);
@@ -29,9 +30,13 @@ int kexec_report_add_lost(KexecReport *r, const char *name, const char *reason) 
                 free(l.reason);
                 return 0;
         }
+        if (owner)
+                l.owner = strdup(owner);
         if (name)
                 l.name = name_sanitize(name);
-        if (!l.reason || (name && !l.name) || GREEDY_REALLOC(r->lost, r->lost_allocated, r->n_lost + 1) < 0) {
+        if (!l.reason || (owner && !l.owner) || (name && !l.name) ||
+            GREEDY_REALLOC(r->lost, r->lost_allocated, r->n_lost + 1) < 0) {
+                free(l.owner);
                 free(l.name);
                 free(l.reason);
                 return -ENOMEM;
@@ -51,10 +56,10 @@ static int add_usec(struct json_object *o, const char *key, uint64_t usec) {
         return usec == UINT64_MAX ? 0 : json_add_u64(o, key, usec);
 }
 
-static struct json_object *lost_to_json(const char *name, const char *reason) {
+static struct json_object *lost_to_json(const char *owner, const char *name, const char *reason) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
 
-        if (!o || (name && json_add_string(o, "name", name) < 0) || json_add_string(o, "reason", reason) < 0)
+        if (!o || (owner && json_add_string(o, "owner", owner) < 0) || (name && json_add_string(o, "name", name) < 0) || json_add_string(o, "reason", reason) < 0)
                 return NULL;
         return TAKE_PTR(o);
 }
@@ -84,7 +89,7 @@ int kexec_report_write(const char *path, const KexecReport *r) {
             json_add_u64(o, "logLines", r->log_lines) < 0)
                 return -ENOMEM;
         for (size_t i = 0; i < r->n_lost; i++)
-                if (json_append(lost, lost_to_json(r->lost[i].name, r->lost[i].reason)) < 0)
+                if (json_append(lost, lost_to_json(r->lost[i].owner, r->lost[i].name, r->lost[i].reason)) < 0)
                         return -ENOMEM;
         if (json_add(o, "lost", TAKE_PTR(lost)) < 0)
                 return -ENOMEM;
@@ -126,7 +131,8 @@ int kexec_report_read(const char *path, struct json_object **ret) {
         for (size_t i = 0; i < json_object_array_length(from); i++) {
                 struct json_object *l = json_object_array_get_idx(from, i);
 
-                if (json_append(lost, lost_to_json(json_get_string(l, "name"), json_get_string(l, "reason") ?: "")) < 0)
+                if (json_append(lost, lost_to_json(json_get_string(l, "owner"), json_get_string(l, "name"),
+                                                   json_get_string(l, "reason") ?: "")) < 0)
                         return -ENOMEM;
         }
         if (json_add(o, "lost", TAKE_PTR(lost)) < 0)

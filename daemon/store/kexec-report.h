@@ -12,6 +12,7 @@
 #define KEXEC_REPORT_PATH "/run/pkram/last-kexec.json"
 
 typedef struct LostNode {
+        char *owner;  /* NULL if it is not known */
         char *name;   /* NULL if nobody knows */
         char *reason;
 } LostNode;
@@ -35,8 +36,8 @@ typedef struct KexecReport {
 void kexec_report_done(KexecReport *r);
 #define _cleanup_report_ _cleanup_(kexec_report_done)
 
-/* Counts a lost node, and names it if there is room. name may be NULL. -ENOMEM. */
-int kexec_report_add_lost(KexecReport *r, const char *name, const char *reason);
+/* Counts a lost node, and names it if there is room. owner and name may be NULL. Returns 0 or -ENOMEM. */
+int kexec_report_add_lost(KexecReport *r, const char *owner, const char *name, const char *reason);
 
 /* True if a lost node of that name was added. */
 bool kexec_report_has_lost(const KexecReport *r, const char *name);

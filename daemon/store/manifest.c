@@ -6,7 +6,7 @@
 /* Every manifest of every version begins with this, and nothing else does. */
 #define MANIFEST_MAGIC "{\"pkramManifest\":"
 
-#define OWNER_BYTES_MAX 512U
+#define TEXT_BYTES_MAX 512U
 
 static const char *const object_kinds[_OBJECT_KIND_MAX] = {
         [OBJECT_FILE] = "file",
@@ -19,6 +19,7 @@ const char *object_kind_to_string(ObjectKind kind) {
 
 void manifest_done(Manifest *m) {
         free(m->owner);
+        free(m->name);
         free(m->kernel);
         for (size_t i = 0; i < m->n_objects; i++)
                 free(m->objects[i].name);
@@ -71,6 +72,7 @@ int manifest_format(const Manifest *m, char **ret, size_t *ret_size) {
 
         if (json_add_int(o, "pkramManifest", m->tree ? MANIFEST_VERSION_TREE : MANIFEST_VERSION) < 0 ||
             json_add_string(o, "owner", m->owner) < 0 ||
+            (m->name && json_add_string(o, "name", m->name) < 0) ||
             json_add_int(o, "uid", m->uid) < 0 ||
             json_add_string(o, "kernel", m->kernel) < 0 ||
             (m->verify && json_add_string(o, "verify", CHECKSUM_KIND) < 0) ||
@@ -83,14 +85,26 @@ int manifest_format(const Manifest *m, char **ret, size_t *ret_size) {
 static int copy_string(struct json_object *o, const char *key, char **ret) {
         const char *s = json_get_string(o, key);
 
-        if (!s || !*s || strlen(s) > OWNER_BYTES_MAX)
+        if (!s || !*s || strlen(s) > TEXT_BYTES_MAX)
                 return -EBADMSG;
         *ret = strdup(s);
         return *ret ? 0 : -ENOMEM;
 }
 
+/* A name that is there has to be one that a client could have used; *ret is NULL if there is none. */
+static int copy_name(struct json_object *o, char **ret) {
+        const char *name = json_get_string(o, "name");
+
+        if (!name)
+                return json_get(o, "name") ? -EBADMSG : 0;
+        if (name_validate(name, /* reterr_error= */ NULL) < 0)
+                return -EBADMSG;
+        *ret = strdup(name);
+        return *ret ? 0 : -ENOMEM;
+}
+
 static int parse_object(struct json_object *o, ManifestObject *object) {
-        const char *kind = json_get_string(o, "kind"), *name = json_get_string(o, "name");
+        const char *kind = json_get_string(o, "kind");
 
         if (!kind)
                 return -EBADMSG;
@@ -100,13 +114,8 @@ static int parse_object(struct json_object *o, ManifestObject *object) {
         if (object->kind >= _OBJECT_KIND_MAX)
                 return -EBADMSG;
 
-        if (!name)
-                return json_get(o, "name") ? -EBADMSG : 0;
         /* It becomes the name of a file somewhere, so it has to be one here too. */
-        if (name_validate(name, NULL) < 0)
-                return -EBADMSG;
-        object->name = strdup(name);
-        return object->name ? 0 : -ENOMEM;
+        return copy_name(o, &object->name);
 }
 
 static int parse_objects(struct json_object *array, Manifest *m) {
@@ -170,6 +179,9 @@ int manifest_parse(const char *text, size_t size, size_t n_kernel_objects, Manif
         m.tree = version == MANIFEST_VERSION_TREE;
 
         r = copy_string(o, "owner", &m.owner);
+        if (r < 0)
+                return r;
+        r = copy_name(o, &m.name);
         if (r < 0)
                 return r;
         r = copy_string(o, "kernel", &m.kernel);

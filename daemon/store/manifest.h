@@ -4,6 +4,16 @@
  * node's first object. The client's objects follow it in the kernel, and after
  * them, if there are any, the checksums, once more as JSON in a byte stream.
  *
+ *     pkramManifest  version: MANIFEST_VERSION, or MANIFEST_VERSION_TREE; the first member
+ *     owner          owner of the node (peer.h); "uid:0" stands for "root"
+ *     name           name of the node, 1 to 255 bytes (name.h). Owner and name together are the key of the
+ *                    node; node-name.h makes the kernel's name of them. Without it the
+ *                    node was stored when names had no owners, and the kernel's name is its name.
+ *     uid            user ID of the process that stored it
+ *     kernel         release of the kernel it was stored under
+ *     verify         kind of the checksums, if there are any
+ *     objects        the client's objects, in order: kind, and name if there is one; empty for a tree
+ *
  * It is read back in another boot, possibly by another version of this program,
  * and is as trustworthy as memory that nobody checked: not at all.
  */
@@ -35,6 +45,7 @@ typedef struct ManifestObject {
 
 typedef struct Manifest {
         char *owner;
+        char *name;   /* of the node; NULL in manifests of a pkramd whose names had no owners, where the kernel's is it */
         char *kernel; /* release it was stored under */
         uid_t uid;    /* who stored it */
         bool verify;  /* checksums are there */

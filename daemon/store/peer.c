@@ -23,6 +23,8 @@ int owner_make(const char *unit, bool user_slice, uid_t uid, char **ret) {
         /* PID 1 and what it forks before it knows better is no service of its own. */
         if (unit && !user_slice && !streq(unit, "init.scope"))
                 owner = strdup(unit);
+        else if (uid == 0)
+                owner = strdup(OWNER_ROOT);
         else if (asprintf(&owner, "uid:%u", uid) < 0)
                 owner = NULL;
         if (!owner)
@@ -33,9 +35,40 @@ int owner_make(const char *unit, bool user_slice, uid_t uid, char **ret) {
 }
 
 bool owner_is_user(const char *owner) {
+        return startswith(owner, "uid:");
+}
+
+/* A number as "%u" prints it, and not root's, which has a name. */
+static bool is_user_id(const char *text) {
+        size_t n = strspn(text, "0123456789");
+
+        return n > 0 && n <= 10 && !text[n] && text[0] != '0' && strtoull(text, NULL, 10) < UINT32_MAX;
+}
+
+/* As systemd has it: letters, digits and some others, with a suffix. */
+static bool is_unit_name(const char *text) {
+        static const char *const suffixes[] = {
+                ".service", ".socket", ".mount", ".swap", ".scope", ".slice", ".automount", ".path", ".timer", ".target", ".device",
+        };
+        const char *dot = strrchr(text, '.');
+        size_t n = strlen(text);
+
+        if (!dot || dot == text || n > OWNER_BYTES_MAX)
+                return false;
+        if (strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@") != n)
+                return false;
+        for (size_t i = 0; i < ELEMENTSOF(suffixes); i++)
+                if (streq(dot, suffixes[i]))
+                        return true;
+        return false;
+}
+
+bool owner_is_valid(const char *owner) {
         const char *uid = startswith(owner, "uid:");
 
-        return uid && !streq(uid, "0");
+        if (uid)
+                return is_user_id(uid);
+        return streq(owner, OWNER_ROOT) || streq(owner, OWNER_KERNEL) || is_unit_name(owner);
 }
 
 bool peer_may(const Peer *p, const char *owner) {

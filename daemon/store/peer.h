@@ -4,15 +4,21 @@
 
 #include "macro.h"
 
-/* Owner of nodes that were not stored by this daemon. No unit has that name. */
+/* Owner of nodes that were not stored by pkramd. No unit has that name. */
 #define OWNER_KERNEL "kernel"
+
+/* Owner of what root stores outside of services, and of all trees of mount.pkram. No unit has that name. */
+#define OWNER_ROOT "root"
+
+/* Longest owner in bytes: the longest name of a unit. */
+#define OWNER_BYTES_MAX 255U
 
 typedef struct Peer {
         uid_t uid;
         gid_t gid;
         pid_t pid;
         int pidfd;   /* or -EBADF */
-        char *owner; /* name of a system unit, or "uid:N" */
+        char *owner; /* name of a system unit, "uid:N", or OWNER_ROOT */
 } Peer;
 
 void peer_done(Peer *p);
@@ -26,14 +32,17 @@ void peer_done(Peer *p);
 int peer_from_socket(int fd, Peer *ret);
 
 /*
- * The owner a process counts as. unit: the system unit whose cgroup it is in, or
- * NULL. user_slice: it belongs to a user's session or user manager, where units
- * mean nothing, since that user makes them. -ENOMEM.
+ * Returns the owner of a process. unit is the system unit whose cgroup it is in, or
+ * NULL. user_slice: it belongs to a user's session or user manager, whose units do not
+ * count, since that user makes them. Returns 0, or -ENOMEM.
  */
 int owner_make(const char *unit, bool user_slice, uid_t uid, char **ret);
 
-/* True for owners that are a user other than root. */
+/* Returns true for owners that are a user other than root. */
 bool owner_is_user(const char *owner);
 
-/* The owner itself and root may see and take a node, nobody else. */
+/* Returns true if this can be an owner: OWNER_ROOT, OWNER_KERNEL, "uid:N", or the name of a unit. */
+bool owner_is_valid(const char *owner);
+
+/* Returns true if the peer may name this owner: it is the peer itself, or the peer is root. */
 bool peer_may(const Peer *p, const char *owner);

@@ -2,6 +2,7 @@
 /* Shared by the store-*.c files. */
 #pragma once
 
+#include "node-name.h"
 #include "store.h"
 
 /* Nodes fetched from the kernel at once. */
@@ -10,10 +11,25 @@
 /* Bytes checksummed at once, a few milliseconds, so that other clients get their turn. */
 #define VERIFY_SLICE MIB(8)
 
+/*
+ * Memory of the kernel's metadata, as far as it is known before the commit: a page for each stream with pages, one for the node, in
+ * which its first objects fit, and further ones for so many objects each. What is committed counts as the kernel counts it: streams of
+ * many pieces need more, at most 0.2 % of their size.
+ */
+#define OBJECTS_IN_NODE 29U
+#define OBJECTS_PER_PAGE 31U
+
+/* An owner, one for all nodes that it has. */
+typedef struct KnownOwner {
+        char *name;
+        size_t n_refs;
+} KnownOwner;
+
 /* What the manifest of a node says; ids are never used twice while the system runs. */
 typedef struct KnownNode {
         uint64_t id;
-        const char *owner;      /* one copy for all nodes of the same owner */
+        KnownOwner *owner;
+        char *name;             /* or NULL: the kernel's name tells it */
         uint32_t own_objects;   /* objects the daemon added for itself */
         uint64_t own_bytes;     /* bytes in them */
 } KnownNode;
@@ -23,21 +39,25 @@ struct Store {
         const Config *config;
         KnownNode *known;  /* ascending ids */
         size_t n_known, known_allocated;
-        void *owners;      /* tree of strings */
+        void *owners;      /* tree of KnownOwner */
+        size_t n_owners;
         StoreSave *saves;  /* under way */
 };
 
 struct StoreSave {
         Store *store;
         StoreSave *next, *previous;
-        Peer peer; /* no pidfd */
+        Peer peer; /* no pidfd; its owner is that of the node */
         char *name;
         StoreFlags flags;
         PkramHandle handle;
         bool committed;
-        uint64_t bytes; /* expected first, then counted */
+        uint64_t bytes; /* of contents: expected first, then counted */
+        uint64_t meta_pages; /* for streams and, once a tree was taken over, all of its other metadata */
         uint64_t size; /* sum of the sizes of its objects */
         uint64_t replaces; /* id of the node that goes, or 0 */
+        KernelName replaced_name; /* and its kernel name */
+        KernelName kernel_name;
         int *fds;       /* own descriptors of the files, -EBADF for data */
         bool *shared;   /* their position is the client's, too */
         uint64_t *sizes;
@@ -60,14 +80,21 @@ int store_usage(Store *s, const char *owner, uint64_t except_id, const StoreSave
 int store_save_start(
                 Store *s,
                 const Peer *peer,
+                const char *owner,
                 const char *name,
                 StoreFlags flags,
                 size_t n_objects,
                 StoreSave **ret,
                 StoreError *e);
 
-/* Adds to the memory that it takes. */
+/* Adds to the memory that its contents are expected to take. */
 void store_save_add_bytes(StoreSave *save, uint64_t n);
+
+/* Counts a stream of so many bytes of memory, and the metadata that goes with it. */
+void store_save_add_stream(StoreSave *save, uint64_t n);
+
+/* Returns the memory that it takes, metadata included, as far as it got. */
+uint64_t store_save_memory(const StoreSave *save);
 
 /* Adds to the size of what is stored. */
 void store_save_add_size(StoreSave *save, uint64_t n);
@@ -77,7 +104,10 @@ int store_check_limit(const Store *s, LimitId id, uint64_t current, uint64_t req
 /* Checks what this save takes against everything else that is there. */
 int store_save_check_quota(const StoreSave *save, const Usage *u, StoreError *e);
 
-/* May the name be used? Finds out which node goes, if one does. */
+/*
+ * May the name be used? Finds out which node goes, if one does, and before the node is begun the kernel name for it: one that
+ * takes the place of a node from when names had no owners gets its kernel name, so that this is one step.
+ */
 int store_save_check_existing(StoreSave *save, StoreError *e);
 
 /* Why a file cannot be saved, for those answers of the kernel that are about the file; else NULL. */
@@ -98,17 +128,24 @@ int store_tree_save_step(StoreSave *save, StoreError *e);
 /* Reads the manifest of an open node with that many kernel objects. Errors of manifest_parse(). */
 int store_read_manifest(PkramHandle *h, size_t n_objects, Manifest *ret, size_t *ret_size);
 
-/* What is known about a listed node. The owner is borrowed from the store. -ENOENT: the node is gone meanwhile. */
+/* Finds out what is known about a listed node; the caller ends it with known_node_done(). Returns -ENOENT if the node is gone. */
 int store_know(Store *s, const struct pkram_node_info *info, KnownNode *ret);
+void known_node_done(Store *s, KnownNode *known);
 
-/* Fills in everything that goes beyond node->info. -ENOMEM. */
+/* Fills in everything that goes beyond node->info, except for its name. Returns 0 or -ENOMEM. */
 int store_node_complete(StoreNode *node, const KnownNode *known);
+
+/* Fills in the name of a listed node. Returns 0 or -ENOMEM. */
+int store_node_set_name(StoreNode *node, const KnownNode *known);
+
+/* Checks which owner a call is about: *owner, or the peer for NULL, which is filled in. InvalidParameter, PermissionDenied. */
+int store_check_owner(const Peer *peer, const char **owner, StoreError *e);
 
 /* Reads all nodes once, so that store_know() knows them and forgets the others. */
 int store_refresh(Store *s);
 
 /*
- * Pins a node and reads its manifest, and checks that the peer may have it. With
+ * Pins the node that an owner has under a name and reads its manifest. With
  * managed false on return the node was not stored by this daemon, and manifest is
  * empty. A manifest that is there but unreadable is NodeDamaged, unless
  * damaged_is_fine: then it counts as not managed, too.
@@ -116,6 +153,7 @@ int store_refresh(Store *s);
 int store_open(
                 Store *s,
                 const Peer *peer,
+                const char *owner,
                 const char *name,
                 bool damaged_is_fine,
                 PkramHandle *ret_handle,

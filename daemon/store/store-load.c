@@ -47,7 +47,7 @@ static int read_file(int fd, size_t size, void **ret) {
 
 static int object_failed(const StoreLoad *load, int r, StoreError *e) {
         if (r == -ENODATA || r == -EINVAL || r == -EBADMSG)
-                return store_damaged(e, load->node.info.name, "An object is not there or not what it should be");
+                return store_damaged(e, load->node.name, "An object is not there or not what it should be");
         if (r == -ENOSPC)
                 r = -ENOMEM;
         return store_error_device(e, r);
@@ -126,6 +126,7 @@ static int load_items(StoreLoad *load, const Peer *peer, bool want_data, StoreEr
 int store_load_new(
                 Store *s,
                 const Peer *peer,
+                const char *owner,
                 const char *name,
                 bool want_data,
                 StoreLoad **ret,
@@ -143,7 +144,7 @@ int store_load_new(
                 return store_error_device(reterr_error, -ENOMEM);
         *load = (StoreLoad) { .store = s, .handle = PKRAM_HANDLE_NONE };
 
-        r = store_open(s, peer, name, /* damaged_is_fine= */ false,
+        r = store_open(s, peer, owner, name, /* damaged_is_fine= */ false,
                        &load->handle, &load->node, &load->managed, &load->manifest, reterr_error);
         if (r < 0)
                 return r;
@@ -198,7 +199,7 @@ int store_load_step(StoreLoad *load, StoreError *reterr_error) {
         checksum_final(load->checksum, hex);
         load->checksum = checksum_free(load->checksum);
         if (!streq(hex, load->checksums.objects[load->n_verified]))
-                return store_damaged(reterr_error, load->node.info.name, "An object does not match its checksum");
+                return store_damaged(reterr_error, load->node.name, "An object does not match its checksum");
 
         load->n_verified++;
         return 1;

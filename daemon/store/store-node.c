@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <stdio.h>
-
-#include "name.h"
 #include "store-internal.h"
-#include "utf8.h"
 
 struct StoreList {
         Store *store;
-        Peer peer; /* no pidfd */
+        char *owner; /* whose nodes are listed, or NULL for all */
         uint64_t cursor;
         bool end;
         struct pkram_node_info *nodes;
@@ -18,16 +14,21 @@ StoreList *store_list_free(StoreList *l) {
         if (!l)
                 return NULL;
 
-        peer_done(&l->peer);
+        free(l->owner);
         free(l->nodes);
         free(l);
         return NULL;
 }
 
-int store_list_new(Store *s, const Peer *peer, StoreList **ret, StoreError *reterr_error) {
+int store_list_new(Store *s, const Peer *peer, const char *owner, StoreList **ret, StoreError *reterr_error) {
         _cleanup_(store_list_freep) StoreList *l = NULL;
         int r;
 
+        if (owner || peer->uid != 0) {
+                r = store_check_owner(peer, &owner, reterr_error);
+                if (r < 0)
+                        return r;
+        }
         r = store_refresh(s);
         if (r < 0)
                 return store_error_device(reterr_error, r == -ENOENT ? -ENODEV : r);
@@ -36,26 +37,13 @@ int store_list_new(Store *s, const Peer *peer, StoreList **ret, StoreError *rete
         if (!l)
                 return store_error_device(reterr_error, -ENOMEM);
         l->store = s;
-        l->peer = (Peer) { .uid = peer->uid, .pid = peer->pid, .pidfd = -EBADF, .owner = strdup(peer->owner) };
+        if (owner)
+                l->owner = strdup(owner);
         l->nodes = malloc(NODES_PER_CALL * sizeof(struct pkram_node_info));
-        if (!l->nodes || !l->peer.owner)
+        if (!l->nodes || (owner && !l->owner))
                 return store_error_device(reterr_error, -ENOMEM);
 
         *ret = TAKE_PTR(l);
-        return 0;
-}
-
-/* The kernel allows bytes in names that JSON does not. */
-static int sanitize_name(struct pkram_node_info *info) {
-        _cleanup_free_ char *name = NULL;
-
-        if (utf8_is_valid(info->name))
-                return 0;
-
-        name = name_sanitize(info->name);
-        if (!name)
-                return -ENOMEM;
-        (void) snprintf(info->name, sizeof(info->name), "%s", name);
         return 0;
 }
 
@@ -82,11 +70,17 @@ int store_list_next(StoreList *l, StoreNode *ret, StoreError *reterr_error) {
                         continue;
                 if (r < 0)
                         return store_error_device(reterr_error, r);
-                if (!peer_may(&l->peer, known.owner))
+                if (l->owner && !streq(l->owner, known.owner->name)) {
+                        known_node_done(l->store, &known);
                         continue;
+                }
 
-                if (store_node_complete(&node, &known) < 0 || sanitize_name(&node.info) < 0)
-                        return store_error_device(reterr_error, -ENOMEM);
+                r = store_node_complete(&node, &known);
+                if (r >= 0)
+                        r = store_node_set_name(&node, &known);
+                known_node_done(l->store, &known);
+                if (r < 0)
+                        return store_error_device(reterr_error, r);
 
                 *ret = node;
                 node = (StoreNode) {};
@@ -94,14 +88,22 @@ int store_list_next(StoreList *l, StoreNode *ret, StoreError *reterr_error) {
         }
 }
 
-int store_remove(Store *s, const Peer *peer, const char *name, uint64_t id, StoreNode *ret, StoreError *reterr_error) {
+int store_remove(
+                Store *s,
+                const Peer *peer,
+                const char *owner,
+                const char *name,
+                uint64_t id,
+                StoreNode *ret,
+                StoreError *reterr_error) {
+
         _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
         _cleanup_manifest_ Manifest m = {};
         _cleanup_node_ StoreNode node = {};
         bool managed;
         int r;
 
-        r = store_open(s, peer, name, /* damaged_is_fine= */ true, &h, &node, &managed, &m, reterr_error);
+        r = store_open(s, peer, owner, name, /* damaged_is_fine= */ true, &h, &node, &managed, &m, reterr_error);
         if (r < 0)
                 return r;
 
@@ -109,7 +111,7 @@ int store_remove(Store *s, const Peer *peer, const char *name, uint64_t id, Stor
                 return store_error_set(reterr_error, -ENOENT, STORE_ERROR_NO_SUCH_NODE, name, NULL);
 
         /* The node stays pinned up to here: what goes is what was checked. */
-        r = pkram_load_remove(&h, name);
+        r = pkram_load_remove(&h, node.info.name);
         if (r == -EBUSY)
                 return store_error_set(reterr_error, r, STORE_ERROR_NODE_BUSY, name, NULL);
         if (r < 0)
@@ -150,12 +152,19 @@ static int describe(PkramHandle *h, const char *name, StoreDescription *d, Store
         return d->have_checksums ? store_read_checksums(h, name, &d->manifest, &d->checksums, e) : 0;
 }
 
-int store_describe(Store *s, const Peer *peer, const char *name, StoreDescription *ret, StoreError *reterr_error) {
+int store_describe(
+                Store *s,
+                const Peer *peer,
+                const char *owner,
+                const char *name,
+                StoreDescription *ret,
+                StoreError *reterr_error) {
+
         _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
         _cleanup_(store_description_done) StoreDescription d = {};
         int r;
 
-        r = store_open(s, peer, name, /* damaged_is_fine= */ false, &h, &d.node, &d.managed, &d.manifest, reterr_error);
+        r = store_open(s, peer, owner, name, /* damaged_is_fine= */ false, &h, &d.node, &d.managed, &d.manifest, reterr_error);
         if (r < 0)
                 return r;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What saving objects and saving a tree have in common. */
+#include <stdio.h>
 #include <sys/utsname.h>
 
 #include "closer.h"
@@ -37,6 +38,7 @@ StoreSave *store_save_free(StoreSave *save) {
 int store_save_start(
                 Store *s,
                 const Peer *peer,
+                const char *owner,
                 const char *name,
                 StoreFlags flags,
                 size_t n_objects,
@@ -44,8 +46,14 @@ int store_save_start(
                 StoreError *e) {
 
         _cleanup_(store_save_freep) StoreSave *save = NULL;
+        int r;
 
-        if (system_node_name(name))
+        r = store_check_owner(peer, &owner, e);
+        if (r < 0)
+                return r;
+        if (streq(owner, OWNER_KERNEL))
+                return store_error_set(e, -EINVAL, STORE_ERROR_INVALID_PARAMETER, "owner", NULL);
+        if (startswith(name, SYSTEM_NODE_PREFIX))
                 return store_error_set(e, -EINVAL, STORE_ERROR_INVALID_NAME, name,
                                        "The name cannot be used: those that begin with '" SYSTEM_NODE_PREFIX "' are the system's own.");
 
@@ -57,13 +65,14 @@ int store_save_start(
                 .flags = flags,
                 .handle = PKRAM_HANDLE_NONE,
                 .n_objects = n_objects,
+                .kernel_name = node_name_encode(owner, name),
                 .next = s->saves,
         };
         if (s->saves)
                 s->saves->previous = save;
         s->saves = save;
 
-        save->peer = (Peer) { .uid = peer->uid, .gid = peer->gid, .pid = peer->pid, .pidfd = -EBADF, .owner = strdup(peer->owner) };
+        save->peer = (Peer) { .uid = peer->uid, .gid = peer->gid, .pid = peer->pid, .pidfd = -EBADF, .owner = strdup(owner) };
         save->name = strdup(name);
         if (!save->peer.owner || !save->name || checksums_init(&save->checksums, n_objects) < 0)
                 return store_error_device(e, -ENOMEM);
@@ -75,6 +84,20 @@ int store_save_start(
 void store_save_add_bytes(StoreSave *save, uint64_t n) {
         if (!inc_u64(&save->bytes, n))
                 save->bytes = UINT64_MAX;
+}
+
+void store_save_add_stream(StoreSave *save, uint64_t n) {
+        store_save_add_bytes(save, n);
+        save->meta_pages += n > 0;
+}
+
+uint64_t store_save_memory(const StoreSave *save) {
+        uint64_t objects = 1 + (uint64_t) save->n_objects + (save->flags & STORE_VERIFY ? 1 : 0), sum = save->bytes;
+        uint64_t pages = 1 + save->meta_pages;
+
+        if (objects > OBJECTS_IN_NODE)
+                pages += (objects - OBJECTS_IN_NODE + OBJECTS_PER_PAGE - 1) / OBJECTS_PER_PAGE;
+        return inc_u64(&sum, store_pages_to_bytes(pages)) ? sum : UINT64_MAX;
 }
 
 void store_save_add_size(StoreSave *save, uint64_t n) {
@@ -94,15 +117,16 @@ int store_check_limit(const Store *s, LimitId id, uint64_t current, uint64_t req
 int store_save_check_quota(const StoreSave *save, const Usage *u, StoreError *e) {
         Store *s = save->store;
         bool user = owner_is_user(save->peer.owner);
+        uint64_t bytes = store_save_memory(save);
         int r;
 
-        r = store_check_limit(s, LIMIT_NODE_BYTES, 0, save->bytes, e);
+        r = store_check_limit(s, LIMIT_NODE_BYTES, 0, bytes, e);
         if (r >= 0)
-                r = store_check_limit(s, LIMIT_TOTAL_BYTES, u->total_bytes, save->bytes, e);
+                r = store_check_limit(s, LIMIT_TOTAL_BYTES, u->total_bytes, bytes, e);
         if (r >= 0)
-                r = store_check_limit(s, LIMIT_OWNER_BYTES, u->owner_bytes, save->bytes, e);
+                r = store_check_limit(s, LIMIT_OWNER_BYTES, u->owner_bytes, bytes, e);
         if (r >= 0 && user)
-                r = store_check_limit(s, LIMIT_USER_BYTES, u->owner_bytes, save->bytes, e);
+                r = store_check_limit(s, LIMIT_USER_BYTES, u->owner_bytes, bytes, e);
         if (r >= 0)
                 r = store_check_limit(s, LIMIT_NODES, u->total_nodes, 1, e);
         if (r >= 0)
@@ -122,12 +146,11 @@ int store_save_check_existing(StoreSave *save, StoreError *e) {
         int r;
 
         save->replaces = 0;
-        r = store_open(save->store, &save->peer, save->name, /* damaged_is_fine= */ true, &h, &node, &managed, &m, &error);
+        r = store_open(save->store, &save->peer, save->peer.owner, save->name, /* damaged_is_fine= */ true, &h, &node, &managed, &m, &error);
         if (r == -ENOENT)
                 return 0;
 
-        /* Who asks for a name that is taken hears just that, whoever took it. */
-        if ((r >= 0 || error.kind == STORE_ERROR_PERMISSION_DENIED) && !(save->flags & STORE_REPLACE))
+        if (r >= 0 && !(save->flags & STORE_REPLACE))
                 return store_error_set(e, -EEXIST, STORE_ERROR_NODE_EXISTS, save->name, NULL);
         if (r < 0) {
                 if (e && e->kind == STORE_ERROR_NONE) {
@@ -138,6 +161,9 @@ int store_save_check_existing(StoreSave *save, StoreError *e) {
         }
 
         save->replaces = node.info.id;
+        (void) snprintf(save->replaced_name.text, sizeof(save->replaced_name.text), "%s", node.info.name);
+        if (save->handle.fd < 0)
+                save->kernel_name = save->replaced_name;
         return 0;
 }
 
@@ -169,7 +195,7 @@ int store_save_bytes(StoreSave *save, const void *data, size_t size, StoreError 
         if (r < 0)
                 return store_error_device(e, r);
 
-        store_save_add_bytes(save, (size + 4095) / 4096 * 4096);
+        store_save_add_stream(save, (size + 4095) / 4096 * 4096);
         return 0;
 }
 
@@ -207,6 +233,7 @@ int store_save_manifest(StoreSave *save, const StoreItem *items, StoreError *e) 
 
         Manifest m = {
                 .owner = save->peer.owner,
+                .name = node_name_is_encoded(save->kernel_name.text) ? save->name : NULL,
                 .kernel = u.release,
                 .uid = save->peer.uid,
                 .verify = save->flags & STORE_VERIFY,

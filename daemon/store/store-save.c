@@ -124,7 +124,7 @@ static int save_object(StoreSave *save, size_t index, const StoreItem *item, Sto
         if (object != manifest_kernel_object(index))
                 return -EPROTO;
 
-        store_save_add_bytes(save, pages * 4096);
+        store_save_add_stream(save, pages * 4096);
         store_save_add_size(save, save->sizes[index]);
         return 0;
 }
@@ -188,11 +188,12 @@ static int prepare(StoreSave *save, const StoreItem *items, StoreError *e) {
 static int save_all(StoreSave *save, const StoreItem *items, StoreError *e) {
         int r;
 
-        r = pkram_save_begin(&save->store->device, save->name, &save->handle);
+        r = pkram_save_begin(&save->store->device, save->kernel_name.text, &save->handle);
         if (r < 0)
                 return store_error_device(e, r);
 
         save->bytes = 0;
+        save->meta_pages = 0;
         r = store_save_manifest(save, items, e);
         if (r < 0)
                 return r;
@@ -214,6 +215,7 @@ static int save_all(StoreSave *save, const StoreItem *items, StoreError *e) {
 int store_save_new(
                 Store *s,
                 const Peer *peer,
+                const char *owner,
                 const char *name,
                 const StoreItem *items,
                 size_t n_items,
@@ -237,7 +239,7 @@ int store_save_new(
         if (r < 0)
                 return r;
 
-        r = store_save_start(s, peer, name, flags, n_items, &save, reterr_error);
+        r = store_save_start(s, peer, owner, name, flags, n_items, &save, reterr_error);
         if (r < 0)
                 return r;
         r = prepare(save, items, reterr_error);
@@ -300,6 +302,7 @@ int store_save_step(StoreSave *save, StoreError *reterr_error) {
 }
 
 int store_save_commit(StoreSave *save, StoreSaved *ret, StoreError *reterr_error) {
+        bool same_name;
         uint64_t id;
         int r;
 
@@ -318,18 +321,28 @@ int store_save_commit(StoreSave *save, StoreSaved *ret, StoreError *reterr_error
                         return r;
         }
 
-        /* The name may have been taken since, by somebody whose node must not be replaced. */
+        /* The owner may have stored another node with this name since. */
         r = store_save_check_existing(save, reterr_error);
         if (r < 0)
                 return r;
 
-        r = pkram_save_commit(&save->handle, save->replaces != 0, &id);
+        same_name = save->replaces != 0 && streq(save->replaced_name.text, save->kernel_name.text);
+        r = pkram_save_commit(&save->handle, same_name, &id);
         if (r == -EEXIST)
                 return store_error_set(reterr_error, r, STORE_ERROR_NODE_EXISTS, save->name, NULL);
         if (r == -EBUSY)
                 return store_error_set(reterr_error, r, STORE_ERROR_NODE_BUSY, save->name, NULL);
         if (r < 0)
                 return store_error_device(reterr_error, r);
+
+        /* Stored by the same owner while this one was stored in the place of one from when names had no owners. */
+        if (save->replaces != 0 && !same_name) {
+                _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+
+                r = pkram_load_begin(&save->store->device, save->replaced_name.text, &h, /* ret_id= */ NULL);
+                if (r >= 0)
+                        (void) pkram_load_remove(&h, save->replaced_name.text);
+        }
 
         *ret = (StoreSaved) {
                 .id = id,

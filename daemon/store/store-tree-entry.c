@@ -224,7 +224,7 @@ static int freeze_file(StoreSave *save, int fd, TreeEntry *entry, StoreError *e)
         if (object != manifest_kernel_object(save->n_objects - 1))
                 return -EPROTO;
 
-        store_save_add_bytes(save, pages * 4096);
+        store_save_add_stream(save, pages * 4096);
         t->saved += pages * 4096;
         r = store_save_check_quota(save, &t->usage, e);
         if (r < 0)

@@ -73,6 +73,7 @@ StoreTreeLoad *store_tree_load_free(StoreTreeLoad *load) {
         checksums_done(&load->checksums);
         manifest_done(&load->manifest);
         free(load->name);
+        free(load->kernel_name);
         free(load);
         return NULL;
 }
@@ -233,6 +234,7 @@ int store_tree_load_new(
                 const Peer *peer,
                 PkramHandle *session,
                 const char *name,
+                const char *kernel_name,
                 uint32_t n_objects,
                 int directory,
                 StoreTreeLoad **ret,
@@ -250,10 +252,11 @@ int store_tree_load_new(
         if (!load)
                 return store_error_device(reterr_error, -ENOMEM);
         *load = (StoreTreeLoad) {
-                .peer = peer, .handle = *session, .root = -EBADF, .fd = -EBADF, .source = -EBADF, .name = strdup(name),
+                .peer = peer, .handle = *session, .root = -EBADF, .fd = -EBADF, .source = -EBADF,
+                .name = strdup(name), .kernel_name = strdup(kernel_name),
         };
         *session = PKRAM_HANDLE_NONE;
-        if (!load->name)
+        if (!load->name || !load->kernel_name)
                 return store_error_device(reterr_error, -ENOMEM);
 
         r = store_read_manifest(&load->handle, n_objects, &load->manifest, &size);
@@ -287,7 +290,7 @@ int store_tree_load_commit(StoreTreeLoad *load, bool keep, StoreError *reterr_er
         assert(load);
 
         /* This thaws the files. */
-        r = keep ? 0 : pkram_load_remove(&load->handle, load->name);
+        r = keep ? 0 : pkram_load_remove(&load->handle, load->kernel_name);
         if (r == -EBUSY)
                 return store_error_set(reterr_error, r, STORE_ERROR_NODE_BUSY, load->name, NULL);
         if (r < 0)

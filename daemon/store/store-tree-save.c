@@ -131,7 +131,7 @@ int store_save_attach_tree(
         assert(session);
         assert(ret);
 
-        r = store_save_start(s, peer, /* name= */ "", flags, /* n_objects= */ 0, &save, reterr_error);
+        r = store_save_start(s, peer, /* owner= */ NULL, /* name= */ "", flags, /* n_objects= */ 0, &save, reterr_error);
         if (r < 0)
                 return r;
         save->handle = *session;
@@ -160,8 +160,15 @@ int store_save_attach_tree(
         return 0;
 }
 
-void store_save_tree_result(const StoreSave *save, uint64_t *ret_bytes, uint64_t *ret_size, const Checksums **ret_sums) {
+void store_save_tree_result(
+                const StoreSave *save,
+                uint64_t *ret_bytes,
+                uint64_t *ret_meta_bytes,
+                uint64_t *ret_size,
+                const Checksums **ret_sums) {
+
         *ret_bytes = save->bytes;
+        *ret_meta_bytes = store_pages_to_bytes(save->meta_pages);
         *ret_size = save->size;
         *ret_sums = &save->checksums;
 }

@@ -3,7 +3,15 @@
 #include "name.h"
 #include "store-internal.h"
 
-int store_save_new_tree(Store *s, const Peer *peer, const char *name, StoreFlags flags, StoreSave **ret, StoreError *reterr_error) {
+int store_save_new_tree(
+                Store *s,
+                const Peer *peer,
+                const char *owner,
+                const char *name,
+                StoreFlags flags,
+                StoreSave **ret,
+                StoreError *reterr_error) {
+
         _cleanup_(store_save_freep) StoreSave *save = NULL;
         int r;
 
@@ -13,7 +21,7 @@ int store_save_new_tree(Store *s, const Peer *peer, const char *name, StoreFlags
 
         r = name_validate(name, reterr_error);
         if (r >= 0)
-                r = store_save_start(s, peer, name, flags, /* n_objects= */ 0, &save, reterr_error);
+                r = store_save_start(s, peer, owner, name, flags, /* n_objects= */ 0, &save, reterr_error);
         if (r < 0)
                 return r;
 
@@ -26,7 +34,7 @@ int store_save_new_tree(Store *s, const Peer *peer, const char *name, StoreFlags
         if (r < 0)
                 return r;
 
-        r = pkram_save_begin(&s->device, name, &save->handle);
+        r = pkram_save_begin(&s->device, save->kernel_name.text, &save->handle);
         if (r < 0)
                 return store_error_device(reterr_error, r);
         r = store_save_manifest(save, /* items= */ NULL, reterr_error);
@@ -37,6 +45,10 @@ int store_save_new_tree(Store *s, const Peer *peer, const char *name, StoreFlags
         return 0;
 }
 
+const char *store_save_owner(const StoreSave *save) {
+        return save->peer.owner;
+}
+
 int store_save_session(const StoreSave *save) {
         return save->handle.fd;
 }
@@ -45,13 +57,21 @@ const Usage *store_save_usage(const StoreSave *save) {
         return &save->usage;
 }
 
-int store_save_take_tree(StoreSave *save, uint64_t bytes, uint64_t size, Checksums *sums, StoreError *reterr_error) {
+int store_save_take_tree(
+                StoreSave *save,
+                uint64_t bytes,
+                uint64_t meta_bytes,
+                uint64_t size,
+                Checksums *sums,
+                StoreError *reterr_error) {
+
         Usage usage;
         int r;
 
         assert(save->is_tree);
 
         store_save_add_bytes(save, bytes);
+        save->meta_pages += meta_bytes / 4096;
         store_save_add_size(save, size);
         save->n_objects = sums->n_objects;
         memcpy(sums->manifest, save->checksums.manifest, sizeof(sums->manifest));
@@ -69,7 +89,14 @@ void store_tree_done(StoreTree *t) {
         store_node_done(&t->node);
 }
 
-int store_tree_open(Store *s, const Peer *peer, const char *name, StoreTree *ret, StoreError *reterr_error) {
+int store_tree_open(
+                Store *s,
+                const Peer *peer,
+                const char *owner,
+                const char *name,
+                StoreTree *ret,
+                StoreError *reterr_error) {
+
         _cleanup_(store_tree_done) StoreTree t = { .handle = PKRAM_HANDLE_NONE };
         _cleanup_manifest_ Manifest m = {};
         bool managed;
@@ -79,7 +106,7 @@ int store_tree_open(Store *s, const Peer *peer, const char *name, StoreTree *ret
         assert(peer);
         assert(ret);
 
-        r = store_open(s, peer, name, /* damaged_is_fine= */ false, &t.handle, &t.node, &managed, &m, reterr_error);
+        r = store_open(s, peer, owner, name, /* damaged_is_fine= */ false, &t.handle, &t.node, &managed, &m, reterr_error);
         if (r < 0)
                 return r;
         if (!m.tree)

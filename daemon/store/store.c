@@ -3,6 +3,61 @@
 
 #include "store-internal.h"
 #include "name.h"
+#include "node-name.h"
+
+static int compare_owners(const void *a, const void *b) {
+        return strcmp(((const KnownOwner *) a)->name, ((const KnownOwner *) b)->name);
+}
+
+static void owner_free(void *p) {
+        KnownOwner *o = p;
+
+        free(o->name);
+        free(o);
+}
+
+/* One more reference to an owner. NULL without memory. */
+static KnownOwner *owner_ref(Store *s, const char *name) {
+        KnownOwner key = { .name = (char *) name }, **found, *o;
+
+        found = tfind(&key, &s->owners, compare_owners);
+        if (found) {
+                (*found)->n_refs++;
+                return *found;
+        }
+
+        o = malloc(sizeof(KnownOwner));
+        if (!o)
+                return NULL;
+        *o = (KnownOwner) { .name = strdup(name), .n_refs = 1 };
+        if (!o->name || !tsearch(o, &s->owners, compare_owners)) {
+                owner_free(o);
+                return NULL;
+        }
+        s->n_owners++;
+        return o;
+}
+
+static void owner_unref(Store *s, KnownOwner *o) {
+        if (!o || --o->n_refs > 0)
+                return;
+
+        (void) tdelete(o, &s->owners, compare_owners);
+        s->n_owners--;
+        owner_free(o);
+}
+
+void known_node_done(Store *s, KnownNode *known) {
+        owner_unref(s, known->owner);
+        free(known->name);
+        *known = (KnownNode) {};
+}
+
+static void known_nodes_free(Store *s, KnownNode *known, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                known_node_done(s, known + i);
+        free(known);
+}
 
 int store_new(const PkramDevice *device, const Config *config, Store **ret) {
         Store *s;
@@ -25,8 +80,9 @@ Store *store_free(Store *s) {
                 return NULL;
 
         assert(!s->saves);
-        tdestroy(s->owners, free);
-        free(s->known);
+        known_nodes_free(s, s->known, s->n_known);
+        assert(s->n_owners == 0);
+        tdestroy(s->owners, owner_free);
         free(s);
         return NULL;
 }
@@ -47,8 +103,24 @@ int store_info(Store *s, struct pkram_ioctl_info *ret, StoreError *reterr_error)
         return r < 0 ? store_error_device(reterr_error, r == -ENOENT ? -ENODEV : r) : 0;
 }
 
+int store_check_owner(const Peer *peer, const char **owner, StoreError *e) {
+        if (!*owner || streq(*owner, peer->owner)) {
+                *owner = peer->owner;
+                return 0;
+        }
+        if (peer->uid != 0)
+                return store_error_set(e, -EACCES, STORE_ERROR_PERMISSION_DENIED, NULL, NULL);
+
+        if (streq(*owner, "uid:0"))
+                *owner = OWNER_ROOT;
+        if (!owner_is_valid(*owner))
+                return store_error_set(e, -EINVAL, STORE_ERROR_INVALID_PARAMETER, "owner", NULL);
+        return 0;
+}
+
 void store_node_done(StoreNode *n) {
         free(n->owner);
+        free(n->name);
         *n = (StoreNode) {};
 }
 
@@ -61,7 +133,7 @@ uint64_t store_pages_to_bytes(uint64_t pages) {
 int store_node_complete(StoreNode *node, const KnownNode *known) {
         const struct pkram_node_info *i = &node->info;
 
-        node->owner = strdup(known->owner);
+        node->owner = strdup(known->owner->name);
         if (!node->owner)
                 return -ENOMEM;
 
@@ -72,21 +144,16 @@ int store_node_complete(StoreNode *node, const KnownNode *known) {
         return 0;
 }
 
-/* One copy of a string for all who have the same. */
-static const char *intern(Store *s, const char *owner) {
-        char ***found = tfind(owner, &s->owners, (int (*)(const void *, const void *)) strcmp), *copy;
+int store_node_set_name(StoreNode *node, const KnownNode *known) {
+        KernelName owner, name;
 
-        if (found)
-                return *(const char **) found;
-
-        copy = strdup(owner);
-        if (!copy)
-                return NULL;
-        if (!tsearch(copy, &s->owners, (int (*)(const void *, const void *)) strcmp)) {
-                free(copy);
-                return NULL;
-        }
-        return copy;
+        if (known->name)
+                node->name = strdup(known->name);
+        else if (!streq(known->owner->name, OWNER_KERNEL) && node_name_decode(node->info.name, &owner, &name))
+                node->name = strdup(name.text);
+        else
+                node->name = name_sanitize(node->info.name);
+        return node->name ? 0 : -ENOMEM;
 }
 
 int store_read_manifest(PkramHandle *h, size_t n_objects, Manifest *ret, size_t *ret_size) {
@@ -111,41 +178,96 @@ int store_read_manifest(PkramHandle *h, size_t n_objects, Manifest *ret, size_t 
         return manifest_parse(text, *ret_size, n_objects, ret);
 }
 
-static int read_manifest(PkramHandle *h, const struct pkram_node_info *info, Manifest *ret, KnownNode *ret_known) {
-        _cleanup_manifest_ Manifest m = {};
-        struct pkram_ioctl_stat sums = {};
-        size_t size;
-        int r;
+/* Errors of a manifest that cannot be read: then the kernel's name is all that is known. */
+static bool is_unreadable(int r) {
+        return r == -ENOMSG || r == -EBADMSG || r == -EPROTONOSUPPORT;
+}
 
-        r = store_read_manifest(h, info->nr_objects, &m, &size);
-        if (r < 0)
-                return r;
-        if (m.verify) {
-                r = pkram_load_stat(h, manifest_checksum_object(&m), &sums);
-                if (r < 0)
-                        return r;
-        }
+/*
+ * Trees of mount.pkram belong to root. Before names had owners they belonged to the units that run mount.pkram
+ * and umount.pkram, in which nothing else runs.
+ */
+static bool is_old_tree_of_root(const Manifest *m) {
+        const char *suffix = strrchr(m->owner, '.');
 
-        *ret_known = (KnownNode) {
-                .id = info->id,
-                .owner = m.owner,
-                .own_objects = 1 + m.verify,
-                .own_bytes = size + sums.data_bytes,
-        };
-        *ret = m;
-        m = (Manifest) {};
+        return m->tree && m->uid == 0 && suffix &&
+                (streq(suffix, ".mount") || (startswith(m->owner, "pkram-tree@") && streq(suffix, ".service")));
+}
+
+/* Finds owner and name in a manifest, or that it is not the one of a node with this kernel name. */
+static int manifest_identify(const Manifest *m, const char *kernel_name, const char **ret_owner, const char **ret_name) {
+        if (!owner_is_valid(m->owner) && !streq(m->owner, "uid:0"))
+                return -EBADMSG;
+
+        if (m->name) {
+                KernelName encoded = node_name_encode(m->owner, m->name);
+
+                if (!streq(encoded.text, kernel_name))
+                        return -EBADMSG;
+        } else if (node_name_is_encoded(kernel_name))
+                return -EBADMSG;
+
+        *ret_owner = streq(m->owner, "uid:0") || (!m->name && is_old_tree_of_root(m)) ? OWNER_ROOT : m->owner;
+        *ret_name = m->name ?: kernel_name;
         return 0;
 }
 
-/* Whom a node belongs to for whom its manifest cannot be read: nobody but root. */
-static bool is_unowned(int r) {
-        return r == -ENOMSG || r == -EBADMSG || r == -EPROTONOSUPPORT;
+/*
+ * Reads the manifest of an open node. *ret_known is valid also if the manifest is unreadable: then the node belongs
+ * to the owner in its kernel name, or else to the kernel. -ENOMSG: it has no manifest, and its name does not say
+ * that it should have one.
+ */
+static int read_manifest(Store *s, PkramHandle *h, const struct pkram_node_info *info, Manifest *ret, KnownNode *ret_known) {
+        const char *owner = OWNER_KERNEL, *name = NULL;
+        _cleanup_manifest_ Manifest m = {};
+        struct pkram_ioctl_stat sums = {};
+        KnownNode known = { .id = info->id };
+        KernelName kernel_owner, kernel_name;
+        size_t size = 0;
+        int r;
+
+        r = store_read_manifest(h, info->nr_objects, &m, &size);
+        if (r >= 0)
+                r = manifest_identify(&m, info->name, &owner, &name);
+        if (r >= 0 && m.verify)
+                r = pkram_load_stat(h, manifest_checksum_object(&m), &sums);
+        if (r < 0 && !is_unreadable(r))
+                return r;
+
+        if (r < 0 && node_name_is_encoded(info->name)) {
+                if (r == -ENOMSG)
+                        r = -EBADMSG;
+                if (node_name_decode(info->name, &kernel_owner, &kernel_name))
+                        owner = kernel_owner.text;
+        }
+        if (r >= 0) {
+                known.own_objects = 1 + m.verify;
+                known.own_bytes = size + sums.data_bytes;
+        }
+
+        /* The other forms of the kernel's name tell the name in full. */
+        if (r >= 0 && m.name && !node_name_decode(info->name, &kernel_owner, &kernel_name)) {
+                known.name = strdup(name);
+                if (!known.name)
+                        return -ENOMEM;
+        }
+        known.owner = owner_ref(s, owner);
+        if (!known.owner) {
+                free(known.name);
+                return -ENOMEM;
+        }
+
+        *ret_known = known;
+        if (r >= 0) {
+                *ret = m;
+                m = (Manifest) {};
+        }
+        return r;
 }
 
 static int look_at(Store *s, const struct pkram_node_info *info, KnownNode *ret) {
         _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
         _cleanup_manifest_ Manifest m = {};
-        KnownNode known = { .id = info->id, .owner = OWNER_KERNEL };
         uint64_t id;
         int r;
 
@@ -155,15 +277,8 @@ static int look_at(Store *s, const struct pkram_node_info *info, KnownNode *ret)
         if (id != info->id)
                 return -ENOENT;
 
-        r = read_manifest(&h, info, &m, &known);
-        if (r < 0 && !is_unowned(r))
-                return r;
-
-        known.owner = intern(s, known.owner);
-        if (!known.owner)
-                return -ENOMEM;
-        *ret = known;
-        return 0;
+        r = read_manifest(s, &h, info, &m, ret);
+        return is_unreadable(r) ? 0 : r;
 }
 
 static int compare_known(const void *a, const void *b) {
@@ -173,16 +288,22 @@ static int compare_known(const void *a, const void *b) {
 }
 
 int store_know(Store *s, const struct pkram_node_info *info, KnownNode *ret) {
-        KnownNode key = { .id = info->id }, *known = NULL;
+        KnownNode key = { .id = info->id }, *known = NULL, copy;
 
         if (s->n_known > 0)
                 known = bsearch(&key, s->known, s->n_known, sizeof(KnownNode), compare_known);
-        if (known) {
-                *ret = *known;
-                return 0;
-        }
+        if (!known)
+                return look_at(s, info, ret);
 
-        return look_at(s, info, ret);
+        copy = *known;
+        if (known->name) {
+                copy.name = strdup(known->name);
+                if (!copy.name)
+                        return -ENOMEM;
+        }
+        copy.owner->n_refs++;
+        *ret = copy;
+        return 0;
 }
 
 typedef int (*NodeFunction)(Store *s, const struct pkram_node_info *info, void *userdata);
@@ -246,12 +367,18 @@ static int pass_node(Store *s, const struct pkram_node_info *info, void *userdat
                 return r;
 
         r = GREEDY_REALLOC(pass->known, pass->allocated, pass->n + 1);
-        if (r < 0)
+        if (r < 0) {
+                known_node_done(s, &known);
                 return r;
+        }
         pass->known[pass->n++] = known;
 
-        if (info->id != pass->except_id)
-                use(pass, known.owner, store_pages_to_bytes(info->data_pages));
+        if (info->id != pass->except_id) {
+                uint64_t bytes = store_pages_to_bytes(info->data_pages);
+
+                add(&bytes, store_pages_to_bytes(info->meta_pages));
+                use(pass, known.owner->name, bytes);
+        }
         return 0;
 }
 
@@ -260,11 +387,11 @@ static int pass_over_nodes(Store *s, Pass *pass) {
 
         r = for_each_node(s, pass_node, pass);
         if (r < 0) {
-                free(pass->known);
+                known_nodes_free(s, pass->known, pass->n);
                 return r;
         }
 
-        free(s->known);
+        known_nodes_free(s, s->known, s->n_known);
         s->known = pass->known;
         s->n_known = pass->n;
         s->known_allocated = pass->allocated;
@@ -294,7 +421,7 @@ int store_usage(
 
         for (const StoreSave *i = s->saves; i; i = i->next)
                 if (i != except)
-                        use(&pass, i->peer.owner, i->bytes);
+                        use(&pass, i->peer.owner, store_save_memory(i));
 
         *ret = pass.usage;
         return 0;
@@ -311,54 +438,71 @@ int store_stat_node(Store *s, uint64_t id, struct pkram_node_info *ret) {
         return n == 1 && ret->id == id ? 0 : -ENOENT;
 }
 
-static int open_pinned(
+/*
+ * Pins the node with this kernel name, which was made of owner and name or is the name itself, if it is the one that
+ * the owner has under that name. *ret_manifest_error is what read_manifest() said about it. Returns -ENOENT if it is
+ * another node.
+ */
+static int open_candidate(
                 Store *s,
-                const Peer *peer,
+                const char *kernel_name,
+                const char *owner,
                 const char *name,
-                bool damaged_is_fine,
-                PkramHandle *h,
-                StoreNode *node,
-                bool *managed,
-                Manifest *m,
-                StoreError *reterr_error) {
+                PkramHandle *ret_handle,
+                StoreNode *ret_node,
+                int *ret_manifest_error,
+                Manifest *ret_manifest) {
 
-        KnownNode known = { .owner = OWNER_KERNEL };
+        _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+        _cleanup_manifest_ Manifest m = {};
+        _cleanup_node_ StoreNode node = {};
+        KnownNode known;
         uint64_t id;
-        int r;
+        int r, k;
 
-        r = pkram_load_begin(&s->device, name, h, &id);
+        r = pkram_load_begin(&s->device, kernel_name, &h, &id);
         if (r >= 0)
-                r = store_stat_node(s, id, &node->info);
-        if (r == -ENOENT)
-                return store_error_set(reterr_error, r, STORE_ERROR_NO_SUCH_NODE, name, NULL);
+                r = store_stat_node(s, id, &node.info);
         if (r < 0)
-                return store_error_device(reterr_error, r);
+                return r;
 
         /* That we are looking at it is nothing to tell anybody. */
-        node->info.flags &= ~PKRAM_NODE_BUSY;
+        node.info.flags &= ~PKRAM_NODE_BUSY;
 
-        r = read_manifest(h, &node->info, m, &known);
-        if (r < 0 && !is_unowned(r))
-                return store_error_device(reterr_error, r);
-        *managed = r >= 0;
+        r = read_manifest(s, &h, &node.info, &m, &known);
+        if (r < 0 && !is_unreadable(r))
+                return r;
 
-        if (store_node_complete(node, &known) < 0)
-                return store_error_device(reterr_error, -ENOMEM);
+        /* Without a manifest the hashes in a kernel name are all that tells its owner, and they are right. */
+        bool same = r < 0 && kernel_name != name && streq(known.owner->name, OWNER_KERNEL);
+        same = same || (streq(known.owner->name, owner) && streq(m.name ?: name, name));
+        k = store_node_complete(&node, &known);
+        known_node_done(s, &known);
+        if (k < 0)
+                return k;
+        if (!same)
+                return -ENOENT;
 
-        if (!peer_may(peer, node->owner))
-                return store_error_set(reterr_error, -EACCES, STORE_ERROR_PERMISSION_DENIED, name, NULL);
+        free(node.owner);
+        node.owner = strdup(owner);
+        node.name = strdup(name);
+        if (!node.owner || !node.name)
+                return -ENOMEM;
 
-        if (!damaged_is_fine && r == -EBADMSG)
-                return store_damaged(reterr_error, name, "The list of its objects cannot be read");
-        if (!damaged_is_fine && r == -EPROTONOSUPPORT)
-                return store_error_set(reterr_error, r, STORE_ERROR_NODE_VERSION, name,
-                                       "The node was stored by a later version of pkramd. Update pkramd.");
+        *ret_handle = h;
+        h = PKRAM_HANDLE_NONE;
+        *ret_node = node;
+        node = (StoreNode) {};
+        *ret_manifest_error = r;
+        *ret_manifest = m;
+        m = (Manifest) {};
         return 0;
 }
 
 int store_open(
                 Store *s,
                 const Peer *peer,
+                const char *owner,
                 const char *name,
                 bool damaged_is_fine,
                 PkramHandle *ret_handle,
@@ -370,22 +514,40 @@ int store_open(
         _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
         _cleanup_manifest_ Manifest m = {};
         _cleanup_node_ StoreNode node = {};
-        bool managed = false;
-        int r;
+        KernelName encoded;
+        int r, manifest_error = 0;
 
+        r = store_check_owner(peer, &owner, reterr_error);
+        if (r < 0)
+                return r;
         r = name_validate(name, reterr_error);
         if (r < 0)
                 return r;
 
-        r = open_pinned(s, peer, name, damaged_is_fine, &h, &node, &managed, &m, reterr_error);
+        r = -ENOENT;
+        if (!streq(owner, OWNER_KERNEL)) {
+                encoded = node_name_encode(owner, name);
+                r = open_candidate(s, encoded.text, owner, name, &h, &node, &manifest_error, &m);
+        }
+        /* Nodes of the kernel, and those that were stored when names had no owners. */
+        if (r == -ENOENT)
+                r = open_candidate(s, name, owner, name, &h, &node, &manifest_error, &m);
+        if (r == -ENOENT)
+                return store_error_set(reterr_error, r, STORE_ERROR_NO_SUCH_NODE, name, NULL);
         if (r < 0)
-                return r;
+                return store_error_device(reterr_error, r);
+
+        if (!damaged_is_fine && manifest_error == -EBADMSG)
+                return store_damaged(reterr_error, name, "The list of its objects cannot be read");
+        if (!damaged_is_fine && manifest_error == -EPROTONOSUPPORT)
+                return store_error_set(reterr_error, manifest_error, STORE_ERROR_NODE_VERSION, name,
+                                       "The node was stored by a later version of pkramd. Update pkramd.");
 
         *ret_handle = h;
         h = PKRAM_HANDLE_NONE;
         *ret_node = node;
         node = (StoreNode) {};
-        *ret_managed = managed;
+        *ret_managed = manifest_error >= 0;
         *ret_manifest = m;
         m = (Manifest) {};
         return 0;

@@ -29,11 +29,18 @@ const PkramDevice *store_device(const Store *s);
 /* What the kernel says about itself. It answers also where PKRAM is off; then later calls fail. */
 int store_info(Store *s, struct pkram_ioctl_info *ret, StoreError *reterr_error);
 
-/* --- nodes --- */
+/*
+ * --- nodes ---
+ *
+ * The key of a node is its owner and its name. All functions that take a name take the owner before it:
+ * NULL for the peer itself. Only root may name another one; others get PermissionDenied, whether or
+ * not there is such a node. What others have stored is NoSuchNode.
+ */
 
 typedef struct StoreNode {
-        struct pkram_node_info info; /* the name is valid UTF-8, or else only made to look like it */
+        struct pkram_node_info info; /* its name is the kernel's, see node-name.h */
         char *owner;
+        char *name;       /* valid UTF-8; from the kernel's name if that has invalid bytes */
         uint64_t objects; /* without those the daemon adds for itself */
         uint64_t bytes;   /* sum of their sizes */
 } StoreNode;
@@ -45,11 +52,12 @@ void store_node_done(StoreNode *n);
 uint64_t store_pages_to_bytes(uint64_t pages);
 
 /*
- * All nodes the peer may see, in the order they were stored. next: 1, *ret is
- * filled, to be emptied with store_node_done(); 0, there are no more.
+ * Lists the nodes of an owner, or with NULL those of the peer, and all nodes if it is
+ * root, in the order they were stored. next: 1, *ret is filled, to be emptied with
+ * store_node_done(); 0, there are no more.
  */
 typedef struct StoreList StoreList;
-int store_list_new(Store *s, const Peer *peer, StoreList **ret, StoreError *reterr_error);
+int store_list_new(Store *s, const Peer *peer, const char *owner, StoreList **ret, StoreError *reterr_error);
 int store_list_next(StoreList *l, StoreNode *ret, StoreError *reterr_error);
 StoreList *store_list_free(StoreList *l);
 DEFINE_CLEANUP(StoreList *, store_list_free)
@@ -58,7 +66,14 @@ DEFINE_CLEANUP(StoreList *, store_list_free)
  * Removes a node and frees its memory; files retrieved from it live on. id: only
  * this very node, 0 for any of that name. *ret, which may be NULL, is what it was.
  */
-int store_remove(Store *s, const Peer *peer, const char *name, uint64_t id, StoreNode *ret, StoreError *reterr_error);
+int store_remove(
+                Store *s,
+                const Peer *peer,
+                const char *owner,
+                const char *name,
+                uint64_t id,
+                StoreNode *ret,
+                StoreError *reterr_error);
 
 typedef struct StoreDescription {
         StoreNode node;
@@ -71,7 +86,13 @@ typedef struct StoreDescription {
 } StoreDescription;
 
 void store_description_done(StoreDescription *d);
-int store_describe(Store *s, const Peer *peer, const char *name, StoreDescription *ret, StoreError *reterr_error);
+int store_describe(
+                Store *s,
+                const Peer *peer,
+                const char *owner,
+                const char *name,
+                StoreDescription *ret,
+                StoreError *reterr_error);
 
 /* --- storing --- */
 
@@ -108,6 +129,7 @@ typedef struct StoreSaved {
 int store_save_new(
                 Store *s,
                 const Peer *peer,
+                const char *owner,
                 const char *name,
                 const StoreItem *items,
                 size_t n_items,
@@ -150,7 +172,14 @@ typedef struct StoreLoad {
  * anything of it is handed out. want_data: files come as data as well, and if one
  * is longer than 1 MiB the call is refused with NotSupported.
  */
-int store_load_new(Store *s, const Peer *peer, const char *name, bool want_data, StoreLoad **ret, StoreError *reterr_error);
+int store_load_new(
+                Store *s,
+                const Peer *peer,
+                const char *owner,
+                const char *name,
+                bool want_data,
+                StoreLoad **ret,
+                StoreError *reterr_error);
 int store_load_step(StoreLoad *load, StoreError *reterr_error);
 StoreLoad *store_load_free(StoreLoad *load);
 DEFINE_CLEANUP(StoreLoad *, store_load_free)
@@ -170,18 +199,34 @@ typedef struct Usage {
 } Usage;
 
 /* The daemon begins to store a tree. Then the worker saves into its session, and the daemon goes on with what that found out. */
-int store_save_new_tree(Store *s, const Peer *peer, const char *name, StoreFlags flags, StoreSave **ret, StoreError *reterr_error);
+int store_save_new_tree(
+                Store *s,
+                const Peer *peer,
+                const char *owner,
+                const char *name,
+                StoreFlags flags,
+                StoreSave **ret,
+                StoreError *reterr_error);
+
+/* Returns the owner of the node that is being saved, borrowed. */
+const char *store_save_owner(const StoreSave *save);
 
 /* The descriptor of the session, borrowed, and what else there is. */
 int store_save_session(const StoreSave *save);
 const Usage *store_save_usage(const StoreSave *save);
 
 /*
- * What the worker saved: memory, sum of sizes, and a checksum for each object with
+ * What the worker saved: memory of contents and of metadata, sum of sizes, and a checksum for each object with
  * STORE_VERIFY (taken over), or only their number. Checks the limits once more, before
  * store_save_commit().
  */
-int store_save_take_tree(StoreSave *save, uint64_t bytes, uint64_t size, Checksums *sums, StoreError *reterr_error);
+int store_save_take_tree(
+                StoreSave *save,
+                uint64_t bytes,
+                uint64_t meta_bytes,
+                uint64_t size,
+                Checksums *sums,
+                StoreError *reterr_error);
 
 /*
  * The worker's part: saves what is in a directory of a tmpfs, itself included. session is
@@ -200,7 +245,12 @@ int store_save_attach_tree(
                 const Usage *usage,
                 StoreSave **ret,
                 StoreError *reterr_error);
-void store_save_tree_result(const StoreSave *save, uint64_t *ret_bytes, uint64_t *ret_size, const Checksums **ret_sums);
+void store_save_tree_result(
+                const StoreSave *save,
+                uint64_t *ret_bytes,
+                uint64_t *ret_meta_bytes,
+                uint64_t *ret_size,
+                const Checksums **ret_sums);
 
 /* How far it is, in bytes of the tmpfs. *ret_total is about what there will be, or 0 if that cannot be told. */
 void store_save_tree_progress(const StoreSave *save, uint64_t *ret_done, uint64_t *ret_total);
@@ -213,13 +263,19 @@ typedef struct StoreTree {
 } StoreTree;
 
 void store_tree_done(StoreTree *t);
-int store_tree_open(Store *s, const Peer *peer, const char *name, StoreTree *ret, StoreError *reterr_error);
+int store_tree_open(
+                Store *s,
+                const Peer *peer,
+                const char *owner,
+                const char *name,
+                StoreTree *ret,
+                StoreError *reterr_error);
 
 typedef struct StoreTreeLoad StoreTreeLoad;
 
 /*
  * The worker's part: prepares to fill an empty directory of a tmpfs with the tree of the
- * node that session (taken over) has open; n_objects is how many the node has in the
+ * node that session (taken over) has open; kernel_name is its name there, and n_objects is how many the node has in the
  * kernel. Then store_tree_load_step() until it returns 0, and store_tree_load_commit(),
  * which releases the node, unless it is to be kept. Until that the directory is root's alone;
  * freeing it before that removes what was made. peer is borrowed; the descriptor only for this call.
@@ -228,6 +284,7 @@ int store_tree_load_new(
                 const Peer *peer,
                 PkramHandle *session,
                 const char *name,
+                const char *kernel_name,
                 uint32_t n_objects,
                 int directory,
                 StoreTreeLoad **ret,

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Nodes that the system stores for itself on its way into a kexec, one byte stream
- * each, straight through the device since pkramd is gone by then. No client can store
- * a node of such a name. What is read back is as trustworthy as any memory of another
+ * each, straight through the device since pkramd is gone by then. They belong to OWNER_KERNEL, and no
+ * client can store a node with such a kernel name. What is read back is as trustworthy as any memory of another
  * kernel: the caller parses it like hostile input.
  */
 #pragma once
 
 #include "device.h"
+#include "node-name.h"
 
-#define SYSTEM_NODE_PREFIX "io.pkram."
+/* Nodes of clients have it, too, before their owner: see node-name.h. */
+#define SYSTEM_NODE_PREFIX NODE_NAME_PREFIX
 
 /* Facts about the kexec (kexec-record.h), and the last lines of the old system's log (log-tail.h). */
 #define SYSTEM_NODE_RECORD SYSTEM_NODE_PREFIX "kexec"
@@ -18,8 +20,9 @@
 /* No system node is larger. */
 #define SYSTEM_NODE_BYTES_MAX MIB(1)
 
-static inline bool system_node_name(const char *name) {
-        return startswith(name, SYSTEM_NODE_PREFIX);
+/* Returns true if the node with this kernel name is a system node. */
+static inline bool system_node_name(const char *kernel_name) {
+        return startswith(kernel_name, SYSTEM_NODE_PREFIX) && !node_name_is_encoded(kernel_name);
 }
 
 /* Stores data under that name, in the place of what an earlier kexec left there. Errors as from the device. */

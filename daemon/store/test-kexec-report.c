@@ -30,7 +30,7 @@ static void test_record(_unused_ void **state) {
                 char name[32];
 
                 (void) snprintf(name, sizeof(name), "node \"%u\"", i);
-                assert_ok(kexec_record_add(&r, name, i * 4096));
+                assert_ok(kexec_record_add(&r, "a.service", name, i * 4096));
         }
         assert_ok(kexec_record_write(path, &r));
         assert_ok(kexec_record_read(path, &back));
@@ -50,16 +50,16 @@ static void test_record_of_odd_names(_unused_ void **state) {
         _cleanup_json_ struct json_object *o = NULL;
         const char *path = path_of("record");
 
-        assert_ok(kexec_record_add(&r, "a", 1));
-        assert_ok(kexec_record_add(&r, "b\xff", 2));
-        assert_ok(kexec_record_add_unstored(&r, "c\xc2\x9b", TREE_LOST_IN_USE));
+        assert_ok(kexec_record_add(&r, NULL, "a", 1));
+        assert_ok(kexec_record_add(&r, NULL, "b\xff", 2));
+        assert_ok(kexec_record_add_unstored(&r, NULL, "c\xc2\x9b", TREE_LOST_IN_USE));
         assert_ok(kexec_record_write(path, &r));
         assert_ok(kexec_record_read(path, &back));
         assert_int_equal(back.n_nodes, 3);
         assert_string_equal(back.nodes[1].name, "b\xef\xbf\xbd");
         assert_string_equal(back.nodes[2].name, "c\xef\xbf\xbd");
 
-        assert_ok(kexec_report_add_lost(&report, "b\xff", "damaged"));
+        assert_ok(kexec_report_add_lost(&report, NULL, "b\xff", "damaged"));
         assert_ok(kexec_report_write(path, &report));
         assert_ok(kexec_report_read(path, &o));
         assert_string_equal(json_get_string(json_object_array_get_idx(json_get_array(o, "lost"), 0), "name"), "b\xef\xbf\xbd");
@@ -103,8 +103,8 @@ static void test_report(_unused_ void **state) {
         r.sealed_usec = 2000;
         r.restored_nodes = 3;
         r.previous_kernel = strdup("6.12.0-mock");
-        assert_ok(kexec_report_add_lost(&r, "a", "damaged"));
-        assert_ok(kexec_report_add_lost(&r, NULL, "who knows"));
+        assert_ok(kexec_report_add_lost(&r, NULL, "a", "damaged"));
+        assert_ok(kexec_report_add_lost(&r, NULL, NULL, "who knows"));
         assert_true(kexec_report_has_lost(&r, "a"));
         assert_false(kexec_report_has_lost(&r, "b"));
         assert_ok(kexec_report_write(path, &r));

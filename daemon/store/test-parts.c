@@ -59,7 +59,7 @@ static void test_owner(_unused_ void **state) {
                 { "memcached.service",   false, 0,    "memcached.service" },
                 { "session-3.scope",     true,  1000, "uid:1000"          },
                 { "user@1000.service",   true,  1000, "uid:1000"          },
-                { "init.scope",          false, 0,    "uid:0"             },
+                { "init.scope",          false, 0,    "root"              },
                 { NULL,                  false, 5,    "uid:5"             },
                 { "srv-data.mount",      false, 0,    "srv-data.mount"    },
         };
@@ -72,13 +72,13 @@ static void test_owner(_unused_ void **state) {
         }
 
         assert_true(owner_is_user("uid:1000"));
-        assert_false(owner_is_user("uid:0"));
+        assert_false(owner_is_user(OWNER_ROOT));
         assert_false(owner_is_user("a.service"));
         assert_false(owner_is_user(OWNER_KERNEL));
 }
 
 static void test_peer_may(_unused_ void **state) {
-        Peer user = { .uid = 1000, .owner = (char *) "uid:1000" }, root = { .uid = 0, .owner = (char *) "uid:0" };
+        Peer user = { .uid = 1000, .owner = (char *) "uid:1000" }, root = { .uid = 0, .owner = (char *) OWNER_ROOT };
         Peer service = { .uid = 1000, .owner = (char *) "a.service" };
 
         assert_true(peer_may(&user, "uid:1000"));

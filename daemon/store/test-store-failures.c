@@ -58,13 +58,21 @@ static void test_damaged_manifest(void **state) {
         f->store = store_free(f->store);
         assert_ok(store_new(&f->device, &f->config, &f->store));
 
-        /* Nobody knows whose it was: root gets it out of the way. */
-        assert_errno(store_get(f, &f->alice, "n", false, &l, &e), EACCES);
-        assert_errno(store_get(f, &f->root, "n", false, &l, &e2), EBADMSG);
+        /* Its kernel name tells whose it was, who gets it out of the way. */
+        assert_errno(store_get(f, &f->bob, "n", false, &l, &e), ENOENT);
+        assert_errno(store_get(f, &f->alice, "n", false, &l, &e2), EBADMSG);
         assert_int_equal(e2.kind, STORE_ERROR_NODE_DAMAGED);
-        assert_int_equal(store_count(f, &f->alice), 0);
-        assert_int_equal(store_count(f, &f->root), 1);
-        assert_ok(store_remove(f->store, &f->root, "n", 0, NULL, NULL));
+        assert_int_equal(store_count(f, &f->bob), 0);
+        assert_int_equal(store_count(f, &f->alice), 1);
+        assert_ok(store_remove(f->store, &f->alice, NULL, "n", 0, NULL, NULL));
+
+        /* What does not look like a manifest at all is no less damaged. */
+        _cleanup_error_ StoreError e3 = {};
+        assert_ok(store_put_data(f, &f->alice, "n", 0, NULL));
+        mock_set_bytes(f->mock, "n", 0, "", 0);
+        assert_errno(store_get(f, &f->alice, "n", false, &l, &e3), EBADMSG);
+        assert_int_equal(e3.kind, STORE_ERROR_NODE_DAMAGED);
+        assert_ok(store_remove(f->store, &f->root, "uid:1000", "n", 0, NULL, NULL));
 }
 
 static void test_later_version(void **state) {
@@ -74,7 +82,7 @@ static void test_later_version(void **state) {
 
         assert_ok(store_put_data(f, &f->alice, "n", 0, NULL));
         mock_set_bytes(f->mock, "n", 0, "{\"pkramManifest\":3}", 19);
-        assert_errno(store_get(f, &f->root, "n", false, &l, &e), EPROTONOSUPPORT);
+        assert_errno(store_get(f, &f->alice, "n", false, &l, &e), EPROTONOSUPPORT);
         assert_int_equal(e.kind, STORE_ERROR_NODE_VERSION);
 }
 
@@ -178,7 +186,7 @@ static void test_load_fails_everywhere(void **state) {
 }
 
 static int run_remove(Fixture *f) {
-        return store_remove(f->store, &f->alice, "n", 0, NULL, NULL);
+        return store_remove(f->store, &f->alice, NULL, "n", 0, NULL, NULL);
 }
 
 static void check_remove(Fixture *f, int r) {
@@ -198,7 +206,7 @@ static int run_list(Fixture *f) {
         store_free(f->store);
         assert_ok(store_new(&f->device, &f->config, &f->store));
 
-        r = store_list_new(f->store, &f->alice, &l, NULL);
+        r = store_list_new(f->store, &f->alice, NULL, &l, NULL);
         while (r >= 0) {
                 _cleanup_node_ StoreNode node = {};
 

@@ -9,7 +9,7 @@ void store_fixture_init(StoreFixture *f, uint64_t memory) {
         f->device = mock_device(f->mock);
         config_init_memory(&f->config, memory);
         assert_ok(store_new(&f->device, &f->config, &f->store));
-        f->root = (Peer) { .uid = 0, .pidfd = -EBADF, .owner = (char *) "uid:0" };
+        f->root = (Peer) { .uid = 0, .pidfd = -EBADF, .owner = (char *) OWNER_ROOT };
         f->alice = (Peer) { .uid = 1000, .gid = 1000, .pidfd = -EBADF, .owner = (char *) "uid:1000" };
         f->bob = (Peer) { .uid = 1001, .gid = 1001, .pidfd = -EBADF, .owner = (char *) "bob.service" };
 }
@@ -46,7 +46,7 @@ int store_put(
         StoreSaved saved;
         int r;
 
-        r = store_save_new(f->store, peer, name, items, n, flags, &save, e);
+        r = store_save_new(f->store, peer, NULL, name, items, n, flags, &save, e);
         if (r < 0)
                 return r;
         while ((r = store_save_step(save, e)) > 0)
@@ -72,7 +72,7 @@ int store_get(StoreFixture *f, const Peer *peer, const char *name, bool want_dat
         _cleanup_(store_load_freep) StoreLoad *l = NULL;
         int r;
 
-        r = store_load_new(f->store, peer, name, want_data, &l, e);
+        r = store_load_new(f->store, peer, NULL, name, want_data, &l, e);
         if (r < 0)
                 return r;
         while ((r = store_load_step(l, e)) > 0)
@@ -87,7 +87,7 @@ size_t store_count(StoreFixture *f, const Peer *peer) {
         _cleanup_(store_list_freep) StoreList *l = NULL;
         size_t n = 0;
 
-        assert_ok(store_list_new(f->store, peer, &l, NULL));
+        assert_ok(store_list_new(f->store, peer, NULL, &l, NULL));
         for (;;) {
                 _cleanup_node_ StoreNode node = {};
                 int r = store_list_next(l, &node, NULL);

@@ -98,7 +98,7 @@ static void test_limits_count_saves_under_way(void **state) {
         StoreItem item = { .fd = a };
 
         f->config.limit[LIMIT_OWNER_BYTES] = 100000;
-        assert_ok(store_save_new(f->store, &f->bob, "b", &item, 1, STORE_VERIFY, &save, NULL));
+        assert_ok(store_save_new(f->store, &f->bob, NULL, "b", &item, 1, STORE_VERIFY, &save, NULL));
         {
                 _cleanup_close_ int b = make_memfd(60000, 0);
                 _cleanup_error_ StoreError e = {};

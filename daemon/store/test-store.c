@@ -5,6 +5,8 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
+#include "node-name.h"
+#include "store-internal.h"
 #include "test-store-fixture.h"
 
 typedef StoreFixture Fixture;
@@ -45,7 +47,7 @@ static void test_store_retrieve(void **state) {
                 l->handle = PKRAM_HANDLE_NONE;
         }
 
-        assert_ok(store_remove(f->store, &f->alice, "n", 0, NULL, NULL));
+        assert_ok(store_remove(f->store, &f->alice, NULL, "n", 0, NULL, NULL));
         assert_int_equal(mock_n_nodes(f->mock), 0);
 }
 
@@ -101,26 +103,216 @@ static void test_owners(void **state) {
         for (unsigned i = 0; i < 4; i++) {
                 _cleanup_error_ StoreError e = {};
                 int r = i == 0 ? store_get(f, &f->bob, "a", false, &l, &e) :
-                        i == 1 ? store_remove(f->store, &f->bob, "a", 0, NULL, &e) :
-                        i == 2 ? store_describe(f->store, &f->bob, "a", &d, &e) :
-                        store_put_data(f, &f->bob, "a", STORE_REPLACE, &e);
+                        i == 1 ? store_remove(f->store, &f->bob, NULL, "a", 0, NULL, &e) :
+                        i == 2 ? store_describe(f->store, &f->bob, NULL, "a", &d, &e) :
+                        store_get(f, &f->root, "a", false, &l, &e);
 
-                assert_errno(r, EACCES);
-                assert_int_equal(e.kind, STORE_ERROR_PERMISSION_DENIED);
+                assert_errno(r, ENOENT);
+                assert_int_equal(e.kind, STORE_ERROR_NO_SUCH_NODE);
         }
 
-        /* Only that the name is taken is said to everybody. */
-        _cleanup_error_ StoreError e = {};
-        assert_errno(store_put_data(f, &f->bob, "a", 0, &e), EEXIST);
-        assert_int_equal(mock_n_nodes(f->mock), 2);
+        /* Both can have the name. Replacing one leaves the other alone. */
+        assert_ok(store_put_data(f, &f->bob, "a", 0, NULL));
+        assert_ok(store_put_data(f, &f->bob, "a", STORE_REPLACE, NULL));
+        assert_int_equal(mock_n_nodes(f->mock), 3);
+        assert_int_equal(store_count(f, &f->alice), 1);
+        assert_ok(store_remove(f->store, &f->bob, NULL, "a", 0, NULL, NULL));
 
         /* Owners live on in the nodes, not in this process. */
         mock_kexec(f->mock);
         f->store = store_free(f->store);
         assert_ok(store_new(&f->device, &f->config, &f->store));
         assert_int_equal(store_count(f, &f->alice), 1);
-        assert_ok(store_remove(f->store, &f->root, "a", 0, NULL, NULL));
-        assert_ok(store_remove(f->store, &f->bob, "b", 0, NULL, NULL));
+        assert_ok(store_remove(f->store, &f->root, "uid:1000", "a", 0, NULL, NULL));
+        assert_ok(store_remove(f->store, &f->bob, NULL, "b", 0, NULL, NULL));
+}
+
+static void test_explicit_owner(void **state) {
+        Fixture *f = *state;
+        static const char *const invalid[] = { "", "alice", "uid:", "uid:01000", "uid:-1", "uid:4294967295", "a/b.service", ".service", "a.b" };
+        StoreItem item = { .fd = -EBADF, .data = "x", .size = 1 };
+        StoreDescription d;
+        StoreLoad *l = NULL;
+
+        /* Naming oneself is fine, and naming another is denied, whether or not there is something. */
+        assert_ok(store_put_data(f, &f->alice, "n", 0, NULL));
+        for (unsigned i = 0; i < 12; i++) {
+                const char *name = i % 2 ? "n" : "none", *owner = i % 3 ? "uid:1000" : "root";
+                _cleanup_(store_save_freep) StoreSave *save = NULL;
+                _cleanup_(store_list_freep) StoreList *list = NULL;
+                _cleanup_error_ StoreError e = {};
+                int r = i / 2 == 0 ? store_load_new(f->store, &f->bob, owner, name, false, &l, &e) :
+                        i / 2 == 1 ? store_remove(f->store, &f->bob, owner, name, 0, NULL, &e) :
+                        i / 2 == 2 ? store_describe(f->store, &f->bob, owner, name, &d, &e) :
+                        i / 2 == 3 ? store_save_new(f->store, &f->bob, owner, name, &item, 1, 0, &save, &e) :
+                        i / 2 == 4 ? store_save_new_tree(f->store, &f->bob, owner, name, 0, &save, &e) :
+                        store_list_new(f->store, &f->bob, owner, &list, &e);
+
+                assert_errno(r, EACCES);
+                assert_int_equal(e.kind, STORE_ERROR_PERMISSION_DENIED);
+        }
+        assert_ok(store_describe(f->store, &f->alice, "uid:1000", "n", &d, NULL));
+        store_description_done(&d);
+
+        /* Root may name others, but nothing that cannot be an owner, and store nothing for the kernel. */
+        assert_ok(store_describe(f->store, &f->root, "uid:1000", "n", &d, NULL));
+        store_description_done(&d);
+        for (size_t i = 0; i <= ELEMENTSOF(invalid); i++) {
+                const char *owner = i < ELEMENTSOF(invalid) ? invalid[i] : OWNER_KERNEL;
+                _cleanup_(store_save_freep) StoreSave *save = NULL;
+                _cleanup_error_ StoreError e = {};
+
+                assert_errno(store_save_new(f->store, &f->root, owner, "n", &item, 1, 0, &save, &e), EINVAL);
+                assert_int_equal(e.kind, STORE_ERROR_INVALID_PARAMETER);
+                assert_string_equal(e.name, "owner");
+        }
+
+        /* What root stores for an owner belongs to that owner and counts against its limits. */
+        _cleanup_(store_save_freep) StoreSave *save = NULL;
+        StoreSaved saved;
+
+        assert_ok(store_save_new(f->store, &f->root, "bob.service", "n", &item, 1, 0, &save, NULL));
+        assert_ok(store_save_commit(save, &saved, NULL));
+        save = store_save_free(save);
+        assert_int_equal(store_count(f, &f->bob), 1);
+
+        _cleanup_error_ StoreError e = {};
+        f->config.limit[LIMIT_OWNER_NODES] = 1;
+        assert_errno(store_save_new(f->store, &f->root, "bob.service", "m", &item, 1, 0, &save, &e), EDQUOT);
+        f->config.limit[LIMIT_OWNER_NODES] = UINT64_MAX;
+
+        /* "uid:0" is another way to say "root". */
+        assert_ok(store_save_new(f->store, &f->root, "uid:0", "n", &item, 1, 0, &save, NULL));
+        assert_ok(store_save_commit(save, &saved, NULL));
+        assert_ok(store_remove(f->store, &f->root, NULL, "n", 0, NULL, NULL));
+}
+
+/* Makes a node as a pkramd did that knew no owners in names. */
+static void store_old(Fixture *f, const char *name, const char *owner, uid_t uid, bool tree) {
+        _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+        ManifestObject object = { .kind = OBJECT_DATA };
+        Manifest m = { .owner = (char *) owner, .uid = uid, .kernel = (char *) "6.12", .objects = &object, .n_objects = 1, .tree = tree };
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+
+        assert_ok(manifest_format(&m, &text, &size));
+        assert_ok(pkram_save_begin(&f->device, name, &h));
+        assert_ok(pkram_save_bytes(&h, text, size, NULL));
+        assert_ok(pkram_save_bytes(&h, "old", 3, NULL));
+        assert_ok(pkram_save_commit(&h, true, NULL));
+}
+
+static void test_old_names(void **state) {
+        Fixture *f = *state;
+        _cleanup_(store_load_freep) StoreLoad *l = NULL;
+        StoreLoad *none = NULL;
+        StoreTree tree;
+
+        /* Nodes with flat names are found under the owner in their manifest, and nowhere else. */
+        store_old(f, "n", "uid:1000", 1000, false);
+        assert_errno(store_get(f, &f->bob, "n", false, &none, NULL), ENOENT);
+        assert_errno(store_get(f, &f->root, "n", false, &none, NULL), ENOENT);
+        assert_ok(store_get(f, &f->alice, "n", false, &l, NULL));
+        assert_memory_equal(l->items[0].data, "old", 3);
+        l = store_load_free(l);
+        assert_int_equal(store_count(f, &f->alice), 1);
+
+        /* They keep nobody else from the name, and are replaced in one step. */
+        assert_ok(store_put_data(f, &f->bob, "n", 0, NULL));
+        assert_errno(store_put_data(f, &f->alice, "n", 0, NULL), EEXIST);
+        assert_ok(store_put_data(f, &f->alice, "n", STORE_REPLACE, NULL));
+        assert_int_equal(mock_n_nodes(f->mock), 2);
+        assert_ok(store_get(f, &f->alice, "n", false, &l, NULL));
+        assert_memory_equal(l->items[0].data, "data", 4);
+        l = store_load_free(l);
+        assert_ok(store_remove(f->store, &f->alice, NULL, "n", 0, NULL, NULL));
+        assert_errno(store_remove(f->store, &f->alice, NULL, "n", 0, NULL, NULL), ENOENT);
+
+        /* Root was "uid:0", and the trees of mount.pkram belonged to units. Those of other units and users do not become root's. */
+        store_old(f, "r", "uid:0", 0, false);
+        store_old(f, "t1", "srv-data.mount", 0, true);
+        store_old(f, "t2", "pkram-tree@x.service", 0, true);
+        store_old(f, "t3", "other.service", 0, true);
+        store_old(f, "t4", "srv-data.mount", 1000, true);
+        assert_ok(store_get(f, &f->root, "r", false, &l, NULL));
+        l = store_load_free(l);
+        for (unsigned i = 1; i <= 4; i++) {
+                const char name[] = { 't', (char) ('0' + i), 0 };
+                int r = store_tree_open(f->store, &f->root, OWNER_ROOT, name, &tree, NULL);
+
+                assert_int_equal(r, i <= 2 ? 0 : -ENOENT);
+                if (r >= 0)
+                        store_tree_done(&tree);
+        }
+
+        /* A flat name that looks like another's kernel name is not taken for it. */
+        store_old(f, NODE_NAME_PREFIX "uid:1000|x", "bob.service", 1001, false);
+        assert_errno(store_get(f, &f->bob, "x", false, &none, NULL), ENOENT);
+        assert_errno(store_get(f, &f->alice, "x", false, &none, NULL), EBADMSG);
+}
+
+static void test_long_names(void **state) {
+        Fixture *f = *state;
+        char a[256], b[256], unit[256];
+
+        /* The whole length is there for the client, whatever its owner is called. */
+        memset(a, 'x', 255);
+        a[255] = 0;
+        memcpy(b, a, sizeof(b));
+        b[254] = 'y';
+        memset(unit, 'u', 255);
+        memcpy(unit + 255 - strlen(".service"), ".service", sizeof(".service"));
+        Peer service = { .uid = 1002, .pidfd = -EBADF, .owner = unit };
+
+        for (unsigned i = 0; i < 2; i++) {
+                const Peer *peer = i == 0 ? &f->alice : &service;
+                _cleanup_(store_list_freep) StoreList *list = NULL;
+                _cleanup_(store_load_freep) StoreLoad *l = NULL;
+                _cleanup_node_ StoreNode node = {};
+                StoreLoad *none = NULL;
+
+                assert_ok(store_put_data(f, peer, a, 0, NULL));
+                assert_ok(store_put_data(f, peer, b, 0, NULL));
+                assert_errno(store_put_data(f, peer, a, 0, NULL), EEXIST);
+                assert_errno(store_get(f, &f->bob, a, false, &none, NULL), ENOENT);
+                assert_ok(store_get(f, peer, b, false, &l, NULL));
+                assert_string_equal(l->node.name, b);
+                l = store_load_free(l);
+
+                assert_ok(store_list_new(f->store, peer, NULL, &list, NULL));
+                assert_int_equal(store_list_next(list, &node, NULL), 1);
+                assert_string_equal(node.name, a);
+                assert_string_equal(node.owner, peer->owner);
+                assert_ok(store_remove(f->store, peer, NULL, a, 0, NULL, NULL));
+                assert_errno(store_get(f, peer, a, false, &none, NULL), ENOENT);
+
+                /* An unreadable manifest leaves the hashes, which are enough for whoever asks by name. */
+                list = store_list_free(list);
+                assert_ok(store_list_new(f->store, peer, NULL, &list, NULL));
+                store_node_done(&node);
+                assert_int_equal(store_list_next(list, &node, NULL), 1);
+                mock_set_bytes(f->mock, node.info.name, 0, "{}", 2);
+                assert_errno(store_get(f, &f->bob, b, false, &none, NULL), ENOENT);
+                assert_errno(store_get(f, &f->bob, node.info.name, false, &none, NULL), ENOENT);
+                assert_errno(store_get(f, peer, b, false, &none, NULL), EBADMSG);
+                assert_ok(store_remove(f->store, peer, NULL, b, 0, NULL, NULL));
+        }
+}
+
+static void test_owners_are_forgotten(void **state) {
+        Fixture *f = *state;
+
+        for (unsigned i = 0; i < 100; i++) {
+                char owner[64];
+                Peer peer = { .uid = 1000, .pidfd = -EBADF, .owner = owner };
+
+                (void) snprintf(owner, sizeof(owner), "run-u%u.service", i);
+                assert_ok(store_put_data(f, &peer, "n", 0, NULL));
+                assert_int_equal(store_count(f, &f->root), 1);
+                assert_ok(store_remove(f->store, &peer, NULL, "n", 0, NULL, NULL));
+        }
+        assert_int_equal(store_count(f, &f->root), 0);
+        assert_int_equal(f->store->n_owners, 0);
 }
 
 static void test_replace_race(void **state) {
@@ -130,13 +322,19 @@ static void test_replace_race(void **state) {
         StoreItem item = { .fd = -EBADF, .data = "x", .size = 1 };
         StoreSaved saved;
 
-        /* Bob takes the name while Alice's save is under way, and must not lose it to her. */
-        assert_ok(store_save_new(f->store, &f->alice, "n", &item, 1, STORE_REPLACE, &save, NULL));
+        /* Bob's node with the same name is another node, also if it is stored while Alice's save is under way. */
+        assert_ok(store_save_new(f->store, &f->alice, NULL, "n", &item, 1, STORE_REPLACE, &save, NULL));
         assert_ok(store_put_data(f, &f->bob, "n", 0, NULL));
-        assert_errno(store_save_commit(save, &saved, &e), EACCES);
+        assert_ok(store_save_commit(save, &saved, NULL));
+        assert_false(saved.replaced);
         save = store_save_free(save);
         assert_int_equal(store_count(f, &f->bob), 1);
-        assert_int_equal(store_count(f, &f->alice), 0);
+        assert_int_equal(store_count(f, &f->alice), 1);
+
+        /* Her own node is a conflict. */
+        assert_ok(store_save_new(f->store, &f->alice, NULL, "m", &item, 1, 0, &save, NULL));
+        assert_ok(store_put_data(f, &f->alice, "m", 0, NULL));
+        assert_errno(store_save_commit(save, &saved, &e), EEXIST);
 }
 
 static void test_remove_by_id(void **state) {
@@ -146,12 +344,12 @@ static void test_remove_by_id(void **state) {
 
         assert_ok(store_put_data(f, &f->alice, "n", 0, NULL));
         assert_ok(store_put_data(f, &f->alice, "n", STORE_REPLACE, NULL));
-        assert_errno(store_remove(f->store, &f->alice, "n", 1, NULL, &e), ENOENT);
+        assert_errno(store_remove(f->store, &f->alice, NULL, "n", 1, NULL, &e), ENOENT);
         assert_int_equal(e.kind, STORE_ERROR_NO_SUCH_NODE);
         assert_int_equal(mock_n_nodes(f->mock), 1);
-        assert_ok(store_remove(f->store, &f->alice, "n", 2, &node, NULL));
-        assert_string_equal(node.info.name, "n");
-        assert_errno(store_remove(f->store, &f->alice, "n", 0, NULL, &e2), ENOENT);
+        assert_ok(store_remove(f->store, &f->alice, NULL, "n", 2, &node, NULL));
+        assert_string_equal(node.name, "n");
+        assert_errno(store_remove(f->store, &f->alice, NULL, "n", 0, NULL, &e2), ENOENT);
 }
 
 static void test_busy(void **state) {
@@ -161,7 +359,7 @@ static void test_busy(void **state) {
 
         assert_ok(store_put_data(f, &f->alice, "n", 0, NULL));
         assert_ok(store_get(f, &f->alice, "n", false, &l, NULL));
-        assert_errno(store_remove(f->store, &f->alice, "n", 0, NULL, &e), EBUSY);
+        assert_errno(store_remove(f->store, &f->alice, NULL, "n", 0, NULL, &e), EBUSY);
         assert_int_equal(e.kind, STORE_ERROR_NODE_BUSY);
         assert_errno(store_put_data(f, &f->alice, "n", STORE_REPLACE, &e2), EBUSY);
         assert_int_equal(e2.kind, STORE_ERROR_NODE_BUSY);
@@ -229,7 +427,7 @@ static void test_same_file_twice(void **state) {
 
         assert_ok(store_put(f, &f->root, "n", items, 1, 0, NULL, NULL));
         assert_errno(store_put(f, &f->root, "m", items, 1, 0, NULL, &e2), EOPNOTSUPP);
-        assert_ok(store_remove(f->store, &f->root, "n", 0, NULL, NULL));
+        assert_ok(store_remove(f->store, &f->root, NULL, "n", 0, NULL, NULL));
         assert_ok(store_put(f, &f->root, "m", items, 1, 0, NULL, NULL));
 }
 
@@ -278,15 +476,16 @@ static void test_foreign_nodes(void **state) {
         store_foreign(f, "n", fd, "hello", 5);
         assert_int_equal(store_count(f, &f->alice), 0);
         assert_int_equal(store_count(f, &f->root), 1);
-        assert_errno(store_get(f, &f->alice, "n", false, &none, NULL), EACCES);
+        assert_errno(store_get(f, &f->alice, "n", false, &none, NULL), ENOENT);
+        assert_errno(store_get(f, &f->root, "n", false, &none, NULL), ENOENT);
 
-        assert_ok(store_get(f, &f->root, "n", false, &l, NULL));
+        assert_ok(store_load_new(f->store, &f->root, OWNER_KERNEL, "n", false, &l, NULL));
         assert_string_equal(l->node.owner, OWNER_KERNEL);
         assert_int_equal(l->n_items, 2);
         assert_memfd(l->items[0].fd, 5000, 9);
         assert_memory_equal(l->items[1].data, "hello", 5);
 
-        assert_ok(store_describe(f->store, &f->root, "n", &d, NULL));
+        assert_ok(store_describe(f->store, &f->root, OWNER_KERNEL, "n", &d, NULL));
         assert_false(d.managed);
         assert_int_equal(d.n_objects, 2);
 }
@@ -299,7 +498,7 @@ static void test_describe(void **state) {
         _cleanup_(store_load_freep) StoreLoad *l = NULL;
 
         assert_ok(store_put(f, &f->alice, "n", items, 2, STORE_VERIFY, NULL, NULL));
-        assert_ok(store_describe(f->store, &f->alice, "n", &d, NULL));
+        assert_ok(store_describe(f->store, &f->alice, NULL, "n", &d, NULL));
         assert_true(d.managed);
         assert_int_equal(d.n_objects, 2);
         assert_int_equal(d.stats[0].file_bytes, 5000);
@@ -310,7 +509,7 @@ static void test_describe(void **state) {
         store_description_done(&d);
 
         assert_ok(store_get(f, &f->alice, "n", false, &l, NULL));
-        assert_ok(store_describe(f->store, &f->alice, "n", &d, NULL));
+        assert_ok(store_describe(f->store, &f->alice, NULL, "n", &d, NULL));
         assert_true(d.node.info.flags & PKRAM_NODE_BUSY);
 }
 
@@ -356,9 +555,9 @@ static void test_no_pkram(void **state) {
                 assert_int_equal(e2.kind, STORE_ERROR_NOT_SUPPORTED);
                 assert_fails(store_get(f, &f->root, "n", false, &l, &e3));
                 assert_int_equal(e3.kind, STORE_ERROR_NOT_SUPPORTED);
-                assert_fails(store_remove(f->store, &f->root, "n", 0, NULL, &e4));
+                assert_fails(store_remove(f->store, &f->root, NULL, "n", 0, NULL, &e4));
                 assert_int_equal(e4.kind, STORE_ERROR_NOT_SUPPORTED);
-                assert_fails(store_list_new(f->store, &f->root, &list, &e5));
+                assert_fails(store_list_new(f->store, &f->root, NULL, &list, &e5));
                 assert_int_equal(e5.kind, STORE_ERROR_NOT_SUPPORTED);
         }
 }
@@ -398,10 +597,10 @@ static void test_cursor_survives_changes(void **state) {
 
         assert_ok(store_put_data(f, &f->alice, "a", 0, NULL));
         assert_ok(store_put_data(f, &f->alice, "b", 0, NULL));
-        assert_ok(store_list_new(f->store, &f->alice, &l, NULL));
+        assert_ok(store_list_new(f->store, &f->alice, NULL, &l, NULL));
         assert_int_equal(store_list_next(l, &node, NULL), 1);
-        assert_ok(store_remove(f->store, &f->alice, "a", 0, NULL, NULL));
-        assert_ok(store_remove(f->store, &f->alice, "b", 0, NULL, NULL));
+        assert_ok(store_remove(f->store, &f->alice, NULL, "a", 0, NULL, NULL));
+        assert_ok(store_remove(f->store, &f->alice, NULL, "b", 0, NULL, NULL));
         store_node_done(&node);
         assert_ok(store_list_next(l, &node, NULL));
 }
@@ -413,6 +612,10 @@ int main(void) {
                 T(test_empty_things),
                 T(test_exists_and_replace),
                 T(test_owners),
+                T(test_explicit_owner),
+                T(test_old_names),
+                T(test_long_names),
+                T(test_owners_are_forgotten),
                 T(test_replace_race),
                 T(test_remove_by_id),
                 T(test_busy),

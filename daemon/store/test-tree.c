@@ -67,11 +67,11 @@ static int store_tree(Fixture *f, const Peer *peer, StoreFlags flags, StoreSaved
         _cleanup_checksums_ Checksums copy = {};
         const Checksums *sums;
         StoreSaved saved;
-        uint64_t bytes, size;
+        uint64_t bytes, meta_bytes, size;
         int r;
 
         /* The daemon's part, the worker's, and the daemon's again. */
-        r = store_save_new_tree(f->s.store, peer, "tree", flags, &save, e);
+        r = store_save_new_tree(f->s.store, peer, NULL, "tree", flags, &save, e);
         if (r < 0)
                 return r;
         session = (PkramHandle) { .device = f->s.device, .fd = fcntl(store_save_session(save), F_DUPFD_CLOEXEC, 3) };
@@ -81,11 +81,11 @@ static int store_tree(Fixture *f, const Peer *peer, StoreFlags flags, StoreSaved
         if (r < 0)
                 return r;
 
-        store_save_tree_result(work, &bytes, &size, &sums);
+        store_save_tree_result(work, &bytes, &meta_bytes, &size, &sums);
         assert_ok(checksums_init(&copy, sums->n_objects));
         memcpy(copy.objects, sums->objects, sums->n_objects * sizeof(sums->objects[0]));
         work = store_save_free(work);
-        r = store_save_take_tree(save, bytes, size, &copy, e);
+        r = store_save_take_tree(save, bytes, meta_bytes, size, &copy, e);
         return r < 0 ? r : store_save_commit(save, ret ?: &saved, e);
 }
 
@@ -95,11 +95,11 @@ static int restore_tree(Fixture *f, const Peer *peer, StoreError *e) {
         _cleanup_(store_tree_done) StoreTree tree = { .handle = PKRAM_HANDLE_NONE };
         int r;
 
-        r = store_tree_open(f->s.store, peer, "tree", &tree, e);
+        r = store_tree_open(f->s.store, peer, NULL, "tree", &tree, e);
         if (r < 0)
                 return r;
         session = (PkramHandle) { .device = f->s.device, .fd = fcntl(tree.handle.fd, F_DUPFD_CLOEXEC, 3) };
-        r = store_tree_load_new(peer, &session, "tree", tree.node.info.nr_objects, f->to_fd, &load, e);
+        r = store_tree_load_new(peer, &session, "tree", tree.node.info.name, tree.node.info.nr_objects, f->to_fd, &load, e);
         while (r >= 0 && (r = store_tree_load_step(load, e)) > 0)
                 ;
         return r < 0 ? r : store_tree_load_commit(load, /* keep= */ false, e);
@@ -454,7 +454,7 @@ static void test_others_nodes(void **state) {
         assert_ok(store_tree(f, &f->s.root, 0, NULL, NULL));
         assert_ok(fchown(f->to_fd, 1000, 1000));
         assert_fails(restore_tree(f, &f->s.alice, &e));
-        assert_int_equal(e.kind, STORE_ERROR_PERMISSION_DENIED);
+        assert_int_equal(e.kind, STORE_ERROR_NO_SUCH_NODE);
 }
 
 static void test_not_empty(void **state) {
@@ -477,10 +477,10 @@ static void test_objects_and_trees_differ(void **state) {
 
         assert_true(shell(f, "head -c 100000 /dev/zero >\"$a/f\"; printf x >\"$a/s\""));
         assert_ok(store_tree(f, &f->s.root, STORE_VERIFY, NULL, NULL));
-        assert_fails(store_load_new(f->s.store, &f->s.root, "tree", false, &load, &e));
+        assert_fails(store_load_new(f->s.store, &f->s.root, NULL, "tree", false, &load, &e));
         assert_int_equal(e.kind, STORE_ERROR_WRONG_KIND);
 
-        assert_ok(store_describe(f->s.store, &f->s.root, "tree", &d, NULL));
+        assert_ok(store_describe(f->s.store, &f->s.root, NULL, "tree", &d, NULL));
         assert_int_equal(d.n_objects, 3);
         assert_int_equal(d.node.objects, 3);
         assert_int_equal(d.manifest.objects[0].kind, OBJECT_FILE);
@@ -497,7 +497,7 @@ static void test_store_fails_everywhere(void **state) {
         n = mock_calls(f->s.mock);
         assert_true(n > 5);
         mock_fail(f->s.mock, MOCK_ANY, 0, 0);
-        assert_ok(store_remove(f->s.store, &f->s.root, "tree", 0, NULL, NULL));
+        assert_ok(store_remove(f->s.store, &f->s.root, NULL, "tree", 0, NULL, NULL));
 
         for (unsigned i = 1; i <= n; i++) {
                 _cleanup_error_ StoreError e = {};
@@ -589,7 +589,7 @@ static void test_damage(void **state) {
 
                 mock_corrupt(f->s.mock, "tree", object, offset);
                 assert_fails(restore_tree(f, &f->s.root, &e));
-                assert_int_equal(e.kind, object == 0 ? STORE_ERROR_WRONG_KIND : STORE_ERROR_NODE_DAMAGED);
+                assert_int_equal(e.kind, STORE_ERROR_NODE_DAMAGED);
                 assert_true(is_empty(f->to_fd));
                 assert_int_equal(mock_n_nodes(f->s.mock), 1);
                 mock_corrupt(f->s.mock, "tree", object, offset);

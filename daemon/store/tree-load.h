@@ -12,7 +12,7 @@ typedef struct TreeLoadLevel {
 
 struct StoreTreeLoad {
         const Peer *peer;
-        char *name;
+        char *name, *kernel_name; /* of the node */
         PkramHandle handle;
         Manifest manifest;
         Checksums checksums;
