@@ -21,6 +21,8 @@ printf '[Mount]\nWhat=x\nWhere=/srv/x\nType=tmpfs\n# Type=pkram\n' >"$dir/units/
 printf '[Unit]\nType=pkram\n[Mount]\nType=pkram\nType=\n' >"$dir/units/srv-y.mount"
 printf '[Mount]\nType=pkram\n' >"$dir/units/other.service"
 
+# Nothing of this host.
+export PKRAM_UTAB=$dir/none SYSTEMD_PROC_CMDLINE_PATH=$dir/none CREDENTIALS_DIRECTORY=$dir/none
 SYSTEMD_FSTAB=$dir/fstab SYSTEMD_UNIT_PATH=$dir/none:$dir/units "$generator" "$dir/out" "$dir/out" "$dir/out"
 
 want=$(sort <<'END'
@@ -39,6 +41,48 @@ for path in /var/cache/web '/srv//a-b c/.d/'; do
         [ -e "$dir/out/$(systemd-escape --path --suffix=mount "$path").d/50-pkram.conf" ] || { echo "$path has another name"; exit 1; }
 done
 grep -q '^Requires=pkramd.socket$' "$dir/out/var-cache-web.mount.d/50-pkram.conf"
+
+early() { grep -q '^Before=sysinit.target$' "$dir/out/$1.d/50-pkram.conf"; }
+early var-cache-web.mount && early srv-db.mount || { echo "an ordinary mount is not early"; exit 1; }
+grep -q '^Before=pkram-kexec-guard.service$' "$dir/out/var-cache-web.mount.d/50-pkram.conf"
+
+# Paths through links, other sources, the network, and names that are there twice.
+rm -r "$dir/out"
+mkdir -p "$dir/out" "$dir/cred" "$dir/real/data"
+real=$(realpath "$dir/real")
+ln -s real "$dir/link"
+cat >"$dir/fstab" <<END
+linked $dir/link/data pkram size=1G 0 0
+missing $dir/link/not/yet pkram defaults 0 0
+net /srv/net pkram _netdev,size=1M 0 0
+server:/x /srv/nfs nfs defaults 0 0
+below /srv/nfs/below pkram defaults 0 0
+late /srv/late pkram x-systemd.requires=network-online.target 0 0
+linked /srv/twice pkram defaults 0 0
+END
+echo 'credential /srv/credential pkram defaults 0 0' >"$dir/cred/fstab.extra"
+printf '%s\n' 'quiet systemd.mount-extra=extra:/srv/extra:pkram:size=16M,nofail systemd.mount-extra="a b:/srv/with space:pkram" systemd.mount-extra=x:/srv/other:tmpfs' >"$dir/cmdline"
+printf '%s\n' 'SRC=x TARGET=/srv/by\040hand ROOT=/ OPTS=helper=pkram,x-pkram.verify' 'SRC=x TARGET=/srv/nfs2 ROOT=/ OPTS=_netdev' \
+        'SRC=x TARGET=/run/pkram/trees/x ROOT=/ OPTS=helper=pkram' 'SRC=x TARGET=/srv/extra ROOT=/ OPTS=helper=pkram' >"$dir/utab"
+printf '[Unit]\nAfter=network-online.target\n[Mount]\nWhat=db\nWhere=/srv/db\nType=pkram\n' >"$dir/units/srv-db.mount"
+PKRAM_UTAB=$dir/utab SYSTEMD_PROC_CMDLINE_PATH=$dir/cmdline CREDENTIALS_DIRECTORY=$dir/cred SYSTEMD_FSTAB=$dir/fstab SYSTEMD_UNIT_PATH=$dir/units \
+        "$generator" "$dir/out" "$dir/out" "$dir/out" 2>"$dir/stderr"
+is=$(cd "$dir/out" && find . -type f -printf '%P\n' | sort)
+want=$(for path in "$real/data" "$real/not/yet" /srv/net /srv/nfs/below /srv/late /srv/twice /srv/credential /srv/extra '/srv/with space' '/srv/by hand' /srv/db; do
+        echo "$(systemd-escape --path --suffix=mount "$path").d/50-pkram.conf"
+done | sort)
+if [ "$is" != "$want" ]; then
+        printf 'made:\n%s\nwanted:\n%s\n' "$is" "$want"
+        exit 1
+fi
+early srv-extra.mount && early "$(systemd-escape --path --suffix=mount "$real/data")" || { echo "a mount by the command line or a link is not early"; exit 1; }
+for unit in srv-net.mount srv-nfs-below.mount srv-late.mount srv-db.mount; do
+        if early $unit; then
+                echo "$unit needs the network, but is before sysinit.target: a cycle"
+                exit 1
+        fi
+done
+if [ -w /dev/kmsg ]; then echo "(messages go to the kernel log)"; else grep -q "tree 'linked'" "$dir/stderr"; fi
 
 SYSTEMD_FSTAB=$dir/none SYSTEMD_UNIT_PATH=$dir/none "$generator" "$dir/none" "$dir/none" "$dir/none"
 if "$generator" 2>/dev/null; then

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 # Lets systemd itself read every unit and drop-in, as installed. $1: source directory, $2: build directory,
-# $3: directory of the programs the units run.
+# $3: directory of the programs the units run, $4: of
+# mount.pkram.
 set -euo pipefail
 
-src=$1 build=$2 libexec=$3
+src=$1 build=$2 libexec=$3 sbin=$4
 root=$(mktemp -d)
 trap 'rm -rf -- "$root"' EXIT
 units=$root/usr/lib/systemd/system
@@ -23,12 +24,12 @@ for type in service scope socket timer path mount automount swap slice; do
         install -D -m 0644 "$src/order-before-guard.conf" "$units/$type.d/50-pkram.conf"
 done
 install -D -m 0644 "$src/order-before-guard-none.conf" "$units/pkram-kexec-guard.service.d/50-pkram.conf"
-for program in "$libexec/pkramd" "$libexec/pkram-restore" "$libexec/pkram-kexec-guard" "$libexec/pkram-tree-worker" /bin/kill /bin/systemctl /bin/true /bin/rm /bin/mkdir /bin/mount /bin/umount; do
+for program in "$libexec/pkramd" "$libexec/pkram-restore" "$libexec/pkram-kexec-guard" "$libexec/pkram-tree-worker" /bin/kill /bin/systemctl /bin/true /bin/rm /bin/sh "$sbin/mount.pkram" "$sbin/umount.pkram"; do
         install -D -m 0755 /bin/true "$root/$program"
 done
 
 cp "$units/pkram-tree@.service" "$units/pkram-tree@web.service"
-names=(pkramd.socket pkram-tree-worker.socket pkram-tree-worker@.service pkramd.service pkram-restore.service pkram-report.service pkram-shutdown.service pkram-kexec-guard.service
+names=(pkramd.socket pkram-tree-worker.socket pkram-tree-worker@.service pkramd.service pkram-restore.service pkram-report.service pkram-shutdown.service pkram-trees.service pkram-kexec-guard.service
         pkram-tree@web.service)
 
 # The manager's words about anything of ours are failures; the distribution's own units may have their troubles here.
