@@ -30,6 +30,7 @@ static const struct {
         { "damage",   cmd_damage,   "store|check ROUND SEED, rounds: spoilt metadata" },
         { "parallel-load", cmd_parallel_load, "NAME SPEC...: load and compare, a thread an object" },
         { "parallel-save", cmd_parallel_save, "NAME SPEC: save one file in ranges, by several threads" },
+        { "load-killed", cmd_load_killed, "NAME: load the first object, and die by SIGKILL in the middle of it" },
         { "join-cross", cmd_join_cross, ": two idle descriptors join each other, again and again" },
         { "poison",   cmd_poison,   "NAME OBJECT PAGE...: memory errors in pages of a stored file" },
         { "poisoned", cmd_poisoned, "PFN...: are these pages marked as bad, and not free?" },

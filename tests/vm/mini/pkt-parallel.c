@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "pkt.h"
@@ -114,6 +116,70 @@ int cmd_parallel_save(int argc, char **argv) {
                 return 1;
         r = device_call(dev, PKRAM_IOC_SAVE_COMMIT, &c);
         return r < 0 ? complain("cannot commit: %s", strerror(-r)) : 0;
+}
+
+static int object_loaded(const char *name) {
+        struct pkram_ioctl_stat st = { .size = sizeof(st) };
+        int dev = device_open(), r;
+
+        r = dev < 0 ? dev : node_begin(dev, PKRAM_IOC_LOAD_BEGIN, name);
+        if (r >= 0)
+                r = device_call(dev, PKRAM_IOC_LOAD_STAT, &st);
+        if (dev >= 0)
+                close(dev);
+        return r < 0 ? r : !!(st.state & PKRAM_STAT_LOADED);
+}
+
+/* Load the first object in a child that is killed after that many microseconds. */
+static int load_and_kill(const char *name, unsigned delay) {
+        struct pkram_ioctl_load_file f = {
+                .size = sizeof(f), .target_fd = PKRAM_FD_NONE, .charge_pidfd = PKRAM_FD_NONE,
+        };
+        int ready[2], dev, r;
+        pid_t pid;
+        char c;
+
+        if (pipe(ready) < 0)
+                return -errno;
+        pid = fork();
+        if (pid < 0)
+                return -errno;
+        if (pid == 0) {
+                dev = device_open();
+                r = dev < 0 ? dev : node_begin(dev, PKRAM_IOC_LOAD_BEGIN, name);
+                if (r < 0 || write(ready[1], "", 1) != 1)
+                        _exit(1);
+                device_call(dev, PKRAM_IOC_LOAD_FILE, &f);
+                pause();
+                _exit(1);
+        }
+        close(ready[1]);
+        r = read(ready[0], &c, 1) == 1 ? 0 : -ECHILD;
+        close(ready[0]);
+        usleep(delay);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        return r;
+}
+
+/* load-killed NAME: a load that is killed in the middle ends there, and the object is not loaded. */
+int cmd_load_killed(int argc, char **argv) {
+        unsigned delay;
+        int r;
+
+        if (argc != 2)
+                return complain("load-killed NAME");
+        for (delay = 200; delay < 100000; delay += 200) {
+                r = load_and_kill(argv[1], delay);
+                if (r == 0)
+                        r = object_loaded(argv[1]);
+                if (r < 0)
+                        return complain("cannot load '%s': %s", argv[1], strerror(-r));
+                if (r > 0)
+                        break;
+        }
+        printf("a load that was killed after %u us had come to its end\n", delay);
+        return delay > 400 && delay < 100000 ? 0 : complain("it cannot be killed");
 }
 
 static void *join_other(void *p) {

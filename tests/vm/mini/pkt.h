@@ -92,6 +92,7 @@ int cmd_vmcore(int argc, char **argv);
 int cmd_damage(int argc, char **argv);
 int cmd_parallel_load(int argc, char **argv);
 int cmd_parallel_save(int argc, char **argv);
+int cmd_load_killed(int argc, char **argv);
 int cmd_join_cross(int argc, char **argv);
 int cmd_poison(int argc, char **argv);
 int cmd_poisoned(int argc, char **argv);

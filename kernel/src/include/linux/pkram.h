@@ -39,6 +39,7 @@ enum pkram_data_flags {
  * @obj:      the current object, NULL between objects
  * @next_obj: index of the object that the next pkram_prepare_load_obj() takes
  * @saving:   it is being saved, not loaded
+ * @open:     enum pkram_data_flags of the streams that an access is saving
  *
  * Filled in by pkram_prepare_save() or pkram_prepare_load(). One task at a time
  * may use it.
@@ -49,6 +50,7 @@ struct pkram_stream {
 	struct pkram_object *obj;
 	u32 next_obj;
 	bool saving;
+	unsigned int open;
 };
 
 struct pkram_access_state;

@@ -2,11 +2,15 @@
 /*
  * PKRAM: memory that may be preserved.
  */
+#include <linux/highmem.h>
 #include <linux/kexec.h>
 #include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/pkram.h>
 #include <linux/sched.h>
+#include <linux/shrinker.h>
+#include <linux/spinlock.h>
+#include <linux/swap.h>
 
 #include "alloc.h"
 #include "pkram.h"
@@ -16,8 +20,8 @@
  *
  * The next kernel cannot find in place what lies where its own image is going to
  * be put, or outside the block map. Such pages are *banned*: files that have them
- * are saved with copies of them, and what is allocated for metadata and byte
- * streams is drawn again until it lies elsewhere.
+ * are saved with copies of them, and metadata and byte streams are allocated
+ * again until they lie elsewhere.
  *
  * Which pages are banned changes when an image is loaded or unloaded. It stays
  * as it is while pkram_kexec_sem is held for reading, so whoever records pages
@@ -75,6 +79,179 @@ u64 pkram_allowed(u64 pfn, u64 nr)
 }
 
 /**
+ * DOC: packed pages
+ *
+ * Early boot of the next kernel cannot use any page of a block that has a preserved
+ * page, so metadata, byte streams and copies of base pages must not be spread over
+ * many blocks. They come out of a *pool*: one block for each NUMA node that is
+ * allocated as a whole and handed out page by page. Only where no block is free they
+ * come from anywhere.
+ *
+ * Banned memory that the page allocator returns is not freed at once, since it would
+ * be returned again. These *rejects* are kept until the last save that began in the
+ * meantime ends, so that each is seen once a save, not once a page.
+ *
+ * Under memory pressure a shrinker frees both. The pools are emptied when the last
+ * node is removed.
+ */
+
+/**
+ * struct pkram_pool - pages of one block that are handed out one by one
+ * @page: the next one
+ * @left: how many there are from it on
+ * @skip: allocations until a block is tried for again
+ */
+struct pkram_pool {
+	struct page *page;
+	unsigned int left;
+	unsigned int skip;
+};
+
+/** PKRAM_POOL_SKIP - pages allocated without a pool after no block was free */
+#define PKRAM_POOL_SKIP		64
+
+/* Protects the pools, the rejects and the numbers. Innermost. */
+static DEFINE_SPINLOCK(pkram_alloc_lock);
+static struct pkram_pool pkram_pools[MAX_NUMNODES];
+static LIST_HEAD(pkram_rejects);		/* folios */
+static LIST_HEAD(pkram_reject_blocks);		/* blocks as alloc_pages() returns them */
+static unsigned long nr_pool_pages, nr_reject_pages;
+/* saves that are under way, and allocations */
+static unsigned int nr_holds, nr_allocating;
+
+static void pool_free(struct pkram_pool *pool)
+{
+	for (; pool->left; pool->left--)
+		__free_page(pool->page++);
+}
+
+/* Free what was allocated ahead. Returns how many pages it was. */
+static unsigned long pools_free(void)
+{
+	unsigned long freed = 0;
+	int nid;
+
+	for_each_node(nid) {
+		struct pkram_pool pool;
+
+		scoped_guard(spinlock, &pkram_alloc_lock) {
+			pool = pkram_pools[nid];
+			nr_pool_pages -= pool.left;
+			pkram_pools[nid] = (struct pkram_pool) { };
+		}
+		freed += pool.left;
+		pool_free(&pool);
+	}
+	return freed;
+}
+
+/* Free the rejects if nothing needs them. Returns how many pages it was. */
+static unsigned long rejects_free(bool saving_too)
+{
+	struct page *page, *next_page;
+	struct folio *folio, *next;
+	unsigned long freed = 0;
+	LIST_HEAD(blocks);
+	LIST_HEAD(list);
+
+	scoped_guard(spinlock, &pkram_alloc_lock) {
+		if (nr_allocating || (nr_holds && !saving_too))
+			return 0;
+		list_splice_init(&pkram_rejects, &list);
+		list_splice_init(&pkram_reject_blocks, &blocks);
+		freed = nr_reject_pages;
+		nr_reject_pages = 0;
+	}
+	list_for_each_entry_safe(folio, next, &list, lru) {
+		list_del(&folio->lru);
+		folio_put(folio);
+	}
+	list_for_each_entry_safe(page, next_page, &blocks, lru) {
+		list_del(&page->lru);
+		__free_pages(page, PKRAM_BLOCK_ORDER);
+	}
+	return freed;
+}
+
+/**
+ * pkram_alloc_hold - a save begins
+ *
+ * Context: ends with pkram_alloc_release().
+ */
+void pkram_alloc_hold(void)
+{
+	guard(spinlock)(&pkram_alloc_lock);
+	nr_holds++;
+}
+
+/**
+ * pkram_alloc_release - a save ends
+ * @empty: there are no nodes
+ *
+ * Context: may sleep.
+ */
+void pkram_alloc_release(bool empty)
+{
+	scoped_guard(spinlock, &pkram_alloc_lock)
+		nr_holds--;
+	rejects_free(false);
+	if (empty)
+		pkram_alloc_trim();
+}
+
+/**
+ * pkram_alloc_trim - the last node is gone
+ *
+ * Frees what was allocated ahead, unless a save is under way.
+ */
+void pkram_alloc_trim(void)
+{
+	scoped_guard(spinlock, &pkram_alloc_lock) {
+		if (nr_holds)
+			return;
+	}
+	pools_free();
+}
+
+static unsigned long count_ahead(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	return READ_ONCE(nr_pool_pages) + READ_ONCE(nr_reject_pages) ?: SHRINK_EMPTY;
+}
+
+static unsigned long free_ahead(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	return pools_free() + rejects_free(true) ?: SHRINK_STOP;
+}
+
+static int __init pkram_alloc_init(void)
+{
+	struct shrinker *shrinker = shrinker_alloc(0, "pkram");
+
+	if (!shrinker)
+		return -ENOMEM;
+	shrinker->count_objects = count_ahead;
+	shrinker->scan_objects = free_ahead;
+	shrinker_register(shrinker);
+	return 0;
+}
+subsys_initcall(pkram_alloc_init);
+
+/* Keep a folio that is banned from being allocated again. False if that takes too much. */
+static bool folio_reject(struct folio *folio)
+{
+	unsigned long nr;
+
+	scoped_guard(spinlock, &pkram_alloc_lock) {
+		list_add(&folio->lru, &pkram_rejects);
+		nr_reject_pages += folio_nr_pages(folio);
+		nr = nr_reject_pages;
+	}
+	cond_resched();
+	/* others need memory, too */
+	return nr % 256 || si_mem_available() > (long)totalreserve_pages;
+}
+
+/**
  * pkram_alloc_folio - allocate memory that may be preserved
  * @gfp:   allocation flags
  * @order: order
@@ -86,24 +263,89 @@ u64 pkram_allowed(u64 pfn, u64 nr)
  */
 struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid)
 {
-	struct folio *folio, *next;
-	LIST_HEAD(rejects);
+	struct folio *folio;
 
-	/* Ends: each turn holds on to memory that is banned, which is finite. */
+	scoped_guard(spinlock, &pkram_alloc_lock)
+		nr_allocating++;
+	/* Terminates: rejects stay allocated, and the number of banned pages is finite. */
 	for (;;) {
 		folio = __folio_alloc_node(gfp, order, nid);
 		if (!folio || !pkram_banned(folio_pfn(folio), 1UL << order))
 			break;
-		list_add(&folio->lru, &rejects);
-		cond_resched();
+		if (!folio_reject(folio)) {
+			folio = NULL;
+			break;
+		}
 	}
-	while (!list_empty(&rejects)) {
-		next = list_first_entry(&rejects, struct folio, lru);
-		list_del(&next->lru);
-		folio_put(next);
-		cond_resched();
-	}
+	scoped_guard(spinlock, &pkram_alloc_lock)
+		nr_allocating--;
+	if (unlikely(READ_ONCE(nr_reject_pages)))
+		rejects_free(false);
 	return folio;
+}
+
+static struct page *pool_take(int nid)
+{
+	struct pkram_pool *pool = &pkram_pools[nid];
+
+	guard(spinlock)(&pkram_alloc_lock);
+	if (!pool->left || pkram_banned(page_to_pfn(pool->page), pool->left))
+		return NULL;
+	pool->left--;
+	nr_pool_pages--;
+	return pool->page++;
+}
+
+/* Allocate a block that is not banned, as base pages, if one is free. */
+static struct page *block_alloc(gfp_t gfp, int nid)
+{
+	struct page *page;
+
+	gfp = (gfp & ~(__GFP_DIRECT_RECLAIM | __GFP_RETRY_MAYFAIL | __GFP_NOFAIL | __GFP_ZERO)) |
+	      __GFP_NOWARN | __GFP_NOMEMALLOC | __GFP_THISNODE;
+	/* Terminates as pkram_alloc_folio() does. */
+	for (;;) {
+		page = alloc_pages_node(nid, gfp, PKRAM_BLOCK_ORDER);
+		if (!page || !pkram_banned(page_to_pfn(page), PKRAM_BLOCK_PAGES))
+			break;
+		scoped_guard(spinlock, &pkram_alloc_lock) {
+			list_add(&page->lru, &pkram_reject_blocks);
+			nr_reject_pages += PKRAM_BLOCK_PAGES;
+		}
+		cond_resched();
+	}
+	if (page)
+		split_page(page, PKRAM_BLOCK_ORDER);
+	return page;
+}
+
+/* Have a new block in the pool. False if none is free. */
+static bool pool_fill(int nid, gfp_t gfp)
+{
+	struct pkram_pool *pool = &pkram_pools[nid], old;
+	struct page *page;
+
+	scoped_guard(spinlock, &pkram_alloc_lock) {
+		if (pool->skip) {
+			pool->skip--;
+			return false;
+		}
+		nr_allocating++;
+	}
+	page = block_alloc(gfp, nid);
+	scoped_guard(spinlock, &pkram_alloc_lock) {
+		nr_allocating--;
+		if (!page) {
+			pool->skip = PKRAM_POOL_SKIP;
+			return false;
+		}
+		/* pages that became banned, or that were allocated at the same time */
+		old = *pool;
+		*pool = (struct pkram_pool) { .page = page, .left = PKRAM_BLOCK_PAGES };
+		nr_pool_pages += PKRAM_BLOCK_PAGES - old.left;
+	}
+	pool_free(&old);
+	return true;
 }
 
 /**
@@ -111,60 +353,24 @@ struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid)
  * @gfp: allocation flags
  * @nid: preferred NUMA node
  *
+ * Takes the pages out of one free block after the other as long as there are any.
+ *
  * Context: as pkram_alloc_folio().
  *
  * Return: the page, not yet counted as preserved, or NULL.
  */
 struct page *pkram_alloc_page(gfp_t gfp, int nid)
 {
-	struct folio *folio = pkram_alloc_folio(gfp, 0, nid);
+	struct page *page = pool_take(nid);
+	struct folio *folio;
 
+	if (!page && pool_fill(nid, gfp))
+		page = pool_take(nid);
+	if (page) {
+		if (gfp & __GFP_ZERO)
+			clear_highpage(page);
+		return page;
+	}
+	folio = pkram_alloc_folio(gfp, 0, nid);
 	return folio ? folio_page(folio, 0) : NULL;
-}
-
-/**
- * pkram_pack_end - free what was allocated ahead
- * @pack: as it was left by pkram_pack_page()
- */
-void pkram_pack_end(struct pkram_pack *pack)
-{
-	for (; pack->left; pack->left--)
-		__free_page(pack->page++);
-}
-
-/**
- * pkram_pack_page - allocate a base page next to the one before
- * @pack: zeroed before the first call, to be given to pkram_pack_end()
- * @gfp:  allocation flags
- * @nid:  preferred NUMA node
- *
- * Pages are taken out of one free block of the node after the other as long as
- * there are any, so that they touch as few blocks as possible.
- *
- * Context: as pkram_alloc_folio().
- *
- * Return: the page, not yet counted as preserved, or NULL.
- */
-struct page *pkram_pack_page(struct pkram_pack *pack, gfp_t gfp, int nid)
-{
-	if (pack->left && page_to_nid(pack->page) != nid)
-		pkram_pack_end(pack);
-	if (!pack->left) {
-		pack->page = alloc_pages_node(nid, (gfp & ~__GFP_RETRY_MAYFAIL) | __GFP_NORETRY |
-					      __GFP_NOWARN | __GFP_THISNODE,
-					      PKRAM_BLOCK_ORDER);
-		if (pack->page && pkram_banned(page_to_pfn(pack->page), PKRAM_BLOCK_PAGES)) {
-			__free_pages(pack->page, PKRAM_BLOCK_ORDER);
-			pack->page = NULL;
-		}
-		if (pack->page) {
-			split_page(pack->page, PKRAM_BLOCK_ORDER);
-			pack->left = PKRAM_BLOCK_PAGES;
-		}
-	}
-	if (pack->left && !pkram_banned(page_to_pfn(pack->page), 1)) {
-		pack->left--;
-		return pack->page++;
-	}
-	return pkram_alloc_page(gfp, nid);
 }

@@ -57,18 +57,9 @@ static inline bool pkram_banned(u64 pfn, u64 nr)
 	return unlikely(pkram_bans.nr) && pkram_banned_slow(pfn, nr);
 }
 
-/**
- * struct pkram_pack - pages that follow each other, allocated ahead
- * @page: the next one
- * @left: how many there are from it on
- */
-struct pkram_pack {
-	struct page *page;
-	unsigned int left;
-};
-
-struct page *pkram_pack_page(struct pkram_pack *pack, gfp_t gfp, int nid);
-void pkram_pack_end(struct pkram_pack *pack);
+void pkram_alloc_hold(void);
+void pkram_alloc_release(bool empty);
+void pkram_alloc_trim(void);
 struct page *pkram_alloc_page(gfp_t gfp, int nid);
 struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid);
 

@@ -76,20 +76,27 @@ int pkram_prepare_save(struct pkram_stream *ps, const char *name, gfp_t gfp_mask
 	struct pkram_node *node;
 	int err;
 
+	pkram_alloc_hold();
 	node = pkram_node_create(name, gfp_mask);
-	if (IS_ERR(node))
-		return PTR_ERR(node);
-	err = pkram_node_prepare(node, gfp_mask);
-	if (err) {
-		pkram_node_destroy(node);
-		return err;
+	if (IS_ERR(node)) {
+		err = PTR_ERR(node);
+		goto err_release;
 	}
+	err = pkram_node_prepare(node, gfp_mask);
+	if (err)
+		goto err_node;
 	*ps = (struct pkram_stream) {
 		.gfp_mask = gfp_mask,
 		.node = node,
 		.saving = true,
 	};
 	return 0;
+
+err_node:
+	pkram_node_destroy(node);
+err_release:
+	pkram_alloc_release(!READ_ONCE(pkram.nr_nodes));
+	return err;
 }
 EXPORT_SYMBOL_GPL(pkram_prepare_save);
 
@@ -141,6 +148,7 @@ void pkram_finish_save(struct pkram_stream *ps)
 {
 	pkram_node_publish(ps->node);
 	ps->node = NULL;
+	pkram_alloc_release(false);
 }
 EXPORT_SYMBOL_GPL(pkram_finish_save);
 
@@ -155,6 +163,7 @@ void pkram_discard_save(struct pkram_stream *ps)
 	pkram_node_destroy(ps->node);
 	ps->node = NULL;
 	ps->obj = NULL;
+	pkram_alloc_release(!READ_ONCE(pkram.nr_nodes));
 }
 EXPORT_SYMBOL_GPL(pkram_discard_save);
 
@@ -248,7 +257,8 @@ static struct pkram_access_state *access_state(struct pkram_access *pa,
 		return NULL;
 	/* one access to each stream of an object that is being saved */
 	if (!pa->state && saving &&
-	    (dtype == PKRAM_DATA_pages ? obj->pages_head : obj->bytes_head))
+	    (pa->ps->open & dtype ||
+	     (dtype == PKRAM_DATA_pages ? obj->pages_head : obj->bytes_head)))
 		return NULL;
 	if (!pa->state) {
 		*err = -ENOMEM;
@@ -256,6 +266,8 @@ static struct pkram_access_state *access_state(struct pkram_access *pa,
 		if (!pa->state)
 			return NULL;
 		pa->state->dtype = dtype;
+		if (saving)
+			pa->ps->open |= dtype;
 		if (!saving && dtype == PKRAM_DATA_pages)
 			pkram_reader_init(&pa->state->reader, obj->pages_head);
 	}
@@ -278,6 +290,7 @@ void pkram_finish_access(struct pkram_access *pa, bool status_ok)
 	if (!state)
 		return;
 	if (pa->ps->saving) {
+		pa->ps->open &= ~state->dtype;
 		w = state->dtype == PKRAM_DATA_pages ? &state->writer : &state->bytes.w;
 		if (!status_ok) {
 			pkram_writer_discard(w);
@@ -312,15 +325,16 @@ EXPORT_SYMBOL_GPL(pkram_finish_access);
  * Context: may sleep, also for as long as an image is being loaded; must not hold a
  * folio lock.
  *
- * Return: 0; -EINVAL bad @pa, the folio's index is below the end of the last one
- * or its order is too large; -EFBIG its index is too large; -EHWPOISON; -ENOMEM;
- * -ENOSPC the next kernel would not have room to boot.
+ * Return: 0; -EINVAL bad @pa, another access to the stream is not finished, the
+ * folio's index is below the end of the last one or its order is too large; -EFBIG its
+ * index is too large; -EHWPOISON; -ENOMEM; -ENOSPC the next kernel would not have room to boot.
  */
 int pkram_save_file_folio(struct pkram_access *pa, struct folio *folio)
 {
 	unsigned int order = folio_order(folio);
 	struct pkram_access_state *state;
 	struct pkram_writer *w;
+	bool banned;
 	int err;
 
 	state = access_state(pa, PKRAM_DATA_pages, true, &err);
@@ -338,20 +352,19 @@ int pkram_save_file_folio(struct pkram_access *pa, struct folio *folio)
 	if (err)
 		return err;
 
-	guard(rwsem_read)(&pkram_kexec_sem);
-	if (pkram_banned(folio_pfn(folio), 1UL << order)) {
-		struct folio *copy = pkram_alloc_folio(pa->ps->gfp_mask, order,
-						       folio_nid(folio));
-
-		if (!copy)
-			return -ENOMEM;
-		folio_copy(copy, folio);
-		pkram_writer_add(w, folio->index, folio_pfn(copy), order, 1);
-	} else {
-		folio_get(folio);
-		pkram_writer_add(w, folio->index, folio_pfn(folio), order, 1);
+	scoped_guard(rwsem_read, &pkram_kexec_sem) {
+		banned = pkram_banned(folio_pfn(folio), 1UL << order);
+		if (!banned) {
+			folio_get(folio);
+			pkram_writer_add(w, folio->index, folio_pfn(folio), order, 1);
+			pkram_writer_settle(w);
+		}
 	}
-	pkram_writer_settle(w);
+	if (banned) {
+		err = pkram_writer_copy(w, folio->index, folio, pa->ps->gfp_mask);
+		if (err)
+			return err;
+	}
 	return pkram_blocks_room() ? 0 : -ENOSPC;
 }
 EXPORT_SYMBOL_GPL(pkram_save_file_folio);
@@ -424,7 +437,8 @@ EXPORT_SYMBOL_GPL(pkram_load_file_page);
  * @buf:   the bytes
  * @count: how many
  *
- * Return: @count; -EINVAL bad @pa; -ENOMEM; -ENOSPC the next kernel would not
+ * Return: @count; -EINVAL bad @pa, or another access to the stream is not finished;
+ * -ENOMEM; -ENOSPC the next kernel would not
  * have room to boot. After an error finish the access with false.
  */
 ssize_t pkram_write(struct pkram_access *pa, const void *buf, size_t count)

@@ -33,6 +33,9 @@
 /** PKRAM_MAX_LIST - nodes that one LIST may ask for */
 #define PKRAM_MAX_LIST		4096
 
+/** PKRAM_LIST_MIN - size of struct pkram_node_info when it was first published */
+#define PKRAM_LIST_MIN		offsetofend(struct pkram_node_info, name)
+
 enum session_state {
 	SESSION_IDLE	= BIT(0),
 	SESSION_SAVING	= BIT(1),
@@ -153,17 +156,18 @@ static int ioc_list(struct pkram_session *s, union pkram_arg *arg, struct pkram_
 	struct pkram_ioctl_list *list = &arg->list;
 	struct pkram_node_info info;
 	void __user *to;
+	size_t n;
 
 	if (list->flags & ~PKRAM_LIST_DROPPED || list->reserved ||
 	    !list->capacity || list->capacity > PKRAM_MAX_LIST ||
-	    list->node_size < sizeof(info) || list->node_size > PAGE_SIZE)
+	    list->node_size < PKRAM_LIST_MIN || list->node_size > PAGE_SIZE)
 		return -EINVAL;
+	n = min_t(size_t, list->node_size, sizeof(info));
 	to = u64_to_user_ptr(list->nodes);
 	list->returned = 0;
 	while (list->returned < list->capacity &&
 	       next_info(list->flags, list->cursor, &info)) {
-		if (copy_to_user(to, &info, sizeof(info)) ||
-		    clear_user(to + sizeof(info), list->node_size - sizeof(info)))
+		if (copy_to_user(to, &info, n) || clear_user(to + n, list->node_size - n))
 			return -EFAULT;
 		to += list->node_size;
 		list->cursor = info.id;
@@ -535,7 +539,10 @@ static long pkram_ioctl(struct file *file, unsigned int cmd, unsigned long uarg)
 	if (err)
 		return err;
 
-	mutex_lock(&s->lock);
+	/* another thread of the caller may be in a long call */
+	err = mutex_lock_killable(&s->lock);
+	if (err)
+		return err;
 	err = s->state & call->states ? call->fn(s, &arg, &ans) : -EBADFD;
 	mutex_unlock(&s->lock);
 

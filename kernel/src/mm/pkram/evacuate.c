@@ -23,7 +23,7 @@
  *
  * Then the nodes in the way are moved: the place is banned, as those of an image
  * that is loaded are, and every stream with something there is written anew, with
- * copies in the place of banned pages. Base pages are packed into free blocks, so
+ * copies in the place of banned pages. Base pages are packed into free blocks (alloc.c), so
  * that fewer blocks are touched than before. What a saver records meanwhile keeps
  * off the banned places anyway.
  *
@@ -59,7 +59,6 @@ static void dir_moved(const struct pkram_dir *from, struct pkram_dir *to)
  */
 int pkram_evacuate(void)
 {
-	struct pkram_pack pack = { };
 	struct pkram_node *node;
 	unsigned long id;
 	int err, r;
@@ -67,14 +66,15 @@ int pkram_evacuate(void)
 	guard(mutex)(&pkram.lock);
 	if (!pkram_enabled())
 		return 0;
+	pkram_alloc_hold();
 	err = pkram_dir_move(dir_moved);
 	xa_for_each(&pkram.nodes, id, node) {
-		r = pkram_node_move(node, &pack);
+		r = pkram_node_move(node);
 		if (r)
 			err = r;
 		cond_resched();
 	}
-	pkram_pack_end(&pack);
+	pkram_alloc_release(!pkram.nr_nodes);
 	return err;
 }
 

@@ -444,18 +444,12 @@ int __init pkram_node_insert(struct pkram_node *node)
  * pkram_node_free_streams - drop all that an object holds
  * @node:  the caller's own
  * @index: of the object
- *
- * The pages of a file that was loaded go to the LRU lists, see shmem.c.
  */
 void pkram_node_free_streams(struct pkram_node *node, u32 index)
 {
 	struct pkram_object *obj = pkram_node_object(node, index);
-	const struct pkram_file *pf = xa_load(&node->files, index);
 
-	if (pf && pf->loaded)
-		pkram_stream_release(obj->pages_head);
-	else
-		pkram_stream_free(obj->pages_head);
+	pkram_stream_free(obj->pages_head);
 	pkram_stream_free(obj->bytes_head);
 	obj->pages_head = 0;
 	obj->bytes_head = 0;
@@ -490,6 +484,8 @@ void pkram_node_destroy(struct pkram_node *node)
 	xa_destroy(&node->tables);
 	pkram_free_meta(node->page);
 	kfree(node);
+	if (!READ_ONCE(pkram.nr_nodes))
+		pkram_alloc_trim();
 }
 
 /**
@@ -614,8 +610,7 @@ static int move_tables(struct pkram_node *node)
 	return 0;
 }
 
-static int move_stream(struct pkram_node *node, __le64 *head, bool loaded,
-		       struct pkram_pack *pack)
+static int move_stream(struct pkram_node *node, __le64 *head)
 {
 	struct pkram_writer w = { };
 	__le64 old = *head;
@@ -624,39 +619,37 @@ static int move_stream(struct pkram_node *node, __le64 *head, bool loaded,
 
 	if (!stream_banned(old))
 		return 0;
-	err = pkram_stream_move(old, &w, pack);
+	err = pkram_stream_move(old, &w);
 	if (err) {
 		pkram_writer_discard(&w);
 		return err;
 	}
 	*head = pkram_writer_head(&w);
 	links = w.nr_links;
-	links -= loaded ? pkram_stream_moved(old) : pkram_stream_free(old);
+	links -= pkram_stream_free(old);
 	node->totals.meta_pages += links;
 	pkram.meta_pages += links;
 	return 0;
 }
 
-static int move_object(struct pkram_node *node, u32 index, struct pkram_pack *pack)
+static int move_object(struct pkram_node *node, u32 index)
 {
 	struct pkram_object *obj = pkram_node_object(node, index);
-	const struct pkram_file *pf = xa_load(&node->files, index);
 	int err;
 
 	/* which of its pages can be read nobody knows exactly */
 	if (obj->nr_poisoned)
 		return stream_banned(obj->pages_head) || stream_banned(obj->bytes_head) ?
 		       -EHWPOISON : 0;
-	err = move_stream(node, &obj->pages_head, pf && pf->loaded, pack);
+	err = move_stream(node, &obj->pages_head);
 	if (!err)
-		err = move_stream(node, &obj->bytes_head, false, pack);
+		err = move_stream(node, &obj->bytes_head);
 	return err;
 }
 
 /**
  * pkram_node_move - put what of a node lies where an image goes somewhere else
  * @node: a committed node
- * @pack: where base pages come from
  *
  * Each stream changes as a whole, so the node is what it was after an error, too.
  * Files that have its pages keep them, and the node has copies from then on.
@@ -666,7 +659,7 @@ static int move_object(struct pkram_node *node, u32 index, struct pkram_pack *pa
  *
  * Return: 0; -EBUSY somebody is using it; -EHWPOISON; -ENOMEM.
  */
-int pkram_node_move(struct pkram_node *node, struct pkram_pack *pack)
+int pkram_node_move(struct pkram_node *node)
 {
 	u32 i, nr = pkram_node_nr_objects(node);
 	struct pkram_objects_page *table;
@@ -683,7 +676,7 @@ int pkram_node_move(struct pkram_node *node, struct pkram_pack *pack)
 		return err;
 	err = move_tables(node);
 	for (i = 0; i < nr && !err; i++) {
-		err = move_object(node, i, pack);
+		err = move_object(node, i);
 		cond_resched();
 	}
 	xa_for_each(&node->tables, t, table)

@@ -12,7 +12,6 @@
 
 struct pkram_file;
 struct pkram_node_info;
-struct pkram_pack;
 
 /** enum pkram_node_state - who may do what with a node */
 enum pkram_node_state {
@@ -74,7 +73,7 @@ void pkram_node_destroy(struct pkram_node *node);
 struct pkram_node *pkram_node_get(const char *name);
 void pkram_node_put(struct pkram_node *node);
 struct pkram_node *pkram_node_take(const char *name);
-int pkram_node_move(struct pkram_node *node, struct pkram_pack *pack);
+int pkram_node_move(struct pkram_node *node);
 int pkram_node_remove(const char *name, struct pkram_node *mine, u64 *ret_id);
 int pkram_remove_idle(void);
 void pkram_node_info(struct pkram_node *node, struct pkram_node_info *info);

@@ -19,7 +19,7 @@
  *   blocks.c              which blocks are preserved
  *   format.c              the format
  *
- * Lock order: inode lock, pkram_mutex, pkram_kexec_sem, i_pages lock, block lock.
+ * Lock order: inode lock, pkram.lock, pkram_kexec_sem, i_pages lock, block lock.
  */
 #ifndef _MM_PKRAM_H
 #define _MM_PKRAM_H
@@ -221,24 +221,21 @@ int pkram_evacuate(void);
 /**
  * struct pkram_file - a file whose pages a node holds, frozen
  * @file:   the node's own reference
- * @seals:  its seals before it was frozen
  * @denied: writable mappings were denied and must be allowed again
  * @locked: the mapping was made unevictable and must be made evictable again
- * @loaded: its pages came out of the node and are on no LRU list yet
  */
 struct pkram_file {
 	struct file *file;
-	unsigned int seals;
 	bool denied;
 	bool locked;
-	bool loaded;
 };
 
 struct pkram_file *pkram_file_freeze(struct file *file);
 void pkram_file_thaw(struct pkram_file *pf);
 struct file *pkram_file_open(const struct pkram_file *pf);
 void pkram_file_stat(const struct pkram_file *pf, struct pkram_object *obj);
-int pkram_file_save(struct file *file, u64 start, u64 last, struct pkram_writer *w);
+int pkram_file_save(struct file *file, u64 start, u64 last, const bool *stop,
+		    struct pkram_writer *w);
 struct pkram_file *pkram_file_load(const struct pkram_object *obj, struct file *target,
 				   struct mem_cgroup *memcg);
 

@@ -24,9 +24,13 @@
  * from other ranges while it is made. They are put in order and linked together
  * when the node is committed.
  *
- * A save stays alive as long as somebody refers to it. Its node is there until
- * it is committed or aborted; who aborts waits for calls of helpers to end, and
- * a commit while one runs is refused.
+ * A save exists as long as a descriptor refers to it. Its node exists until it is
+ * committed or aborted. An abort tells the calls of helpers to stop and waits until
+ * they have; a commit while one runs is refused.
+ *
+ * A range that fails leaves the node as it was before. Only if the range made the
+ * object, and a later object exists already, the node cannot be completed any more:
+ * the save is *broken* then, as it is after a byte stream that was left half written.
  *
  * Locking: pkram_save.lock for everything in it; it is not held while pages are
  * recorded. Lock order: pkram_save.lock, then as in pkram.h.
@@ -37,7 +41,8 @@
  * @ref:    descriptors that own it or help with it
  * @lock:   protects what follows
  * @node:   the node, NULL once it was committed or aborted
- * @broken: a byte stream was left half written
+ * @broken: it can only be aborted
+ * @stop:   it is being aborted: calls that are recording pages return early
  * @active: calls that are recording pages
  * @idle:   woken when @active becomes 0
  * @bytes:  byte stream of the newest object
@@ -49,6 +54,7 @@ struct pkram_save {
 	struct mutex lock;	/* protects all that follows */
 	struct pkram_node *node;
 	bool broken;
+	bool stop;
 	unsigned int active;
 	wait_queue_head_t idle;
 	struct pkram_bytes bytes;
@@ -90,8 +96,10 @@ struct pkram_save *pkram_save_begin(const char *name)
 
 	if (!save)
 		return ERR_PTR(-ENOMEM);
+	pkram_alloc_hold();
 	node = pkram_node_create(name, PKRAM_GFP);
 	if (IS_ERR(node)) {
+		pkram_alloc_release(!READ_ONCE(pkram.nr_nodes));
 		kfree(save);
 		return ERR_CAST(node);
 	}
@@ -121,6 +129,7 @@ static void save_free(struct kref *ref)
 
 	mutex_destroy(&save->lock);
 	kfree(save);
+	pkram_alloc_release(!READ_ONCE(pkram.nr_nodes));
 }
 
 /**
@@ -257,6 +266,9 @@ static bool has_ranges(const struct pkram_save *save, u32 index)
  * @file: the file
  * @arg:  see struct pkram_ioctl_save_file; flags checked
  *
+ * On error the node is as it was before, unless the call made an object and a later
+ * one exists: then the save can only be aborted.
+ *
  * Return: 0; -EBADFD the save was committed, aborted or is broken; -EINVAL bad
  * range, or not the file of that object; as pkram_file_freeze(),
  * pkram_node_add_object() and pkram_file_save().
@@ -298,7 +310,7 @@ int pkram_save_file(struct pkram_save *save, struct file *file,
 		goto out;
 
 	begin_call(save);
-	err = pkram_file_save(file, start, last, &w);
+	err = pkram_file_save(file, start, last, &save->stop, &w);
 	if (err)
 		pkram_writer_discard(&w);
 	else
@@ -306,8 +318,10 @@ int pkram_save_file(struct pkram_save *save, struct file *file,
 	end_call(save);
 
 	if (err) {
-		/* as if nothing had happened, unless somebody builds on the object */
-		if (fresh && save->node && !save->active && !has_ranges(save, index) &&
+		if (!fresh || !save->node)
+			goto out;
+		/* no object after it, and no helper that was faster */
+		if (!save->active && !has_ranges(save, index) &&
 		    index == pkram_node_nr_objects(save->node) - 1)
 			drop_object(save, index);
 		else
@@ -452,15 +466,16 @@ int pkram_save_commit(struct pkram_save *save, bool replace, u64 *ret_id)
  * pkram_save_abort - drop the node
  * @save: the save, not committed
  *
- * Waits for calls of helpers.
+ * Stops calls of helpers, and waits until they have returned.
  */
 void pkram_save_abort(struct pkram_save *save)
 {
 	struct pkram_node *node;
 
 	mutex_lock(&save->lock);
-	/* helpers that come from now on are turned away */
+	/* turns away helpers that come from now on, and stops those that are there */
 	save->broken = true;
+	WRITE_ONCE(save->stop, true);
 	while (save->active) {
 		mutex_unlock(&save->lock);
 		wait_event(save->idle, !READ_ONCE(save->active));

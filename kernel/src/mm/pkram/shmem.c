@@ -6,8 +6,11 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/memcontrol.h>
+#include <linux/mm_inline.h>
 #include <linux/pagemap.h>
 #include <linux/pkram.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
 
@@ -19,34 +22,35 @@
 /**
  * DOC: files
  *
- * A memfd or a file on a tmpfs is *frozen* from the moment it is saved until
- * its node is gone. Freezing uses what file seals use: F_SEAL_WRITE, _GROW and
- * _SHRINK are set, and writable shared mappings denied, so whoever has the file
- * sees the errors that seals give. Besides, fallocate() is refused altogether.
- * What already maps the file shared and writable, or pins its pages for DMA,
- * could change it behind our back, therefore such a file is not accepted.
+ * A memfd or a file on a tmpfs is *frozen* from the moment it is saved until its
+ * node is removed. SHMEM_PRESERVED in the inode is the frozen state: writing,
+ * resizing, fallocate(), adding file seals and new writable shared mappings fail with
+ * EPERM. File seals are not used for it, because receivers of a descriptor rely on
+ * seals staying for ever: F_GET_SEALS shows the same before, during and after. A
+ * shared writable mapping that exists already, or pages pinned for DMA, could change
+ * the file unnoticed, so such a file is refused.
  *
- * Saving records each folio as it is and takes a reference on it, which keeps
- * reclaim, migration and splitting away. SHMEM_PRESERVED keeps collapsing away: it
- * looks at references before it copies pages, and at the flag before the large
- * folio takes their place. The file keeps its pages and can be read and mapped
- * read-only meanwhile. Whoever reads a hole through a mapping gets a page of zeroes
- * there, which the node does not have and does not need.
+ * Saving records each folio as it is and takes a reference on it, which prevents
+ * reclaim, migration and splitting. SHMEM_PRESERVED prevents collapsing:
+ * collapse_file() checks references only before it copies pages, and checks the flag
+ * before it installs the large folio. The file keeps its pages and can still be read
+ * and mapped read-only. Reading a hole through a mapping adds a page of zeroes to the
+ * file, which the node does not contain and does not need.
  *
  * Loading puts the preserved folios into an empty file. The node keeps its
- * references and the file stays frozen, so that it can be loaded again after
- * whoever loaded it died. Only removing the node thaws it. The folios are kept
- * off the LRU lists until then: nothing could be reclaimed.
+ * references and the file stays frozen, so that it can be loaded again if the process
+ * that loaded it dies. Removing the node thaws the file.
  *
- * Lock order: inode lock, pkram_kexec_sem, i_pages lock, block lock. Nobody waits for
- * pkram_kexec_sem with a folio locked: whoever loads an image holds it while reading
- * what user space gave, and may have to lock that folio.
+ * The mapping of a frozen file is unevictable, since none of its pages can be
+ * reclaimed. Loaded folios go to the unevictable list right away, which also shows
+ * programs that filter crash dumps that they are page cache.
+ *
+ * Lock order: inode lock, pkram_kexec_sem, i_pages lock, block lock. pkram_kexec_sem
+ * must not be taken with a folio locked: the kexec system calls hold it while they
+ * read the image from user space, and may have to lock that folio.
  */
 
-#define PKRAM_FREEZE_SEALS	(F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
-
-/* @on_lru: the pages are on LRU lists, where reclaim would try them in vain */
-static int freeze_locked(struct pkram_file *pf, bool on_lru)
+static int freeze_locked(struct pkram_file *pf)
 {
 	struct file *file = pf->file;
 	struct shmem_inode_info *info = SHMEM_I(file_inode(file));
@@ -60,13 +64,11 @@ static int freeze_locked(struct pkram_file *pf, bool on_lru)
 			return err;
 		pf->denied = true;
 	}
-	if (on_lru && !mapping_unevictable(file->f_mapping)) {
+	if (!mapping_unevictable(file->f_mapping)) {
 		mapping_set_unevictable(file->f_mapping);
 		pf->locked = true;
 	}
-	pf->seals = info->seals;
-	info->seals |= PKRAM_FREEZE_SEALS;
-	/* others have their bits there, and no inode lock */
+	/* shmem_lock() changes other bits without the inode lock */
 	spin_lock_irq(&info->lock);
 	info->flags |= SHMEM_PRESERVED;
 	spin_unlock_irq(&info->lock);
@@ -81,10 +83,9 @@ static void thaw_locked(struct pkram_file *pf)
 	spin_lock_irq(&info->lock);
 	info->flags &= ~SHMEM_PRESERVED;
 	spin_unlock_irq(&info->lock);
-	info->seals = pf->seals;
 	if (pf->denied)
 		mapping_allow_writable(mapping);
-	/* SHM_LOCK may have come meanwhile */
+	/* SHM_LOCK may have been set in the meantime */
 	if (pf->locked && !(info->flags & VM_LOCKED))
 		mapping_clear_unevictable(mapping);
 }
@@ -124,7 +125,7 @@ struct pkram_file *pkram_file_freeze(struct file *file)
 	if (!pf)
 		return ERR_PTR(-ENOMEM);
 	inode_lock(inode);
-	err = freeze_locked(pf, true);
+	err = freeze_locked(pf);
 	inode_unlock(inode);
 	if (err) {
 		file_free(pf);
@@ -137,7 +138,8 @@ struct pkram_file *pkram_file_freeze(struct file *file)
  * pkram_file_thaw - let a file go
  * @pf: from pkram_file_freeze() or pkram_file_load(); freed
  *
- * It gets back the seals it had and is an ordinary file again.
+ * Afterwards it is an ordinary file again. The node must have dropped its references
+ * on the pages.
  */
 void pkram_file_thaw(struct pkram_file *pf)
 {
@@ -146,7 +148,7 @@ void pkram_file_thaw(struct pkram_file *pf)
 	inode_lock(mapping->host);
 	thaw_locked(pf);
 	inode_unlock(mapping->host);
-	/* pages that reclaim put onto the unevictable list meanwhile */
+	/* loaded pages, and those that reclaim moved to the unevictable list */
 	if (pf->locked && !mapping_unevictable(mapping))
 		shmem_unlock_mapping(mapping);
 	file_free(pf);
@@ -186,7 +188,8 @@ void pkram_file_stat(const struct pkram_file *pf, struct pkram_object *obj)
 	obj->mode = cpu_to_le32(inode->i_mode);
 	obj->uid = cpu_to_le32(from_kuid(&init_user_ns, inode->i_uid));
 	obj->gid = cpu_to_le32(from_kgid(&init_user_ns, inode->i_gid));
-	obj->seals = cpu_to_le32(pf->seals);
+	/* they stay as they are while the file is frozen */
+	obj->seals = cpu_to_le32(SHMEM_I(inode)->seals);
 	ts = inode_get_atime(inode);
 	obj->atime_ns = cpu_to_le64(timespec64_to_ns(&ts));
 	ts = inode_get_mtime(inode);
@@ -195,15 +198,25 @@ void pkram_file_stat(const struct pkram_file *pf, struct pkram_object *obj)
 	obj->ctime_ns = cpu_to_le64(timespec64_to_ns(&ts));
 }
 
-/* May a large folio be recorded without further ado? */
-static bool folio_plain(struct folio *folio, unsigned int order)
+/*
+ * Check whether a folio may be pinned for DMA. A pin of a base page counts as
+ * GUP_PIN_COUNTING_BIAS references, and each mapping as one.
+ */
+static bool folio_pinned(struct folio *folio)
 {
-	return folio_test_uptodate(folio) && !pkram_folio_poisoned(folio) &&
-	       !folio_maybe_dma_pinned(folio) &&
-	       !pkram_banned(folio_pfn(folio), 1UL << order);
+	if (folio_test_large(folio))
+		return folio_maybe_dma_pinned(folio);
+	return folio_ref_count(folio) - folio_mapcount(folio) >= (int)GUP_PIN_COUNTING_BIAS;
 }
 
-/* May a base page be recorded without further ado, provided it is not banned? */
+/* Check whether a large folio can be recorded as is. */
+static bool large_folio_plain(struct folio *folio, unsigned int order)
+{
+	return folio_test_uptodate(folio) && !pkram_folio_poisoned(folio) &&
+	       !folio_pinned(folio) && !pkram_banned(folio_pfn(folio), 1UL << order);
+}
+
+/* Check whether a base page can be recorded as is, provided that it is not banned. */
 static __always_inline bool base_page_plain(const struct folio *folio)
 {
 	const unsigned long want = 1UL << PG_uptodate, unwanted = 1UL << PG_head |
@@ -281,7 +294,7 @@ static int save_batch(struct address_space *mapping, u64 *index, u64 first, u64 
 		/* one that began before the range belongs to the range before */
 		if (folio->index >= first) {
 			order = folio_order(folio);
-			if (!folio_plain(folio, order)) {
+			if (!large_folio_plain(folio, order)) {
 				*index = folio->index;
 				ret = 2;
 				break;
@@ -298,8 +311,8 @@ static int save_batch(struct address_space *mapping, u64 *index, u64 first, u64 
 }
 
 /*
- * Deal with one entry that save_batch() stopped at. Returns 0 when it can be
- * looked at again, or was recorded and *@index is behind it.
+ * Deal with one entry that save_batch() stopped at. Returns 0 when save_batch() can
+ * look at it again, or when it was recorded and *@index is behind it.
  */
 static int save_special(struct inode *inode, u64 *index, struct pkram_writer *w)
 {
@@ -307,6 +320,9 @@ static int save_special(struct inode *inode, u64 *index, struct pkram_writer *w)
 	bool banned;
 	int err;
 
+	err = pkram_writer_reserve(w, PKRAM_GFP);
+	if (err)
+		return err;
 	/* Reads back what is swapped out, and zeroes what was only allocated. */
 	err = shmem_get_folio(inode, *index, 0, &folio, SGP_FALLOC);
 	if (err)
@@ -315,16 +331,27 @@ static int save_special(struct inode *inode, u64 *index, struct pkram_writer *w)
 	folio_unlock(folio);
 	if (pkram_folio_poisoned(folio)) {
 		err = -EHWPOISON;
-	} else if (folio_maybe_dma_pinned(folio)) {
+		goto out;
+	}
+	if (folio_pinned(folio)) {
 		err = -EBUSY;
-	} else {
-		scoped_guard(rwsem_read, &pkram_kexec_sem)
-			banned = pkram_banned(folio_pfn(folio), folio_nr_pages(folio));
-		if (banned) {
-			err = pkram_writer_copy(w, folio->index, folio, NULL);
-			*index = folio_next_index(folio);
+		goto out;
+	}
+	scoped_guard(rwsem_read, &pkram_kexec_sem) {
+		banned = pkram_banned(folio_pfn(folio), folio_nr_pages(folio));
+		/* save_batch() takes a page that is mapped very often for a pinned one */
+		if (!banned && !folio_test_large(folio)) {
+			folio_get(folio);
+			pkram_writer_add(w, *index, folio_pfn(folio), 0, 1);
+			pkram_writer_settle(w);
+			++*index;
 		}
 	}
+	if (banned) {
+		err = pkram_writer_copy(w, folio->index, folio, PKRAM_GFP);
+		*index = folio_next_index(folio);
+	}
+out:
 	folio_put(folio);
 	return err;
 }
@@ -334,20 +361,24 @@ static int save_special(struct inode *inode, u64 *index, struct pkram_writer *w)
  * @file:  the file
  * @start: first page index
  * @last:  last page index; ~0 for all that is there
+ * @stop:  becomes true when the caller's result is of no use any more
  * @w:     where to; discard it on error
  *
  * Return: 0; -EBUSY pages are pinned for DMA; -EHWPOISON; -EIO a page could not
  * be read back from swap; -ENOMEM; -ENOSPC the next kernel would not have room
- * to boot; -EINTR a fatal signal.
+ * to boot; -EINTR a fatal signal is pending; -ECANCELED *@stop is true.
  */
-int pkram_file_save(struct file *file, u64 start, u64 last, struct pkram_writer *w)
+int pkram_file_save(struct file *file, u64 start, u64 last, const bool *stop,
+		    struct pkram_writer *w)
 {
 	struct inode *inode = file_inode(file);
 	u64 index = start;
 	int ret;
 
 	/* Several ranges at a time; what would change the file is excluded. */
-	inode_lock_shared(inode);
+	ret = down_read_killable(&inode->i_rwsem);
+	if (ret)
+		return ret;
 	do {
 		ret = pkram_writer_reserve(w, PKRAM_GFP);
 		if (ret)
@@ -357,6 +388,8 @@ int pkram_file_save(struct file *file, u64 start, u64 last, struct pkram_writer 
 			ret = save_special(inode, &index, w) ?: 1;
 		if (ret > 0 && fatal_signal_pending(current))
 			ret = -EINTR;
+		if (ret > 0 && READ_ONCE(*stop))
+			ret = -ECANCELED;
 		cond_resched();
 	} while (ret > 0);
 	inode_unlock_shared(inode);
@@ -393,7 +426,7 @@ static int fill_batch(struct pkram_reader *r, struct load_batch *b)
 	b->nr = 0;
 	b->pages = 0;
 	while (b->nr < LOAD_BATCH) {
-		folio = (struct folio *)pkram_reader_next(r, &index, &order);
+		folio = pkram_reader_folio(r, &index, &order);
 		if (!folio)
 			break;
 		if (unlikely(pkram_folio_poisoned(folio)))
@@ -405,7 +438,10 @@ static int fill_batch(struct pkram_reader *r, struct load_batch *b)
 	return b->nr > 0;
 }
 
-/* Count @nr pages of folios on the NUMA node (and in the memcg) of @folio. */
+/*
+ * Count @nr pages of folios on the NUMA node of @folio. All folios of a load are
+ * charged to the same memory cgroup.
+ */
 static void count_pages(struct folio *folio, long nr, long thp)
 {
 	if (thp)
@@ -450,7 +486,8 @@ static int insert_batch(struct address_space *mapping, struct load_batch *b, gfp
 			}
 			folio->mapping = mapping;
 			folio->index = b->at[i];
-			folio->flags |= flags;
+			/* memory_failure() can set PG_hwpoison at the same time */
+			set_mask_bits(&folio->flags, 0UL, flags);
 			folio_ref_add(folio, 1 << order);
 			xas_store(&xas, folio);
 			if (unlikely(xas_error(&xas))) {
@@ -482,85 +519,142 @@ static int insert_batch(struct address_space *mapping, struct load_batch *b, gfp
 	return xas_error(&xas);
 }
 
-static int charge_batch(struct load_batch *b, struct mem_cgroup *memcg, gfp_t gfp)
+/* Charge a batch to the active memory cgroup. */
+static int charge_batch(struct load_batch *b, gfp_t gfp)
 {
-	struct mem_cgroup *old;
 	unsigned int i;
 	int err = 0;
 
 	if (mem_cgroup_disabled())
 		return 0;
-	old = set_active_memcg(memcg);
 	for (i = 0; i < b->nr && !err; i++)
 		err = mem_cgroup_charge(b->folio[i], NULL, gfp);
-	set_active_memcg(old);
 	if (err)
 		while (--i > 0)
 			mem_cgroup_uncharge(b->folio[i - 1]);
 	return err;
 }
 
-static int load_pages(struct inode *inode, const struct pkram_object *obj,
-		      struct mem_cgroup *memcg, u64 *ret_end)
+/* Charge a batch and put it into the file; on error, nothing stays charged that is not in it. */
+static int load_batch(struct inode *inode, struct load_batch *b, gfp_t gfp)
 {
 	struct address_space *mapping = inode->i_mapping;
-	gfp_t gfp = mapping_gfp_mask(mapping) & GFP_RECLAIM_MASK;
+	unsigned long left = 0;
+	unsigned int done = 0;
+	bool charged;
+	int err;
+
+	err = charge_batch(b, gfp);
+	if (err)
+		return err;
+	charged = shmem_charge(inode, b->pages);
+	err = charged ? insert_batch(mapping, b, gfp, &done) : -ENOSPC;
+	if (likely(!err))
+		return 0;
+
+	for (; done < b->nr; done++) {
+		left += folio_nr_pages(b->folio[done]);
+		mem_cgroup_uncharge(b->folio[done]);
+	}
+	if (charged) {
+		xa_lock_irq(&mapping->i_pages);
+		mapping->nrpages -= left;
+		xa_unlock_irq(&mapping->i_pages);
+		shmem_uncharge(inode, left);
+	}
+	return err;
+}
+
+/*
+ * Put the pages of an object into a file. Sets *@ret_end to the index after the last
+ * page that may be in it, on error, too.
+ */
+static int load_pages(struct inode *inode, const struct pkram_object *obj, u64 *ret_end)
+{
+	/* A load that exceeds a limit fails; the OOM killer is not invoked. */
+	gfp_t gfp = (mapping_gfp_mask(inode->i_mapping) & GFP_RECLAIM_MASK) |
+		    __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
 	struct load_batch *b __free(kfree) = kmalloc(sizeof(*b), GFP_KERNEL);
 	struct pkram_reader r;
-	unsigned int done;
-	bool charged;
 	int err = 0;
 
+	*ret_end = 0;
 	if (!b)
 		return -ENOMEM;
 	pkram_reader_init(&r, obj->pages_head);
-	*ret_end = 0;
 	while (!err) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
 		err = fill_batch(&r, b);
 		if (err <= 0)
 			break;
-		err = charge_batch(b, memcg, gfp);
-		if (err)
-			break;
-		charged = shmem_charge(inode, b->pages);
-		done = 0;
-		if (charged) {
-			err = insert_batch(mapping, b, gfp, &done);
-			*ret_end = r.index;
-		} else {
-			err = -ENOSPC;
-		}
-		if (unlikely(err)) {
-			unsigned long left = 0;
-
-			for (; done < b->nr; done++) {
-				left += folio_nr_pages(b->folio[done]);
-				mem_cgroup_uncharge(b->folio[done]);
-			}
-			if (charged) {
-				xa_lock_irq(&mapping->i_pages);
-				mapping->nrpages -= left;
-				xa_unlock_irq(&mapping->i_pages);
-				shmem_uncharge(inode, left);
-			}
-		}
+		err = load_batch(inode, b, gfp);
+		*ret_end = r.index;
 		cond_resched();
 	}
 	return err;
 }
 
-/* Take back what load_pages() did before it failed. */
-static void unload_pages(struct inode *inode, const struct pkram_object *obj)
+/* Undo what load_pages() did up to index @end. */
+static void unload_pages(struct inode *inode, const struct pkram_object *obj, u64 end)
 {
+	const struct timespec64 mtime = inode_get_mtime(inode), ctime = inode_get_ctime(inode);
 	struct pkram_reader r;
 	unsigned int order;
 	struct page *page;
 	u64 index;
 
 	shmem_truncate_range(inode, 0, -1);
+	inode_set_mtime_to_ts(inode, mtime);
+	inode_set_ctime_to_ts(inode, ctime);
+	if (mem_cgroup_disabled())
+		return;
 	pkram_reader_init(&r, obj->pages_head);
-	while ((page = pkram_reader_next(&r, &index, &order)))
+	while ((page = pkram_reader_next(&r, &index, &order)) && index < end) {
 		mem_cgroup_uncharge(page_folio(page));
+		cond_resched();
+	}
+}
+
+/* Put folios that follow each other onto the unevictable list of one lruvec. */
+static struct folio *lru_add_run(struct folio *folio, struct pkram_reader *r)
+{
+	const unsigned long flags = 1UL << PG_lru | 1UL << PG_unevictable;
+	enum zone_type zone = folio_zonenum(folio);
+	struct lruvec *lruvec = folio_lruvec_lock_irq(folio);
+	unsigned int order, left = LOAD_BATCH;
+	int nid = folio_nid(folio);
+	long pages = 0;
+	u64 index;
+
+	do {
+		pages += folio_nr_pages(folio);
+		folio->mlock_count = 0;
+		set_mask_bits(&folio->flags, 0UL, flags);
+		folio = pkram_reader_folio(r, &index, &order);
+	} while (--left && folio && folio_zonenum(folio) == zone && folio_nid(folio) == nid);
+	update_lru_size(lruvec, LRU_UNEVICTABLE, zone, pages);
+	unlock_page_lruvec_irq(lruvec);
+	cond_resched();
+	return folio;
+}
+
+/*
+ * Put all folios of a loaded object onto the unevictable list. This is done when
+ * nothing can fail any more: a folio on a list can be isolated, and could not be taken
+ * back at any time.
+ */
+static void lru_add_pages(const struct pkram_object *obj)
+{
+	struct pkram_reader r;
+	struct folio *folio;
+	unsigned int order;
+	u64 index;
+
+	pkram_reader_init(&r, obj->pages_head);
+	folio = pkram_reader_folio(&r, &index, &order);
+	while (folio)
+		folio = lru_add_run(folio, &r);
 }
 
 static int set_attributes(struct file *file, const struct pkram_object *obj)
@@ -574,20 +668,22 @@ static int set_attributes(struct file *file, const struct pkram_object *obj)
 		.ia_atime = ns_to_timespec64(le64_to_cpu(obj->atime_ns)),
 		.ia_mtime = ns_to_timespec64(le64_to_cpu(obj->mtime_ns)),
 	};
+	struct inode *inode = file_inode(file);
 	int err;
 
 	err = notify_change(&nop_mnt_idmap, file->f_path.dentry, &attr, NULL);
 	if (err)
 		return err;
-	/* whoever loads it need not be one who may set the set-group-ID bit */
-	file_inode(file)->i_mode = le32_to_cpu(obj->mode);
-	inode_set_ctime_to_ts(file_inode(file), ns_to_timespec64(le64_to_cpu(obj->ctime_ns)));
+	/* a caller without CAP_FSETID cannot set the set-group-ID bit */
+	inode->i_mode = le32_to_cpu(obj->mode);
+	inode_set_ctime_to_ts(inode, ns_to_timespec64(le64_to_cpu(obj->ctime_ns)));
 	return 0;
 }
 
-static int load_locked(struct pkram_file *pf, const struct pkram_object *obj,
-		       struct mem_cgroup *memcg)
+static int load_locked(struct pkram_file *pf, const struct pkram_object *obj, bool fresh)
 {
+	const unsigned int all_seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE |
+				       F_SEAL_FUTURE_WRITE | F_SEAL_EXEC;
 	struct inode *inode = file_inode(pf->file);
 	struct shmem_inode_info *info = SHMEM_I(inode);
 	u64 end, size = le64_to_cpu(obj->size);
@@ -599,33 +695,30 @@ static int load_locked(struct pkram_file *pf, const struct pkram_object *obj,
 		return -EFBIG;
 	if (info->seals & (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
 		return -EPERM;
-	err = freeze_locked(pf, false);
+	err = freeze_locked(pf);
 	if (err)
 		return err;
-	err = set_attributes(pf->file, obj);
+	err = load_pages(inode, obj, &end);
+	/* last of what can fail, so that the attributes of @target need not be restored */
+	if (!err)
+		err = set_attributes(pf->file, obj);
 	if (err) {
-		thaw_locked(pf);
-		return err;
-	}
-	err = load_pages(inode, obj, memcg, &end);
-	if (err) {
-		unload_pages(inode, obj);
+		unload_pages(inode, obj, end);
 		thaw_locked(pf);
 		return err;
 	}
 
-	/* what F_GET_SEALS shows again after the thaw */
-	pf->seals = le32_to_cpu(obj->seals) & (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW |
-					       F_SEAL_WRITE | F_SEAL_FUTURE_WRITE |
-					       F_SEAL_EXEC);
-	/* a sealed file keeps the denial for good, as F_ADD_SEALS has it */
-	if (pf->seals & F_SEAL_WRITE)
+	/* Seals of @target stay. Nobody has seen those of a new file. */
+	if (fresh)
+		info->seals = 0;
+	info->seals |= le32_to_cpu(obj->seals) & all_seals;
+	/* a sealed file keeps the denial when it is thawed, as F_ADD_SEALS does it */
+	if (info->seals & F_SEAL_WRITE)
 		pf->denied = false;
-	pf->loaded = true;
 	i_size_write(inode, size);
 	info->fallocend = max_t(u64, info->fallocend,
 				end > DIV_ROUND_UP(size, PAGE_SIZE) ? end : 0);
-	inode_set_ctime_to_ts(inode, ns_to_timespec64(le64_to_cpu(obj->ctime_ns)));
+	lru_add_pages(obj);
 	return 0;
 }
 
@@ -633,17 +726,21 @@ static int load_locked(struct pkram_file *pf, const struct pkram_object *obj,
  * pkram_file_load - make a file out of an object, without copying
  * @obj:    the object, with PKRAM_OBJ_FILE
  * @target: empty shmem file to put it into, or NULL for a new memfd
- * @memcg:  who is charged for the pages, or NULL for the caller's
+ * @memcg:  memory cgroup that is charged for the pages, or NULL for the caller's
+ *
+ * On error, @target is as it was before.
  *
  * Return: the file, frozen, to be given to pkram_file_thaw(); or an error
  * pointer: -EINVAL @target is not an empty regular shmem file, -EPERM it has
  * seals, -EBUSY it is mapped shared and writable or a page fault put a page into it
- * meanwhile, -EFBIG, -EHWPOISON the hardware lost a part of it, -ENOMEM, -ENOSPC,
- * -EDQUOT.
+ * in the meantime, -EFBIG, -EHWPOISON the hardware lost a part of it, -ENOMEM also if
+ * the memory cgroup has not enough room, -ENOSPC, -EDQUOT, -EINTR a fatal signal is
+ * pending.
  */
 struct pkram_file *pkram_file_load(const struct pkram_object *obj, struct file *target,
 				   struct mem_cgroup *memcg)
 {
+	struct mem_cgroup *charged, *old;
 	struct file *file = target;
 	struct pkram_file *pf;
 	struct inode *inode;
@@ -664,10 +761,17 @@ struct pkram_file *pkram_file_load(const struct pkram_object *obj, struct file *
 	if (!pf)
 		return ERR_PTR(-ENOMEM);
 
+	/* The caller can move to another cgroup at any time; the load stays with one. */
+	charged = memcg ? NULL : get_mem_cgroup_from_mm(NULL);
 	inode = file_inode(file);
-	inode_lock(inode);
-	err = load_locked(pf, obj, memcg);
-	inode_unlock(inode);
+	err = down_write_killable(&inode->i_rwsem);
+	if (!err) {
+		old = set_active_memcg(memcg ?: charged);
+		err = load_locked(pf, obj, !target);
+		set_active_memcg(old);
+		inode_unlock(inode);
+	}
+	mem_cgroup_put(charged);
 	if (err) {
 		file_free(pf);
 		return ERR_PTR(err);

@@ -22,8 +22,7 @@
  * Life cycle: pkram_writer_reserve() makes sure that a batch can be recorded
  * without allocating, pkram_writer_add() records under spinlocks, and
  * pkram_writer_finish() closes the last link. From then on the chain does not
- * change. It ends in pkram_stream_free(), in pkram_stream_release() when the
- * pages live on in a file, or in the next kernel.
+ * change. It ends in pkram_stream_free() or in the next kernel.
  *
  * A run of folios that follow each other both in the file and in memory is kept
  * back in the writer until something else comes, so the usual file costs a few
@@ -202,10 +201,13 @@ bool pkram_reader_fill(struct pkram_reader *r)
 	return false;
 }
 
-/* Which folios of a stream that is dropped go to the LRU lists. */
-enum to_lru { TO_LRU_NONE, TO_LRU_BANNED, TO_LRU_ALL };
-
-static u64 stream_end(__le64 head, enum to_lru to_lru)
+/**
+ * pkram_stream_free - drop a stream and its references
+ * @head: first link page, 0 for none
+ *
+ * Return: link pages freed.
+ */
+u64 pkram_stream_free(__le64 head)
 {
 	struct pkram_link *link = link_at(head), *next;
 	u64 nr_links = 0, nr_folios = 0;
@@ -227,10 +229,6 @@ static u64 stream_end(__le64 head, enum to_lru to_lru)
 			}
 			do {
 				folio = pfn_folio(e.pfn);
-				if (to_lru && folio->mapping && !folio_test_lru(folio) &&
-				    (to_lru == TO_LRU_ALL ||
-				     pkram_banned(e.pfn, 1ULL << e.order)))
-					folio_add_lru(folio);
 				/* see poison.c: not to the allocator with its bad page */
 				if (!folio_test_large(folio) ||
 				    !folio_test_has_hwpoisoned(folio))
@@ -248,95 +246,80 @@ static u64 stream_end(__le64 head, enum to_lru to_lru)
 	return nr_links;
 }
 
-/**
- * pkram_stream_free - drop a stream and its references
- * @head: first link page, 0 for none
- *
- * Return: link pages freed.
- */
-u64 pkram_stream_free(__le64 head)
+/* Record a base page that is a copy of @from. */
+static int writer_copy_page(struct pkram_writer *w, u64 index, struct page *from, gfp_t gfp)
 {
-	return stream_end(head, TO_LRU_NONE);
+	struct page *page;
+	int err;
+
+	err = pkram_writer_reserve(w, gfp);
+	if (err)
+		return err;
+	guard(rwsem_read)(&pkram_kexec_sem);
+	page = pkram_alloc_page(gfp, page_to_nid(from));
+	if (!page)
+		return -ENOMEM;
+	if (copy_mc_highpage(page, from)) {
+		__free_page(page);
+		return -EHWPOISON;
+	}
+	pkram_writer_add(w, index, page_to_pfn(page), 0, 1);
+	pkram_writer_settle(w);
+	return 0;
+}
+
+/* Record a copy of @folio that is as large. -ENOMEM if there is no memory for one. */
+static int writer_copy_folio(struct pkram_writer *w, u64 index, struct folio *folio, gfp_t gfp)
+{
+	unsigned int order = folio_order(folio);
+	struct folio *copy;
+	int err;
+
+	err = pkram_writer_reserve(w, gfp);
+	if (err)
+		return err;
+	guard(rwsem_read)(&pkram_kexec_sem);
+	copy = pkram_alloc_folio((gfp & ~__GFP_RETRY_MAYFAIL) | __GFP_NORETRY | __GFP_NOWARN,
+				 order, folio_nid(folio));
+	if (!copy)
+		return -ENOMEM;
+	err = folio_mc_copy(copy, folio);
+	if (err) {
+		folio_put(copy);
+		return err;
+	}
+	pkram_writer_add(w, index, folio_pfn(copy), order, 1);
+	pkram_writer_settle(w);
+	return 0;
 }
 
 /**
- * pkram_stream_release - drop a stream whose pages live on in a loaded file
- * @head: first link page, 0 for none
- *
- * Pages of a file that was loaded were kept off the LRU lists while the stream
- * pinned them, since nothing could have been reclaimed; now they go there.
- *
- * Return: link pages freed.
- */
-u64 pkram_stream_release(__le64 head)
-{
-	return stream_end(head, TO_LRU_ALL);
-}
-
-/**
- * pkram_stream_moved - drop a stream of a loaded file after pkram_stream_move()
- * @head: first link page, 0 for none
- *
- * The new stream pins the same pages, and goes on keeping them off the LRU lists,
- * but for those it has copies of. (None may go there twice: it can take any time
- * until it shows that it has been there.)
- *
- * Context: the same pages are banned as in pkram_stream_move().
- *
- * Return: link pages freed.
- */
-u64 pkram_stream_moved(__le64 head)
-{
-	return stream_end(head, TO_LRU_BANNED);
-}
-
-/**
- * pkram_writer_copy - record a copy of a folio, which lies where an image goes
+ * pkram_writer_copy - record a copy of a folio
  * @w:     the writer
  * @index: index of the folio in the stream, not below the end of the last one
  * @folio: the folio, which does not change and stays where it is
- * @pack:  where base pages of the copy come from, or NULL for anywhere
+ * @gfp:   allocation flags
  *
  * The copy is as large as @folio if there is memory for that, else base pages.
  *
  * Context: may sleep; must not hold pkram_kexec_sem.
  *
- * Return: 0 or -ENOMEM.
+ * Return: 0; -ENOMEM; -EHWPOISON the memory of @folio cannot be read.
  */
 int pkram_writer_copy(struct pkram_writer *w, u64 index, struct folio *folio,
-		      struct pkram_pack *pack)
+		      gfp_t gfp)
 {
-	unsigned int order = folio_order(folio);
-	u64 i, nr = 1ULL << order;
-	struct folio *copy;
-	struct page *page;
-	int err;
+	u64 i, nr = folio_nr_pages(folio);
+	int err = -ENOMEM;
 
-	err = pkram_writer_reserve(w, PKRAM_GFP);
-	if (err)
+	if (nr > 1)
+		err = writer_copy_folio(w, index, folio, gfp);
+	if (err != -ENOMEM)
 		return err;
-	scoped_guard(rwsem_read, &pkram_kexec_sem) {
-		copy = order ? pkram_alloc_folio(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN,
-						 order, folio_nid(folio)) : NULL;
-		if (copy) {
-			folio_copy(copy, folio);
-			pkram_writer_add(w, index, folio_pfn(copy), order, 1);
-			pkram_writer_settle(w);
-			return 0;
-		}
-	}
 	for (i = 0; i < nr; i++) {
-		err = pkram_writer_reserve(w, PKRAM_GFP);
+		err = writer_copy_page(w, index + i, folio_page(folio, i), gfp);
 		if (err)
 			return err;
-		guard(rwsem_read)(&pkram_kexec_sem);
-		page = pack ? pkram_pack_page(pack, PKRAM_GFP, folio_nid(folio)) :
-			      pkram_alloc_page(PKRAM_GFP, folio_nid(folio));
-		if (!page)
-			return -ENOMEM;
-		copy_highpage(page, folio_page(folio, i));
-		pkram_writer_add(w, index + i, page_to_pfn(page), 0, 1);
-		pkram_writer_settle(w);
 	}
 	return 0;
 }
@@ -371,7 +354,6 @@ bool pkram_stream_banned(__le64 head)
  * pkram_stream_move - write a stream anew, with copies in the place of banned pages
  * @head: first link page of the stream, which stays as it is
  * @w:    a fresh writer; finished after success, to be discarded after an error
- * @pack: where base pages of copies come from
  *
  * Both streams have a reference on each folio that is not banned.
  *
@@ -379,7 +361,7 @@ bool pkram_stream_banned(__le64 head)
  *
  * Return: 0; -ENOMEM; -EHWPOISON a page has a memory error.
  */
-int pkram_stream_move(__le64 head, struct pkram_writer *w, struct pkram_pack *pack)
+int pkram_stream_move(__le64 head, struct pkram_writer *w)
 {
 	unsigned int order, n;
 	struct pkram_reader r;
@@ -396,7 +378,7 @@ int pkram_stream_move(__le64 head, struct pkram_writer *w, struct pkram_pack *pa
 		folio = NULL;
 		scoped_guard(rwsem_read, &pkram_kexec_sem) {
 			for (n = 0; n < PKRAM_BATCH; n++) {
-				folio = (struct folio *)pkram_reader_next(&r, &index, &order);
+				folio = pkram_reader_folio(&r, &index, &order);
 				if (!folio)
 					break;
 				if (pkram_folio_poisoned(folio))
@@ -410,7 +392,7 @@ int pkram_stream_move(__le64 head, struct pkram_writer *w, struct pkram_pack *pa
 			pkram_writer_settle(w);
 		}
 		if (folio && banned) {
-			err = pkram_writer_copy(w, index, folio, pack);
+			err = pkram_writer_copy(w, index, folio, PKRAM_GFP);
 			if (err)
 				return err;
 		}

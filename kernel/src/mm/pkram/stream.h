@@ -9,7 +9,6 @@
 #include <linux/pkram_format.h>
 
 struct iov_iter;
-struct pkram_pack;
 
 /**
  * struct pkram_writer - a page stream being written
@@ -132,13 +131,26 @@ static inline struct page *pkram_reader_next(struct pkram_reader *r, u64 *index,
 	return page;
 }
 
+/**
+ * pkram_reader_folio - next folio of a stream whose extents name whole folios
+ * @r:     the reader
+ * @index: output, its index in the stream
+ * @order: output, its order
+ *
+ * Return: the folio, NULL at the end. The reference stays the stream's.
+ */
+static inline struct folio *pkram_reader_folio(struct pkram_reader *r, u64 *index,
+					       unsigned int *order)
+{
+	/* the first page of a folio has its address; NULL stays NULL */
+	return (struct folio *)pkram_reader_next(r, index, order);
+}
+
 int pkram_writer_copy(struct pkram_writer *w, u64 index, struct folio *folio,
-		      struct pkram_pack *pack);
+		      gfp_t gfp);
 bool pkram_stream_banned(__le64 head);
-int pkram_stream_move(__le64 head, struct pkram_writer *w, struct pkram_pack *pack);
+int pkram_stream_move(__le64 head, struct pkram_writer *w);
 u64 pkram_stream_free(__le64 head);
-u64 pkram_stream_release(__le64 head);
-u64 pkram_stream_moved(__le64 head);
 
 /**
  * struct pkram_bytes - a byte stream being written

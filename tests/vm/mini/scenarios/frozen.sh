@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A stored file refuses every change until it is removed; a file that cannot be frozen is refused.
+# A stored file refuses every change, by another process, too, until it is removed, and its file seals never change;
+# a file that cannot be frozen is refused.
 # stages: 2
 # memory: 384M
 # timeout: 90

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Several threads at one node: saving ranges of one file, loading different objects at once, and joining each other.
+# A load that is killed ends at once.
 # stages: 2
 # memory: 512M
 # timeout: 150
@@ -21,6 +22,7 @@ stage2() {
         boot_result RESTORED
         check "loaded by four threads" pkt parallel-load many "$O1" "$O2" "$O3" "$O4"
         check "and again, now that the files exist" pkt parallel-load many "$O1" "$O2" "$O3" "$O4"
+        check "a load can be killed" pkt load-killed big
         check "what eight threads saved is the same" pkt verify big "$BIG"
         check "removed" pkt remove many
         nodes 0

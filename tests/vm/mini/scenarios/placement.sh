@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Where memory is and who pays for it: the NUMA node stays, the control group of the loader is charged; and under
+# Where memory is and who pays for it: the NUMA node stays, the control group of the loader is charged, and a load over
+# its limit fails without killing a process; and under
 # lockdown nobody gets at anything.
 # stages: 2
 # memory: 1024M
@@ -23,6 +24,13 @@ stage2() {
         mkdir -p /cgroup
         check "control groups" sh -c 'mount -t cgroup2 none /cgroup && mkdir /cgroup/loader && echo +memory >/cgroup/cgroup.subtree_control'
         within "KiB of shmem on node 1 before the load" "$(shmem_of 1)" 0 20000
+        # A limit that is too low for the file: the load fails, and no process is killed for it.
+        echo 16M >/cgroup/loader/memory.max
+        check_not "nothing is loaded over memory.max" sh -c "echo 0 >/cgroup/loader/cgroup.procs; exec pkt verify --keep numa '$FILE'"
+        check "because there is not enough memory" grep 'Cannot allocate memory' /tmp/check.out
+        equal "processes killed for it" "$(sed -n 's/^oom_kill //p' /cgroup/loader/memory.events)" 0
+        within "bytes charged after it" "$(cat /cgroup/loader/memory.current)" 0 5000000
+        echo max >/cgroup/loader/memory.max
         before=$(cat /cgroup/loader/memory.current)
         sh -c "echo 0 >/cgroup/loader/cgroup.procs; exec pkt verify --hold numa '$FILE'" >/tmp/hold.out 2>&1 &
         for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do

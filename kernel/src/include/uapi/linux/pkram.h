@@ -4,11 +4,13 @@
  *
  * The device is a plain character device, mode 0600. Every call additionally
  * needs CAP_SYS_ADMIN in the initial user namespace, and is refused with EPERM
- * under lockdown. An open descriptor is in one of three states:
+ * under lockdown. An open descriptor is in one of four states:
  *
  *   idle     after open(), after a commit, an abort or an unload;
  *   saving   from PKRAM_IOC_SAVE_BEGIN to PKRAM_IOC_SAVE_COMMIT or _ABORT:
- *            it owns one node that nobody else can see yet;
+ *            it owns one node that is not visible to others yet;
+ *   helping  from PKRAM_IOC_SAVE_JOIN to PKRAM_IOC_SAVE_ABORT or close(): it
+ *            adds ranges to the node that another descriptor is saving;
  *   loading  from PKRAM_IOC_LOAD_BEGIN to PKRAM_IOC_LOAD_END: it pins one
  *            committed node, which cannot be removed by others meanwhile.
  *
@@ -271,18 +273,25 @@ struct pkram_ioctl_name {
  * @length: in: bytes in the range, multiple of 2 MiB, or 0 for up to the end
  * @pages:  out: pages of 4096 bytes recorded by this call
  *
- * Freezes the file: from here until the node is discarded or removed nobody can
- * write, grow, shrink, punch or map it shared-writable; F_GET_SEALS shows the
- * seals that say so. Records its pages in place, or copies of those that lie
- * where a loaded kexec image goes. Nothing is copied otherwise. Holes stay
+ * Freezes the file: from here until the node is discarded or removed, writing,
+ * resizing, fallocate(), F_ADD_SEALS and new writable shared mappings fail with
+ * EPERM on every descriptor. F_GET_SEALS does not change.
+ *
+ * Records the pages of the file in place, or copies of those that lie where a
+ * loaded kexec image goes. Nothing is copied otherwise. Holes stay
  * holes, swapped pages are read back, allocated but never written pages are
  * kept as zeroes. Size, mode, owner, times and seals are kept with it.
  *
  * Errors: EBADF; EINVAL not a regular shmem file, bad range; EBUSY it is mapped
  * shared-writable, pinned for DMA, or saved already; EHWPOISON a page is
  * poisoned; EFBIG more than PKRAM_MAX_OBJECTS; ENOMEM; ENOSPC the next kernel
- * would not have enough memory left to boot; EINTR a fatal signal arrived. On
- * error the node is as it was before the call and the file is thawed.
+ * would not have enough memory left to boot; EINTR a fatal signal arrived;
+ * ECANCELED the saving descriptor aborted the node during the call.
+ *
+ * On error the node is as it was before the call, and the file is thawed if this
+ * call froze it: the range can be tried again. The exception is a call with
+ * PKRAM_OBJECT_NEW that fails after another thread added a later object: then
+ * the node can only be aborted, and further calls fail with EBADFD.
  *
  * Ranges of one file may be saved by several descriptors at the same time, once
  * they joined the saving one with PKRAM_IOC_SAVE_JOIN. Ranges must not overlap
@@ -433,10 +442,14 @@ struct pkram_ioctl_stat {
  * Descriptors that load different objects do not wait for each other; one that
  * comes for an object while another loads it waits and gets the same file.
  *
- * Errors: EBADF, EINVAL, ENODATA, ENOMEM, ENOSPC (the target's tmpfs is full),
- * EFBIG, EINTR (a fatal signal came while waiting), EHWPOISON (a memory error hit
+ * F_GET_SEALS of the file shows the seals that were stored, in addition to those
+ * that @target_fd had.
+ *
+ * Errors: EBADF, EINVAL, ENODATA, ENOMEM (also if the memory cgroup that is charged
+ * has not enough room left; the OOM killer is not invoked), ENOSPC (the target's
+ * tmpfs is full), EFBIG, EINTR (a fatal signal arrived), EHWPOISON (a memory error hit
  * the object after it was stored: it cannot be loaded; the other objects can).
- * On other errors the object can be loaded again.
+ * On other errors the object can be loaded again, and @target_fd is as it was.
  */
 struct pkram_ioctl_load_file {
 	__u32 size;

@@ -275,6 +275,8 @@ static void api_second_access(struct kunit *test)
 	kt_begin_save(test, &ps, "n", PAGES_AND_BYTES);
 	PKRAM_ACCESS(bytes, &ps, bytes);
 	PKRAM_ACCESS(pages, &ps, pages);
+	PKRAM_ACCESS(bytes2, &ps, bytes);
+	PKRAM_ACCESS(pages2, &ps, pages);
 	KUNIT_EXPECT_EQ(test, pkram_write(&bytes, &byte, 1), 1);
 	KUNIT_EXPECT_EQ(test, pkram_save_file_folio(&pages, folio), 0);
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 2);
@@ -284,6 +286,11 @@ static void api_second_access(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, pkram_write(&bytes, &byte, 1), 1);
 	KUNIT_EXPECT_EQ(test, pkram_save_file_folio(&pages, folio), 0);
+	/* nor is one opened while another is not finished: one stream would be lost */
+	KUNIT_EXPECT_EQ(test, pkram_write(&bytes2, &byte, 1), -EINVAL);
+	KUNIT_EXPECT_EQ(test, pkram_save_file_folio(&pages2, folio), -EINVAL);
+	pkram_finish_access(&bytes2, true);
+	pkram_finish_access(&pages2, true);
 	pkram_finish_access(&bytes, true);
 	pkram_finish_access(&pages, true);
 	KUNIT_EXPECT_EQ(test, pkram_write(&bytes, &byte, 1), -EINVAL);

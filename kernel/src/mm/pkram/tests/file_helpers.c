@@ -43,9 +43,9 @@ struct file *kt_new_file(struct kunit *test, loff_t size)
 	return file;
 }
 
-unsigned int kt_seals_of(struct file *file)
+bool kt_frozen(struct file *file)
 {
-	return SHMEM_I(file_inode(file))->seals;
+	return shmem_preserved(file_inode(file));
 }
 
 KUNIT_DEFINE_ACTION_WRAPPER(unmount, kern_unmount, struct vfsmount *);

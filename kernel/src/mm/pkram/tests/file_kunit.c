@@ -40,14 +40,14 @@ static void file_freeze_refuses(struct kunit *test)
 	/* as a shared writable mapping does */
 	KUNIT_ASSERT_EQ(test, mapping_map_writable(file->f_mapping), 0);
 	KUNIT_EXPECT_PTR_EQ(test, pkram_file_freeze(file), ERR_PTR(-EBUSY));
-	KUNIT_EXPECT_EQ(test, kt_seals_of(file), 0);
+	KUNIT_EXPECT_FALSE(test, kt_frozen(file));
 	mapping_unmap_writable(file->f_mapping);
 
 	pf = freeze(test, file);
 	KUNIT_EXPECT_PTR_EQ(test, pkram_file_freeze(file), ERR_PTR(-EBUSY));
-	KUNIT_EXPECT_NE(test, kt_seals_of(file), 0);
+	KUNIT_EXPECT_TRUE(test, kt_frozen(file));
 	pkram_file_thaw(pf);
-	KUNIT_EXPECT_EQ(test, kt_seals_of(file), 0);
+	KUNIT_EXPECT_FALSE(test, kt_frozen(file));
 }
 
 static void file_frozen(struct kunit *test)
@@ -76,13 +76,59 @@ static void file_frozen(struct kunit *test)
 	/* would drop what is allocated beyond the end */
 	KUNIT_EXPECT_EQ(test, kt_truncate_to(file, size), -EPERM);
 	KUNIT_EXPECT_NE(test, mapping_map_writable(file->f_mapping), 0);
-	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_ADD_SEALS, F_SEAL_GROW), -EPERM);
 	/* reading is fine, and nothing of the above left anything */
 	kt_check_page(test, file, 1, true);
 	kt_check_page(test, file, 2, false);
 	KUNIT_EXPECT_EQ(test, i_size_read(file_inode(file)), size);
 	KUNIT_EXPECT_EQ(test, file->f_mapping->nrpages, 1);
 	pkram_file_thaw(pf);
+}
+
+/*
+ * File seals never go away again, which their readers rely on: those of a frozen file
+ * do not change, neither when it is frozen nor when it is thawed.
+ */
+static void file_frozen_seals(struct kunit *test)
+{
+	struct file *file = kt_new_file(test, PAGE_SIZE);
+	const struct timespec64 then = { 1111, 1 };
+	struct inode *inode = file_inode(file);
+	unsigned long flags;
+	struct pkram_file *pf;
+	struct timespec64 ts;
+	loff_t pos = 0;
+
+	inode->i_mode |= S_ISUID;
+	inode_set_mtime_to_ts(inode, then);
+	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_GET_SEALS, 0), 0);
+	pf = freeze(test, file);
+	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_GET_SEALS, 0), 0);
+	/* the seals that it has are in the node already */
+	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_ADD_SEALS, F_SEAL_GROW), -EPERM);
+	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_ADD_SEALS, F_SEAL_WRITE), -EPERM);
+	flags = VM_SHARED | VM_WRITE | VM_MAYWRITE;
+	KUNIT_EXPECT_EQ(test, memfd_check_seals_mmap(file, &flags), -EPERM);
+	flags = VM_SHARED | VM_MAYWRITE;
+	KUNIT_EXPECT_EQ(test, memfd_check_seals_mmap(file, &flags), 0);
+	KUNIT_EXPECT_EQ(test, flags, VM_SHARED);
+	flags = VM_WRITE | VM_MAYWRITE;
+	KUNIT_EXPECT_EQ(test, memfd_check_seals_mmap(file, &flags), 0);
+	KUNIT_EXPECT_EQ(test, flags, VM_WRITE | VM_MAYWRITE);
+	/* a write that is refused does not change attributes either */
+	KUNIT_EXPECT_EQ(test, kernel_write(file, "x", 1, &pos), -EPERM);
+	KUNIT_EXPECT_TRUE(test, inode->i_mode & S_ISUID);
+	ts = inode_get_mtime(inode);
+	KUNIT_EXPECT_TRUE(test, timespec64_equal(&ts, &then));
+	pkram_file_thaw(pf);
+
+	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_GET_SEALS, 0), 0);
+	flags = VM_SHARED | VM_WRITE | VM_MAYWRITE;
+	KUNIT_EXPECT_EQ(test, memfd_check_seals_mmap(file, &flags), 0);
+	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SEAL), 0);
+	pf = freeze(test, file);
+	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_GET_SEALS, 0), F_SEAL_GROW | F_SEAL_SEAL);
+	pkram_file_thaw(pf);
+	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_GET_SEALS, 0), F_SEAL_GROW | F_SEAL_SEAL);
 }
 
 /* A file that was let go is as it was before. */
@@ -140,7 +186,7 @@ static void file_save_refs(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kt_add_file(save, file), -EBUSY);
 	kt_abort_files(save);
 	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 0);
-	KUNIT_EXPECT_EQ(test, kt_seals_of(file), 0);
+	KUNIT_EXPECT_FALSE(test, kt_frozen(file));
 	kt_expect_unchanged(test);
 
 	kt_save_one(test, "n", file);
@@ -149,7 +195,7 @@ static void file_save_refs(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, file->f_mapping->nrpages, 50);
 	kt_remove_node(test, "n");
 	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 0);
-	KUNIT_EXPECT_EQ(test, kt_seals_of(file), 0);
+	KUNIT_EXPECT_FALSE(test, kt_frozen(file));
 }
 
 /* A page that must not be saved: the file is thawed, the node is as before. */
@@ -171,19 +217,69 @@ static void file_save_refused(struct kunit *test)
 	folio_ref_add(folio, GUP_PIN_COUNTING_BIAS);
 	KUNIT_EXPECT_EQ(test, kt_add_file(save, file), -EBUSY);
 	folio_ref_sub(folio, GUP_PIN_COUNTING_BIAS);
-	KUNIT_EXPECT_EQ(test, kt_seals_of(file), 0);
+	KUNIT_EXPECT_FALSE(test, kt_frozen(file));
 	if (IS_ENABLED(CONFIG_MEMORY_FAILURE)) {
 		SetPageHWPoison(folio_page(folio, 0));
 		KUNIT_EXPECT_EQ(test, kt_add_file(save, file), -EHWPOISON);
 		ClearPageHWPoison(folio_page(folio, 0));
 	}
 	folio_put(folio);
-	KUNIT_EXPECT_EQ(test, kt_seals_of(file), 0);
+	KUNIT_EXPECT_FALSE(test, kt_frozen(file));
 	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 0);
 	KUNIT_EXPECT_EQ(test, kt_add_file(save, file), 0);
 	kt_commit_files(test, save, "n");
 	KUNIT_EXPECT_EQ(test, pkram.data_pages, 11);
 	kt_remove_node(test, "n");
+}
+
+/* References of many mappings are no pins. */
+static void file_save_mapped_often(struct kunit *test)
+{
+	struct file *file = kt_new_file(test, 3 * PAGE_SIZE);
+	struct pkram_save *save;
+	struct folio *folio;
+	unsigned int i;
+
+	for (i = 0; i < 3; i++)
+		kt_fill_page(test, file, i);
+	/* LRU batches have references, too */
+	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 0);
+	folio = filemap_get_folio(file->f_mapping, 1);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+	folio_ref_add(folio, 5000);
+	atomic_add(5000, &folio->_mapcount);
+	kt_save_one(test, "n", file);
+	KUNIT_EXPECT_EQ(test, pkram.data_pages, 3);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 5000 + 3);
+	kt_remove_node(test, "n");
+	/* pinned in addition */
+	folio_ref_add(folio, GUP_PIN_COUNTING_BIAS);
+	save = kt_begin_files(test, "n");
+	KUNIT_EXPECT_EQ(test, kt_add_file(save, file), -EBUSY);
+	kt_abort_files(save);
+	folio_ref_sub(folio, GUP_PIN_COUNTING_BIAS);
+	atomic_sub(5000, &folio->_mapcount);
+	folio_ref_sub(folio, 5000);
+	folio_put(folio);
+}
+
+/* A save that is aborted stops those who help with it. */
+static void file_save_stopped(struct kunit *test)
+{
+	struct file *file = kt_new_file(test, 2 * PKRAM_BATCH * PAGE_SIZE);
+	struct pkram_file *pf;
+	struct pkram_writer w = { };
+	bool stop = true;
+	unsigned int i;
+
+	for (i = 0; i < 2 * PKRAM_BATCH; i++)
+		kt_fill_page(test, file, i);
+	pf = freeze(test, file);
+	KUNIT_EXPECT_EQ(test, pkram_file_save(file, 0, ULONG_MAX, &stop, &w), -ECANCELED);
+	KUNIT_EXPECT_LE(test, w.nr_pages, PKRAM_BATCH);
+	pkram_writer_discard(&w);
+	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 0);
+	pkram_file_thaw(pf);
 }
 
 static void file_trip_dense(struct kunit *test)
@@ -339,6 +435,7 @@ static void file_attributes(struct kunit *test)
 	revert_creds(old);
 	put_cred(cred);
 	inode = file_inode(file);
+	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_GET_SEALS, 0), F_SEAL_GROW | F_SEAL_SEAL);
 	KUNIT_EXPECT_EQ(test, inode->i_mode, S_IFREG | 06751);
 	KUNIT_EXPECT_EQ(test, from_kuid(&init_user_ns, inode->i_uid), 1234);
 	KUNIT_EXPECT_EQ(test, from_kgid(&init_user_ns, inode->i_gid), 56789);
@@ -360,6 +457,7 @@ static void file_write_sealed_trip(struct kunit *test)
 	kt_fill_page(test, file, 0);
 	KUNIT_ASSERT_EQ(test, memfd_fcntl(file, F_ADD_SEALS, F_SEAL_WRITE), 0);
 	file = kt_round_trip(test, file, NULL, &node);
+	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_GET_SEALS, 0), F_SEAL_WRITE);
 	kt_end_trip(test, node, file);
 	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_GET_SEALS, 0), F_SEAL_WRITE);
 	KUNIT_EXPECT_EQ(test, mapping_map_writable(file->f_mapping), -EPERM);
@@ -381,6 +479,14 @@ static void file_loaded(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kernel_write(file, "x", 1, &pos), -EPERM);
 	KUNIT_EXPECT_EQ(test, kt_truncate_to(file, 0), -EPERM);
 	KUNIT_EXPECT_EQ(test, vfs_fallocate(file, 0, 0, PAGE_SIZE), -EPERM);
+	/* page cache that cannot be reclaimed, for those who filter crash dumps, too */
+	for (i = 0; i < 100; i++) {
+		folio = filemap_get_folio(file->f_mapping, i);
+		KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+		wrong += !folio_test_lru(folio) || !folio_test_unevictable(folio);
+		folio_put(folio);
+	}
+	KUNIT_EXPECT_EQ_MSG(test, wrong, 0, "pages that are not on the unevictable list");
 	/* a descriptor of its own, with a position of its own */
 	again = pkram_file_open(xa_load(&node->files, 0));
 	kt_own_file(test, again);
@@ -396,7 +502,7 @@ static void file_loaded(struct kunit *test)
 		folio_put(folio);
 	}
 	KUNIT_EXPECT_EQ_MSG(test, wrong, 0, "pages that cannot be reclaimed");
-	KUNIT_EXPECT_EQ(test, kt_seals_of(file), 0);
+	KUNIT_EXPECT_FALSE(test, kt_frozen(file));
 	pos = 0;
 	KUNIT_EXPECT_EQ(test, kernel_write(again, "x", 1, &pos), 1);
 	KUNIT_EXPECT_EQ(test, kt_truncate_to(file, 0), 0);
@@ -474,10 +580,13 @@ static void file_several(struct kunit *test)
 static struct kunit_case pkram_file_cases[] = {
 	KUNIT_CASE(file_freeze_refuses),
 	KUNIT_CASE(file_frozen),
+	KUNIT_CASE(file_frozen_seals),
 	KUNIT_CASE(file_thawed),
 	KUNIT_CASE(file_thawed_sealed),
 	KUNIT_CASE(file_save_refs),
 	KUNIT_CASE(file_save_refused),
+	KUNIT_CASE(file_save_mapped_often),
+	KUNIT_CASE(file_save_stopped),
 	KUNIT_CASE(file_trip_dense),
 	KUNIT_CASE(file_trip_holes),
 	KUNIT_CASE(file_trip_beyond_end),

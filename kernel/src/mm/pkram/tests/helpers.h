@@ -138,8 +138,8 @@ extern const struct file_operations kt_no_fops;
 void kt_own_file(struct kunit *test, struct file *file);
 /* What memfd_create(MFD_ALLOW_SEALING) makes, for the case. */
 struct file *kt_new_file(struct kunit *test, loff_t size);
-/* The seals of a shmem file as they are, those of a frozen one included. */
-unsigned int kt_seals_of(struct file *file);
+/* Is it frozen? */
+bool kt_frozen(struct file *file);
 /* A tmpfs with this mount option, for the case. */
 struct vfsmount *kt_new_tmpfs(struct kunit *test, const char *key, const char *value);
 /* truncate(2), without asking whether the caller may. */

@@ -226,28 +226,92 @@ static void kexec_copy(struct kunit *test)
 	kt_load_copy(test, banned, fine);
 }
 
-/* Metadata and bytes are not put where an image goes, though it is offered. */
+/* Metadata, byte streams and copies touch as few blocks as possible. */
+static void kexec_alloc_packs(struct kunit *test)
+{
+	struct page *page, *prev = NULL;
+	unsigned int i, jumps = 0;
+	LIST_HEAD(pages);
+
+	pkram_alloc_hold();
+	for (i = 0; i < 100; i++) {
+		guard(rwsem_read)(&pkram_kexec_sem);
+		page = pkram_alloc_page(GFP_KERNEL, numa_mem_id());
+		KUNIT_ASSERT_NOT_NULL(test, page);
+		jumps += prev && page != prev + 1;
+		prev = page;
+		list_add(&page->lru, &pages);
+	}
+	KUNIT_EXPECT_LE(test, jumps, 1);
+	list_for_each_entry_safe(page, prev, &pages, lru)
+		__free_page(page);
+	pkram_alloc_release(true);
+}
+
+/* A block that the page allocator returns next to whoever asks. */
+static struct page *new_free_block(struct kunit *test)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, PKRAM_BLOCK_ORDER);
+
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	__free_pages(page, PKRAM_BLOCK_ORDER);
+	return page;
+}
+
+static bool block_offered(struct page *block)
+{
+	struct page *page = alloc_pages(GFP_KERNEL, PKRAM_BLOCK_ORDER);
+
+	if (page)
+		__free_pages(page, PKRAM_BLOCK_ORDER);
+	return page == block;
+}
+
+/*
+ * Metadata and bytes are not put where an image goes, though it is offered; and it is
+ * offered only once in a save.
+ */
 static void kexec_alloc_avoids(struct kunit *test)
 {
-	struct page *pages[ARRAY_SIZE(pkram_bans.start)], *page;
-	unsigned int i, offered = 0;
+	struct page *block, *page;
 
-	for (i = 0; i < ARRAY_SIZE(pages); i++) {
-		pages[i] = alloc_page(GFP_KERNEL);
-		KUNIT_ASSERT_NOT_NULL(test, pages[i]);
-		kt_add_ban(test, page_to_pfn(pages[i]), page_to_pfn(pages[i]) + 1);
-	}
-	/* what was freed last is what is allocated first */
-	for (i = 0; i < ARRAY_SIZE(pages); i++)
-		__free_page(pages[i]);
-	page = alloc_page(GFP_KERNEL);
-	KUNIT_ASSERT_NOT_NULL(test, page);
+	/* per-CPU lists return what was freed last */
+	migrate_disable();
+	block = new_free_block(test);
+	kt_add_ban(test, page_to_pfn(block) + 7, page_to_pfn(block) + 8);
+	KUNIT_EXPECT_TRUE(test, block_offered(block));
+	pkram_alloc_hold();
 	scoped_guard(rwsem_read, &pkram_kexec_sem)
-		offered = pkram_banned(page_to_pfn(page), 1);
+		page = pkram_alloc_page(GFP_KERNEL, numa_mem_id());
+	KUNIT_ASSERT_NOT_NULL(test, page);
+	KUNIT_EXPECT_FALSE(test, page >= block && page < block + PKRAM_BLOCK_PAGES);
+	KUNIT_EXPECT_FALSE(test, block_offered(block));
 	__free_page(page);
-	kunit_info(test, "the allocator %s a banned page\n", offered ? "offers" : "hides");
+	pkram_alloc_release(true);
+	KUNIT_EXPECT_TRUE(test, block_offered(block));
+	migrate_enable();
 	kt_save_bytes(test, "n", 40 * PAGE_SIZE);
 	kt_load_and_drop(test, "n");
+}
+
+/* What was allocated ahead is not used where an image goes that is loaded later. */
+static void kexec_alloc_banned_later(struct kunit *test)
+{
+	struct page *page[2];
+
+	pkram_alloc_hold();
+	scoped_guard(rwsem_read, &pkram_kexec_sem)
+		page[0] = pkram_alloc_page(GFP_KERNEL, numa_mem_id());
+	KUNIT_ASSERT_NOT_NULL(test, page[0]);
+	kt_add_ban(test, page_to_pfn(page[0]), page_to_pfn(page[0]) + PKRAM_BLOCK_PAGES);
+	scoped_guard(rwsem_read, &pkram_kexec_sem) {
+		page[1] = pkram_alloc_page(GFP_KERNEL, numa_mem_id());
+		KUNIT_ASSERT_NOT_NULL(test, page[1]);
+		KUNIT_EXPECT_FALSE(test, pkram_banned(page_to_pfn(page[1]), 1));
+	}
+	__free_page(page[0]);
+	__free_page(page[1]);
+	pkram_alloc_release(true);
 }
 
 static void kexec_no_image(struct kunit *test)
@@ -291,7 +355,9 @@ static struct kunit_case pkram_kexec_cases[] = {
 	KUNIT_CASE(kexec_banned),
 	KUNIT_CASE(kexec_allowed),
 	KUNIT_CASE(kexec_copy),
+	KUNIT_CASE(kexec_alloc_packs),
 	KUNIT_CASE(kexec_alloc_avoids),
+	KUNIT_CASE(kexec_alloc_banned_later),
 	KUNIT_CASE(kexec_no_image),
 	KUNIT_CASE(kexec_begin_end),
 	{}

@@ -11,6 +11,7 @@
 #include <linux/kthread.h>
 #include <linux/memfd.h>
 #include <linux/pagemap.h>
+#include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 
 #include "helpers.h"
@@ -39,11 +40,12 @@ static void file_load_target(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, mapping_map_writable(held->f_mapping), 0);
 	KUNIT_EXPECT_PTR_EQ(test, pkram_file_load(obj, held, NULL), ERR_PTR(-EBUSY));
 	mapping_unmap_writable(held->f_mapping);
-	KUNIT_EXPECT_EQ(test, kt_seals_of(held), 0);
+	KUNIT_EXPECT_FALSE(test, kt_frozen(held));
 	/* sealed against what loading would do */
 	KUNIT_ASSERT_EQ(test, memfd_fcntl(held, F_ADD_SEALS, F_SEAL_GROW), 0);
 	KUNIT_EXPECT_PTR_EQ(test, pkram_file_load(obj, held, NULL), ERR_PTR(-EPERM));
-	KUNIT_EXPECT_EQ(test, kt_seals_of(held), F_SEAL_GROW);
+	KUNIT_EXPECT_EQ(test, memfd_fcntl(held, F_GET_SEALS, 0), F_SEAL_GROW);
+	KUNIT_EXPECT_FALSE(test, kt_frozen(held));
 
 	KUNIT_EXPECT_PTR_EQ(test, kt_load_file(test, node, 0, target), target);
 	kt_check_page(test, target, 2, true);
@@ -58,13 +60,18 @@ static void file_load_no_space(struct kunit *test)
 {
 	struct vfsmount *mnt = kt_new_tmpfs(test, "nr_blocks", "150");
 	struct file *file = kt_new_file(test, 200 * PAGE_SIZE), *target;
+	const struct timespec64 then = { 1111, 1 };
 	struct pkram_object *obj;
 	struct pkram_node *node;
+	struct timespec64 ts;
 	unsigned int i;
 
 	target = shmem_file_setup_with_mnt(mnt, "small", 0, VM_NORESERVE);
 	kt_own_file(test, target);
 	SHMEM_I(file_inode(target))->seals = 0;
+	file_inode(target)->i_mode = S_IFREG | 0640;
+	file_inode(target)->i_uid = make_kuid(&init_user_ns, 77);
+	inode_set_mtime_to_ts(file_inode(target), then);
 	for (i = 0; i < 200; i++)
 		kt_fill_page(test, file, i);
 	kt_save_one(test, "n", file);
@@ -74,13 +81,17 @@ static void file_load_no_space(struct kunit *test)
 	KUNIT_EXPECT_PTR_EQ(test, pkram_file_load(obj, target, NULL), ERR_PTR(-ENOSPC));
 	KUNIT_EXPECT_EQ(test, i_size_read(file_inode(target)), 0);
 	KUNIT_EXPECT_EQ(test, target->f_mapping->nrpages, 0);
-	KUNIT_EXPECT_EQ(test, kt_seals_of(target), 0);
+	KUNIT_EXPECT_FALSE(test, kt_frozen(target));
 	KUNIT_EXPECT_EQ(test, file_inode(target)->i_blocks, 0);
-	/* all of its room is free again */
-	KUNIT_EXPECT_EQ(test, vfs_fallocate(target, 0, 0, 150 * PAGE_SIZE), 0);
+	/* nor are its attributes those of the object */
+	KUNIT_EXPECT_EQ(test, file_inode(target)->i_mode, S_IFREG | 0640);
+	KUNIT_EXPECT_EQ(test, from_kuid(&init_user_ns, file_inode(target)->i_uid), 77);
+	ts = inode_get_mtime(file_inode(target));
+	KUNIT_EXPECT_TRUE(test, timespec64_equal(&ts, &then));
 
-	kt_make_fresh(obj);
 	file = kt_load_file(test, node, 0, NULL);
+	/* all of the room is free again */
+	KUNIT_EXPECT_EQ(test, vfs_fallocate(target, 0, 0, 150 * PAGE_SIZE), 0);
 	for (i = 0; i < 200; i++)
 		kt_check_page(test, file, i, true);
 	kt_end_trip(test, node, file);
@@ -92,6 +103,7 @@ struct loader {
 	u32 index;
 	struct file *target;
 	struct pkram_file *pf;
+	struct task_struct *task;
 	struct completion done;
 };
 
@@ -99,6 +111,7 @@ static int run_loader(void *data)
 {
 	struct loader *l = data;
 
+	allow_signal(SIGKILL);
 	l->pf = pkram_load_object(l->node, l->index, l->target, PKRAM_FD_NONE);
 	complete_all(&l->done);
 	return 0;
@@ -108,15 +121,14 @@ static struct loader *start_loader(struct kunit *test, struct pkram_node *node, 
 				   struct file *target)
 {
 	struct loader *l = kunit_kzalloc(test, sizeof(*l), GFP_KERNEL);
-	struct task_struct *task;
 
 	KUNIT_ASSERT_NOT_NULL(test, l);
 	l->node = node;
 	l->index = index;
 	l->target = target;
 	init_completion(&l->done);
-	task = kthread_run(run_loader, l, "pkram-loader");
-	KUNIT_ASSERT_FALSE(test, IS_ERR(task));
+	l->task = kthread_run(run_loader, l, "pkram-loader");
+	KUNIT_ASSERT_FALSE(test, IS_ERR(l->task));
 	return l;
 }
 
@@ -170,6 +182,38 @@ static void file_load_parallel(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kt_extra_refs(file[1]), 0);
 }
 
+/* One that is killed while it waits for the file does not wait any longer. */
+static void file_load_killed(struct kunit *test)
+{
+	struct file *file = kt_new_file(test, PAGE_SIZE), *target = kt_new_file(test, 0);
+	struct pkram_node *node;
+	struct loader *l;
+	unsigned int i;
+
+	kt_fill_page(test, file, 0);
+	kt_save_one(test, "n", file);
+	node = kt_pin(test, "n");
+	kt_forget_file(test, node, 0, file);
+
+	inode_lock(file_inode(target));
+	l = start_loader(test, node, 0, target);
+	for (i = 0; i < 500 && xa_load(&node->files, 0) != PKRAM_FILE_LOADING; i++)
+		msleep(20);
+	msleep(50);
+	KUNIT_EXPECT_FALSE(test, completion_done(&l->done));
+	send_sig(SIGKILL, l->task, 1);
+	KUNIT_EXPECT_TRUE(test, wait_for_completion_timeout(&l->done, 10 * HZ));
+	inode_unlock(file_inode(target));
+	wait_for_completion(&l->done);
+	KUNIT_EXPECT_PTR_EQ(test, l->pf, ERR_PTR(-EINTR));
+	KUNIT_EXPECT_TRUE(test, xa_empty(&node->files));
+	KUNIT_EXPECT_FALSE(test, kt_frozen(target));
+
+	KUNIT_EXPECT_PTR_EQ(test, kt_load_file(test, node, 0, target), target);
+	kt_check_page(test, target, 0, true);
+	kt_end_trip(test, node, target);
+}
+
 /* One that fails makes way for the next. */
 static void file_load_again(struct kunit *test)
 {
@@ -200,6 +244,7 @@ static struct kunit_case pkram_load_cases[] = {
 	KUNIT_CASE(file_load_target),
 	KUNIT_CASE(file_load_no_space),
 	KUNIT_CASE(file_load_parallel),
+	KUNIT_CASE(file_load_killed),
 	KUNIT_CASE(file_load_again),
 	{}
 };

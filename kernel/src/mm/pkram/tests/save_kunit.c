@@ -4,6 +4,7 @@
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/pagemap.h>
 #include <linux/sizes.h>
 
 #include "helpers.h"
@@ -34,7 +35,7 @@ static void save_ranges(struct kunit *test)
 		kt_fill_page(test, file, at[i]);
 	kt_fill_page(test, file, 1200);
 	KUNIT_EXPECT_EQ(test, save_part(save, file, PKRAM_OBJECT_NEW, 3, 0), 0);
-	KUNIT_EXPECT_NE(test, kt_seals_of(file), 0);
+	KUNIT_EXPECT_TRUE(test, kt_frozen(file));
 	KUNIT_EXPECT_EQ(test, save_part(save, file, 0, 0, 1), 0);
 	KUNIT_EXPECT_EQ(test, save_part(save, file, 0, 1, 1), 0);
 	/* a range without pages */
@@ -73,7 +74,7 @@ static void save_range_errors(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pkram_save_file(save, file, &arg), -EINVAL);
 	/* no such object, and the object of another file */
 	KUNIT_EXPECT_EQ(test, save_part(save, file, 0, 0, 1), -EINVAL);
-	KUNIT_EXPECT_EQ(test, kt_seals_of(file), 0);
+	KUNIT_EXPECT_FALSE(test, kt_frozen(file));
 	KUNIT_EXPECT_EQ(test, kt_add_file(save, other), 0);
 	KUNIT_EXPECT_EQ(test, save_part(save, file, 0, 0, 1), -EINVAL);
 	/* overlap is found out in the end */
@@ -83,7 +84,7 @@ static void save_range_errors(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 3);
 	kt_abort_files(save);
 	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 0);
-	KUNIT_EXPECT_EQ(test, kt_seals_of(file), 0);
+	KUNIT_EXPECT_FALSE(test, kt_frozen(file));
 }
 
 /* A commit that failed changes nothing: more can be added, in front, too. */
@@ -124,6 +125,37 @@ static void save_commit_again(struct kunit *test)
 	kt_abort_files(save);
 	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 0);
 	kt_remove_node(test, "n");
+}
+
+/* A range that fails is as if it had not been tried; it can be tried again. */
+static void save_range_again(struct kunit *test)
+{
+	struct file *file = kt_new_file(test, 2 * SZ_2M);
+	struct pkram_save *save = kt_begin_files(test, "n");
+	struct pkram_node *node;
+	struct folio *folio;
+
+	kt_fill_page(test, file, 1);
+	kt_fill_page(test, file, 513);
+	kt_fill_page(test, file, 514);
+	KUNIT_EXPECT_EQ(test, save_part(save, file, PKRAM_OBJECT_NEW, 0, 1), 0);
+	folio = filemap_get_folio(file->f_mapping, 514);
+	KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+	folio_ref_add(folio, GUP_PIN_COUNTING_BIAS);
+	KUNIT_EXPECT_EQ(test, save_part(save, file, 0, 1, 1), -EBUSY);
+	folio_ref_sub(folio, GUP_PIN_COUNTING_BIAS);
+	folio_put(folio);
+	KUNIT_EXPECT_TRUE(test, kt_frozen(file));
+	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 1);
+	KUNIT_EXPECT_EQ(test, save_part(save, file, 0, 1, 1), 0);
+	kt_commit_files(test, save, "n");
+	KUNIT_EXPECT_EQ(test, pkram.data_pages, 3);
+	node = kt_pin(test, "n");
+	kt_forget_file(test, node, 0, file);
+	file = kt_load_file(test, node, 0, NULL);
+	kt_check_page(test, file, 1, true);
+	kt_check_page(test, file, 514, true);
+	kt_end_trip(test, node, file);
 }
 
 /* Bytes go to the newest object, which may be a file. */
@@ -179,10 +211,10 @@ static void save_no_room(struct kunit *test)
 	kt_fill_page(test, file, 0);
 	room = kt_take_room(test);
 	KUNIT_EXPECT_EQ(test, kt_add_file(save, file), -ENOSPC);
-	KUNIT_EXPECT_EQ(test, kt_seals_of(file), 0);
+	KUNIT_EXPECT_FALSE(test, kt_frozen(file));
 	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 0);
 	KUNIT_EXPECT_EQ(test, save_part(save, file, PKRAM_OBJECT_NEW, 0, 1), -ENOSPC);
-	KUNIT_EXPECT_EQ(test, kt_seals_of(file), 0);
+	KUNIT_EXPECT_FALSE(test, kt_frozen(file));
 	kt_give_room(room);
 	KUNIT_EXPECT_EQ(test, kt_add_file(save, file), 0);
 
@@ -194,7 +226,7 @@ static void save_no_room(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kt_add_file(save, file), -EBADFD);
 	KUNIT_EXPECT_EQ(test, pkram_save_commit(save, false, &id), -EBADFD);
 	kt_abort_files(save);
-	KUNIT_EXPECT_EQ(test, kt_seals_of(file), 0);
+	KUNIT_EXPECT_FALSE(test, kt_frozen(file));
 	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 0);
 }
 
@@ -209,6 +241,7 @@ static struct kunit_case pkram_save_cases[] = {
 	KUNIT_CASE(save_ranges),
 	KUNIT_CASE(save_range_errors),
 	KUNIT_CASE(save_commit_again),
+	KUNIT_CASE(save_range_again),
 	KUNIT_CASE(save_byte_objects),
 	KUNIT_CASE(save_no_room),
 	KUNIT_CASE(save_bad_name),

@@ -476,7 +476,6 @@ static void stream_reader_empty(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, pkram_reader_next(&r, &index, &order));
 	KUNIT_EXPECT_NULL(test, pkram_reader_next(&r, &index, &order));
 	KUNIT_EXPECT_EQ(test, pkram_stream_free(0), 0);
-	KUNIT_EXPECT_EQ(test, pkram_stream_release(0), 0);
 }
 
 /* A writer that was discarded begins anew; one that wrote nothing has no head. */
