@@ -9,6 +9,7 @@
 #include "manager.h"
 #include "methods.h"
 #include "time-util.h"
+#include "tree-call.h"
 
 #ifndef PKRAM_VERSION
 #error "PKRAM_VERSION has to come from the build system"
@@ -57,7 +58,8 @@ Manager *manager_free(Manager *m) {
         varlink_server_free(m->server);
         tree_worker_free(m->tree_worker);
         assert(!m->monitors);
-        assert(!m->tree_calls);
+        while (m->tree_slots)
+                tree_slot_free(m->tree_slots);
         trim_done(&m->trim);
         store_free(m->store);
         if (m->closes)
@@ -97,6 +99,7 @@ int manager_new(const PkramDevice *device, Manager **ret) {
                 return -ENOMEM;
 
         m->report_path = KEXEC_REPORT_PATH;
+        m->tree_hold_usec = TREE_HOLD_USEC;
         config_init(&m->config);
         manager_apply_config(m);
 

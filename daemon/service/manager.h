@@ -15,7 +15,8 @@ typedef struct Manager {
         VarlinkServer *server;
         TreeWorker *tree_worker; /* within this process, for tests; else NULL */
         struct Monitor *monitors;
-        struct TreeCall *tree_calls;
+        struct TreeSlot *tree_slots; /* workers for trees that are running */
+        uint64_t tree_hold_usec;     /* TREE_HOLD_USEC; tests have 0 */
         Trim trim;
         bool closes; /* closer_start() was called */
         const char *report_path; /* KEXEC_REPORT_PATH; tests have another one */

@@ -26,6 +26,7 @@ static void on_entry(const char *message, const char *message_id, const JournalF
 static void start(Fixture *f) {
         assert_ok(manager_new(&f->device, &f->manager));
         assert_ok(manager_use_own_tree_worker(f->manager));
+        f->manager->tree_hold_usec = 0;
         varlink_server_set_check_replies(f->manager->server, true);
 }
 

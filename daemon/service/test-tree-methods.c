@@ -7,6 +7,7 @@
 
 #include "pkram-messages.h"
 #include "test-fixture.h"
+#include "tree-call.h"
 #include "tree-files.h"
 
 typedef struct Trees {
@@ -346,33 +347,113 @@ static void test_worker_dies(void **state) {
         check_files(t);
 }
 
+/* A worker whose event loop nothing runs, like a process that has much to do. */
+static sd_event *replace_worker_by_busy_one(Trees *t) {
+        Manager *m = t->f->manager;
+        sd_event *event;
+
+        tree_worker_free(m->tree_worker);
+        assert_ok(sd_event_new(&event));
+        assert_ok(tree_worker_new(event, &t->f->device, &m->tree_worker));
+        return event;
+}
+
+static void end_busy_worker(Trees *t, sd_event *event) {
+        Manager *m = t->f->manager;
+
+        m->tree_worker = tree_worker_free(m->tree_worker);
+        sd_event_unref(event);
+        fixture_run(t->f);
+        assert_null(m->tree_slots);
+        assert_ok(manager_use_own_tree_worker(m));
+}
+
+static Client *begin_as(Trees *t, uid_t uid) {
+        char owner[32];
+        Client *c;
+
+        (void) snprintf(owner, sizeof(owner), "uid:%u", uid);
+        c = client_new_as(t->f, uid, owner);
+        client_send(c, STORE, &t->from_fd, 1);
+        fixture_run(t->f);
+        return c;
+}
+
 static void test_too_many_at_once(void **state) {
         Trees *t = *state;
-        Manager *m = t->f->manager;
-        sd_event *nobody;
-        Client *c[9];
+        sd_event *busy = replace_worker_by_busy_one(t);
+        Client *c[TREE_CALLS_PER_OWNER + 1], *root;
 
-        /* A worker whose event loop nobody runs. */
-        tree_worker_free(m->tree_worker);
-        assert_ok(sd_event_new(&nobody));
-        assert_ok(tree_worker_new(nobody, &t->f->device, &m->tree_worker));
-        for (unsigned i = 0; i < ELEMENTSOF(c); i++) {
-                c[i] = begin(t, STORE, t->from_fd, 0);
-                fixture_run(t->f);
-        }
-        expect_failure(c[8], ERROR("TryAgain"), "concurrent tree operations");
-        assert_true(client_is_silent(c[7]));
+        for (unsigned i = 0; i < ELEMENTSOF(c); i++)
+                c[i] = begin_as(t, 1000);
+        expect_failure(c[TREE_CALLS_PER_OWNER], ERROR("TryAgain"), "concurrent tree operations");
+        assert_true(client_is_silent(c[0]));
+
+        /* A client that hangs up leaves its worker behind, which still counts. */
         for (unsigned i = 0; i < ELEMENTSOF(c); i++)
                 client_free(c[i]);
+        for (unsigned i = 0; i < 100; i++) {
+                c[0] = begin_as(t, 1000);
+                expect_failure(c[0], ERROR("TryAgain"), "concurrent tree operations");
+                client_free(c[0]);
+        }
 
-        /* When they are gone there is room again. */
-        tree_worker_free(m->tree_worker);
-        sd_event_unref(nobody);
-        assert_ok(manager_use_own_tree_worker(m));
-        c[0] = begin(t, STORE, t->from_fd, 0);
-        json_object_unref(client_receive(c[0], NULL, NULL));
-        client_free(c[0]);
+        /* When the workers have exited there is room again. */
+        end_busy_worker(t, busy);
+        root = begin(t, STORE, t->from_fd, 0);
+        json_object_unref(client_receive(root, NULL, NULL));
+        client_free(root);
         assert_int_equal(mock_n_nodes(t->f->mock), 1);
+}
+
+static void test_slots_for_root(void **state) {
+        Trees *t = *state;
+        sd_event *busy = replace_worker_by_busy_one(t);
+        Client *c[TREE_CALLS_MAX], *root[TREE_CALLS_FOR_ROOT], *last;
+        unsigned n = 0;
+
+        /* Many users, each within its own limit. */
+        for (unsigned i = 0; i < ELEMENTSOF(c); i++) {
+                c[i] = begin_as(t, 1000 + i % 20);
+                n += client_is_silent(c[i]);
+        }
+        assert_int_equal(n, TREE_CALLS_MAX - TREE_CALLS_FOR_ROOT);
+
+        for (unsigned i = 0; i < ELEMENTSOF(root); i++) {
+                root[i] = begin_as(t, 0);
+                assert_true(client_is_silent(root[i]));
+        }
+        last = begin_as(t, 0);
+        expect_failure(last, ERROR("TryAgain"), "Too many trees");
+
+        client_free(last);
+        for (unsigned i = 0; i < ELEMENTSOF(c); i++)
+                client_free(c[i]);
+        for (unsigned i = 0; i < ELEMENTSOF(root); i++)
+                client_free(root[i]);
+        end_busy_worker(t, busy);
+}
+
+/* However fast a worker exits, a user cannot have many of them in a short time. */
+static void test_rate_of_workers(void **state) {
+        Trees *t = *state;
+        _cleanup_json_ struct json_object *r = NULL;
+        Client *c;
+
+        t->f->manager->tree_hold_usec = 10 * USEC_PER_SEC;
+        for (unsigned i = 0; i < TREE_CALLS_PER_OWNER; i++) {
+                c = begin_as(t, 1000);
+                json_object_put(client_receive(c, NULL, NULL));
+                client_free(c);
+        }
+        c = begin_as(t, 1000);
+        expect_failure(c, ERROR("TryAgain"), "concurrent tree operations");
+        client_free(c);
+
+        c = begin_as(t, 0);
+        r = client_receive(c, NULL, NULL);
+        assert_non_null(reply_parameters(r));
+        client_free(c);
 }
 
 /* Each error of the worker arrives as what it is. */
@@ -422,6 +503,8 @@ int main(void) {
                 T(test_client_dies),
                 T(test_worker_dies),
                 T(test_too_many_at_once),
+                T(test_slots_for_root),
+                T(test_rate_of_workers),
                 T(test_errors_of_the_worker),
         };
         struct statfs sfs;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include "job.h"
 #include "json-util.h"
+#include "time-util.h"
 #include "tree-call.h"
 #include "tree-error.h"
 #include "varlink-client.h"
@@ -14,9 +16,6 @@ struct TreeCall {
         TreeCallProgress progress;
         TreeCallDone done;
         void *userdata;
-        Manager *manager;
-        char *owner;
-        TreeCall *next, *previous;
 };
 DEFINE_CLEANUP(TreeCall *, tree_call_free)
 
@@ -24,16 +23,8 @@ TreeCall *tree_call_free(TreeCall *c) {
         if (!c)
                 return NULL;
 
-        if (c->previous)
-                c->previous->next = c->next;
-        else if (c->manager->tree_calls == c)
-                c->manager->tree_calls = c->next;
-        if (c->next)
-                c->next->previous = c->previous;
-
         sd_event_source_disable_unref(c->source);
         varlink_client_free(c->client);
-        free(c->owner);
         free(c);
         return NULL;
 }
@@ -99,16 +90,112 @@ static int worker_connect(Manager *m, VarlinkClient **ret) {
         return varlink_client_new(fds[1], ret);
 }
 
-/* A worker is a process: nobody can have all of them. */
-static int check_number(const Manager *m, const char *owner, StoreError *e) {
-        size_t n = 0;
+/* --- slots --- */
 
-        for (const TreeCall *i = m->tree_calls; i; i = i->next)
-                n += streq(i->owner, owner);
-        if (n < TREE_CALLS_PER_OWNER)
-                return 0;
-        return store_error_set(e, -EBUSY, STORE_ERROR_TRY_AGAIN, NULL,
-                               "Limit of %u concurrent tree operations per owner reached. Try again later.", TREE_CALLS_PER_OWNER);
+/* A worker, from before it is called until its process has exited. */
+struct TreeSlot {
+        Manager *manager;
+        char *owner;
+        bool root;
+        int fd; /* end of a pipe whose other end the worker has */
+        sd_event_source *source;
+        uint64_t begin_usec;
+        TreeSlot *next, *previous;
+};
+
+TreeSlot *tree_slot_free(TreeSlot *s) {
+        if (!s)
+                return NULL;
+
+        if (s->previous)
+                s->previous->next = s->next;
+        else
+                s->manager->tree_slots = s->next;
+        if (s->next)
+                s->next->previous = s->previous;
+
+        sd_event_source_disable_unref(s->source);
+        safe_close(s->fd);
+        free(s->owner);
+        free(s);
+        return NULL;
+}
+DEFINE_CLEANUP(TreeSlot *, tree_slot_free)
+
+static int on_slot_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
+        tree_slot_free(userdata);
+        return 0;
+}
+
+/* The worker has exited. Processes cannot be started at any rate either: PID 1 stops listening if they are. */
+static int on_worker_exit(_unused_ sd_event_source *source, _unused_ int fd, _unused_ uint32_t revents, void *userdata) {
+        TreeSlot *s = userdata;
+        uint64_t end = s->begin_usec + (s->root ? 0 : s->manager->tree_hold_usec);
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
+
+        s->source = sd_event_source_disable_unref(s->source);
+        if (now >= end ||
+            sd_event_add_time(s->manager->event, &s->source, CLOCK_MONOTONIC, end, /* accuracy= */ 0, on_slot_timer, s) < 0)
+                tree_slot_free(s);
+        return 0;
+}
+
+/* Each worker is a process. Some are left for root: trees are stored when it unmounts them. */
+static int slots_check(const Manager *m, const Peer *peer, StoreError *e) {
+        size_t total = 0, users = 0, owner = 0;
+        bool root = peer->uid == 0;
+
+        for (const TreeSlot *i = m->tree_slots; i; i = i->next) {
+                total++;
+                users += !i->root;
+                owner += !i->root && streq(i->owner, peer->owner);
+        }
+
+        if (!root && owner >= TREE_CALLS_PER_OWNER)
+                return store_error_set(e, -EBUSY, STORE_ERROR_TRY_AGAIN, NULL,
+                                       "Limit of %u concurrent tree operations per owner reached. Try again later.", TREE_CALLS_PER_OWNER);
+        if (total >= TREE_CALLS_MAX || (!root && users >= TREE_CALLS_MAX - TREE_CALLS_FOR_ROOT))
+                return store_error_set(e, -EBUSY, STORE_ERROR_TRY_AGAIN, NULL,
+                                       "Too many trees are being stored or restored. Try again later.");
+        return 0;
+}
+
+/* Takes a slot. *ret_fd goes to the worker, which keeps it open until it exits. */
+static int tree_slot_new(Manager *m, const Peer *peer, TreeSlot **ret, int *ret_fd) {
+        _cleanup_(tree_slot_freep) TreeSlot *s = NULL;
+        _cleanup_close_ int theirs = -EBADF;
+        int fds[2], r;
+
+        if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
+                return -errno;
+        theirs = fds[1];
+
+        s = malloc(sizeof(TreeSlot));
+        if (!s) {
+                safe_close(fds[0]);
+                return -ENOMEM;
+        }
+        *s = (TreeSlot) {
+                .manager = m,
+                .owner = strdup(peer->owner),
+                .root = peer->uid == 0,
+                .fd = fds[0],
+                .begin_usec = now_usec(CLOCK_MONOTONIC),
+                .next = m->tree_slots,
+        };
+        if (s->next)
+                s->next->previous = s;
+        m->tree_slots = s;
+        if (!s->owner)
+                return -ENOMEM;
+
+        r = sd_event_add_io(m->event, &s->source, s->fd, EPOLLIN, on_worker_exit, s);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(s);
+        *ret_fd = TAKE_FD(theirs);
+        return 0;
 }
 
 int tree_call_new(
@@ -126,28 +213,32 @@ int tree_call_new(
 
         _cleanup_json_ struct json_object *p = parameters;
         _cleanup_(tree_call_freep) TreeCall *c = NULL;
+        _cleanup_close_ int lifetime = -EBADF;
+        int all[TREE_CALL_FDS_MAX + 1];
+        TreeSlot *slot;
         int r;
 
-        r = check_number(m, peer->owner, reterr_error);
+        assert(n_fds <= TREE_CALL_FDS_MAX);
+
+        r = slots_check(m, peer, reterr_error);
         if (r < 0)
                 return r;
 
-        c = malloc(sizeof(TreeCall));
-        if (!c || !p)
+        c = calloc(1, sizeof(TreeCall));
+        if (!c || !p || json_add_int(p, "lifetime", (int64_t) n_fds) < 0)
                 return store_error_device(reterr_error, -ENOMEM);
         *c = (TreeCall) {
                 .progress = progress,
                 .done = done,
                 .userdata = userdata,
-                .manager = m,
-                .next = m->tree_calls,
-                .owner = strdup(peer->owner),
         };
-        if (c->next)
-                c->next->previous = c;
-        m->tree_calls = c;
-        if (!c->owner)
-                return store_error_device(reterr_error, -ENOMEM);
+
+        /* From here on the slot frees itself when nothing has the other end of its pipe any more. */
+        r = tree_slot_new(m, peer, &slot, &lifetime);
+        if (r < 0)
+                return store_error_errno(reterr_error, r);
+        memcpy(all, fds, n_fds * sizeof(int));
+        all[n_fds] = lifetime;
 
         r = worker_connect(m, &c->client);
         if (r == -ENOMEM)
@@ -155,7 +246,7 @@ int tree_call_new(
         if (r < 0)
                 return no_worker(reterr_error, r);
 
-        r = varlink_client_send(c->client, method, TAKE_PTR(p), fds, n_fds, /* more= */ progress != NULL);
+        r = varlink_client_send(c->client, method, TAKE_PTR(p), all, n_fds + 1, /* more= */ progress != NULL);
         if (r >= 0)
                 r = sd_event_add_io(m->event, &c->source, varlink_client_fd(c->client), EPOLLIN, on_reply, c);
         if (r == -ENOMEM)

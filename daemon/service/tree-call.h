@@ -8,10 +8,22 @@
 /* Where pkram-tree-worker.socket listens. */
 #define TREE_WORKER_SOCKET "/run/pkram/tree-worker"
 
-/* Trees of one owner that are stored or restored at the same time; the socket has room for MaxConnections= of all. */
+/*
+ * Workers at the same time: of one owner that is not root, of all, and of these some
+ * that only root can have. A worker counts until its process has exited, even if the
+ * client has hung up, and for users at least TREE_HOLD_USEC, so that they cannot make
+ * PID 1 start processes at such a rate that it stops to listen.
+ */
 #define TREE_CALLS_PER_OWNER 8U
+#define TREE_CALLS_MAX 64U
+#define TREE_CALLS_FOR_ROOT 16U
+#define TREE_HOLD_USEC (USEC_PER_SEC / 4)
+
+/* Descriptors that go with a call. */
+#define TREE_CALL_FDS_MAX 3U
 
 typedef struct TreeCall TreeCall;
+typedef struct TreeSlot TreeSlot;
 
 /*
  * Called once with the answer: 0 and the parameters of the reply, which are borrowed, or
@@ -28,8 +40,8 @@ typedef void (*TreeCallProgress)(struct json_object *parameters, void *userdata)
 /*
  * Calls a method of io.pkram.TreeWorker for a peer. parameters is taken over in any
  * case, the descriptors are borrowed for this call. progress may be NULL. Freeing it before the answer came has what was
- * done so far undone. NotSupported if there is no
- * worker, or the peer has too many of them.
+ * done so far undone. TryAgain if there are too many workers, or the peer has too many
+ * of them.
  */
 int tree_call_new(
                 Manager *m,
@@ -44,6 +56,9 @@ int tree_call_new(
                 TreeCall **ret,
                 StoreError *reterr_error);
 TreeCall *tree_call_free(TreeCall *c);
+
+/* Forgets about a worker that may be running. */
+TreeSlot *tree_slot_free(TreeSlot *s);
 
 /* Passes on to a client with VARLINK_MORE how far the worker says it is. */
 void tree_call_tell_progress(Varlink *link, struct json_object *parameters);

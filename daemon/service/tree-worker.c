@@ -18,6 +18,7 @@ struct TreeWorker {
         VarlinkLimits limits;
         VarlinkServer *server;
         bool exit_on_idle;
+        int lifetime; /* descriptor that pkramd waits to be closed by the end of this process, or -EBADF */
 };
 
 /* What one call needs from its beginning to its reply. */
@@ -30,6 +31,7 @@ typedef struct TreeJob {
         StoreTreeLoad *load;
         bool verify;
         bool keep; /* the node that was restored */
+        int lifetime; /* the same, if this is no process of its own */
         bool tell; /* how far it is */
         uint64_t told_usec;
 } TreeJob;
@@ -42,6 +44,7 @@ static TreeJob *tree_job_free(TreeJob *job) {
         store_save_free(job->save);
         store_free(job->store);
         peer_done(&job->peer);
+        safe_close(job->lifetime);
         free(job);
         return NULL;
 }
@@ -82,6 +85,7 @@ static int tree_job_new(Varlink *link, TreeWorker *w, struct json_object *parame
         if (!job)
                 return -ENOMEM;
         job->worker = w;
+        job->lifetime = -EBADF;
         for (size_t i = 0; i < _LIMIT_MAX; i++)
                 job->config.limit[i] = UINT64_MAX;
         job->peer = (Peer) {
@@ -94,6 +98,12 @@ static int tree_job_new(Varlink *link, TreeWorker *w, struct json_object *parame
                 return -ENOMEM;
         if (json_get(parameters, "process")) {
                 r = copy_fd(link, parameters, "process", &job->peer.pidfd);
+                if (r < 0)
+                        return r;
+        }
+
+        if (json_get(parameters, "lifetime")) {
+                r = copy_fd(link, parameters, "lifetime", w->exit_on_idle && w->lifetime < 0 ? &w->lifetime : &job->lifetime);
                 if (r < 0)
                         return r;
         }
@@ -303,6 +313,7 @@ int tree_worker_new(sd_event *event, const PkramDevice *device, TreeWorker **ret
                 return -ENOMEM;
         *w = (TreeWorker) {
                 .event = sd_event_ref(event),
+                .lifetime = -EBADF,
                 .device = *device,
                 .limits = {
                         .message = { .message_bytes = MIB(1), .message_fds = 8, .output_bytes = GIB(1), .total_bytes = MIB(16) },

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "closer.h"
 #include "store-internal.h"
+#include "watchdog.h"
 
 StoreLoad *store_load_free(StoreLoad *load) {
         if (!load)
@@ -72,7 +73,9 @@ static int load_item(StoreLoad *load, const Peer *peer, uint32_t object, bool wa
                                                "An object is larger than 1 MiB and cannot be retrieved inline. "
                                                "Retrieve it as a file descriptor.");
 
+                watchdog_begin(st.file_bytes);
                 r = pkram_load_file(&load->handle, object, peer->pidfd >= 0 ? peer->pidfd : PKRAM_FD_NONE, &item->fd);
+                watchdog_end();
                 if (r >= 0 && want_data) {
                         r = read_file(item->fd, st.file_bytes, &item->data);
                         item->data_size = st.file_bytes;

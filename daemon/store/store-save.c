@@ -7,6 +7,7 @@
 
 #include "name.h"
 #include "store-internal.h"
+#include "watchdog.h"
 
 #ifndef HUGETLBFS_MAGIC
 #define HUGETLBFS_MAGIC 0x958458f6
@@ -105,7 +106,9 @@ static int save_object(StoreSave *save, size_t index, const StoreItem *item, Sto
                 pages = (item->size + 4095) / 4096;
                 save->sizes[index] = item->size;
         } else {
+                watchdog_begin(save->sizes[index]);
                 r = pkram_save_file(&save->handle, item->fd, &object, &pages);
+                watchdog_end();
                 if (r < 0 && store_save_file_reason(r))
                         return not_preservable(e, index, store_save_file_reason(r));
                 if (r >= 0) {

@@ -14,7 +14,7 @@ sanitize() { # PROGRAM UNIT
         cp "$DIR/$1-sanitized" "/usr/lib/pkram/$1-sanitized"
         mkdir -p "/etc/systemd/system/$2.d"
         # The leak check at the end wants to trace the process, which its unit does not let it.
-        printf '[Service]\nExecStart=\nExecStart=/usr/lib/pkram/%s-sanitized\nEnvironment=ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1\n' \
+        printf '[Service]\nExecStart=\nExecStart=/usr/lib/pkram/%s-sanitized\nMemoryMax=infinity\nLimitDATA=infinity\nEnvironment=ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1\n' \
                 "$1" >"/etc/systemd/system/$2.d/sanitized.conf"
 }
 if [ -e "$DIR/pkramd-sanitized" ]; then

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "time-util.h"
+#include "watchdog.h"
+
+/* What a call may take for each GiB. The kernel needs a tenth of that at most. */
+#define USEC_PER_GIB USEC_PER_SEC
+
+static uint64_t pinged_usec;
+static bool extended;
+
+void watchdog_begin(uint64_t bytes) {
+        uint64_t usec, now, extra = bytes / GIB(1) * USEC_PER_GIB;
+
+        if (sd_watchdog_enabled(/* unset_environment= */ false, &usec) <= 0)
+                return;
+
+        now = now_usec(CLOCK_MONOTONIC);
+        if (extra > usec / 2) {
+                extended = sd_notifyf(/* unset_environment= */ false, "WATCHDOG_USEC=%llu\nWATCHDOG=1",
+                                      (unsigned long long) (usec + extra)) > 0;
+                pinged_usec = now;
+        } else if (now - pinged_usec >= USEC_PER_SEC) {
+                (void) sd_notify(/* unset_environment= */ false, "WATCHDOG=1");
+                pinged_usec = now;
+        }
+}
+
+void watchdog_end(void) {
+        uint64_t usec;
+
+        if (!TAKE(extended, false) || sd_watchdog_enabled(/* unset_environment= */ false, &usec) <= 0)
+                return;
+        (void) sd_notifyf(/* unset_environment= */ false, "WATCHDOG_USEC=%llu\nWATCHDOG=1", (unsigned long long) usec);
+}
