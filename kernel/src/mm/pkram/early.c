@@ -47,8 +47,11 @@ static bool pkram_param_given __initdata;
 
 static int __init pkram_setup(char *arg)
 {
+	/* A word without a value means nothing, see pkram_cmdline_find(). */
+	if (!arg)
+		return 0;
 	pkram_param_given = true;
-	if (!arg || kstrtou64(arg, 16, &pkram_param))
+	if (kstrtou64(arg, 16, &pkram_param))
 		pkram_param = 0;
 	return 0;
 }

@@ -8,12 +8,12 @@
  * the boot parameters among them are recognised by the setup header, the kernel
  * by kernel_info being where the setup header says.
  */
-#include <linux/ctype.h>
 #include <linux/kexec.h>
 #include <linux/kstrtox.h>
 #include <linux/log2.h>
 #include <linux/minmax.h>
 #include <linux/pkram.h>
+#include <linux/pkram_cmdline.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
@@ -22,6 +22,8 @@
 #include <asm/setup.h>
 
 #define KERNEL_INFO_MAX		256
+
+static_assert(PKRAM_PARAM_MAX <= PKRAM_CMDLINE_ROOM);
 
 /**
  * pkram_bzimage_state - judge a bzImage
@@ -104,24 +106,17 @@ static u32 kernel_state(const struct kimage *image, const struct setup_header *h
 	return PKRAM_IMAGE_NO_SUPPORT;
 }
 
-/* Is the last pkram= on the command line the one for our super block? */
-static bool has_param(char *cmdline)
+/* Will the kernel find the address of our super block on this command line? */
+static bool has_param(const char *cmdline)
 {
-	char want[PKRAM_PARAM_MAX], *at = cmdline, *word, *last = NULL;
+	char want[PKRAM_PARAM_MAX], value[PKRAM_PARAM_MAX];
 	u64 a, b;
 
-	if (!pkram_kexec_param(want, sizeof(want)))
+	if (!pkram_kexec_param(want, sizeof(want)) ||
+	    !pkram_cmdline_find(cmdline, value, sizeof(value)))
 		return false;
-	while ((word = strstr(at, "pkram="))) {
-		if (word == cmdline || isspace(word[-1]))
-			last = word + strlen("pkram=");
-		at = word + 1;
-	}
-	if (!last)
-		return false;
-	last[strcspn(last, " \t\n")] = '\0';
 	return !kstrtou64(strim(want) + strlen("pkram="), 16, &a) &&
-	       !kstrtou64(last, 16, &b) && a == b;
+	       !kstrtou64(value, 16, &b) && a == b;
 }
 
 static u32 segments_state(const struct kimage *image, struct boot_params *params,
@@ -144,7 +139,8 @@ static u32 segments_state(const struct kimage *image, struct boot_params *params
 		if (state != PKRAM_IMAGE_KEEPS)
 			return state;
 		phys = hdr->cmd_line_ptr | (u64)params->ext_cmd_line_ptr << 32;
-		n = read_segments(image, phys, cmdline, COMMAND_LINE_SIZE);
+		/* setup_arch() ignores what is beyond that. */
+		n = read_segments(image, phys, cmdline, COMMAND_LINE_SIZE - 1);
 		cmdline[n] = '\0';
 		return has_param(cmdline) ? PKRAM_IMAGE_KEEPS : PKRAM_IMAGE_NO_PARAM;
 	}

@@ -104,6 +104,13 @@ enum pkram_image_state {
 	PKRAM_IMAGE_VERSION	= 4,
 };
 
+/*
+ * Bytes of an image's cmdline_size that a caller of kexec_file_load() on x86 leaves
+ * free for the word that the kernel puts in front: pkram= or elfcorehdr=. The NUL
+ * takes one more.
+ */
+#define PKRAM_CMDLINE_ROOM	30
+
 /**
  * enum pkram_damage - why a node did not come back
  * @PKRAM_DAMAGE_NONE:     it did

@@ -76,5 +76,6 @@ int main(void)
 	test_stream_damage();
 	test_undo();
 	test_bits();
+	test_cmdline();
 	return tap_done();
 }

@@ -62,5 +62,6 @@ void test_node_damage(void);
 void test_stream_damage(void);
 void test_undo(void);
 void test_bits(void);
+void test_cmdline(void);
 
 #endif /* _PKRAM_TESTS_H */

@@ -11,6 +11,7 @@
  * then stays where it was loaded, which is safe in any case.
  */
 #include <asm/byteorder.h>
+#include <linux/pkram_cmdline.h>
 #include <linux/pkram_format.h>
 #include "../../../../mm/pkram/format.c"
 
@@ -49,7 +50,8 @@ static void pkram_avoid_init(void)
 	/* A kdump kernel runs in memory of its own and ignores pkram=. */
 	if (cmdline_find_option("elfcorehdr", arg, sizeof(arg)) > 0)
 		return;
-	if (cmdline_find_option("pkram", arg, sizeof(arg)) <= 0)
+	/* As the kernel will read it: cmdline_find_option() knows no quotes and no "--". */
+	if (!pkram_cmdline_find((const char *)get_cmd_line_ptr(), arg, sizeof(arg)))
 		return;
 	pkram_map_unusable = true;
 	if (boot_kstrtoul(arg, 16, &pfn))

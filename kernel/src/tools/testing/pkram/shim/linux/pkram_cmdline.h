@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Only this header of the kernel's, the others would shadow those of libc. */
+#include "../../../../../include/linux/pkram_cmdline.h"
