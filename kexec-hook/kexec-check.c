@@ -43,28 +43,89 @@ static KexecReason reason_of_image(const struct pkram_ioctl_info *info, const Ke
         return KEXEC_REASON_KEEPS;
 }
 
-__attribute__((format(printf, 2, 3)))
-static void say(KexecCheck *check, const char *format, ...) {
-        size_t used = strlen(check->text);
+/* Appends to a text of limited size, which is cut where it is full. */
+__attribute__((format(printf, 3, 4)))
+static void text_add(char *text, size_t size, const char *format, ...) {
+        size_t used = strlen(text);
         va_list ap;
 
         va_start(ap, format);
-        (void) vsnprintf(check->text + used, sizeof(check->text) - used, format, ap);
+        (void) vsnprintf(text + used, size - used, format, ap);
         va_end(ap);
 }
 
-/* "2 stored nodes and 1 mounted tree" */
-static void say_what(KexecCheck *check) {
-        if (check->n_nodes > 0 || check->n_trees == 0)
-                say(check, "%" PRIu64 " stored node%s", check->n_nodes, check->n_nodes == 1 ? "" : "s");
-        if (check->n_trees > 0)
-                say(check, "%s%" PRIu64 " mounted tree%s", check->n_nodes > 0 ? " and " : "", check->n_trees,
-                    check->n_trees == 1 ? "" : "s");
+#define TEXT(check, ...) text_add((check)->text, sizeof((check)->text), __VA_ARGS__)
+#define AT_ONCE(check, ...) text_add((check)->at_once, sizeof((check)->at_once), __VA_ARGS__)
+
+/* Units named in a text. */
+#define UNITS_NAMED_MAX 5U
+
+/* "what a.service and b.service store when they stop" */
+static void add_units(char *text, size_t size, const KexecFacts *facts) {
+        size_t n = facts->n_units > UNITS_NAMED_MAX ? UNITS_NAMED_MAX : facts->n_units;
+
+        text_add(text, size, "what ");
+        for (size_t i = 0; i < n; i++)
+                text_add(text, size, "%s%s", i == 0 ? "" : i + 1 == facts->n_units ? " and " : ", ", facts->units[i]);
+        if (facts->n_units > n)
+                text_add(text, size, " and %zu other units", facts->n_units - n);
+        text_add(text, size, " store%s when %s", facts->n_units == 1 ? "s" : "", facts->n_units == 1 ? "it stops" : "they stop");
+}
+
+/* "2 stored nodes, 1 mounted tree, and what redis.service stores when it stops" */
+static void describe_facts(const KexecFacts *facts, KexecCheck *check) {
+        unsigned parts = (facts->n_nodes > 0) + (facts->n_trees > 0) + (facts->n_units > 0);
+
+        if (parts == 0)
+                TEXT(check, "what services store when they stop");
+        if (facts->n_nodes > 0)
+                TEXT(check, "%" PRIu64 " stored node%s", facts->n_nodes, facts->n_nodes == 1 ? "" : "s");
+        if (facts->n_trees > 0)
+                TEXT(check, "%s%" PRIu64 " mounted tree%s", facts->n_nodes == 0 ? "" : parts == 3 ? ", " : " and ",
+                     facts->n_trees, facts->n_trees == 1 ? "" : "s");
+        if (facts->n_units > 0) {
+                TEXT(check, "%s", parts == 3 ? ", and " : parts == 2 ? " and " : "");
+                add_units(check->text, sizeof(check->text), facts);
+        }
+}
+
+static void describe_problem(const KexecTreeProblem *p, KexecCheck *check) {
+        TEXT(check, "tree '%s' at '%s' ", p->name, p->path);
+        if (p->limit)
+                TEXT(check, "needs %" PRIu64 ", which exceeds %s=%" PRIu64, p->needed, p->limit, p->maximum);
+        else if (p->users)
+                TEXT(check, "is in use for writing by %s, which the shutdown does not stop before", p->users);
+        else
+                TEXT(check, "cannot be examined (%s)", p->detail ?: "unknown error");
+}
+
+static void describe_trees(const KexecFacts *facts, KexecCheck *check) {
+        bool limit = false, users = false;
+
+        for (size_t i = 0; i < facts->n_problems; i++) {
+                if (strlen(check->text) > sizeof(check->text) / 2) {
+                        TEXT(check, "; %zu more trees cannot be stored", facts->n_problems - i);
+                        break;
+                }
+                if (i > 0)
+                        TEXT(check, "; ");
+                describe_problem(facts->problems + i, check);
+                limit = limit || facts->problems[i].limit;
+                users = users || (!facts->problems[i].limit && facts->problems[i].users);
+        }
+        TEXT(check, ".");
+        if (limit)
+                TEXT(check, " Remove files from the tree, or raise the limit in pkramd.conf and run 'systemctl reload pkramd.service'.");
+        if (users)
+                TEXT(check, " Stop these processes, or add RequiresMountsFor= with the directory to their units.");
+        if (!limit && !users)
+                TEXT(check, " Unmount the tree to store it now.");
 }
 
 /* What would happen, and what to do about it. */
-static void describe(const struct pkram_ioctl_info *info, const KexecImage *image, KexecCheck *check) {
+static void describe(const KexecFacts *facts, const KexecImage *image, KexecCheck *check) {
         const char *which = image ? "the given kernel" : "the loaded kernel";
+        const struct pkram_ioctl_info *info = facts->info;
         char name[KEXEC_IMAGE_RELEASE_MAX + 4] = "";
 
         if (image && image->release[0])
@@ -72,71 +133,102 @@ static void describe(const struct pkram_ioctl_info *info, const KexecImage *imag
 
         switch (check->reason) {
         case KEXEC_REASON_NOTHING_STORED:
-                say(check, "Nothing is stored, so a kexec loses nothing.");
+                TEXT(check, "Nothing is stored, so a kexec loses nothing.");
                 return;
         case KEXEC_REASON_KEEPS:
-                say(check, "A kexec keeps %s ", check->n_nodes + check->n_trees == 1 ? "the" : "all");
-                say_what(check);
-                say(check, ".");
+                TEXT(check, "A kexec keeps ");
+                if (facts->n_nodes + facts->n_trees > 0)
+                        TEXT(check, "%s ", facts->n_nodes + facts->n_trees == 1 ? "the" : "all");
+                describe_facts(facts, check);
+                TEXT(check, ".");
+                return;
+        case KEXEC_REASON_TREE:
+                TEXT(check, "A kexec would lose %zu of %" PRIu64 " mounted tree%s: ", facts->n_problems, facts->n_trees,
+                     facts->n_trees == 1 ? "" : "s");
+                describe_trees(facts, check);
                 return;
         default:
-                say(check, "A kexec would lose ");
-                say_what(check);
-                say(check, ": ");
+                TEXT(check, "A kexec would lose ");
+                describe_facts(facts, check);
+                TEXT(check, ": ");
         }
 
         switch (check->reason) {
         case KEXEC_REASON_NO_IMAGE:
-                say(check, "no kernel is loaded. Load one with 'pkramctl kexec --no-reboot'.");
+                TEXT(check, "no kernel is loaded. Load one with 'pkramctl kexec --no-reboot'.");
                 return;
         case KEXEC_REASON_NO_SUPPORT:
-                say(check, "%s%s has no PKRAM. Load one that was built with CONFIG_PKRAM=y.", which, name);
+                TEXT(check, "%s%s has no PKRAM. Load one that was built with CONFIG_PKRAM=y.", which, name);
                 return;
         case KEXEC_REASON_NO_PARAMETER:
-                say(check, "its command line lacks pkram=0x%" PRIx64 ". Load it with 'pkramctl kexec --no-reboot', or "
-                    "with kexec_file_load(2) as 'kexec -s -l' does.", (uint64_t) info->super_pfn);
+                TEXT(check, "its command line lacks pkram=0x%" PRIx64 ". Load it with 'pkramctl kexec --no-reboot', or "
+                     "with kexec_file_load(2) as 'kexec -s -l' does.", (uint64_t) info->super_pfn);
                 return;
         case KEXEC_REASON_FORMAT:
                 if (image)
-                        say(check, "%s%s reads format version %" PRIu32 ", but the nodes are stored in version %" PRIu32 ".",
-                            which, name, image->format_version, (uint32_t) info->format_version);
+                        TEXT(check, "%s%s reads format version %" PRIu32 ", but the nodes are stored in version %" PRIu32 ".",
+                             which, name, image->format_version, (uint32_t) info->format_version);
                 else
-                        say(check, "%s does not read format version %" PRIu32 ".", which, (uint32_t) info->format_version);
-                say(check, " Load a kernel that does, or remove the nodes.");
+                        TEXT(check, "%s does not read format version %" PRIu32 ".", which, (uint32_t) info->format_version);
+                TEXT(check, " Load a kernel that does, or remove the nodes.");
                 return;
         case KEXEC_REASON_ARCHITECTURE:
                 if (image && image->arch != KEXEC_ARCH_X86_64)
-                        say(check, "%s%s is for %s, not %s.", which, name, kexec_arch_to_string(image->arch),
-                            kexec_arch_to_string(KEXEC_ARCH_X86_64));
+                        TEXT(check, "%s%s is for %s, not %s.", which, name, kexec_arch_to_string(image->arch),
+                             kexec_arch_to_string(KEXEC_ARCH_X86_64));
                 else
-                        say(check, "%s%s cannot be relocated, so it may overwrite them.", which, name);
-                say(check, " Load another one.");
+                        TEXT(check, "%s%s cannot be relocated, so it may overwrite them.", which, name);
+                TEXT(check, " Load another one.");
                 return;
         default:
-                say(check, "the running kernel reports image state %" PRIu32 ", which this program does not know. "
-                    "Use the pkramctl that belongs to this kernel.", (uint32_t) info->image_state);
+                TEXT(check, "the running kernel reports image state %" PRIu32 ", which this program does not know. "
+                     "Use the pkramctl that belongs to this kernel.", (uint32_t) info->image_state);
         }
 }
 
-void kexec_check(const struct pkram_ioctl_info *info, const KexecImage *image, uint64_t n_trees, KexecPolicy policy,
-                 KexecCheck *ret) {
-        KexecCheck check = {};
+/* Trees and services are stored by a shutdown, which 'kexec -e' and 'systemctl kexec --force' skip. */
+static void describe_at_once(const KexecFacts *facts, KexecCheck *check) {
+        if (facts->n_trees == 0 && facts->n_units == 0)
+                return;
+        AT_ONCE(check, "Without a shutdown, as with 'kexec -e', a kexec would %slose ", check->keeps ? "" : "also ");
+        if (facts->n_trees > 0)
+                AT_ONCE(check, "the contents of %" PRIu64 " mounted tree%s%s", facts->n_trees, facts->n_trees == 1 ? "" : "s",
+                        facts->n_units > 0 ? " and " : "");
+        if (facts->n_units > 0)
+                add_units(check->at_once, sizeof(check->at_once), facts);
+        AT_ONCE(check, ". Use 'systemctl kexec'.");
+}
 
+void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy policy, KexecCheck *ret) {
+        KexecCheck check = {};
+        bool possible, nothing;
+
+        assert(facts);
         assert(ret);
 
-        if (!info || info->boot_result == PKRAM_BOOT_OFF || (info->nr_nodes == 0 && n_trees == 0))
+        possible = facts->info && facts->info->boot_result != PKRAM_BOOT_OFF;
+        nothing = facts->n_nodes == 0 && facts->n_trees == 0 && facts->n_units == 0;
+        if (possible && nothing && facts->strict && image && reason_of_image(facts->info, image) != KEXEC_REASON_KEEPS)
+                nothing = false;
+        if (!possible || nothing)
                 check.reason = KEXEC_REASON_NOTHING_STORED;
         else {
-                check.n_nodes = info->nr_nodes;
-                check.n_trees = n_trees;
-                check.reason = image ? reason_of_image(info, image) : reason_of_loaded(info->image_state);
+                check.n_nodes = facts->n_nodes;
+                check.n_trees = facts->n_trees;
+                check.n_units = facts->n_units;
+                check.reason = image ? reason_of_image(facts->info, image) : reason_of_loaded(facts->info->image_state);
+                if (check.reason == KEXEC_REASON_KEEPS && facts->n_problems > 0)
+                        check.reason = KEXEC_REASON_TREE;
         }
 
         check.keeps = check.reason == KEXEC_REASON_NOTHING_STORED || check.reason == KEXEC_REASON_KEEPS;
-        /* A policy that is none of ours refuses: losing data needs a clear order. */
+        /* Losing data needs a clear order: an unknown policy refuses. */
         check.allowed = check.keeps || policy == KEXEC_POLICY_WARN || policy == KEXEC_POLICY_FORCE;
 
-        describe(info, image, &check);
+        describe(facts, image, &check);
+        if (possible)
+                describe_at_once(facts, &check);
+        check.keeps_at_once = check.at_once[0] == 0 && (check.keeps || check.reason == KEXEC_REASON_TREE);
         *ret = check;
 }
 
@@ -173,6 +265,7 @@ const char *kexec_reason_to_string(KexecReason reason) {
                 [KEXEC_REASON_FORMAT]         = "format",
                 [KEXEC_REASON_ARCHITECTURE]   = "architecture",
                 [KEXEC_REASON_UNKNOWN]        = "unknown",
+                [KEXEC_REASON_TREE]           = "tree",
         };
 
         return (unsigned) reason < _KEXEC_REASON_MAX ? table[reason] : NULL;
@@ -202,7 +295,7 @@ int kexec_force_get(const char *path) {
         if (lstat(path ?: KEXEC_FORCE_MARK, &st) < 0)
                 return errno == ENOENT ? 0 : -errno;
 
-        /* Whoever forced a kexec that did not begin has not forced the next one. */
+        /* Ignore a stale mark: the kexec it was created for never started. */
         age = time(NULL) - st.st_mtim.tv_sec;
         if (age < -KEXEC_FORCE_SEC || age > KEXEC_FORCE_SEC)
                 return 0;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Decides whether a kexec keeps what is stored, and says so in a sentence.
+/* Decides whether a kexec preserves stored nodes, mounted trees, and the memory that services store when they stop.
  *
- * The kernel alone knows what the loaded image would do (PKRAM_IOC_INFO); for an image that is not loaded yet
- * kexec-image.h reads it. Nothing is refused when nothing is stored. */
+ * pkramctl check, CheckKexec, the guard and pkramctl kexec all use kexec_check(). kexec-facts.h collects its input. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "kexec-image.h"
@@ -30,27 +30,51 @@ typedef enum KexecReason {
         KEXEC_REASON_FORMAT,            /* it reads another format version */
         KEXEC_REASON_ARCHITECTURE,      /* it is for another architecture, or cannot be relocated */
         KEXEC_REASON_UNKNOWN,           /* the kernel gave an answer this program does not know */
+        KEXEC_REASON_TREE,              /* the image would preserve everything, but a mounted tree cannot be stored */
         _KEXEC_REASON_MAX,
 } KexecReason;
 
+/* A mounted tree that cannot be stored as it is now. All strings are valid UTF-8 without control characters. */
+typedef struct KexecTreeProblem {
+        const char *name;       /* of the tree */
+        const char *path;       /* where it is mounted */
+        const char *limit;      /* of pkramd.conf, which storing it would exceed; or NULL */
+        uint64_t maximum;       /* with limit: its value */
+        uint64_t needed;        /* with limit: what all that counts against it would come to */
+        const char *users;      /* else: what has files open for writing and is not stopped before; or NULL */
+        const char *detail;     /* else: why it cannot be examined */
+} KexecTreeProblem;
+
+/* What there is to lose. */
+typedef struct KexecFacts {
+        const struct pkram_ioctl_info *info;    /* from PKRAM_IOC_INFO; NULL if the running kernel has no PKRAM */
+        uint64_t n_nodes;                       /* stored nodes, without those that pkram stores for itself */
+        uint64_t n_trees;                       /* mounted trees, those with problems included */
+        const KexecTreeProblem *problems;
+        size_t n_problems;
+        const char *const *units;               /* services that store memory when they stop */
+        size_t n_units;
+        bool strict;                            /* an image that preserves nothing loses something even if there is nothing now */
+} KexecFacts;
+
 typedef struct KexecCheck {
         KexecReason reason;
-        bool keeps;             /* false: at least one node would be lost */
+        bool keeps;             /* false: at least one node, tree or service's memory would be lost */
         bool allowed;           /* may the kexec go on under the policy? Always true when keeps is */
-        uint64_t n_nodes;       /* stored now */
-        uint64_t n_trees;       /* mounted now, to be stored on the way into the kexec */
-        char text[512];         /* one or two sentences in plain words, the second saying what to do; no newline */
+        bool keeps_at_once;     /* would 'kexec -e' at once, without a shutdown, preserve everything? */
+        uint64_t n_nodes, n_trees, n_units; /* as in KexecFacts */
+        char text[2048];        /* one or two sentences, the second saying what to do; no newline */
+        char at_once[1024];     /* what 'kexec -e' would lose besides; "" if nothing */
 } KexecCheck;
 
-/* info:   from PKRAM_IOC_INFO; NULL if the running kernel has no PKRAM: nothing is stored then
+/* Judges a kexec.
+ *
  * image:  the image that is going to be loaded with a command line by kexec_cmdline_build(), or NULL to judge
  *         the one that is loaded already
- * n_trees: from kexec_count_trees()
  * policy: from the configuration, or KEXEC_POLICY_FORCE for --force
  *
  * Cannot fail. An answer that is not understood counts as a loss. */
-void kexec_check(const struct pkram_ioctl_info *info, const KexecImage *image, uint64_t n_trees, KexecPolicy policy,
-                 KexecCheck *ret);
+void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy policy, KexecCheck *ret);
 
 /* As in the configuration: "refuse", "warn", "force". The second returns -EINVAL for anything else. */
 const char *kexec_policy_to_string(KexecPolicy policy);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <linux/pkram.h>
+
 #include "kexec-cmdline.h"
 #include "kexec-util.h"
 #include "macro.h"
@@ -88,6 +90,13 @@ int kexec_cmdline_strip(const char *cmdline, char **ret) {
         return filter(cmdline, names, ret);
 }
 
+size_t kexec_cmdline_max_base(size_t max) {
+        const size_t taken = PKRAM_CMDLINE_ROOM + 1;
+
+        max = max < KEXEC_CMDLINE_MAX ? max : KEXEC_CMDLINE_MAX;
+        return max > taken ? max - taken : 0;
+}
+
 int kexec_cmdline_build(const char *base, uint64_t super_pfn, size_t max, char **ret) {
         _cleanup_free_ char *stripped = NULL, *line = NULL;
         int r;
@@ -98,15 +107,15 @@ int kexec_cmdline_build(const char *base, uint64_t super_pfn, size_t max, char *
         if (r < 0)
                 return r;
 
+        if (strlen(stripped) > kexec_cmdline_max_base(max))
+                return -E2BIG;
+
         if (super_pfn == 0)
                 line = TAKE_PTR(stripped);
         else if (asprintf(&line, "pkram=0x%" PRIx64 "%s%s", super_pfn, *stripped ? " " : "", stripped) < 0) {
                 line = NULL;
                 return -ENOMEM;
         }
-
-        if (strlen(line) > max)
-                return -E2BIG;
 
         *ret = TAKE_PTR(line);
         return 0;

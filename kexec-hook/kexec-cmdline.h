@@ -20,12 +20,16 @@
  * space, -ENOMEM. */
 int kexec_cmdline_strip(const char *cmdline, char **ret);
 
+/* Returns how many bytes a command line without pkram= may have. max is the image's limit (KexecImage.cmdline_max), of
+ * which kexec_file_load(2) keeps PKRAM_CMDLINE_ROOM free. */
+size_t kexec_cmdline_max_base(size_t max);
+
 /* base:       the command line asked for (NULL counts as empty); old pkram= words are taken out
  * super_pfn:  page frame number of the super block (PKRAM_IOC_INFO); 0: no pkram= word is added
- * max:        longest line allowed in bytes, KEXEC_CMDLINE_MAX or the image's own limit
+ * max:        the image's own limit in bytes; KEXEC_CMDLINE_MAX holds in any case
  * ret:        string the caller frees
  *
- * Returns 0, -E2BIG if the result is longer than max, -EINVAL, -ENOMEM. */
+ * Returns 0, -E2BIG if the line without pkram= is longer than kexec_cmdline_max_base(max), -EINVAL, -ENOMEM. */
 int kexec_cmdline_build(const char *base, uint64_t super_pfn, size_t max, char **ret);
 
 /* What the running kernel was started with, for --reuse-cmdline. The words a boot loader or an earlier kexec adds

@@ -41,20 +41,28 @@ static int has_option(char *options, const char **ret_lost) {
         return found;
 }
 
-/* SRC=name OPTS=a,b,c among the words of a line. Returns the name, or NULL if it is no tree. Writes into the line. */
-static const char *tree_of_line(char *line, const char **ret_lost) {
-        char *word, *name = NULL;
+/* SRC=name TARGET=path OPTS=a,b,c among the words of a line, which is changed. Returns 1 if it is a tree, else 0. */
+static int tree_of_line(char *line, KexecTree *ret) {
+        char *word, *name = NULL, *path = NULL;
+        KexecTree tree = {};
         int is_tree = 0;
 
         while ((word = strsep(&line, " \t\n")))
                 if (strncmp(word, "SRC=", 4) == 0)
                         name = word + 4;
+                else if (strncmp(word, "TARGET=", 7) == 0)
+                        path = word + 7;
                 else if (strncmp(word, "OPTS=", 5) == 0)
-                        is_tree = has_option(word + 5, ret_lost);
+                        is_tree = has_option(word + 5, &tree.lost);
         if (!name || !is_tree)
-                return NULL;
+                return 0;
         decode(name);
-        return name;
+        if (path)
+                decode(path);
+        tree.name = name;
+        tree.path = path;
+        *ret = tree;
+        return 1;
 }
 
 int kexec_for_each_tree(const char *utab, KexecTreeFunction function, void *userdata) {
@@ -69,10 +77,10 @@ int kexec_for_each_tree(const char *utab, KexecTreeFunction function, void *user
         if (!f)
                 return errno == ENOENT ? 0 : -errno;
         while (r >= 0 && getline(&line, &allocated, f) >= 0) {
-                const char *lost = NULL, *name = tree_of_line(line, &lost);
+                KexecTree tree;
 
-                if (name)
-                        r = function(name, lost, userdata);
+                if (tree_of_line(line, &tree))
+                        r = function(&tree, userdata);
         }
         if (r >= 0 && ferror(f))
                 r = -EIO;
@@ -80,11 +88,10 @@ int kexec_for_each_tree(const char *utab, KexecTreeFunction function, void *user
         return r < 0 ? r : 0;
 }
 
-static int count(const char *name, const char *lost, void *userdata) {
+static int count(const KexecTree *tree, void *userdata) {
         uint64_t *n = userdata;
 
-        (void) name;
-        (void) lost;
+        (void) tree;
         (*n)++;
         return 0;
 }

@@ -11,7 +11,13 @@
  * utab: NULL for /run/mount/utab. Returns 0, also if there is no such file, or a negative errno. */
 int kexec_count_trees(const char *utab, uint64_t *ret);
 
-/* The same, and calls a function with the name of each tree, which may be any text, and with the word that umount.pkram has
- * left there when it could not store it, or NULL. It returns 0, or a negative errno that ends it. */
-typedef int (*KexecTreeFunction)(const char *name, const char *lost, void *userdata);
+typedef struct KexecTree {
+        const char *name;       /* of the tree; any text */
+        const char *path;       /* where it is mounted; NULL if the table does not say */
+        const char *lost;       /* the word that umount.pkram left there when it could not store it, or NULL */
+} KexecTree;
+
+/* Calls a function for each tree in the table. Its strings are valid during the call. It returns 0, or a negative errno
+ * that ends the loop. Returns 0, also if there is no such file, or a negative errno. */
+typedef int (*KexecTreeFunction)(const KexecTree *tree, void *userdata);
 int kexec_for_each_tree(const char *utab, KexecTreeFunction function, void *userdata);

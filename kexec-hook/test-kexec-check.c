@@ -5,6 +5,7 @@
 #include "test-util.h"
 
 #include "kexec-check.h"
+#include "macro.h"
 
 static struct pkram_ioctl_info info;
 static KexecImage image;
@@ -28,10 +29,15 @@ static int setup(void **state) {
         return 0;
 }
 
+/* Judges with info.nr_nodes nodes, trees, and nothing else. */
+static void judge(const KexecImage *i, uint64_t n_trees, KexecPolicy policy, KexecCheck *ret) {
+        kexec_check(&(KexecFacts) { .info = &info, .n_nodes = info.nr_nodes, .n_trees = n_trees }, i, policy, ret);
+}
+
 static void check(const KexecImage *i, KexecPolicy policy, KexecReason reason, bool keeps, bool allowed, const char *text) {
         KexecCheck c;
 
-        kexec_check(&info, i, /* n_trees= */ 0, policy, &c);
+        judge(i, /* n_trees= */ 0, policy, &c);
         assert_int_equal(c.reason, reason);
         assert_int_equal(c.keeps, keeps);
         assert_int_equal(c.allowed, allowed);
@@ -53,7 +59,7 @@ static void test_nothing_stored(void **state) {
         check(&image, KEXEC_POLICY_REFUSE, KEXEC_REASON_NOTHING_STORED, true, true, "Nothing is stored");
 
         /* A kernel without PKRAM stores nothing. */
-        kexec_check(NULL, &image, /* n_trees= */ 5, KEXEC_POLICY_REFUSE, &c);
+        kexec_check(&(KexecFacts) { .n_trees = 5, .strict = true }, &image, KEXEC_POLICY_REFUSE, &c);
         assert_int_equal(c.reason, KEXEC_REASON_NOTHING_STORED);
         assert_true(c.allowed);
         info.nr_nodes = 2;
@@ -150,7 +156,7 @@ static void test_longest_text_fits(void **state) {
         info.nr_nodes = UINT64_MAX;
         info.super_pfn = UINT64_MAX;
         image.format_version = UINT32_MAX;
-        kexec_check(&info, &image, /* n_trees= */ 0, KEXEC_POLICY_REFUSE, &c);
+        judge(&image, /* n_trees= */ 0, KEXEC_POLICY_REFUSE, &c);
         assert_true(strlen(c.text) < sizeof(c.text) - 1);
         assert_int_equal(c.text[strlen(c.text) - 1], '.');
 }
@@ -196,25 +202,160 @@ static void test_trees(void **state) {
         KexecCheck c;
 
         (void) state;
-        kexec_check(&info, NULL, /* n_trees= */ 3, KEXEC_POLICY_REFUSE, &c);
+        judge(NULL, /* n_trees= */ 3, KEXEC_POLICY_REFUSE, &c);
         assert_true(c.keeps);
         assert_string_equal(c.text, "A kexec keeps all 2 stored nodes and 3 mounted trees.");
         info.nr_nodes = 0;
         info.image_state = PKRAM_IMAGE_NO_SUPPORT;
-        kexec_check(&info, NULL, /* n_trees= */ 1, KEXEC_POLICY_REFUSE, &c);
+        judge(NULL, /* n_trees= */ 1, KEXEC_POLICY_REFUSE, &c);
         assert_false(c.keeps);
         assert_false(c.allowed);
         assert_int_equal(c.reason, KEXEC_REASON_NO_SUPPORT);
         assert_non_null(strstr(c.text, "would lose 1 mounted tree: "));
         info.boot_result = PKRAM_BOOT_OFF;
-        kexec_check(&info, NULL, /* n_trees= */ 1, KEXEC_POLICY_REFUSE, &c);
+        judge(NULL, /* n_trees= */ 1, KEXEC_POLICY_REFUSE, &c);
         assert_true(c.keeps);
+}
+
+/* What services will store counts before anything is stored. */
+static void test_units(void **state) {
+        static const char *const units[] = { "a.service", "b.service", "c.service", "d.service", "e.service", "f.service" };
+        KexecFacts facts = { .info = &info, .units = units, .n_units = 1 };
+        KexecCheck c;
+
+        (void) state;
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_KEEPS);
+        assert_string_equal(c.text, "A kexec keeps what a.service stores when it stops.");
+
+        info.image_state = PKRAM_IMAGE_NO_SUPPORT;
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_NO_SUPPORT);
+        assert_false(c.allowed);
+        assert_non_null(strstr(c.text, "would lose what a.service stores when it stops: the loaded kernel has no PKRAM."));
+
+        image.has_pkram = false;
+        facts.n_units = 2;
+        kexec_check(&facts, &image, KEXEC_POLICY_REFUSE, &c);
+        assert_non_null(strstr(c.text, "would lose what a.service and b.service store when they stop: "));
+        facts.n_units = 6;
+        facts.n_nodes = 1;
+        facts.n_trees = 2;
+        kexec_check(&facts, &image, KEXEC_POLICY_REFUSE, &c);
+        assert_non_null(strstr(c.text, "would lose 1 stored node, 2 mounted trees, and what a.service, b.service, c.service, d.service, "
+                                       "e.service and 1 other units store when they stop: "));
+
+        /* A kernel without PKRAM cannot have been promised anything. */
+        facts.info = NULL;
+        kexec_check(&facts, &image, KEXEC_POLICY_REFUSE, &c);
+        assert_true(c.keeps);
+}
+
+/* pkramctl kexec starts no image without PKRAM, even if nothing is stored. */
+static void test_strict(void **state) {
+        KexecFacts facts = { .info = &info, .strict = true };
+        KexecCheck c;
+
+        (void) state;
+        kexec_check(&facts, &image, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_NOTHING_STORED);
+        image.has_pkram = false;
+        kexec_check(&facts, &image, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_NO_SUPPORT);
+        assert_false(c.allowed);
+        assert_non_null(strstr(c.text, "would lose what services store when they stop: the given kernel 6.12.107 has no PKRAM."));
+        kexec_check(&facts, &image, KEXEC_POLICY_FORCE, &c);
+        assert_true(c.allowed);
+        assert_false(c.keeps);
+}
+
+/* A tree that cannot be stored is lost by an image that preserves everything. */
+static void test_tree_problems(void **state) {
+        static const KexecTreeProblem problems[] = {
+                { .name = "many", .path = "/srv/many", .limit = "ObjectsMax", .maximum = 4096, .needed = 5001 },
+                { .name = "log", .path = "/srv/log", .users = "sh (12, writer.service)" },
+                { .name = "old", .path = "/srv/old", .detail = "Permission denied" },
+        };
+        KexecFacts facts = { .info = &info, .n_nodes = 1, .n_trees = 4, .problems = problems, .n_problems = 1 };
+        KexecCheck c;
+
+        (void) state;
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_TREE);
+        assert_false(c.keeps);
+        assert_false(c.allowed);
+        assert_string_equal(c.text, "A kexec would lose 1 of 4 mounted trees: tree 'many' at '/srv/many' needs 5001, which exceeds "
+                                    "ObjectsMax=4096. Remove files from the tree, or raise the limit in pkramd.conf and run "
+                                    "'systemctl reload pkramd.service'.");
+        kexec_check(&facts, NULL, KEXEC_POLICY_WARN, &c);
+        assert_true(c.allowed);
+
+        facts.n_problems = 3;
+        kexec_check(&facts, &image, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_TREE);
+        assert_non_null(strstr(c.text, "in use for writing by sh (12, writer.service)"));
+        assert_non_null(strstr(c.text, "RequiresMountsFor="));
+        assert_non_null(strstr(c.text, "cannot be examined (Permission denied)"));
+
+        /* An image that loses everything is what to say first. */
+        image.has_pkram = false;
+        kexec_check(&facts, &image, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_NO_SUPPORT);
+}
+
+/* 'kexec -e' skips the shutdown, in which trees and services are stored. */
+static void test_at_once(void **state) {
+        static const char *const units[] = { "a.service" };
+        KexecFacts facts = { .info = &info, .n_nodes = 1 };
+        KexecCheck c;
+
+        (void) state;
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_true(c.keeps_at_once);
+        assert_string_equal(c.at_once, "");
+        facts.n_trees = 2;
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_true(c.keeps);
+        assert_false(c.keeps_at_once);
+        assert_string_equal(c.at_once, "Without a shutdown, as with 'kexec -e', a kexec would lose the contents of 2 mounted trees. "
+                                       "Use 'systemctl kexec'.");
+        facts.units = units;
+        facts.n_units = 1;
+        info.image_state = PKRAM_IMAGE_NONE;
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_false(c.keeps_at_once);
+        assert_non_null(strstr(c.at_once, "would also lose the contents of 2 mounted trees and what a.service stores when it stops."));
+        facts.n_trees = 0;
+        facts.n_units = 0;
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_false(c.keeps_at_once);
+}
+
+/* However many trees there are, and however long their names, the text ends in a sentence or is cut. */
+static void test_many_problems(void **state) {
+        KexecTreeProblem problems[50];
+        char name[256];
+        KexecCheck c;
+
+        (void) state;
+        memset(name, 'n', 255);
+        name[255] = 0;
+        for (size_t i = 0; i < ELEMENTSOF(problems); i++)
+                problems[i] = (KexecTreeProblem) { .name = name, .path = name, .limit = "OwnerBytesMax", .maximum = UINT64_MAX, .needed = UINT64_MAX };
+        kexec_check(&(KexecFacts) { .info = &info, .n_trees = 50, .problems = problems, .n_problems = 50 }, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_true(strlen(c.text) < sizeof(c.text) - 1);
+        assert_non_null(strstr(c.text, "more trees cannot be stored. Remove files"));
 }
 
 int main(void) {
         const struct CMUnitTest tests[] = {
                 T(test_nothing_stored),
                 T(test_trees),
+                T(test_units),
+                T(test_strict),
+                T(test_tree_problems),
+                T(test_at_once),
+                T(test_many_problems),
                 T(test_keeps),
                 T(test_no_image),
                 T(test_no_support),

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
+#include <linux/pkram.h>
+
 #include "test-util.h"
 
 #include "kexec-cmdline.h"
@@ -106,26 +108,35 @@ static void test_build_without_super_block(void **state) {
 }
 
 static void test_limit(void **state) {
+        const size_t most = KEXEC_CMDLINE_MAX - PKRAM_CMDLINE_ROOM - 1;
         char base[KEXEC_CMDLINE_MAX + 2], *out = NULL;
-        const size_t prefix = strlen("pkram=0x12 ");
 
         (void) state;
 
-        memset(base, 'a', sizeof(base));
-        base[KEXEC_CMDLINE_MAX - prefix] = 0;
-        assert_int_equal(kexec_cmdline_build(base, 0x12, KEXEC_CMDLINE_MAX, &out), 0);
-        assert_int_equal(strlen(out), KEXEC_CMDLINE_MAX);
-        free(out);
-        out = NULL;
+        /* The limit is the kernel's, which puts a word in front, and not that of the line that is made here. */
+        assert_int_equal(kexec_cmdline_max_base(KEXEC_CMDLINE_MAX), most);
+        assert_int_equal(kexec_cmdline_max_base(UINT32_MAX), most);
+        assert_int_equal(kexec_cmdline_max_base(255), 255 - PKRAM_CMDLINE_ROOM - 1);
+        assert_int_equal(kexec_cmdline_max_base(PKRAM_CMDLINE_ROOM), 0);
 
-        base[KEXEC_CMDLINE_MAX - prefix] = 'a';
-        base[KEXEC_CMDLINE_MAX - prefix + 1] = 0;
-        assert_int_equal(kexec_cmdline_build(base, 0x12, KEXEC_CMDLINE_MAX, &out), -E2BIG);
-        assert_null(out);
+        for (size_t length = most - 30; length < sizeof(base); length++)
+                for (unsigned with = 0; with < 2; with++) {
+                        memset(base, 'a', sizeof(base));
+                        base[length] = 0;
+                        if (length > most) {
+                                assert_int_equal(kexec_cmdline_build(base, with ? UINT64_MAX : 0, UINT32_MAX, &out), -E2BIG);
+                                assert_null(out);
+                                continue;
+                        }
+                        assert_int_equal(kexec_cmdline_build(base, with ? UINT64_MAX : 0, UINT32_MAX, &out), 0);
+                        assert_true(strlen(out) <= KEXEC_CMDLINE_MAX);
+                        free(out);
+                        out = NULL;
+                }
 
         /* The image's own limit counts, too, and what was stripped does not. */
-        assert_int_equal(kexec_cmdline_build("abcdef", 0, 5, &out), -E2BIG);
-        assert_int_equal(kexec_cmdline_build("pkram=123456789 abcde", 0, 5, &out), 0);
+        assert_int_equal(kexec_cmdline_build("abcdef", 0, 5 + PKRAM_CMDLINE_ROOM + 1, &out), -E2BIG);
+        assert_int_equal(kexec_cmdline_build("pkram=123456789 abcde", 0, 5 + PKRAM_CMDLINE_ROOM + 1, &out), 0);
         assert_string_equal(out, "abcde");
         free(out);
 }

@@ -4,21 +4,23 @@
 
 #include "kexec-trees.h"
 
-static int add_name(const char *name, const char *lost, void *userdata) {
+static int add_name(const KexecTree *tree, void *userdata) {
         char *names = userdata;
 
-        if (strcmp(name, "stop") == 0)
+        if (strcmp(tree->name, "stop") == 0)
                 return -ECANCELED;
-        (void) strcat(names, name);
-        if (lost)
-                (void) strcat(strcat(names, "!"), lost);
+        (void) strcat(names, tree->name);
+        if (tree->path)
+                (void) strcat(strcat(names, "@"), tree->path);
+        if (tree->lost)
+                (void) strcat(strcat(names, "!"), tree->lost);
         (void) strcat(names, ";");
         return 0;
 }
 
 static void test_names(void **state) {
         static const char text[] =
-                "SRC=a\\040b\\134\\011 TARGET=/a OPTS=helper=pkram\n"
+                "SRC=a\\040b\\134\\011 TARGET=/a\\040c OPTS=helper=pkram\n"
                 "TARGET=/none OPTS=helper=pkram\n"
                 "SRC=no TARGET=/no OPTS=helper=other\n"
                 "OPTS=helper=pkram SRC=\\99\\0\n"
@@ -35,7 +37,7 @@ static void test_names(void **state) {
         assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
         (void) close(fd);
         assert_int_equal(kexec_for_each_tree(path, add_name, names), -ECANCELED);
-        assert_string_equal(names, "a b\\\t;\\99\\0;late!timeout;");
+        assert_string_equal(names, "a b\\\t@/a c;\\99\\0;late!timeout;");
         (void) unlink(path);
 }
 

@@ -12,7 +12,8 @@ limits=(
         pkram-restore.service 16
         pkram-report.service 16
         pkram-shutdown.service 16
-        pkram-kexec-guard.service 19
+        pkram-kexec-guard.service 22
+        pkram-kexec-check@.service 22
 )
 
 fail=0

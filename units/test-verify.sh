@@ -19,7 +19,7 @@ for dir in /usr/lib/systemd/system /lib/systemd/system; do
                 break
         fi
 done
-cp "$src/pkramd.socket" "$src/pkram-tree-worker.socket" "$build"/pkram*.service "$units/"
+cp "$src/pkramd.socket" "$src/pkram-kexec-check.socket" "$src/pkram-tree-worker.socket" "$build"/pkram*.service "$units/"
 for type in service scope socket timer path mount automount swap slice; do
         install -D -m 0644 "$src/order-before-guard.conf" "$units/$type.d/50-pkram.conf"
 done
@@ -29,7 +29,7 @@ for program in "$libexec/pkramd" "$libexec/pkram-restore" "$libexec/pkram-kexec-
 done
 
 cp "$units/pkram-tree@.service" "$units/pkram-tree@web.service"
-names=(pkramd.socket pkram-tree-worker.socket pkram-tree-worker@.service pkramd.service pkram-restore.service pkram-report.service pkram-shutdown.service pkram-trees.service pkram-kexec-guard.service
+names=(pkramd.socket pkram-kexec-check.socket pkram-kexec-check@.service pkram-tree-worker.socket pkram-tree-worker@.service pkramd.service pkram-restore.service pkram-report.service pkram-shutdown.service pkram-trees.service pkram-kexec-guard.service
         pkram-tree@web.service)
 
 # The manager's words about anything of ours are failures; the distribution's own units may have their troubles here.

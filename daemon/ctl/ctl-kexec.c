@@ -6,11 +6,12 @@
 #include "config.h"
 #include "ctl.h"
 #include "device.h"
+#include "file-util.h"
 #include "kexec-check.h"
 #include "kexec-cmdline.h"
+#include "kexec-facts.h"
 #include "kexec-image.h"
 #include "kexec-load.h"
-#include "kexec-trees.h"
 
 static void ignore_warning(_unused_ const char *path, _unused_ unsigned line, _unused_ const char *text, _unused_ void *userdata) {
         /* pkramd says this when it reads the file, and once is enough. */
@@ -51,27 +52,33 @@ static int find_initrds(const char *kernel, const char *const **ret, char **ret_
         return 0;
 }
 
-/* Would the kexec keep what is stored, and if not, may it go on? 0 or a status. */
-static int check(const struct pkram_ioctl_info *info, const KexecImage *image, bool *ret_keeps) {
+/* Returns 0 if the kexec preserves everything or may proceed all the same, or an exit status. */
+static int judge_kexec(const KexecImage *image, bool *ret_keeps) {
+        _cleanup_kexec_state_ KexecState state = {};
         KexecCheck result;
-        uint64_t n_trees;
+        bool only_loads;
         Config c;
         int r;
 
         config_init(&c);
         r = config_load(&c, /* root= */ "", ignore_warning, /* userdata= */ NULL);
         if (r < 0)
-                return fail(EXIT_FAILED, "pkramd.conf cannot be read: %s.", strerror(-r));
+                return fail(EXIT_FAILED, "Failed to read pkramd.conf: %s.", strerror(-r));
 
-        r = kexec_count_trees(/* utab= */ NULL, &n_trees);
+        raise_descriptor_limit();
+        r = kexec_state_collect(&pkram_device_kernel, &c, /* sources= */ NULL, KEXEC_STATE_FULL, &state);
         if (r < 0)
-                return fail(EXIT_FAILED, "Which trees are mounted cannot be found out: %s.", strerror(-r));
+                return fail(EXIT_FAILED, "Failed to query " PKRAM_DEVICE ": %s.", strerror(-r));
 
-        kexec_check(info, image, n_trees, arg_force ? KEXEC_POLICY_FORCE : c.kexec_policy, &result);
-        if (!result.allowed)
+        /* Services may still store something before or during the shutdown. */
+        state.facts.strict = true;
+        kexec_check(&state.facts, image, arg_force ? KEXEC_POLICY_FORCE : c.kexec_policy, &result);
+        /* Until it is started, there is time to do something about a tree. */
+        only_loads = !arg_reboot && result.reason == KEXEC_REASON_TREE;
+        if (!result.allowed && !only_loads)
                 return fail(EXIT_WOULD_LOSE, "%s Use --force to proceed anyway.", result.text);
         if (!result.keeps)
-                (void) fail(0, "%s Going on.", result.text);
+                (void) fail(0, "%s %s", result.text, only_loads ? "The kernel is loaded, but not started." : "Going on.");
 
         *ret_keeps = result.keeps;
         return 0;
@@ -90,9 +97,10 @@ static int build_cmdline(const struct pkram_ioctl_info *info, const KexecImage *
         }
 
         r = kexec_cmdline_build(base, info && image->has_pkram ? info->super_pfn : 0,
-                                MIN((size_t) image->cmdline_max, (size_t) KEXEC_CMDLINE_MAX), ret);
+                                image->cmdline_max, ret);
         if (r == -E2BIG)
-                return fail(EXIT_FAILED, "The command line is too long for this kernel: give a shorter one with --append=.");
+                return fail(EXIT_FAILED, "The command line is too long for this kernel, which takes %zu bytes without pkram=. "
+                            "Give a shorter one with --append=.", kexec_cmdline_max_base(image->cmdline_max));
         if (r < 0)
                 return fail(EXIT_FAILED, "The command line cannot be used: %s. Give another one with --append=.", strerror(-r));
         return 0;
@@ -163,7 +171,7 @@ int verb_kexec(int argc, char *argv[]) {
                 return fail(EXIT_FAILED, PKRAM_DEVICE " cannot be asked what is stored: %s.", strerror(-r));
         have_info = r >= 0;
 
-        r = check(have_info ? &info : NULL, &image, &keeps);
+        r = judge_kexec(&image, &keeps);
         if (r == 0)
                 r = build_cmdline(have_info ? &info : NULL, &image, &cmdline);
         if (r == 0)

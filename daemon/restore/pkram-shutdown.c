@@ -74,10 +74,11 @@ static int record_nodes(KexecRecord *record, const PkramDevice *device) {
         return r;
 }
 
-static int add_tree(const char *name, const char *lost, void *userdata) {
-        TreeLost why = tree_lost_from_string(lost);
+static int add_tree(const KexecTree *tree, void *userdata) {
+        TreeLost why = tree_lost_from_string(tree->lost);
+        const char *name = tree->name;
 
-        /* Whatever else is in there, nobody could store it under such a name. */
+        /* No tree can be stored under an invalid name. */
         if (name_validate(name, NULL) < 0)
                 return 0;
         say("<3>pkram: tree '%s' is lost in this kexec%s\n", name,

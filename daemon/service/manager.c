@@ -60,6 +60,8 @@ Manager *manager_free(Manager *m) {
         assert(!m->monitors);
         while (m->tree_slots)
                 tree_slot_free(m->tree_slots);
+        assert(!m->kexec_calls && !m->kexec_run);
+        unit_list_done(&m->marked_units);
         trim_done(&m->trim);
         store_free(m->store);
         if (m->closes)

@@ -2,6 +2,7 @@
 /* Everything pkramd has at run time. */
 #pragma once
 
+#include "kexec-units.h"
 #include "store.h"
 #include "tree-worker.h"
 #include "trim.h"
@@ -17,9 +18,15 @@ typedef struct Manager {
         struct Monitor *monitors;
         struct TreeSlot *tree_slots; /* workers for trees that are running */
         uint64_t tree_hold_usec;     /* TREE_HOLD_USEC; tests have 0 */
+        struct KexecCall *kexec_calls;
+        struct KexecRun *kexec_run;
+        UnitList marked_units; /* those that have a mark for certain, so that it is made once */
         Trim trim;
         bool closes; /* closer_start() was called */
         const char *report_path; /* KEXEC_REPORT_PATH; tests have another one */
+        const char *check_path;  /* KEXEC_CHECK_SOCKET, or NULL: CheckKexec judges in this process */
+        const char *units_path;  /* KEXEC_UNITS_DIR, or NULL: units are not marked */
+        const char *utab_path;   /* NULL: /run/mount/utab */
 } Manager;
 
 /* A manager on that device (copied), with default limits and no socket yet. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "json-util.h"
+#include "kexec-call.h"
 #include "methods.h"
 #include "tree-call.h"
 #include "tree-error.h"
@@ -97,6 +98,7 @@ int vl_method_restore_tree(Varlink *link, struct json_object *parameters, Varlin
         fd = varlink_peek_fd(link, json_get_int(parameters, "directory", -1));
         if (fd < 0)
                 return varlink_error_invalid_parameter(link, "directory");
+        kexec_call_mark_unit(m, peer, parameters);
 
         job = malloc(sizeof(RestoreJob));
         if (!job)

@@ -2,6 +2,7 @@
 #include "base64.h"
 #include "job.h"
 #include "json-util.h"
+#include "kexec-call.h"
 #include "methods.h"
 
 /* A Retrieve from its call to its reply. */
@@ -156,6 +157,8 @@ int vl_method_retrieve(Varlink *link, struct json_object *parameters, _unused_ V
         _cleanup_(retrieve_job_freep) RetrieveJob *job = NULL;
         _cleanup_error_ StoreError e = {};
         int r;
+
+        kexec_call_mark_unit(m, peer, parameters);
 
         job = calloc(1, sizeof(RetrieveJob));
         if (!job)

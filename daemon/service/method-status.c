@@ -3,7 +3,6 @@
 
 #include "json-util.h"
 #include "kexec-report.h"
-#include "kexec-trees.h"
 #include "log.h"
 #include "methods.h"
 
@@ -108,45 +107,6 @@ int vl_method_get_status(
             json_add(o, "limits", limits_to_json(&m->config, supported ? &info : NULL)) < 0 ||
             (r >= 0 && add_kernel_fields(o, &info, peer->uid == 0) < 0) ||
             add_last_kexec(o, m->report_path, peer) < 0)
-                return -ENOMEM;
-
-        return varlink_reply(link, TAKE_PTR(o));
-}
-
-int vl_method_check_kexec(
-                Varlink *link,
-                _unused_ struct json_object *parameters,
-                _unused_ VarlinkFlags flags,
-                void *userdata) {
-
-        Manager *m = userdata;
-        _cleanup_json_ struct json_object *o = NULL;
-        _cleanup_error_ StoreError e = {};
-        struct pkram_ioctl_info info;
-        uint64_t n_trees = 0;
-        KexecCheck check;
-        int r;
-
-        r = store_info(m->store, &info, &e);
-        if (r < 0)
-                return reply_store_error(link, r, &e);
-        r = kexec_count_trees(/* utab= */ NULL, &n_trees);
-        if (r < 0)
-                (void) log_error_errno(r, "Which trees are mounted cannot be found out, taking none");
-
-        kexec_check(&info, /* image= */ NULL, n_trees, m->config.kexec_policy, &check);
-
-        o = json_object_new_object();
-        if (!o ||
-            json_add_bool(o, "keeps", check.keeps) < 0 ||
-            json_add_bool(o, "refused", !check.allowed) < 0 ||
-            json_add_string(o, "reason", kexec_reason_to_string(check.reason)) < 0 ||
-            json_add_string(o, "text", check.text) < 0 ||
-            json_add_string(o, "policy", kexec_policy_to_string(m->config.kexec_policy)) < 0 ||
-            json_add_string(o, "imageState", image_state_to_string(info.image_state)) < 0 ||
-            json_add_u64(o, "nodes", info.nr_nodes) < 0 ||
-            json_add_u64(o, "trees", n_trees) < 0 ||
-            json_add_u64(o, "bytes", store_pages_to_bytes(info.data_pages)) < 0)
                 return -ENOMEM;
 
         return varlink_reply(link, TAKE_PTR(o));

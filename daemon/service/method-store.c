@@ -2,6 +2,7 @@
 #include "base64.h"
 #include "job.h"
 #include "json-util.h"
+#include "kexec-call.h"
 #include "log.h"
 #include "methods.h"
 #include "pkram-messages.h"
@@ -199,6 +200,8 @@ int vl_method_store(Varlink *link, struct json_object *parameters, _unused_ Varl
         _cleanup_error_ StoreError e = {};
         int r;
 
+        kexec_call_mark_unit(m, varlink_userdata(link), parameters);
+
         r = store_job_new(link, parameters, m, &job);
         if (r < 0)
                 return r;
@@ -320,6 +323,7 @@ int vl_method_store_tree(Varlink *link, struct json_object *parameters, VarlinkF
         fd = varlink_peek_fd(link, json_get_int(parameters, "directory", -1));
         if (fd < 0)
                 return varlink_error_invalid_parameter(link, "directory");
+        kexec_call_mark_unit(m, peer, parameters);
 
         r = store_job_new(link, parameters, m, &job);
         if (r < 0)

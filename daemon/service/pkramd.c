@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
 
+#include "kexec-call.h"
 #include "log.h"
 #include "manager.h"
 
@@ -12,6 +13,8 @@ static int run(void) {
         if (r < 0)
                 return log_error_errno(r, "pkramd cannot be set up");
 
+        m->check_path = KEXEC_CHECK_SOCKET;
+        m->units_path = KEXEC_UNITS_DIR;
         r = manager_load_config(m, /* root= */ "");
         if (r < 0)
                 return r;

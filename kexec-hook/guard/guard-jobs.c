@@ -55,32 +55,6 @@ ShutdownKind shutdown_kind_of_job(const char *unit, const char *type) {
         return SHUTDOWN_NONE;
 }
 
-int manager_connect(sd_bus **ret) {
-        _cleanup_(bus_unrefp) sd_bus *bus = NULL;
-        int r;
-
-        assert(ret);
-
-        r = sd_bus_new(&bus);
-        if (r < 0)
-                return r;
-
-        r = sd_bus_set_address(bus, "unix:path=/run/systemd/private");
-        if (r < 0)
-                return r;
-
-        r = sd_bus_set_method_call_timeout(bus, CALL_TIMEOUT_USEC);
-        if (r < 0)
-                return r;
-
-        r = sd_bus_start(bus);
-        if (r < 0)
-                return r;
-
-        *ret = TAKE_PTR(bus);
-        return 0;
-}
-
 int manager_shutdown_kind(sd_bus *bus, ShutdownKind *ret) {
         _cleanup_(message_unrefp) sd_bus_message *reply = NULL;
         ShutdownKind kind = SHUTDOWN_NONE;

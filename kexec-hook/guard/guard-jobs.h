@@ -19,9 +19,6 @@ ShutdownKind shutdown_kind_of_job(const char *unit, const char *type);
 /* Asks the service manager for its queue. A kexec beats the others, which cannot be queued with it. */
 int manager_shutdown_kind(sd_bus *bus, ShutdownKind *ret);
 
-/* Connects to the service manager without a bus daemon between: works early and late. The caller unrefs it. */
-int manager_connect(sd_bus **ret);
-
 /* Cancels every queued job in one step, then starts unit (again) as soon as it has stopped. */
 int manager_cancel_all(sd_bus *bus, const char *unit);
 

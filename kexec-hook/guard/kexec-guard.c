@@ -5,6 +5,8 @@
  *   pkram-kexec-guard check   is the stop command of pkram-kexec-guard.service, which is ordered so that it stops
  *                             before everything else. If a kexec is queued that would lose what is stored, it
  *                             cancels the whole queue: nothing has been stopped yet, and the system goes on.
+ *   pkram-kexec-guard judge   answers CheckKexec of io.pkram.Store: it writes the same judgement to standard output,
+ *                             which is a socket of pkramd.
  *   pkram-kexec-guard lost    is the stop command of pkram-shutdown.service, which stops after ordinary services
  *                             have stored what they wanted to. If this shutdown loses it, every node is logged.
  *
@@ -26,11 +28,14 @@
 
 #include "config.h"
 #include "device.h"
+#include "file-util.h"
+#include "guard-decide.h"
 #include "guard-jobs.h"
 #include "guard-tell.h"
+#include "json-util.h"
 #include "kexec-check.h"
+#include "kexec-facts.h"
 #include "kexec-record.h"
-#include "kexec-trees.h"
 #include "macro.h"
 #include "pkram-messages.h"
 #include "time-util.h"
@@ -52,50 +57,17 @@ static int log_error(int priority, int r, const char *format, ...) {
         return r;
 }
 
-/* KexecPolicy= as pkramd would read it now. Lines it does not understand are pkramd's to complain about. A
- * configuration that cannot be read at all counts as the default, refuse. */
-static KexecPolicy read_policy(void) {
-        Config config;
-        int r;
-
-        config_init(&config);
-        r = config_load(&config, "", /* warning= */ NULL, /* userdata= */ NULL);
-        if (r < 0) {
-                (void) log_error(LOG_WARNING, r, "Cannot read pkramd.conf, taking KexecPolicy=refuse: %m");
-                return KEXEC_POLICY_REFUSE;
-        }
-
-        return config.kexec_policy;
-}
-
-static int judge(KexecPolicy policy, KexecCheck *ret) {
-        struct pkram_ioctl_info info;
-        uint64_t n_trees = 0;
-        int r, k;
-
-        r = pkram_device_info(&pkram_device_kernel, &info);
-        if (r < 0 && !pkram_errno_is_missing(r))
-                return r;
-
-        k = kexec_count_trees(/* utab= */ NULL, &n_trees);
-        if (k < 0)
-                (void) log_error(LOG_WARNING, k, "Cannot find out which trees are mounted, taking none: %m");
-
-        kexec_check(r >= 0 ? &info : NULL, /* image= */ NULL, n_trees, policy, ret);
-        return 0;
-}
-
 static int refuse(sd_bus *bus, const char *why, uint64_t n_nodes) {
         _cleanup_free_ char *text = NULL;
         int r;
 
         r = manager_cancel_all(bus, GUARD_UNIT);
         if (r < 0)
-                return log_error(LOG_ERR, r, "Cannot cancel the kexec, which goes on: %m");
+                return log_error(LOG_ERR, r, "Failed to cancel the kexec, shutdown continues: %m");
 
         r = logind_cancel_scheduled_kexec();
         if (r < 0)
-                (void) log_error(LOG_WARNING, r, "Cannot cancel the scheduled kexec, ignoring: %m");
+                (void) log_error(LOG_WARNING, r, "Failed to cancel the scheduled kexec, ignoring: %m");
 
         (void) sd_journal_send("MESSAGE=Refused to kexec: %s", why,
                                "PRIORITY=%i", LOG_ERR,
@@ -107,7 +79,7 @@ static int refuse(sd_bus *bus, const char *why, uint64_t n_nodes) {
         if (asprintf(&text,
                      "pkram: the kexec was refused, nothing was stopped.\n"
                      "%s\n"
-                     "To kexec nevertheless and lose what is stored: pkramctl kexec --force", why) < 0) {
+                     "To proceed and lose what is stored, run 'pkramctl kexec --force'.", why) < 0) {
                 text = NULL;
                 return -ENOMEM;
         }
@@ -123,63 +95,81 @@ static void note_step(bool first) {
         if (!first) {
                 r = kexec_record_read(KEXEC_RECORD_PATH, &record);
                 if (r < 0 && r != -ENOENT)
-                        (void) log_error(LOG_WARNING, r, "Cannot read " KEXEC_RECORD_PATH ", ignoring: %m");
+                        (void) log_error(LOG_WARNING, r, "Failed to read " KEXEC_RECORD_PATH ", ignoring: %m");
         }
         *(first ? &record.requested_usec : &record.stopped_usec) = now_usec(CLOCK_REALTIME);
 
         r = kexec_record_write(KEXEC_RECORD_PATH, &record);
         if (r < 0)
-                (void) log_error(LOG_WARNING, r, "Cannot write " KEXEC_RECORD_PATH ", ignoring: %m");
+                (void) log_error(LOG_WARNING, r, "Failed to write " KEXEC_RECORD_PATH ", ignoring: %m");
 }
 
 static int verb_check(sd_bus *bus) {
+        _cleanup_kexec_state_ KexecState state = {};
+        KexecCheck check = {};
         KexecPolicy policy;
-        KexecCheck check;
-        int r, forced;
+        Config config;
+        int r, forced, config_result;
+
+        raise_descriptor_limit();
 
         forced = kexec_force_get(/* path= */ NULL);
         if (forced < 0)
-                (void) log_error(LOG_WARNING, forced, "Cannot look for " KEXEC_FORCE_MARK ", taking it as absent: %m");
+                (void) log_error(LOG_WARNING, forced, "Failed to look for " KEXEC_FORCE_MARK ", assuming that there is none: %m");
         if (forced > 0) {
-                policy = KEXEC_POLICY_FORCE;
                 r = kexec_force_clear(/* path= */ NULL);
                 if (r < 0)
-                        (void) log_error(LOG_WARNING, r, "Cannot remove " KEXEC_FORCE_MARK ", ignoring: %m");
-        } else
-                policy = read_policy();
-
-        r = judge(policy, &check);
-        if (r < 0) {
-                (void) log_error(LOG_ERR, r, "Cannot ask " PKRAM_DEVICE " what is stored: %m");
-                if (policy != KEXEC_POLICY_REFUSE)
-                        return 0;
-                return refuse(bus, "It is not known what would be lost, since " PKRAM_DEVICE " does not answer.", 0);
+                        (void) log_error(LOG_WARNING, r, "Failed to remove " KEXEC_FORCE_MARK ", ignoring: %m");
         }
 
-        if (!check.allowed)
-                return refuse(bus, check.text, check.n_nodes);
+        /* pkramd warns about lines that it does not understand. */
+        config_init(&config);
+        config_result = config_load(&config, "", /* warning= */ NULL, /* userdata= */ NULL);
+        if (config_result < 0 && forced <= 0)
+                (void) log_error(LOG_WARNING, config_result, "Failed to read pkramd.conf, assuming KexecPolicy=refuse: %m");
+        policy = guard_policy(forced, config_result, config.kexec_policy);
 
-        if (!check.keeps)
-                (void) sd_journal_print(LOG_WARNING, "%s Going on, since %s.", check.text,
+        r = kexec_state_collect(&pkram_device_kernel, &config, &(KexecSources) { .bus = bus }, KEXEC_STATE_FULL, &state);
+        if (r < 0)
+                (void) log_error(LOG_ERR, r, "Failed to query " PKRAM_DEVICE ": %m");
+        else
+                kexec_check(&state.facts, /* image= */ NULL, policy, &check);
+
+        switch (guard_decide(policy, r, &check)) {
+        case GUARD_REFUSE:
+                return refuse(bus, r < 0 ? "Failed to query " PKRAM_DEVICE ", stored nodes might be lost." : check.text, check.n_nodes);
+        case GUARD_WARN:
+                (void) sd_journal_print(LOG_WARNING, "%s Going on, since %s.",
+                                        r < 0 ? "Stored nodes might be lost." : check.text,
                                         forced > 0 ? "it was forced" : "KexecPolicy= allows it");
+                break;
+        case GUARD_PASS:
+                break;
+        }
         note_step(/* first= */ true);
         return 0;
 }
 
 static int verb_lost(ShutdownKind kind) {
+        _cleanup_kexec_state_ KexecState state = {};
         KexecCheck check;
+        Config config;
         int r;
 
         if (kind == SHUTDOWN_KEXEC) {
-                r = judge(KEXEC_POLICY_REFUSE, &check);
+                config_init(&config);
+                r = kexec_state_collect(&pkram_device_kernel, &config, /* sources= */ NULL, /* flags= */ 0, &state);
                 if (r < 0)
-                        return log_error(LOG_ERR, r, "Cannot ask " PKRAM_DEVICE " what is stored: %m");
+                        return log_error(LOG_ERR, r, "Failed to query " PKRAM_DEVICE ": %m");
+                /* Services have stopped and stored what they had. */
+                state.facts.n_units = 0;
+                kexec_check(&state.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
                 if (check.keeps) {
                         if (check.n_nodes > 0)
                                 (void) sd_journal_print(LOG_INFO, "%s", check.text);
                         if (check.n_trees > 0)
-                                (void) sd_journal_print(LOG_WARNING, "%" PRIu64 " trees are mounted still, and if they are not "
-                                                        "unmounted before the kexec what is in them is lost.", check.n_trees);
+                                (void) sd_journal_print(LOG_WARNING, "Mounted trees: %" PRIu64 ". Their contents are lost unless "
+                                                        "they are unmounted before the kexec.", check.n_trees);
                         note_step(/* first= */ false);
                         return 0;
                 }
@@ -188,7 +178,37 @@ static int verb_lost(ShutdownKind kind) {
 
         /* Lists the nodes, and logs one entry for each. */
         (void) execl(PKRAM_LIBEXECDIR "/pkram-restore", PKRAM_LIBEXECDIR "/pkram-restore", "--lost", NULL);
-        return log_error(LOG_ERR, -errno, "Cannot run " PKRAM_LIBEXECDIR "/pkram-restore: %m");
+        return log_error(LOG_ERR, -errno, "Failed to run " PKRAM_LIBEXECDIR "/pkram-restore: %m");
+}
+
+/* What CheckKexec of io.pkram.Store asks for: it needs a view of the system that pkramd does not have. */
+static int verb_judge(void) {
+        _cleanup_kexec_state_ KexecState state = {};
+        struct json_object *o;
+        KexecCheck check;
+        const char *text;
+        Config config;
+        size_t n;
+        int r;
+
+        raise_descriptor_limit();
+
+        config_init(&config);
+        r = config_load(&config, "", /* warning= */ NULL, /* userdata= */ NULL);
+        if (r < 0) {
+                (void) log_error(LOG_WARNING, r, "Failed to read pkramd.conf, assuming its defaults: %m");
+                config_init(&config);
+        }
+        r = kexec_state_collect(&pkram_device_kernel, &config, /* sources= */ NULL, KEXEC_STATE_FULL, &state);
+        if (r < 0)
+                return log_error(LOG_ERR, r, "Failed to query " PKRAM_DEVICE ": %m");
+        kexec_check(&state.facts, /* image= */ NULL, config.kexec_policy, &check);
+
+        o = kexec_check_to_json(&check, &state, config.kexec_policy);
+        text = o ? json_text(o, &n) : NULL;
+        r = text ? write_all(STDOUT_FILENO, text, n) : -ENOMEM;
+        json_object_put(o);
+        return r < 0 ? log_error(LOG_ERR, r, "Failed to send the judgement: %m") : 0;
 }
 
 int main(int argc, char *argv[]) {
@@ -197,22 +217,25 @@ int main(int argc, char *argv[]) {
         bool check;
         int r;
 
-        if (argc != 2 || (strcmp(argv[1], "check") != 0 && strcmp(argv[1], "lost") != 0)) {
-                fprintf(stderr, "%s is run by pkram-kexec-guard.service and pkram-shutdown.service, with 'check' or "
-                        "'lost'. Use 'pkramctl check'.\n", argc > 0 ? argv[0] : "pkram-kexec-guard");
+        if (argc == 2 && streq(argv[1], "judge"))
+                return verb_judge() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        if (argc != 2 || (!streq(argv[1], "check") && !streq(argv[1], "lost"))) {
+                (void) fprintf(stderr, "%s is run by pkram-kexec-guard.service, pkram-shutdown.service and "
+                               "pkram-kexec-check@.service, with 'check', 'lost' or 'judge'. Use 'pkramctl check'.\n",
+                               argc > 0 ? argv[0] : "pkram-kexec-guard");
                 return EXIT_FAILURE;
         }
-        check = strcmp(argv[1], "check") == 0;
+        check = streq(argv[1], "check");
 
-        r = manager_connect(&bus);
+        r = service_manager_connect(&bus);
         if (r < 0) {
-                (void) log_error(LOG_ERR, r, "Cannot connect to the service manager: %m");
+                (void) log_error(LOG_ERR, r, "Failed to connect to the service manager: %m");
                 return EXIT_FAILURE;
         }
 
         r = manager_shutdown_kind(bus, &kind);
         if (r < 0) {
-                (void) log_error(LOG_ERR, r, "Cannot read the job queue of the service manager: %m");
+                (void) log_error(LOG_ERR, r, "Failed to read the job queue of the service manager: %m");
                 return EXIT_FAILURE;
         }
 

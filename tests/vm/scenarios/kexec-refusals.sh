@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A kexec that would lose what is stored is refused before anything stops, with the reason, whatever the reason is; the
-# right kernel is then let through. KexecPolicy=warn and --force let others through, and the journal says what that cost.
+# right kernel is then let through. What counts: nodes, memory of services that run, trees, and the command line as the kernel
+# reads it. KexecPolicy=warn and --force let others through, and the journal says what that cost.
 # stages: 4
-# timeout: 500
+# timeout: 700
 # kernels: nopkram
 # expect: 1 pkram: the kexec was refused, nothing was stopped
 
@@ -72,13 +73,112 @@ conflicts() {
         check "conflict: kexec -s finds another place" kexec -s -l /boot/vmlinuz-pkram --reuse-cmdline
 }
 
+# A service that stores when it stops and retrieves when it starts has nothing stored while it runs.
+holding_units() {
+        cat >/etc/systemd/system/mycache.service <<'END'
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=-/usr/bin/pkramctl retrieve mycache /run/mycache
+ExecStop=/bin/sh -c 'echo memory | pkramctl store mycache -'
+END
+        systemctl daemon-reload
+        check "holding: the wrong image is loaded" kexec -s -l "$WRONG" --reuse-cmdline
+        equal "holding: nothing is refused before" "$(check_field reason)" nothingStored
+        check "holding: a service that found nothing to retrieve" systemctl start mycache.service
+        equal "holding: nothing is stored" "$(status_field nodes)" 0
+        refuses "holding" noSupport 'what mycache.service stores when it stops.*has no PKRAM'
+        equal "holding: it still runs" "$(systemctl is-active mycache.service)" active
+        check "holding: the mark survives the daemon" systemctl restart pkramd.service
+        equal "holding: it is refused after that" "$(check_field reason)" noSupport
+        check "holding: the right image is loaded" kexec -s -l /boot/vmlinuz-pkram --reuse-cmdline
+        equal "holding: it is not refused" "$(check_field reason) $(check_field keepsAtOnce)" "keeps False"
+        matches "holding: what kexec -e would lose" "$(pkramctl check)" "kexec -e.*mycache.service"
+
+        # Stopped, it holds nothing any more; a declaration counts before the first call, and can take it back.
+        check "holding: it stops" systemctl stop mycache.service
+        check "holding: what it stored is removed" pkramctl remove mycache
+        equal "holding: a unit that does not run" "$(check_field reason)" nothingStored
+        rm /run/pkram/units/mycache.service
+        sed -i 's/^Exec.*//' /etc/systemd/system/mycache.service
+        echo 'ExecStart=/bin/true' >>/etc/systemd/system/mycache.service
+        example pkram-kexec-guard.service 'install -d /etc/systemd/system'
+        check "declared: it runs" systemctl restart mycache.service
+        equal "declared: it counts" "$(field units "$(call CheckKexec)")" "['mycache.service']"
+        check "declared: the wrong image is loaded" kexec -s -l "$WRONG" --reuse-cmdline
+        refused "declared: an image without PKRAM" 'mycache.service.*has no PKRAM' pkramctl check
+        equal "declared: with an exit status of its own" "$(pkramctl check >/dev/null; echo $?)" 11
+        echo 'X-Pkram-Stores=no' >>/etc/systemd/system/mycache.service.d/pkram.conf
+        systemctl daemon-reload
+        touch /run/pkram/units/mycache.service
+        equal "declared: no" "$(check_field reason)" nothingStored
+        rm -r /run/pkram/units/mycache.service /etc/systemd/system/mycache.service.d
+        systemctl stop mycache.service
+        kexec -u
+}
+
+# A tree that cannot be stored: there are too many files, or somebody writes in it whom nobody stops.
+unstorable_trees() {
+        mkdir -p /srv/web /etc/pkram/pkramd.conf.d
+        check "tree: mounted" mount -t pkram -o size=64m web /srv/web
+        check "tree: the right image is loaded" kexec -s -l /boot/vmlinuz-pkram --reuse-cmdline
+        equal "tree: it will be stored" "$(check_field reason) $(check_field trees) $(check_field keepsAtOnce)" "keeps 1 False"
+        for n in $(seq 20); do head -c 70000 /dev/zero >"/srv/web/$n"; done
+        printf '[Store]\nObjectsMax=10\n' >/etc/pkram/pkramd.conf.d/50-few.conf
+        check "tree: with a limit" systemctl reload pkramd.service
+        refuses "tree: too many files" tree "tree 'web' at '/srv/web' needs 21, which exceeds ObjectsMax=10"
+        equal "tree: it is still mounted" "$(find /srv/web -type f | wc -l)" 20
+        refused "tree: pkramctl kexec says so, too" 'ObjectsMax=10' pkramctl kexec --kernel=/boot/vmlinuz-pkram --initrd= --reuse-cmdline
+        rm /etc/pkram/pkramd.conf.d/50-few.conf
+        check "tree: without the limit" systemctl reload pkramd.service
+        equal "tree: it will be stored again" "$(check_field reason)" keeps
+
+        systemd-run --quiet --unit=stopped sh -c 'exec sleep infinity >>/srv/web/log'
+        systemd-run --quiet --unit=writer --property=DefaultDependencies=no sh -c 'exec sleep infinity >>/srv/web/log'
+        sleep 1
+        refuses "tree: in use for writing" tree "'/srv/web' is in use for writing by sleep \\([0-9]+, writer.service\\), which"
+        check "tree: nobody writes any more" systemctl stop writer.service stopped.service
+        equal "tree: and it will be stored" "$(check_field reason)" keeps
+        check "tree: unmounted" umount /srv/web
+        check "tree: removed" pkramctl remove web
+        kexec -u
+}
+
+# The command line as the kernel reads it, with kexec_load(2), where the kernel does not make it.
+command_lines() {
+        local base param
+        base=$(sed 's/ *pkram=[^ ]*//g' /proc/cmdline)
+        param=pkram=$(cat /sys/kernel/pkram)
+        for line in "$base test=\"a $param b\"" "$base -- $param" "$param $base pkram=1234"; do
+                check "no pkram= that counts: loaded" kexec -c -l /boot/vmlinuz-pkram --append="$line"
+                equal "no pkram= that counts: ${line//$base/...}" "$(check_field reason)" noParameter
+        done
+        for line in "$param $base -- word" "$base pkram=1234 $param" "$base \"$param\"" "$param $base test=\"a pkram=1 b\""; do
+                check "pkram= that counts: loaded" kexec -c -l /boot/vmlinuz-pkram --append="$line"
+                equal "pkram= that counts: ${line//$base/...}" "$(check_field reason)" keeps
+        done
+        for length in 1990 2010 2016 2017 2018 2022 2047 2048 3000; do
+                line="$base x=$(head -c $((length - ${#base} - 3)) /dev/zero | tr '\0' y)"
+                if OUT=$(pkramctl kexec --no-reboot --kernel=/boot/vmlinuz-pkram --initrd= --append="$line" 2>&1); then
+                        pass "$length bytes: loaded"
+                else
+                        matches "$length bytes: too long, and that is said" "$OUT" 'too long'
+                fi
+                equal "$length bytes: what is loaded keeps" "$(status_field imageState)" keeps
+        done
+}
+
 stage1() {
         check "images" make_images
         check "nothing stored: the wrong image is loaded" kexec -s -l "$WRONG" --reuse-cmdline
         example pkram-kexec-guard.service 'pkramctl check'
         matches "nothing stored: nothing is refused" "$OUT" 'loses nothing'
         equal "nothing stored: the reason" "$(check_field reason) $(check_field keeps)" "nothingStored True"
+        file_refused "nothing stored" 'what services store when they stop: .* has no PKRAM' "$WRONG"
         kexec -u
+
+        holding_units
+        unstorable_trees
 
         check "stored" bash -c 'head -c 3000000 /dev/urandom | tee /run/data | pkramctl store kept -'
         sha kept </run/data >/dev/null
@@ -104,6 +204,7 @@ stage1() {
         check "wrong pkram=: loaded" kexec -c -l /boot/vmlinuz-pkram --command-line="console=ttyS0 root=/dev/vda pkram=deadbeef"
         refuses "wrong pkram=" noParameter 'lacks pkram='
 
+        command_lines
         conflicts
 
         # The way people do it: nobody waits for an answer.
@@ -142,7 +243,7 @@ stage2() {
 
         check "the wrong image is loaded" kexec -s -l "$LATER" --reuse-cmdline
         equal "KexecPolicy=refuse" "$(check_field keeps) $(check_field refused)" "False True"
-        example pkram-kexec-guard.service 'mkdir -p'
+        example pkram-kexec-guard.service 'mkdir -p /etc/pkram'
         equal "KexecPolicy=warn lets it through" "$(check_field keeps) $(check_field refused)" "False False"
         remember_boot
         systemctl kexec

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/statvfs.h>
+
+#include "json-util.h"
+#include "kexec-facts.h"
+#include "kexec-trees.h"
+#include "kexec-users.h"
+#include "log.h"
+#include "name.h"
+#include "store-internal.h"
+#include "system-node.h"
+#include "tree-files.h"
+#include "utf8.h"
+
+/* Whose nodes the trees of mount.pkram are. */
+#define TREE_OWNER "root"
+
+/* For counting what is in all trees; the guard has 30 seconds for all it does. */
+#define COST_USEC (15 * USEC_PER_SEC)
+
+static void problem_done(KexecTreeProblem *p) {
+        free((char *) p->name);
+        free((char *) p->path);
+        free((char *) p->users);
+        free((char *) p->detail);
+}
+
+void kexec_state_done(KexecState *s) {
+        for (size_t i = 0; i < s->facts.n_problems; i++)
+                problem_done(s->problems + i);
+        free(s->problems);
+        unit_list_done(&s->units);
+        *s = (KexecState) {};
+}
+
+/* A copy without control characters that is valid UTF-8. NULL without memory. */
+static char *clean_text(const char *text) {
+        char *copy = utf8_sanitize(text);
+
+        for (char *p = copy; p && *p; p++)
+                if ((unsigned char) *p < 0x20 || *p == 0x7f)
+                        *p = '?';
+        return copy;
+}
+
+static int count_nodes(const PkramDevice *device, uint64_t *ret) {
+        struct pkram_node_info nodes[64];
+        uint64_t cursor = 0, total = 0;
+        uint32_t n;
+        int r;
+
+        do {
+                r = pkram_device_list(device, /* flags= */ 0, &cursor, nodes, ELEMENTSOF(nodes), &n);
+                if (r < 0)
+                        return r;
+                for (uint32_t i = 0; i < n; i++)
+                        total += !system_node_name(nodes[i].name);
+        } while (n == ELEMENTSOF(nodes));
+
+        *ret = total;
+        return 0;
+}
+
+/* --- trees --- */
+
+typedef struct TreeScan {
+        KexecState *state;
+        const Config *config;
+        sd_bus *bus;
+        Usage usage;
+        uint64_t left_usec;
+        bool full;
+} TreeScan;
+
+/* Takes the strings of p over, and adds its name and path. */
+static int add_problem(KexecState *s, const KexecTree *tree, KexecTreeProblem p) {
+        p.name = clean_text(tree->name);
+        p.path = clean_text(tree->path);
+        if (!p.name || !p.path || GREEDY_REALLOC(s->problems, s->problems_allocated, s->facts.n_problems + 1) < 0) {
+                problem_done(&p);
+                return -ENOMEM;
+        }
+        s->problems[s->facts.n_problems++] = p;
+        s->facts.problems = s->problems;
+        return 0;
+}
+
+/* Is everything that could be in there too little to exceed a limit? Then nothing has to be counted. */
+static bool surely_fits(const TreeScan *t, const struct statvfs *fs) {
+        uint64_t bytes = (uint64_t) (fs->f_blocks - fs->f_bfree) * fs->f_frsize, files = fs->f_files - fs->f_ffree;
+        const uint64_t *limit = t->config->limit;
+
+        /* Without a limit of its own, a tmpfs does not count. */
+        if (fs->f_blocks == 0 || fs->f_files == 0)
+                return false;
+        /* Room for the table, in which an entry with attributes can be larger than a page. */
+        bytes += files * KIB(8);
+        return files + 2 <= limit[LIMIT_OBJECTS] && bytes <= limit[LIMIT_NODE_BYTES] &&
+                t->usage.total_bytes + bytes <= limit[LIMIT_TOTAL_BYTES] &&
+                t->usage.owner_bytes + bytes <= limit[LIMIT_OWNER_BYTES];
+}
+
+static bool exceeds(const TreeScan *t, LimitId id, uint64_t current, uint64_t requested, KexecTreeProblem *ret) {
+        if (inc_u64(&current, requested) && current <= t->config->limit[id])
+                return false;
+        *ret = (KexecTreeProblem) { .limit = limit_name(id), .maximum = t->config->limit[id], .needed = current };
+        return true;
+}
+
+/* Adds the tree to what is in use, if it fits. Returns true if it does not. */
+static bool tree_exceeds(TreeScan *t, const TreeCost *c, KexecTreeProblem *ret) {
+        if (exceeds(t, LIMIT_OBJECTS, 0, c->objects, ret) ||
+            exceeds(t, LIMIT_NODE_BYTES, 0, c->bytes, ret) ||
+            exceeds(t, LIMIT_TOTAL_BYTES, t->usage.total_bytes, c->bytes, ret) ||
+            exceeds(t, LIMIT_OWNER_BYTES, t->usage.owner_bytes, c->bytes, ret) ||
+            exceeds(t, LIMIT_NODES, t->usage.total_nodes, 1, ret) ||
+            exceeds(t, LIMIT_OWNER_NODES, t->usage.owner_nodes, 1, ret))
+                return true;
+        t->usage.total_bytes += c->bytes;
+        t->usage.owner_bytes += c->bytes;
+        t->usage.total_nodes++;
+        t->usage.owner_nodes++;
+        return false;
+}
+
+static int examine_tree(TreeScan *t, const KexecTree *tree) {
+        _cleanup_close_ int fd = -EBADF;
+        KexecTreeProblem p = {};
+        TreeCost cost = {};
+        struct statvfs fs;
+        struct stat st;
+        int r;
+
+        fd = open(tree->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (fd < 0)
+                r = -errno;
+        else
+                r = tree_is_tmpfs_directory(fd, &st);
+        /* Something else is mounted on it, and unmounted first. */
+        if (r == 0)
+                return 0;
+        if (r > 0 && fstatvfs(fd, &fs) < 0)
+                r = -errno;
+        if (r >= 0) {
+                if (surely_fits(t, &fs))
+                        cost.bytes = (uint64_t) (fs.f_blocks - fs.f_bfree) * fs.f_frsize;
+                else {
+                        r = tree_cost(fd, t->left_usec, &cost);
+                        if (r == 0)
+                                log_warning("Counting the files of tree '%s' takes too long, assuming that it fits.", tree->name);
+                }
+        }
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) {
+                p.detail = strdup(strerror(-r));
+                return p.detail ? add_problem(t->state, tree, p) : -ENOMEM;
+        }
+        if (tree_exceeds(t, &cost, &p))
+                return add_problem(t->state, tree, p);
+
+        p = (KexecTreeProblem) { .users = kexec_tree_writers(t->bus, st.st_dev, tree->path, tree->name) };
+        return p.users ? add_problem(t->state, tree, p) : 0;
+}
+
+static int scan_tree(const KexecTree *tree, void *userdata) {
+        TreeScan *t = userdata;
+
+        t->state->facts.n_trees++;
+        if (!t->full || !tree->path || name_validate(tree->name, NULL) < 0)
+                return 0;
+        return examine_tree(t, tree);
+}
+
+static int read_usage(const PkramDevice *device, const Config *config, Usage *ret) {
+        _cleanup_(store_freep) Store *s = NULL;
+        int r;
+
+        r = store_new(device, config, &s);
+        return r < 0 ? r : store_usage(s, TREE_OWNER, /* except_id= */ 0, /* except= */ NULL, ret, /* reterr_error= */ NULL);
+}
+
+static void bus_unrefp(sd_bus **bus) {
+        (void) sd_bus_flush_close_unref(*bus);
+}
+
+int kexec_state_collect(const PkramDevice *device, const Config *config, const KexecSources *sources, KexecStateFlags flags,
+                        KexecState *ret) {
+        static const KexecSources real = {};
+        _cleanup_kexec_state_ KexecState s = {};
+        _cleanup_(bus_unrefp) sd_bus *own_bus = NULL;
+        TreeScan t = { .config = config, .left_usec = COST_USEC, .full = flags & KEXEC_STATE_FULL };
+        int r;
+
+        sources = sources ?: &real;
+        r = pkram_device_info(device, &s.info);
+        if (r < 0 && !pkram_errno_is_missing(r))
+                return r;
+        if (r < 0 || s.info.boot_result == PKRAM_BOOT_OFF) {
+                *ret = s;
+                ret->facts.info = r < 0 ? NULL : &ret->info;
+                s = (KexecState) {};
+                return 0;
+        }
+        r = count_nodes(device, &s.facts.n_nodes);
+        if (r < 0)
+                return r;
+
+        t.bus = sources->bus;
+        if (t.full && !t.bus) {
+                r = service_manager_connect(&own_bus);
+                if (r < 0)
+                        log_warning("Failed to connect to the service manager, ignoring the state of units: %s", strerror(-r));
+                t.bus = own_bus;
+        }
+        if (t.full) {
+                r = read_usage(device, config, &t.usage);
+                if (r < 0)
+                        return r;
+        }
+
+        t.state = &s;
+        r = kexec_for_each_tree(sources->utab, scan_tree, &t);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                log_warning("Failed to read the table of mounted trees, ignoring: %s", strerror(-r));
+
+        r = kexec_units_find(t.bus, sources->units ?: KEXEC_UNITS_DIR, sources->root ?: "", &s.units);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) {
+                log_warning("Failed to find out which units hold memory, ignoring: %s", strerror(-r));
+                unit_list_done(&s.units);
+        }
+        s.facts.units = (const char *const *) s.units.names;
+        s.facts.n_units = s.units.n;
+
+        *ret = s;
+        ret->facts.info = &ret->info;
+        s = (KexecState) {};
+        return 0;
+}
+
+static struct json_object *strings_to_json(const UnitList *l) {
+        _cleanup_json_ struct json_object *array = json_object_new_array();
+
+        for (size_t i = 0; i < l->n; i++)
+                if (!array || json_append(array, json_object_new_string(l->names[i])) < 0)
+                        return NULL;
+        return TAKE_PTR(array);
+}
+
+static struct json_object *problems_to_json(const KexecFacts *facts) {
+        _cleanup_json_ struct json_object *array = json_object_new_array();
+
+        for (size_t i = 0; i < facts->n_problems; i++) {
+                _cleanup_json_ struct json_object *o = json_object_new_object();
+                const KexecTreeProblem *p = facts->problems + i;
+
+                if (!array || !o || json_add_string(o, "name", p->name) < 0 || json_add_string(o, "directory", p->path) < 0 ||
+                    (p->limit && (json_add_string(o, "limit", p->limit) < 0 || json_add_u64(o, "maximum", p->maximum) < 0 ||
+                                  json_add_u64(o, "needed", p->needed) < 0)) ||
+                    (p->users && json_add_string(o, "users", p->users) < 0) ||
+                    (p->detail && json_add_string(o, "detail", p->detail) < 0) ||
+                    json_append(array, TAKE_PTR(o)) < 0)
+                        return NULL;
+        }
+        return TAKE_PTR(array);
+}
+
+struct json_object *kexec_check_to_json(const KexecCheck *check, const KexecState *state, KexecPolicy policy) {
+        _cleanup_json_ struct json_object *o = json_object_new_object();
+        const struct pkram_ioctl_info *info = &state->info;
+
+        if (!o ||
+            json_add_bool(o, "keeps", check->keeps) < 0 ||
+            json_add_bool(o, "refused", !check->allowed) < 0 ||
+            json_add_string(o, "reason", kexec_reason_to_string(check->reason)) < 0 ||
+            json_add_string(o, "text", check->text) < 0 ||
+            json_add_string(o, "policy", kexec_policy_to_string(policy)) < 0 ||
+            json_add_u64(o, "nodes", state->facts.n_nodes) < 0 ||
+            json_add_u64(o, "trees", state->facts.n_trees) < 0 ||
+            json_add_u64(o, "bytes", store_pages_to_bytes(info->data_pages)) < 0 ||
+            json_add_bool(o, "keepsAtOnce", check->keeps_at_once) < 0 ||
+            (check->at_once[0] && json_add_string(o, "atOnce", check->at_once) < 0) ||
+            json_add(o, "units", strings_to_json(&state->units)) < 0 ||
+            json_add(o, "treeProblems", problems_to_json(&state->facts)) < 0)
+                return NULL;
+        return TAKE_PTR(o);
+}

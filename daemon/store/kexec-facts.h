@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Collects what kexec_check() judges: stored nodes, mounted trees, and units that hold memory. */
+#pragma once
+
+#include <systemd/sd-bus.h>
+
+#include "config.h"
+#include "device.h"
+#include "kexec-check.h"
+#include "kexec-units.h"
+
+/* What storing a tree takes. */
+typedef struct TreeCost {
+        uint64_t objects;       /* as ObjectsMax= counts them */
+        uint64_t bytes;         /* of memory; a little less than the node will have */
+} TreeCost;
+
+/*
+ * Counts what is in a directory of a tmpfs. An object is a file that is larger than TREE_PACKED_MAX, a stream of packed
+ * files, or the table. Gives up after usec microseconds. Returns 1 if all was counted, 0 if the time was up and *ret is too
+ * small, or a negative errno.
+ */
+int tree_cost(int directory, uint64_t usec, TreeCost *ret);
+
+/* Facts that own what they point to. */
+typedef struct KexecState {
+        KexecFacts facts;
+        struct pkram_ioctl_info info;
+        KexecTreeProblem *problems;
+        size_t problems_allocated;
+        UnitList units;
+} KexecState;
+
+void kexec_state_done(KexecState *s);
+#define _cleanup_kexec_state_ _cleanup_(kexec_state_done)
+
+typedef enum KexecStateFlags {
+        /*
+         * Looks at each tree, at the processes that use it, and at the state and the declarations of units. Takes root's
+         * view of the file system, and up to 15 seconds for large trees. Without it, trees are only counted, and each
+         * marked unit counts.
+         */
+        KEXEC_STATE_FULL = 1 << 0,
+} KexecStateFlags;
+
+/* Where it looks; tests have other places. */
+typedef struct KexecSources {
+        const char *utab;       /* NULL for /run/mount/utab */
+        const char *units;      /* NULL for KEXEC_UNITS_DIR */
+        const char *root;       /* NULL for "", before the directories of unit files */
+        sd_bus *bus;            /* of the service manager; NULL: KEXEC_STATE_FULL connects to it, or does without */
+} KexecSources;
+
+/*
+ * Collects the facts. What cannot be found out about trees and units is logged as a warning and left out. sources may be
+ * NULL. Returns 0, -ENOMEM, or what the device failed with, unless that means that there is no PKRAM.
+ */
+int kexec_state_collect(const PkramDevice *device, const Config *config, const KexecSources *sources, KexecStateFlags flags,
+                        KexecState *ret);
+
+/* For a process that exists only for this: what CheckKexec replies, as JSON text that the caller frees. -ENOMEM. */
+struct json_object *kexec_check_to_json(const KexecCheck *check, const KexecState *state, KexecPolicy policy);

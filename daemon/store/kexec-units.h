@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Units that store memory when they stop. pkramd marks each unit that stores or retrieves
+ * a node; a unit can also declare it, or deny it, with X-Pkram-Stores= in its unit file.
+ */
+#pragma once
+
+#include <systemd/sd-bus.h>
+
+#include "macro.h"
+
+/* An empty file for each unit that stored or retrieved since the kernel was started. Owned by pkramd. */
+#define KEXEC_UNITS_DIR "/run/pkram/units"
+
+/* Names of units, each once, in no order. */
+typedef struct UnitList {
+        char **names;
+        size_t n, allocated;
+} UnitList;
+
+void unit_list_done(UnitList *l);
+#define _cleanup_units_ _cleanup_(unit_list_done)
+
+/* Returns true if the list has that name. */
+bool unit_list_has(const UnitList *l, const char *name);
+
+/* Adds a name that is not in the list yet. Returns 0, or -ENOMEM. */
+int unit_list_add(UnitList *l, const char *name);
+
+/* Connects to the service manager without a bus daemon, which works early and late. The caller unrefs the bus. */
+int service_manager_connect(sd_bus **ret);
+
+/* Returns true for units that can hold memory for themselves: services, and scopes that are no login session. */
+bool kexec_unit_counts(const char *name);
+
+/* Marks a unit. directory is KEXEC_UNITS_DIR or, for tests, another one; it is created. Returns 0, or a negative errno. */
+int kexec_unit_mark(const char *directory, const char *name);
+
+/* Reads all marks. Returns 0, also without the directory, or a negative errno. */
+int kexec_units_marked(const char *directory, UnitList *ret);
+
+/*
+ * Reads X-Pkram-Stores= from the text of a unit file or drop-in, in [Unit], [Service] or [Scope]. Returns 1 for yes, 0 for
+ * no, or the value of before if the text does not set it. An empty value resets to -1.
+ */
+int kexec_unit_parse(const char *text, size_t size, int before);
+
+/*
+ * Finds the active units that store memory when they stop: the marked ones and those that declare it, without those that
+ * deny it. root is put before the directories of unit files, "" for the real ones. bus may be NULL; then all marked units
+ * count. Returns 0, or a negative errno.
+ */
+int kexec_units_find(sd_bus *bus, const char *directory, const char *root, UnitList *ret);
+
+/*
+ * Returns 1 if a shutdown stops this unit before the tree of that name is unmounted from path: it conflicts with
+ * shutdown.target, or requires the mount. Returns 0 if it does not, or a negative errno.
+ */
+int kexec_unit_stops_before(sd_bus *bus, const char *unit, const char *path, const char *tree);

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Processes that have files of a file system open for writing. */
+#pragma once
+
+#include <systemd/sd-bus.h>
+
+#include "macro.h"
+
+/*
+ * Names the processes that can write to the file system with this device number and that a shutdown does not stop before
+ * the tree is unmounted from path, as "sh (12, x.service), ...". A writable shared mapping counts as well. Returns NULL if
+ * there is none, or without memory; the caller frees it. bus may be NULL: then no process counts.
+ */
+char *kexec_tree_writers(sd_bus *bus, dev_t device, const char *path, const char *tree);
