@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The other methods, and what all of them have in common when they say no. */
 #include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include "file-util.h"
 #include "node-name.h"
@@ -266,6 +268,139 @@ static void test_check_kexec(void **state) {
         assert_string_equal(json_get_string(reply_parameters(r4), "reason"), "keeps");
 }
 
+/* pkram-kexec-check@.service: answers each connection with that text. */
+typedef struct CheckWorker {
+        char path[64];
+        int fd;
+} CheckWorker;
+
+static void check_worker_init(CheckWorker *w) {
+        union {
+                struct sockaddr sa;
+                struct sockaddr_un un;
+        } address = { .un.sun_family = AF_UNIX };
+        char dir[] = "/tmp/test-methods-XXXXXX";
+
+        assert_non_null(mkdtemp(dir));
+        (void) snprintf(w->path, sizeof(w->path), "%s/s", dir);
+        (void) strcpy(address.un.sun_path, w->path);
+        w->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        assert_ok(bind(w->fd, &address.sa, sizeof(address.un)));
+        assert_ok(listen(w->fd, 8));
+}
+
+static void check_worker_done(CheckWorker *w) {
+        safe_close(w->fd);
+        (void) unlink(w->path);
+        *strrchr(w->path, '/') = 0;
+        (void) rmdir(w->path);
+}
+
+/* In two pieces, as a stream may come. */
+static void check_worker_answer(CheckWorker *w, Fixture *f, const char *text) {
+        _cleanup_close_ int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC);
+        size_t n = strlen(text);
+
+        assert_ok(fd);
+        assert_ok(write_all(fd, text, n / 2));
+        fixture_run(f);
+        assert_ok(write_all(fd, text + n / 2, n - n / 2));
+}
+
+static void test_check_kexec_by_worker(void **state) {
+        static const char answer[] = "{\"keeps\":false,\"refused\":false,\"reason\":\"tree\",\"text\":\"T.\",\"policy\":\"force\",\"nodes\":7,"
+                                     "\"bytes\":1,\"trees\":2,\"units\":[\"a.service\"]}";
+        static const char *const broken[] = { "", "{", "[]", "{}", "{\"keeps\":true}" };
+        Fixture *f = *state;
+        _cleanup_(client_freep) Client *c1 = client_new(f), *c2 = client_new(f), *c3 = client_new(f);
+        _cleanup_json_ struct json_object *r1 = NULL, *r2 = NULL, *r3 = NULL, *r4 = NULL;
+        CheckWorker w;
+
+        check_worker_init(&w);
+        f->manager->check_path = w.path;
+
+        /* The policy is pkramd's. Who calls while it works gets the next answer, and nobody waits for the others. */
+        client_send(c1, CALL("CheckKexec", "{}"), NULL, 0);
+        fixture_run(f);
+        client_send(c2, CALL("CheckKexec", "{}"), NULL, 0);
+        client_send(c3, CALL("CheckKexec", "{}"), NULL, 0);
+        assert_true(client_is_silent(c1));
+        check_worker_answer(&w, f, answer);
+        r1 = client_receive(c1, NULL, NULL);
+        assert_string_equal(json_get_string(reply_parameters(r1), "reason"), "tree");
+        assert_string_equal(json_get_string(reply_parameters(r1), "policy"), "refuse");
+        assert_true(json_get_bool(reply_parameters(r1), "refused", false));
+        assert_string_equal(json_get_string(reply_parameters(r1), "imageState"), "none");
+        assert_int_equal(json_get_int(reply_parameters(r1), "nodes", -1), 7);
+        assert_true(client_is_silent(c2));
+        c3 = client_free(c3);
+        fixture_run(f);
+        check_worker_answer(&w, f, answer);
+        r2 = client_receive(c2, NULL, NULL);
+        assert_string_equal(json_get_string(reply_parameters(r2), "reason"), "tree");
+
+        /* Without an answer that makes sense, pkramd says what it knows. */
+        for (size_t i = 0; i < ELEMENTSOF(broken); i++) {
+                _cleanup_json_ struct json_object *r = NULL;
+
+                client_send(c1, CALL("CheckKexec", "{}"), NULL, 0);
+                fixture_run(f);
+                check_worker_answer(&w, f, broken[i]);
+                r = client_receive(c1, NULL, NULL);
+                assert_string_equal(json_get_string(reply_parameters(r), "reason"), "nothingStored");
+        }
+
+        /* A caller that is gone takes the process with it. */
+        client_send(c2, CALL("CheckKexec", "{}"), NULL, 0);
+        fixture_run(f);
+        assert_non_null(f->manager->kexec_run);
+        c2 = client_free(c2);
+        fixture_run(f);
+        assert_null(f->manager->kexec_run);
+
+        check_worker_done(&w);
+        r3 = client_call(c1, CALL("CheckKexec", "{}"));
+        assert_string_equal(json_get_string(reply_parameters(r3), "reason"), "nothingStored");
+        f->manager->check_path = NULL;
+}
+
+/* A unit that stores or asks for something will store when it stops. */
+static void test_units_are_marked(void **state) {
+        static const struct {
+                const char *owner, *call;
+                bool marked;
+        } table[] = {
+                { "a.service",       CALL("Retrieve", "{\"name\":\"n\"}"),                                     true  },
+                { "b.service",       CALL("Store", "{\"name\":\"n\",\"objects\":[{\"data\":\"eA==\"}]}"), true  },
+                { "c.service",       CALL("GetStatus", "{}"),                                                     false },
+                { "d.service",       CALL("Describe", "{\"name\":\"n\"}"),                                     false },
+                { "session-3.scope", CALL("Retrieve", "{\"name\":\"n\"}"),                                     false },
+                { "uid:1000",        CALL("Retrieve", "{\"name\":\"n\"}"),                                     false },
+        };
+        Fixture *f = *state;
+        char dir[] = "/tmp/test-methods-XXXXXX";
+
+        assert_non_null(mkdtemp(dir));
+        f->manager->units_path = dir;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_(client_freep) Client *c = client_new_as(f, 0, table[i].owner);
+                _cleanup_json_ struct json_object *r = client_call(c, table[i].call), *check = NULL;
+                _cleanup_free_ char *path = NULL;
+
+                assert_true(asprintf(&path, "%s/%s", dir, table[i].owner) > 0);
+                assert_int_equal(access(path, F_OK), table[i].marked ? 0 : -1);
+                if (!table[i].marked)
+                        continue;
+                mock_info(f->mock)->image_state = PKRAM_IMAGE_NO_SUPPORT;
+                check = client_call(c, CALL("CheckKexec", "{}"));
+                assert_string_equal(json_get_string(reply_parameters(check), "reason"), "noSupport");
+                assert_non_null(strstr(json_get_string(reply_parameters(check), "text"), table[i].owner));
+                assert_ok(unlink(path));
+        }
+        f->manager->units_path = NULL;
+        (void) rmdir(dir);
+}
+
 static void test_quota_names_its_limit(void **state) {
         Fixture *f = *state;
         _cleanup_(client_freep) Client *c = client_new_as(f, 1000, "uid:1000");
@@ -355,6 +490,8 @@ int main(void) {
                 T(test_busy),
                 T(test_describe),
                 T(test_check_kexec),
+                T(test_check_kexec_by_worker),
+                T(test_units_are_marked),
                 T(test_quota_names_its_limit),
                 T(test_no_memory),
                 T(test_any_failure_is_answered),

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a kexec would lose: trees that do not fit, and units that hold memory. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "device-mock.h"
+#include "file-util.h"
+#include "kexec-facts.h"
+#include "test.h"
+#include "tree-table.h"
+
+/* A tmpfs, as a tree has to be in one. */
+static char dir[] = "/dev/shm/test-kexec-facts-XXXXXX";
+
+static const char *path_of(const char *name) {
+        static char path[2][256];
+        static unsigned n;
+
+        n = !n;
+        (void) snprintf(path[n], sizeof(path[n]), "%s/%s", dir, name);
+        return path[n];
+}
+
+static void make_file(const char *name, size_t size) {
+        _cleanup_free_ char *data = calloc(1, size + 1);
+        _cleanup_close_ int fd = open(path_of(name), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+        assert_non_null(data);
+        assert_true(fd >= 0);
+        assert_ok(write_all(fd, data, size));
+}
+
+static void test_unit_parse(_unused_ void **state) {
+        static const struct {
+                const char *text;
+                int before, value;
+        } table[] = {
+                { "", -1, -1 },
+                { "", 1, 1 },
+                { "[Service]\nX-Pkram-Stores=yes\n", -1, 1 },
+                { "[Unit]\nDescription=x\nX-Pkram-Stores = TRUE \n", -1, 1 },
+                { "[Service]\nX-Pkram-Stores=no", 1, 0 },
+                { "[Service]\r\nX-Pkram-Stores=on\r\n", -1, 1 },
+                { "[Service]\nX-Pkram-Stores=yes\nX-Pkram-Stores=\n", -1, -1 },
+                { "[Service]\nX-Pkram-Stores=yes\n[Unit]\nX-Pkram-Stores=no\n", -1, 0 },
+                { "[Install]\nX-Pkram-Stores=yes\n", -1, -1 },
+                { "X-Pkram-Stores=yes\n", -1, -1 },
+                { "[Service]\n#X-Pkram-Stores=yes\n;X-Pkram-Stores=yes\n", -1, -1 },
+                { "[Service]\nX-Pkram-Storeses=yes\nX-Pkram-Stores\n", -1, -1 },
+                { "[Service]\nX-Pkram-Stores=maybe\n", 1, 1 },
+                { "[Service]\nEnvironment=X-Pkram-Stores=yes\n", -1, -1 },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                assert_int_equal(kexec_unit_parse(table[i].text, strlen(table[i].text), table[i].before), table[i].value);
+}
+
+static void test_unit_names(_unused_ void **state) {
+        static const char *const good[] = { "redis.service", "a@b\\x2dc.service", "user@1000.service", "docker-12.scope" };
+        static const char *const bad[] = {
+                "", ".", "..", "../x.service", "a/b.service", "a b.service", "init.scope", "session-3.scope", "srv-web.mount",
+                "pkram-tree@web.service", "uid:1000", "root", "kernel", ".service.d", "x.socket",
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(good); i++)
+                assert_true(kexec_unit_counts(good[i]));
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                assert_false(kexec_unit_counts(bad[i]));
+}
+
+static void test_unit_marks(_unused_ void **state) {
+        _cleanup_units_ UnitList none = {}, l = {};
+        const char *units = path_of("units");
+
+        assert_ok(kexec_units_marked(units, &none));
+        assert_int_equal(none.n, 0);
+        assert_ok(kexec_unit_mark(units, "a.service"));
+        assert_ok(kexec_unit_mark(units, "a.service"));
+        assert_ok(kexec_unit_mark(units, "b.service"));
+        assert_ok(kexec_unit_mark(units, "uid:1000"));
+        assert_ok(kexec_unit_mark(units, "../c.service"));
+        assert_int_equal(access(path_of("c.service"), F_OK), -1);
+
+        /* Without the service manager all of them count. */
+        assert_ok(kexec_units_find(/* bus= */ NULL, units, /* root= */ "", &l));
+        assert_int_equal(l.n, 2);
+        assert_true(unit_list_has(&l, "a.service"));
+        assert_true(unit_list_has(&l, "b.service"));
+
+        assert_errno(kexec_unit_mark("/proc/none", "a.service"), ENOENT);
+        assert_return_code(unlink(path_of("units/a.service")), errno);
+        assert_return_code(unlink(path_of("units/b.service")), errno);
+        assert_return_code(rmdir(path_of("units")), errno);
+}
+
+static void remove_tree(const char *tree) {
+        _cleanup_free_ char *command = NULL;
+
+        assert_true(asprintf(&command, "rm -rf %s", tree) > 0);
+        assert_int_equal(system(command), 0);
+}
+
+/* Objects as store-tree-entry.c makes them: one for each large file, for each full stream of small ones, for the rest, and the table. */
+static void test_tree_cost(_unused_ void **state) {
+        _cleanup_close_ int fd = -EBADF;
+        TreeCost c = {};
+
+        assert_return_code(mkdir(path_of("tree"), 0700), errno);
+        fd = open(path_of("tree"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        assert_int_equal(tree_cost(fd, USEC_PER_SEC, &c), 1);
+        assert_int_equal(c.objects, 1);
+
+        make_file("tree/small", 10);
+        assert_int_equal(tree_cost(fd, USEC_PER_SEC, &c), 1);
+        assert_int_equal(c.objects, 2);
+
+        make_file("tree/packed", TREE_PACKED_MAX);
+        make_file("tree/large", TREE_PACKED_MAX + 1);
+        assert_return_code(mkdir(path_of("tree/sub"), 0700), errno);
+        make_file("tree/sub/large", 10 * TREE_PACKED_MAX);
+        assert_return_code(link(path_of("tree/sub/large"), path_of("tree/sub/link")), errno);
+        assert_return_code(symlink("large", path_of("tree/symlink")), errno);
+        assert_int_equal(tree_cost(fd, USEC_PER_SEC, &c), 1);
+        assert_int_equal(c.objects, 4);
+        assert_true(c.bytes >= 12 * TREE_PACKED_MAX && c.bytes < 13 * TREE_PACKED_MAX);
+
+        /* One stream has room for 16 of these. */
+        for (unsigned i = 0; i < 33; i++) {
+                char name[32];
+
+                (void) snprintf(name, sizeof(name), "tree/sub/%u", i);
+                make_file(name, TREE_PACKED_MAX);
+        }
+        assert_int_equal(tree_cost(fd, USEC_PER_SEC, &c), 1);
+        assert_int_equal(c.objects, 6);
+        remove_tree(path_of("tree"));
+}
+
+static void write_utab(void) {
+        _cleanup_free_ char *text = NULL;
+
+        assert_true(asprintf(&text, "SRC=web TARGET=%s/a OPTS=helper=pkram\nSRC=db TARGET=%s/b OPTS=helper=pkram\n"
+                             "SRC=gone TARGET=%s/none OPTS=helper=pkram\n", dir, dir, dir) > 0);
+        assert_ok(file_write(path_of("utab"), text, strlen(text)));
+}
+
+static void test_trees(_unused_ void **state) {
+        const char *utab = path_of("utab");
+        const KexecSources sources = { .utab = utab, .units = "/proc/none" };
+        const KexecTreeProblem *p;
+        Mock *mock = mock_new();
+        PkramDevice device = mock_device(mock);
+        KexecCheck check;
+        Config config;
+
+        config_init_memory(&config, GIB(4));
+        assert_return_code(mkdir(path_of("a"), 0700), errno);
+        assert_return_code(mkdir(path_of("b"), 0700), errno);
+        make_file("a/1", 100000);
+        make_file("a/2", 100000);
+        make_file("b/1", 100000);
+        write_utab();
+        mock_info(mock)->image_state = PKRAM_IMAGE_KEEPS;
+
+        /* Counted only. */
+        {
+                _cleanup_kexec_state_ KexecState s = {};
+
+                assert_ok(kexec_state_collect(&device, &config, &sources, /* flags= */ 0, &s));
+                assert_int_equal(s.facts.n_trees, 3);
+                assert_int_equal(s.facts.n_problems, 0);
+                assert_int_equal(s.facts.n_nodes, 0);
+                assert_ptr_equal(s.facts.info, &s.info);
+        }
+
+        /* Each limit is named with its value. What cannot be found is a problem, too. */
+        static const struct {
+                LimitId id;
+                uint64_t value;
+                const char *tree;
+                uint64_t needed_min, needed_max;
+        } table[] = {
+                { LIMIT_OBJECTS,     2,      "web", 3,      3      },
+                { LIMIT_NODE_BYTES,  150000, "web", 200000, 220000 },
+                { LIMIT_TOTAL_BYTES, 250000, "db",  300000, 330000 },
+                { LIMIT_OWNER_BYTES, 250000, "db",  300000, 330000 },
+                { LIMIT_NODES,       1,      "db",  2,      2      },
+                { LIMIT_OWNER_NODES, 1,      "db",  2,      2      },
+        };
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_kexec_state_ KexecState s = {};
+                uint64_t before = config.limit[table[i].id];
+
+                config.limit[table[i].id] = table[i].value;
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                config.limit[table[i].id] = before;
+                assert_int_equal(s.facts.n_trees, 3);
+                assert_int_equal(s.facts.n_problems, 2);
+                p = s.facts.problems;
+                assert_string_equal(p->name, table[i].tree);
+                assert_string_equal(p->limit, limit_name(table[i].id));
+                assert_int_equal(p->maximum, table[i].value);
+                assert_in_range(p->needed, table[i].needed_min, table[i].needed_max);
+                assert_string_equal(p[1].name, "gone");
+                assert_non_null(p[1].detail);
+
+                kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                assert_int_equal(check.reason, KEXEC_REASON_TREE);
+        }
+
+        remove_tree(path_of("a"));
+        remove_tree(path_of("b"));
+        (void) unlink(utab);
+        mock_free(mock);
+}
+
+static void test_no_pkram(_unused_ void **state) {
+        static const int errors[] = { -ENOENT, -ENODEV, -ENXIO };
+        Mock *mock = mock_new();
+        PkramDevice device = mock_device(mock);
+        Config config;
+
+        config_init_memory(&config, GIB(4));
+        for (size_t i = 0; i < ELEMENTSOF(errors); i++) {
+                _cleanup_kexec_state_ KexecState s = {};
+
+                mock_set_missing(mock, errors[i]);
+                assert_ok(kexec_state_collect(&device, &config, /* sources= */ NULL, KEXEC_STATE_FULL, &s));
+                assert_null(s.facts.info);
+        }
+        mock_free(mock);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_unit_parse),
+                cmocka_unit_test(test_unit_names),
+                cmocka_unit_test(test_unit_marks),
+                cmocka_unit_test(test_tree_cost),
+                cmocka_unit_test(test_trees),
+                cmocka_unit_test(test_no_pkram),
+        };
+        int r;
+
+        assert_non_null(mkdtemp(dir));
+        r = cmocka_run_group_tests(tests, NULL, NULL);
+        (void) rmdir(dir);
+        return r;
+}
