@@ -15,7 +15,7 @@
 #include "utf8.h"
 
 /* Whose nodes the trees of mount.pkram are. */
-#define TREE_OWNER "root"
+#define TREE_OWNER OWNER_ROOT
 
 /* For counting what is in all trees; the guard has 30 seconds for all it does. */
 #define COST_USEC (15 * USEC_PER_SEC)

@@ -97,7 +97,7 @@ END
 
         # Stopped, it holds nothing any more; a declaration counts before the first call, and can take it back.
         check "holding: it stops" systemctl stop mycache.service
-        check "holding: what it stored is removed" pkramctl remove mycache
+        check "holding: what it stored is removed" pkramctl remove --owner=mycache.service mycache
         equal "holding: a unit that does not run" "$(check_field reason)" nothingStored
         rm /run/pkram/units/mycache.service
         sed -i 's/^Exec.*//' /etc/systemd/system/mycache.service
