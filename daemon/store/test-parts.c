@@ -50,25 +50,49 @@ static void test_name_lengths(_unused_ void **state) {
 
 static void test_owner(_unused_ void **state) {
         static const struct {
-                const char *unit;
+                const char *unit, *slice;
                 bool user_slice;
-                uid_t uid;
+                uid_t uid, unit_uid;
+                bool needs_unit_user;
                 const char *owner;
         } table[] = {
-                { "memcached.service",   false, 100,  "memcached.service" },
-                { "memcached.service",   false, 0,    "memcached.service" },
-                { "session-3.scope",     true,  1000, "uid:1000"          },
-                { "user@1000.service",   true,  1000, "uid:1000"          },
-                { "init.scope",          false, 0,    "root"              },
-                { NULL,                  false, 5,    "uid:5"             },
-                { "srv-data.mount",      false, 0,    "srv-data.mount"    },
+                /* services: root, their own user, and users they run something for */
+                { "a.service",          "system.slice",  false, 0,     UID_NONE, false, "a.service"          },
+                { "a.service",          "system.slice",  false, 100,   100,      true,  "a.service"          },
+                { "a.service",          "system.slice",  false, 0,     100,      false, "a.service"          },
+                { "cron.service",       "system.slice",  false, 1000,  UID_NONE, true,  "uid:1000"           },
+                { "php-fpm.service",    "system.slice",  false, 1000,  33,       true,  "uid:1000"           },
+                /* sessions and users' managers */
+                { "session-3.scope",    "user-1000.slice", true, 1000, 1000,     false, "uid:1000"           },
+                { "user@1000.service",  "user-1000.slice", true, 1000, 1000,     false, "uid:1000"           },
+                { "session-3.scope",    "user-1000.slice", true, 0,    UID_NONE, false, "root"               },
+                /* outside of units */
+                { "init.scope",         "-.slice",       false, 0,     UID_NONE, false, "root"               },
+                { NULL,                 NULL,            false, 0,     UID_NONE, false, "root"               },
+                { NULL,                 NULL,            false, 5,     UID_NONE, false, "uid:5"              },
+                /* other units */
+                { "srv-data.mount",     "system.slice",  false, 0,     UID_NONE, false, "srv-data.mount"     },
+                { "srv-data.mount",     "system.slice",  false, 7,     7,        false, "uid:7"              },
+                /* containers: their scope, or a slice of their own */
+                { "docker-12.scope",    "system.slice",  false, 0,     UID_NONE, false, "docker-12.scope"    },
+                { "libpod-12.scope",    "machine.slice", false, 0,     UID_NONE, false, "libpod-12.scope"    },
+                { "docker-12.scope",    "db.slice",      false, 0,     UID_NONE, false, "db.slice"           },
+                { "docker-12.scope",    "db.slice",      false, 999,   999,      false, "uid:999"            },
+                { "a.service",          "db.slice",      false, 0,     UID_NONE, false, "a.service"          },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                _cleanup_free_ char *owner = NULL;
+                Peer p = {
+                        .uid = table[i].uid,
+                        .pidfd = -EBADF,
+                        .unit = { .unit = (char *) table[i].unit, .slice = (char *) table[i].slice, .user_slice = table[i].user_slice },
+                };
 
-                assert_ok(owner_make(table[i].unit, table[i].user_slice, table[i].uid, &owner));
-                assert_string_equal(owner, table[i].owner);
+                assert_int_equal(peer_needs_unit_user(&p), table[i].needs_unit_user);
+                assert_ok(peer_set_owner(&p, table[i].unit_uid));
+                assert_string_equal(p.owner, table[i].owner);
+                assert_true(owner_is_valid(p.owner));
+                free(p.owner);
         }
 
         assert_true(owner_is_user("uid:1000"));
@@ -96,7 +120,9 @@ static void test_peer_from_socket(_unused_ void **state) {
         int fds[2];
 
         assert_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds));
-        assert_ok(peer_from_socket(fds[0], &p));
+        assert_ok(peer_from_socket(fds[0], peer_find_unit, NULL, &p));
+        assert_null(p.owner);
+        assert_ok(peer_set_owner(&p, UID_NONE));
         assert_int_equal(p.pid, getpid());
         assert_int_equal(p.uid, geteuid());
         assert_true(p.pidfd >= 0);
