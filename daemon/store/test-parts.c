@@ -12,6 +12,7 @@
 #include "name.h"
 #include "peer.h"
 #include "test.h"
+#include "tree-table.h"
 
 /* --- names --- */
 
@@ -353,8 +354,10 @@ static void test_config_files(_unused_ void **state) {
 /* --- manifests --- */
 
 static void test_manifest_round_trip(_unused_ void **state) {
+        uint8_t xattrs[] = { 1, 0, 0, 0, 7, 0, 'u', 's', 'e', 'r', '.', 'x', 0, 0xff };
         ManifestObject objects[] = {
-                { .name = (char *) "a\"b\\\xc3\xa4", .kind = OBJECT_FILE },
+                { .name = (char *) "a\"b\\\xc3\xa4", .kind = OBJECT_FILE,
+                  .attributes = { .memfd = (char *) "\xff/x", .xattrs = xattrs, .xattrs_size = sizeof(xattrs), .flags = TREE_FLAG_NODUMP } },
                 { .name = NULL, .kind = OBJECT_DATA },
         };
         Manifest m = {
@@ -375,6 +378,11 @@ static void test_manifest_round_trip(_unused_ void **state) {
         assert_int_equal(back.n_objects, 2);
         assert_string_equal(back.objects[0].name, objects[0].name);
         assert_int_equal(back.objects[0].kind, OBJECT_FILE);
+        assert_string_equal(back.objects[0].attributes.memfd, "\xff/x");
+        assert_int_equal(back.objects[0].attributes.xattrs_size, sizeof(xattrs));
+        assert_memory_equal(back.objects[0].attributes.xattrs, xattrs, sizeof(xattrs));
+        assert_int_equal(back.objects[0].attributes.flags, TREE_FLAG_NODUMP);
+        assert_false(object_attributes_is_set(&back.objects[1].attributes));
         assert_null(back.objects[1].name);
         assert_int_equal(back.objects[1].kind, OBJECT_DATA);
 }
@@ -398,6 +406,17 @@ static void test_manifest_hostile(_unused_ void **state) {
                 { "{\"pkramManifest\":3,\"whatever\":true}", -EPROTONOSUPPORT },
                 { "{\"pkramManifest\":2,\"owner\":\"o\",\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\"}]}", -EBADMSG },
                 { "{\"pkramManifest\":1,\"pkramManifest\":1}", -EBADMSG },
+#define OBJECT(x) "{\"pkramManifest\":1,\"owner\":\"o\",\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\"," x "}]}"
+                { OBJECT("\"memfd\":5"), -EBADMSG },
+                { OBJECT("\"memfd\":\"?\""), -EBADMSG },
+                { OBJECT("\"memfd\":\"AAAA\""), -EBADMSG },            /* NUL bytes */
+                { OBJECT("\"xattrs\":\"AQAAAAcA\""), -EBADMSG },       /* ends after its head */
+                { OBJECT("\"xattrs\":\"AAAAAAkAc3lzdGVtLngA\""), -EBADMSG }, /* system.x */
+                { OBJECT("\"flags\":1"), -EBADMSG },                  /* immutable */
+                { OBJECT("\"flags\":16"), -EBADMSG },
+                { OBJECT("\"flags\":-1"), -EBADMSG },
+#undef OBJECT
+                { "{\"pkramManifest\":1,\"owner\":\"o\",\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"data\",\"memfd\":\"eA==\"}]}", -EBADMSG },
                 { "{\"pkramManifest\":1,\"owner\":5,\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\"}]}", -EBADMSG },
                 { "{\"pkramManifest\":1,\"owner\":\"\",\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\"}]}", -EBADMSG },
                 { "{\"pkramManifest\":1,\"owner\":\"o\",\"uid\":-1,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\"}]}", -EBADMSG },
