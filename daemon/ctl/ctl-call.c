@@ -25,12 +25,31 @@ int fail(int status, const char *format, ...) {
         if (n < 0)
                 text = NULL;
 
-        /* Below what was printed before it, and not behind a pager. */
+        /* Close the pager first: the message belongs below the output and must stay visible. */
         pager_close();
         (void) fprintf(stderr, "%spkramctl: ", color_stderr(COLOR_BAD));
         print_text(stderr, text ?: "Not enough memory.");
         (void) fprintf(stderr, "%s\n", color_stderr(COLOR_NORMAL));
         return status;
+}
+
+void hint(const char *format, ...) {
+        _cleanup_free_ char *text = NULL;
+        va_list ap;
+        int n;
+
+        if (arg_quiet || !isatty(STDERR_FILENO))
+                return;
+
+        va_start(ap, format);
+        n = vasprintf(&text, format, ap);
+        va_end(ap);
+        if (n < 0) {
+                text = NULL;
+                return;
+        }
+        print_text(stderr, text);
+        (void) fputc('\n', stderr);
 }
 
 int fail_memory(void) {
@@ -167,7 +186,7 @@ static int fail_reply(const VarlinkReply *reply) {
                     json_get_string(reply->parameters, "parameter") ?: "");
 }
 
-/* Says what went wrong: r is what varlink_client_receive() returned. */
+/* Prints a message if receiving failed, or the reply is an error. r: result of varlink_client_receive(). */
 static int finish_receive(int r, const VarlinkReply *reply) {
         if (r == -ENOMEM)
                 return fail_memory();
@@ -179,6 +198,14 @@ static int finish_receive(int r, const VarlinkReply *reply) {
 
 int ctl_receive(VarlinkClient *c, VarlinkReply *ret) {
         return finish_receive(varlink_client_receive(c, ret), ret);
+}
+
+int ctl_receive_unless(VarlinkClient *c, const char *error, VarlinkReply *ret) {
+        int r = varlink_client_receive(c, ret);
+
+        if (r >= 0 && error && ret->error && streq(ret->error, error))
+                return 0;
+        return finish_receive(r, ret);
 }
 
 int ctl_call(
@@ -221,7 +248,7 @@ int ctl_call_progress(
                         continue;
                 }
 
-                /* What went wrong is said on a line of its own. */
+                /* Messages go to a line of their own. */
                 progress_end(&p);
                 r = finish_receive(r, &reply);
                 if (r == 0) {

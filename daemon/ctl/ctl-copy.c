@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 
@@ -7,7 +8,7 @@
 
 #define BUFFER_BYTES MIB(1)
 
-/* Copies from where both descriptors are, up to limit bytes or the end. 0: that was the end, 1: the limit. */
+/* Copies from the current offsets, up to limit bytes. Returns 0 at the end of the input, 1 at the limit, or a negative errno. */
 static int copy_bytes(int from, int to, uint64_t limit, uint8_t *buffer, Progress *p) {
         while (limit > 0) {
                 ssize_t n = read(from, buffer, MIN(limit, (uint64_t) BUFFER_BYTES));
@@ -29,7 +30,7 @@ static int copy_bytes(int from, int to, uint64_t limit, uint8_t *buffer, Progres
         return 1;
 }
 
-/* Copies what is data, seeks over what is not. */
+/* Copies data and skips holes. */
 static int copy_sparse(int from, int to, uint8_t *buffer, Progress *p) {
         struct stat st;
         off_t data, hole = 0;
@@ -45,18 +46,20 @@ static int copy_sparse(int from, int to, uint8_t *buffer, Progress *p) {
                         return -errno;
                 r = copy_bytes(from, to, (uint64_t) (hole - data), buffer, p);
                 if (r <= 0)
-                        return r < 0 ? r : -EIO; /* somebody truncated it meanwhile */
+                        return r < 0 ? r : -EIO; /* it was truncated while it was copied */
         }
 
         if (errno != ENXIO)
                 return -errno;
-        /* Whoever writes next, writes behind it. */
+        /* Output that follows is written after the last hole. */
         return lseek(to, st.st_size, SEEK_SET) < 0 ? -errno : 0;
 }
 
-/* Is it a file of which nothing has been written yet? Only then its size and its holes are ours to make. */
-static bool is_fresh(int fd, const struct stat *st) {
-        return S_ISREG(st->st_mode) && st->st_size == 0 && lseek(fd, 0, SEEK_CUR) == 0;
+/* Checks whether size and holes of a file may be set: it has to be empty, and with O_APPEND data would end up after them. */
+static bool file_takes_holes(int fd, const struct stat *st) {
+        int flags = fcntl(fd, F_GETFL);
+
+        return S_ISREG(st->st_mode) && st->st_size == 0 && flags >= 0 && !(flags & O_APPEND) && lseek(fd, 0, SEEK_CUR) == 0;
 }
 
 int copy_descriptor(int from, int to, uint64_t size, const char *what) {
@@ -72,8 +75,8 @@ int copy_descriptor(int from, int to, uint64_t size, const char *what) {
                 return -errno;
 
         progress_begin(&p, what, size);
-        /* Files in /proc and the like are regular, too, but nobody knows how long they are. */
-        if (S_ISREG(a.st_mode) && a.st_size > 0 && lseek(from, 0, SEEK_CUR) == 0 && is_fresh(to, &b))
+        /* Files in /proc are regular files of unknown size. */
+        if (S_ISREG(a.st_mode) && a.st_size > 0 && lseek(from, 0, SEEK_CUR) == 0 && file_takes_holes(to, &b))
                 r = copy_sparse(from, to, buffer, &p);
         else
                 r = copy_bytes(from, to, UINT64_MAX, buffer, &p);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Verbs that look, and do not change anything but remove. */
+/* The verbs status, list, show, release, remove, monitor and check. */
+#include <fnmatch.h>
 #include <stdio.h>
 
 #include "ctl.h"
 #include "format.h"
 #include "json-util.h"
+#include "time-util.h"
 
-/* One call without descriptors. 0 or a status. */
+/* Makes one call without descriptors. Returns 0 or an exit status. */
 static int simple_call(const char *method, struct json_object *parameters, VarlinkReply *ret) {
         _cleanup_json_ struct json_object *p = parameters;
         _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
@@ -17,7 +19,7 @@ static int simple_call(const char *method, struct json_object *parameters, Varli
 }
 
 static int no_arguments(int argc, char *argv[]) {
-        return argc > 1 ? fail(EXIT_USAGE, "%s takes no arguments.", argv[0]) : 0;
+        return argc > 1 ? fail(EXIT_USAGE, "Command '%s' takes no arguments.", argv[0]) : 0;
 }
 
 static void line(const char *key, const char *value) {
@@ -26,17 +28,25 @@ static void line(const char *key, const char *value) {
         (void) putchar('\n');
 }
 
-/* The same in a colour. */
+/* The same, in a colour. */
 static void line_in(Color c, const char *key, const char *value) {
         printf("%17s: %s", key, color(c));
         ctl_print_text(value);
         printf("%s\n", color(COLOR_NORMAL));
 }
 
+/* Formats a number of bytes for people, or exactly with --bytes. */
+static const char *format_size(char *buffer, int64_t bytes) {
+        if (!arg_bytes)
+                return format_bytes(buffer, (uint64_t) MAX(bytes, 0));
+        (void) snprintf(buffer, FORMAT_MAX, "%lli", (long long) bytes);
+        return buffer;
+}
+
 static void line_bytes(const char *key, int64_t bytes) {
         char text[FORMAT_MAX];
 
-        line(key, format_bytes(text, (uint64_t) MAX(bytes, 0)));
+        line(key, format_size(text, bytes));
 }
 
 static void line_int(const char *key, int64_t value) {
@@ -53,14 +63,14 @@ static void line_timestamp(const char *key, int64_t usec) {
 
 static const char *boot_result_text(const char *result) {
         static const char *const table[][2] = {
-                { "none",     "this kernel was not asked to take anything over" },
-                { "restored", "everything the previous kernel kept is here" },
-                { "partial",  "taken over, but damaged nodes were dropped: see 'journalctl -t pkramd'" },
-                { "nothing",  "pkram= pointed at memory that holds nothing; nothing was taken over" },
-                { "stale",    "pkram= pointed at what was not sealed for this boot; nothing was taken over" },
-                { "damaged",  "what the previous kernel kept was damaged as a whole; nothing was taken over" },
-                { "version",  "what the previous kernel kept has a format this kernel does not read" },
-                { "off",      "PKRAM is off in this kernel" },
+                { "none",     "no pkram= on the kernel command line" },
+                { "restored", "all nodes restored" },
+                { "partial",  "restored, but damaged nodes were dropped, see 'journalctl -t pkramd'" },
+                { "nothing",  "nothing restored: no super block at the address in pkram=" },
+                { "stale",    "nothing restored: super block was not sealed for this boot" },
+                { "damaged",  "nothing restored: super block or block map is damaged" },
+                { "version",  "nothing restored: format is not supported by this kernel" },
+                { "off",      "PKRAM is disabled in this kernel" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++)
@@ -77,10 +87,10 @@ static Color boot_result_color(const char *result) {
 static const char *image_state_text(const char *state) {
         static const char *const table[][2] = {
                 { "none",        "no kernel is loaded" },
-                { "keeps",       "the loaded kernel keeps what is stored" },
-                { "noSupport",   "the loaded kernel has no PKRAM and would lose what is stored" },
-                { "noParameter", "the loaded kernel lacks pkram= and would lose what is stored" },
-                { "version",     "the loaded kernel reads another format and would lose what is stored" },
+                { "keeps",       "the loaded kernel preserves all nodes" },
+                { "noSupport",   "the loaded kernel does not support PKRAM and would lose all nodes" },
+                { "noParameter", "the loaded kernel lacks pkram= and would lose all nodes" },
+                { "version",     "the loaded kernel reads another format and would lose all nodes" },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++)
@@ -89,7 +99,7 @@ static const char *image_state_text(const char *state) {
         return state;
 }
 
-/* A time, and how long that is after the step before it, which *before becomes. */
+/* Prints the time of a step and the time since the step before it, *before, and updates that. */
 static void line_step(const char *key, struct json_object *o, const char *member, int64_t *before) {
         int64_t usec = json_get_int(o, member, -1);
         char when[FORMAT_MAX], after[FORMAT_MAX], text[2 * FORMAT_MAX + 8];
@@ -97,7 +107,7 @@ static void line_step(const char *key, struct json_object *o, const char *member
         if (usec < 0)
                 return;
         (void) snprintf(text, sizeof(text), "%s", format_timestamp(when, (uint64_t) usec));
-        /* The clock of a new kernel begins with that of the hardware, which knows whole seconds only. */
+        /* A new kernel starts with the hardware clock, which has a resolution of one second. */
         if (*before >= 0 && usec >= *before)
                 (void) snprintf(text, sizeof(text), "%s, after %s", when, format_usec(after, (uint64_t) (usec - *before)));
         line(key, text);
@@ -109,31 +119,31 @@ static void print_last_kexec(struct json_object *o) {
         char bytes[FORMAT_MAX], text[2 * FORMAT_MAX];
         int64_t before = -1;
 
-        line_step("Kexec asked for", o, "requestedUSec", &before);
+        line_step("Kexec requested", o, "requestedUSec", &before);
         line_step("Services stopped", o, "stoppedUSec", &before);
         line_step("Sealed", o, "sealedUSec", &before);
         line_step("Kernel started", o, "startedUSec", &before);
-        line_step("Restored", o, "restoredUSec", &before);
+        line_step("Nodes restored", o, "restoredUSec", &before);
         line_step("Services up", o, "upUSec", &before);
         if (json_get(o, "downUSec"))
                 line("Services down for", format_usec(text, (uint64_t) MAX(json_get_int(o, "downUSec", 0), 0)));
 
         (void) snprintf(text, sizeof(text), "%lli node%s, %s", (long long) json_get_int(o, "restoredNodes", 0),
                         json_get_int(o, "restoredNodes", 0) == 1 ? "" : "s", format_bytes(bytes, (uint64_t) MAX(json_get_int(o, "restoredBytes", 0), 0)));
-        line("Came back", text);
-        line_int("Did not come back", json_get_int(o, "lostNodes", 0));
+        line("Restored", text);
+        line_int("Lost", json_get_int(o, "lostNodes", 0));
         for (size_t i = 0; lost && i < json_object_array_length(lost); i++) {
                 struct json_object *l = json_object_array_get_idx(lost, i);
 
-                printf("%17s: ", "Lost");
+                printf("%17s: ", "Lost node");
                 ctl_print_text(json_get_string(l, "name") ?: "(unknown)");
                 printf(", ");
                 ctl_print_text(json_get_string(l, "reason") ?: "");
                 (void) putchar('\n');
         }
         if (json_get_int(o, "logLines", 0) > 0) {
-                (void) snprintf(text, sizeof(text), "%lli lines: see 'journalctl -b -t pkram-replay'", (long long) json_get_int(o, "logLines", 0));
-                line("Old system's log", text);
+                (void) snprintf(text, sizeof(text), "%lli lines, see 'journalctl -b -t pkram-replay'", (long long) json_get_int(o, "logLines", 0));
+                line("Replayed log", text);
         }
 }
 
@@ -153,7 +163,7 @@ static void print_kernel_status(struct json_object *p) {
         else if (json_get(p, "sealedUSec"))
                 line_timestamp("Sealed", json_get_int(p, "sealedUSec", 0));
         if (json_get_int(p, "generation", 0) > 0)
-                line("Restored in", format_usec(text, (uint64_t) json_get_int(p, "restoreUSec", 0)));
+                line("Adopted in", format_usec(text, (uint64_t) json_get_int(p, "restoreUSec", 0)));
         line_int("Generation", json_get_int(p, "generation", 0));
         if (json_get_string(p, "superBlock"))
                 line("Super block", json_get_string(p, "superBlock"));
@@ -168,7 +178,7 @@ static void print_kernel_status(struct json_object *p) {
                         max = json_get_int(l, "maximum", INT64_MAX);
         }
         (void) snprintf(line_text, sizeof(line_text), "%s of %s", format_bytes(text, (uint64_t) json_get_int(p, "bytes", 0)),
-                        max == INT64_MAX ? "what there is" : format_bytes(maximum, (uint64_t) max));
+                        max == INT64_MAX ? "unlimited" : format_bytes(maximum, (uint64_t) max));
         line("Memory", line_text);
         line_bytes("Metadata", json_get_int(p, "metadataBytes", 0));
         line_in(streq(image, "keeps") ? COLOR_GOOD : streq(image, "none") ? COLOR_NORMAL : COLOR_BAD, "Next kexec", image_state_text(image));
@@ -191,7 +201,7 @@ int verb_status(int argc, char *argv[]) {
         pager_open();
         line("pkramd", json_get_string(reply.parameters, "version") ?: "");
         line_in(supported ? COLOR_GOOD : COLOR_BAD, "PKRAM", supported ? "supported by this kernel" : json_get_string(reply.parameters, "reason") ?: "not supported");
-        line("You are", json_get_string(reply.parameters, "owner") ?: "");
+        line("Caller", json_get_string(reply.parameters, "owner") ?: "");
         line("Kexec policy", json_get_string(reply.parameters, "kexecPolicy") ?: "");
         if (supported)
                 print_kernel_status(reply.parameters);
@@ -207,30 +217,67 @@ static void add_row(Table *t, struct json_object *node) {
         table_add(t, json_get_string(node, "owner") ?: "");
         (void) snprintf(text, sizeof(text), "%lli", (long long) json_get_int(node, "objects", 0));
         table_add(t, text);
-        table_add(t, format_bytes(text, (uint64_t) json_get_int(node, "bytes", 0)));
-        table_add(t, format_bytes(text, (uint64_t) json_get_int(node, "dataBytes", 0)));
+        table_add(t, format_size(text, json_get_int(node, "bytes", 0)));
+        table_add(t, format_size(text, json_get_int(node, "dataBytes", 0)));
         (void) snprintf(text, sizeof(text), "%lli", (long long) json_get_int(node, "generation", 0));
         table_add(t, text);
         table_add(t, format_timestamp(text, (uint64_t) json_get_int(node, "storedUSec", 0)));
 }
 
-int verb_list(int argc, char *argv[]) {
-        static const char *const headings[] = { "NAME", "OWNER", ">OBJECTS", ">SIZE", ">MEMORY", ">KEXECS", "STORED" };
-        _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
-        _cleanup_(table_freep) Table *t = NULL;
-        _cleanup_json_ struct json_object *array = NULL;
-        bool more = true;
+/* The columns of list by which it can be sorted, and the members of Node that they show. */
+static const struct {
+        const char *name, *member;
+        bool is_string;
+} sort_columns[] = {
+        { "name",    "name",       true  },
+        { "owner",   "owner",      true  },
+        { "objects", "objects",    false },
+        { "size",    "bytes",      false },
+        { "memory",  "dataBytes",  false },
+        { "kexecs",  "generation", false },
+        { "stored",  "storedUSec", false },
+};
+static size_t sort_column;
+static bool sort_reverse;
+
+static int parse_sort(const char *text) {
+        sort_reverse = *text == '-';
+        for (size_t i = 0; i < ELEMENTSOF(sort_columns); i++)
+                if (streq(text + sort_reverse, sort_columns[i].name)) {
+                        sort_column = i;
+                        return 0;
+                }
+        return fail(EXIT_USAGE, "Unknown column '%s'. Sort by name, owner, objects, size, memory, kexecs or stored.", text);
+}
+
+static int node_compare(const void *a, const void *b) {
+        struct json_object *x = *(struct json_object *const *) a, *y = *(struct json_object *const *) b;
+        const char *member = sort_columns[sort_column].member;
         int r;
 
-        r = no_arguments(argc, argv) ?: ctl_connect(&c);
-        r = r ?: ctl_send(c, "io.pkram.Store.List", arg_owner ? ctl_parameters(/* name= */ NULL) : NULL, NULL, 0, /* more= */ true);
-        if (r != 0)
-                return r;
+        if (sort_columns[sort_column].is_string)
+                r = strcmp(json_get_string(x, member) ?: "", json_get_string(y, member) ?: "");
+        else {
+                int64_t m = json_get_int(x, member, 0), n = json_get_int(y, member, 0);
 
-        t = table_new(ELEMENTSOF(headings), headings);
-        array = json_object_new_array();
-        if (!array)
-                return fail_memory();
+                r = m < n ? -1 : m > n;
+        }
+        return sort_reverse ? -r : r;
+}
+
+static bool name_matches(const char *name, char *const *patterns) {
+        if (!*patterns)
+                return true;
+        for (; *patterns; patterns++)
+                if (fnmatch(*patterns, name, 0) == 0)
+                        return true;
+        return false;
+}
+
+/* Receives the nodes of a List call that match one of the patterns, or all if there are none. Returns 0 or a status. */
+static int receive_nodes(VarlinkClient *c, char *const *patterns, struct json_object *array) {
+        bool more = true;
+        int r;
 
         while (more) {
                 _cleanup_reply_ VarlinkReply reply = {};
@@ -242,18 +289,71 @@ int verb_list(int argc, char *argv[]) {
                 more = reply.continues;
 
                 node = json_get(reply.parameters, "node");
-                if (node && arg_json == JSON_OFF)
-                        add_row(t, node);
-                else if (node && json_append(array, json_object_get(node)) < 0)
+                if (node && name_matches(json_get_string(node, "name") ?: "", patterns) &&
+                    json_append(array, json_object_get(node)) < 0)
                         return fail_memory();
         }
+        return 0;
+}
+
+/* One name a line: as it is for programs, escaped on a terminal. */
+static void print_names(struct json_object *array) {
+        bool terminal = isatty(STDOUT_FILENO);
+
+        for (size_t i = 0; i < json_object_array_length(array); i++) {
+                const char *name = json_get_string(json_object_array_get_idx(array, i), "name") ?: "";
+
+                if (terminal)
+                        ctl_print_text(name);
+                else
+                        (void) fputs(name, stdout);
+                (void) putchar('\n');
+        }
+}
+
+static void print_nodes(struct json_object *array) {
+        static const char *const headings[] = { "NAME", "OWNER", ">OBJECTS", ">SIZE", ">MEMORY", ">KEXECS", "STORED" };
+        _cleanup_(table_freep) Table *t = table_new(ELEMENTSOF(headings), headings);
+
+        for (size_t i = 0; i < json_object_array_length(array); i++)
+                add_row(t, json_object_array_get_idx(array, i));
+        pager_open();
+        table_print(t, "node");
+}
+
+int verb_list(_unused_ int argc, char *argv[]) {
+        _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
+        _cleanup_json_ struct json_object *array = NULL, *p = NULL;
+        int r;
+
+        if (arg_sort) {
+                r = parse_sort(arg_sort);
+                if (r != 0)
+                        return r;
+        }
+
+        array = json_object_new_array();
+        p = ctl_parameters(/* name= */ NULL);
+        if (!array || !p)
+                return fail_memory();
+        r = ctl_connect(&c);
+        if (r != 0)
+                return r;
+        r = ctl_send(c, "io.pkram.Store.List", TAKE_PTR(p), NULL, 0, /* more= */ true);
+        if (r != 0)
+                return r;
+        r = receive_nodes(c, argv + 1, array);
+        if (r != 0)
+                return r;
+        if (arg_sort)
+                json_object_array_sort(array, node_compare);
 
         if (arg_json != JSON_OFF)
                 ctl_print_json(array);
-        else {
-                pager_open();
-                table_print(t, "node");
-        }
+        else if (arg_quiet)
+                print_names(array);
+        else
+                print_nodes(array);
         return EXIT_OK;
 }
 
@@ -271,8 +371,8 @@ static void print_objects(struct json_object *objects) {
                 table_add(t, text);
                 table_add(t, json_get_string(o, "name") ?: "-");
                 table_add(t, json_get_string(o, "kind") ?: "-");
-                table_add(t, format_bytes(text, (uint64_t) json_get_int(o, "size", 0)));
-                table_add(t, format_bytes(text, (uint64_t) json_get_int(o, "dataBytes", 0)));
+                table_add(t, format_size(text, json_get_int(o, "size", 0)));
+                table_add(t, format_size(text, json_get_int(o, "dataBytes", 0)));
                 (void) snprintf(text, sizeof(text), json_get(o, "mode") ? "%04llo" : "-", (unsigned long long) json_get_int(o, "mode", 0));
                 table_add(t, text);
                 (void) snprintf(text, sizeof(text), json_get(o, "uid") ? "%lli" : "-", (long long) json_get_int(o, "uid", 0));
@@ -285,16 +385,64 @@ static void print_objects(struct json_object *objects) {
         table_print(t, "object");
 }
 
-int verb_show(int argc, char *argv[]) {
+static void print_description(struct json_object *p) {
+        struct json_object *node = json_get(p, "node"), *objects = json_get_array(p, "objects");
+
+        line("Name", json_get_string(node, "name") ?: "");
+        line_int("Id", json_get_int(node, "id", 0));
+        line("Owner", json_get_string(node, "owner") ?: "");
+        line_timestamp("Stored", json_get_int(node, "storedUSec", 0));
+        if (json_get_string(p, "kernel"))
+                line("Stored under", json_get_string(p, "kernel"));
+        line_int("Kexecs survived", json_get_int(node, "generation", 0));
+        line_bytes("Size", json_get_int(node, "bytes", 0));
+        line_bytes("Memory", json_get_int(node, "dataBytes", 0));
+        line_bytes("Metadata", json_get_int(node, "metadataBytes", 0));
+        line("Checksums", json_get_string(p, "verify") ?: "none");
+        line("State", json_get_bool(node, "busy", false) ? "being retrieved" :
+             json_get_bool(node, "retrieved", false) ? "retrieved, files are frozen" : "stored");
+
+        if (objects && json_object_array_length(objects) > 0) {
+                (void) putchar('\n');
+                print_objects(objects);
+        }
+}
+
+static int describe_node(VarlinkClient *c, const char *name, VarlinkReply *ret) {
+        struct json_object *p = ctl_parameters(name);
+
+        return p ? ctl_call(c, "io.pkram.Store.Describe", p, NULL, 0, ret) : fail_memory();
+}
+
+/*
+ * Calls a function for each name. All names are tried, unless the connection is lost, and the first failure gives the
+ * exit status.
+ */
+static int for_each_name(int argc, char *argv[], int (*function)(VarlinkClient *c, const char *name)) {
+        _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
+        int r, status = EXIT_OK;
+
+        if (argc < 2)
+                return fail(EXIT_USAGE, "Name required: pkramctl %s NAME...", argv[0]);
+
+        r = ctl_connect(&c);
+        if (r != 0)
+                return r;
+        for (int i = 1; i < argc; i++) {
+                r = function(c, argv[i]);
+                if (r == EXIT_NO_DAEMON)
+                        return r;
+                status = status ?: r;
+        }
+        return status;
+}
+
+static int show_node(VarlinkClient *c, const char *name) {
         _cleanup_reply_ VarlinkReply reply = {};
-        struct json_object *p, *node, *objects;
+        static bool again;
         int r;
 
-        if (argc != 2)
-                return fail(EXIT_USAGE, "show needs the name of a node: pkramctl show NAME");
-
-        p = ctl_parameters(argv[1]);
-        r = p ? simple_call("io.pkram.Store.Describe", p, &reply) : fail_memory();
+        r = describe_node(c, name, &reply);
         if (r != 0)
                 return r;
         if (arg_json != JSON_OFF) {
@@ -303,54 +451,62 @@ int verb_show(int argc, char *argv[]) {
         }
 
         pager_open();
-        node = json_get(reply.parameters, "node");
-        line("Name", json_get_string(node, "name") ?: "");
-        line_int("Id", json_get_int(node, "id", 0));
-        line("Owner", json_get_string(node, "owner") ?: "");
-        line_timestamp("Stored", json_get_int(node, "storedUSec", 0));
-        if (json_get_string(reply.parameters, "kernel"))
-                line("Stored under", json_get_string(reply.parameters, "kernel"));
-        line_int("Kexecs survived", json_get_int(node, "generation", 0));
-        line_bytes("Size", json_get_int(node, "bytes", 0));
-        line_bytes("Memory", json_get_int(node, "dataBytes", 0));
-        line_bytes("Metadata", json_get_int(node, "metadataBytes", 0));
-        line("Checksums", json_get_string(reply.parameters, "verify") ?: "none");
-        line("State", json_get_bool(node, "busy", false) ? "being retrieved" :
-             json_get_bool(node, "retrieved", false) ? "in use, frozen" : "stored");
-
-        objects = json_get_array(reply.parameters, "objects");
-        if (objects && json_object_array_length(objects) > 0) {
+        if (again)
                 (void) putchar('\n');
-                print_objects(objects);
-        }
+        again = true;
+        print_description(reply.parameters);
         return EXIT_OK;
 }
 
-/* --- remove --- */
+int verb_show(int argc, char *argv[]) {
+        return for_each_name(argc, argv, show_node);
+}
 
-int verb_remove(int argc, char *argv[]) {
-        _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
-        int r, status = EXIT_OK;
+/* --- release, remove --- */
 
-        if (argc < 2)
-                return fail(EXIT_USAGE, "remove needs the name of a node: pkramctl remove NAME...");
+/* For --dry-run. */
+static int announce_removal(VarlinkClient *c, const char *verb, const char *name) {
+        _cleanup_reply_ VarlinkReply reply = {};
+        struct json_object *node;
+        char bytes[FORMAT_MAX];
+        int64_t n;
+        int r;
 
-        r = ctl_connect(&c);
+        r = describe_node(c, name, &reply);
         if (r != 0)
                 return r;
 
-        /* What can be removed is, and the first that cannot gives the status. */
-        for (int i = 1; i < argc; i++) {
-                _cleanup_reply_ VarlinkReply reply = {};
-                struct json_object *p = ctl_parameters(argv[i]);
+        node = json_get(reply.parameters, "node");
+        n = json_get_int(node, "objects", 0);
+        printf("Would %s node '", verb);
+        ctl_print_text(name);
+        printf("' of ");
+        ctl_print_text(json_get_string(node, "owner") ?: "");
+        printf(": %lli object%s, %s.\n", (long long) n, n == 1 ? "" : "s", format_size(bytes, json_get_int(node, "bytes", 0)));
+        return EXIT_OK;
+}
 
-                r = p ? ctl_call(c, "io.pkram.Store.Remove", p, NULL, 0, &reply) : fail_memory();
-                if (r == EXIT_NO_DAEMON)
-                        return r;
-                status = status ?: r;
-        }
+static int release_one(VarlinkClient *c, const char *name) {
+        return arg_dry_run ? announce_removal(c, "release", name) : release_node(c, name, /* id= */ 0);
+}
 
-        return status;
+static int remove_one(VarlinkClient *c, const char *name) {
+        _cleanup_reply_ VarlinkReply reply = {};
+        struct json_object *p;
+
+        if (arg_dry_run)
+                return announce_removal(c, "remove", name);
+
+        p = ctl_parameters(name);
+        return p ? ctl_call(c, "io.pkram.Store.Remove", p, NULL, 0, &reply) : fail_memory();
+}
+
+int verb_release(int argc, char *argv[]) {
+        return for_each_name(argc, argv, release_one);
+}
+
+int verb_remove(int argc, char *argv[]) {
+        return for_each_name(argc, argv, remove_one);
 }
 
 /* --- monitor --- */
@@ -366,7 +522,8 @@ int verb_monitor(int argc, char *argv[]) {
 
         for (;;) {
                 _cleanup_reply_ VarlinkReply reply = {};
-                char bytes[FORMAT_MAX];
+                char bytes[FORMAT_MAX], when[FORMAT_MAX];
+                int64_t n;
 
                 r = ctl_receive(c, &reply);
                 if (r != 0)
@@ -375,11 +532,12 @@ int verb_monitor(int argc, char *argv[]) {
                 if (arg_json != JSON_OFF)
                         ctl_print_json(reply.parameters);
                 else if (json_get_string(reply.parameters, "name")) {
-                        printf("%-9s ", json_get_string(reply.parameters, "event") ?: "");
+                        n = json_get_int(reply.parameters, "objects", 0);
+                        printf("%s  %-9s ", format_timestamp(when, now_usec(CLOCK_REALTIME)), json_get_string(reply.parameters, "event") ?: "");
                         ctl_print_text(json_get_string(reply.parameters, "name"));
                         printf(" of ");
                         ctl_print_text(json_get_string(reply.parameters, "owner") ?: "");
-                        printf(", %lli objects, %s\n", (long long) json_get_int(reply.parameters, "objects", 0),
+                        printf(", %lli object%s, %s\n", (long long) n, n == 1 ? "" : "s",
                                format_bytes(bytes, (uint64_t) json_get_int(reply.parameters, "bytes", 0)));
                 }
                 (void) fflush(stdout);
@@ -401,7 +559,7 @@ int verb_check(int argc, char *argv[]) {
 
         if (arg_json != JSON_OFF)
                 ctl_print_json(reply.parameters);
-        else {
+        else if (!arg_quiet) {
                 ctl_print_text(json_get_string(reply.parameters, "text") ?: "");
                 (void) putchar('\n');
         }

@@ -14,10 +14,10 @@
 #include "kexec-load.h"
 
 static void ignore_warning(_unused_ const char *path, _unused_ unsigned line, _unused_ const char *text, _unused_ void *userdata) {
-        /* pkramd says this when it reads the file, and once is enough. */
+        /* pkramd logs these warnings when it reads the file. */
 }
 
-/* The kernel to start, from the user or the system. 0 or a status. */
+/* Selects the kernel: from --kernel=, or the default one. Returns 0 or an exit status. */
 static int find_kernel(char **ret) {
         int r;
 
@@ -30,11 +30,14 @@ static int find_kernel(char **ret) {
         if (r == -ENOMEM)
                 return fail_memory();
         if (r < 0)
-                return fail(EXIT_FAILED, "There is no kernel at the usual places: name one with --kernel=FILE.");
+                return fail(EXIT_FAILED, "No kernel found in /vmlinuz, /boot/vmlinuz or /boot/vmlinuz-RELEASE. Use --kernel=FILE.");
         return 0;
 }
 
-/* Its initial RAM disks, NULL-terminated; *ret_found is what was found by itself, to be freed. 0 or a status. */
+/*
+ * Selects the initial RAM disks: from --initrd=, or the one that belongs to the kernel. *ret is terminated by NULL and
+ * freed by the caller, as is *ret_found, which it may refer to. Returns 0 or an exit status.
+ */
 static int find_initrds(const char *kernel, const char *const **ret, char **ret_found) {
         const char **list;
         size_t n = 0;
@@ -78,7 +81,7 @@ static int judge_kexec(const KexecImage *image, bool *ret_keeps) {
         if (!result.allowed && !only_loads)
                 return fail(EXIT_WOULD_LOSE, "%s Use --force to proceed anyway.", result.text);
         if (!result.keeps)
-                (void) fail(0, "%s %s", result.text, only_loads ? "The kernel is loaded, but not started." : "Going on.");
+                (void) fail(0, "%s %s", result.text, only_loads ? "The kernel is loaded, but not started." : "Proceeding anyway.");
 
         *ret_keeps = result.keeps;
         return 0;
@@ -92,7 +95,7 @@ static int build_cmdline(const struct pkram_ioctl_info *info, const KexecImage *
         if (!base || arg_reuse_cmdline) {
                 r = kexec_cmdline_read_running(/* path= */ NULL, &running);
                 if (r < 0)
-                        return fail(EXIT_FAILED, "The running kernel's command line cannot be read: %s. Give one with --append=.", strerror(-r));
+                        return fail(EXIT_FAILED, "Failed to read the command line of the running kernel: %s. Use --append=.", strerror(-r));
                 base = running;
         }
 
@@ -102,50 +105,92 @@ static int build_cmdline(const struct pkram_ioctl_info *info, const KexecImage *
                 return fail(EXIT_FAILED, "The command line is too long for this kernel, which takes %zu bytes without pkram=. "
                             "Give a shorter one with --append=.", kexec_cmdline_max_base(image->cmdline_max));
         if (r < 0)
-                return fail(EXIT_FAILED, "The command line cannot be used: %s. Give another one with --append=.", strerror(-r));
+                return fail(EXIT_FAILED, "Invalid command line: %s. Use another one with --append=.", strerror(-r));
         return 0;
 }
 
-static int load(const char *kernel, int kernel_fd, const char *cmdline) {
-        _cleanup_free_ char *found = NULL;
-        _cleanup_free_ const char *const *initrds = NULL;
+/* Shows what is going to be started. */
+static void print_plan(const char *kernel, const char *const *initrds, const char *cmdline) {
+        if (!initrds[0] && !arg_no_initrd)
+                (void) fail(0, "No initial RAM disk found for '%s', starting the kernel without one. "
+                            "Use --initrd=FILE to select one, or --initrd= if none is needed.", kernel);
+        if (arg_quiet)
+                return;
+
+        printf("      Kernel: ");
+        ctl_print_text(kernel);
+        for (size_t i = 0; initrds[i]; i++) {
+                printf("\n      Initrd: ");
+                ctl_print_text(initrds[i]);
+        }
+        if (!initrds[0])
+                printf("\n      Initrd: none");
+        printf("\nCommand line: ");
+        ctl_print_text(cmdline);
+        (void) putchar('\n');
+        (void) fflush(stdout);
+}
+
+static int load_kernel(const char *kernel, int kernel_fd, const char *const *initrds, const char *cmdline) {
         const char *path = NULL;
         int r;
 
-        r = find_initrds(kernel, &initrds, &found);
-        if (r != 0)
-                return r;
-
         r = kexec_load(&(KexecLoad) { .kernel_fd = kernel_fd, .initrds = initrds, .cmdline = cmdline }, &path);
         if (r == -EPERM)
-                return fail(EXIT_DENIED, "'%s' cannot be loaded: %s.", kernel, kexec_load_error(r));
+                return fail(EXIT_DENIED, "Failed to load '%s': %s.", kernel, kexec_load_error(r));
         if (r < 0 && path)
-                return fail(EXIT_FAILED, "'%s' cannot be read: %s.", path, strerror(-r));
+                return fail(EXIT_FAILED, "Failed to read '%s': %s.", path, strerror(-r));
         if (r < 0)
-                return fail(EXIT_FAILED, "'%s' cannot be loaded: %s.", kernel, kexec_load_error(r));
+                return fail(EXIT_FAILED, "Failed to load '%s': %s.", kernel, kexec_load_error(r));
         return 0;
 }
 
-/* Asks the system to start what is loaded. 0 or a status. */
-static int start(void) {
-        char *argv[] = { (char *) "systemctl", (char *) "kexec", NULL };
+/* Passes an option with its value to systemctl, if it was given. */
+static int add_option(char **argv, size_t *n, const char *option, const char *value, char **ret_text) {
+        if (!value)
+                return 0;
+        if (asprintf(ret_text, "%s%s", option, value) < 0) {
+                *ret_text = NULL;
+                return fail_memory();
+        }
+        argv[(*n)++] = *ret_text;
+        return 0;
+}
+
+/*
+ * Requests the kexec from the service manager, now or with --when=. systemctl has the terminal: it asks for passwords and
+ * checks inhibitors as usual. Returns 0 or an exit status.
+ */
+static int start_kernel(void) {
+        _cleanup_free_ char *when = NULL, *inhibitors = NULL;
+        char *argv[8] = { (char *) "systemctl", (char *) "kexec" };
+        size_t n = 2;
         int r, status;
         pid_t pid;
+
+        r = add_option(argv, &n, "--when=", arg_when, &when);
+        if (r == 0)
+                r = add_option(argv, &n, "--check-inhibitors=", arg_check_inhibitors, &inhibitors);
+        if (r != 0)
+                return r;
+        if (!arg_ask_password)
+                argv[n++] = (char *) "--no-ask-password";
 
         (void) fflush(NULL);
         r = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
         if (r > 0)
-                return fail(EXIT_FAILED, "systemctl cannot be run: %s. The kernel is loaded; start it with 'systemctl kexec'.", strerror(r));
+                return fail(EXIT_FAILED, "Failed to run systemctl: %s. The kernel is loaded. Start it with 'systemctl kexec'.", strerror(r));
         while (waitpid(pid, &status, 0) < 0)
                 if (errno != EINTR)
-                        return fail(EXIT_FAILED, "systemctl cannot be waited for: %s.", strerror(errno));
+                        return fail(EXIT_FAILED, "Failed to wait for systemctl: %s.", strerror(errno));
 
-        /* If it fails it has said why. */
+        /* On failure it has printed the reason. */
         return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : EXIT_FAILED;
 }
 
 int verb_kexec(int argc, char *argv[]) {
-        _cleanup_free_ char *kernel = NULL, *cmdline = NULL;
+        _cleanup_free_ char *kernel = NULL, *cmdline = NULL, *found = NULL;
+        _cleanup_free_ const char *const *initrds = NULL;
         _cleanup_close_ int kernel_fd = -EBADF;
         struct pkram_ioctl_info info;
         bool have_info, keeps = true;
@@ -153,45 +198,58 @@ int verb_kexec(int argc, char *argv[]) {
         int r;
 
         if (argc > 1)
-                return fail(EXIT_USAGE, "%s takes no arguments, only options: see 'pkramctl --help'.", argv[0]);
+                return fail(EXIT_USAGE, "Command '%s' takes no arguments. See 'pkramctl --help'.", argv[0]);
         if (arg_append && arg_reuse_cmdline)
-                return fail(EXIT_USAGE, "--append= and --reuse-cmdline exclude each other.");
+                return fail(EXIT_USAGE, "--append= and --reuse-cmdline may not be combined.");
+        /* The mark that lets one kexec through is valid for a short time only. */
+        if (arg_when && arg_force)
+                return fail(EXIT_USAGE, "--when= and --force may not be combined.");
+        /* These need no kernel. */
+        if (arg_when && (streq(arg_when, "cancel") || streq(arg_when, "show")))
+                return arg_dry_run ? EXIT_OK : start_kernel();
 
         r = find_kernel(&kernel);
         if (r != 0)
                 return r;
         r = kexec_image_open(kernel, &image, &kernel_fd);
         if (r < 0)
-                return fail(EXIT_FAILED, "'%s' %s. Name a kernel image with --kernel=FILE.", kernel, kexec_image_error(r));
+                return fail(EXIT_FAILED, "'%s' %s. Select another one with --kernel=FILE.", kernel, kexec_image_error(r));
 
         r = pkram_device_info(&pkram_device_kernel, &info);
         if (r == -EACCES || r == -EPERM)
-                return fail(EXIT_DENIED, "Only root can start another kernel: use sudo.");
+                return fail(EXIT_DENIED, "Permission denied: only root may load a kernel. Try again with sudo.");
         if (r < 0 && !pkram_errno_is_missing(r))
-                return fail(EXIT_FAILED, PKRAM_DEVICE " cannot be asked what is stored: %s.", strerror(-r));
+                return fail(EXIT_FAILED, "Failed to query " PKRAM_DEVICE ": %s.", strerror(-r));
         have_info = r >= 0;
 
-        r = judge_kexec(&image, &keeps);
+        r = find_initrds(kernel, &initrds, &found);
         if (r == 0)
                 r = build_cmdline(have_info ? &info : NULL, &image, &cmdline);
+        if (r != 0)
+                return r;
+        print_plan(kernel, initrds, cmdline);
+
+        r = judge_kexec(&image, &keeps);
+        if (r == 0 && arg_dry_run)
+                return EXIT_OK;
         if (r == 0)
-                r = load(kernel, kernel_fd, cmdline);
+                r = load_kernel(kernel, kernel_fd, initrds, cmdline);
         if (r != 0 || !arg_reboot)
                 return r;
 
         if (!arg_force || keeps)
-                return start();
+                return start_kernel();
 
         r = kexec_force_set(/* path= */ NULL);
         if (r < 0)
-                return fail(EXIT_FAILED, "The guard of the shutdown cannot be told to let this through: %s.", strerror(-r));
-        r = start();
+                return fail(EXIT_FAILED, "Failed to create " KEXEC_FORCE_MARK ": %s.", strerror(-r));
+        r = start_kernel();
         if (r != 0) {
                 int q = kexec_force_clear(/* path= */ NULL);
 
                 if (q < 0)
-                        (void) fail(EXIT_FAILED, KEXEC_FORCE_MARK " cannot be removed: %s. The next kexec will not be refused "
-                                    "if it begins within %d seconds.", strerror(-q), KEXEC_FORCE_SEC);
+                        (void) fail(EXIT_FAILED, "Failed to remove " KEXEC_FORCE_MARK ": %s. A kexec started within "
+                                    "the next %d seconds will not be refused.", strerror(-q), KEXEC_FORCE_SEC);
         }
         return r;
 }

@@ -10,7 +10,7 @@
 #include "json-util.h"
 #include "name.h"
 
-/* What is going to be stored: files, and the JSON that describes them. */
+/* A call of Store: the files, and the JSON that describes them. */
 typedef struct Request {
         int *fds;
         size_t n_fds, allocated;
@@ -43,7 +43,7 @@ static int add_object(Request *q, const char *name, int *fd) {
         return 0;
 }
 
-/* What can be kept about a file besides its bytes. Owners can be kept by root only; that others cannot is no error. */
+/* Copies the attributes of a file. Only root can set the owner; for other users this is not an error. */
 static int copy_attributes(int to, const struct stat *st) {
         if (fchown(to, st->st_uid, st->st_gid) < 0 && errno != EPERM)
                 return -errno;
@@ -65,27 +65,33 @@ static int add_file(Request *q, const char *path) {
 
         from = input ? STDIN_FILENO : (opened = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY));
         if (from < 0 || fstat(from, &st) < 0)
-                return fail(EXIT_FAILED, "'%s' cannot be opened: %s.", path, strerror(errno));
+                return fail(EXIT_FAILED, "Failed to open '%s': %s.", path, strerror(errno));
         if (S_ISDIR(st.st_mode))
-                return fail(EXIT_FAILED, "'%s' is a directory: store it with 'pkramctl store --tree NAME %s' if it is on a tmpfs, "
-                            "else with 'tar -C %s -c . | pkramctl store NAME'.", path, path, path);
+                return fail(EXIT_FAILED, "'%s' is a directory. Store it alone, as a tree, or with 'tar -C %s -c . | pkramctl store NAME'.",
+                            path, path);
 
         if (name_validate(name, &e) < 0)
-                return fail(EXIT_REFUSED, "'%s': %s", path, e.reason ?: "The name cannot be used.");
+                return fail(EXIT_REFUSED, "'%s': %s", path, e.reason ?: "Invalid name.");
 
         memfd = memfd_create("pkramctl", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         if (memfd < 0)
-                return fail(EXIT_FAILED, "A file in memory cannot be created: %s.", strerror(errno));
+                return fail(EXIT_FAILED, "Failed to create a file in memory: %s.", strerror(errno));
         if (fchmod(memfd, 0600) < 0)
-                return fail(EXIT_FAILED, "A file in memory cannot be set up: %s.", strerror(errno));
+                return fail(EXIT_FAILED, "Failed to set up a file in memory: %s.", strerror(errno));
 
         r = copy_descriptor(from, memfd, S_ISREG(st.st_mode) ? (uint64_t) st.st_size : 0, name);
         if (r >= 0 && S_ISREG(st.st_mode) && !input)
                 r = copy_attributes(memfd, &st);
         if (r < 0)
-                return fail(EXIT_FAILED, "'%s' cannot be copied into memory: %s.", path, strerror(-r));
+                return fail(EXIT_FAILED, "Failed to copy '%s' into memory: %s.", path, strerror(-r));
 
         return add_object(q, name, &memfd);
+}
+
+static bool is_directory(const char *path) {
+        struct stat st;
+
+        return stat(path, &st) >= 0 && S_ISDIR(st.st_mode);
 }
 
 static int report(const char *name, struct json_object *p, size_t n_objects) {
@@ -96,7 +102,7 @@ static int report(const char *name, struct json_object *p, size_t n_objects) {
                 return EXIT_OK;
         }
 
-        if (arg_legend)
+        if (arg_legend && !arg_quiet)
                 printf("Stored node '%s': %zu object%s, %s of memory.\n", name, n_objects, n_objects == 1 ? "" : "s",
                        format_bytes(bytes, (uint64_t) json_get_int(p, "bytes", 0)));
         return EXIT_OK;
@@ -113,21 +119,21 @@ int verb_store(int argc, char *argv[]) {
         int n_files = argc - 2, r;
 
         if (argc < 2)
-                return fail(EXIT_USAGE, "store needs the name of a node: pkramctl store NAME [FILE...]");
-        if (arg_tree)
-                return n_files == 1 ? store_tree(argv[1], files[0]) :
-                        fail(EXIT_USAGE, "store --tree needs a name and a directory: pkramctl store --tree NAME DIR");
+                return fail(EXIT_USAGE, "Name required: pkramctl store NAME [FILE...]");
+        if (arg_tree && n_files != 1)
+                return fail(EXIT_USAGE, "One directory required: pkramctl store --tree NAME DIR");
+        if (arg_tree || (n_files == 1 && is_directory(files[0])))
+                return store_tree(argv[1], files[0]);
         if (n_files == 0) {
                 if (isatty(STDIN_FILENO))
-                        return fail(EXIT_USAGE, "store reads from standard input without FILE, and that is a terminal: "
-                                    "name files, or pipe something in.");
+                        return fail(EXIT_USAGE, "Refusing to read from a terminal. Specify files, or pipe data into pkramctl.");
                 files = standard_input;
                 n_files = 1;
         }
 
-        /* Said before anything long is done, and by the daemon again. */
+        /* Checked here, too, before anything is copied. */
         if (name_validate(argv[1], &e) < 0)
-                return fail(EXIT_REFUSED, "'%s': %s", e.name ?: "", e.reason ?: "The name cannot be used.");
+                return fail(EXIT_REFUSED, "'%s': %s", e.name ?: "", e.reason ?: "Invalid name.");
         r = ctl_connect(&c);
         if (r != 0)
                 return r;

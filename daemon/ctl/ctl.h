@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* pkramctl: what its verbs share. */
+/* pkramctl: declarations shared by its verbs. */
 #pragma once
 
 #include <json-c/json.h>
@@ -33,45 +33,60 @@ typedef enum JsonMode {
 } JsonMode;
 
 extern JsonMode arg_json;
-extern bool arg_pager, arg_legend, arg_keep, arg_replace, arg_verify, arg_force, arg_reboot, arg_reuse_cmdline, arg_tree, arg_skip_special;
-extern const char *arg_socket, *arg_kernel, *arg_append, *arg_object_name, *arg_owner;
+extern bool arg_pager, arg_legend, arg_quiet, arg_dry_run, arg_bytes;
+extern const char *arg_socket, *arg_owner, *arg_sort;
+extern bool arg_replace, arg_verify, arg_tree, arg_skip_special, arg_release, arg_force;
+extern const char *arg_object_name;
+extern bool arg_reboot, arg_reuse_cmdline, arg_no_initrd, arg_ask_password;
+extern const char *arg_kernel, *arg_append, *arg_when, *arg_check_inhibitors;
 extern const char **arg_initrds;
 extern size_t arg_n_initrds;
-extern bool arg_no_initrd;
 
 /*
- * Verbs get their arguments after their own name, which is argv[0], and return an
- * exit status. They say what went wrong themselves.
+ * Verbs get their own name as argv[0] and their arguments after it. They return an
+ * exit status, and print a message if that is not EXIT_OK.
  */
 int verb_status(int argc, char *argv[]);
 int verb_list(int argc, char *argv[]);
 int verb_show(int argc, char *argv[]);
 int verb_store(int argc, char *argv[]);
 int verb_retrieve(int argc, char *argv[]);
+int verb_release(int argc, char *argv[]);
 int verb_remove(int argc, char *argv[]);
 int verb_monitor(int argc, char *argv[]);
 int verb_check(int argc, char *argv[]);
 int verb_kexec(int argc, char *argv[]);
 
-/* --- ctl-tree.c: what store and retrieve do with --tree. An exit status. --- */
+/* --- ctl-tree.c: store and retrieve for directory trees. Both return an exit status. --- */
 int store_tree(const char *name, const char *path);
 int retrieve_tree(const char *name, const char *path);
 
+/* --- ctl-retrieve.c: releases a node, whichever it is if id is 0. Returns an exit status. --- */
+int release_node(VarlinkClient *c, const char *name, int64_t id);
+
 /* --- ctl-call.c --- */
 
-/* Says what went wrong, with "pkramctl: " in front, and returns the status. */
+/* Prints a message with prefix "pkramctl: " to standard error, and returns the status. */
 int fail(int status, const char *format, ...) _printf_(2, 3);
 int fail_memory(void);
 
-/* Connects to the daemon. 0, or a status after saying what went wrong. */
+/* Prints a message to standard error if that is a terminal and --quiet was not given. */
+void hint(const char *format, ...) _printf_(1, 2);
+
+/* Connects to the daemon. Returns 0, or an exit status after printing a message. */
 int ctl_connect(VarlinkClient **ret);
 
-/* Sends and receives. 0, or a status after saying what went wrong, error replies included. parameters is taken over. */
+/* Send and receive. Return 0, or an exit status after printing a message, also for error replies. Take ownership of
+ * parameters. */
 int ctl_send(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds, bool more);
 int ctl_receive(VarlinkClient *c, VarlinkReply *ret);
+
+/* Like ctl_receive(), but returns 0 with ret->error set if the reply is this error, which may be NULL. */
+int ctl_receive_unless(VarlinkClient *c, const char *error, VarlinkReply *ret);
+
 int ctl_call(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds, VarlinkReply *ret);
 
-/* The same for methods that tell how far they are, which is shown, as what, if there is somebody to see it. */
+/* The same for methods that report progress, which is shown on a terminal, labelled with what. */
 int ctl_call_progress(
                 VarlinkClient *c,
                 const char *method,
@@ -84,30 +99,30 @@ int ctl_call_progress(
 /* Returns parameters with the name of a node, NULL for none, and with --owner= if it was given. NULL without memory. */
 struct json_object *ctl_parameters(const char *name);
 
-/* Prints JSON the way the user asked for. */
+/* Prints JSON as selected with --json=. */
 void ctl_print_json(struct json_object *o);
 
-/* Prints text that came from elsewhere, without anything a terminal would obey. */
+/* Prints text from outside to standard output, with control characters escaped. */
 void ctl_print_text(const char *text);
 
 /* --- ctl-terminal.c --- */
 
 typedef enum Color {
-        COLOR_NORMAL, /* ends what the others begin */
+        COLOR_NORMAL, /* resets the others */
         COLOR_HEADING,
         COLOR_GOOD,
         COLOR_WARNING,
         COLOR_BAD,
 } Color;
 
-/* What has to be printed for it on standard output, "" without colours; the same for standard error. */
+/* Return the escape sequence for standard output or standard error, "" if colours are off. */
 const char *color(Color c);
 const char *color_stderr(Color c);
 
-/* Columns of standard output, SIZE_MAX if it is no terminal. */
+/* Returns the number of columns of standard output, SIZE_MAX if it is not a terminal. */
 size_t terminal_width(void);
 
-/* Sends standard output through a pager, if it is a terminal and one is wanted, until the end of the program. */
+/* Pipes standard output into a pager until the end of the program, if it is a terminal and --no-pager was not given. */
 void pager_open(void);
 bool pager_is_open(void);
 void pager_close(void);
@@ -116,20 +131,21 @@ void pager_close(void);
 
 typedef struct Table Table;
 
-/* A table with those headings; those that begin with '>' are aligned to the right. Ends the program without memory. */
+/* Creates a table with these headings; columns whose heading begins with '>' are aligned to the right. Exits the program
+ * without memory. */
 Table *table_new(size_t n_columns, const char *const *headings);
 void table_add(Table *t, const char *text);
-/* Prints it, fitted to the terminal, with what is counted in a last line if legends are wanted. */
+/* Prints the table, fitted to the terminal, with a count of counted (a noun) as footer unless --no-legend was given. */
 void table_print(const Table *t, const char *counted);
 Table *table_free(Table *t);
 DEFINE_CLEANUP(Table *, table_free)
 
 /* --- ctl-progress.c --- */
 
-/* How far something is that takes long, with its rate and the time that is left: one line on standard error. */
+/* Progress of a long operation, with its rate and the time left: one line on standard error. */
 typedef struct Progress {
         const char *what; /* borrowed */
-        uint64_t size;    /* bytes there will be, 0 if nobody knows; may be changed at any time */
+        uint64_t size;    /* total bytes, 0 if unknown; may be changed at any time */
         uint64_t done;
         uint64_t begin_usec, shown_usec;
         bool wanted;      /* standard error is a terminal */
@@ -138,7 +154,7 @@ typedef struct Progress {
 
 void progress_begin(Progress *p, const char *what, uint64_t size);
 
-/* So many bytes are done. Draws now and then, and not before it has taken half a second. */
+/* Sets the number of bytes done. Draws the line ten times a second, after the first half second. */
 void progress_set(Progress *p, uint64_t done);
 
 /* Clears the line. */
@@ -147,8 +163,8 @@ void progress_end(Progress *p);
 /* --- ctl-copy.c --- */
 
 /*
- * Copies everything from one descriptor to another, holes as holes if both are
- * regular files. Shows how far it is on standard error if that is a terminal and
- * it takes long. size: how much there will be, 0 if nobody knows. -errno.
+ * Copies everything from one descriptor to another, and keeps holes if both are
+ * regular files and to is empty and not open for appending. Shows progress, labelled
+ * with what. size: bytes to copy, 0 if unknown. Returns 0 or a negative errno.
  */
 int copy_descriptor(int from, int to, uint64_t size, const char *what);

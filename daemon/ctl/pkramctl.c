@@ -8,9 +8,12 @@
 #define SOCKET_PATH "/run/pkram/io.pkram.Store"
 
 JsonMode arg_json = JSON_OFF;
-bool arg_pager = true, arg_legend = true, arg_keep, arg_replace, arg_verify, arg_force, arg_reboot = true, arg_reuse_cmdline, arg_no_initrd,
-        arg_tree, arg_skip_special;
-const char *arg_socket = SOCKET_PATH, *arg_kernel, *arg_append, *arg_object_name = "stdin", *arg_owner;
+bool arg_pager = true, arg_legend = true, arg_quiet, arg_dry_run, arg_bytes;
+const char *arg_socket = SOCKET_PATH, *arg_owner, *arg_sort;
+bool arg_replace, arg_verify, arg_tree, arg_skip_special, arg_release, arg_force;
+const char *arg_object_name = "stdin";
+bool arg_reboot = true, arg_reuse_cmdline, arg_no_initrd, arg_ask_password = true;
+const char *arg_kernel, *arg_append, *arg_when, *arg_check_inhibitors;
 const char **arg_initrds;
 size_t arg_n_initrds;
 
@@ -18,47 +21,66 @@ static void help(void) {
         pager_open();
         puts("pkramctl [OPTIONS...] COMMAND ...\n"
              "\n"
-             "Keep data in memory across kexec.\n"
+             "Store, retrieve and inspect preserved memory, and kexec without losing it.\n"
              "\n"
              "Commands:\n"
-             "  status                    Show what is stored and what this boot brought back\n"
-             "  list                      List stored nodes\n"
-             "  show NAME                 Show a node and its objects\n"
-             "  store NAME [FILE...]      Store files as a node, standard input without FILE or for -\n"
-             "  retrieve NAME [DIR]       Write the objects of a node to DIR, to standard output for -,\n"
-             "                            and release it\n"
+             "  status                    Show the state of the store and of the last kexec (default)\n"
+             "  list [PATTERN...]         List stored nodes\n"
+             "  show NAME...              Show nodes and their objects\n"
+             "  store NAME [FILE...]      Store files, or standard input, as a node\n"
+             "  store NAME DIR            Store the contents of a tmpfs directory without copying\n"
+             "  retrieve NAME [DIR]       Write the objects of a node to DIR, or one to standard output\n"
+             "                            if DIR is -, or restore a tree into DIR; keep the node\n"
+             "  release NAME...           Release nodes whose contents were retrieved\n"
              "  remove NAME...            Remove nodes and free their memory\n"
-             "  monitor                   Follow what happens to nodes\n"
-             "  check                     Tell whether a kexec would keep everything\n"
-             "  kexec                     Load a kernel that keeps everything, and start it\n"
+             "  monitor                   Show events as they happen\n"
+             "  check                     Check whether a kexec would preserve all nodes\n"
+             "  kexec                     Load a kernel and kexec into it\n"
+             "  help                      Show this help\n"
              "\n"
              "Options:\n"
              "  -h --help                 Show this help\n"
              "     --version              Show the version\n"
-             "     --json=pretty|short|off  Print JSON (or not, the default)\n"
-             "     --no-legend            Print no headings and no count\n"
-             "     --no-pager             Do not use a pager\n"
-             "     --socket=PATH          Connect to this socket\n"
+             "     --json=pretty|short|off\n"
+             "                            Generate JSON output\n"
+             "  -j                        Same as --json=pretty on a terminal, --json=short otherwise\n"
+             "     --no-pager             Do not pipe output into a pager\n"
+             "     --no-legend            Do not show headings and footers\n"
+             "  -q --quiet                Suppress informational output; for list, show names only\n"
+             "  -n --dry-run              For release, remove and kexec, only show what would be done\n"
              "     --owner=OWNER          Act on the nodes of this owner (root only)\n"
+             "     --socket=PATH          Connect to this socket\n"
+             "\n"
+             "Options for list:\n"
+             "     --sort=COLUMN          Sort by this column, in reverse order with a leading -\n"
+             "\n"
+             "Options for list and show:\n"
+             "     --bytes                Show sizes in bytes\n"
              "\n"
              "Options for store:\n"
-             "     --replace              Take the place of an older node of this name\n"
-             "     --verify               Keep checksums, and check them when it is retrieved\n"
-             "     --object=NAME          What to call standard input in the node\n"
-             "     --tree                 NAME DIR: store all that is in a directory of a tmpfs, in place\n"
-             "     --skip-special         With --tree, leave out sockets and device nodes\n"
+             "     --replace              Replace an existing node\n"
+             "     --verify               Store checksums and verify them on retrieval\n"
+             "     --object=NAME          Object name for standard input\n"
+             "     --tree                 Fail if the argument is not a directory\n"
+             "     --skip-special         With DIR, leave out sockets and device nodes\n"
              "\n"
              "Options for retrieve:\n"
-             "     --keep                 Do not release the node\n"
-             "     --tree                 NAME DIR: restore such a tree into an empty directory of a tmpfs\n"
+             "     --release              Release the node once its contents are safe\n"
+             "     --keep                 Keep the node stored (default)\n"
+             "     --force                Replace existing files\n"
+             "     --tree                 Fail if the node is not a directory tree\n"
              "\n"
              "Options for kexec:\n"
-             "     --kernel=FILE          The kernel to start\n"
-             "     --initrd=FILE          Its initial RAM disk; can be given several times; none if empty\n"
-             "     --append=TEXT          Its command line, without pkram=\n"
-             "     --reuse-cmdline        The running kernel's command line (the default)\n"
-             "     --force                Go on even if nodes would be lost\n"
-             "     --no-reboot            Only load it\n"
+             "     --kernel=FILE          Kernel image to load\n"
+             "     --initrd=FILE          Initial RAM disk, may be repeated, empty for none\n"
+             "     --append=TEXT          Kernel command line, without pkram=\n"
+             "     --reuse-cmdline        Use the command line of the running kernel (default)\n"
+             "     --force                Proceed even if nodes would be lost\n"
+             "     --no-reboot            Load the kernel but do not reboot\n"
+             "     --when=TIME            Schedule the kexec, see systemctl(1)\n"
+             "     --check-inhibitors=MODE\n"
+             "                            Whether to respect inhibitors, see systemctl(1)\n"
+             "     --no-ask-password      Do not ask for passwords\n"
              "\n"
              "Exit status:\n"
              "   0  success; check: a kexec would preserve everything\n"
@@ -115,55 +137,78 @@ static int add_initrd(const char *path) {
 enum {
         ARG_VERSION = 0x100,
         ARG_JSON,
-        ARG_NO_LEGEND,
         ARG_NO_PAGER,
-        ARG_SOCKET,
+        ARG_NO_LEGEND,
         ARG_OWNER,
+        ARG_SOCKET,
+        ARG_SORT,
+        ARG_BYTES,
         ARG_REPLACE,
         ARG_VERIFY,
         ARG_OBJECT,
+        ARG_TREE,
+        ARG_SKIP_SPECIAL,
+        ARG_RELEASE,
         ARG_KEEP,
+        ARG_FORCE,
         ARG_KERNEL,
         ARG_INITRD,
         ARG_APPEND,
         ARG_REUSE_CMDLINE,
-        ARG_FORCE,
         ARG_NO_REBOOT,
-        ARG_TREE,
-        ARG_SKIP_SPECIAL,
+        ARG_WHEN,
+        ARG_CHECK_INHIBITORS,
+        ARG_NO_ASK_PASSWORD,
 };
 
-/* Returns an exit status, or -1 to go on. */
+/* Returns an exit status, or -1 to continue with the verb. */
 static int parse_argv(int argc, char *argv[]) {
         static const struct option options[] = {
-                { "help",          no_argument,       NULL, 'h'               },
-                { "version",       no_argument,       NULL, ARG_VERSION       },
-                { "json",          required_argument, NULL, ARG_JSON          },
-                { "no-legend",     no_argument,       NULL, ARG_NO_LEGEND     },
-                { "no-pager",      no_argument,       NULL, ARG_NO_PAGER      },
-                { "socket",        required_argument, NULL, ARG_SOCKET        },
-                { "owner",         required_argument, NULL, ARG_OWNER         },
-                { "replace",       no_argument,       NULL, ARG_REPLACE       },
-                { "verify",        no_argument,       NULL, ARG_VERIFY        },
-                { "object",        required_argument, NULL, ARG_OBJECT        },
-                { "keep",          no_argument,       NULL, ARG_KEEP          },
-                { "kernel",        required_argument, NULL, ARG_KERNEL        },
-                { "initrd",        required_argument, NULL, ARG_INITRD        },
-                { "append",        required_argument, NULL, ARG_APPEND        },
-                { "reuse-cmdline", no_argument,       NULL, ARG_REUSE_CMDLINE },
-                { "force",         no_argument,       NULL, ARG_FORCE         },
-                { "no-reboot",     no_argument,       NULL, ARG_NO_REBOOT     },
-                { "tree",          no_argument,       NULL, ARG_TREE          },
-                { "skip-special",  no_argument,       NULL, ARG_SKIP_SPECIAL  },
+                { "help",             no_argument,       NULL, 'h'                  },
+                { "quiet",            no_argument,       NULL, 'q'                  },
+                { "dry-run",          no_argument,       NULL, 'n'                  },
+                { "version",          no_argument,       NULL, ARG_VERSION          },
+                { "json",             required_argument, NULL, ARG_JSON             },
+                { "no-pager",         no_argument,       NULL, ARG_NO_PAGER         },
+                { "no-legend",        no_argument,       NULL, ARG_NO_LEGEND        },
+                { "owner",            required_argument, NULL, ARG_OWNER            },
+                { "socket",           required_argument, NULL, ARG_SOCKET           },
+                { "sort",             required_argument, NULL, ARG_SORT             },
+                { "bytes",            no_argument,       NULL, ARG_BYTES            },
+                { "replace",          no_argument,       NULL, ARG_REPLACE          },
+                { "verify",           no_argument,       NULL, ARG_VERIFY           },
+                { "object",           required_argument, NULL, ARG_OBJECT           },
+                { "tree",             no_argument,       NULL, ARG_TREE             },
+                { "skip-special",     no_argument,       NULL, ARG_SKIP_SPECIAL     },
+                { "release",          no_argument,       NULL, ARG_RELEASE          },
+                { "keep",             no_argument,       NULL, ARG_KEEP             },
+                { "force",            no_argument,       NULL, ARG_FORCE            },
+                { "kernel",           required_argument, NULL, ARG_KERNEL           },
+                { "initrd",           required_argument, NULL, ARG_INITRD           },
+                { "append",           required_argument, NULL, ARG_APPEND           },
+                { "reuse-cmdline",    no_argument,       NULL, ARG_REUSE_CMDLINE    },
+                { "no-reboot",        no_argument,       NULL, ARG_NO_REBOOT        },
+                { "when",             required_argument, NULL, ARG_WHEN             },
+                { "check-inhibitors", required_argument, NULL, ARG_CHECK_INHIBITORS },
+                { "no-ask-password",  no_argument,       NULL, ARG_NO_ASK_PASSWORD  },
                 {}
         };
         bool wants_help = false;
         int c, r = 0;
 
-        while (r == 0 && (c = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+        while (r == 0 && (c = getopt_long(argc, argv, "hjqn", options, NULL)) >= 0)
                 switch (c) {
                 case 'h':
                         wants_help = true;
+                        break;
+                case 'j':
+                        arg_json = isatty(STDOUT_FILENO) ? JSON_PRETTY : JSON_SHORT;
+                        break;
+                case 'q':
+                        arg_quiet = true;
+                        break;
+                case 'n':
+                        arg_dry_run = true;
                         break;
                 case ARG_VERSION:
                         puts("pkramctl " PKRAM_VERSION);
@@ -180,9 +225,6 @@ static int parse_argv(int argc, char *argv[]) {
                 case ARG_SOCKET:
                         arg_socket = optarg;
                         break;
-                case ARG_OWNER:
-                        arg_owner = optarg;
-                        break;
                 case ARG_REPLACE:
                         arg_replace = true;
                         break;
@@ -193,7 +235,28 @@ static int parse_argv(int argc, char *argv[]) {
                         arg_object_name = optarg;
                         break;
                 case ARG_KEEP:
-                        arg_keep = true;
+                        arg_release = false;
+                        break;
+                case ARG_RELEASE:
+                        arg_release = true;
+                        break;
+                case ARG_OWNER:
+                        arg_owner = optarg;
+                        break;
+                case ARG_SORT:
+                        arg_sort = optarg;
+                        break;
+                case ARG_BYTES:
+                        arg_bytes = true;
+                        break;
+                case ARG_WHEN:
+                        arg_when = optarg;
+                        break;
+                case ARG_CHECK_INHIBITORS:
+                        arg_check_inhibitors = optarg;
+                        break;
+                case ARG_NO_ASK_PASSWORD:
+                        arg_ask_password = false;
                         break;
                 case ARG_KERNEL:
                         arg_kernel = optarg;
@@ -220,7 +283,7 @@ static int parse_argv(int argc, char *argv[]) {
                         arg_skip_special = true;
                         break;
                 default:
-                        return EXIT_USAGE; /* getopt said what is wrong */
+                        return EXIT_USAGE; /* getopt has printed the reason */
                 }
 
         if (r == 0 && wants_help) {
@@ -228,6 +291,11 @@ static int parse_argv(int argc, char *argv[]) {
                 return EXIT_OK;
         }
         return r != 0 ? r : -1;
+}
+
+static int verb_help(_unused_ int argc, _unused_ char *argv[]) {
+        help();
+        return EXIT_OK;
 }
 
 int main(int argc, char *argv[]) {
@@ -240,11 +308,14 @@ int main(int argc, char *argv[]) {
                 { "show",     verb_show     },
                 { "store",    verb_store    },
                 { "retrieve", verb_retrieve },
+                { "release",  verb_release  },
                 { "remove",   verb_remove   },
                 { "monitor",  verb_monitor  },
                 { "check",    verb_check    },
                 { "kexec",    verb_kexec    },
+                { "help",     verb_help     },
         };
+        static char *default_verb[] = { (char *) "status", NULL };
         int r;
 
         /* Only for the width of characters: numbers and messages do not depend on the locale. */
@@ -253,18 +324,23 @@ int main(int argc, char *argv[]) {
         r = parse_argv(argc, argv);
         if (r >= 0)
                 return r;
-        if (optind >= argc)
-                return fail(EXIT_USAGE, "What shall be done? See 'pkramctl --help'.");
+
+        argc -= optind;
+        argv += optind;
+        if (argc == 0) {
+                argc = 1;
+                argv = default_verb;
+        }
 
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
-                if (streq(argv[optind], verbs[i].name)) {
-                        r = verbs[i].run(argc - optind, argv + optind);
-                        /* Whoever has left the pager has seen enough. */
+                if (streq(argv[0], verbs[i].name)) {
+                        r = verbs[i].run(argc, argv);
+                        /* Ignore write errors if the user has quit the pager. */
                         if (fflush(stdout) != 0 && r == EXIT_OK && !pager_is_open())
-                                r = fail(EXIT_FAILED, "Standard output cannot be written: %s.", strerror(errno));
+                                r = fail(EXIT_FAILED, "Failed to write to standard output: %s.", strerror(errno));
                         free(arg_initrds);
                         return r;
                 }
 
-        return fail(EXIT_USAGE, "There is no command '%s'. See 'pkramctl --help'.", argv[optind]);
+        return fail(EXIT_USAGE, "Unknown command '%s'. See 'pkramctl --help'.", argv[0]);
 }

@@ -40,10 +40,19 @@ run 4 store files a && says -- '--replace'; ok "store a name that is taken"
 run 0 store files a b --replace; ok "store --replace"
 run 0 show files && says 'CHECKSUM' && says '4750'; ok show
 run 0 retrieve files out && cmp a out/a && cmp b out/b; ok "retrieve writes what was stored"
+run 0 show files; ok "retrieve keeps the node"
+run 13 retrieve files out && says "'out/a' already exists"; ok "status 13: retrieve does not overwrite"
+rm out/a && echo mine >out/b && run 13 retrieve files out && [[ $(cat out/b) == mine && ! -e out/a ]]; ok "nor writes anything then"
+run 13 retrieve files out --release && run 0 show files; ok "and keeps the node with --release, too"
+run 0 retrieve files out --force --release && cmp a out/a && cmp b out/b; ok "retrieve --force replaces files"
 [[ $(stat -c '%a %s %Y' out/a out/b) == $(stat -c '%a %s %Y' a b) ]]; ok "retrieve keeps modes and times"
 (($(stat -c %b out/b) * 512 < 1000000)); ok "retrieve keeps holes"
 [[ -z $(find out -name '.pkramctl*') ]]; ok "retrieve leaves nothing else"
-run 3 show files && says "Node 'files' not found"; ok "retrieve releases the node"
+run 3 show files && says "Node 'files' not found"; ok "retrieve --release releases the node"
+
+run 0 store name b && ln -s /nonexistent out/link && run 0 store name --replace --object=link <a && run 13 retrieve name out &&
+    [[ -L out/link ]]; ok "retrieve does not replace a link either"
+run 0 remove name; ok "remove"
 
 run 0 store input --verify <a; ok "store standard input"
 run 0 retrieve input - --keep && cmp a "$dir/stdout"; ok "retrieve to standard output"
@@ -61,6 +70,15 @@ for verb in status "show input" check; do
     "$ctl" --socket="$dir/socket" --json=pretty $verb >"$dir/stdout" 2>"$dir/stderr"
     python3 -m json.tool "$dir/stdout" >/dev/null; ok "$verb --json=pretty"
 done
+run 0 list 'in*' nothing && says input && ! says piped && says '1 node.'; ok "list PATTERN"
+run 0 list 'x*' && says '0 nodes.'; ok "list of no match"
+run 0 list -q --sort=-name && [[ $(cat "$dir/stdout") == $'piped\ninput' ]]; ok "list -q --sort"
+run 0 list --bytes && says 300000 && says 5000; ok "list --bytes"
+run 0 show --bytes input piped && says 300000 && says 5000 && says zeroes; ok "show several"
+run 3 show input nope piped && says zeroes; ok "show shows what there is"
+run 0 remove -n input && says "Would remove node 'input'" && run 0 show input; ok "remove --dry-run"
+run 0 list -j && [[ $(wc -l <"$dir/stdout") == 1 ]] && says '"name":"input"'; ok "list -j"
+run 0 check -q || [[ ! -s $dir/stdout ]]; ok "check --quiet"
 run 0 list --no-legend && (($(wc -l <"$dir/stdout") == 2)); ok "list --no-legend"
 COLUMNS=50 run 0 list && (($(wc -L <"$dir/stdout") <= 62)); ok "list fits the terminal"
 
@@ -79,27 +97,87 @@ run 8 store '' a && says 'it is empty'; ok "status 8: empty name"
 run 8 store "$(printf 'x%.0s' {1..256})" a && says 'longer than 255'; ok "status 8: 256 bytes"
 run 8 store $'a\nb' a; ok "status 8: control character"
 run 8 store n a a && says 'Two objects'; ok "status 8: two objects of one name"
-run 2; ok "status 2: no command"
+run 0 && says 'supported by this kernel'; ok "no command is status"
+run 0 help && says 'Commands:'; ok help
 run 2 frobnicate; ok "status 2: unknown command"
 run 2 store; ok "status 2: store without a name"
-run 2 show a b; ok "status 2: too many names"
+run 2 show; ok "status 2: show without a name"
+run 2 --sort=colour list; ok "status 2: unknown column"
+run 2 retrieve a b c; ok "status 2: too many arguments"
 run 2 --json=xml list; ok "status 2: unknown JSON mode"
 run 2 --frobnicate list; ok "status 2: unknown option"
 run 2 kexec --append=x --reuse-cmdline; ok "status 2: options that exclude each other"
 run 1 store n /nonexistent && says 'No such file'; ok "status 1: no such file"
-run 1 store n . && says directory; ok "status 1: a directory"
+run 1 store n . a && says directory; ok "status 1: a directory among files"
 run 0 store many a b && run 2 retrieve many -; ok "status 2: two objects to standard output"
 run 0 show many; ok "a failed retrieve keeps the node"
-run 1 retrieve many /proc/nope && says 'cannot be'; ok "status 1: nowhere to write"
+run 1 retrieve many /proc/nope && says 'Failed to create directory'; ok "status 1: nowhere to write"
 run 0 show many; ok "and keeps the node, too"
 run 1 kexec --kernel=a && says 'not a kernel image'; ok "status 1: kexec into no kernel"
 
 run 0 store behind b && { echo head; "$ctl" --socket="$dir/socket" retrieve behind - && echo tail; } >mixed 2>"$dir/stderr" &&
     [[ $(head -n 1 mixed) == head && $(tail -n 1 mixed) == endtail ]] && (($(stat -c %s mixed) == $(stat -c %s b) + 10)); ok "what was written before and after stays"
 
+# What goes to standard output, and when the node is given up for it.
+printf hello | run 0 store pipe && "$ctl" --socket="$dir/socket" retrieve pipe - | false
+run 0 show pipe; ok "a reader that fails keeps the node"
+: >empty && "$ctl" --socket="$dir/socket" retrieve pipe - >>empty && [[ $(cat empty) == hello && $(stat -c %s empty) == 5 ]]; ok "append to an empty file"
+"$ctl" --socket="$dir/socket" retrieve pipe - >>empty && [[ $(cat empty) == hellohello ]]; ok "append to a file"
+run 0 store holes b && : >empty && "$ctl" --socket="$dir/socket" retrieve holes - >>empty && cmp b empty; ok "append a file with holes"
+"$ctl" --socket="$dir/socket" retrieve holes - --release 2>"$dir/stderr" | head -c 10 >/dev/null
+((PIPESTATUS[0] == 1)) && says 'has not read everything' && run 0 show holes; ok "--release: a reader that ends early keeps the node"
+"$ctl" --socket="$dir/socket" retrieve pipe - --release 2>"$dir/stderr" | { sleep 0.3; exit 1; }
+((PIPESTATUS[0] == 1)) && run 0 show pipe; ok "--release: a reader that reads nothing keeps the node"
+"$ctl" --socket="$dir/socket" retrieve pipe - --release 2>"$dir/stderr" >/dev/full
+(($? == 1)) && run 0 show pipe; ok "--release: a full disk keeps the node"
+[[ $("$ctl" --socket="$dir/socket" retrieve pipe - --release) == hello ]] && run 3 show pipe; ok "--release: a reader that reads everything gets it"
+{ "$ctl" --socket="$dir/socket" retrieve holes - --release && echo end; } | cat >empty &&
+    (($(stat -c %s empty) == $(stat -c %s b) + 4)) && run 3 show holes; ok "--release: others write to the pipe, too"
+printf hello | run 0 store pipe && "$ctl" --socket="$dir/socket" retrieve pipe - --release | (sleep 0.3; cat >/dev/null; sleep 0.3) &&
+    run 3 show pipe; ok "--release: a slow reader"
+
+# Objects without a name get file names that no other object has.
+python3 - "$dir/socket" <<'END' && run 0 retrieve two twofold && [[ $(cat twofold/object-0.1) == first && $(cat twofold/object-0) == second ]] && run 0 remove two
+import base64, json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+data = [base64.b64encode(x).decode() for x in (b"first", b"second")]
+s.sendall(json.dumps({"method": "io.pkram.Store.Store", "parameters": {"name": "two", "objects": [
+    {"data": data[0]}, {"name": "object-0", "data": data[1]}]}}).encode() + b"\0")
+sys.exit(b'"error"' in s.recv(65536))
+END
+ok "every object gets a file of its own"
+
+printf x | run 0 store $'bell\u202e' && run 0 list && says 'bell\xe2\x80\xae' && run 0 remove $'bell\u202e'; ok "names are escaped"
+# kexec shows what it has chosen. With the device of a real kernel the answers would be its own.
+if [[ ! -e /dev/pkram ]]; then
+    python3 - vmlinuz-1.2-test <<'END'
+import struct, sys
+image = bytearray(2048 + 4096)
+def put(offset, data):
+    image[offset:offset + len(data)] = data
+for offset, data in ((0, b"MZ"), (0x1f1, b"\3"), (0x1f4, struct.pack("<I", 256)), (0x1fe, b"\x55\xaa\xeb\x6aHdrS"),
+                     (0x206, b"\x0f\x02"), (0x20e, b"\0\4"), (0x211, b"\1"), (0x234, b"\1\0\x3f\0"),
+                     (0x238, struct.pack("<I", 2047)), (0x268, struct.pack("<I", 1024)), (0x600, b"1.2-test (x) #1"),
+                     (2048 + 1024, b"LToP" + struct.pack("<III", 16, 16, 8))):
+    put(offset, data)
+open(sys.argv[1], "wb").write(image)
+END
+    run 0 kexec -n --kernel=vmlinuz-1.2-test --append='quiet pkram=9' && says 'Kernel: vmlinuz-1.2-test' && says 'Initrd: none' &&
+        says 'Command line: quiet' && ! says 'pkram=9' && says 'No initial RAM disk found'; ok "kexec --dry-run shows what it would start, and that there is no initrd"
+    run 0 kexec -n --kernel=vmlinuz-1.2-test --append=quiet --initrd= && ! says 'No initial RAM disk found'; ok "kexec --dry-run without an initrd on purpose"
+    : >initrd.img-1.2-test
+    run 0 kexec -n --kernel=vmlinuz-1.2-test --append=quiet && says "Initrd: $PWD/initrd.img-1.2-test"; ok "kexec --dry-run finds the initrd of the kernel"
+    run 0 kexec -n -q --kernel=vmlinuz-1.2-test --append=quiet && [[ ! -s $dir/stdout ]]; ok "kexec --dry-run --quiet"
+    mkdir bin && printf '#!/bin/sh\necho "$0 $*" | sed s,.*/,,\n' >bin/systemctl && chmod +x bin/systemctl
+    PATH=$dir/bin:$PATH run 0 kexec --when=cancel --no-ask-password --check-inhibitors=no &&
+        says 'systemctl kexec --when=cancel --check-inhibitors=no --no-ask-password'; ok "kexec --when=cancel is for systemctl"
+    run 2 kexec --when=+5min --force; ok "status 2: --when= and --force"
+fi
+
 mkfifo fifo
 (sleep 0.3; echo x) >fifo &
-run 0 store slow fifo && run 0 retrieve slow - && [[ $(cat "$dir/stdout") == x ]]; ok "store from a fifo"
+run 0 store slow fifo && run 0 retrieve slow - --keep && [[ $(cat "$dir/stdout") == x ]]; ok "store from a fifo"
 run 0 store empty - </dev/null && run 0 retrieve empty out && [[ -f out/stdin && ! -s out/stdin ]]; ok "store nothing at all"
 "$ctl" --socket="$dir/socket" store big a >/dev/null && "$ctl" --socket="$dir/socket" retrieve big - >/dev/full 2>"$dir/stderr"
 (($? == 1)) && run 0 show big; ok "a full disk keeps the node"
@@ -111,21 +189,25 @@ if [[ $(stat -f -c %T /dev/shm) == tmpfs ]]; then
     ln "$shm/from/small" "$shm/from/d/link"
     run 0 store --tree tree "$shm/from" && says "Stored tree 'tree': 3 objects"; ok "store --tree"
     run 4 store --tree tree "$shm/from"; ok "status 4: there is such a tree"
-    run 15 retrieve tree out && says 'RestoreTree'; ok "status 15: a tree is no object"
+    run 15 retrieve tree && says 'RestoreTree'; ok "status 15: a tree is no object"
     run 13 retrieve --tree tree "$shm/from" && says 'not empty'; ok "status 13: the directory is not empty"
     run 13 retrieve --tree tree "$dir" && says 'tmpfs'; ok "status 13: the directory is no tmpfs"
-    run 0 retrieve --tree tree "$shm/to" && diff -r "$shm/from" "$shm/to" &&
-        [[ $shm/to/small -ef $shm/to/d/link ]]; ok "retrieve --tree"
-    run 3 show tree; ok "retrieve --tree releases the node"
+    run 15 retrieve tree -; ok "status 15: a tree cannot go to standard output"
+    run 0 retrieve --tree --keep tree "$shm/to" && diff -r "$shm/from" "$shm/to" &&
+        [[ $shm/to/small -ef $shm/to/d/link ]] && run 0 show tree; ok "retrieve --tree --keep"
+    run 0 release tree && run 3 show tree && diff -r "$shm/from" "$shm/to"; ok "release"
+    rm -r "$shm/to" && run 0 store tree "$shm/from" && run 0 retrieve tree "$shm/to" && diff -r "$shm/from" "$shm/to"; ok "trees without --tree"
+    rm -r "$shm/to" && run 0 retrieve tree "$shm/to" --release && diff -r "$shm/from" "$shm/to"; ok "retrieve --release of a tree"
+    run 3 show tree; ok "which releases the node"
+    rm -r "$shm/to" && mkdir "$shm/to"
     python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$shm/from/s"
-    run 0 store --tree tree "$shm/from" && rm -r "$shm/to" && mkdir "$shm/to" && run 0 retrieve --tree tree "$shm/to" &&
+    run 0 store --tree tree "$shm/from" && rm -r "$shm/to" && mkdir "$shm/to" && run 0 retrieve --release --tree tree "$shm/to" &&
         [[ -S $shm/to/s ]]; ok "a socket comes back, as its name"
     run 0 store --tree --skip-special --verify tree "$shm/from" && rm -r "$shm/to" && mkdir "$shm/to" &&
         run 0 retrieve --tree tree "$shm/to" && [[ -e $shm/to/small && ! -e $shm/to/s ]]; ok "store --tree --skip-special"
     run 8 store --tree other "$dir" && says 'no directory of a tmpfs'; ok "status 8: no tmpfs"
     run 2 store --tree other; ok "status 2: store --tree without a directory"
     run 2 retrieve --tree other; ok "status 2: retrieve --tree without a directory"
-    run 2 retrieve --tree --keep tree "$shm/to"; ok "status 2: retrieve --tree --keep"
 fi
 
 # On a terminal: colours and pager, by the rules of systemd's programs.

@@ -111,7 +111,7 @@ END
                 refused "pkramctl with the name '${bad:0:5}'" '[Nn]ame' pkramctl store "$bad" /etc/hostname
                 equal "one line" "$(wc -l <<<"$OUT")" 1
         done
-        refused "pkramctl, a node that exists" "There is a node 'there' already" pkramctl store there /etc/hostname
+        refused "pkramctl, a node that exists" "Node 'there' already exists" pkramctl store there /etc/hostname
         refused "pkramctl, a node that does not exist" 'absent' pkramctl retrieve absent /run/x
         refused "pkramctl, a file that does not exist" 'No such file' pkramctl store n /does/not/exist
         refused "pkramctl, an unknown verb" 'nonsense' pkramctl nonsense

@@ -114,7 +114,7 @@ stage5() {
 
 stage6() {
         arrived yes
-        check "retrieved for good" pkramctl retrieve kept /run/back
+        check "retrieved for good" pkramctl retrieve --release kept /run/back
         check "removed" pkramctl remove late
         equal "nodes in the end" "$(status_field nodes)" 0
         clean_boot

@@ -231,6 +231,8 @@ stage1() {
         # The right kernel is let through. As Debian's kernel packages do it:
         ln -s boot/vmlinuz-pkram /vmlinuz
         remember_boot
+        matches "what would be started" "$(pkramctl kexec --dry-run 2>&1)" 'Kernel: /boot/vmlinuz-pkram.*Command line: .*pkram='
+        equal "a dry run loads nothing" "$(cat /sys/kernel/kexec_loaded)" 0
         example pkramctl 'pkramctl kexec --no-reboot'
         next_boot
 }

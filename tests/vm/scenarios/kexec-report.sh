@@ -68,7 +68,7 @@ interrupted() {
         matches "the journal says what happened" "$(journalctl -q -b -u srv-slow.mount -o cat)" \
                 "Storing tree 'slow' was interrupted .*, and '/srv/slow' stays mounted; try again"
         check "it can be written to" touch /srv/slow/more
-        refused "nothing of it is stored" 'no node' pkramctl --owner=root show slow
+        refused "nothing of it is stored" "'slow' not found" pkramctl show slow
         systemctl reset-failed
 }
 
@@ -112,7 +112,7 @@ too_late_to_restore() {
         until_gone
         equal "it is not mounted" "$(findmnt -no FSTYPE,SOURCE /srv/slow)" ""
         matches "its unit says why" "$(journalctl -q -b -u srv-slow.mount -o cat)" "Restoring tree 'slow' was interrupted .*: not mounted"
-        check "it is still stored" pkramctl --owner=root show slow
+        check "it is still stored" pkramctl show slow
         rm -r /run/systemd/system/srv-slow.mount.d
         release_workers
         check "in time, it is mounted" systemctl start srv-slow.mount
@@ -123,7 +123,7 @@ stage1() {
         wait_for_report
         equal "no report without a kexec" "$(status_field lastKexec)" ""
         refused "a name that is the system's" 'InvalidName' call Store '{"name":"io.pkram.kexec","objects":[{"data":"eA=="}]}'
-        check "stored" bash -c 'head -c 3000000 /dev/urandom | pkramctl store one - && printf x | pkramctl store two - && printf y | pkramctl --owner=root store broken -'
+        check "stored" bash -c 'head -c 3000000 /dev/urandom | pkramctl store one - && printf x | pkramctl store two - && printf y | pkramctl store broken -'
         # A bit of the third node's description, after the seal.
         check "one will be damaged" bash -c 'echo "node 2 200 0" >/sys/module/pkram_damage/parameters/flip'
         make_trees
@@ -146,9 +146,9 @@ check_report() { # CAME-BACK STILL-STORED
         equal "previous kernel" "$(last 'k["previousKernel"]')" "$(uname -r)"
         equal "nodes that came back" "$(last 'k["restoredNodes"]')" "$1"
         equal "nodes of the system's own are gone" "$(status_field nodes)" "$2"
-        matches "pkramctl status: asked for" "$(pkramctl status)" 'Kexec asked for: 20'
+        matches "pkramctl status: asked for" "$(pkramctl status)" 'Kexec requested: 20'
         matches "pkramctl status: down" "$(pkramctl status)" 'Services down for: [0-9]'
-        matches "pkramctl status: came back" "$(pkramctl status)" "Came back: $1 node"
+        matches "pkramctl status: came back" "$(pkramctl status)" "Restored: $1 node"
         equal "one entry says that services are up" "$(entries UP | wc -l)" 1
         equal "one entry says when it was sealed" "$(entries SEALED | wc -l)" 1
 
@@ -168,7 +168,7 @@ stage2() {
         check_too_late
         too_late_to_restore
         equal "what did not come back is named" "$(last '[n.get("name") for n in k["lost"]].count("broken")')" 1
-        matches "pkramctl status: and why" "$(pkramctl status)" 'Lost: broken, .*(checksum|not here)'
+        matches "pkramctl status: and why" "$(pkramctl status)" 'Lost node: broken, .*(checksum|not here)'
         matches "the journal says it, too" "$(entries DROPPED -o cat)" "'broken'"
         example pkram-restore.service 'journalctl -b MESSAGE_ID=5d8e'
         matches "what it shows" "$OUT" "'two'"
@@ -189,7 +189,7 @@ stage2() {
         matches "the journal says so" "$(journalctl -q -b -u srv-broken.mount -o cat)" \
                 "'broken' is not stored, it was lost in the last kexec \(.*\): the file system is empty"
         umount -i /srv/broken
-        check "retrieved" pkramctl retrieve one /run/back
+        check "retrieved" pkramctl retrieve --release one /run/back
         # From here on the journal is in memory only.
         mkdir -p /etc/systemd/journald.conf.d
         printf '[Journal]\nStorage=volatile\n' >/etc/systemd/journald.conf.d/50-test.conf

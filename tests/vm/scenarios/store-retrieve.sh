@@ -69,8 +69,8 @@ stage2() {
         matches "the service got its memfd back" "$(journalctl -q -b -u keeper.service -o cat)" '^got my memfd back, start 2$'
         keeper_memory | sha256sum >/run/memfd.sum &
 
-        # Retrieving to files gives the node up once they are written.
-        check "pkramctl retrieves the stream" pkramctl retrieve usr-lib /var/tmp/back
+        # With --release the node is removed once the files are written.
+        check "pkramctl retrieves the stream" pkramctl retrieve --release usr-lib /var/tmp/back
         ls -l /var/tmp/back
         cat /var/tmp/back/* | same stream
         wait
