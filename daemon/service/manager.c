@@ -75,8 +75,10 @@ void manager_apply_config(Manager *m) {
         const uint64_t *l = m->config.limit;
         /* What can be stored inline in one message has to fit into one reply as well. */
         size_t least = 2 * l[LIMIT_MESSAGE_BYTES], output = MAX(l[LIMIT_OUTPUT_BYTES], least);
+        /* Objects in one message. Only trees have more, and their objects are in no message. */
+        uint64_t most = MAX((uint64_t) MESSAGE_OBJECTS_MAX, l[LIMIT_MESSAGE_DESCRIPTORS]), objects = MIN(l[LIMIT_OBJECTS], most);
         /* Each owner can store and retrieve any node that the other limits allow. */
-        size_t fds = MAX(l[LIMIT_MESSAGE_DESCRIPTORS], l[LIMIT_OBJECTS]), owner = MAX(l[LIMIT_OWNER_BUFFER_BYTES], least + output), total = MAX(l[LIMIT_BUFFER_BYTES], owner);
+        size_t fds = MAX(l[LIMIT_MESSAGE_DESCRIPTORS], objects), owner = MAX(l[LIMIT_OWNER_BUFFER_BYTES], least + output), total = MAX(l[LIMIT_BUFFER_BYTES], owner);
 
         m->varlink_limits = (VarlinkLimits) {
                 .message.message_bytes = l[LIMIT_MESSAGE_BYTES],
@@ -85,8 +87,8 @@ void manager_apply_config(Manager *m) {
                 .message.total_bytes = total,
                 .message.owner_bytes = owner,
                 .message.owner_fds = MAX(l[LIMIT_OWNER_DESCRIPTORS], fds),
-                .parse_bytes = KIB(64) + l[LIMIT_OBJECTS] * KIB(2),
-                .objects = l[LIMIT_OBJECTS],
+                .parse_bytes = KIB(64) + objects * KIB(2),
+                .objects = objects,
                 .connections = l[LIMIT_CONNECTIONS],
                 .connections_per_group = l[LIMIT_OWNER_CONNECTIONS],
         };

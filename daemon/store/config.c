@@ -35,7 +35,7 @@ static const LimitInfo limits[_LIMIT_MAX] = {
         [LIMIT_OWNER_NODES]         = { "OwnerNodesMax",         LIMIT_KIND_COUNT,  16384,   0,       INT64_MAX },
         [LIMIT_USER_NODES]          = { "UserNodesMax",          LIMIT_KIND_COUNT,  256,     0,       INT64_MAX },
         /* The daemon itself adds up to two objects to a node. */
-        [LIMIT_OBJECTS]             = { "ObjectsMax",            LIMIT_KIND_COUNT,  4096,    1,       PKRAM_MAX_OBJECTS - 2 },
+        [LIMIT_OBJECTS]             = { "ObjectsMax",            LIMIT_KIND_COUNT,  65534,   1,       PKRAM_MAX_OBJECTS - 2 },
         [LIMIT_CONNECTIONS]         = { "ConnectionsMax",        LIMIT_KIND_COUNT,  1024,    1,       65536 },
         [LIMIT_OWNER_CONNECTIONS]   = { "OwnerConnectionsMax",   LIMIT_KIND_COUNT,  128,     1,       65536 },
         [LIMIT_MESSAGE_BYTES]       = { "MessageBytesMax",       LIMIT_KIND_BYTES,  4 << 20, 4 << 10, 1 << 30 },

@@ -5,6 +5,9 @@
 #include "kexec-check.h"
 #include "macro.h"
 
+/* Single objects in one call, unless MessageDescriptorsMax= is more. Each takes memory while the message is parsed. */
+#define MESSAGE_OBJECTS_MAX 4096U
+
 typedef enum LimitId {
         LIMIT_TOTAL_BYTES,
         LIMIT_OWNER_BYTES,

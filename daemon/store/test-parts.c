@@ -215,7 +215,7 @@ static void test_config_defaults(_unused_ void **state) {
 
         config_init_memory(&c, GIB(10));
         assert_int_equal(c.limit[LIMIT_TOTAL_BYTES], GIB(10) / 100 * 50);
-        assert_int_equal(c.limit[LIMIT_OBJECTS], 4096);
+        assert_int_equal(c.limit[LIMIT_OBJECTS], 65534);
         assert_int_equal(c.kexec_policy, KEXEC_POLICY_REFUSE);
         for (LimitId i = 0; i < _LIMIT_MAX; i++)
                 assert_non_null(limit_name(i));
@@ -315,7 +315,7 @@ static void test_config_files(_unused_ void **state) {
         assert_int_equal(config_load(&c, root, on_warning, &w), 0);
         assert_int_equal(w.n, 0);
         assert_int_equal(c.limit[LIMIT_NODES], 2);           /* /etc before /usr/lib */
-        assert_int_equal(c.limit[LIMIT_OBJECTS], 4096);      /* whose file is not read at all */
+        assert_int_equal(c.limit[LIMIT_OBJECTS], 65534);      /* whose file is not read at all */
         assert_int_equal(c.limit[LIMIT_OWNER_NODES], 16384); /* hidden by the one in /etc */
         assert_int_equal(c.limit[LIMIT_CONNECTIONS], 5);
         assert_int_equal(c.limit[LIMIT_USER_NODES], 4);      /* 20 after 10 */
