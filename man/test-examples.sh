@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 # Runs the examples of pkram(7) as a service manager would, three times each, against pkramd over a model of the kernel.
-# $1: pkramd-mock, then the examples.
+# $1: pkramd-mock, $2: pkramctl, then the examples.
 set -euo pipefail
 
 if [ -z "${PKRAM_TEST_INSIDE:-}" ]; then
@@ -13,17 +13,17 @@ fi
 
 # Debian 12 has no varlink module; the tests in the guest run that example in any case.
 examples=()
-for example in "${@:2}"; do
+for example in "${@:3}"; do
         if ! grep -q '^import varlink' "$example" || python3 -c 'import varlink' 2>/dev/null; then
                 examples+=("$example")
         fi
 done
-set -- "$1" "${examples[@]}"
+set -- "$1" "$2" "${examples[@]}"
 
 mount -t tmpfs tmpfs /run
 mkdir /run/pkram
-mock=$1
-shift
+mock=$1 ctl=$2
+shift 2
 
 "$mock" /run/pkram/io.pkram.Store &
 server=$!
@@ -55,6 +55,28 @@ for example; do
                 wait "$pid" || { echo "$example failed at start $n"; exit 1; }
                 if [ "$(cat /run/out)" != "Start number $n." ]; then
                         echo "$example said '$(cat /run/out)' at start $n"
+                        exit 1
+                fi
+        done
+done
+
+# What another version stored is not used: it has another layout, or another size.
+for example; do
+        node=$(basename "$example" | sed 's/-varlink\.py$/-varlink/; s/\.py$/-py/')
+        for other in "head -c 1048576 /dev/zero" "echo short"; do
+                $other >/run/other
+                "$ctl" store --replace "$node" /run/other >/dev/null
+                rm -f /run/out
+                case $example in
+                *.py) python3 "$example" >/run/out 2>/run/err & ;;
+                *) "$example" >/run/out 2>/run/err & ;;
+                esac
+                pid=$!
+                wait_for_line /run/out
+                kill -TERM "$pid"
+                wait "$pid" || { echo "$example failed with '$other'"; exit 1; }
+                if [ "$(cat /run/out)" != "Start number 1." ] || ! grep -q '^Ignoring' /run/err; then
+                        echo "$example used what '$other' made: $(cat /run/out /run/err)"
                         exit 1
                 fi
         done

@@ -10,6 +10,7 @@ import mmap
 import os
 import signal
 import socket
+import struct
 import sys
 
 import varlink
@@ -17,6 +18,8 @@ import varlink
 ADDRESS = "/run/pkram/io.pkram.Store"
 NODE = "pkram-client-varlink"
 SIZE = 1024 * 1024
+LAYOUT = 1  # of the memory: another number for each change of it
+HEADER = struct.Struct("=QQ")  # layout, number of starts
 
 
 class Connection:
@@ -42,20 +45,30 @@ class Connection:
         self.socket.close()
 
 
+def is_ours(store, node, fds):
+    """Checks that what was retrieved is what this program stores: it is ours, and has the size and the layout that we
+    expect."""
+    return (node["owner"] == store.GetStatus()["owner"] and len(fds) == 1 and os.fstat(fds[0]).st_size == SIZE
+            and HEADER.unpack(os.pread(fds[0], HEADER.size, 0))[0] == LAYOUT)
+
+
 def take_back(store, connection):
     """The memfd of an earlier run, or a new one."""
     try:
-        store.Retrieve(NODE)
+        reply = store.Retrieve(NODE)
+        if is_ours(store, reply["node"], connection.received):
+            # Frozen until it is released; nothing is lost if we die before that, we would get it again.
+            store.Release(NODE)
+            return connection.received.pop()
+        # It stays until Store replaces it.
+        print(f"Ignoring node {NODE}, which this version cannot use.", file=sys.stderr)
     except varlink.VarlinkError as e:
         if e.error() != "io.pkram.Store.NoSuchNode":
             raise
-        fd = os.memfd_create(NODE)
-        os.ftruncate(fd, SIZE)
-        return fd
 
-    # Frozen until it is released; nothing is lost if we die before that, we would get it again.
-    store.Release(NODE)
-    return connection.received.pop()
+    fd = os.memfd_create(NODE)
+    os.ftruncate(fd, SIZE)
+    return fd
 
 
 def main():
@@ -65,8 +78,8 @@ def main():
         fd = take_back(store, connection)
 
     with mmap.mmap(fd, SIZE) as memory:
-        starts = int.from_bytes(memory[:8], "little") + 1
-        memory[:8] = starts.to_bytes(8, "little")
+        starts = HEADER.unpack(memory[:HEADER.size])[1] + 1
+        memory[:HEADER.size] = HEADER.pack(LAYOUT, starts)
         print(f"Start number {starts}.", flush=True)
         signal.sigwait({signal.SIGTERM})
 

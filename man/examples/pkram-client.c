@@ -20,11 +20,13 @@
 #include <unistd.h>
 
 #define NODE "pkram-client"
+#define LAYOUT 1 /* of struct state: another number for each change of it */
 #define NO_SUCH_NODE "io.pkram.Store.NoSuchNode"
 
 struct state {
+        uint64_t layout;
         uint64_t starts;
-        uint8_t data[1024 * 1024 - sizeof(uint64_t)];
+        uint8_t data[1024 * 1024 - 2 * sizeof(uint64_t)];
 };
 
 static void die(const char *what) {
@@ -101,13 +103,41 @@ static void call_or_die(const char *text, int fd, const char *what) {
         json_object_put(reply);
 }
 
+/* The member "owner" of the parameters of a reply, or of the node in them; NULL if there is none. */
+static const char *owner_of(struct json_object *reply) {
+        struct json_object *o, *node;
+
+        if (!json_object_object_get_ex(reply, "parameters", &o))
+                return NULL;
+        if (json_object_object_get_ex(o, "node", &node))
+                o = node;
+        return json_object_object_get_ex(o, "owner", &o) ? json_object_get_string(o) : NULL;
+}
+
+/* Checks that what was retrieved is what this program stores: it is ours, and has the size and the layout that we expect. */
+static int is_ours(struct json_object *reply, int fd) {
+        struct json_object *status;
+        const char *me, *owner;
+        uint64_t layout;
+        struct stat st;
+        int unused, same;
+
+        status = call("{\"method\":\"io.pkram.Store.GetStatus\"}", -1, &unused);
+        me = owner_of(status);
+        owner = owner_of(reply);
+        same = me && owner && strcmp(me, owner) == 0;
+        json_object_put(status);
+
+        return same && fd >= 0 && fstat(fd, &st) == 0 && st.st_size == sizeof(struct state) &&
+                pread(fd, &layout, sizeof(layout), 0) == sizeof(layout) && layout == LAYOUT;
+}
+
 int main(void) {
         struct json_object *reply;
         struct state *state;
-        struct stat st;
         const char *error;
         sigset_t set;
-        int fd, sig;
+        int fd, sig, found;
 
         sigemptyset(&set);
         sigaddset(&set, SIGTERM);
@@ -117,23 +147,27 @@ int main(void) {
          * before, we would get it again. */
         reply = call("{\"method\":\"io.pkram.Store.Retrieve\",\"parameters\":{\"name\":\"" NODE "\"}}", -1, &fd);
         error = error_of(reply);
-        if (!error) {
-                if (fd < 0 || fstat(fd, &st) < 0 || st.st_size != sizeof(*state))
-                        die("Something else is stored as " NODE);
+        if (error && strcmp(error, NO_SUCH_NODE) != 0) {
+                fprintf(stderr, "Retrieve: %s\n", json_object_to_json_string(reply));
+                return EXIT_FAILURE;
+        }
+        found = !error && is_ours(reply, fd);
+        if (found)
                 call_or_die("{\"method\":\"io.pkram.Store.Release\",\"parameters\":{\"name\":\"" NODE "\"}}", -1, "Release");
-        } else if (strcmp(error, NO_SUCH_NODE) == 0) {
+        else {
+                /* The node stays until Store replaces it. */
+                if (!error)
+                        fprintf(stderr, "Ignoring node " NODE ", which this version cannot use.\n");
                 fd = memfd_create(NODE, MFD_CLOEXEC);
                 if (fd < 0 || ftruncate(fd, sizeof(*state)) < 0)
                         die("Cannot make a memfd");
-        } else {
-                fprintf(stderr, "Retrieve: %s\n", json_object_to_json_string(reply));
-                return EXIT_FAILURE;
         }
         json_object_put(reply);
 
         state = mmap(NULL, sizeof(*state), PROT_READ|PROT_WRITE, MAP_SHARED, fd, 0);
         if (state == MAP_FAILED)
                 die("mmap");
+        state->layout = LAYOUT;
         printf("Start number %llu.\n", (unsigned long long) ++state->starts);
         fflush(stdout);
 

@@ -12,11 +12,14 @@ import mmap
 import os
 import signal
 import socket
+import struct
 import sys
 
 SOCKET = "/run/pkram/io.pkram.Store"
 NODE = "pkram-client-py"
 SIZE = 1024 * 1024
+LAYOUT = 1  # of the memory: another number for each change of it
+HEADER = struct.Struct("=QQ")  # layout, number of starts
 
 
 class VarlinkError(Exception):
@@ -49,20 +52,31 @@ def call(method, parameters, fds=()):
     return reply.get("parameters", {}), received
 
 
+def is_ours(node, fds):
+    """Checks that what was retrieved is what this program stores: it is ours, and has the size and the layout that we
+    expect."""
+    status, _ = call("GetStatus", {})
+    return (node["owner"] == status["owner"] and len(fds) == 1 and os.fstat(fds[0]).st_size == SIZE
+            and HEADER.unpack(os.pread(fds[0], HEADER.size, 0))[0] == LAYOUT)
+
+
 def take_back():
     """The memfd of an earlier run, or a new one."""
     try:
-        _, fds = call("Retrieve", {"name": NODE})
+        reply, fds = call("Retrieve", {"name": NODE})
+        if is_ours(reply["node"], fds):
+            # Frozen until it is released; nothing is lost if we die before that, we would get it again.
+            call("Release", {"name": NODE})
+            return fds[0]
+        # It stays until Store replaces it.
+        print(f"Ignoring node {NODE}, which this version cannot use.", file=sys.stderr)
     except VarlinkError as e:
         if e.name != "io.pkram.Store.NoSuchNode":
             raise
-        fd = os.memfd_create(NODE)
-        os.ftruncate(fd, SIZE)
-        return fd
 
-    # Frozen until it is released; nothing is lost if we die before that, we would get it again.
-    call("Release", {"name": NODE})
-    return fds[0]
+    fd = os.memfd_create(NODE)
+    os.ftruncate(fd, SIZE)
+    return fd
 
 
 def main():
@@ -70,8 +84,8 @@ def main():
     fd = take_back()
 
     with mmap.mmap(fd, SIZE) as memory:
-        starts = int.from_bytes(memory[:8], "little") + 1
-        memory[:8] = starts.to_bytes(8, "little")
+        starts = HEADER.unpack(memory[:HEADER.size])[1] + 1
+        memory[:HEADER.size] = HEADER.pack(LAYOUT, starts)
         print(f"Start number {starts}.", flush=True)
         signal.sigwait({signal.SIGTERM})
 
