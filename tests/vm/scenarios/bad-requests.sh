@@ -3,8 +3,13 @@
 # stages: 1
 # timeout: 400
 
-# Another user in a unit of its own: for the owner of a node, both count.
+# Another user, as the user of a unit of its own, as one for whom a unit of root runs something (as cron does), and as a
+# dynamic user.
 as_nobody() { timeout 90 systemd-run --quiet --wait --pipe --collect --unit=nobody-test --uid=nobody "$@"; }
+
+as_cron_job() { timeout 90 systemd-run --quiet --wait --pipe --collect --unit=cron-test -- setpriv --reuid=nobody --regid=nogroup --clear-groups -- "$@"; }
+as_dynamic() { timeout 90 systemd-run --quiet --wait --pipe --collect --unit=dynamic-test -p DynamicUser=yes "$@"; }
+owner_as() { field owner "$("$@" varlinkctl --json=short call "$SOCKET" io.pkram.Store.GetStatus '{}')"; }
 
 long() { head -c "$1" /dev/zero | tr '\0' n; }
 
@@ -29,6 +34,56 @@ END
 still_serving() { matches "still serving after $1" "$(status_field supported)" '^True$'; }
 
 data='"objects":[{"data":"eA=="}]'
+
+# Names belong to owners, and owners are told apart.
+check_owners() {
+        equal "root in a service" "$(owner_as command)" pkram-test.service
+        equal "a unit's user" "$(owner_as as_nobody)" nobody-test.service
+        equal "another user in a unit of root" "$(owner_as as_cron_job)" uid:65534
+        equal "a dynamic user" "$(owner_as as_dynamic)" dynamic-test.service
+        equal "a user in a session" "$(owner_as systemd-run --quiet --scope --collect --slice=user-65534.slice --uid=nobody)" uid:65534
+        equal "root in a session" "$(owner_as systemd-run --quiet --scope --collect --slice=user-1000.slice)" root
+        matches "root in a scope" "$(owner_as systemd-run --quiet --scope --collect --unit=container-1)" '^container-1.scope$'
+        equal "root in a scope of a slice of its own" "$(owner_as systemd-run --quiet --scope --collect --slice=db.slice)" db.slice
+
+        for method in Retrieve Describe Release Remove; do
+                refused "$method of another owner's node" 'NoSuchNode' as_nobody varlinkctl call "$SOCKET" "io.pkram.Store.$method" '{"name":"there"}'
+                refused "$method with another owner" 'PermissionDenied' as_nobody varlinkctl call "$SOCKET" "io.pkram.Store.$method" '{"name":"there","owner":"pkram-test.service"}'
+                refused "$method by root in another unit" 'NoSuchNode' systemd-run --quiet --wait --pipe --collect \
+                        varlinkctl call "$SOCKET" "io.pkram.Store.$method" '{"name":"there"}'
+        done
+        check "the same name in another unit" as_nobody varlinkctl call "$SOCKET" io.pkram.Store.Store "{\"name\":\"there\",$data}"
+        check "and of the same user outside of it" as_cron_job varlinkctl call "$SOCKET" io.pkram.Store.Store "{\"name\":\"there\",\"replace\":true,$data}"
+        equal "each is there" "$(pkramctl --json=short list | grep -o '"name":"there"' | wc -l)" 3
+        equal "what another owner sees" "$(as_nobody pkramctl --json=short list | grep -o '"name"' | wc -l)" 1
+        equal "the node is what it was" "$(pkramctl retrieve --keep there -)" data
+        equal "root gets it by its owner" "$(pkramctl --owner=nobody-test.service retrieve --keep there -)" x
+        check "root stores for an owner" bash -c 'printf mine | pkramctl --owner=uid:65534 store given'
+        equal "which has it" "$(as_cron_job pkramctl retrieve --keep given -)" mine
+        refused "an owner that cannot be one" 'owner' pkramctl --owner=nonsense show there
+        for owner in nobody-test.service uid:65534; do
+                check "removed by root" pkramctl --owner=$owner remove there
+        done
+}
+
+# A user stores trees under names that root will mount.
+check_squatting() {
+        install -d -o nobody -m 0777 /dev/shm/evil
+        as_cron_job sh -c 'echo evil >/dev/shm/evil/index.html'
+        check "a user stores a tree with the name of a mount" as_cron_job pkramctl store --tree web /dev/shm/evil
+        mkdir -p /srv/web
+        check "root mounts it" mount -t pkram -o mode=0755,size=1M web /srv/web
+        equal "with what root asks for" "$(stat -c '%U %a' /srv/web)" "root 755"
+        equal "and nothing of the user's in it" "$(ls -A /srv/web)" ""
+        echo good >/srv/web/index.html
+        check "it is stored" umount /srv/web
+        check "and restored" mount -t pkram -o mode=0755,size=1M web /srv/web
+        equal "as root left it" "$(cat /srv/web/index.html)" good
+        umount -i /srv/web
+        check "the user's is still there" as_cron_job pkramctl remove web
+        check "a user stores under a name that a service has" as_cron_job sh -c 'echo y | pkramctl store cached'
+        check "the service stores under it, too" as_nobody sh -c 'echo z | pkramctl store --replace cached'
+}
 
 stage1() {
         daemon=$(systemctl show -P MainPID pkramd.service)
@@ -117,10 +172,8 @@ END
         refused "pkramctl, an unknown verb" 'nonsense' pkramctl nonsense
         equal "the node is untouched" "$(pkramctl retrieve --keep there -)" data
 
-        # Somebody else's node.
-        refused "another user's access" 'PermissionDenied|permission|denied' as_nobody varlinkctl call "$SOCKET" io.pkram.Store.Retrieve '{"name":"there"}'
-        check "another user's own node" as_nobody varlinkctl call "$SOCKET" io.pkram.Store.Store "{\"name\":\"mine\",$data}"
-        equal "what another user sees" "$(as_nobody varlinkctl --json=short --more call "$SOCKET" io.pkram.Store.List '{}' | grep -c '"name"')" 1
+        check_owners
+        check_squatting
 
         equal "the daemon is the same process" "$(systemctl show -P MainPID pkramd.service)" "$daemon"
         mkdir -p /etc/pkram/pkramd.conf.d

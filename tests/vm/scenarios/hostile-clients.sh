@@ -15,13 +15,14 @@ stage1() {
         equal "the owner of a user's node" "$(field owner "$(as_user varlinkctl --json=short call "$SOCKET" io.pkram.Store.GetStatus '{}')")" uid:65534
         check "a node of one unit" as_unit owner-a varlinkctl call "$SOCKET" io.pkram.Store.Store '{"name":"of-a","objects":[{"data":"b25seSBmb3IgYQ=="}]}'
         for method in Retrieve Describe Release Remove; do
-                refused "$method by another unit of the same user" PermissionDenied as_unit owner-b varlinkctl call "$SOCKET" "io.pkram.Store.$method" '{"name":"of-a"}'
-                refused "$method by the user alone" PermissionDenied as_user varlinkctl call "$SOCKET" "io.pkram.Store.$method" '{"name":"of-a"}'
+                refused "$method by another unit of the same user" NoSuchNode as_unit owner-b varlinkctl call "$SOCKET" "io.pkram.Store.$method" '{"name":"of-a"}'
+                refused "$method by the user alone" NoSuchNode as_user varlinkctl call "$SOCKET" "io.pkram.Store.$method" '{"name":"of-a"}'
         done
-        refused "replaced by another unit" 'PermissionDenied|NodeExists' as_unit owner-b varlinkctl call "$SOCKET" io.pkram.Store.Store '{"name":"of-a","replace":true,"objects":[{"data":"eA=="}]}'
+        check "another unit has the same name" as_unit owner-b varlinkctl call "$SOCKET" io.pkram.Store.Store '{"name":"of-a","replace":true,"objects":[{"data":"eA=="}]}'
         check "its own unit, started again, gets it" as_unit owner-a varlinkctl --json=short call "$SOCKET" io.pkram.Store.Retrieve '{"name":"of-a","inline":true}'
         matches "and it is what it was" "$OUT" b25seSBmb3IgYQ==
-        check "root gets it" call Remove '{"name":"of-a"}'
+        check "root gets it" call Remove '{"name":"of-a","owner":"owner-a.service"}'
+        check "and the other one" call Remove '{"name":"of-a","owner":"owner-b.service"}'
 
         daemon=$(systemctl show -P MainPID pkramd.service)
         for kind in $KINDS; do

@@ -22,6 +22,8 @@ Requires=pkramd.socket
 After=pkramd.socket
 [Service]
 Type=notify
+# Its user is another one in each boot, if chance has it. It stores while it stops, and gets its memory back early.
+DynamicUser=yes
 ExecStart=$TESTS/keeper service-state $KEEPER_MIB
 [Install]
 WantedBy=multi-user.target
@@ -65,6 +67,7 @@ stage2() {
         total=$(($(cat "$STATE/stream-bytes") + KEEPER_MIB * 1048576))
         if [ "$total" -ge $((512 << 20)) ]; then pass "at least 512 MiB stored"; else fail "at least 512 MiB stored" "$total bytes"; fi
 
+        equal "the owner is the service, not its user" "$(field PKRAM_OWNER "$(entries RESTORED PKRAM_NODE=service-state)")" keeper.service
         # The service took its memfd back by itself, before we ran.
         matches "the service got its memfd back" "$(journalctl -q -b -u keeper.service -o cat)" '^got my memfd back, start 2$'
         keeper_memory | sha256sum >/run/memfd.sum &
