@@ -562,6 +562,10 @@ int verb_check(int argc, char *argv[]) {
         else if (!arg_quiet) {
                 ctl_print_text(json_get_string(reply.parameters, "text") ?: "");
                 (void) putchar('\n');
+                if (json_get_string(reply.parameters, "atOnce")) {
+                        ctl_print_text(json_get_string(reply.parameters, "atOnce"));
+                        (void) putchar('\n');
+                }
         }
         return json_get_bool(reply.parameters, "keeps", false) ? EXIT_OK : EXIT_WOULD_LOSE;
 }

@@ -82,8 +82,11 @@ static void mark_found(KexecRecord *record, const char *owner, const char *name)
         for (size_t i = 0; i < record->n_nodes; i++) {
                 KexecRecordNode *n = record->nodes + i;
 
-                /* An older tree with the name may have come back, but not that one. */
-                if (!n->unstored && streq(n->name, name) && (!n->owner || !owner || streq(n->owner, owner)))
+                /*
+                 * An older tree with the name may have come back, but not that one. A tree that was mounted has no older
+                 * one: it was stored just before the kexec.
+                 */
+                if ((!n->unstored || n->why == TREE_LOST_MOUNTED) && streq(n->name, name) && (!n->owner || !owner || streq(n->owner, owner)))
                         n->found = true;
         }
 }
@@ -173,6 +176,8 @@ static const char *unstored_text(TreeLost why) {
                                       "processes, whose units need RequiresMountsFor= or After= to stop before it",
                 [TREE_LOST_TIMEOUT] = "it is a tree that took longer to store than its unit may take to stop; give it more time with "
                                       "TimeoutStopSec= of pkram-tree@.service, TimeoutSec= of a mount unit, or x-systemd.mount-timeout= in /etc/fstab",
+                [TREE_LOST_MOUNTED] = "it is a tree that was mounted when the kexec came without a shutdown, as by 'kexec -e' or "
+                                      "'systemctl kexec --force'; 'systemctl kexec' stores trees before",
         };
 
         return table[why];

@@ -179,6 +179,8 @@ static void leave_record(const PkramDevice *d) {
         assert_ok(kexec_record_add_unstored(&record, "root", "a", TREE_LOST_IN_USE)); /* an older one of that name comes back */
         assert_ok(kexec_record_add_unstored(&record, "root", "slow", TREE_LOST_TIMEOUT));
         assert_ok(kexec_record_add_unstored(&record, "root", "tree", TREE_LOST_UNKNOWN));
+        assert_ok(kexec_record_add_unstored(&record, "root", "open", TREE_LOST_MOUNTED));
+        assert_ok(kexec_record_add_unstored(&record, "a.service", "a", TREE_LOST_MOUNTED)); /* it was stored after all */
         assert_ok(kexec_record_format(&record, &text, &n));
         assert_ok(system_node_save(d, SYSTEM_NODE_RECORD, text, n));
 
@@ -205,7 +207,7 @@ static void test_report(_unused_ void **state) {
         mock_add_dropped(m, "b", PKRAM_DAMAGE_CHECKSUM);
         assert_int_equal(run(&d, false, report_path), 0);
         assert_int_equal(e.n_restored, 1);
-        assert_int_equal(e.n_dropped, 5);
+        assert_int_equal(e.n_dropped, 6);
         assert_int_equal(e.n_sealed, 1);
         assert_int_equal(e.n_replayed, 2);
         assert_string_equal(e.last, "the very last line");
@@ -219,7 +221,7 @@ static void test_report(_unused_ void **state) {
         assert_int_equal(json_get_int(o, "logLines", -1), 2);
         assert_string_equal(json_get_string(o, "previousKernel"), "6.12.0-mock");
         lost = json_get_array(o, "lost");
-        assert_int_equal(json_object_array_length(lost), 5);
+        assert_int_equal(json_object_array_length(lost), 6);
         assert_string_equal(json_get_string(json_object_array_get_idx(lost, 0), "name"), "b");
         assert_non_null(strstr(json_get_string(json_object_array_get_idx(lost, 0), "reason"), "checksum"));
         assert_string_equal(json_get_string(json_object_array_get_idx(lost, 1), "name"), "never");
@@ -229,6 +231,8 @@ static void test_report(_unused_ void **state) {
         assert_string_equal(json_get_string(json_object_array_get_idx(lost, 3), "name"), "slow");
         assert_non_null(strstr(json_get_string(json_object_array_get_idx(lost, 3), "reason"), "longer to store"));
         assert_non_null(strstr(json_get_string(json_object_array_get_idx(lost, 4), "reason"), "could not be stored"));
+        assert_string_equal(json_get_string(json_object_array_get_idx(lost, 5), "name"), "open");
+        assert_non_null(strstr(json_get_string(json_object_array_get_idx(lost, 5), "reason"), "kexec -e"));
 
         /* Services come up, twice. */
         assert_int_equal(services_up(&d, report_path, mark_path), 0);

@@ -9,6 +9,7 @@
 #include "manager.h"
 #include "methods.h"
 #include "time-util.h"
+#include "tree-record.h"
 #include "tree-call.h"
 
 #ifndef PKRAM_VERSION
@@ -62,6 +63,7 @@ Manager *manager_free(Manager *m) {
                 tree_slot_free(m->tree_slots);
         assert(!m->kexec_calls && !m->kexec_run);
         unit_list_done(&m->marked_units);
+        tree_record_stop(m);
         trim_done(&m->trim);
         store_free(m->store);
         if (m->closes)
@@ -219,6 +221,7 @@ int manager_run(Manager *m) {
         if (r < 0)
                 return log_error_errno(r, "The event loop cannot be set up");
 
+        tree_record_start(m);
         (void) sd_notify(/* unset_environment= */ false, "READY=1\nSTATUS=Serving io.pkram.Store.");
         r = sd_event_loop(m->event);
         (void) sd_notify(/* unset_environment= */ false, "STOPPING=1");

@@ -20,6 +20,8 @@ typedef struct Manager {
         uint64_t tree_hold_usec;     /* TREE_HOLD_USEC; tests have 0 */
         struct KexecCall *kexec_calls;
         struct KexecRun *kexec_run;
+        char *tree_record; /* text of the node that names mounted trees, NULL if there is none; see tree-record.h */
+        sd_event_source *tree_record_parent, *tree_record_table;
         UnitList marked_units; /* those that have a mark for certain, so that it is made once */
         Trim trim;
         bool closes; /* closer_start() was called */

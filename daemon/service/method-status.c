@@ -87,7 +87,7 @@ int vl_method_get_status(
         bool supported;
         int r;
 
-        r = store_info(m->store, &info, &e);
+        r = store_info_of_clients(m->store, &info, &e);
         /* A device that may not be opened is of no use either, and the reason is part of the status. */
         if (r < 0 && e.kind != STORE_ERROR_NOT_SUPPORTED && r != -EPERM && r != -EACCES)
                 return reply_store_error(link, r, &e);

@@ -5,8 +5,11 @@
 #include <sys/un.h>
 
 #include "file-util.h"
+#include "kexec-record.h"
+#include "system-node.h"
 #include "node-name.h"
 #include "test-fixture.h"
+#include "tree-record.h"
 
 static void test_get_status(void **state) {
         _cleanup_(client_freep) Client *c = client_new_as(*state, 1000, "uid:1000"), *root = client_new_as(*state, 0, "uid:0");
@@ -401,6 +404,53 @@ static void test_units_are_marked(void **state) {
         (void) rmdir(dir);
 }
 
+/* The names of mounted trees are stored for the next boot all the time, and no client sees that. */
+static void test_tree_record(void **state) {
+        static const char one[] = "SRC=web TARGET=/srv/web OPTS=helper=pkram\n";
+        static const char two[] = "SRC=web TARGET=/srv/web OPTS=helper=pkram\nSRC=a/b TARGET=/x OPTS=helper=pkram\n"
+                                  "SRC=db TARGET=/srv/db OPTS=helper=pkram\n";
+        Fixture *f = *state;
+        _cleanup_(client_freep) Client *c = client_new_as(f, 0, "root");
+        _cleanup_json_ struct json_object *status = NULL, *list = NULL;
+        char path[] = "/tmp/test-methods-XXXXXX";
+
+        (void) safe_close(mkstemp(path));
+        f->manager->utab_path = path;
+        for (unsigned n = 0; n < 3; n++) {
+                _cleanup_record_ KexecRecord record = KEXEC_RECORD_NONE;
+                _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+                _cleanup_free_ char *text = NULL;
+                size_t size;
+
+                assert_ok(file_write(path, n == 1 ? two : one, strlen(n == 1 ? two : one)));
+                assert_ok(tree_record_update(f->manager));
+                assert_ok(tree_record_update(f->manager));
+                assert_ok(system_node_load(&f->device, SYSTEM_NODE_RECORD, &h, &text, &size));
+                assert_ok(kexec_record_parse(text, size, &record));
+                assert_int_equal(record.n_nodes, n == 1 ? 2 : 1);
+                assert_string_equal(record.nodes[0].name, "web");
+                assert_true(record.nodes[0].unstored);
+                assert_int_equal(record.nodes[0].why, TREE_LOST_MOUNTED);
+        }
+        status = client_call(c, CALL("GetStatus", "{}"));
+        assert_int_equal(json_get_int(reply_parameters(status), "nodes", -1), 0);
+        assert_int_equal(json_get_int(reply_parameters(status), "bytes", -1), 0);
+        list = client_call(c, MORE("List"));
+        assert_null(json_get(reply_parameters(list), "node"));
+
+        assert_ok(file_write(path, "", 0));
+        assert_ok(tree_record_update(f->manager));
+        {
+                _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+                _cleanup_free_ char *text = NULL;
+                size_t size;
+
+                assert_errno(system_node_load(&f->device, SYSTEM_NODE_RECORD, &h, &text, &size), ENOENT);
+        }
+        (void) unlink(path);
+        f->manager->utab_path = NULL;
+}
+
 static void test_quota_names_its_limit(void **state) {
         Fixture *f = *state;
         _cleanup_(client_freep) Client *c = client_new_as(f, 1000, "uid:1000");
@@ -492,6 +542,7 @@ int main(void) {
                 T(test_check_kexec),
                 T(test_check_kexec_by_worker),
                 T(test_units_are_marked),
+                T(test_tree_record),
                 T(test_quota_names_its_limit),
                 T(test_no_memory),
                 T(test_any_failure_is_answered),

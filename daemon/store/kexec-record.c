@@ -14,6 +14,7 @@ static const char *const lost_words[_TREE_LOST_MAX] = {
         [TREE_LOST_UNKNOWN] = "unknown",
         [TREE_LOST_IN_USE]  = "use",
         [TREE_LOST_TIMEOUT] = "timeout",
+        [TREE_LOST_MOUNTED] = "mounted",
 };
 
 const char *tree_lost_to_string(TreeLost lost) {

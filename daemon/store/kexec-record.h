@@ -20,6 +20,7 @@ typedef enum TreeLost {
         TREE_LOST_UNKNOWN,
         TREE_LOST_IN_USE,
         TREE_LOST_TIMEOUT, /* its unit was not given the time it took */
+        TREE_LOST_MOUNTED, /* the kexec came without a shutdown, which would have stored it */
         _TREE_LOST_MAX,
 } TreeLost;
 

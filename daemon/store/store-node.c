@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "store-internal.h"
+#include "system-node.h"
 
 struct StoreList {
         Store *store;
@@ -65,6 +66,8 @@ int store_list_next(StoreList *l, StoreNode *ret, StoreError *reterr_error) {
                 }
 
                 node.info = l->nodes[l->next++];
+                if (system_node_name(node.info.name))
+                        continue;
                 r = store_know(l->store, &node.info, &known);
                 if (r == -ENOENT)
                         continue;

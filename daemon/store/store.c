@@ -2,6 +2,7 @@
 #include <search.h>
 
 #include "store-internal.h"
+#include "system-node.h"
 #include "name.h"
 #include "node-name.h"
 
@@ -101,6 +102,25 @@ int store_info(Store *s, struct pkram_ioctl_info *ret, StoreError *reterr_error)
 
         r = pkram_device_info(&s->device, ret);
         return r < 0 ? store_error_device(reterr_error, r == -ENOENT ? -ENODEV : r) : 0;
+}
+
+int store_info_of_clients(Store *s, struct pkram_ioctl_info *ret, StoreError *reterr_error) {
+        static const char *const names[] = { SYSTEM_NODE_RECORD, SYSTEM_NODE_LOG };
+        int r;
+
+        r = store_info(s, ret, reterr_error);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+                struct pkram_ioctl_stat st;
+
+                if (pkram_load_begin(&s->device, names[i], &h, /* ret_id= */ NULL) < 0 || pkram_load_stat(&h, 0, &st) < 0)
+                        continue;
+                ret->nr_nodes -= MIN(ret->nr_nodes, 1U);
+                ret->data_pages -= MIN(ret->data_pages, (st.data_bytes + 4095) / 4096);
+        }
+        return 0;
 }
 
 int store_check_owner(const Peer *peer, const char **owner, StoreError *e) {
@@ -360,6 +380,8 @@ static int pass_node(Store *s, const struct pkram_node_info *info, void *userdat
         KnownNode known;
         int r;
 
+        if (system_node_name(info->name))
+                return 0;
         r = store_know(s, info, &known);
         if (r == -ENOENT)
                 return 0;

@@ -29,6 +29,9 @@ const PkramDevice *store_device(const Store *s);
 /* What the kernel says about itself. It answers also where PKRAM is off; then later calls fail. */
 int store_info(Store *s, struct pkram_ioctl_info *ret, StoreError *reterr_error);
 
+/* As above, without the nodes that the system stores for itself in the number of nodes and in data_pages. */
+int store_info_of_clients(Store *s, struct pkram_ioctl_info *ret, StoreError *reterr_error);
+
 /*
  * --- nodes ---
  *

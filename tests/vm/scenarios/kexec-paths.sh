@@ -68,6 +68,13 @@ stage2() {
         check "kexec -s -l" kexec -s -l $KERNEL --append="pkram=12345 $(cat /proc/cmdline) pkram=0xabc"
         loaded "kexec -s -l"
         late "kexec -s -l"
+        # A tree is stored by the shutdown, which this way does without. That is said before and after.
+        mkdir -p /srv/open
+        check "a tree" mount -t pkram -o size=16m open /srv/open
+        echo lost >/srv/open/file
+        equal "its name is kept, and is no node of anybody" "$(status_field nodes)" 2
+        equal "systemctl kexec would keep it, kexec -e would not" "$(check_field keeps) $(check_field keepsAtOnce)" "True False"
+        matches "pkramctl check says so" "$(pkramctl check)" "'kexec -e', a kexec would lose the contents of 1 mounted tree"
         leave "kexec -s -l, kexec -e"
         # No service is stopped: what was stored before is what counts. It does not come back.
         example pkram 'pkramctl check && kexec -e'
@@ -76,6 +83,9 @@ stage2() {
 # The older system call: kexec-tools lays the image out by itself, and the command line is the caller's.
 stage3() {
         arrived no
+        equal "the tree that was lost is named" \
+                "$(python3 -c 'import json, sys; print([n["name"] for n in json.loads(sys.argv[1])["lastKexec"]["lost"]])' "$(call GetStatus)")" "['open']"
+        matches "and why" "$(entries DROPPED | tail -n 1)" "Tree 'open'.* did not come back: .*kexec -e"
         check "kexec -c -l without pkram=" kexec -c -l $KERNEL --append="$(sed 's/pkram=[^ ]*//' /proc/cmdline)"
         equal "pkram= is missed before anything stops" "$(status_field imageState)" noParameter
         refused "pkramctl check" 'pkram=' pkramctl check
