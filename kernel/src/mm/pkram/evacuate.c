@@ -16,27 +16,29 @@
 /**
  * DOC: making room
  *
- * Nodes are where their pages happened to be, and an image needs a piece of memory
- * in which no block is touched: many MiB for a kernel, and at a place that user
- * space chose if it comes by kexec_load(). Pages of small nodes that are scattered
- * over many blocks, more of them with every kexec, can leave no such piece.
+ * An image needs a range of memory without preserved blocks: many MiB for a kernel,
+ * and at an address that user space chose if it comes by kexec_load(). Pages of
+ * small nodes that are scattered over many blocks can leave no such range.
  *
- * Then the nodes in the way are moved: the place is banned, as those of an image
- * that is loaded are, and every stream with something there is written anew, with
- * copies in the place of banned pages. Base pages are packed into free blocks (alloc.c), so
- * that fewer blocks are touched than before. What a saver records meanwhile keeps
- * off the banned places anyway.
+ * Then nodes are moved. Their place is banned like the destinations of a loaded
+ * image, and each stream with pages there is rewritten, with copies instead of
+ * banned pages. Base pages are packed into free blocks (alloc.c), so that fewer blocks are
+ * touched than before. Savers that run at the same time avoid banned places anyway.
  *
- * Nodes that are being saved, taken or loaded, those with memory errors, and the
- * super block and the map stay where they are. An image that needs their place is
- * refused, and all nodes are as good as before.
+ * kexec_load() moves nodes after all other checks of the image. Nothing is moved
+ * unless there is memory for the copies and for all free pages in banned places,
+ * which the page allocator may return first.
  *
- * The kexec lock is held all the time, so no seal can come in between. What costs
- * time is proportional to the nodes that are in the way, and comes when an image
- * is loaded; saving and sealing know nothing of it.
+ * Some memory cannot be moved: the super block, the map, nodes with memory errors,
+ * and nodes that are being saved, removed or loaded. An image that needs their place
+ * is refused. All nodes remain as they were.
+ *
+ * The kexec lock is held all the time, so that no seal happens in between. The time
+ * that moving takes is proportional to the size of the nodes in the way. It is spent
+ * when an image is loaded, not when nodes are saved or sealed.
  */
 
-static void dir_moved(const struct pkram_dir *from, struct pkram_dir *to)
+static void dir_update_slots(const struct pkram_dir *from, struct pkram_dir *to)
 {
 	struct rb_node *rb;
 
@@ -50,12 +52,13 @@ static void dir_moved(const struct pkram_dir *from, struct pkram_dir *to)
 }
 
 /**
- * pkram_evacuate - move what lies in banned places
+ * pkram_evacuate() - move committed nodes out of banned places
  *
- * Context: may sleep; no seal can be made now. Must not hold pkram_kexec_sem.
+ * Context: may sleep. The caller holds the kexec lock, so that nothing is sealed, and
+ * not pkram_kexec_sem.
  *
- * Return: 0 when all was moved that committed nodes had there, else the last error
- * of pkram_dir_move() and pkram_node_move(); everything else was moved then.
+ * Return: 0, or the last error of pkram_dir_move() and pkram_node_move(). After an
+ * error, all nodes that could be moved were moved.
  */
 int pkram_evacuate(void)
 {
@@ -67,7 +70,7 @@ int pkram_evacuate(void)
 	if (!pkram_enabled())
 		return 0;
 	pkram_alloc_hold();
-	err = pkram_dir_move(dir_moved);
+	err = pkram_dir_move(dir_update_slots);
 	xa_for_each(&pkram.nodes, id, node) {
 		r = pkram_node_move(node);
 		if (r)
@@ -78,54 +81,92 @@ int pkram_evacuate(void)
 	return err;
 }
 
-/* Addresses as in pkram_next_preserved(). */
-static bool make_way(const struct kimage *image, unsigned long start, unsigned long end)
+/*
+ * Check that there is memory for copies of what is in banned places, even if every
+ * free page there is handed out first and has to be held until others are found.
+ */
+static bool evacuate_fits(void)
 {
-	unsigned long preserved_end;
+	u64 pages = SZ_16M >> PAGE_SHIFT, block, n;
+	unsigned int i;
+
+	for (i = 0; i < pkram_bans.nr; i++) {
+		pages += pkram_bans.end[i] - pkram_bans.start[i];
+		for (block = pkram_bans.start[i] >> PKRAM_BLOCK_ORDER;
+		     block < pkram_nr_blocks && block << PKRAM_BLOCK_ORDER < pkram_bans.end[i];
+		     block++) {
+			n = pkram_blocks_count(block);
+			if (n != U32_MAX)
+				pages += n;
+		}
+	}
+	return pages < si_mem_available();
+}
+
+/* Move nodes out of the segments of @image and out of one more place; pfns. */
+static int evacuate_range(const struct kimage *image, u64 start, u64 end)
+{
 	int err;
 
-	pkram_kexec_ban(image, PFN_DOWN(start), PFN_DOWN(end) + 1);
+	lockdep_assert_held_write(&pkram_kexec_sem);
+	pkram_kexec_ban(image, start, end);
+	if (!evacuate_fits())
+		return -ENOMEM;
 	up_write(&pkram_kexec_sem);
 	err = pkram_evacuate();
 	down_write(&pkram_kexec_sem);
-	if (!pkram_next_preserved(start, end, &preserved_end))
-		return true;
-	pr_info("what is preserved at %#lx-%#lx cannot be moved: %d\n", start, end, err);
-	return false;
+	return err;
+}
+
+/* The first segment that lies on preserved memory. */
+static const struct kexec_segment *image_find_preserved(const struct kimage *image)
+{
+	unsigned long i, preserved_end;
+
+	for (i = 0; i < image->nr_segments; i++) {
+		const struct kexec_segment *s = &image->segment[i];
+
+		if (s->memsz && pkram_next_preserved(s->mem, s->mem + s->memsz - 1,
+						     &preserved_end))
+			return s;
+	}
+	return NULL;
 }
 
 /**
- * pkram_kexec_clear - may a segment be put here?
- * @image: the image that is being loaded
- * @start: first address
- * @end:   last address
+ * pkram_kexec_clear() - move nodes out of the way of an image
+ * @image: image that is being loaded, all of its segments checked
  *
- * Moves nodes that are in the way.
+ * kexec_load() leaves the places of segments to user space. Nodes are moved when
+ * nothing else can be wrong with the image.
  *
- * Context: between pkram_kexec_begin() and pkram_kexec_end(), whose lock is given
- * up for a while.
+ * Context: between pkram_kexec_begin() and pkram_kexec_end(). Releases
+ * pkram_kexec_sem and takes it again.
  *
- * Return: false if something is there that has to stay.
+ * Return: false if preserved memory has to stay in the place of a segment.
  */
-bool pkram_kexec_clear(const struct kimage *image, unsigned long start, unsigned long end)
+bool pkram_kexec_clear(const struct kimage *image)
 {
-	unsigned long preserved_end;
+	const struct kexec_segment *s;
+	int err;
 
-	if (!pkram_next_preserved(start, end, &preserved_end))
+	if (image->type != KEXEC_TYPE_DEFAULT || !image_find_preserved(image))
 		return true;
-	if (make_way(image, start, end))
+	err = evacuate_range(image, 0, 0);
+	s = image_find_preserved(image);
+	if (!s)
 		return true;
-	pr_warn_ratelimited("kexec_load: segment %#lx-%#lx would overwrite preserved memory: use kexec_file_load() (kexec -s, pkramctl kexec), or another place\n",
-			    start, end);
+	pr_warn_ratelimited("kexec_load: segment %#lx-%#lx would overwrite preserved memory: use kexec_file_load() (kexec -s, pkramctl kexec), or another place (%d)\n",
+			    s->mem, s->mem + s->memsz - 1, err);
 	return false;
 }
 
 #ifdef CONFIG_KEXEC_FILE
 
 /**
- * struct room - where it costs least to make room
- * @kbuf:  for what
- * @start: first address
+ * struct room - cheapest place for a segment
+ * @kbuf:  the segment
+ * @start: first address of the place
  * @pages: pages to be moved; U64_MAX as long as no place was found
  */
 struct room {
@@ -134,7 +175,7 @@ struct room {
 	u64 pages;
 };
 
-static bool overlaps_segment(const struct kimage *image, u64 start, u64 end)
+static bool image_overlaps(const struct kimage *image, u64 start, u64 end)
 {
 	unsigned long i;
 
@@ -145,8 +186,8 @@ static bool overlaps_segment(const struct kimage *image, u64 start, u64 end)
 	return false;
 }
 
-/* Preserved pages in a window, U64_MAX if it cannot be had or has @limit of them. */
-static u64 pages_in_the_way(u64 start, u64 end, u64 limit)
+/* Count preserved pages in a window; U64_MAX if some cannot be moved, or from @limit on. */
+static u64 room_count_pages(u64 start, u64 end, u64 limit)
 {
 	const unsigned int shift = PAGE_SHIFT + PKRAM_BLOCK_ORDER;
 	u64 block, nr, pages = 0;
@@ -160,7 +201,7 @@ static u64 pages_in_the_way(u64 start, u64 end, u64 limit)
 	return pages;
 }
 
-static int look_for_room(struct resource *res, void *arg)
+static int room_check_resource(struct resource *res, void *arg)
 {
 	struct room *room = arg;
 	const struct kexec_buf *kbuf = room->kbuf;
@@ -172,9 +213,9 @@ static int look_for_room(struct resource *res, void *arg)
 	for (; start < last && last - start >= kbuf->memsz - 1; start += step) {
 		u64 end = start + kbuf->memsz - 1;
 
-		if (overlaps_segment(kbuf->image, start, end))
+		if (image_overlaps(kbuf->image, start, end))
 			continue;
-		pages = pages_in_the_way(start, end, room->pages);
+		pages = room_count_pages(start, end, room->pages);
 		if (pages < room->pages) {
 			room->pages = pages;
 			room->start = start;
@@ -184,27 +225,35 @@ static int look_for_room(struct resource *res, void *arg)
 }
 
 /**
- * pkram_kexec_make_room - have room for a segment where there is none
- * @kbuf: the segment, for which no place was found
+ * pkram_kexec_make_room() - make room for a kexec segment
+ * @kbuf: segment for which no free place was found
  *
- * Moves what is preserved in the place where that is least.
+ * Moves nodes out of the place that has the fewest preserved pages.
  *
  * Context: as pkram_kexec_clear().
  *
- * Return: true if it is worth while to look for a place again.
+ * Return: true if a place can be looked for again.
  */
 bool pkram_kexec_make_room(const struct kexec_buf *kbuf)
 {
 	struct room room = { .kbuf = kbuf, .pages = U64_MAX };
+	unsigned long preserved_end;
+	u64 end;
+	int err;
 
 	if (!pkram_enabled() || kbuf->image->type != KEXEC_TYPE_DEFAULT || !kbuf->memsz)
 		return false;
-	walk_system_ram_res(0, U64_MAX, &room, look_for_room);
+	walk_system_ram_res(0, U64_MAX, &room, room_check_resource);
 	if (room.pages == U64_MAX)
 		return false;
+	end = room.start + kbuf->memsz - 1;
 	pr_info("no room for a kexec segment of %lu KiB: moving %llu preserved pages out of %#llx-%#llx\n",
-		kbuf->memsz / SZ_1K, room.pages, room.start, room.start + kbuf->memsz - 1);
-	return make_way(kbuf->image, room.start, room.start + kbuf->memsz - 1);
+		kbuf->memsz / SZ_1K, room.pages, room.start, end);
+	err = evacuate_range(kbuf->image, PFN_DOWN(room.start), PFN_DOWN(end) + 1);
+	if (!pkram_next_preserved(room.start, end, &preserved_end))
+		return true;
+	pr_warn("failed to move preserved pages out of %#llx-%#llx: %d\n", room.start, end, err);
+	return false;
 }
 
 #endif /* CONFIG_KEXEC_FILE */

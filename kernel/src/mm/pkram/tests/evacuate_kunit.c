@@ -2,11 +2,15 @@
 /*
  * KUnit suite pkram-evacuate: nodes are moved when an image needs their place.
  */
+#include <linux/kexec.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/sizes.h>
+#include <linux/slab.h>
 #include <linux/stat.h>
 #include <linux/swap.h>
 
+#include "../../../kernel/kexec_internal.h"
 #include "helpers.h"
 
 /* Bans on what a committed node has and what lists it; all of it is to be moved. */
@@ -170,7 +174,73 @@ static void evacuate_loaded(struct kunit *test)
 	KUNIT_EXPECT_EQ_MSG(test, wrong, 0, "pages that cannot be reclaimed");
 }
 
+/* The address of page @index of a file. */
+static unsigned long page_address_of(struct kunit *test, struct file *file, pgoff_t index)
+{
+	struct folio *folio = filemap_get_folio(file->f_mapping, index);
+	unsigned long address;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+	address = PFN_PHYS(folio_pfn(folio));
+	folio_put(folio);
+	return address;
+}
+
+static void end_placing(void *unused)
+{
+	pkram_kexec_end();
+	kexec_unlock();
+}
+
+/* kexec_load() moves nothing for an image that is refused for another reason. */
+static void evacuate_valid_images_only(struct kunit *test)
+{
+	struct file *file = kt_new_file(test, 2 * PAGE_SIZE);
+	unsigned long old, all = totalram_pages() * PAGE_SIZE;
+	struct kexec_segment *bad;
+	struct kimage *image;
+
+	kt_fill_page(test, file, 0);
+	kt_fill_page(test, file, 1);
+	kt_save_one(test, "n", file);
+	old = page_address_of(test, file, 0);
+	image = do_kimage_alloc_init();
+	KUNIT_ASSERT_NOT_NULL(test, image);
+	image->nr_segments = 2;
+	image->segment[0].mem = old;
+	image->segment[0].memsz = PAGE_SIZE;
+	bad = &image->segment[1];
+
+	KUNIT_ASSERT_TRUE(test, kexec_trylock());
+	pkram_kexec_begin();
+	KUNIT_ASSERT_EQ(test, kunit_add_action(test, end_placing, NULL), 0);
+	/* nine tenths of memory; on top of the other one; larger than its place; crooked */
+	*bad = (struct kexec_segment) { .mem = SZ_4G, .memsz = ALIGN_DOWN(all / 10 * 9, PAGE_SIZE) };
+	KUNIT_EXPECT_EQ(test, sanity_check_segment_list(image), -EINVAL);
+	*bad = (struct kexec_segment) { .mem = old, .memsz = PAGE_SIZE };
+	KUNIT_EXPECT_EQ(test, sanity_check_segment_list(image), -EINVAL);
+	*bad = (struct kexec_segment) { .mem = SZ_4G, .memsz = PAGE_SIZE, .bufsz = SZ_64K };
+	KUNIT_EXPECT_EQ(test, sanity_check_segment_list(image), -EINVAL);
+	*bad = (struct kexec_segment) { .mem = SZ_4G + 1, .memsz = PAGE_SIZE };
+	KUNIT_EXPECT_EQ(test, sanity_check_segment_list(image), -EADDRNOTAVAIL);
+	KUNIT_EXPECT_EQ(test, page_address_of(test, file, 0), old);
+	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 2);
+
+	/* the super block cannot be moved */
+	*bad = (struct kexec_segment) { .mem = __pa(pkram.sb), .memsz = PAGE_SIZE };
+	KUNIT_EXPECT_EQ(test, sanity_check_segment_list(image), -EADDRNOTAVAIL);
+	kt_check_node(test, "n");
+
+	image->nr_segments = 1;
+	KUNIT_EXPECT_EQ(test, sanity_check_segment_list(image), 0);
+	kt_check_node(test, "n");
+	kunit_release_action(test, end_placing, NULL);
+	kfree(image);
+	kt_remove_node(test, "n");
+}
+
 static struct kunit_case pkram_evacuate_cases[] = {
+	KUNIT_CASE(evacuate_valid_images_only),
 	KUNIT_CASE(evacuate_all_kinds),
 	KUNIT_CASE(evacuate_large),
 	KUNIT_CASE(evacuate_objects),
