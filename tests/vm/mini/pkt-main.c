@@ -35,6 +35,7 @@ static const struct {
         { "poison",   cmd_poison,   "NAME OBJECT PAGE...: memory errors in pages of a stored file" },
         { "poisoned", cmd_poisoned, "PFN...: are these pages marked as bad, and not free?" },
         { "starve",   cmd_starve,   "LEFT NAME [KERNEL INITRD COMMAND-LINE]: save more than the LEFT KiB that are free" },
+        { "uncapable", cmd_uncapable, "PROGRAM [ARGUMENT...]: run it as root without CAP_SYS_ADMIN" },
         { "tsc",      cmd_tsc,      ": a marker line with the time stamp counter" },
 };
 

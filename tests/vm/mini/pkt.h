@@ -98,6 +98,7 @@ int cmd_poison(int argc, char **argv);
 int cmd_poisoned(int argc, char **argv);
 int cmd_starve(int argc, char **argv);
 int cmd_tsc(int argc, char **argv);
+int cmd_uncapable(int argc, char **argv);
 
 /* Print a sentence on stderr and return 1: the way a sub-command fails. */
 int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
