@@ -3,9 +3,9 @@
 
 /* Builds the next kernel's command line: what the user asked for, and in front of it exactly one pkram= word.
  *
- * The kernel takes the last pkram= it finds, and its decompressor, which keeps KASLR off preserved memory, also
- * looks behind "--". A stale word copied from /proc/cmdline would beat the right one, therefore every pkram= word
- * is taken out, wherever it stands. Words are cut as the kernel cuts them: at white space outside double quotes. */
+ * The kernel uses the last pkram= it finds, and its decompressor, which keeps KASLR off preserved memory, also
+ * looks behind "--". A stale word would override the right one, therefore every pkram= word is removed, wherever it
+ * stands. Words are cut as the kernel cuts them: at white space outside double quotes. */
 
 #include <stddef.h>
 #include <stdint.h>

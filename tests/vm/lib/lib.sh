@@ -130,9 +130,9 @@ another_kernel() {
         fi
 }
 
-# one_param [NAME]: pkram= is on this kernel's command line once, and it is the right one.
+# one_param [NAME]: this kernel was given pkram= once, and it was the right one.
 one_param() {
-        equal "${1:-pkram=}" "$(tr ' ' '\n' </proc/cmdline | grep 'pkram=' | sed 's/=0x/=/' | tr '\n' ' ')" "pkram=$(cat /sys/kernel/pkram) "
+        equal "${1:-pkram=}" "$(journalctl -q -b -k -o cat -g '^Command line: ' | tr ' ' '\n' | grep 'pkram=' | sed 's/=0x0*/=/' | tr '\n' ' ')" "pkram=$(cat /sys/kernel/pkram) "
 }
 
 # refused_entries: how many kexecs the journal says were refused in this boot

@@ -109,21 +109,25 @@ size_t pkram_read(struct pkram_access *pa, void *buf, size_t count);
 
 /* Hooks, called from one place each. */
 
-/** PKRAM_PARAM_MAX - bytes that "pkram=0x<pfn> " takes at most, NUL included */
-#define PKRAM_PARAM_MAX		26
+/** PKRAM_PARAM_LEN - bytes of "pkram=0x<16 digits> ", without a NUL */
+#define PKRAM_PARAM_LEN		25
+/** PKRAM_PARAM_MAX - bytes of that word with its NUL */
+#define PKRAM_PARAM_MAX		(PKRAM_PARAM_LEN + 1)
 
 void pkram_reserve(void);
 void pkram_reserve_busy(phys_addr_t start, phys_addr_t size);
 void pkram_seal(const struct kimage *image);
+bool pkram_booted_by_kexec(void);
+bool pkram_active(void);
 void pkram_kexec_begin(void);
 void pkram_kexec_end(void);
 void pkram_kexec_classify(struct kimage *image);
 u32 pkram_bzimage_state(const char *kernel, unsigned long len);
 unsigned long pkram_next_preserved(unsigned long start, unsigned long end,
 				   unsigned long *ret_end);
-bool pkram_kexec_clear(const struct kimage *image, unsigned long start,
-		       unsigned long end);
+bool pkram_kexec_clear(const struct kimage *image);
 bool pkram_kexec_make_room(const struct kexec_buf *kbuf);
+int pkram_kexec_cmdline(struct kimage *image);
 unsigned long pkram_kexec_strip(char *cmdline);
 int pkram_kexec_param(char *buf, size_t size);
 u32 pkram_image_tag_state(const void *info, size_t len);
@@ -144,9 +148,19 @@ static inline int pkram_prepare_load(struct pkram_stream *ps, const char *name)
 static inline void pkram_reserve(void) { }
 static inline void pkram_reserve_busy(phys_addr_t start, phys_addr_t size) { }
 static inline void pkram_seal(const struct kimage *image) { }
+static inline bool pkram_active(void)
+{
+	return false;
+}
+
 static inline void pkram_kexec_begin(void) { }
 static inline void pkram_kexec_end(void) { }
 static inline void pkram_kexec_classify(struct kimage *image) { }
+
+static inline int pkram_kexec_cmdline(struct kimage *image)
+{
+	return 0;
+}
 
 static inline unsigned long pkram_next_preserved(unsigned long start, unsigned long end,
 						 unsigned long *ret_end)
@@ -154,8 +168,7 @@ static inline unsigned long pkram_next_preserved(unsigned long start, unsigned l
 	return 0;
 }
 
-static inline bool pkram_kexec_clear(const struct kimage *image, unsigned long start,
-				     unsigned long end)
+static inline bool pkram_kexec_clear(const struct kimage *image)
 {
 	return true;
 }

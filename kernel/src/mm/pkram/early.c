@@ -57,6 +57,27 @@ static int __init pkram_setup(char *arg)
 }
 early_param("pkram", pkram_setup);
 
+/*
+ * Take the word that kexec_file_load() of the previous kernel put in front out of the
+ * command line, so that /proc/cmdline does not show it. All users can read that file,
+ * and programs copy it to boot loader configurations. The word can be told by its 16
+ * digits. Any other pkram= comes from the caller of kexec or from the boot loader, and
+ * stays.
+ */
+static void __init param_hide(void)
+{
+	size_t len = PKRAM_PARAM_LEN - 1;
+
+	if (!pkram_booted_by_kexec() ||
+	    strncmp(boot_command_line, "pkram=0x", strlen("pkram=0x")) ||
+	    strcspn(boot_command_line, " ") != len)
+		return;
+	if (boot_command_line[len])
+		len++;
+	memmove(boot_command_line, boot_command_line + len,
+		strlen(boot_command_line + len) + 1);
+}
+
 static bool __init is_ram(u64 pfn, u64 nr)
 {
 	return e820__mapped_all(PFN_PHYS(pfn), PFN_PHYS(pfn + nr), E820_TYPE_RAM);
@@ -286,6 +307,7 @@ void __init pkram_reserve(void)
 {
 	u64 begin = boot_cpu_has(X86_FEATURE_TSC) ? rdtsc_ordered() : 0;
 
+	param_hide();
 	if (is_kdump_kernel()) {
 		pkram.boot_result = PKRAM_BOOT_OFF;
 		if (pkram_param_given)
@@ -299,6 +321,16 @@ void __init pkram_reserve(void)
 	}
 	if (!pkram_param_given)
 		return;
+	/*
+	 * A boot loader can only know the pfn of an earlier chain, whose memory went
+	 * through a reset, and there is no telling what it holds now.
+	 */
+	if (!pkram_booted_by_kexec()) {
+		pkram.boot_result = PKRAM_BOOT_NOTHING;
+		pr_info("pkram= (super block at pfn 0x%llx) is ignored: it did not come by kexec\n",
+			pkram_param);
+		return;
+	}
 
 	pkram.boot_result = reserve_chain(pkram_param);
 	switch (pkram.boot_result) {

@@ -5,7 +5,6 @@
 #define pr_fmt(fmt) "pkram: " fmt
 
 #include <linux/ctype.h>
-#include <linux/init.h>
 #include <linux/kexec.h>
 #include <linux/pkram.h>
 #include <linux/slab.h>
@@ -17,81 +16,83 @@
 /**
  * DOC: PKRAM and kexec images
  *
- * The pages at which an image's segments will be put are not allocated while
- * the old kernel runs: anybody may be using them. Preserved memory must not be
- * among them.
+ * The segments of an image have destinations, which are not allocated while the old
+ * kernel runs: any of these pages can be in use. Preserved memory must not be there.
  *
- * Image first: its destinations are *banned*. A page of a file that lies on
- * one is copied when it is saved, and the copy is preserved; pages that PKRAM
- * allocates itself are drawn again until they lie elsewhere.
+ * If the image is loaded first, its destinations are *banned*. Pages of files that
+ * lie there are copied when the file is saved, and the copy is preserved. Pages that
+ * PKRAM allocates itself are allocated again until they lie elsewhere.
  *
- * Node first: kexec_file_load looks for room outside preserved blocks. Where there
- * is none, and where user space chose the place of a segment, nodes make room: see
- * evacuate.c. What cannot be moved is not overwritten: the segment is refused.
+ * If a node is stored first, kexec_file_load() looks for places outside of preserved
+ * blocks. If there are none, or if user space chose a place by kexec_load(), nodes
+ * are moved, see evacuate.c. Memory that cannot be moved is not overwritten: the
+ * image is refused.
  *
- * Both at once: the system calls hold pkram_kexec_sem for writing from before
- * they look for room until the image is installed or thrown away, and whoever
- * records pages holds it for reading from the check to the record. While nodes make
- * room the image's places are banned instead.
+ * Concurrently: the kexec system calls hold pkram_kexec_sem for writing while they
+ * place an image. Code that records pages holds it for reading from the ban check
+ * until the pages are recorded. While nodes are moved, the semaphore is released and
+ * the places of the new image are banned instead.
  *
- * An image can also be one that would not take the store over, because its
- * kernel has no PKRAM or because pkram= is missing on its command line. What it
- * is was found out when it was loaded; the store is not sealed for it, which
- * makes the super block recognisably stale for any later kernel.
+ * The kernel of an image may not be able to adopt the store, because it has no PKRAM
+ * or because pkram= is missing on its command line. That is determined when the image
+ * is loaded. The store is not sealed for such an image, so that later kernels find
+ * that the super block is stale.
  */
 
 /* State of the image whose destinations are in pkram_bans. */
 static u32 pkram_image = PKRAM_IMAGE_NONE;
 
-static void add_ban(u64 start, u64 end)
+static void bans_add(u64 start, u64 end)
 {
 	pkram_bans.start[pkram_bans.nr] = start;
 	pkram_bans.end[pkram_bans.nr++] = end;
 }
 
-static void ban_installed(void)
+static void bans_take_installed(void)
 {
 	const struct kimage *image = kexec_image;
 	unsigned int i;
 
 	pkram_bans.nr = 0;
 	for (i = 0; image && i < image->nr_segments; i++)
-		add_ban(PFN_DOWN(image->segment[i].mem),
-			PFN_UP(image->segment[i].mem + image->segment[i].memsz));
+		bans_add(PFN_DOWN(image->segment[i].mem),
+			 PFN_UP(image->segment[i].mem + image->segment[i].memsz));
 }
 
 /**
- * pkram_kexec_ban - keep what is stored from now on off an image being loaded, too
- * @image: the image; the blocks of all segments it has so far are banned
- * @start: one more place where it goes, first pfn
- * @end:   one above the last pfn
+ * pkram_kexec_ban() - ban the place of an image that is being loaded
+ * @image: the image; all blocks of the segments it has so far are banned
+ * @start: first pfn of one more place of it
+ * @end:   one above the last pfn; not above @start if there is no such place
  *
- * Context: between pkram_kexec_begin() and pkram_kexec_end(), which ends it.
+ * Context: between pkram_kexec_begin() and pkram_kexec_end(), which lifts the ban.
  */
 void pkram_kexec_ban(const struct kimage *image, u64 start, u64 end)
 {
 	unsigned int i;
 
-	ban_installed();
-	add_ban(round_down(start, PKRAM_BLOCK_PAGES), round_up(end, PKRAM_BLOCK_PAGES));
+	lockdep_assert_held_write(&pkram_kexec_sem);
+	bans_take_installed();
+	if (start < end)
+		bans_add(round_down(start, PKRAM_BLOCK_PAGES), round_up(end, PKRAM_BLOCK_PAGES));
 	for (i = 0; i < image->nr_segments; i++) {
 		const struct kexec_segment *s = &image->segment[i];
 
-		add_ban(round_down(PFN_DOWN(s->mem), PKRAM_BLOCK_PAGES),
-			round_up(PFN_UP(s->mem + s->memsz), PKRAM_BLOCK_PAGES));
+		bans_add(round_down(PFN_DOWN(s->mem), PKRAM_BLOCK_PAGES),
+			 round_up(PFN_UP(s->mem + s->memsz), PKRAM_BLOCK_PAGES));
 	}
 }
 
-/* Between pkram_kexec_begin() and pkram_kexec_end(). Under the kexec lock. */
+/* True between pkram_kexec_begin() and pkram_kexec_end(). Protected by the kexec lock. */
 static bool placing;
 
 /**
- * pkram_kexec_begin - an image is about to be placed or unloaded
+ * pkram_kexec_begin() - begin to place or to unload an image
  *
- * Nothing if that was said already.
+ * Does nothing if it was called already.
  *
- * Context: process context, kexec lock held. No lock may be taken from here on under
- * which somebody saves, like that of an inode.
+ * Context: process context, kexec lock held. The caller must not take locks that are
+ * held while files are saved, like that of an inode, before pkram_kexec_end().
  */
 void pkram_kexec_begin(void)
 {
@@ -102,10 +103,10 @@ void pkram_kexec_begin(void)
 }
 
 /**
- * pkram_kexec_end - the image is in place, or gone, or was refused
+ * pkram_kexec_end() - end what pkram_kexec_begin() began
  *
- * Takes the destinations of whatever image is installed now. Nothing if it did not
- * come to pkram_kexec_begin().
+ * Bans the destinations of the image that is installed now, if there is one. Does
+ * nothing without pkram_kexec_begin().
  *
  * Context: as pkram_kexec_begin().
  */
@@ -114,13 +115,15 @@ void pkram_kexec_end(void)
 	if (!placing)
 		return;
 	placing = false;
-	ban_installed();
+	bans_take_installed();
 	pkram_image = kexec_image ? kexec_image->pkram_state : PKRAM_IMAGE_NONE;
 	up_write(&pkram_kexec_sem);
 }
 
 /**
- * pkram_image_state - what would the loaded image do with the store?
+ * pkram_image_state() - return what the loaded image does with the store
+ *
+ * Context: may sleep; must not hold pkram_kexec_sem.
  *
  * Return: enum pkram_image_state.
  */
@@ -131,14 +134,14 @@ u32 pkram_image_state(void)
 }
 
 /**
- * pkram_kexec_strip - remove pkram= words from a command line
+ * pkram_kexec_strip() - remove pkram= words from a command line
  * @cmdline: NUL-terminated, changed in place
  *
- * The kernel takes the last pkram= it finds, and command lines are copied from
- * boot to boot: none but the one that kexec puts in front may remain. Words
- * inside the quotes of another parameter stay.
+ * The kernel uses the last pkram= it finds, and command lines are copied from boot to
+ * boot: only the word that kexec puts in front may remain. Words inside the quotes of
+ * another parameter stay.
  *
- * Return: bytes of the command line, NUL included.
+ * Return: bytes of the command line, including the NUL.
  */
 unsigned long pkram_kexec_strip(char *cmdline)
 {
@@ -148,7 +151,7 @@ unsigned long pkram_kexec_strip(char *cmdline)
 	while (*from) {
 		bool word = !quoted && (from == cmdline || isspace(from[-1]));
 
-		/* a parameter may be quoted as a whole: next_arg() takes that, too */
+		/* next_arg() accepts a parameter that is quoted as a whole */
 		if (word && !strncmp(from + (*from == '"'), "pkram=", 6)) {
 			for (; *from && (quoted || !isspace(*from)); from++)
 				if (*from == '"')
@@ -167,9 +170,12 @@ unsigned long pkram_kexec_strip(char *cmdline)
 }
 
 /**
- * pkram_kexec_param - the word for the next kernel's command line
- * @buf:  where to put it
- * @size: bytes there; PKRAM_PARAM_MAX is enough
+ * pkram_kexec_param() - write the word for the next kernel's command line
+ * @buf:  where to write it
+ * @size: size of @buf in bytes; PKRAM_PARAM_MAX is enough
+ *
+ * The word always has 16 digits. That is how the next kernel recognises it, and
+ * keeps it out of its /proc/cmdline.
  *
  * Return: bytes written without the NUL; 0 if PKRAM is off.
  */
@@ -177,13 +183,59 @@ int pkram_kexec_param(char *buf, size_t size)
 {
 	if (!pkram_enabled())
 		return 0;
-	return scnprintf(buf, size, "pkram=0x%llx ", le64_to_cpu(pkram.sb->hdr.pfn));
+	return scnprintf(buf, size, "pkram=0x%016llx ", le64_to_cpu(pkram.sb->hdr.pfn));
 }
 
+#ifdef CONFIG_KEXEC_FILE
+
 /**
- * pkram_image_tag_state - judge a kernel by the tag in its kernel_info
- * @info: kernel_info of the image, from its "LToP" on
- * @len:  bytes that can be read there
+ * pkram_kexec_cmdline() - make the command line that kexec_file_load() boots
+ * @image: image with its kernel and command line, about to be measured
+ *
+ * Takes pkram= words of earlier boots out of the command line. If the kernel can
+ * adopt the store, the right word is put in front. Nothing is changed for a crash
+ * kernel.
+ *
+ * Context: process context.
+ *
+ * Return: 0, or -ENOMEM.
+ */
+int pkram_kexec_cmdline(struct kimage *image)
+{
+	char param[PKRAM_PARAM_MAX], *line;
+	unsigned long len = 0;
+	int n;
+
+	if (image->type != KEXEC_TYPE_DEFAULT)
+		return 0;
+	image->pkram_state = pkram_bzimage_state(image->kernel_buf, image->kernel_buf_len);
+	if (image->cmdline_buf) {
+		len = pkram_kexec_strip(image->cmdline_buf);
+		image->cmdline_buf_len = len;
+	}
+	if (image->pkram_state != PKRAM_IMAGE_KEEPS)
+		return 0;
+	n = pkram_kexec_param(param, sizeof(param));
+	if (!n)
+		return 0;
+	line = kmalloc(n + len + 1, GFP_KERNEL);
+	if (!line)
+		return -ENOMEM;
+	memcpy(line, param, n + 1);
+	if (len)
+		memcpy(line + n, image->cmdline_buf, len);
+	kfree(image->cmdline_buf);
+	image->cmdline_buf = line;
+	image->cmdline_buf_len = n + max(len, 1UL);
+	return 0;
+}
+
+#endif /* CONFIG_KEXEC_FILE */
+
+/**
+ * pkram_image_tag_state() - look for PKRAM's tag in the kernel_info of a kernel
+ * @info: kernel_info of the image, starting with "LToP"
+ * @len:  bytes that can be read at @info
  *
  * Return: PKRAM_IMAGE_KEEPS, _NO_SUPPORT or _VERSION.
  */
@@ -212,32 +264,3 @@ u32 pkram_image_tag_state(const void *info, size_t len)
 	}
 	return PKRAM_IMAGE_NO_SUPPORT;
 }
-
-/*
- * Whoever makes the command line of the next kernel starts with /proc/cmdline:
- * kexec --reuse-cmdline does, and so do scripts around kexec_load(). So it shows
- * the one pkram= that is right for this super block in place of those that were
- * given, once; the log shows what was given.
- *
- * Not before the last level of initcalls: do_initcalls() has a buffer for it that
- * is as long as it was at first.
- */
-static int __init pkram_fix_saved_command_line(void)
-{
-	size_t size = strlen(saved_command_line) + PKRAM_PARAM_MAX;
-	char *line;
-	int n;
-
-	if (!pkram_enabled())
-		return 0;
-	line = kmalloc(size, GFP_KERNEL);
-	if (!line)
-		return -ENOMEM;
-	n = pkram_kexec_param(line, size);
-	strscpy(line + n, saved_command_line, size - n);
-	saved_command_line_len = n + pkram_kexec_strip(line + n) - 1;
-	/* what it was lives on: others may have kept pointers into it */
-	saved_command_line = line;
-	return 0;
-}
-late_initcall(pkram_fix_saved_command_line);

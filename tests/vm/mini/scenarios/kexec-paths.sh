@@ -9,7 +9,10 @@
 A="file:size=24M,seed=401,scatter"
 R="file:size=5M,seed=402,scatter"
 
-pkram_words() { tr ' ' '\n' </proc/cmdline | grep -c '^"\?pkram='; }
+pkram_words() { tr ' ' '\n' | grep -c '^"\?pkram='; }
+
+# The command line as it came, which the log shows, and as everybody may see it.
+given_line() { dmesg | sed -n 's/.*\] Command line: //p'; }
 
 TIGHT=
 
@@ -70,7 +73,11 @@ carried() {
 
 stage2() {
         boot_result RESTORED
-        equal "words with pkram= on the command line" "$(pkram_words)" 1
+        equal "words with pkram= on the command line" "$(given_line | pkram_words)" 1
+        equal "words with pkram= in /proc/cmdline" "$(pkram_words </proc/cmdline)" 0
+        equal "the rest of the line is as it was given" "$(cat /proc/cmdline)" "$(given_line | sed 's/^pkram=[^ ]* //')"
+        equal "size of /proc/cmdline" "$(stat -c %s /proc/cmdline)" "$(wc -c </proc/cmdline)"
+        check_not "the pfn is not in it" grep "$(cat /sys/kernel/pkram)" /proc/cmdline
         check "what was quoted stays" grep -q 'quoted="pkram=2 x"' /proc/cmdline
         nodes 9
         carried
@@ -91,6 +98,8 @@ stage2() {
 
 stage3() {
         boot_result RESTORED
+        equal "what the caller of kexec_load gave stays" "$(cat /proc/cmdline)" "$(given_line)"
+        equal "words with pkram= in /proc/cmdline" "$(pkram_words </proc/cmdline)" 1
         nodes 10
         carried
         check "saved after kexec_load" pkt verify b "file:size=150M,seed=403,light"

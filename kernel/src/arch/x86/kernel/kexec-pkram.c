@@ -8,6 +8,7 @@
  * the boot parameters among them are recognised by the setup header, the kernel
  * by kernel_info being where the setup header says.
  */
+#include <linux/init.h>
 #include <linux/kexec.h>
 #include <linux/kstrtox.h>
 #include <linux/log2.h>
@@ -19,11 +20,28 @@
 #include <linux/uaccess.h>
 #include <uapi/linux/pkram.h>
 #include <asm/bootparam.h>
+#include <asm/processor.h>
 #include <asm/setup.h>
 
 #define KERNEL_INFO_MAX		256
 
 static_assert(PKRAM_PARAM_MAX <= PKRAM_CMDLINE_ROOM);
+
+/**
+ * pkram_booted_by_kexec() - check whether a kexec can have started this kernel
+ *
+ * The setup header has the ID of the boot loader. kexec_file_load() and kexec-tools
+ * share one. Other users of kexec_load() have none. Boot loaders that firmware starts
+ * do have one, and so does the EFI stub.
+ *
+ * Context: from setup_arch() until initial code is freed.
+ *
+ * Return: false if firmware was the previous thing that ran.
+ */
+bool __init pkram_booted_by_kexec(void)
+{
+	return bootloader_type >> 4 == 0x0d || bootloader_type == 0xff;
+}
 
 /**
  * pkram_bzimage_state - judge a bzImage

@@ -2,7 +2,9 @@
 /*
  * KUnit suite pkram-kexec: images and preserved memory.
  */
+#include <linux/completion.h>
 #include <linux/kexec.h>
+#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -48,25 +50,23 @@ static void kexec_strip(struct kunit *test)
 static void kexec_param(struct kunit *test)
 {
 	struct pkram_super *sb = pkram.sb;
-	char buf[PKRAM_PARAM_MAX + 1], want[64], tiny[4];
+	char buf[PKRAM_PARAM_LEN + 2], want[64], tiny[4];
 	int n;
 
-	buf[PKRAM_PARAM_MAX] = 'x';
-	snprintf(want, sizeof(want), "pkram=0x%llx ", pkram_pfn(pkram.sb));
-	n = pkram_kexec_param(buf, PKRAM_PARAM_MAX);
-	KUNIT_EXPECT_EQ(test, n, strlen(want));
+	buf[PKRAM_PARAM_LEN + 1] = 'x';
+	/* always 16 digits: the next kernel knows the word by them */
+	snprintf(want, sizeof(want), "pkram=0x%016llx ", pkram_pfn(pkram.sb));
+	n = pkram_kexec_param(buf, PKRAM_PARAM_LEN + 1);
+	KUNIT_EXPECT_EQ(test, n, PKRAM_PARAM_LEN);
 	KUNIT_EXPECT_STREQ(test, buf, want);
-	/* the largest pfn there can be fits as well */
-	KUNIT_EXPECT_LT(test, snprintf(want, sizeof(want), "pkram=0x%llx ", U64_MAX),
-			PKRAM_PARAM_MAX);
 	KUNIT_EXPECT_LT(test, pkram_kexec_param(tiny, sizeof(tiny)), (int)sizeof(tiny));
 	/* it is what is stripped the next time */
 	KUNIT_EXPECT_EQ(test, pkram_kexec_strip(buf), 1);
 	pkram.sb = NULL;
-	n = pkram_kexec_param(buf, PKRAM_PARAM_MAX);
+	n = pkram_kexec_param(buf, PKRAM_PARAM_LEN + 1);
 	pkram.sb = sb;
 	KUNIT_EXPECT_EQ(test, n, 0);
-	KUNIT_EXPECT_EQ(test, buf[PKRAM_PARAM_MAX], 'x');
+	KUNIT_EXPECT_EQ(test, buf[PKRAM_PARAM_LEN + 1], 'x');
 }
 
 /* kernel_info as it is in a bzImage, with entries before ours */
@@ -159,6 +159,77 @@ static void kexec_image_tag_hostile(struct kunit *test)
 	info.tag.magic ^= cpu_to_le32(1);
 	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_NO_SUPPORT);
 }
+
+#ifdef CONFIG_KEXEC_FILE
+
+/* Where a bzImage has what tells that it has PKRAM; see Documentation/arch/x86/boot.rst. */
+#define BZ_SETUP_SECTS		0x1f1
+#define BZ_VERSION		0x206
+#define BZ_KERNEL_INFO		0x268
+#define BZ_CODE			1024
+
+/* The command line that is booted is complete before anything measures it. */
+static void kexec_cmdline(struct kunit *test)
+{
+	static const struct {
+		const char *from;
+		const char *to;		/* after the word */
+		u32 type;
+		bool tag;
+		bool word;
+	} lines[] = {
+		{ NULL, "", KEXEC_TYPE_DEFAULT, true, true },
+		{ "", "", KEXEC_TYPE_DEFAULT, true, true },
+		{ "quiet", "quiet", KEXEC_TYPE_DEFAULT, true, true },
+		{ "pkram=dead quiet pkram=1 -- pkram=2", "quiet -- ", KEXEC_TYPE_DEFAULT, true, true },
+		{ NULL, NULL, KEXEC_TYPE_DEFAULT, false, false },
+		{ "pkram=dead quiet", "quiet", KEXEC_TYPE_DEFAULT, false, false },
+		{ "pkram=dead quiet", "pkram=dead quiet", KEXEC_TYPE_CRASH, true, false },
+	};
+	const struct test_info info = good_info();
+	char want[128], *kernel;
+	struct kimage *image;
+	unsigned int i;
+
+	image = kunit_kzalloc(test, sizeof(*image), GFP_KERNEL);
+	kernel = kunit_kzalloc(test, PAGE_SIZE, GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, image);
+	KUNIT_ASSERT_NOT_NULL(test, kernel);
+	kernel[BZ_SETUP_SECTS] = BZ_CODE / 512 - 1;
+	kernel[BZ_VERSION] = 0x0f;
+	kernel[BZ_VERSION + 1] = 0x02;
+	kernel[BZ_KERNEL_INFO] = 64;
+	image->kernel_buf = kernel;
+	image->kernel_buf_len = PAGE_SIZE;
+
+	for (i = 0; i < ARRAY_SIZE(lines); i++) {
+		memset(kernel + BZ_CODE, 0, PAGE_SIZE - BZ_CODE);
+		if (lines[i].tag)
+			memcpy(kernel + BZ_CODE + 64, &info, sizeof(info));
+		image->type = lines[i].type;
+		image->pkram_state = PKRAM_IMAGE_NONE;
+		image->cmdline_buf = lines[i].from ? kstrdup(lines[i].from, GFP_KERNEL) : NULL;
+		image->cmdline_buf_len = lines[i].from ? strlen(lines[i].from) + 1 : 0;
+		KUNIT_EXPECT_EQ(test, pkram_kexec_cmdline(image), 0);
+		if (lines[i].type == KEXEC_TYPE_DEFAULT)
+			KUNIT_EXPECT_EQ(test, image->pkram_state, lines[i].tag ?
+					PKRAM_IMAGE_KEEPS : PKRAM_IMAGE_NO_SUPPORT);
+		if (!lines[i].to) {
+			KUNIT_EXPECT_NULL(test, image->cmdline_buf);
+			KUNIT_EXPECT_EQ(test, image->cmdline_buf_len, 0);
+			continue;
+		}
+		want[0] = '\0';
+		if (lines[i].word)
+			pkram_kexec_param(want, sizeof(want));
+		strlcat(want, lines[i].to, sizeof(want));
+		KUNIT_EXPECT_STREQ(test, image->cmdline_buf, want);
+		KUNIT_EXPECT_EQ(test, image->cmdline_buf_len, strlen(want) + 1);
+		kfree(image->cmdline_buf);
+	}
+}
+
+#endif /* CONFIG_KEXEC_FILE */
 
 static void kexec_banned(struct kunit *test)
 {
@@ -335,21 +406,52 @@ static bool placing(void)
 	return false;
 }
 
+struct recorder {
+	struct completion started;
+	struct completion done;
+	u32 state;
+};
+
+static int recorder_run(void *data)
+{
+	struct recorder *r = data;
+
+	complete_all(&r->started);
+	r->state = pkram_image_state();
+	complete_all(&r->done);
+	return 0;
+}
+
 /* The system calls fail before they begin, or begin on one of two paths, or on both. */
 static void kexec_begin_end(struct kunit *test)
 {
+	struct recorder r = { .state = U32_MAX };
+
 	pkram_kexec_end();
 	KUNIT_EXPECT_FALSE(test, placing());
 	pkram_kexec_begin();
 	pkram_kexec_begin();
 	KUNIT_EXPECT_TRUE(test, placing());
+
+	/* while an image is placed, a task that records pages waits */
+	init_completion(&r.started);
+	init_completion(&r.done);
+	KUNIT_EXPECT_FALSE(test, IS_ERR(kthread_run(recorder_run, &r, "pkram-recorder")));
+	wait_for_completion(&r.started);
+	KUNIT_EXPECT_FALSE(test, wait_for_completion_timeout(&r.done, HZ / 10));
+	KUNIT_EXPECT_EQ(test, r.state, U32_MAX);
 	pkram_kexec_end();
+	wait_for_completion(&r.done);
+	KUNIT_EXPECT_EQ(test, r.state, pkram_image_state());
 	KUNIT_EXPECT_FALSE(test, placing());
 }
 
 static struct kunit_case pkram_kexec_cases[] = {
 	KUNIT_CASE(kexec_strip),
 	KUNIT_CASE(kexec_param),
+#ifdef CONFIG_KEXEC_FILE
+	KUNIT_CASE(kexec_cmdline),
+#endif
 	KUNIT_CASE(kexec_image_tag),
 	KUNIT_CASE(kexec_image_tag_hostile),
 	KUNIT_CASE(kexec_banned),

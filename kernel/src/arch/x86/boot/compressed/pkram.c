@@ -6,9 +6,10 @@
  * pages next to the super block, so looking at it touches one or two of the
  * page tables that the decompressor has for 2 MiB mappings.
  *
- * Nothing here is believed before the same checks that the kernel will make. A
- * super block that fails them will be ignored by the kernel as well; the kernel
- * then stays where it was loaded, which is safe in any case.
+ * Everything is checked as the kernel will check it. If there is no sealed super
+ * block, the kernel restores nothing, and the place is random as without pkram=. If
+ * there is one that cannot be read here, the kernel stays where it was loaded, which
+ * is safe in any case.
  */
 #include <asm/byteorder.h>
 #include <linux/pkram_cmdline.h>
@@ -46,6 +47,7 @@ static void pkram_avoid_init(void)
 	unsigned long pfn;
 	char arg[32];
 	u32 i, nr_map;
+	int ret;
 
 	/* A kdump kernel runs in memory of its own and ignores pkram=. */
 	if (cmdline_find_option("elfcorehdr", arg, sizeof(arg)) > 0)
@@ -53,14 +55,22 @@ static void pkram_avoid_init(void)
 	/* As the kernel will read it: cmdline_find_option() knows no quotes and no "--". */
 	if (!pkram_cmdline_find((const char *)get_cmd_line_ptr(), arg, sizeof(arg)))
 		return;
-	pkram_map_unusable = true;
+	/* From a boot loader it is ignored, too: see pkram_booted_by_kexec(). */
+	if (boot_params_ptr->hdr.type_of_loader >> 4 != 0x0d &&
+	    boot_params_ptr->hdr.type_of_loader != 0xff)
+		return;
 	if (boot_kstrtoul(arg, 16, &pfn))
 		return;
 	if (pfn < PKRAM_MIN_PFN || pfn >= max_pfn || !pkram_is_ram(pfn, 1))
 		return;
 
 	sb = (void *)(unsigned long)(pfn << PKRAM_PAGE_SHIFT);
-	if (pkram_check_super(sb, pfn, max_pfn) != PKRAM_BOOT_RESTORED)
+	ret = pkram_check_super(sb, pfn, max_pfn);
+	/* Without a sealed store the kernel restores nothing: there is nothing to avoid. */
+	if (ret != PKRAM_BOOT_RESTORED && ret != PKRAM_BOOT_DAMAGED)
+		return;
+	pkram_map_unusable = true;
+	if (ret == PKRAM_BOOT_DAMAGED)
 		return;
 	nr_map = le32_to_cpu(sb->nr_map);
 	if (nr_map > PKRAM_BOOT_MAP_PAGES || !pkram_is_ram(le64_to_cpu(sb->map_pfn), nr_map))
