@@ -14,6 +14,7 @@
 #include <linux/pkram.h>
 #include <linux/slab.h>
 #include <linux/string_helpers.h>
+#include <trace/events/pkram.h>
 #include <asm/tsc.h>
 
 #include "../internal.h"
@@ -209,6 +210,7 @@ static void __init drop(u64 pfn, int damage, const struct pkram_node_totals *tot
 	char *printable = NULL;
 
 	pkram.nr_dropped++;
+	trace_pkram_drop(pfn, damage);
 	if (!page || le32_to_cpu(page->hdr.magic) != PKRAM_MAGIC ||
 	    pkram_check_name(page->name, len))
 		len = 0;

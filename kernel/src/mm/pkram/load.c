@@ -8,6 +8,7 @@
 #include <linux/pkram.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/task.h>
+#include <trace/events/pkram.h>
 
 #include "node.h"
 #include "pkram.h"
@@ -102,6 +103,9 @@ struct pkram_file *pkram_load_object(struct pkram_node *node, u32 index,
 		pf = pkram_file_load(pkram_node_object(node, index), target, memcg);
 		mem_cgroup_put(memcg);
 	}
+	trace_pkram_load(node->id, index,
+			 le64_to_cpu(pkram_node_object(node, index)->nr_pages),
+			 PTR_ERR_OR_ZERO(pf));
 	/* its place is there, so this needs no memory */
 	if (IS_ERR(pf))
 		xa_erase(&node->files, index);

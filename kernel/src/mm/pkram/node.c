@@ -8,6 +8,7 @@
 #include <linux/pkram.h>
 #include <linux/slab.h>
 #include <linux/string.h>
+#include <trace/events/pkram.h>
 
 #include "alloc.h"
 #include "node.h"
@@ -358,6 +359,8 @@ void pkram_node_publish(struct pkram_node *node)
 	guard(mutex)(&pkram.lock);
 	finish_pages(node);
 	publish(node);
+	trace_pkram_save((const char *)node->page->name, node->totals.data_pages,
+			 node->totals.meta_pages);
 }
 
 /* Put @node where the committed node @old is, in one store. */
@@ -410,8 +413,11 @@ int pkram_node_commit(struct pkram_node *node, bool replace, gfp_t gfp, u64 *ret
 			publish(node);
 		}
 	}
-	if (!err)
+	if (!err) {
 		*ret_id = node->id;
+		trace_pkram_save((const char *)node->page->name, node->totals.data_pages,
+				 node->totals.meta_pages);
+	}
 	mutex_unlock(&pkram.lock);
 
 	if (!err && old)
@@ -437,6 +443,8 @@ int __init pkram_node_insert(struct pkram_node *node)
 	rb_add(&node->by_name, &pkram.names, name_less);
 	node->state = PKRAM_NODE_IDLE;
 	count_node(node, 1);
+	trace_pkram_adopt(le64_to_cpu(node->page->hdr.pfn), node->totals.data_pages,
+			  node->totals.meta_pages);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <linux/string.h>
 #include <linux/timekeeping.h>
 #include <linux/utsname.h>
+#include <trace/events/pkram.h>
 #include <asm/tsc.h>
 
 #include "pkram.h"
@@ -71,6 +72,7 @@ void pkram_seal(const struct kimage *image)
 	strscpy_pad((char *)sb->release, init_utsname()->release, sizeof(sb->release));
 	sb->seal = cpu_to_le64(PKRAM_SEALED);
 	pkram_page_finish(&sb->hdr);
+	trace_pkram_seal(nr_nodes, pkram.data_pages);
 	if (IS_ENABLED(CONFIG_PKRAM_DAMAGE))
 		pkram_damage();
 	pr_info("sealed %llu nodes, %llu pages of data, super block at pfn 0x%llx\n",

@@ -11,6 +11,9 @@
 #include "alloc.h"
 #include "pkram.h"
 
+#define CREATE_TRACE_POINTS
+#include <trace/events/pkram.h>
+
 /**
  * DOC: super block and directory
  *
@@ -35,6 +38,18 @@ struct pkram_state pkram = {
 	.next_id = 1,
 	.dropped = LIST_HEAD_INIT(pkram.dropped),
 };
+
+/**
+ * pkram_active() - check whether memory is preserved
+ *
+ * Context: any. The answer can change at any time.
+ *
+ * Return: true if there are nodes.
+ */
+bool pkram_active(void)
+{
+	return pkram_enabled() && READ_ONCE(pkram.nr_nodes);
+}
 
 /**
  * struct dir_page - what this kernel knows about a directory page
