@@ -56,7 +56,9 @@ KERNEL_COMPLAINTS = [
     )
 ]
 # After one of these nothing useful follows but the rest of the report.
-FATAL = re.compile(r"Kernel panic|---\[ end Kernel panic|kernel BUG at|\bOops\b|System halted|Freezing execution")
+FATAL = re.compile(r"Kernel panic|---\[ end Kernel panic|kernel BUG at|\bOops\b|System halted|Freezing execution|"
+                   # A processor that has stood still for two minutes will not move again; the report repeats for ever.
+                   r"rcu: INFO: .* detected stalls")
 # The decompressor speaks without time stamps.
 DECOMPRESSOR = re.compile(r"^(Out of memory while allocating|.* -- System halted|Destination .*(too|outside)|ran out of )")
 
