@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
+#include "accept.h"
 #include "file-util.h"
 #include "kexec-report.h"
 #include "log.h"
@@ -24,15 +25,26 @@ static const VarlinkInfo info = {
 };
 
 /* The transport knows nothing about owners: connections of the same one are a group for it. */
-static int on_connect(_unused_ VarlinkServer *server, Varlink *link, _unused_ void *userdata, char **ret_group) {
+static int on_connect(_unused_ VarlinkServer *server, Varlink *link, void *userdata, char **ret_group) {
+        Manager *m = userdata;
         Peer *peer;
         int r;
 
         peer = malloc(sizeof(Peer));
         if (!peer)
                 return -ENOMEM;
-        r = peer_from_socket(varlink_fd(link), peer);
+        *peer = (Peer) { .pidfd = -EBADF };
+        if (m->accepted) {
+                *peer = *m->accepted;
+                *m->accepted = (Peer) { .pidfd = -EBADF };
+                r = 0;
+        } else {
+                r = peer_from_socket(varlink_fd(link), m->find_unit, m->find_unit_userdata, peer);
+                if (r >= 0)
+                        r = peer_set_owner(peer, UID_NONE);
+        }
         if (r < 0) {
+                peer_done(peer);
                 free(peer);
                 return r;
         }
@@ -56,6 +68,8 @@ Manager *manager_free(Manager *m) {
         if (!m)
                 return NULL;
 
+        accept_done(m);
+        unit_users_free(m->unit_users);
         varlink_server_free(m->server);
         tree_worker_free(m->tree_worker);
         assert(!m->monitors);
@@ -124,7 +138,12 @@ int manager_new(const PkramDevice *device, Manager **ret) {
         if (r < 0)
                 return r;
 
+        r = unit_users_new(m->event, &m->unit_users);
+        if (r < 0)
+                return r;
+        m->find_unit = peer_find_unit;
         varlink_server_set_connect(m->server, on_connect, on_disconnect);
+        accept_set_up(m);
         r = varlink_server_add_service(m->server);
         if (r >= 0)
                 r = methods_bind(m->server);

@@ -6,6 +6,7 @@
 #include "store.h"
 #include "tree-worker.h"
 #include "trim.h"
+#include "unit-user.h"
 #include "varlink.h"
 
 typedef struct Manager {
@@ -23,6 +24,11 @@ typedef struct Manager {
         char *tree_record; /* text of the node that names mounted trees, NULL if there is none; see tree-record.h */
         sd_event_source *tree_record_parent, *tree_record_table;
         UnitList marked_units; /* those that have a mark for certain, so that it is made once */
+        struct PendingPeer *pending_peers; /* connections whose owner is not known yet */
+        Peer *accepted;                    /* of the connection that is being added; what is taken from it is reset */
+        PeerFindUnit find_unit;            /* peer_find_unit(); tests have another one */
+        void *find_unit_userdata;
+        UnitUsers *unit_users;
         Trim trim;
         bool closes; /* closer_start() was called */
         const char *report_path; /* KEXEC_REPORT_PATH; tests have another one */

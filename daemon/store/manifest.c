@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base64.h"
 #include "json-util.h"
 #include "manifest.h"
 #include "name.h"
@@ -21,8 +22,10 @@ void manifest_done(Manifest *m) {
         free(m->owner);
         free(m->name);
         free(m->kernel);
-        for (size_t i = 0; i < m->n_objects; i++)
+        for (size_t i = 0; i < m->n_objects; i++) {
                 free(m->objects[i].name);
+                object_attributes_done(&m->objects[i].attributes);
+        }
         free(m->objects);
         *m = (Manifest) {};
 }
@@ -43,6 +46,22 @@ static int take_text(struct json_object *o, char **ret, size_t *ret_size) {
         return 0;
 }
 
+static int add_base64(struct json_object *o, const char *key, const void *data, size_t size) {
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        r = base64_encode(data, size, &text);
+        return r < 0 ? r : json_add_string(o, key, text);
+}
+
+static int format_attributes(const ObjectAttributes *a, struct json_object *o) {
+        if ((a->memfd && add_base64(o, "memfd", a->memfd, strlen(a->memfd)) < 0) ||
+            (a->xattrs_size > 0 && add_base64(o, "xattrs", a->xattrs, a->xattrs_size) < 0) ||
+            (a->flags != 0 && json_add_int(o, "flags", a->flags) < 0))
+                return -ENOMEM;
+        return 0;
+}
+
 static int format_object(const ManifestObject *object, struct json_object *array) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
 
@@ -50,7 +69,7 @@ static int format_object(const ManifestObject *object, struct json_object *array
                 return -ENOMEM;
         if (object->name && json_add_string(o, "name", object->name) < 0)
                 return -ENOMEM;
-        if (json_add_string(o, "kind", object_kind_to_string(object->kind)) < 0)
+        if (json_add_string(o, "kind", object_kind_to_string(object->kind)) < 0 || format_attributes(&object->attributes, o) < 0)
                 return -ENOMEM;
         return json_append(array, TAKE_PTR(o));
 }
@@ -103,8 +122,47 @@ static int copy_name(struct json_object *o, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
+/* A member in base64, or nothing if there is none. */
+static int parse_base64(struct json_object *o, const char *key, size_t max, void **ret, size_t *ret_size) {
+        const char *text = json_get_string(o, key);
+        int r;
+
+        if (!text)
+                return json_get(o, key) ? -EBADMSG : 0;
+        r = base64_decode(text, strlen(text), max, ret, ret_size);
+        return r == -ENOMEM ? r : r < 0 ? -EBADMSG : 0;
+}
+
+static int parse_attributes(struct json_object *o, ObjectKind kind, ObjectAttributes *a) {
+        int64_t flags = json_get_int(o, "flags", 0);
+        _cleanup_free_ void *memfd = NULL;
+        void *xattrs = NULL;
+        size_t size = 0;
+        int r;
+
+        r = parse_base64(o, "memfd", MEMFD_NAME_MAX, &memfd, &size);
+        if (r < 0)
+                return r;
+        if (memfd) {
+                if (memchr(memfd, 0, size))
+                        return -EBADMSG;
+                a->memfd = strndup(memfd, size);
+                if (!a->memfd)
+                        return -ENOMEM;
+        }
+        r = parse_base64(o, "xattrs", MANIFEST_XATTRS_MAX, &xattrs, &a->xattrs_size);
+        a->xattrs = xattrs;
+        if (r < 0)
+                return r;
+        if (flags < 0 || flags > UINT32_MAX)
+                return -EBADMSG;
+        a->flags = (unsigned) flags;
+        return object_attributes_are_valid(a) && (kind == OBJECT_FILE || !object_attributes_is_set(a)) ? 0 : -EBADMSG;
+}
+
 static int parse_object(struct json_object *o, ManifestObject *object) {
         const char *kind = json_get_string(o, "kind");
+        int r;
 
         if (!kind)
                 return -EBADMSG;
@@ -115,7 +173,8 @@ static int parse_object(struct json_object *o, ManifestObject *object) {
                 return -EBADMSG;
 
         /* It becomes the name of a file somewhere, so it has to be one here too. */
-        return copy_name(o, &object->name);
+        r = copy_name(o, &object->name);
+        return r < 0 ? r : parse_attributes(o, object->kind, &object->attributes);
 }
 
 static int parse_objects(struct json_object *array, Manifest *m) {

@@ -12,7 +12,9 @@
  *     uid            user ID of the process that stored it
  *     kernel         release of the kernel it was stored under
  *     verify         kind of the checksums, if there are any
- *     objects        the client's objects, in order: kind, and name if there is one; empty for a tree
+ *     objects        the client's objects, in order: kind, and name if there is one; empty for a tree. Files have
+ *                    what the kernel does not keep, if it is there: "memfd", the name of a memfd, and "xattrs",
+ *                    extended attributes in the form of tree_xattr_next(), both in base64; "flags", TREE_FLAG_*
  *
  * It is read back in another boot, possibly by another version of this program,
  * and is as trustworthy as memory that nobody checked: not at all.
@@ -20,6 +22,7 @@
 #pragma once
 
 #include "checksum.h"
+#include "object-attributes.h"
 #include "macro.h"
 
 #define MANIFEST_VERSION 1
@@ -29,6 +32,9 @@
 
 /* What is longer was not written by us: 65536 objects with names of 255 bytes, each as six bytes. */
 #define MANIFEST_BYTES_MAX MIB(128)
+
+/* Extended attributes of one object: names take at most 64 KiB, and values at most 64 KiB each. */
+#define MANIFEST_XATTRS_MAX MIB(16)
 
 typedef enum ObjectKind {
         OBJECT_FILE,
@@ -41,6 +47,7 @@ const char *object_kind_to_string(ObjectKind kind);
 typedef struct ManifestObject {
         char *name; /* or NULL */
         ObjectKind kind;
+        ObjectAttributes attributes; /* of files */
 } ManifestObject;
 
 typedef struct Manifest {

@@ -11,26 +11,63 @@
 #define SO_PEERPIDFD 77 /* Linux 6.5 */
 #endif
 
+void peer_unit_done(PeerUnit *u) {
+        free(u->unit);
+        free(u->slice);
+        *u = (PeerUnit) {};
+}
+
 void peer_done(Peer *p) {
         p->pidfd = safe_close(p->pidfd);
         free(p->owner);
         p->owner = NULL;
+        peer_unit_done(&p->unit);
 }
 
-int owner_make(const char *unit, bool user_slice, uid_t uid, char **ret) {
+static bool has_suffix(const char *unit, const char *suffix) {
+        size_t n = strlen(unit), k = strlen(suffix);
+
+        return n > k && streq(unit + n - k, suffix);
+}
+
+/* The unit, unless it is none of the system's. PID 1 and what it forks before it knows better is no service of its own. */
+static const char *system_unit(const PeerUnit *u) {
+        return u->unit && !u->user_slice && !streq(u->unit, "init.scope") ? u->unit : NULL;
+}
+
+/* Slices that hold all sorts of things. */
+static bool is_common_slice(const char *slice) {
+        static const char *const slices[] = { "-.slice", "system.slice", "machine.slice", "user.slice" };
+
+        for (size_t i = 0; i < ELEMENTSOF(slices); i++)
+                if (streq(slice, slices[i]))
+                        return true;
+        return false;
+}
+
+bool peer_needs_unit_user(const Peer *p) {
+        const char *unit = system_unit(&p->unit);
+
+        return p->uid != 0 && unit && has_suffix(unit, ".service");
+}
+
+int peer_set_owner(Peer *p, uid_t unit_uid) {
+        const char *unit = system_unit(&p->unit);
         char *owner;
 
-        /* PID 1 and what it forks before it knows better is no service of its own. */
-        if (unit && !user_slice && !streq(unit, "init.scope"))
+        if (unit && p->uid == 0 && has_suffix(unit, ".scope") && p->unit.slice && !is_common_slice(p->unit.slice))
+                owner = strdup(p->unit.slice);
+        else if (unit && (p->uid == 0 || (peer_needs_unit_user(p) && p->uid == unit_uid)))
                 owner = strdup(unit);
-        else if (uid == 0)
+        else if (p->uid == 0)
                 owner = strdup(OWNER_ROOT);
-        else if (asprintf(&owner, "uid:%u", uid) < 0)
+        else if (asprintf(&owner, "uid:%u", p->uid) < 0)
                 owner = NULL;
         if (!owner)
                 return -ENOMEM;
 
-        *ret = owner;
+        free(p->owner);
+        p->owner = owner;
         return 0;
 }
 
@@ -89,12 +126,28 @@ static int peer_pidfd(int fd, pid_t pid) {
         return pidfd < 0 ? -errno : pidfd;
 }
 
-int peer_from_socket(int fd, Peer *ret) {
+int peer_find_unit(pid_t pid, PeerUnit *ret, _unused_ void *userdata) {
+        PeerUnit u = {};
+        uid_t uid;
+        int r;
+
+        r = sd_pid_get_unit(pid, &u.unit);
+        if (r != -ENOMEM)
+                r = sd_pid_get_slice(pid, &u.slice);
+        if (r == -ENOMEM) {
+                peer_unit_done(&u);
+                return r;
+        }
+        u.user_slice = sd_pid_get_owner_uid(pid, &uid) >= 0;
+
+        *ret = u;
+        return 0;
+}
+
+int peer_from_socket(int fd, PeerFindUnit find, void *userdata, Peer *ret) {
         _cleanup_peer_ Peer p = { .pidfd = -EBADF };
-        _cleanup_free_ char *unit = NULL;
         struct ucred cred;
         socklen_t l = sizeof(cred);
-        uid_t owner_uid;
         int r;
 
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &l) < 0)
@@ -108,10 +161,9 @@ int peer_from_socket(int fd, Peer *ret) {
         if (p.pidfd < 0)
                 return p.pidfd;
 
-        r = sd_pid_get_unit(cred.pid, &unit);
-        if (r == -ENOMEM)
+        r = find(cred.pid, &p.unit, userdata);
+        if (r < 0)
                 return r;
-        bool user_slice = sd_pid_get_owner_uid(cred.pid, &owner_uid) >= 0;
 
         /* What was read under that number is its own only if it is still alive now. */
         struct pollfd pfd = { .fd = p.pidfd, .events = POLLIN };
@@ -121,9 +173,6 @@ int peer_from_socket(int fd, Peer *ret) {
         p.uid = cred.uid;
         p.gid = cred.gid;
         p.pid = cred.pid;
-        r = owner_make(unit, user_slice, cred.uid, &p.owner);
-        if (r < 0)
-                return r;
 
         *ret = p;
         p = (Peer) { .pidfd = -EBADF };

@@ -13,30 +13,54 @@
 /* Longest owner in bytes: the longest name of a unit. */
 #define OWNER_BYTES_MAX 255U
 
+#define UID_NONE ((uid_t) -1)
+
+/* Where a process is in the hierarchy of control groups, as systemd sees it. */
+typedef struct PeerUnit {
+        char *unit;      /* the system unit, or NULL */
+        char *slice;     /* the slice it is in, or NULL */
+        bool user_slice; /* it belongs to a user's session or user manager, whose units that user makes */
+} PeerUnit;
+
+void peer_unit_done(PeerUnit *u);
+
+/* Finds the unit of a process. Returns 0, also if it is in none, or -ENOMEM. Tests have a function of their own. */
+typedef int (*PeerFindUnit)(pid_t pid, PeerUnit *ret, void *userdata);
+int peer_find_unit(pid_t pid, PeerUnit *ret, void *userdata);
+
 typedef struct Peer {
         uid_t uid;
         gid_t gid;
         pid_t pid;
         int pidfd;   /* or -EBADF */
-        char *owner; /* name of a system unit, "uid:N", or OWNER_ROOT */
+        char *owner; /* name of a system unit, "uid:N", or OWNER_ROOT; NULL until peer_set_owner() */
+        PeerUnit unit;
 } Peer;
 
 void peer_done(Peer *p);
 #define _cleanup_peer_ _cleanup_(peer_done)
 
 /*
- * Finds out from the kernel who connected this AF_UNIX socket, and which unit it
- * belongs to. -ESRCH if the process is gone already: then nobody can say any
- * more what it was. Other errors of getsockopt(2), -ENOMEM.
+ * Determines from the kernel which process connected this AF_UNIX socket, and which unit it
+ * belongs to. Returns 0; -ESRCH if the process has exited, since its unit can no longer
+ * be determined; other errors of getsockopt(2); -ENOMEM. The owner follows with
+ * peer_set_owner().
  */
-int peer_from_socket(int fd, Peer *ret);
+int peer_from_socket(int fd, PeerFindUnit find, void *userdata, Peer *ret);
+
+/* Returns true if the owner depends on the user that the peer's service runs as. */
+bool peer_needs_unit_user(const Peer *p);
 
 /*
- * Returns the owner of a process. unit is the system unit whose cgroup it is in, or
- * NULL. user_slice: it belongs to a user's session or user manager, whose units do not
- * count, since that user makes them. Returns 0, or -ENOMEM.
+ * Sets the owner. unit_uid is the user that the peer's service runs as, or UID_NONE if it
+ * has none or that is not known. Returns 0 or -ENOMEM.
+ *
+ * It is the unit for root, and for the unit's own user. Other users in a unit are there
+ * because it runs programs for them, as cron does, and are users like in a session.
+ * Containers are scopes, whose names change each time: if they are in a slice of their own,
+ * their owner is that.
  */
-int owner_make(const char *unit, bool user_slice, uid_t uid, char **ret);
+int peer_set_owner(Peer *p, uid_t unit_uid);
 
 /* Returns true for owners that are a user other than root. */
 bool owner_is_user(const char *owner);

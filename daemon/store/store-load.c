@@ -54,7 +54,27 @@ static int object_failed(const StoreLoad *load, int r, StoreError *e) {
         return store_error_device(e, r);
 }
 
-static int load_item(StoreLoad *load, const Peer *peer, uint32_t object, bool want_data, StoreLoadItem *item, StoreError *e) {
+/* Loads a file, with the attributes that the kernel does not keep; NULL if there are none. */
+static int file_load(StoreLoad *load, const Peer *peer, uint32_t object, const ObjectAttributes *attributes, int *ret) {
+        int charge = peer->pidfd >= 0 ? peer->pidfd : PKRAM_FD_NONE, r;
+
+        if (attributes && object_attributes_is_set(attributes)) {
+                _cleanup_close_ int fd = object_attributes_make_memfd(attributes);
+
+                if (fd < 0)
+                        return fd;
+                r = pkram_load_file_into(&load->handle, object, charge, fd);
+                if (r >= 0)
+                        *ret = TAKE_FD(fd);
+                /* The file exists in this system, and so has its attributes. */
+                if (r != -EBUSY)
+                        return r;
+        }
+        return pkram_load_file(&load->handle, object, charge, ret);
+}
+
+static int load_item(StoreLoad *load, const Peer *peer, uint32_t object, const ObjectAttributes *attributes, bool want_data,
+                     StoreLoadItem *item, StoreError *e) {
         struct pkram_ioctl_stat st;
         int r;
 
@@ -74,7 +94,7 @@ static int load_item(StoreLoad *load, const Peer *peer, uint32_t object, bool wa
                                                "Retrieve it as a file descriptor.");
 
                 watchdog_begin(st.file_bytes);
-                r = pkram_load_file(&load->handle, object, peer->pidfd >= 0 ? peer->pidfd : PKRAM_FD_NONE, &item->fd);
+                r = file_load(load, peer, object, attributes, &item->fd);
                 watchdog_end();
                 if (r >= 0 && want_data) {
                         r = read_file(item->fd, st.file_bytes, &item->data);
@@ -118,7 +138,8 @@ static int load_items(StoreLoad *load, const Peer *peer, bool want_data, StoreEr
                         item->kind = load->manifest.objects[i].kind;
                 }
 
-                r = load_item(load, peer, load->managed ? manifest_kernel_object(i) : (uint32_t) i, want_data, item, e);
+                r = load_item(load, peer, load->managed ? manifest_kernel_object(i) : (uint32_t) i,
+                              load->managed ? &load->manifest.objects[i].attributes : NULL, want_data, item, e);
                 if (r < 0)
                         return r;
         }

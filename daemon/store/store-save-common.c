@@ -211,8 +211,49 @@ int store_sum_data(const void *data, size_t size, char ret[CHECKSUM_HEX_LENGTH +
         return 0;
 }
 
+/* The names are borrowed, the attributes are not. The last element has no kind of object. */
+static void manifest_objects_freep(ManifestObject **objects) {
+        for (ManifestObject *o = *objects; o && o->kind < _OBJECT_KIND_MAX; o++)
+                object_attributes_done(&o->attributes);
+        free(*objects);
+}
+
+static int manifest_objects_new(const StoreItem *items, size_t n, ManifestObject **ret, StoreError *e) {
+        _cleanup_(manifest_objects_freep) ManifestObject *objects = calloc(n + 1, sizeof(ManifestObject));
+        size_t size = 0;
+
+        if (!objects)
+                return store_error_device(e, -ENOMEM);
+        for (size_t i = 0; i < n; i++) {
+                const char *reason = NULL;
+                int r = 0;
+
+                objects[i] = (ManifestObject) {
+                        .name = (char *) items[i].name,
+                        .kind = items[i].fd < 0 ? OBJECT_DATA : OBJECT_FILE,
+                };
+                objects[i + 1].kind = _OBJECT_KIND_MAX;
+                if (items[i].fd >= 0)
+                        r = object_attributes_read(items[i].fd, &objects[i].attributes, &reason);
+                size += objects[i].attributes.xattrs_size;
+                /* All of them are in memory at once, and have to be readable later. */
+                if (r >= 0 && size > MANIFEST_XATTRS_MAX) {
+                        reason = "the extended attributes of all objects take more than 16 MiB";
+                        r = -EOPNOTSUPP;
+                }
+                if (r < 0 && reason)
+                        return store_error_set(e, r, STORE_ERROR_NOT_PRESERVABLE, NULL, "Object %zu cannot be kept: %s.", i, reason);
+                if (r < 0)
+                        return store_error_device(e, r);
+        }
+        objects[n].kind = _OBJECT_KIND_MAX;
+
+        *ret = TAKE_PTR(objects);
+        return 0;
+}
+
 int store_save_manifest(StoreSave *save, const StoreItem *items, StoreError *e) {
-        _cleanup_free_ ManifestObject *objects = NULL;
+        _cleanup_(manifest_objects_freep) ManifestObject *objects = NULL;
         _cleanup_free_ char *text = NULL;
         struct utsname u;
         size_t size;
@@ -222,14 +263,9 @@ int store_save_manifest(StoreSave *save, const StoreItem *items, StoreError *e) 
                 return -errno;
 
         /* What is in a tree is not known yet; its table comes last. */
-        objects = calloc(save->n_objects + 1, sizeof(ManifestObject));
-        if (!objects)
-                return store_error_device(e, -ENOMEM);
-        for (size_t i = 0; i < save->n_objects; i++)
-                objects[i] = (ManifestObject) {
-                        .name = (char *) items[i].name,
-                        .kind = items[i].fd < 0 ? OBJECT_DATA : OBJECT_FILE,
-                };
+        r = manifest_objects_new(items, save->n_objects, &objects, e);
+        if (r < 0)
+                return r;
 
         Manifest m = {
                 .owner = save->peer.owner,

@@ -115,6 +115,15 @@ static int add_entry(StoreSave *save, int fd, TreeEntry *entry, const struct sta
                 return not_preservable(t, *entry->name ? entry->name : NULL, e,
                                        "it has capabilities or other attributes that only root may give, and so only root may store it");
 
+        if (S_ISREG(st->st_mode) || S_ISDIR(st->st_mode)) {
+                r = tree_read_flags(fd, &entry->flags);
+                if (r < 0)
+                        return failed(t, *entry->name ? entry->name : NULL, r, e);
+                if (save->peer.uid != 0 && (entry->flags & (TREE_FLAG_IMMUTABLE | TREE_FLAG_APPEND)))
+                        return not_preservable(t, *entry->name ? entry->name : NULL, e,
+                                               "it is immutable or append-only, and only root may store that; use chattr -ia");
+        }
+
         entry->mode = st->st_mode & 07777;
         entry->uid = st->st_uid;
         entry->gid = st->st_gid;

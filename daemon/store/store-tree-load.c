@@ -56,6 +56,8 @@ StoreTreeLoad *store_tree_load_free(StoreTreeLoad *load) {
         free(load->levels);
 
         if (load->locked && !load->committed) {
+                /* The root may have got its flags already, and takes no other attributes then. */
+                (void) tree_write_flags(load->root, 0);
                 (void) tree_lock_root(load);
                 (void) tree_remove_contents(load->root);
                 unlock_root(load);

@@ -169,7 +169,7 @@ static int make_link(const StoreTreeLoad *load, int dir, const TreeEntry *entry)
         if (r < 0)
                 return r;
         tree_index_get(&load->index, entry->link, &first);
-        return linkat(from, first.name, dir, entry->name, 0) < 0 ? -errno : 0;
+        return tree_link(from, first.name, first.flags, dir, entry->name);
 }
 
 static int make_regular(StoreTreeLoad *load, int dir, const TreeEntry *entry, StoreError *e) {

@@ -12,6 +12,7 @@
 #include "name.h"
 #include "peer.h"
 #include "test.h"
+#include "tree-table.h"
 
 /* --- names --- */
 
@@ -50,25 +51,49 @@ static void test_name_lengths(_unused_ void **state) {
 
 static void test_owner(_unused_ void **state) {
         static const struct {
-                const char *unit;
+                const char *unit, *slice;
                 bool user_slice;
-                uid_t uid;
+                uid_t uid, unit_uid;
+                bool needs_unit_user;
                 const char *owner;
         } table[] = {
-                { "memcached.service",   false, 100,  "memcached.service" },
-                { "memcached.service",   false, 0,    "memcached.service" },
-                { "session-3.scope",     true,  1000, "uid:1000"          },
-                { "user@1000.service",   true,  1000, "uid:1000"          },
-                { "init.scope",          false, 0,    "root"              },
-                { NULL,                  false, 5,    "uid:5"             },
-                { "srv-data.mount",      false, 0,    "srv-data.mount"    },
+                /* services: root, their own user, and users they run something for */
+                { "a.service",          "system.slice",  false, 0,     UID_NONE, false, "a.service"          },
+                { "a.service",          "system.slice",  false, 100,   100,      true,  "a.service"          },
+                { "a.service",          "system.slice",  false, 0,     100,      false, "a.service"          },
+                { "cron.service",       "system.slice",  false, 1000,  UID_NONE, true,  "uid:1000"           },
+                { "php-fpm.service",    "system.slice",  false, 1000,  33,       true,  "uid:1000"           },
+                /* sessions and users' managers */
+                { "session-3.scope",    "user-1000.slice", true, 1000, 1000,     false, "uid:1000"           },
+                { "user@1000.service",  "user-1000.slice", true, 1000, 1000,     false, "uid:1000"           },
+                { "session-3.scope",    "user-1000.slice", true, 0,    UID_NONE, false, "root"               },
+                /* outside of units */
+                { "init.scope",         "-.slice",       false, 0,     UID_NONE, false, "root"               },
+                { NULL,                 NULL,            false, 0,     UID_NONE, false, "root"               },
+                { NULL,                 NULL,            false, 5,     UID_NONE, false, "uid:5"              },
+                /* other units */
+                { "srv-data.mount",     "system.slice",  false, 0,     UID_NONE, false, "srv-data.mount"     },
+                { "srv-data.mount",     "system.slice",  false, 7,     7,        false, "uid:7"              },
+                /* containers: their scope, or a slice of their own */
+                { "docker-12.scope",    "system.slice",  false, 0,     UID_NONE, false, "docker-12.scope"    },
+                { "libpod-12.scope",    "machine.slice", false, 0,     UID_NONE, false, "libpod-12.scope"    },
+                { "docker-12.scope",    "db.slice",      false, 0,     UID_NONE, false, "db.slice"           },
+                { "docker-12.scope",    "db.slice",      false, 999,   999,      false, "uid:999"            },
+                { "a.service",          "db.slice",      false, 0,     UID_NONE, false, "a.service"          },
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-                _cleanup_free_ char *owner = NULL;
+                Peer p = {
+                        .uid = table[i].uid,
+                        .pidfd = -EBADF,
+                        .unit = { .unit = (char *) table[i].unit, .slice = (char *) table[i].slice, .user_slice = table[i].user_slice },
+                };
 
-                assert_ok(owner_make(table[i].unit, table[i].user_slice, table[i].uid, &owner));
-                assert_string_equal(owner, table[i].owner);
+                assert_int_equal(peer_needs_unit_user(&p), table[i].needs_unit_user);
+                assert_ok(peer_set_owner(&p, table[i].unit_uid));
+                assert_string_equal(p.owner, table[i].owner);
+                assert_true(owner_is_valid(p.owner));
+                free(p.owner);
         }
 
         assert_true(owner_is_user("uid:1000"));
@@ -96,7 +121,9 @@ static void test_peer_from_socket(_unused_ void **state) {
         int fds[2];
 
         assert_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds));
-        assert_ok(peer_from_socket(fds[0], &p));
+        assert_ok(peer_from_socket(fds[0], peer_find_unit, NULL, &p));
+        assert_null(p.owner);
+        assert_ok(peer_set_owner(&p, UID_NONE));
         assert_int_equal(p.pid, getpid());
         assert_int_equal(p.uid, geteuid());
         assert_true(p.pidfd >= 0);
@@ -327,8 +354,10 @@ static void test_config_files(_unused_ void **state) {
 /* --- manifests --- */
 
 static void test_manifest_round_trip(_unused_ void **state) {
+        uint8_t xattrs[] = { 1, 0, 0, 0, 7, 0, 'u', 's', 'e', 'r', '.', 'x', 0, 0xff };
         ManifestObject objects[] = {
-                { .name = (char *) "a\"b\\\xc3\xa4", .kind = OBJECT_FILE },
+                { .name = (char *) "a\"b\\\xc3\xa4", .kind = OBJECT_FILE,
+                  .attributes = { .memfd = (char *) "\xff/x", .xattrs = xattrs, .xattrs_size = sizeof(xattrs), .flags = TREE_FLAG_NODUMP } },
                 { .name = NULL, .kind = OBJECT_DATA },
         };
         Manifest m = {
@@ -349,6 +378,11 @@ static void test_manifest_round_trip(_unused_ void **state) {
         assert_int_equal(back.n_objects, 2);
         assert_string_equal(back.objects[0].name, objects[0].name);
         assert_int_equal(back.objects[0].kind, OBJECT_FILE);
+        assert_string_equal(back.objects[0].attributes.memfd, "\xff/x");
+        assert_int_equal(back.objects[0].attributes.xattrs_size, sizeof(xattrs));
+        assert_memory_equal(back.objects[0].attributes.xattrs, xattrs, sizeof(xattrs));
+        assert_int_equal(back.objects[0].attributes.flags, TREE_FLAG_NODUMP);
+        assert_false(object_attributes_is_set(&back.objects[1].attributes));
         assert_null(back.objects[1].name);
         assert_int_equal(back.objects[1].kind, OBJECT_DATA);
 }
@@ -372,6 +406,17 @@ static void test_manifest_hostile(_unused_ void **state) {
                 { "{\"pkramManifest\":3,\"whatever\":true}", -EPROTONOSUPPORT },
                 { "{\"pkramManifest\":2,\"owner\":\"o\",\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\"}]}", -EBADMSG },
                 { "{\"pkramManifest\":1,\"pkramManifest\":1}", -EBADMSG },
+#define OBJECT(x) "{\"pkramManifest\":1,\"owner\":\"o\",\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\"," x "}]}"
+                { OBJECT("\"memfd\":5"), -EBADMSG },
+                { OBJECT("\"memfd\":\"?\""), -EBADMSG },
+                { OBJECT("\"memfd\":\"AAAA\""), -EBADMSG },            /* NUL bytes */
+                { OBJECT("\"xattrs\":\"AQAAAAcA\""), -EBADMSG },       /* ends after its head */
+                { OBJECT("\"xattrs\":\"AAAAAAkAc3lzdGVtLngA\""), -EBADMSG }, /* system.x */
+                { OBJECT("\"flags\":1"), -EBADMSG },                  /* immutable */
+                { OBJECT("\"flags\":16"), -EBADMSG },
+                { OBJECT("\"flags\":-1"), -EBADMSG },
+#undef OBJECT
+                { "{\"pkramManifest\":1,\"owner\":\"o\",\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"data\",\"memfd\":\"eA==\"}]}", -EBADMSG },
                 { "{\"pkramManifest\":1,\"owner\":5,\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\"}]}", -EBADMSG },
                 { "{\"pkramManifest\":1,\"owner\":\"\",\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\"}]}", -EBADMSG },
                 { "{\"pkramManifest\":1,\"owner\":\"o\",\"uid\":-1,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\"}]}", -EBADMSG },

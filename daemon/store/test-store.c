@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The store over the model of the kernel. */
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/xattr.h>
 
 #include "node-name.h"
 #include "store-internal.h"
@@ -513,6 +515,71 @@ static void test_describe(void **state) {
         assert_true(d.node.info.flags & PKRAM_NODE_BUSY);
 }
 
+/* What the kernel does not keep of a file: the name of a memfd, extended attributes, inode flags. */
+static void test_file_attributes(void **state) {
+        Fixture *f = *state;
+        _cleanup_close_ int named = memfd_create("its name/x", MFD_CLOEXEC | MFD_ALLOW_SEALING), odd = memfd_create("\xff\x01", MFD_CLOEXEC);
+        _cleanup_close_ int plain = make_memfd(3, 4);
+        StoreItem items[] = { { .fd = named }, { .fd = odd }, { .fd = plain } };
+        _cleanup_(store_load_freep) StoreLoad *l = NULL, *again = NULL;
+        char path[64], link[128], value[16];
+        int flags = FS_NODUMP_FL;
+        bool have_flags, have_xattrs;
+
+        assert_true(named >= 0 && odd >= 0);
+        assert_int_equal(write(named, "hello", 5), 5);
+        have_xattrs = fsetxattr(named, "user.one", "1\0002", 3, 0) >= 0 && fsetxattr(named, "user.none", "", 0, 0) >= 0;
+        have_flags = ioctl(odd, FS_IOC_SETFLAGS, &flags) >= 0;
+        assert_ok(store_put(f, &f->alice, "n", items, 3, STORE_VERIFY, NULL, NULL));
+
+        for (unsigned i = 0; i < 2; i++) {
+                StoreLoad **load = i == 0 ? &l : &again;
+                static const char *const names[] = { "/memfd:its name/x (deleted)", "/memfd:\xff\x01 (deleted)" };
+
+                /* A second load opens the file that the first one has made. */
+                if (i == 0)
+                        mock_kexec(f->mock);
+                assert_ok(store_get(f, &f->alice, "n", false, load, NULL));
+                for (unsigned k = 0; k < 2; k++) {
+                        ssize_t n;
+
+                        (void) snprintf(path, sizeof(path), "/proc/self/fd/%i", (*load)->items[k].fd);
+                        n = readlink(path, link, sizeof(link) - 1);
+                        assert_true(n > 0);
+                        link[n] = 0;
+                        assert_string_equal(link, names[k]);
+                }
+                assert_int_equal(pread((*load)->items[0].fd, value, sizeof(value), 0), 5);
+                assert_memory_equal(value, "hello", 5);
+                if (have_xattrs) {
+                        assert_int_equal(fgetxattr((*load)->items[0].fd, "user.one", value, sizeof(value)), 3);
+                        assert_memory_equal(value, "1\0002", 3);
+                        assert_int_equal(fgetxattr((*load)->items[0].fd, "user.none", value, sizeof(value)), 0);
+                }
+                if (have_flags) {
+                        assert_ok(ioctl((*load)->items[1].fd, FS_IOC_GETFLAGS, &flags));
+                        assert_true(flags & FS_NODUMP_FL);
+                }
+                assert_memfd((*load)->items[2].fd, 3, 4);
+        }
+        if (!have_xattrs || !have_flags)
+                print_message("# this kernel's memfds have no attributes of users, or no flags: not tested\n");
+}
+
+static void test_file_attributes_refused(void **state) {
+        Fixture *f = *state;
+        _cleanup_close_ int fd = make_memfd(3, 4);
+        _cleanup_error_ StoreError e = {};
+        int flags = FS_APPEND_FL, none = 0;
+
+        if (ioctl(fd, FS_IOC_SETFLAGS, &flags) < 0)
+                skip();
+        assert_errno(store_put_fd(f, &f->alice, fd, &e), EOPNOTSUPP);
+        assert_non_null(strstr(e.reason, "append-only"));
+        assert_ok(ioctl(fd, FS_IOC_SETFLAGS, &none));
+        assert_ok(store_put_fd(f, &f->alice, fd, NULL));
+}
+
 static void test_inline(void **state) {
         Fixture *f = *state;
         _cleanup_close_ int small = make_memfd(1000, 1), large = make_memfd(MIB(1) + 1, 2);
@@ -627,6 +694,8 @@ int main(void) {
                 T(test_foreign_nodes),
                 T(test_describe),
                 T(test_inline),
+                T(test_file_attributes),
+                T(test_file_attributes_refused),
                 T(test_no_pkram),
                 T(test_not_allowed),
                 T(test_many_nodes),

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Trees: stored from real tmpfs directories into the model of the kernel, and back. Needs to be root, to mount them. */
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -229,6 +231,48 @@ static void test_attributes(void **state) {
         assert_int_equal(lgetxattr(path, "trusted.l", value, sizeof(value)), 1);
         (void) snprintf(path, sizeof(path), "%s/p", f->to);
         assert_int_equal(lgetxattr(path, "trusted.p", value, sizeof(value)), 1);
+}
+
+/* chattr +i, +a, +d and +A, of files with several names and of directories, and removing all of it again. */
+static void test_inode_flags(void **state) {
+        Fixture *f = *state;
+        char path[128];
+        int flags = 0;
+        static const struct {
+                const char *name;
+                int flags;
+        } files[] = {
+                { "i/first", FS_IMMUTABLE_FL }, { "i/large", FS_APPEND_FL | FS_NODUMP_FL }, { "plain", FS_NOATIME_FL },
+                { "i", FS_IMMUTABLE_FL }, { "", FS_APPEND_FL },
+        };
+
+        if (!shell(f, "touch \"$a/probe\" && chattr +d \"$a/probe\" 2>/dev/null")) {
+                print_message("# this kernel's tmpfs has no inode flags: not tested\n");
+                skip();
+        }
+        assert_true(shell(f, "rm \"$a/probe\" && mkdir \"$a/i\" && echo x >\"$a/i/first\" && ln \"$a/i/first\" \"$a/i/second\" && "
+                             "ln \"$a/i/first\" \"$a/third\" && touch \"$a/plain\" && head -c 200000 /dev/zero >\"$a/i/large\" && "
+                             "chattr +i \"$a/i/first\" && chattr +ad \"$a/i/large\" && chattr +A \"$a/plain\" && chattr +i \"$a/i\" && chattr +a \"$a\""));
+        assert_ok(store_tree(f, &f->s.root, 0, NULL, NULL));
+        assert_true(shell(f, "chattr -ia \"$a\" \"$a/i\" && chattr -ia \"$a\"/i/*"));
+        mock_kexec(f->s.mock);
+        assert_ok(restore_tree(f, &f->s.root, NULL));
+
+        for (size_t i = 0; i < ELEMENTSOF(files); i++) {
+                _cleanup_close_ int fd = -EBADF;
+
+                (void) snprintf(path, sizeof(path), "%s/%s", f->to, files[i].name);
+                fd = open(path, O_RDONLY | O_CLOEXEC);
+                assert_true(fd >= 0);
+                assert_ok(ioctl(fd, FS_IOC_GETFLAGS, &flags));
+                assert_int_equal(flags & (FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL), files[i].flags);
+        }
+        assert_true(shell(f, "[ \"$(stat -c %h \"$b/third\")\" = 3 ]"));
+
+        int to = open(f->to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_ok(tree_remove_contents(to));
+        (void) close(to);
+        assert_true(shell(f, "[ -z \"$(ls \"$b\")\" ]"));
 }
 
 static void test_deep(void **state) {
@@ -663,6 +707,7 @@ int main(void) {
                 T(test_round_trip_same_boot_verify),
                 T(test_empty_tree),
                 T(test_attributes),
+                T(test_inode_flags),
                 T(test_deep),
                 T(test_many_small_files),
                 T(test_special_files),

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/limits.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
@@ -114,7 +116,7 @@ int tree_read_names(int fd, char **ret, size_t *ret_size) {
 
 /* --- extended attributes --- */
 
-static bool can_be_kept(const char *name) {
+bool tree_xattr_can_be_kept(const char *name) {
         return startswith(name, "user.") || startswith(name, "trusted.") || startswith(name, "security.") ||
                 startswith(name, "system.posix_acl_");
 }
@@ -149,7 +151,7 @@ int tree_read_xattrs(int fd, uint8_t **ret, size_t *ret_size) {
         for (const char *name = names; name < names + n; name += strlen(name) + 1) {
                 ssize_t k;
 
-                if (!can_be_kept(name))
+                if (!tree_xattr_can_be_kept(name))
                         return -EOPNOTSUPP;
                 k = getxattr(path, name, value, XATTR_SIZE_MAX);
                 if (k < 0)
@@ -174,15 +176,14 @@ bool tree_has_privileged_xattr(const uint8_t *xattrs, size_t size) {
         return false;
 }
 
-static int write_xattrs(int dir, const char *name, const TreeEntry *e) {
-        char path[TREE_FD_PATH_MAX];
+/* path is a link to an open file (follow), or leads to an entry of a directory that is open. */
+static int xattrs_write(const char *path, bool follow, const uint8_t *xattrs, size_t size) {
         size_t position = 0;
         TreeXattr x;
         int r;
 
-        (void) snprintf(path, sizeof(path), "/proc/self/fd/%i/%s", dir, name);
-        while ((r = tree_xattr_next(e->xattrs, e->xattrs_size, &position, &x)) > 0) {
-                if (lsetxattr(path, x.name, x.value, x.value_size, 0) >= 0)
+        while ((r = tree_xattr_next(xattrs, size, &position, &x)) > 0) {
+                if ((follow ? setxattr : lsetxattr)(path, x.name, x.value, x.value_size, 0) >= 0)
                         continue;
                 /* A label of a security module that the new kernel does not have means nothing there. */
                 if (errno == EOPNOTSUPP && startswith(x.name, "security.") && !streq(x.name, "security.capability"))
@@ -192,7 +193,70 @@ static int write_xattrs(int dir, const char *name, const TreeEntry *e) {
         return r;
 }
 
+int tree_write_xattrs(int fd, const uint8_t *xattrs, size_t size) {
+        char path[TREE_FD_PATH_MAX];
+
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%i", fd);
+        return xattrs_write(path, /* follow= */ true, xattrs, size);
+}
+
+/* --- inode flags --- */
+
+static const struct {
+        unsigned flag;
+        int kernel;
+} inode_flags[] = {
+        { TREE_FLAG_IMMUTABLE, FS_IMMUTABLE_FL },
+        { TREE_FLAG_APPEND,    FS_APPEND_FL    },
+        { TREE_FLAG_NODUMP,    FS_NODUMP_FL    },
+        { TREE_FLAG_NOATIME,   FS_NOATIME_FL   },
+};
+
+static int kernel_flags_read(int fd, int *ret) {
+        if (ioctl(fd, FS_IOC_GETFLAGS, ret) >= 0)
+                return 1;
+        /* A tmpfs has flags since Linux 6.6. */
+        return errno == ENOTTY || errno == EOPNOTSUPP ? 0 : -errno;
+}
+
+int tree_read_flags(int fd, unsigned *ret) {
+        int kernel = 0, r;
+
+        *ret = 0;
+        r = kernel_flags_read(fd, &kernel);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < ELEMENTSOF(inode_flags); i++)
+                if (kernel & inode_flags[i].kernel)
+                        *ret |= inode_flags[i].flag;
+        return 0;
+}
+
+int tree_write_flags(int fd, unsigned flags) {
+        int before = 0, kernel, r;
+
+        r = kernel_flags_read(fd, &before);
+        if (r < 0)
+                return r;
+        if (r == 0)
+                return flags == 0 ? 0 : -EOPNOTSUPP;
+        kernel = before;
+        for (size_t i = 0; i < ELEMENTSOF(inode_flags); i++)
+                kernel = flags & inode_flags[i].flag ? kernel | inode_flags[i].kernel : kernel & ~inode_flags[i].kernel;
+        return kernel == before || ioctl(fd, FS_IOC_SETFLAGS, &kernel) >= 0 ? 0 : -errno;
+}
+
+/* Sets the flags of name in a directory, which is a regular file or a directory. */
+static int flags_write_at(int dir, const char *name, unsigned flags) {
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        r = open_quietly(dir, name, 0, &fd);
+        return r < 0 ? r : tree_write_flags(fd, flags);
+}
+
 int tree_apply_attributes(int dir, const char *name, const TreeEntry *e) {
+        char path[TREE_FD_PATH_MAX];
         int r;
 
         /* In this order: a new owner takes away set-user-ID bits and capabilities, and an ACL comes on top of a mode. */
@@ -200,12 +264,29 @@ int tree_apply_attributes(int dir, const char *name, const TreeEntry *e) {
                 return -errno;
         if (e->type != TREE_SYMLINK && fchmodat(dir, name, e->mode, 0) < 0)
                 return -errno;
-        r = write_xattrs(dir, name, e);
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%i/%s", dir, name);
+        r = xattrs_write(path, /* follow= */ false, e->xattrs, e->xattrs_size);
         if (r < 0)
                 return r;
         if (utimensat(dir, name, (const struct timespec[]) { e->atime, e->mtime }, AT_SYMLINK_NOFOLLOW) < 0)
                 return -errno;
-        return 0;
+        /* At last, since an immutable file takes no other attributes. */
+        return e->flags != 0 ? flags_write_at(dir, name, e->flags) : 0;
+}
+
+int tree_link(int from, const char *first, unsigned flags, int dir, const char *name) {
+        int r, k;
+
+        if (linkat(from, first, dir, name, 0) >= 0)
+                return 0;
+        if (errno != EPERM || !(flags & (TREE_FLAG_IMMUTABLE | TREE_FLAG_APPEND)))
+                return -errno;
+        r = flags_write_at(from, first, flags & ~(TREE_FLAG_IMMUTABLE | TREE_FLAG_APPEND));
+        if (r < 0)
+                return r;
+        r = linkat(from, first, dir, name, 0) < 0 ? -errno : 0;
+        k = flags_write_at(from, first, flags);
+        return r < 0 ? r : k;
 }
 
 int tree_remove_default_acl(int fd) {
@@ -309,6 +390,9 @@ static int enter(Level **levels, size_t *n, size_t *allocated, int dir, const ch
         int r;
 
         r = tree_open_directory(dir, name, &l.fd);
+        /* What an immutable directory holds could not be removed. */
+        if (r >= 0)
+                (void) tree_write_flags(l.fd, 0);
         if (r >= 0)
                 r = tree_read_names(l.fd, &l.names, &l.size);
         if (r >= 0)
@@ -349,6 +433,12 @@ int tree_remove_contents(int fd) {
 
                 if (unlinkat(l->fd, name, 0) < 0) {
                         r = -errno;
+                        if (r == -EPERM && flags_write_at(l->fd, name, 0) >= 0)
+                                r = unlinkat(l->fd, name, 0) < 0 ? -errno : 0;
+                        if (r == 0) {
+                                l->position += strlen(name) + 1;
+                                continue;
+                        }
                         if (r == -EISDIR)
                                 r = enter(&levels, &n, &allocated, l->fd, name);
                         if (r >= 0)

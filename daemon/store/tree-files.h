@@ -28,6 +28,19 @@ int tree_read_names(int fd, char **ret, size_t *ret_size);
 /* All extended attributes of what a descriptor (O_PATH will do) stands for. -EOPNOTSUPP: there is one that cannot be kept. */
 int tree_read_xattrs(int fd, uint8_t **ret, size_t *ret_size);
 
+/* Is it an extended attribute of a kind that can be kept? */
+bool tree_xattr_can_be_kept(const char *name);
+
+/* Gives an open file extended attributes, in the form of tree_xattr_next(). Returns a negative errno on failure. */
+int tree_write_xattrs(int fd, const uint8_t *xattrs, size_t size);
+
+/*
+ * Reads or sets the inode flags of chattr(1) of an open regular file or directory: a set of TREE_FLAG_*. Where the file
+ * system has none, all of them are clear. Both return a negative errno on failure. Setting leaves other flags as they are.
+ */
+int tree_read_flags(int fd, unsigned *ret);
+int tree_write_flags(int fd, unsigned flags);
+
 /* Is there one among them that only root may give a file: capabilities, or anything below trusted.? */
 bool tree_has_privileged_xattr(const uint8_t *xattrs, size_t size);
 
@@ -39,6 +52,12 @@ int tree_write_packed(int fd, const TreeEntry *e, const uint8_t *data);
 
 /* Gives name in a directory (or itself, with ".") its owner, mode, extended attributes and times. Nobody else may change anything there meanwhile. */
 int tree_apply_attributes(int dir, const char *name, const TreeEntry *e);
+
+/*
+ * Makes a further name of first, a file with those inode flags that is in the directory from. An immutable file takes no new
+ * name, so these flags are cleared meanwhile. Returns a negative errno on failure.
+ */
+int tree_link(int from, const char *first, unsigned flags, int dir, const char *name);
 
 /* Removes a directory's default ACL, if it has one. -errno. */
 int tree_remove_default_acl(int fd);

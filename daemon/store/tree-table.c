@@ -22,7 +22,7 @@ typedef struct Header {
 typedef struct Record {
         uint32_t size; /* of the record with all that follows: name, extended attributes, what the type needs */
         uint8_t type;
-        uint8_t zero;
+        uint8_t flags;
         uint16_t depth;
         uint16_t mode;
         uint16_t name_size; /* with its NUL */
@@ -119,6 +119,7 @@ int tree_table_add(TreeTable *t, const TreeEntry *e) {
         Record record = {
                 .size = htole32((uint32_t) size),
                 .type = e->type,
+                .flags = (uint8_t) e->flags,
                 .depth = htole16((uint16_t) e->depth),
                 .mode = htole16((uint16_t) (e->mode & 07777)),
                 .name_size = htole16((uint16_t) name_size),
@@ -296,6 +297,7 @@ static int parse_entry(const uint8_t *data, size_t left, TreeEntry *ret, size_t 
                 .depth = le16toh(record.depth),
                 .name = (const char *) p,
                 .mode = le16toh(record.mode),
+                .flags = record.flags,
                 .uid = le32toh(record.uid),
                 .gid = le32toh(record.gid),
                 .atime = { (time_t) le64toh((uint64_t) record.atime_sec), le32toh(record.atime_nsec) },
@@ -304,9 +306,12 @@ static int parse_entry(const uint8_t *data, size_t left, TreeEntry *ret, size_t 
                 .xattrs_size = xattrs_size,
         };
 
-        if (e.type < TREE_DIRECTORY || e.type >= _TREE_TYPE_MAX || record.zero != 0 || e.depth > TREE_DEPTH_MAX ||
+        if (e.type < TREE_DIRECTORY || e.type >= _TREE_TYPE_MAX || (e.flags & ~TREE_FLAGS_ALL) || e.depth > TREE_DEPTH_MAX ||
             (e.mode & ~07777U) || e.uid == (uid_t) -1 || e.gid == (gid_t) -1 ||
             e.atime.tv_nsec >= 1000000000 || e.mtime.tv_nsec >= 1000000000 || !is_string(p, name_size))
+                return -EBADMSG;
+
+        if (e.flags != 0 && e.type != TREE_DIRECTORY && e.type != TREE_PACKED && e.type != TREE_FILE)
                 return -EBADMSG;
 
         while ((r = tree_xattr_next(e.xattrs, e.xattrs_size, &position, &xattr)) > 0)

@@ -50,11 +50,19 @@ typedef enum TreeType {
         _TREE_TYPE_MAX,
 } TreeType;
 
+/* Inode flags, as chattr(1) sets them. Other flags of the kernel say nothing about a file on a tmpfs. */
+#define TREE_FLAG_IMMUTABLE 1U
+#define TREE_FLAG_APPEND    2U
+#define TREE_FLAG_NODUMP    4U
+#define TREE_FLAG_NOATIME   8U
+#define TREE_FLAGS_ALL      15U
+
 typedef struct TreeEntry {
         TreeType type;
         unsigned depth;         /* 0 for the root only */
         const char *name;       /* "" for the root only; any bytes but NUL and '/' */
         mode_t mode;            /* permission bits */
+        unsigned flags;         /* TREE_FLAG_*, of regular files and directories */
         uid_t uid;
         gid_t gid;
         struct timespec atime, mtime;

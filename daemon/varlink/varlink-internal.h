@@ -41,6 +41,7 @@ struct VarlinkServer {
         VarlinkConnect connect;
         VarlinkDisconnect disconnect;
         VarlinkRefuse refuse;
+        VarlinkAccept accept;
         bool check_replies;
 
         sd_event_source *listen_source, *resume_source, *work_source;

@@ -129,6 +129,10 @@ void varlink_server_set_refuse(VarlinkServer *s, VarlinkRefuse refuse) {
         s->refuse = refuse;
 }
 
+void varlink_server_set_accept(VarlinkServer *s, VarlinkAccept accept) {
+        s->accept = accept;
+}
+
 void varlink_server_set_check_replies(VarlinkServer *s, bool check) {
         s->check_replies = check;
 }
@@ -318,7 +322,7 @@ static int on_listen(_unused_ sd_event_source *source, int fd, _unused_ uint32_t
                 }
 
                 /* A connection that cannot be set up is closed, and that is all its owner can be told. */
-                (void) varlink_server_add_connection(s, c, /* ret= */ NULL);
+                (void) (s->accept ? s->accept(s, c, s->userdata) : varlink_server_add_connection(s, c, /* ret= */ NULL));
         }
 
         return 0;

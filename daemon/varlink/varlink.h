@@ -60,6 +60,12 @@ typedef int (*VarlinkMethod)(Varlink *link, struct json_object *parameters, Varl
 typedef int (*VarlinkConnect)(VarlinkServer *server, Varlink *link, void *userdata, char **ret_group);
 typedef void (*VarlinkDisconnect)(Varlink *link, void *userdata);
 
+/*
+ * Takes a connection that was accepted, and passes it to varlink_server_add_connection() at once or later, or closes
+ * it. fd is taken over in any case.
+ */
+typedef int (*VarlinkAccept)(VarlinkServer *server, int fd, void *userdata);
+
 /* Called when a limit stands against a message or connection: has to send an error reply. */
 typedef int (*VarlinkRefuse)(Varlink *link, const char *limit, uint64_t current, uint64_t requested);
 
@@ -82,6 +88,7 @@ int varlink_server_bind(VarlinkServer *server, const char *method, VarlinkMethod
 /* Callbacks; any may be NULL. */
 void varlink_server_set_connect(VarlinkServer *server, VarlinkConnect connect, VarlinkDisconnect disconnect);
 void varlink_server_set_refuse(VarlinkServer *server, VarlinkRefuse refuse);
+void varlink_server_set_accept(VarlinkServer *server, VarlinkAccept accept);
 
 /* Accepts connections from a listening socket, which it owns from here on. */
 int varlink_server_listen(VarlinkServer *server, int fd);

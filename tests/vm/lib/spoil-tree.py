@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""spoil-tree.py NAME TEXT: change one bit of TEXT, which is in a small file of the tree that is stored as NAME. The node is
+"""spoil-tree.py NAME TEXT: change one bit of TEXT, which is in a small file of the tree whose kernel name is NAME. The node is
 read from the kernel and stored again by hand, since nobody can write to a stored one; the checksums stay as they were."""
 
 import ctypes

@@ -68,7 +68,7 @@ interrupted() {
         matches "the journal says what happened" "$(journalctl -q -b -u srv-slow.mount -o cat)" \
                 "Storing tree 'slow' was interrupted .*, and '/srv/slow' stays mounted; try again"
         check "it can be written to" touch /srv/slow/more
-        refused "nothing of it is stored" "'slow' not found" pkramctl show slow
+        refused "nothing of it is stored" "'slow' not found" pkramctl --owner=root show slow
         systemctl reset-failed
 }
 
@@ -112,7 +112,7 @@ too_late_to_restore() {
         until_gone
         equal "it is not mounted" "$(findmnt -no FSTYPE,SOURCE /srv/slow)" ""
         matches "its unit says why" "$(journalctl -q -b -u srv-slow.mount -o cat)" "Restoring tree 'slow' was interrupted .*: not mounted"
-        check "it is still stored" pkramctl show slow
+        check "it is still stored" pkramctl --owner=root show slow
         rm -r /run/systemd/system/srv-slow.mount.d
         release_workers
         check "in time, it is mounted" systemctl start srv-slow.mount
@@ -123,7 +123,7 @@ stage1() {
         wait_for_report
         equal "no report without a kexec" "$(status_field lastKexec)" ""
         refused "a name that is the system's" 'InvalidName' call Store '{"name":"io.pkram.kexec","objects":[{"data":"eA=="}]}'
-        check "stored" bash -c 'head -c 3000000 /dev/urandom | pkramctl store one - && printf x | pkramctl store two - && printf y | pkramctl store broken -'
+        check "stored" bash -c 'head -c 3000000 /dev/urandom | pkramctl store one - && printf x | pkramctl store two - && printf y | pkramctl --owner=root store broken -'
         # A bit of the third node's description, after the seal.
         check "one will be damaged" bash -c 'echo "node 2 200 0" >/sys/module/pkram_damage/parameters/flip'
         make_trees

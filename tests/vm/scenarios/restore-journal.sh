@@ -26,7 +26,7 @@ stage2() {
                 e=$(entries RESTORED "PKRAM_NODE=$n")
                 equal "one entry for $n" "$(wc -l <<<"$e")" 1
                 equal "generation of $n" "$(field PKRAM_GENERATION "$e")" 1
-                matches "owner of $n" "$(field PKRAM_OWNER "$e")" '^(uid:0|pkram-test\.service)$'
+                matches "owner of $n" "$(field PKRAM_OWNER "$e")" '^(root|pkram-test\.service)$'
                 equal "kernel of $n" "$(field PKRAM_KERNEL "$e")" "$(uname -r)"
                 matches "time for $n" "$(field PKRAM_USEC "$e")" '^[0-9]+$'
                 equal "who says so for $n" "$(field SYSLOG_IDENTIFIER "$e")" pkramd

@@ -74,7 +74,7 @@ make_trees() {
         equal "what it is" "$(findmnt -n -o SOURCE,FSTYPE $CACHE)" "cache tmpfs"
         systemctl stop var-cache-app.mount
         sed -i '/^cache/d' /etc/fstab
-        pkramctl remove cache
+        pkramctl --owner=root remove cache
 
         example_text mount.pkram '[Mount]' >/etc/systemd/system/var-cache-app.mount
         systemctl daemon-reload
@@ -219,7 +219,7 @@ RequiresMountsFor=/srv/wanted" /srv/wanted
         matches "pkram.required: the journal says why" "$(journalctl -q -b -u srv-wanted.mount -o cat)" "'wanted' is not stored, and the option"
         systemctl reset-failed
         systemctl stop with-none.service srv-none.mount
-        pkramctl remove none
+        pkramctl --owner=root remove none
         rm /etc/systemd/system/with-*.service
         sed -i '/^none\|^wanted/d' /etc/fstab
         systemctl daemon-reload
@@ -231,7 +231,7 @@ check_damaged() {
         check "damaged: a tree" mount -t pkram -o pkram.verify spoilt /srv/spoilt
         echo "some contents" >/srv/spoilt/file
         check "damaged: is stored" umount /srv/spoilt
-        check "damaged: and spoilt" python3 "$DIR/spoil-tree.py" spoilt "some contents"
+        check "damaged: and spoilt" python3 "$DIR/spoil-tree.py" 'io.pkram.root|spoilt' "some contents"
 
         # As a mount unit, as a service, and at last by fstab, where it is not asked for.
         printf '[Mount]\nWhat=spoilt\nWhere=/srv/wanted\nType=pkram\nOptions=pkram.required\n' >/etc/systemd/system/srv-wanted.mount
@@ -252,7 +252,7 @@ RequiresMountsFor=/srv/spoilt" /srv/spoilt
         refused "damaged, pkram.required in pkram-tree@.service: the service does not start" 'dependency' systemctl start with-service.service
         equal "nothing is mounted there" "$(findmnt -n /run/pkram/trees/spoilt)" ""
         matches "the journal says why, too" "$(journalctl -q -b -u pkram-tree@spoilt.service -o cat)" "'spoilt' is damaged, and the option pkram.required"
-        check "the node is kept for whoever can read it" pkramctl show spoilt
+        check "the node is kept for whoever can read it" pkramctl --owner=root show spoilt
         check "damaged: without the option the service starts" systemctl start with-spoilt.service
         matches "damaged: the journal says that it is empty" "$(journalctl -q -b -u srv-spoilt.mount -o cat)" "'spoilt' is damaged: the file system is empty"
         equal "damaged: nothing of it is there" "$(find /srv/spoilt -name file | wc -l)" 0

@@ -165,7 +165,7 @@ stage2() {
         sysinit=$(systemctl show -P ActiveEnterTimestampMonotonic sysinit.target)
         if [ "$mounted" -gt 0 ] && [ "$mounted" -le "$sysinit" ]; then pass "before sysinit.target"; else fail "before sysinit.target" "$mounted, $sysinit"; fi
         check "everything is as it was" compare_manifest $CACHE
-        refused "its node is released" "'cache' not found" pkramctl show cache
+        refused "its node is released" "'cache' not found" pkramctl --owner=root show cache
 
         install -d -o 1000 -g 1000 $MINE
         mkdir /dev/shm/of-root
@@ -197,12 +197,12 @@ unmounting() {
         rm $CACHE/open
         python3 -c 'import os, sys; os.utime(sys.argv[1], ns=(os.stat(sys.argv[1]).st_atime_ns, 12))' $CACHE
         check "umount stores it" umount $CACHE
-        check "in a node of its name" pkramctl show cache
+        check "in a node of its name" pkramctl --owner=root show cache
         equal "and forgets the mount" "$(grep -c "$CACHE" /run/mount/utab)" 0
         check "mount -t pkram brings it back" mount -t pkram -o pkram.verify cache $CACHE
         check "as it was" compare_manifest $CACHE
         check "umount -i drops it" umount -i $CACHE
-        refused "which stores nothing" "'cache' not found" pkramctl show cache
+        refused "which stores nothing" "'cache' not found" pkramctl --owner=root show cache
         refused "pkram.required wants a tree" "not stored, and the option" mount -t pkram -o pkram.required cache $CACHE
         check "without it, it begins empty" mount -t pkram cache $CACHE
         equal "and is empty" "$(find $CACHE | wc -l)" 1
@@ -212,5 +212,5 @@ unmounting() {
         check "with what is in it" test -e $CACHE/new
         mv $SOCKET.away $SOCKET
         check "systemctl stop stores it" systemctl stop srv-cache.mount
-        check "as umount does" pkramctl show cache
+        check "as umount does" pkramctl --owner=root show cache
 }
