@@ -45,6 +45,12 @@ stage1() {
         check "somebody writes in another" hold writer "exec >>/srv/writing/log"
         sleep 1
         refused "which cannot be unmounted" "in use by .*sleep.* stop the processes that have files open" umount /srv/writing
+        # It is refused as long as something can be done about it.
+        mkdir -p /etc/pkram/pkramd.conf.d
+        check "the right kernel is loaded" kexec -s -l /boot/vmlinuz-pkram --reuse-cmdline
+        refused "a kexec would lose it" "lose 1 of 3 mounted trees: tree 'writing' at '/srv/writing' is in use for writing by sleep" pkramctl check
+        printf '[Store]\nKexecPolicy=warn\n' >/etc/pkram/pkramd.conf.d/50-test.conf
+        systemctl reload pkramd.service
         kexec_now
 }
 
