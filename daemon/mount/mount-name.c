@@ -95,6 +95,30 @@ static void candidates_ask_fstab(Candidates *c, const char *target) {
         (void) endmntent(f);
 }
 
+bool caller_mounts_all(void) {
+        char path[sizeof("/proc//cmdline") + 3 * sizeof(pid_t)];
+        _cleanup_free_ char *argument = NULL;
+        size_t allocated = 0;
+        bool found = false;
+        FILE *f;
+
+        (void) snprintf(path, sizeof(path), "/proc/%i/cmdline", getppid());
+        f = fopen(path, "re");
+        if (!f)
+                return false;
+        while (!found && getdelim(&argument, &allocated, 0, f) > 0) {
+                if (streq(argument, "--all"))
+                        found = true;
+                if (argument[0] != '-' || argument[1] == '-')
+                        continue;
+                /* Letters up to the first one that takes an argument, which may follow without a space. */
+                for (const char *p = argument + 1; !found && *p && !strchr("LNOTUot", *p); p++)
+                        found = *p == 'a';
+        }
+        (void) fclose(f);
+        return found;
+}
+
 int tree_name_recover(const char *source, const char *target, char **ret) {
         _cleanup_(candidates_done) Candidates c = {};
         ssize_t n;

@@ -14,3 +14,9 @@
  * lead there and nothing decides; -ENOMEM; or the errno with which the current directory could not be read.
  */
 int tree_name_recover(const char *source, const char *target, char **ret);
+
+/*
+ * Did 'mount -a' call? It skips what is mounted already by comparing sources, and does not find a tree whose name it has
+ * turned into a path.
+ */
+bool caller_mounts_all(void);

@@ -526,6 +526,7 @@ int main(int argc, char *argv[]) {
                 r = find_name(&o, argv[optind], path, &name);
                 if (r < 0)
                         return r == -ENOMEM ? EXIT_SYSTEM : EXIT_USAGE;
+                o.existing = o.existing || caller_mounts_all();
                 if (!fake)
                         r = mount_tree(&o, name, path);
         }

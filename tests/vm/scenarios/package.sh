@@ -62,6 +62,20 @@ stage1() {
         equal "the report was not made again" "$(systemctl show -P ExecMainStartTimestampMonotonic pkram-restore.service)" "$reported"
         equal "the guard is on duty" "$(systemctl is-active pkram-kexec-guard.service)" active
 
+        # Nothing that would be lost, and nothing that keeps the next boot from coming up.
+        mkdir /srv/pkg
+        echo 'pkg /srv/pkg pkram size=1M 0 0' >>/etc/fstab
+        systemctl daemon-reload
+        check "a tree" systemctl start srv-pkg.mount
+        refused "it is not removed with a mounted tree" "Trees are mounted" apt remove pkram pkram-tests
+        matches "which is named" "$OUT" '^  /srv/pkg$'
+        umount -i /srv/pkg
+        refused "nor with a line in fstab" "could end in emergency mode" apt remove pkram pkram-tests
+        sed -i '/^pkg /d' /etc/fstab
+        rmdir /srv/pkg
+        systemctl daemon-reload
+        equal "it is still there" "$(dpkg-query -W -f '${db:Status-Status}' pkram) $(systemctl is-active pkramd.socket)" "installed active"
+
         check "purge" apt purge pkram pkram-tests
         matches "who removes it is told what stays" "$OUT" 'nodes are still stored'
         listing >/run/without
