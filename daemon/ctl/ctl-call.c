@@ -147,7 +147,8 @@ static int fail_reply(const VarlinkReply *reply) {
 
         if (e) {
                 if (streq(e, "NoSuchNode"))
-                        return fail(EXIT_NO_NODE, "Node '%s' not found. See 'pkramctl list'.", name);
+                        return fail(EXIT_NO_NODE, "Node '%s' not found. See 'pkramctl list'%s.", name,
+                                    geteuid() == 0 && !arg_owner ? ", and use --owner= for nodes of other owners" : "");
                 if (streq(e, "NodeExists"))
                         return fail(EXIT_EXISTS, "Node '%s' already exists. Remove it or use --replace.", name);
                 if (streq(e, "NodeBusy"))

@@ -131,15 +131,27 @@ static void announce(const StoreJob *job, const StoreSaved *saved) {
         });
 }
 
+/* Changes the value of a member, if there is one. Cannot fail. */
+static void reply_set(struct json_object *o, const char *key, uint64_t value) {
+        struct json_object *member = json_get(o, key);
+
+        if (member)
+                (void) json_object_set_int64(member, (int64_t) MIN(value, (uint64_t) INT64_MAX));
+}
+
 static int finish(Varlink *link, StoreJob *job) {
         _cleanup_json_ struct json_object *o = NULL;
         _cleanup_error_ StoreError e = {};
         StoreSaved saved;
         int r;
 
-        /* The reply is made first: what was stored but could not be acknowledged would be a surprise. */
+        /*
+         * All members of the reply are allocated before the commit and get their values after it: a node that is stored
+         * must not be reported as a failure.
+         */
         o = json_object_new_object();
-        if (!o)
+        if (!o || json_add_u64(o, "id", 0) < 0 || json_add_u64(o, "bytes", 0) < 0 ||
+            (job->link && json_add_u64(o, "objects", 0) < 0))
                 return reply_store_error(link, -ENOMEM, &(StoreError) { .kind = STORE_ERROR_NO_MEMORY });
 
         r = store_save_commit(job->save, &saved, &e);
@@ -147,9 +159,9 @@ static int finish(Varlink *link, StoreJob *job) {
                 return reply_store_error(link, r, &e);
 
         announce(job, &saved);
-        if (json_add_u64(o, "id", saved.id) < 0 || json_add_u64(o, "bytes", saved.bytes) < 0 ||
-            (job->link && json_add_u64(o, "objects", saved.objects) < 0))
-                return -ENOMEM;
+        reply_set(o, "id", saved.id);
+        reply_set(o, "bytes", saved.bytes);
+        reply_set(o, "objects", saved.objects);
         return varlink_reply(link, TAKE_PTR(o));
 }
 
@@ -267,11 +279,11 @@ static void on_tree_saved(int r, struct json_object *parameters, const StoreErro
                 error = &e;
         }
 
-        /* The reply frees the job. */
+        /* The reply frees the job. If there is none, the connection ends, so that the caller does not wait for it. */
+        Varlink *link = job->link;
+        r = r < 0 ? reply_store_error(link, r, error) : finish(link, job);
         if (r < 0)
-                (void) reply_store_error(job->link, r, error);
-        else
-                (void) finish(job->link, job);
+                varlink_abort(link);
 }
 
 static struct json_object *limits_to_json(const Config *c) {
