@@ -3,11 +3,17 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/fuse.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "test-fixture.h"
@@ -138,6 +144,171 @@ static void test_excess_lingering_sockets(void **state) {
         close_many(peers, ELEMENTSOF(peers));
 }
 
+/* --- FUSE --- */
+
+/* True if the pipe is closed within a second. */
+static bool is_closed(Fixture *f, int reader) {
+        char x;
+
+        for (unsigned i = 0; i < 100; i++) {
+                if (read(reader, &x, 1) == 0)
+                        return true;
+                assert_ok(sd_event_run(f->manager->event, 10000));
+        }
+        return false;
+}
+
+static void fuse_answer(int fd, const struct fuse_in_header *in, int error, const void *data, size_t n) {
+        struct fuse_out_header out = { .len = (uint32_t) (sizeof(out) + n), .error = error, .unique = in->unique };
+        struct iovec iov[2] = { { &out, sizeof(out) }, { (void *) data, n } };
+
+        (void) writev(fd, iov, n > 0 ? 2 : 1);
+}
+
+/* A file system with one file, "f", that can be opened. Nothing else is ever answered. */
+_Noreturn static void fuse_serve(int fd) {
+        const struct fuse_attr attr = { .ino = 2, .mode = S_IFREG | 0666, .nlink = 1, .size = 4096 };
+        union {
+                struct fuse_in_header in;
+                uint8_t space[1 << 17];
+        } request;
+
+        (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) {
+                if (read(fd, &request, sizeof(request)) <= 0) {
+                        if (errno != EPERM && errno != EINTR)
+                                _exit(0);
+                        /* It is not mounted yet. */
+                        (void) usleep(1000);
+                        continue;
+                }
+                switch (request.in.opcode) {
+                case FUSE_INIT:
+                        fuse_answer(fd, &request.in, 0, &(struct fuse_init_out) {
+                                .major = FUSE_KERNEL_VERSION, .minor = 31, .max_write = 4096 }, sizeof(struct fuse_init_out));
+                        break;
+                case FUSE_LOOKUP:
+                        fuse_answer(fd, &request.in, 0, &(struct fuse_entry_out) { .nodeid = 2, .attr = attr }, sizeof(struct fuse_entry_out));
+                        break;
+                case FUSE_OPEN:
+                        fuse_answer(fd, &request.in, 0, &(struct fuse_open_out) { .fh = 1 }, sizeof(struct fuse_open_out));
+                        break;
+                default:
+                        break;
+                }
+        }
+}
+
+/* Starts a FUSE server and a client of it that sends the file as descriptor 0 of a call. Returns false if that cannot be done. */
+static bool fuse_client_start(int socket_fd, const char *text, pid_t *ret_server, pid_t *ret_client) {
+        char path[] = "/tmp/test-pkram-fuse.XXXXXX", options[100], file[100];
+        int fd, ready[2];
+        char ok = 0;
+
+        assert_ok(pipe2(ready, O_CLOEXEC));
+        assert_non_null(mkdtemp(path));
+        fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+        if (fd < 0) {
+                (void) rmdir(path);
+                return false;
+        }
+
+        *ret_server = fork();
+        assert_ok(*ret_server);
+        if (*ret_server == 0) {
+                close(ready[1]);
+                fuse_serve(fd);
+        }
+
+        *ret_client = fork();
+        assert_ok(*ret_client);
+        if (*ret_client == 0) {
+                Client c = {};
+                int f;
+
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+                (void) snprintf(options, sizeof(options), "fd=%i,rootmode=40000,user_id=%u,group_id=%u", fd, getuid(), getgid());
+                (void) snprintf(file, sizeof(file), "%s/f", path);
+                if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+                    mount("fuse", path, "fuse", MS_NOSUID | MS_NODEV, options) < 0)
+                        _exit(1);
+                /* The server alone has it, so that everything ends when that dies. */
+                close(fd);
+                f = open(file, O_RDWR | O_CLOEXEC);
+                if (f < 0 || message_stream_new(socket_fd, &(MessageLimits) { .output_bytes = 1000 }, NULL, &c.stream) < 0 ||
+                    message_stream_queue(c.stream, text, strlen(text), (int[]) { dup(f) }, 1) < 0)
+                        _exit(1);
+                (void) write(ready[1], "x", 1);
+                /* This closes the copy, which waits like everything else. */
+                (void) message_stream_flush(c.stream);
+                for (;;)
+                        (void) pause();
+        }
+
+        close(fd);
+        close(ready[1]);
+        (void) read(ready[0], &ok, 1);
+        close(ready[0]);
+        (void) rmdir(path);
+        if (ok != 'x') {
+                (void) kill(*ret_server, SIGKILL);
+                (void) waitpid(*ret_server, NULL, 0);
+                (void) waitpid(*ret_client, NULL, 0);
+        }
+        return ok == 'x';
+}
+
+/* Closing a file of a FUSE server that does not answer waits for ever, and so does everything else about the file. */
+static void test_fuse(void **state) {
+        static const char *const calls[] = {
+                STATUS,
+                CALL("Store", "{\"name\":\"n\",\"objects\":[{\"fileDescriptor\":0}]}"),
+                CALL("Store", "{\"name\":\"n\",\"verify\":true,\"objects\":[{\"fileDescriptor\":0}]}"),
+        };
+        Fixture *f = *state;
+        _cleanup_(client_freep) Client *c = client_new(f);
+
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++) {
+                Client *attacker = client_new(f);
+                pid_t server, client;
+                _cleanup_json_ struct json_object *reply = NULL;
+                int fds[2];
+
+                if (!fuse_client_start(message_stream_fd(attacker->stream), calls[i], &server, &client)) {
+                        client_free(attacker);
+                        print_message("no permission to mount a FUSE file system\n");
+                        skip();
+                }
+
+                for (unsigned k = 0; k < 100 && !message_stream_pending(attacker->stream); k++) {
+                        assert_ok(sd_event_run(f->manager->event, 10000));
+                        (void) message_stream_read(attacker->stream);
+                }
+                reply = client_receive(attacker, NULL, NULL);
+                assert_non_null(reply);
+                if (i > 0)
+                        assert_error(reply, ERROR("NotPreservable"), NULL, NULL);
+                client_free(attacker);
+                assert_served(c);
+
+                /* The helper stays where it is, and others close what other owners send. */
+                for (unsigned k = 0; k < 50; k++)
+                        assert_ok(sd_event_run(f->manager->event, 10000));
+                assert_true(closer_pending() > 0);
+                assert_served(c);
+                assert_ok(pipe2(fds, O_CLOEXEC | O_NONBLOCK));
+                (void) closer_close(/* budget= */ NULL, fds[1]);
+                assert_true(is_closed(f, fds[0]));
+                close(fds[0]);
+
+                (void) kill(server, SIGKILL);
+                (void) waitpid(server, NULL, 0);
+                (void) kill(client, SIGKILL);
+                (void) waitpid(client, NULL, 0);
+                fixture_wait_closed(f);
+        }
+}
+
 /* --- helpers --- */
 
 /* Process numbers of children of that name. */
@@ -177,18 +348,6 @@ static void send_pipe(Client *c, int *ret_reader) {
         send_away(c, STATUS, sizeof(STATUS), fds + 1);
         reply = client_receive(c, NULL, NULL);
         assert_non_null(reply_parameters(reply));
-}
-
-/* True if the pipe is closed within a second. */
-static bool is_closed(Fixture *f, int reader) {
-        char x;
-
-        for (unsigned i = 0; i < 100; i++) {
-                if (read(reader, &x, 1) == 0)
-                        return true;
-                assert_ok(sd_event_run(f->manager->event, 10000));
-        }
-        return false;
 }
 
 /* A helper that does not come back from close(2) holds up nothing but descriptors of the same owner. */
@@ -502,6 +661,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_lingering_sockets, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_excess_lingering_sockets, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_fuse, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_stuck_helper, fixture_setup, fixture_teardown),
                 cmocka_unit_test(test_death_with_stuck_helper),
                 cmocka_unit_test_setup_teardown(test_unread_descriptors, fixture_setup, fixture_teardown),

@@ -4,12 +4,17 @@
 
     hostile.py KIND SECONDS     be one of them for so long; print what became of it
     hostile.py victim SECONDS   store, retrieve, compare and release all the time; fail if a call takes 15 s
+    hostile.py watch SECONDS    print the peaks of the daemon's memory, descriptors and helpers meanwhile, and of the time
+                                that GetStatus takes, as NAME=VALUE
 """
 
 import base64
 import os
 import socket
+import struct
+import subprocess
 import sys
+import tempfile
 import time
 
 from storeclient import INTERFACE, SOCKET, Connection, StoreError, content, memfd, read_all
@@ -85,7 +90,7 @@ def connections(until):
         links.append(s)
         if len(links) % 50 == 0:
             refused = sum(is_closed(l) for l in links)
-    while refused < 800 and time.monotonic() < until + 60:
+    while refused < 800 and time.monotonic() < until + 30:
         time.sleep(0.5)
         refused = sum(is_closed(s) for s in links)
     time.sleep(max(0, until - time.monotonic()))
@@ -127,6 +132,150 @@ def large(_):
     return "refused by its limit"
 
 
+def linger(until):
+    """Sockets whose close waits for a peer that does not read, in calls that have no use for them."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    calls = 0
+    while time.monotonic() < until:
+        peers, s = [], connect()
+        s.settimeout(PATIENCE)
+        for n in range(4):
+            c = socket.create_connection(listener.getsockname())
+            peers.append(listener.accept()[0])
+            c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 60))
+            c.setblocking(False)
+            try:
+                while True:
+                    c.send(b"x" * 65536)
+            except BlockingIOError:
+                pass
+            # The last one stays in the queue of a connection that is closed.
+            socket.send_fds(s, [CALL if n < 3 else CALL[:5]], [c.fileno()])
+            c.close()
+            if n < 3 and b"\0" not in s.recv(1 << 16):
+                sys.exit("no answer")
+            calls += 1
+        s.close()
+        for peer in peers:
+            peer.close()
+    return f"{calls} lingering sockets"
+
+
+def unread(until, name, objects, fds, links):
+    """Retrieve on several connections, again and again, and no answer is read."""
+    with Connection() as c:
+        c.call("Store", {"name": name, "objects": objects}, fds)
+    for fd in fds:
+        os.close(fd)
+    call = b'{"method":"' + INTERFACE.encode() + b'Retrieve","parameters":{"name":"' + name.encode() + b'"}}\0'
+    connections, sent = [connect() for _ in range(links)], 0
+    while time.monotonic() < until:
+        for s in connections:
+            s.settimeout(0)
+            try:
+                sent += s.send(call)
+            except OSError:
+                pass
+        time.sleep(0.05)
+    for s in connections:
+        s.close()
+    with Connection() as c:
+        c.call("Remove", {"name": name})
+    return f"{sent // len(call)} calls sent, nothing read"
+
+
+def unread_descriptors(until):
+    """Nodes of 500 files."""
+    fds = [memfd(b"x") for _ in range(500)]
+    return unread(until, "files", [{"fileDescriptor": n} for n in range(500)], fds, 30)
+
+
+def unread_bytes(until):
+    """Nodes of a megabyte, inline."""
+    return unread(until, "bytes", [{"data": base64.b64encode(content(1, 1 << 20)).decode()}], [], 60)
+
+
+def deep(until):
+    """Messages whose values would take hundreds of times their length."""
+    text = b'{"method":"' + INTERFACE.encode() + b'Store","parameters":{"x":[' + b"{}," * 1_300_000 + b"{}]}}\0"
+    calls = 0
+    with Connection(60) as c:
+        while time.monotonic() < until:
+            c.socket.sendall(text)
+            reply, _ = c.receive()
+            if "error" not in reply:
+                sys.exit(f"{reply}")
+            calls += 1
+    return f"{calls} messages refused"
+
+
+def verify(until):
+    """Checksums of 32 MiB on 100 connections."""
+    fd = memfd(content(2, 1 << 20) * 32)
+    with Connection(120) as c:
+        c.call("Store", {"name": "sums", "verify": True, "objects": [{"fileDescriptor": 0}]}, [fd])
+    call = b'{"method":"' + INTERFACE.encode() + b'Retrieve","parameters":{"name":"sums"}}\0'
+    links = [connect() for _ in range(100)]
+    for s in links:
+        s.sendall(call)
+    time.sleep(max(0, until - time.monotonic()))
+    done = 0
+    for s in links:
+        s.settimeout(0)
+        try:
+            _, fds, _, _ = socket.recv_fds(s, 1 << 16, 8)
+            done += 1
+            for fd in fds:
+                os.close(fd)
+        except OSError:
+            pass
+        s.close()
+    with Connection() as c:
+        c.call("Remove", {"name": "sums"})
+    return f"{done} of 100 done"
+
+
+def trees(until):
+    """StoreTree of an own directory and of others, and nobody waits for the answer."""
+    calls = 0
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as path:
+        open(path + "/file", "w", encoding="utf-8").close()
+        directories = [os.open(d, os.O_RDONLY | os.O_DIRECTORY) for d in (path, "/", "/dev/shm")]
+        while time.monotonic() < until:
+            s = connect()
+            text = b'{"method":"' + INTERFACE.encode() + b'StoreTree","parameters":{"name":"tree-%d","directory":0}}\0' % calls
+            socket.send_fds(s, [text], [directories[calls % 3]])
+            s.close()
+            calls += 1
+            time.sleep(0.002)
+    time.sleep(3)
+    with Connection() as c:
+        for node in c.list():
+            c.call("Remove", {"name": node["name"]})
+    return f"{calls} trees"
+
+
+def watch(until):
+    """What the daemon takes at most, and how long it takes to answer."""
+    pid = subprocess.run(["systemctl", "show", "-P", "MainPID", "pkramd.service"], check=True, capture_output=True, text=True).stdout.strip()
+    descriptors, processes, waits = 0, 0, []
+    with Connection(60) as c:
+        while time.monotonic() < until:
+            begin = time.monotonic()
+            c.call("GetStatus")
+            waits.append(time.monotonic() - begin)
+            descriptors = max(descriptors, len(os.listdir(f"/proc/{pid}/fd")))
+            with open("/sys/fs/cgroup/system.slice/pkramd.service/cgroup.procs", encoding="ascii") as f:
+                processes = max(processes, len(f.read().split()))
+            time.sleep(0.02)
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        memory = next(line.split()[1] for line in f if line.startswith("VmHWM:"))
+    waits.sort()
+    return (f"memory={memory} descriptors={descriptors} processes={processes} calls={len(waits)} "
+            f"median={waits[len(waits) // 2] * 1000:.0f} late={waits[len(waits) * 95 // 100] * 1000:.0f} "
+            f"slowest={waits[-1] * 1000:.0f}")
+
+
 def crowd(_):
     """As many nodes as one is allowed."""
     stored = 0
@@ -164,7 +313,8 @@ def victim(until):
     return f"{rounds} rounds, the slowest took {slowest:.2f} s"
 
 
-KINDS = {f.__name__: f for f in (flood, never_read, stall, connections, descriptors, large, crowd, victim)}
+KINDS = {f.__name__: f for f in (flood, never_read, stall, connections, descriptors, large, linger, unread_descriptors,
+                                    unread_bytes, deep, verify, trees, watch, crowd, victim)}
 
 if __name__ == "__main__":
     print(KINDS[sys.argv[1]](time.monotonic() + float(sys.argv[2])))
