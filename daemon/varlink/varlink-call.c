@@ -203,7 +203,9 @@ static int link_send(Varlink *link, const char *text, size_t length) {
                 r = -ENOMEM;
         } else
                 r = message_stream_queue(link->stream, text, length, link->out_fds, n);
-        return r < 0 ? link_kill(link, r) : varlink_link_update(link);
+        if (r < 0)
+                return link_kill(link, r);
+        return link->working ? 0 : varlink_link_update(link);
 }
 
 static int build(const char *error, struct json_object *parameters, bool continues, struct json_object **ret) {

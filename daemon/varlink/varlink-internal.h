@@ -60,6 +60,7 @@ struct Varlink {
         sd_event_source *io_source, *work_source;
         LinkState state;
         bool input_ended;
+        bool working;   /* within its work, after which the event sources are updated anyway */
         bool throttled; /* it waits for its peer to read what the kernel has for it */
         LinkGroup *group;
         uint64_t turn;  /* when it did some work last */

@@ -153,7 +153,9 @@ static int on_wake(_unused_ sd_event_source *source, _unused_ uint64_t usec, voi
 void varlink_link_work(Varlink *link) {
         int r;
 
+        link->working = true;
         r = link->work(link, link->data);
+        link->working = false;
         if (r == 0)
                 link->work = NULL;
         link_process(link, r);
