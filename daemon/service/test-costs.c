@@ -21,8 +21,8 @@
 
 #define STATUS "{\"method\":\"io.pkram.Store.GetStatus\"}"
 
-/* The longest that another client may wait. */
-#define PATIENCE_USEC (USEC_PER_SEC / 10)
+/* The longest that another client may wait on a machine that has other things to do. What is wrong takes 20 s or for ever. */
+#define PATIENCE_USEC USEC_PER_SEC
 
 static unsigned n_open(void) {
         DIR *d = opendir("/proc/self/fd");
@@ -338,6 +338,18 @@ static size_t find_helpers(const char *name, pid_t *ret, size_t max) {
         return n;
 }
 
+/* The helper that closes descriptors, which gives itself a name when it has started. 0 if there is not just one. */
+static pid_t find_worker(void) {
+        pid_t pids[2];
+
+        for (unsigned i = 0; i < 1000; i++) {
+                if (find_helpers("pkramd-close", pids, ELEMENTSOF(pids)) == 1)
+                        return pids[0];
+                (void) usleep(10000);
+        }
+        return 0;
+}
+
 /* A pipe whose reader notices that the other end was closed by the manager. */
 static void send_pipe(Client *c, int *ret_reader) {
         _cleanup_json_ struct json_object *reply = NULL;
@@ -355,10 +367,11 @@ static void test_stuck_helper(void **state) {
         Fixture *f = *state;
         Client *a = client_new_as(f, 1000, "uid:1000"), *c = client_new(f);
         int first, second, other;
-        pid_t pids[2];
+        pid_t worker;
 
-        assert_int_equal(find_helpers("pkramd-close", pids, 2), 1);
-        assert_ok(kill(pids[0], SIGSTOP));
+        worker = find_worker();
+        assert_true(worker > 0);
+        assert_ok(kill(worker, SIGSTOP));
 
         send_pipe(a, &first);
         assert_served(c);
@@ -370,7 +383,7 @@ static void test_stuck_helper(void **state) {
         assert_true(closer_pending() > 0);
 
         /* A helper that is killed has its work done by another. */
-        assert_ok(kill(pids[0], SIGKILL));
+        assert_ok(kill(worker, SIGKILL));
         send_pipe(c, &second);
         send_pipe(c, &other);
         assert_true(is_closed(f, second));
@@ -396,14 +409,17 @@ static void test_death_with_stuck_helper(_unused_ void **state) {
         assert_ok(pid);
         if (pid == 0) {
                 sd_event *event = NULL;
-                pid_t helper[2];
+                pid_t helper;
 
                 close(fds[0]);
                 close(foreign[0]);
                 close(own[0]);
-                if (sd_event_new(&event) < 0 || closer_start(event) < 0 || find_helpers("pkramd-close", helper, 2) != 1)
+                if (sd_event_new(&event) < 0 || closer_start(event) < 0)
                         _exit(1);
-                (void) kill(helper[0], SIGSTOP);
+                helper = find_worker();
+                if (helper <= 0)
+                        _exit(1);
+                (void) kill(helper, SIGSTOP);
                 closer_mark(fds[1], CLOSER_CONNECTION);
                 closer_mark(foreign[1], CLOSER_FOREIGN);
                 (void) closer_close(NULL, foreign[1]);

@@ -7,6 +7,7 @@ struct StoreList {
         char *owner; /* whose nodes are listed, or NULL for all */
         uint64_t cursor;
         bool end;
+        size_t n_seen;
         struct pkram_node_info *nodes;
         uint32_t n, next;
 };
@@ -21,6 +22,20 @@ StoreList *store_list_free(StoreList *l) {
         return NULL;
 }
 
+/* Fetches the next nodes from the kernel. */
+static int list_fetch(StoreList *l, StoreError *e) {
+        int r;
+
+        r = pkram_device_list(&l->store->device, /* flags= */ 0, &l->cursor, l->nodes, NODES_PER_CALL, &l->n);
+        if (r < 0)
+                return store_error_device(e, r == -ENOENT ? -ENODEV : r);
+
+        l->n_seen += l->n;
+        l->end = l->n < NODES_PER_CALL;
+        l->next = 0;
+        return 0;
+}
+
 int store_list_new(Store *s, const Peer *peer, const char *owner, StoreList **ret, StoreError *reterr_error) {
         _cleanup_(store_list_freep) StoreList *l = NULL;
         int r;
@@ -30,10 +45,6 @@ int store_list_new(Store *s, const Peer *peer, const char *owner, StoreList **re
                 if (r < 0)
                         return r;
         }
-        r = store_refresh(s);
-        if (r < 0)
-                return store_error_device(reterr_error, r == -ENOENT ? -ENODEV : r);
-
         l = calloc(1, sizeof(StoreList));
         if (!l)
                 return store_error_device(reterr_error, -ENOMEM);
@@ -43,6 +54,10 @@ int store_list_new(Store *s, const Peer *peer, const char *owner, StoreList **re
         l->nodes = malloc(NODES_PER_CALL * sizeof(struct pkram_node_info));
         if (!l->nodes || (owner && !l->owner))
                 return store_error_device(reterr_error, -ENOMEM);
+
+        r = list_fetch(l, reterr_error);
+        if (r < 0)
+                return r;
 
         *ret = TAKE_PTR(l);
         return 0;
@@ -56,12 +71,11 @@ int store_list_next(StoreList *l, StoreNode *ret, StoreError *reterr_error) {
         for (;;) {
                 if (l->next >= l->n) {
                         if (l->end)
-                                return 0;
-                        r = pkram_device_list(&l->store->device, /* flags= */ 0, &l->cursor, l->nodes, NODES_PER_CALL, &l->n);
+                                /* Nodes that are known and were not seen are gone. */
+                                return l->n_seen < l->store->n_known ? store_refresh(l->store) : 0;
+                        r = list_fetch(l, reterr_error);
                         if (r < 0)
-                                return store_error_device(reterr_error, r);
-                        l->end = l->n < NODES_PER_CALL;
-                        l->next = 0;
+                                return r;
                         continue;
                 }
 

@@ -307,11 +307,39 @@ static int compare_known(const void *a, const void *b) {
         return (x > y) - (x < y);
 }
 
-int store_know(Store *s, const struct pkram_node_info *info, KnownNode *ret) {
-        KnownNode key = { .id = info->id }, *known = NULL, copy;
+static KnownNode *known_find(const Store *s, uint64_t id) {
+        KnownNode key = { .id = id };
 
-        if (s->n_known > 0)
-                known = bsearch(&key, s->known, s->n_known, sizeof(KnownNode), compare_known);
+        return s->n_known > 0 ? bsearch(&key, s->known, s->n_known, sizeof(KnownNode), compare_known) : NULL;
+}
+
+/* Remembers a node, so that its manifest is read once. Only those that are newer than all others, as most are. */
+static int known_append(Store *s, const struct pkram_node_info *info) {
+        int r;
+
+        if (s->n_known > 0 && s->known[s->n_known - 1].id > info->id)
+                return 0;
+        r = GREEDY_REALLOC(s->known, s->known_allocated, s->n_known + 1);
+        if (r < 0)
+                return r;
+        r = look_at(s, info, s->known + s->n_known);
+        if (r < 0)
+                return r;
+        s->n_known++;
+        return 0;
+}
+
+int store_know(Store *s, const struct pkram_node_info *info, KnownNode *ret) {
+        KnownNode *known, copy;
+        int r;
+
+        known = known_find(s, info->id);
+        if (!known) {
+                r = known_append(s, info);
+                if (r < 0)
+                        return r;
+                known = known_find(s, info->id);
+        }
         if (!known)
                 return look_at(s, info, ret);
 

@@ -3,6 +3,7 @@
 # Clients that flood, stall, never read, open 1000 connections, hand over 10,000 descriptors or sockets that linger, send
 # 100 MiB or millions of values, have checksums computed, start trees and hang up, or store as much as they may, together:
 # an ordinary client notices nothing, and root's tree is stored. Owners: by unit, else by user; no other gets in.
+# suite: campaign
 # stages: 1
 # timeout: 420
 
