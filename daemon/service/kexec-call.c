@@ -62,7 +62,7 @@ static void kexec_call_free(void *data) {
         free(call);
 }
 
-/* Adds what only pkramd knows, and replies. answer is borrowed. */
+/* Replies with what only pkramd knows in the place of what the process thinks. answer is borrowed. */
 static int send_answer(Manager *m, Varlink *link, struct json_object *answer) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
         _cleanup_error_ StoreError e = {};
@@ -78,16 +78,26 @@ static int send_answer(Manager *m, Varlink *link, struct json_object *answer) {
                 return -ENOMEM;
 
         json_object_object_foreach(answer, key, value) {
-                if (streq(key, "refused") || streq(key, "policy") || streq(key, "imageState"))
+                if (streq(key, "imageState"))
                         continue;
-                if (json_add(o, key, json_object_get(value)) < 0)
-                        return -ENOMEM;
+                if (streq(key, "refused"))
+                        r = json_add_bool(o, key, !keeps && policy != KEXEC_POLICY_WARN && policy != KEXEC_POLICY_FORCE);
+                else if (streq(key, "policy")) {
+                        r = json_add_string(o, key, kexec_policy_to_string(policy));
+                        if (r >= 0)
+                                r = json_add_string(o, "imageState", image_state_to_string(info.image_state));
+                } else
+                        r = json_add(o, key, json_object_get(value));
+                if (r < 0)
+                        return r;
         }
-        if (json_add_bool(o, "refused", !keeps && policy != KEXEC_POLICY_WARN && policy != KEXEC_POLICY_FORCE) < 0 ||
-            json_add_string(o, "policy", kexec_policy_to_string(policy)) < 0 ||
-            json_add_string(o, "imageState", image_state_to_string(info.image_state)) < 0)
-                return -ENOMEM;
         return varlink_reply(link, TAKE_PTR(o));
+}
+
+/* Has the answer what every reply needs? */
+static bool answer_is_complete(struct json_object *answer) {
+        return json_get(answer, "keeps") && json_get(answer, "refused") && json_get(answer, "nodes") && json_get(answer, "bytes") &&
+                json_get_string(answer, "reason") && json_get_string(answer, "text") && json_get_string(answer, "policy");
 }
 
 /* What can be told from here: trees and units are counted, but not looked at. */
@@ -143,7 +153,7 @@ static void on_end(KexecRun *run) {
         int r;
 
         r = run->size == 0 ? -ENODATA : json_parse_strict(run->text, run->size, &answer, /* reterr_key= */ NULL);
-        if (r >= 0 && (!json_get(answer, "keeps") || !json_get_string(answer, "reason") || !json_get_string(answer, "text")))
+        if (r >= 0 && !answer_is_complete(answer))
                 r = -EBADMSG;
         if (r < 0)
                 log_warning("Failed to get an answer of pkram-kexec-check@.service, judging without it: %s", strerror(-r));

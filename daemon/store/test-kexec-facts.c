@@ -8,7 +8,7 @@
 #include "file-util.h"
 #include "kexec-facts.h"
 #include "test.h"
-#include "tree-table.h"
+#include "tree-files.h"
 
 /* A tmpfs, as a tree has to be in one. */
 static char dir[] = "/dev/shm/test-kexec-facts-XXXXXX";
@@ -138,6 +138,13 @@ static void test_tree_cost(_unused_ void **state) {
         remove_tree(path_of("tree"));
 }
 
+static bool is_tmpfs(void) {
+        _cleanup_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        struct stat st;
+
+        return fd >= 0 && tree_is_tmpfs_directory(fd, &st) > 0;
+}
+
 static void write_utab(void) {
         _cleanup_free_ char *text = NULL;
 
@@ -155,6 +162,11 @@ static void test_trees(_unused_ void **state) {
         KexecCheck check;
         Config config;
 
+        if (!is_tmpfs()) {
+                print_message("# no tmpfs at /dev/shm: not tested\n");
+                mock_free(mock);
+                skip();
+        }
         config_init_memory(&config, GIB(4));
         assert_return_code(mkdir(path_of("a"), 0700), errno);
         assert_return_code(mkdir(path_of("b"), 0700), errno);
@@ -244,7 +256,11 @@ int main(void) {
         };
         int r;
 
-        assert_non_null(mkdtemp(dir));
+        /* A build root may have no such directory, or an ordinary one. */
+        if (!mkdtemp(dir)) {
+                (void) strcpy(dir, "/tmp/test-kexec-fact-XXXXXX");
+                assert_non_null(mkdtemp(dir));
+        }
         r = cmocka_run_group_tests(tests, NULL, NULL);
         (void) rmdir(dir);
         return r;

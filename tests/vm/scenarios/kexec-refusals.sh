@@ -140,7 +140,7 @@ unstorable_trees() {
         check "tree: nobody writes any more" systemctl stop writer.service stopped.service
         equal "tree: and it will be stored" "$(check_field reason)" keeps
         check "tree: unmounted" umount /srv/web
-        check "tree: removed" pkramctl remove web
+        check "tree: removed" pkramctl remove --owner=root web
         kexec -u
 }
 
