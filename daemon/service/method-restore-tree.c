@@ -36,10 +36,13 @@ static void on_progress(struct json_object *parameters, void *userdata) {
 static void on_restored(int r, _unused_ struct json_object *parameters, const StoreError *error, void *userdata) {
         RestoreJob *job = userdata;
         const StoreNode *node = &job->tree.node;
+        Varlink *link = job->link;
         Event event;
 
         if (r < 0) {
-                (void) reply_store_error(job->link, r, error);
+                /* Without a reply the client would wait for ever. */
+                if (reply_store_error(link, r, error) < 0)
+                        varlink_abort(link);
                 return;
         }
 
@@ -58,7 +61,8 @@ static void on_restored(int r, _unused_ struct json_object *parameters, const St
         }
 
         /* This frees the job. */
-        (void) varlink_reply(job->link, TAKE_PTR(job->reply));
+        if (varlink_reply(link, TAKE_PTR(job->reply)) < 0)
+                varlink_abort(link);
 }
 
 /* The node may be gone when the worker is done, and a reply that could not be made then would be a surprise. */

@@ -20,7 +20,7 @@ static struct json_object *limits_to_json(const Config *c, const struct pkram_io
                     json_add_u64(o, "maximum", c->limit[i]) < 0)
                         return NULL;
                 if (info && i == LIMIT_TOTAL_BYTES &&
-                    json_add_u64(o, "current", store_pages_to_bytes(info->data_pages)) < 0)
+                    json_add_u64(o, "current", store_pages_to_bytes(info->data_pages + info->meta_pages)) < 0)
                         return NULL;
                 if (info && i == LIMIT_NODES && json_add_u64(o, "current", info->nr_nodes) < 0)
                         return NULL;

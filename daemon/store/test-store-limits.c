@@ -110,6 +110,37 @@ static void test_limits_count_saves_under_way(void **state) {
         assert_int_equal(mock_n_handles(f->mock), 0);
 }
 
+/* Small objects take more memory for their metadata than for their contents. */
+static void test_limits_count_metadata(void **state) {
+        Fixture *f = *state;
+        StoreItem items[40];
+        /* Contents: 40 objects and the manifest. Metadata: links of each of them, the node, and what does not fit into it. */
+        const uint64_t pages = 41 + 41 + 1 + 1;
+
+        for (size_t i = 0; i < ELEMENTSOF(items); i++)
+                items[i] = (StoreItem) { .fd = -EBADF, .data = "x", .size = 1 };
+        for (unsigned i = 0; i < 2; i++) {
+                static const LimitId ids[] = { LIMIT_NODE_BYTES, LIMIT_OWNER_BYTES, LIMIT_USER_BYTES, LIMIT_TOTAL_BYTES };
+
+                for (size_t k = 0; k < ELEMENTSOF(ids); k++) {
+                        _cleanup_error_ StoreError e = {};
+                        uint64_t old = f->config.limit[ids[k]];
+
+                        /* The node itself, and then one more beside it. */
+                        if (i == 1 && ids[k] == LIMIT_NODE_BYTES)
+                                continue;
+                        f->config.limit[ids[k]] = (i + 1) * pages * 4096 - 1;
+                        assert_errno(store_put(f, &f->alice, "more", items, ELEMENTSOF(items), 0, NULL, &e), EDQUOT);
+                        assert_string_equal(e.limit, limit_name(ids[k]));
+                        f->config.limit[ids[k]]++;
+                        assert_ok(store_put(f, &f->alice, "more", items, ELEMENTSOF(items), 0, NULL, NULL));
+                        assert_ok(store_remove(f->store, &f->alice, NULL, "more", 0, NULL, NULL));
+                        f->config.limit[ids[k]] = old;
+                }
+                assert_ok(store_put(f, &f->alice, "n", items, ELEMENTSOF(items), STORE_REPLACE, NULL, NULL));
+        }
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, store_fixture_setup, store_fixture_teardown)
         const struct CMUnitTest tests[] = {
@@ -120,6 +151,7 @@ int main(void) {
                 T(test_limit_nodes),
                 T(test_limit_objects),
                 T(test_limits_count_saves_under_way),
+                T(test_limits_count_metadata),
         };
 
         return cmocka_run_group_tests_name("store-limits", tests, NULL, NULL);
