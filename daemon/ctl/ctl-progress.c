@@ -6,7 +6,7 @@
 #include "format.h"
 #include "time-util.h"
 
-/* Nobody needs to see how far something is that is done by then. */
+/* Operations that finish before this show no progress. */
 #define PROGRESS_AFTER_USEC (USEC_PER_SEC / 2)
 #define PROGRESS_EVERY_USEC (USEC_PER_SEC / 10)
 
@@ -32,7 +32,7 @@ static void progress_draw(Progress *p, uint64_t now) {
         format_bytes(done, p->done);
         format_bytes(rate, (uint64_t) (per_usec * USEC_PER_SEC));
 
-        /* Back to the start of the line, and clear what was there. */
+        /* Clear the line and start again. */
         (void) fputs("\r\033[K", stderr);
         if (p->size > 0 && p->done <= p->size) {
                 unsigned bar = columns > 75 ? MIN(columns - 70, 40U) : 5;

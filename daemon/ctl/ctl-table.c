@@ -5,7 +5,7 @@
 #include "ctl.h"
 #include "utf8.h"
 
-/* Columns are not made narrower than this to fit a terminal. */
+/* Minimum width of a column when a table is fitted to a terminal. */
 #define COLUMN_WIDTH_MIN 8U
 
 struct Table {
@@ -64,8 +64,8 @@ static size_t text_width(const char *p) {
         return w;
 }
 
-/* Takes from the widest columns until the table fits, or nothing can be taken any more. */
-static void fit(size_t *widths, size_t n, size_t available) {
+/* Shrinks the widest columns until the table fits or all have their minimum width. */
+static void table_fit(size_t *widths, size_t n, size_t available) {
         for (;;) {
                 size_t sum = 2 * (n - 1), widest = 0;
 
@@ -91,7 +91,7 @@ static void print_cell(const char *text, size_t width, bool right, bool last) {
                 (void) fputs(text, stdout);
                 w = full;
         } else {
-                /* As much as there is room for, and one dot that says that there is more. */
+                /* Truncate, and mark that with an ellipsis. */
                 while (*text) {
                         char c[5] = {};
                         int n;
@@ -126,7 +126,7 @@ void table_print(const Table *t, const char *counted) {
                 for (size_t r = 0; r < n_rows; r++)
                         widths[c] = MAX(widths[c], text_width(t->cells[r * t->n_columns + c]));
         }
-        fit(widths, t->n_columns, terminal_width());
+        table_fit(widths, t->n_columns, terminal_width());
 
         for (size_t r = 0; r < n_rows + arg_legend; r++) {
                 bool heading = arg_legend && r == 0;

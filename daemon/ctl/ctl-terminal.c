@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Colours, width and pager, by the rules that systemd's programs have (systemctl(1), "Environment"). */
+/* Colours, width and pager, by the rules of systemd's programs, see systemctl(1), "Environment". */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 
 static pid_t pager_pid;
 
-/* 1, 0 or -EINVAL, as systemd reads it. */
+/* Parses a boolean as systemd does. Returns 1, 0 or -EINVAL. */
 static int parse_boolean(const char *s) {
         static const char *const yes[] = { "1", "yes", "y", "true", "t", "on" }, *const no[] = { "0", "no", "n", "false", "f", "off" };
 
@@ -31,7 +31,7 @@ static bool terminal_is_dumb(void) {
         return !term || streq(term, "dumb");
 }
 
-/* Is the terminal there that output is meant for? Remembered, since the pager takes its place. */
+/* Checks whether standard output is a terminal. The first result is cached, because the pager replaces it later. */
 static bool on_terminal(void) {
         static int cached = -1;
 
@@ -40,7 +40,7 @@ static bool on_terminal(void) {
         return cached;
 }
 
-static bool find_out_colors(bool terminal) {
+static bool detect_colors(bool terminal) {
         const char *e = getenv("SYSTEMD_COLORS");
 
         if (e) {
@@ -71,12 +71,12 @@ const char *color(Color c) {
         static int wanted = -1;
 
         if (wanted < 0)
-                wanted = find_out_colors(on_terminal());
+                wanted = detect_colors(on_terminal());
         return wanted ? codes[c] : "";
 }
 
 const char *color_stderr(Color c) {
-        return find_out_colors(isatty(STDERR_FILENO) > 0) ? (c == COLOR_BAD ? "\033[0;1;31m" : "\033[0m") : "";
+        return detect_colors(isatty(STDERR_FILENO) > 0) ? (c == COLOR_BAD ? "\033[0;1;31m" : "\033[0m") : "";
 }
 
 size_t terminal_width(void) {
@@ -97,7 +97,7 @@ size_t terminal_width(void) {
 
 /* --- pager --- */
 
-/* Somebody who runs this with rights that are not his own shall not get a shell out of it. */
+/* A pager that runs with other privileges than those of the user must not start a shell. */
 static bool needs_secure_pager(void) {
         const char *e = getenv("SYSTEMD_PAGERSECURE");
         int r = e ? parse_boolean(e) : -EINVAL;
@@ -117,7 +117,7 @@ static void run_pager(const char *wanted, bool secure) {
 
         if (wanted)
                 (void) execlp("/bin/sh", "sh", "-c", wanted, (char *) NULL);
-        /* Only less can be made to leave everything else alone. */
+        /* Only less has a mode without commands that start other programs. */
         if (secure)
                 (void) execlp("less", "less", (char *) NULL);
         for (size_t i = 0; !secure && i < ELEMENTSOF(others); i++)
@@ -126,7 +126,7 @@ static void run_pager(const char *wanted, bool secure) {
         _exit(EXIT_FAILURE);
 }
 
-static void end_of_pager(void) {
+static void pager_close_at_exit(void) {
         pager_close();
 }
 
@@ -140,12 +140,12 @@ void pager_open(void) {
         if (wanted && (!*wanted || streq(wanted, "cat")))
                 return;
 
-        /* What depends on the terminal is found out while it is there. */
+        /* Determine width and colours before the pager replaces the terminal. */
         (void) terminal_width();
         (void) color(COLOR_NORMAL);
 
         if (pipe2(fds, O_CLOEXEC) < 0)
-                return; /* without it then */
+                return; /* continue without a pager */
         (void) fflush(stdout);
         pager_pid = fork();
         if (pager_pid == 0) {
@@ -154,7 +154,7 @@ void pager_open(void) {
         }
         if (pager_pid > 0 && dup2(fds[1], STDOUT_FILENO) >= 0) {
                 (void) signal(SIGPIPE, SIG_IGN);
-                (void) atexit(end_of_pager);
+                (void) atexit(pager_close_at_exit);
         }
         safe_close(fds[0]);
         safe_close(fds[1]);
