@@ -222,7 +222,7 @@ def c_calls(text, path):
     line_of = lambda offset: text.count("\n", 0, offset) + 1
     for m in re.finditer(rf"\b(?:exec[lv]pe?|posix_spawnp)\(\s*{C_STRING}", text):
         calls += [Call(p, path, line_of(m.start())) for p, _ in _called([m.group(1)]) if p]
-    for m in re.finditer(r"\b(?:argv|command)\[\]\s*=\s*\{(\s*"[^}]*)\}", text):
+    for m in re.finditer(r'\b(?:argv|command)\[\]\s*=\s*\{(\s*"[^}]*)\}', text):
         words = [w.group(1) for w in re.finditer(C_STRING, m.group(1))]
         calls += [Call(p, path, line_of(m.start())) for p, _ in _called(words[:1]) if p]
     if re.search(r"\b(?:system|popen)\(", text):
