@@ -49,12 +49,14 @@ static ssize_t nodes_show(struct kobject *kobj, struct kobj_attribute *attr, cha
 {
 	return sysfs_emit(buf, "%llu\n", READ_ONCE(pkram.nr_nodes));
 }
+
 static struct kobj_attribute nodes_attr = __ATTR_RO(nodes);
 
 static ssize_t data_pages_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "%llu\n", READ_ONCE(pkram.data_pages));
 }
+
 static struct kobj_attribute data_pages_attr = __ATTR_RO(data_pages);
 
 static ssize_t meta_pages_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
@@ -65,6 +67,7 @@ static ssize_t meta_pages_show(struct kobject *kobj, struct kobj_attribute *attr
 		pages = READ_ONCE(pkram.meta_pages) + 1 + le32_to_cpu(pkram.sb->nr_map);
 	return sysfs_emit(buf, "%llu\n", pages);
 }
+
 static struct kobj_attribute meta_pages_attr = __ATTR_RO(meta_pages);
 
 static ssize_t adopted_pages_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
@@ -81,6 +84,7 @@ static ssize_t adopted_pages_show(struct kobject *kobj, struct kobj_attribute *a
 	}
 	return sysfs_emit(buf, "%llu\n", pages);
 }
+
 static struct kobj_attribute adopted_pages_attr = __ATTR_RO(adopted_pages);
 
 static struct attribute *pkram_counters[] = {

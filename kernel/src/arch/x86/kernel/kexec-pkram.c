@@ -15,12 +15,12 @@
 #include <linux/minmax.h>
 #include <linux/pkram.h>
 #include <linux/pkram_cmdline.h>
+#include <linux/processor.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
 #include <uapi/linux/pkram.h>
 #include <asm/bootparam.h>
-#include <asm/processor.h>
 #include <asm/setup.h>
 
 #define KERNEL_INFO_MAX		256

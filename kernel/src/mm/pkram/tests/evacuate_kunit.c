@@ -196,7 +196,7 @@ static void end_placing(void *unused)
 static void evacuate_valid_images_only(struct kunit *test)
 {
 	struct file *file = kt_new_file(test, 2 * PAGE_SIZE);
-	unsigned long old, all = totalram_pages() * PAGE_SIZE;
+	unsigned long old, most = totalram_pages() / 10 * 9 * PAGE_SIZE;
 	struct kexec_segment *bad;
 	struct kimage *image;
 
@@ -215,7 +215,7 @@ static void evacuate_valid_images_only(struct kunit *test)
 	pkram_kexec_begin();
 	KUNIT_ASSERT_EQ(test, kunit_add_action(test, end_placing, NULL), 0);
 	/* nine tenths of memory; on top of the other one; larger than its place; crooked */
-	*bad = (struct kexec_segment) { .mem = SZ_4G, .memsz = ALIGN_DOWN(all / 10 * 9, PAGE_SIZE) };
+	*bad = (struct kexec_segment) { .mem = SZ_4G, .memsz = most };
 	KUNIT_EXPECT_EQ(test, sanity_check_segment_list(image), -EINVAL);
 	*bad = (struct kexec_segment) { .mem = old, .memsz = PAGE_SIZE };
 	KUNIT_EXPECT_EQ(test, sanity_check_segment_list(image), -EINVAL);

@@ -8,6 +8,7 @@
 
 #include <linux/pkram_cmdline.h>
 
+#include "memory.h"
 #include "tests.h"
 
 #define VALUE_MAX	64
@@ -104,8 +105,8 @@ static void compare_all(char *line, size_t length, unsigned int depth)
 	compare(line);
 	if (!depth)
 		return;
-	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
-		strcpy(line + length, parts[i]);
+	for (i = 0; i < ARRAY_SIZE(parts); i++) {
+		memcpy(line + length, parts[i], strlen(parts[i]) + 1);
 		compare_all(line, length + strlen(parts[i]), depth - 1);
 		line[length] = '\0';
 	}
@@ -135,13 +136,13 @@ void test_cmdline(void)
 		{ "pkram=", "" },
 		{ "xpkram=1 pkram2=1 init=/pkram=1", NULL },
 		{ "pkram=1 unfinished=\"a pkram=2", "1" },
-		{ "pkram=1 pkram=0000000000000000000000000000000000000000000000000000000000000001", "" },
+		{ "pkram=0000000000000000000000000000000000000000000000000000000000000001", "" },
 	};
 	char line[256] = "", value[VALUE_MAX];
 	unsigned int i;
 
 	tap_begin("pkram= on a command line");
-	for (i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+	for (i = 0; i < ARRAY_SIZE(lines); i++) {
 		bool found = pkram_cmdline_find(lines[i].line, value, sizeof(value));
 
 		if (!EXPECT(found == !!lines[i].value) ||
