@@ -24,7 +24,7 @@ for type in service scope socket timer path mount automount swap slice; do
         install -D -m 0644 "$src/order-before-guard.conf" "$units/$type.d/50-pkram.conf"
 done
 install -D -m 0644 "$src/order-before-guard-none.conf" "$units/pkram-kexec-guard.service.d/50-pkram.conf"
-for program in "$libexec/pkramd" "$libexec/pkram-restore" "$libexec/pkram-kexec-guard" "$libexec/pkram-tree-worker" /bin/kill /bin/systemctl /bin/true /bin/rm /bin/sh "$sbin/mount.pkram" "$sbin/umount.pkram"; do
+for program in "$libexec/pkramd" "$libexec/pkram-restore" "$libexec/pkram-kexec-guard" "$libexec/pkram-tree-worker" /bin/kill /bin/systemctl /bin/true /bin/rm /bin/sh /bin/mkdir "$sbin/mount.pkram" "$sbin/umount.pkram"; do
         install -D -m 0755 /bin/true "$root/$program"
 done
 
