@@ -52,6 +52,15 @@ diff -r "$dir/copy" "$dir/m" && [[ $(stat -c %u:%g "$dir/m/d/small") == 77:88 ]]
 ! "$ctl" --socket="$dir/socket" show tree >/dev/null 2>&1; ok "and is released"
 clear
 
+# The tree of a user with the name of a mount is another node, which no mount finds.
+cp "$ctl" "$dir/ctl" && chmod 755 "$dir" && chmod 666 "$dir/socket" && mkdir -m 777 /run/evil && echo evil >/run/evil/index && chown -R 12345:12345 /run/evil
+as_user() { setpriv --reuid=12345 --regid=12345 --clear-groups "$dir/ctl" --socket="$dir/socket" "$@"; }
+as_user store --tree tree /run/evil >"$dir/stdout" 2>&1; ok "a user stores a tree with the name of a mount"
+run mode=751 0 && says "is not stored" && [[ $(stat -c %u:%a "$dir/m") == 0:751 && -z $(ls -A "$dir/m") ]]; ok "which is not what root mounts"
+echo good >"$dir/m/index" && unmount 0 && run '' 0 && [[ $(cat "$dir/m/index") == good ]]; ok "nor in the way of root's tree"
+clear
+as_user show tree >/dev/null && as_user remove tree && ! as_user --owner=root show tree 2>/dev/null; ok "and stays the user's"
+
 run pkram.required 32 && ! mounted && says "is not stored, and the option pkram.required"; ok "pkram.required: fails without a tree"
 ! remembered; ok "what is not mounted is not remembered"
 run frobnicate=1 32 && ! mounted; ok "unknown options are refused"
