@@ -437,12 +437,18 @@ int kexec_unit_stops_before(sd_bus *bus, const char *unit, const char *path, con
         const char *object;
         int r;
 
+        /* systemd-journal-flush.service has it close its files when /var/log is unmounted. */
+        if (streq(unit, "systemd-journald.service"))
+                return 1;
+
         r = sd_bus_call_method(bus, MANAGER_NAME, MANAGER_PATH, MANAGER_IFACE, "GetUnit", /* ret_error= */ NULL, &reply, "s", unit);
         if (r >= 0)
                 r = sd_bus_message_read(reply, "o", &object);
         if (r < 0)
                 return r;
         r = property_has(bus, object, "Conflicts", /* path= */ NULL, "shutdown.target");
+        if (r == 0)
+                r = property_has(bus, object, "Conflicts", /* path= */ NULL, "umount.target");
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(properties); i++)
                 r = property_has(bus, object, properties[i], path, tree);
         return r;

@@ -54,6 +54,6 @@ int kexec_units_find(sd_bus *bus, const char *directory, const char *root, UnitL
 
 /*
  * Returns 1 if a shutdown stops this unit before the tree of that name is unmounted from path: it conflicts with
- * shutdown.target, or requires the mount. Returns 0 if it does not, or a negative errno.
+ * shutdown.target or umount.target, or requires the mount. systemd-journald.service counts as such a unit. Returns 0 if it does not, or a negative errno.
  */
 int kexec_unit_stops_before(sd_bus *bus, const char *unit, const char *path, const char *tree);

@@ -69,6 +69,11 @@ static void test_unit_names(_unused_ void **state) {
                 assert_false(kexec_unit_counts(bad[i]));
 }
 
+/* A tree at /var/log is no reason to refuse: journald lets go of it in time. */
+static void test_journald(_unused_ void **state) {
+        assert_int_equal(kexec_unit_stops_before(/* bus= */ NULL, "systemd-journald.service", "/var/log", "log"), 1);
+}
+
 static void test_unit_marks(_unused_ void **state) {
         _cleanup_units_ UnitList none = {}, l = {};
         const char *units = path_of("units");
@@ -249,6 +254,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_unit_parse),
                 cmocka_unit_test(test_unit_names),
+                cmocka_unit_test(test_journald),
                 cmocka_unit_test(test_unit_marks),
                 cmocka_unit_test(test_tree_cost),
                 cmocka_unit_test(test_trees),
