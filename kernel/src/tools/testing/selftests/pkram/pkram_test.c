@@ -23,7 +23,7 @@
 
 #include "../kselftest.h"
 
-#define NAME		"selftest/pkram"
+#define NAME		"selftest.pkram"
 #define PAGES		16
 #define SYSFS		"/sys/kernel/pkram"
 #define COUNTER		"/sys/kernel/mm/pkram/nodes"
