@@ -89,8 +89,9 @@ stage3() {
         check "kexec -c -l without pkram=" kexec -c -l $KERNEL --append="$(sed 's/pkram=[^ ]*//' /proc/cmdline)"
         equal "pkram= is missed before anything stops" "$(status_field imageState)" noParameter
         refused "pkramctl check" 'pkram=' pkramctl check
+        # /proc/cmdline does not show the word that the kernel added.
         check "kexec -c -l --reuse-cmdline" kexec -c -l $KERNEL --reuse-cmdline
-        loaded "kexec -c -l --reuse-cmdline"
+        equal "kexec -c -l --reuse-cmdline lacks pkram=" "$(status_field imageState)" noParameter
         example pkram 'kexec -c -l'
         loaded "kexec -c -l"
         late "kexec -c -l"

@@ -97,7 +97,7 @@ for line in sys.stdin:
 }
 
 other_kernel() {
-        show kexec "boot $STAGE: kernel $(uname -r), boot id $(cat /proc/sys/kernel/random/boot_id), $(grep -o 'pkram=[^ ]*' /proc/cmdline)"
+        show kexec "boot $STAGE: kernel $(uname -r), boot id $(cat /proc/sys/kernel/random/boot_id), $(journalctl -q -b -k -o cat -g '^Command line: ' | grep -o 'pkram=[^ ]*')"
         another_kernel
         one_param
 }
