@@ -60,6 +60,18 @@ stage1() {
         kexec_now
 }
 
+# A service that may have less memory than the node takes.
+retrieve_limited() {
+        systemd-run --quiet --wait --pipe --collect --property=MemoryMax=48M --property=MemorySwapMax=0 \
+                --setenv=PYTHONPATH="$DIR" python3 -c '
+import sys, storeclient as s
+try:
+    s.call("Retrieve", {"name": "usr-lib", "owner": sys.argv[1]})
+    print("retrieved")
+except s.StoreError as e:
+    print(e.name)' "$(status_field owner)" 2>&1
+}
+
 stage2() {
         other_kernel
         equal "nodes" "$(status_field nodes)" 2
@@ -71,6 +83,12 @@ stage2() {
         # The service took its memfd back by itself, before we ran.
         matches "the service got its memfd back" "$(journalctl -q -b -u keeper.service -o cat)" '^got my memfd back, start 2$'
         keeper_memory | sha256sum >/run/memfd.sum &
+
+        # It gets an error each time it is started, and is not killed.
+        for n in 1 2; do
+                equal "a service with too little memory, time $n" "$(retrieve_limited)" NoMemory
+        done
+        equal "nothing was killed for it" "$(journalctl -q -b -k -o cat -g 'Memory cgroup out of memory' | wc -l)" 0
 
         # With --release the node is removed once the files are written.
         check "pkramctl retrieves the stream" pkramctl retrieve --release usr-lib /var/tmp/back
