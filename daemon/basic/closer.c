@@ -41,6 +41,9 @@
 /* How long a worker waits for one socket. */
 #define ALARM_USEC 1000
 
+/* If so many descriptors of a budget wait, further ones are closed at once if they are files in memory. */
+#define WAITING_MAX 1024U
+
 /* Descriptors from here on have no mark. */
 #define MARKS_MAX (1U << 20)
 
@@ -526,6 +529,12 @@ void closer_mark(int fd, CloserMark mark) {
 
 /* Adds a descriptor to those that wait. */
 static void closer_add(Budget *b, int fd) {
+        /* Retrieve may open files faster than a worker closes them, and those are in memory. */
+        if (b->n_waiting >= WAITING_MAX && fcntl(fd, F_GET_SEALS) >= 0) {
+                closer_close_now(b, fd);
+                return;
+        }
+
         if (GREEDY_REALLOC(b->waiting, b->waiting_allocated, b->n_waiting + 1) < 0) {
                 closer_close_now(b, fd);
                 return;

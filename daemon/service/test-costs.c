@@ -544,6 +544,15 @@ static void test_descriptors_have_a_budget(void **state) {
         assert_int_equal(n_refused, ELEMENTSOF(deaf) - 5);
         fixture_wait_closed(f);
 
+        /* Files of replies that are refused do not pile up, either. */
+        f->manager->varlink_limits.message.owner_fds = N - 1;
+        before = n_open();
+        for (unsigned i = 0; i < 100; i++) {
+                client_expect_error(c, CALL("Retrieve", "{\"name\":\"n\"}"), ERROR("QuotaExceeded"));
+                assert_true(n_open() < before + 1024 + 2 * N + 50);
+        }
+        fixture_wait_closed(f);
+
         /* Calls with more descriptors than are left are refused as well. */
         f->manager->varlink_limits.message.owner_fds = 10;
         for (unsigned i = 0; i < 2; i++) {
