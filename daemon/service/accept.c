@@ -90,7 +90,7 @@ static int on_accept(_unused_ VarlinkServer *server, int fd, void *userdata) {
         /* With 0 it is done, or will be, by on_unit_user(). */
         r = unit_users_get(m->unit_users, p->peer.unit.unit, on_unit_user, p, &uid);
         if (r < 0)
-                log_warning("Failed to determine the user of '%s', treating its process with UID %u as a user: %s.",
+                log_warning("Failed to determine the user of '%s', taking UID %u as owner: %s.",
                             p->peer.unit.unit, p->peer.uid, strerror(-r));
         if (r != 0)
                 on_unit_user(uid, p);

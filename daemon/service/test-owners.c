@@ -3,11 +3,13 @@
  * Owners by real credentials: clients are processes of several users that connect to a listening socket, and
  * which unit each of them is in is told by a model of the hierarchy of control groups. Needs root, to become others.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <systemd/sd-bus.h>
 
 #include "test-fixture.h"
 
@@ -269,6 +271,74 @@ static void test_limits_of_users(void **state) {
         expect(w, 12345, "a.service", CALL("Store", "{\"name\":\"m\",\"objects\":[]}"), NULL);
 }
 
+/* Another process speaks D-Bus as PID 1 does: one connection, and the property UID of a.service. */
+static int on_pid1_call(sd_bus_message *m, _unused_ void *userdata, _unused_ sd_bus_error *reterr_error) {
+        const char *interface, *property, *path = sd_bus_message_get_path(m);
+
+        if (sd_bus_message_is_method_call(m, "org.freedesktop.DBus.Properties", "Get") <= 0)
+                return 0;
+        if (sd_bus_message_read(m, "ss", &interface, &property) < 0 || !streq(interface, "org.freedesktop.systemd1.Service") ||
+            !streq(property, "UID"))
+                return sd_bus_reply_method_errorf(m, "org.freedesktop.DBus.Error.InvalidArgs", "?");
+        if (streq(path, "/org/freedesktop/systemd1/unit/a_2eservice"))
+                return sd_bus_reply_method_return(m, "v", "u", 12345U);
+        if (streq(path, "/org/freedesktop/systemd1/unit/cron_2eservice"))
+                return sd_bus_reply_method_return(m, "v", "u", UINT32_MAX);
+        return sd_bus_reply_method_errorf(m, "org.freedesktop.DBus.Error.UnknownObject", "?");
+}
+
+static __attribute__((__noreturn__)) void pid1_run(int listen_fd) {
+        for (;;) {
+                sd_bus *bus = NULL;
+                sd_id128_t id = SD_ID128_MAKE(01, 02, 03, 04, 05, 06, 07, 08, 09, 0a, 0b, 0c, 0d, 0e, 0f, 10);
+                int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), r;
+
+                if (fd < 0 || sd_bus_new(&bus) < 0 || sd_bus_set_fd(bus, fd, fd) < 0 || sd_bus_set_server(bus, 1, id) < 0 ||
+                    sd_bus_start(bus) < 0 || sd_bus_add_filter(bus, NULL, on_pid1_call, NULL) < 0)
+                        _exit(1);
+                while ((r = sd_bus_process(bus, NULL)) >= 0)
+                        if (r == 0 && sd_bus_wait(bus, UINT64_MAX) < 0)
+                                break;
+                sd_bus_close_unref(bus);
+        }
+}
+
+static void test_pid1_is_asked(void **state) {
+        World *w = *state;
+        union {
+                struct sockaddr sa;
+                struct sockaddr_un un;
+        } address = { .un.sun_family = AF_UNIX };
+        char text[128];
+        int fd, status;
+        pid_t pid;
+
+        (void) snprintf(address.un.sun_path, sizeof(address.un.sun_path), "%s/pid1", w->dir);
+        (void) snprintf(text, sizeof(text), "unix:path=%s/pid1", w->dir);
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_ok(bind(fd, &address.sa, sizeof(address)));
+        assert_ok(listen(fd, 16));
+        pid = fork();
+        assert_ok(pid);
+        if (pid == 0)
+                pid1_run(fd);
+        close(fd);
+
+        unit_users_set_query(w->fixture->manager->unit_users, NULL, NULL);
+        unit_users_set_address(w->fixture->manager->unit_users, text);
+        assert_owner(w, 12345, "a.service", "a.service");
+        assert_owner(w, 23456, "a.service", "uid:23456");
+        assert_owner(w, 12345, "cron.service", "uid:12345");
+        assert_owner(w, 12345, "gone.service", "uid:12345");
+        assert_owner(w, 0, "a.service", "a.service");
+
+        assert_ok(kill(pid, SIGKILL));
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        (void) unlink(address.un.sun_path);
+        /* Nothing to be asked: a user. */
+        assert_owner(w, 12345, "b.service", "uid:12345");
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
 
 int main(void) {
@@ -279,6 +349,7 @@ int main(void) {
                 T(test_list),
                 T(test_tree_of_root),
                 T(test_limits_of_users),
+                T(test_pid1_is_asked),
         };
 
         if (geteuid() != 0) {

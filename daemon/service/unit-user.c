@@ -42,6 +42,7 @@ typedef struct Query {
 
 struct UnitUsers {
         sd_event *event;
+        const char *address;
         sd_bus *bus; /* while there are queries */
         sd_event_source *idle_source;
         Answer *answers; /* the newest first */
@@ -87,7 +88,7 @@ int unit_users_new(sd_event *event, UnitUsers **ret) {
         u = malloc(sizeof(UnitUsers));
         if (!u)
                 return -ENOMEM;
-        *u = (UnitUsers) { .event = sd_event_ref(event) };
+        *u = (UnitUsers) { .event = sd_event_ref(event), .address = PID1_ADDRESS };
 
         *ret = u;
         return 0;
@@ -111,6 +112,10 @@ UnitUsers *unit_users_free(UnitUsers *u) {
 void unit_users_set_query(UnitUsers *u, UnitUserQuery query, void *userdata) {
         u->query = query;
         u->userdata = userdata;
+}
+
+void unit_users_set_address(UnitUsers *u, const char *address) {
+        u->address = address;
 }
 
 /* What tells one run of a unit from another, to be freed. NULL if there is nothing. */
@@ -193,7 +198,7 @@ static int on_retry(_unused_ sd_event_source *source, _unused_ uint64_t usec, vo
 }
 
 /* Errors that are over soon, as long as there is a PID 1 to be asked. */
-static bool is_temporary(int r) {
+static bool is_temporary(const UnitUsers *u, int r) {
         switch (r) {
         case -ENOENT:
         case -ECONNREFUSED:
@@ -202,7 +207,7 @@ static bool is_temporary(int r) {
         case -ENOTCONN:
         case -EPIPE:
         case -ETIMEDOUT:
-                return sd_booted() > 0;
+                return streq(u->address, PID1_ADDRESS) && sd_booted() > 0;
         default:
                 return false;
         }
@@ -211,7 +216,7 @@ static bool is_temporary(int r) {
 static void query_failed(Query *q, int r) {
         q->slot = sd_bus_slot_unref(q->slot);
 
-        if (is_temporary(r) && now_usec(CLOCK_MONOTONIC) + RETRY_USEC < q->deadline_usec) {
+        if (is_temporary(q->users, r) && now_usec(CLOCK_MONOTONIC) + RETRY_USEC < q->deadline_usec) {
                 int k;
 
                 if (q->retry_source) {
@@ -225,7 +230,7 @@ static void query_failed(Query *q, int r) {
                         return;
         }
 
-        log_warning("Failed to determine the user of '%s', treating its users as users: %s.", q->unit, strerror(-r));
+        log_warning("Failed to determine the user of '%s', taking user IDs as owners: %s.", q->unit, strerror(-r));
         query_finish(q, UID_NONE);
 }
 
@@ -256,7 +261,7 @@ static int unit_users_connect(UnitUsers *u) {
         r = sd_bus_new(&bus);
         if (r < 0)
                 return r;
-        r = sd_bus_set_address(bus, PID1_ADDRESS);
+        r = sd_bus_set_address(bus, u->address);
         if (r >= 0)
                 r = sd_bus_start(bus);
         if (r >= 0)
@@ -345,7 +350,7 @@ int unit_users_get(UnitUsers *u, const char *unit, UnitUserDone done, void *user
         };
         u->queries = q;
         r = q->unit ? query_call(q) : -ENOMEM;
-        if (r >= 0 || is_temporary(r)) {
+        if (r >= 0 || is_temporary(u, r)) {
                 int k = query_add_waiter(q, done, userdata);
 
                 if (k < 0) {

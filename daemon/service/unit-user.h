@@ -27,6 +27,9 @@ DEFINE_CLEANUP(UnitUsers *, unit_users_free)
 typedef uid_t (*UnitUserQuery)(const char *unit, void *userdata);
 void unit_users_set_query(UnitUsers *u, UnitUserQuery query, void *userdata);
 
+/* Where PID 1 listens, as D-Bus writes addresses; borrowed. For tests. */
+void unit_users_set_address(UnitUsers *u, const char *address);
+
 /*
  * Determines the user of a service. Returns 1 if it is known and in *ret; 0 if done will be called
  * from the event loop; a negative errno if nothing can be asked.
