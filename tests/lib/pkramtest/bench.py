@@ -23,10 +23,12 @@ class Figure:
 
 
 FIGURES = [
-    Figure("save_base", "save, base pages", "insn/4KiB", "bench-base", 563, 190, 120),
-    Figure("load_base", "load, base pages", "insn/4KiB", "bench-base", 1384, 460, 300),
-    Figure("save_2m", "save, 2 MiB folios", "insn/4KiB", "bench-2m", 134, 4, 1),
-    Figure("load_2m", "load, 2 MiB folios", "insn/4KiB", "bench-2m", 21, 10, 3),
+    Figure("save_base", "save, base pages", "insn/4KiB", "bench-base", 563, 45, 40),
+    Figure("load_base", "load, base pages", "insn/4KiB", "bench-base", 1384, 460, 160),
+    Figure("save_2m", "save, 2 MiB folios", "insn/4KiB", "bench-2m", 134, 1.1, 0.7),
+    Figure("load_2m", "load, 2 MiB folios", "insn/4KiB", "bench-2m", 21, 2, 1),
+    Figure("save_after_image", "bytes, with an image of 256 MiB loaded", "x", "bench-save", None, 1.2, 1.05),
+    Figure("save_packed", "packing, each page that is packed", "insn/page", "bench-save"),
     Figure("meta_contiguous", "metadata, pages as they come", "B/page", "bench-base"),
     Figure("meta_base", "metadata, scattered pages (worst)", "B/page", "bench-scattered", None, 8),
     Figure("meta_2m", "metadata, 2 MiB folios", "B/2MiB", "bench-2m", None, 64),

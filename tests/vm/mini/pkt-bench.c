@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,52 +18,105 @@ static uint64_t now(void) {
         return t.tv_sec * 1000000000ULL + t.tv_nsec;
 }
 
-/* bench save NAME SPEC, bench load NAME SPEC: prints the cost of the one ioctl that does the work and the number of
- * pages of 4 KiB in the file. The loaded file is compared before the figure is printed. */
+/* Pages of the file that are not where they were. */
+static uint64_t moved_pages(int fd, uint64_t n, uint64_t *before) {
+        uint64_t now[512], moved = 0;
+
+        for (uint64_t at = 0; at < n; at += 512) {
+                uint64_t nr = n - at < 512 ? n - at : 512;
+
+                if (file_pfns(fd, at, nr, now) < 0)
+                        return 0;
+                for (uint64_t i = 0; i < nr; i++)
+                        moved += before[at + i] != now[i];
+        }
+        return moved;
+}
+
+static int bench_save(int dev, const char *name, const struct pkt_spec *spec, bool packed) {
+        struct pkram_ioctl_save_file f = { .size = sizeof(f) };
+        struct pkram_ioctl_commit c = { .size = sizeof(c) };
+        uint64_t n = spec->size / PKT_PAGE, start, cost, *pfns = calloc(n, sizeof(*pfns));
+        int r;
+
+        f.fd = file_make(spec, name);
+        r = !pfns ? -ENOMEM : f.fd < 0 ? f.fd : 0;
+        for (uint64_t at = 0; packed && at < n && r == 0; at += 512)
+                r = file_pfns(f.fd, at, n - at < 512 ? n - at : 512, pfns + at);
+        if (r == 0)
+                r = node_begin(dev, PKRAM_IOC_SAVE_BEGIN, name);
+        if (r < 0)
+                return complain("cannot begin: %s", strerror(-r));
+        start = now();
+        r = device_call(dev, PKRAM_IOC_SAVE_FILE, &f);
+        if (r >= 0)
+                r = device_call(dev, PKRAM_IOC_SAVE_COMMIT, &c);
+        cost = now() - start;
+        if (r < 0)
+                return complain("cannot save: %s", strerror(-r));
+        printf("%" PRIu64 " %" PRIu64 "\n", cost, packed ? moved_pages(f.fd, n, pfns) : n);
+        return 0;
+}
+
+static int bench_bytes(int dev, const char *name, const struct pkt_spec *spec) {
+        struct pkram_ioctl_bytes b = { .size = sizeof(b), .object = PKRAM_OBJECT_NEW, .length = spec->size };
+        struct pkram_ioctl_commit c = { .size = sizeof(c) };
+        uint64_t start, cost;
+        uint8_t *data = malloc(spec->size);
+        int r;
+
+        if (!data)
+                return complain("no memory");
+        pattern_fill(spec->seed, 0, data, spec->size);
+        b.data = (uintptr_t) data;
+        r = node_begin(dev, PKRAM_IOC_SAVE_BEGIN, name);
+        start = now();
+        if (r >= 0)
+                r = device_call(dev, PKRAM_IOC_SAVE_BYTES, &b);
+        if (r >= 0)
+                r = device_call(dev, PKRAM_IOC_SAVE_COMMIT, &c);
+        cost = now() - start;
+        if (r < 0)
+                return complain("cannot save: %s", strerror(-r));
+        printf("%" PRIu64 " %" PRIu64 "\n", cost, (uint64_t) (spec->size / PKT_PAGE));
+        return 0;
+}
+
+static int bench_load(int dev, const char *name, const struct pkt_spec *spec) {
+        struct pkram_ioctl_load_file f = {
+                .size = sizeof(f), .target_fd = PKRAM_FD_NONE, .charge_pidfd = PKRAM_FD_NONE,
+        };
+        uint64_t start, cost;
+        int r = node_begin(dev, PKRAM_IOC_LOAD_BEGIN, name);
+
+        if (r < 0)
+                return complain("cannot begin: %s", strerror(-r));
+        start = now();
+        r = device_call(dev, PKRAM_IOC_LOAD_FILE, &f);
+        cost = now() - start;
+        if (r < 0)
+                return complain("cannot load: %s", strerror(-r));
+        if (file_compare(f.fd, spec) < 0)
+                return 1;
+        printf("%" PRIu64 " %" PRIu64 "\n", cost, (uint64_t) (spec->size / PKT_PAGE));
+        return 0;
+}
+
+/* bench save|load|pack NAME SPEC: prints the cost of the one ioctl that does the work and the number of pages of 4 KiB
+ * in the file, or, for "pack", of those that the save moved. The loaded file is compared before the figure is printed. */
 int cmd_bench(int argc, char **argv) {
         struct pkt_spec spec;
-        uint64_t start, cost;
-        int dev, r;
+        int dev;
 
-        if (argc != 4 || spec_parse(argv[3], &spec) < 0 || !spec.is_file)
-                return complain("bench save|load NAME SPEC");
+        if (argc != 4 || spec_parse(argv[3], &spec) < 0)
+                return complain("bench save|load|pack NAME SPEC");
         dev = device_open();
         if (dev < 0)
                 return complain("cannot open the device: %s", strerror(-dev));
-
-        if (strcmp(argv[1], "save") == 0) {
-                struct pkram_ioctl_save_file f = { .size = sizeof(f) };
-                struct pkram_ioctl_commit c = { .size = sizeof(c) };
-
-                f.fd = file_make(&spec, argv[2]);
-                r = f.fd < 0 ? f.fd : node_begin(dev, PKRAM_IOC_SAVE_BEGIN, argv[2]);
-                if (r < 0)
-                        return complain("cannot begin: %s", strerror(-r));
-                start = now();
-                r = device_call(dev, PKRAM_IOC_SAVE_FILE, &f);
-                if (r >= 0)
-                        r = device_call(dev, PKRAM_IOC_SAVE_COMMIT, &c);
-                cost = now() - start;
-                if (r < 0)
-                        return complain("cannot save: %s", strerror(-r));
-        } else {
-                struct pkram_ioctl_load_file f = {
-                        .size = sizeof(f), .target_fd = PKRAM_FD_NONE, .charge_pidfd = PKRAM_FD_NONE,
-                };
-
-                r = node_begin(dev, PKRAM_IOC_LOAD_BEGIN, argv[2]);
-                if (r < 0)
-                        return complain("cannot begin: %s", strerror(-r));
-                start = now();
-                r = device_call(dev, PKRAM_IOC_LOAD_FILE, &f);
-                cost = now() - start;
-                if (r < 0)
-                        return complain("cannot load: %s", strerror(-r));
-                if (file_compare(f.fd, &spec) < 0)
-                        return 1;
-        }
-        printf("%" PRIu64 " %" PRIu64 "\n", cost, (uint64_t) (spec.size / PKT_PAGE));
-        return 0;
+        if (strcmp(argv[1], "load") == 0)
+                return bench_load(dev, argv[2], &spec);
+        return spec.is_file ? bench_save(dev, argv[2], &spec, strcmp(argv[1], "pack") == 0) :
+                              bench_bytes(dev, argv[2], &spec);
 }
 
 /* The time stamp counter goes on over a kexec, and counts instructions where QEMU does. */

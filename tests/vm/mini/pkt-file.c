@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "pkt.h"
@@ -156,6 +157,37 @@ static int keep_pages(int fd, const struct pkt_spec *spec) {
         return 0;
 }
 
+/* Add pages to a file until no more than 1 in 64 is free; less cannot be had without danger. */
+static int hog_grow(int fd, uint64_t *n) {
+        static uint8_t page[PKT_PAGE] = { 1 };
+        struct sysinfo s;
+
+        while (sysinfo(&s) == 0 && s.freeram > s.totalram / 64)
+                for (unsigned i = 0; i < 16; i++, ++*n)
+                        if (pwrite(fd, page, sizeof(page), *n * PKT_PAGE) != (ssize_t) sizeof(page))
+                                return complain("cannot use up memory: %m"), -errno;
+        return 0;
+}
+
+int memory_hog(void) {
+        int fd = memfd_create("hog", MFD_CLOEXEC), r;
+        uint64_t n = 0, unit;
+        struct sysinfo s;
+
+        if (fd < 0)
+                return -errno;
+        r = hog_grow(fd, &n);
+        if (r < 0 || sysinfo(&s) < 0)
+                return r < 0 ? r : -errno;
+        unit = s.totalram * s.mem_unit / PKT_PAGE / 64;
+        /* There are @unit pages to be freed, at random. */
+        for (uint64_t i = 0; i < n; i++)
+                if (pattern_word(n, i * 8) % (n / unit + 1) == 0 &&
+                    fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, i * PKT_PAGE, PKT_PAGE) < 0)
+                        return complain("cannot punch a hole: %m"), -errno;
+        return hog_grow(fd, &n);
+}
+
 static unsigned long swap_free_kib(void) {
         char line[256];
         unsigned long kib = 0;
@@ -226,6 +258,8 @@ int file_make(const struct pkt_spec *spec, const char *name) {
                 r = -errno;
         if (r == 0 && spec->keep)
                 r = keep_pages(fd, spec);
+        if (r == 0 && spec->hog)
+                r = memory_hog();
         if (r == 0 && spec->swap)
                 r = drive_out(fd, spec->size);
         if (r == 0)

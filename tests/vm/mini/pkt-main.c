@@ -22,7 +22,7 @@ static const struct {
         { "kill",     cmd_kill,     "NAME SPEC...: save without commit, then die by SIGKILL" },
         { "frozen",   cmd_frozen,   "NAME: what a stored file refuses, and that it thaws" },
         { "refusals", cmd_refusals, ": every misuse of the device and its errno" },
-        { "bench",    cmd_bench,    "base|2m BYTES: nanoseconds (instructions under icount)" },
+        { "bench",    cmd_bench,    "save|load|pack NAME SPEC: nanoseconds (instructions under icount), and pages" },
         { "kexec",    cmd_kexec,    "[--load-only|--crash|--unload|--exec-only] KERNEL INITRD COMMAND-LINE" },
         { "kexec-segments", cmd_kexec_segments, "[--at ADDRESS|--tight] KERNEL INITRD COMMAND-LINE: load with kexec_load(2)" },
         { "pfns",     cmd_pfns,     "NAME PAGE...: where pages of the first object are in memory" },

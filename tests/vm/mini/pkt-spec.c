@@ -73,6 +73,7 @@ int spec_parse(const char *text, struct pkt_spec *ret) {
                 if (flag && strcmp(word, "fallocate") == 0) { s.fallocate = true; continue; }
                 if (flag && strcmp(word, "tmpfs") == 0) { s.tmpfs = true; continue; }
                 if (flag && strcmp(word, "shuffle") == 0) { s.shuffle = true; continue; }
+                if (flag && strcmp(word, "hog") == 0) { s.hog = true; continue; }
                 if (flag && strcmp(word, "light") == 0) { s.light = true; continue; }
                 if (flag && strcmp(word, "swap") == 0) { s.swap = true; continue; }
                 if (flag && strcmp(word, "lost") == 0) { s.lost = true; continue; }

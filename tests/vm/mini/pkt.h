@@ -38,6 +38,7 @@ struct pkt_spec {
         uint64_t keeprun;       /* default 1 */
         uint64_t most;          /* with keep: no more pages than that; 0: no limit */
         uint64_t pages;         /* with keep: how many there are, for comparing; 0: not known yet */
+        bool hog;               /* all memory but 1 page in 64, at random, is in use while it is saved */
         bool light;             /* only the first 64 bytes of each page are not zero: quicker where there is much */
         bool swap;              /* driven out to swap before it is saved (and fail if it stays) */
         uint64_t node;          /* NUMA node + 1 to take the memory from; 0: any */
@@ -60,6 +61,9 @@ uint64_t file_pages(int fd);
 
 /* Page frame numbers of n pages from page index on of a file, without those of holes, which are 0. */
 int file_pfns(int fd, uint64_t index, uint64_t n, uint64_t *ret);
+
+/* Use up memory until 1 page in 64 of it is free, at random, for as long as this process lives. */
+int memory_hog(void);
 
 /* Have the kernel believe that a page of the file has a memory error. Says what failed. */
 int file_poison(int fd, uint64_t index, uint64_t *ret_pfn);

@@ -5,9 +5,11 @@
 #include <linux/highmem.h>
 #include <linux/kexec.h>
 #include <linux/list.h>
+#include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/pkram.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/shrinker.h>
 #include <linux/spinlock.h>
 #include <linux/swap.h>
@@ -85,7 +87,8 @@ u64 pkram_allowed(u64 pfn, u64 nr)
  * page, so metadata, byte streams and copies of base pages must not be spread over
  * many blocks. They come out of a *pool*: one block for each NUMA node that is
  * allocated as a whole and handed out page by page. Only where no block is free they
- * come from anywhere.
+ * come from anywhere. Pages of files are moved there as well when blocks become
+ * scarce, see shmem.c.
  *
  * Banned memory that the page allocator returns is not freed at once, since it would
  * be returned again. These *rejects* are kept until the last save that began in the
@@ -99,12 +102,16 @@ u64 pkram_allowed(u64 pfn, u64 nr)
  * struct pkram_pool - pages of one block that are handed out one by one
  * @page: the next one
  * @left: how many there are from it on
- * @skip: allocations until a block is tried for again
+ * @skip: allocations until a free block is tried for again
+ * @skip_hard: the same for those that have a block emptied
+ * @skip_touched: and for those that search for a page in a block that is touched
  */
 struct pkram_pool {
 	struct page *page;
 	unsigned int left;
 	unsigned int skip;
+	unsigned int skip_hard;
+	unsigned int skip_touched;
 };
 
 /** PKRAM_POOL_SKIP - pages allocated without a pool after no block was free */
@@ -284,6 +291,7 @@ struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid)
 	return folio;
 }
 
+/* The next page of the pool of a node, NULL if it is empty or banned. */
 static struct page *pool_take(int nid)
 {
 	struct pkram_pool *pool = &pkram_pools[nid];
@@ -296,16 +304,15 @@ static struct page *pool_take(int nid)
 	return pool->page++;
 }
 
-/* Allocate a block that is not banned, as base pages, if one is free. */
+/* Allocate a free block that is not banned, as base pages. */
 static struct page *block_alloc(gfp_t gfp, int nid)
 {
 	struct page *page;
 
-	gfp = (gfp & ~(__GFP_DIRECT_RECLAIM | __GFP_RETRY_MAYFAIL | __GFP_NOFAIL | __GFP_ZERO)) |
-	      __GFP_NOWARN | __GFP_NOMEMALLOC | __GFP_THISNODE;
 	/* Terminates as pkram_alloc_folio() does. */
 	for (;;) {
-		page = alloc_pages_node(nid, gfp, PKRAM_BLOCK_ORDER);
+		page = alloc_pages_node(nid, gfp | __GFP_NOWARN | __GFP_THISNODE,
+					PKRAM_BLOCK_ORDER);
 		if (!page || !pkram_banned(page_to_pfn(page), PKRAM_BLOCK_PAGES))
 			break;
 		scoped_guard(spinlock, &pkram_alloc_lock) {
@@ -319,24 +326,85 @@ static struct page *block_alloc(gfp_t gfp, int nid)
 	return page;
 }
 
-/* Have a new block in the pool. False if none is free. */
-static bool pool_fill(int nid, gfp_t gfp)
+#ifdef CONFIG_CONTIG_ALLOC
+
+/** PKRAM_CLEAR_TRIES - blocks that are tried to empty for one that is */
+#define PKRAM_CLEAR_TRIES	16
+
+/* Can a block be emptied by migration, as far as can be seen from outside? */
+static bool block_clearable(u64 block, int nid)
+{
+	u64 pfn = block << PKRAM_BLOCK_ORDER;
+	struct page *first, *last;
+
+	/* preserved pages cannot be migrated */
+	if (pkram_blocks_count(block) || pkram_banned(pfn, PKRAM_BLOCK_PAGES))
+		return false;
+	first = pfn_to_online_page(pfn);
+	last = pfn_to_online_page(pfn + PKRAM_BLOCK_PAGES - 1);
+	return first && last && page_to_nid(first) == nid && page_zone(first) == page_zone(last);
+}
+
+/* Have a block emptied by migration, and allocate it as base pages. */
+static struct page *block_clear(int nid)
+{
+	/* where the search goes on; races do no harm */
+	static u64 next;
+	u64 i, block, pfn;
+	unsigned int tries = 0;
+
+	for (i = 0; i < pkram_nr_blocks && tries < PKRAM_CLEAR_TRIES; i++) {
+		block = (READ_ONCE(next) + i) % pkram_nr_blocks;
+		if (!block_clearable(block, nid))
+			continue;
+		if (fatal_signal_pending(current))
+			break;
+		pfn = block << PKRAM_BLOCK_ORDER;
+		if (!alloc_contig_range(pfn, pfn + PKRAM_BLOCK_PAGES, MIGRATE_MOVABLE,
+					GFP_KERNEL | __GFP_NOWARN)) {
+			WRITE_ONCE(next, block + 1);
+			return pfn_to_page(pfn);
+		}
+		tries++;
+		cond_resched();
+	}
+	WRITE_ONCE(next, READ_ONCE(next) + i);
+	return NULL;
+}
+
+#else
+
+static struct page *block_clear(int nid)
+{
+	return NULL;
+}
+
+#endif /* CONFIG_CONTIG_ALLOC */
+
+/* Have a new block in the pool, with some effort if @hard. False if there is none. */
+static bool pool_fill(int nid, gfp_t gfp, bool hard)
 {
 	struct pkram_pool *pool = &pkram_pools[nid], old;
+	unsigned int *skip = hard ? &pool->skip_hard : &pool->skip;
 	struct page *page;
 
 	scoped_guard(spinlock, &pkram_alloc_lock) {
-		if (pool->skip) {
-			pool->skip--;
+		if (*skip) {
+			--*skip;
 			return false;
 		}
 		nr_allocating++;
 	}
-	page = block_alloc(gfp, nid);
+	page = block_alloc((gfp & ~(__GFP_DIRECT_RECLAIM | __GFP_RETRY_MAYFAIL | __GFP_NOFAIL |
+				    __GFP_ZERO)) | __GFP_NOMEMALLOC, nid);
+	if (!page && hard)
+		page = block_alloc(gfp | __GFP_NORETRY, nid);
+	if (!page && hard)
+		page = block_clear(nid);
 	scoped_guard(spinlock, &pkram_alloc_lock) {
 		nr_allocating--;
 		if (!page) {
-			pool->skip = PKRAM_POOL_SKIP;
+			*skip = PKRAM_POOL_SKIP;
 			return false;
 		}
 		/* pages that became banned, or that were allocated at the same time */
@@ -364,7 +432,7 @@ struct page *pkram_alloc_page(gfp_t gfp, int nid)
 	struct page *page = pool_take(nid);
 	struct folio *folio;
 
-	if (!page && pool_fill(nid, gfp))
+	if (!page && pool_fill(nid, gfp, false))
 		page = pool_take(nid);
 	if (page) {
 		if (gfp & __GFP_ZERO)
@@ -373,4 +441,53 @@ struct page *pkram_alloc_page(gfp_t gfp, int nid)
 	}
 	folio = pkram_alloc_folio(gfp, 0, nid);
 	return folio ? folio_page(folio, 0) : NULL;
+}
+
+/** PKRAM_PACK_TRIES - pages that are looked at for one in a block that is touched */
+#define PKRAM_PACK_TRIES	64
+
+/**
+ * pkram_alloc_packed - allocate a base page that costs the next kernel no memory
+ * @nid: preferred NUMA node
+ *
+ * The page comes out of a block that is filled up page by page. A block is emptied
+ * by migration if none is free. If that fails, too, the page is a free one in a block
+ * that has preserved pages already.
+ *
+ * Context: as pkram_alloc_folio(), between pkram_alloc_hold() and
+ * pkram_alloc_release().
+ *
+ * Return: the page, not yet counted as preserved; NULL if there is none.
+ */
+struct page *pkram_alloc_packed(int nid)
+{
+	const gfp_t gfp = (GFP_KERNEL & ~__GFP_RECLAIM) | __GFP_NOWARN | __GFP_NOMEMALLOC;
+	struct pkram_pool *pool = &pkram_pools[nid];
+	struct page *page = pool_take(nid);
+	unsigned int i;
+
+	if (!page && pool_fill(nid, GFP_KERNEL, true))
+		page = pool_take(nid);
+	if (page)
+		return page;
+	scoped_guard(spinlock, &pkram_alloc_lock) {
+		if (pool->skip_touched) {
+			pool->skip_touched--;
+			return NULL;
+		}
+	}
+	/* free memory only: what is rejected is missing elsewhere */
+	for (i = 0; i < PKRAM_PACK_TRIES; i++) {
+		page = alloc_pages_node(nid, gfp, 0);
+		if (!page)
+			break;
+		if (!pkram_banned(page_to_pfn(page), 1) &&
+		    pkram_blocks_count(page_to_pfn(page) >> PKRAM_BLOCK_ORDER))
+			return page;
+		if (!folio_reject(page_folio(page)))
+			break;
+	}
+	guard(spinlock)(&pkram_alloc_lock);
+	pool->skip_touched = PKRAM_POOL_SKIP;
+	return NULL;
 }

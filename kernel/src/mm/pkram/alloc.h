@@ -61,6 +61,7 @@ void pkram_alloc_hold(void);
 void pkram_alloc_release(bool empty);
 void pkram_alloc_trim(void);
 struct page *pkram_alloc_page(gfp_t gfp, int nid);
+struct page *pkram_alloc_packed(int nid);
 struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid);
 
 #endif /* _MM_PKRAM_ALLOC_H */

@@ -123,10 +123,13 @@ static void pkram_map_change(u64 block, bool set)
  *
  * Context: any; the caller holds pkram_kexec_sem and made sure that the pages
  * are not banned.
+ *
+ * Return: how many blocks had no preserved page before.
  */
-void pkram_blocks_add(u64 pfn, u64 nr)
+u64 pkram_blocks_add(u64 pfn, u64 nr)
 {
 	unsigned long flags;
+	u64 touched = 0;
 
 	spin_lock_irqsave(&pkram_blocks_lock, flags);
 	while (nr) {
@@ -137,12 +140,14 @@ void pkram_blocks_add(u64 pfn, u64 nr)
 			pkram_map_change(block, true);
 			pkram_touched++;
 			pkram_touched_low += block_is_low(block);
+			touched++;
 		}
 		pkram_counts[block] += n;
 		pfn += n;
 		nr -= n;
 	}
 	spin_unlock_irqrestore(&pkram_blocks_lock, flags);
+	return touched;
 }
 
 /**
@@ -271,6 +276,16 @@ static u64 crash_blocks(void)
 	return bytes >> (PAGE_SHIFT + PKRAM_BLOCK_ORDER);
 }
 
+/* Does a kernel boot if @times as many blocks are touched as now? */
+static bool room_for(unsigned int times)
+{
+	u64 ram = totalram_pages() >> PKRAM_BLOCK_ORDER;
+	u64 low = min_t(u64, max_low_pfn >> PKRAM_BLOCK_ORDER, ram);
+
+	return times * READ_ONCE(pkram_touched) + 48 + ram / 32 + crash_blocks() <= ram &&
+	       times * READ_ONCE(pkram_touched_low) + 32 <= low;
+}
+
 /**
  * pkram_blocks_room - would the next kernel still have room to boot?
  *
@@ -283,11 +298,18 @@ static u64 crash_blocks(void)
  */
 bool pkram_blocks_room(void)
 {
-	u64 ram = totalram_pages() >> PKRAM_BLOCK_ORDER;
-	u64 low = min_t(u64, max_low_pfn >> PKRAM_BLOCK_ORDER, ram);
+	return room_for(1);
+}
 
-	return READ_ONCE(pkram_touched) + 48 + ram / 32 + crash_blocks() <= ram &&
-	       READ_ONCE(pkram_touched_low) + 32 <= low;
+/**
+ * pkram_blocks_scarce - should blocks be used with care?
+ *
+ * Return: true if more than half of the blocks are touched that may be. As long as
+ * the rest is filled page by page, about as much can be preserved as fits into all.
+ */
+bool pkram_blocks_scarce(void)
+{
+	return !room_for(2);
 }
 
 /**

@@ -65,13 +65,14 @@ extern u64 pkram_nr_blocks;
 
 int pkram_blocks_init(gfp_t gfp);
 void pkram_blocks_setup(struct pkram_map *map, u64 nr_blocks);
-void pkram_blocks_add(u64 pfn, u64 nr);
+u64 pkram_blocks_add(u64 pfn, u64 nr);
 void pkram_blocks_sub(u64 pfn, u64 nr);
 u64 pkram_blocks_count(u64 block);
 void pkram_blocks_pin(u64 pfn, u64 nr);
 u32 *pkram_blocks_adopt(void);
 void pkram_blocks_adopted(u32 *counts);
 bool pkram_blocks_room(void);
+bool pkram_blocks_scarce(void);
 
 /* kexec.c */
 

@@ -6,6 +6,7 @@
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/memcontrol.h>
+#include <linux/migrate.h>
 #include <linux/mm_inline.h>
 #include <linux/pagemap.h>
 #include <linux/pkram.h>
@@ -13,6 +14,7 @@
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
+#include <linux/swap.h>
 
 #include "../internal.h"
 #include "alloc.h"
@@ -44,6 +46,14 @@
  * The mapping of a frozen file is unevictable, since none of its pages can be
  * reclaimed. Loaded folios go to the unevictable list right away, which also shows
  * programs that filter crash dumps that they are page cache.
+ *
+ * Pages of a file that is aged or was written at random can be spread over so many
+ * blocks that the next kernel has no room to boot. When more than half of the blocks
+ * that may be touched are touched, and a file touches blocks for few pages each, then
+ * these lonely pages are *packed*: they are migrated into blocks that are filled page
+ * by page before they are recorded, or, if that is not possible, recorded as copies.
+ * Pages in blocks that other preserved pages touch, or that the file uses well, stay
+ * where they are and cost nothing.
  *
  * Lock order: inode lock, pkram_kexec_sem, i_pages lock, block lock. pkram_kexec_sem
  * must not be taken with a folio locked: the kexec system calls hold it while they
@@ -226,19 +236,43 @@ static __always_inline bool base_page_plain(const struct folio *folio)
 	       folio_ref_count(folio) < GUP_PIN_COUNTING_BIAS;
 }
 
+/**
+ * struct pack - which pages of a file are to be packed
+ * @pages: base pages of the file in each block, at most U16_MAX
+ * @limit: a block that has fewer is not worth being touched
+ */
+struct pack {
+	u16 *pages;
+	unsigned int limit;
+};
+
+/* Is it worth while to touch a block for this page? */
+static bool page_lonely(const struct pack *pack, u64 pfn)
+{
+	u64 block = pfn >> PKRAM_BLOCK_ORDER;
+
+	return pack && block < pkram_nr_blocks && pack->pages[block] < pack->limit &&
+	       !pkram_blocks_count(block) && pkram_blocks_scarce();
+}
+
 /*
  * Record the base page @folio, which @xas is at, and up to @max in all of those
  * that follow it both in the file and in memory. Moves @xas and *@folio on to what
  * comes after them. Returns how many were recorded, 0 if the first needs care.
  */
 static unsigned int save_run(struct xa_state *xas, struct folio **folio, u64 max,
-			     struct pkram_writer *w)
+			     const struct pack *pack, struct pkram_writer *w)
 {
 	u64 index = xas->xa_index, pfn = folio_pfn(*folio);
 	struct page *page = folio_page(*folio, 0);
 	unsigned int nr = 0;
 
 	max = pkram_allowed(pfn, max);
+	if (unlikely(pack)) {
+		if (page_lonely(pack, pfn))
+			return 0;
+		max = min(max, PKRAM_BLOCK_PAGES - pfn % PKRAM_BLOCK_PAGES);
+	}
 	while (nr < max && base_page_plain(*folio)) {
 		folio_ref_inc(*folio);
 		nr++;
@@ -259,7 +293,7 @@ static unsigned int save_run(struct xa_state *xas, struct folio **folio, u64 max
  * freeze its references.
  */
 static int save_batch(struct address_space *mapping, u64 *index, u64 first, u64 last,
-		      struct pkram_writer *w)
+		      const struct pack *pack, struct pkram_writer *w)
 {
 	XA_STATE(xas, &mapping->i_pages, *index);
 	unsigned int order, nr, left = PKRAM_BATCH;
@@ -281,7 +315,8 @@ static int save_batch(struct address_space *mapping, u64 *index, u64 first, u64 
 		}
 		if (!folio_test_large(folio)) {
 			/* @last may be the largest index there is */
-			nr = save_run(&xas, &folio, min(left - 1, last - *index) + 1, w);
+			nr = save_run(&xas, &folio, min(left - 1, last - *index) + 1,
+				      pack, w);
 			if (!nr) {
 				ret = 2;
 				break;
@@ -310,19 +345,64 @@ static int save_batch(struct address_space *mapping, u64 *index, u64 first, u64 
 	return ret;
 }
 
+/* What folio_pack() gives to migrate_pages(): one page, once. */
+static struct folio *pack_target(struct folio *src, unsigned long private)
+{
+	struct page **page = (struct page **)private;
+	struct page *target = *page;
+
+	*page = NULL;
+	return target ? page_folio(target) : NULL;
+}
+
+/*
+ * Move a base page of a frozen file to where it is packed. Takes over the caller's
+ * reference, since migration would fail because of it. Returns 0; -ENOMEM there is no
+ * such place; -EAGAIN.
+ */
+static int folio_pack(struct folio *folio)
+{
+	int nid = folio_nid(folio), err;
+	struct page *page;
+	LIST_HEAD(list);
+
+	scoped_guard(rwsem_read, &pkram_kexec_sem)
+		page = pkram_alloc_packed(nid);
+	if (!page) {
+		folio_put(folio);
+		return -ENOMEM;
+	}
+	err = folio_isolate_lru(folio) ? 0 : -EAGAIN;
+	folio_put(folio);
+	if (!err) {
+		list_add(&folio->lru, &list);
+		node_stat_mod_folio(folio, NR_ISOLATED_ANON + folio_is_file_lru(folio), 1);
+		if (migrate_pages(&list, pack_target, NULL, (unsigned long)&page, MIGRATE_SYNC,
+				  MR_CONTIG_RANGE, NULL)) {
+			putback_movable_pages(&list);
+			err = -EAGAIN;
+		}
+	}
+	if (page)
+		__free_page(page);
+	return err;
+}
+
 /*
  * Deal with one entry that save_batch() stopped at. Returns 0 when save_batch() can
  * look at it again, or when it was recorded and *@index is behind it.
  */
-static int save_special(struct inode *inode, u64 *index, struct pkram_writer *w)
+static int save_special(struct inode *inode, u64 *index, const struct pack *pack,
+			struct pkram_writer *w)
 {
+	bool banned, tried = false;
 	struct folio *folio;
-	bool banned;
-	int err;
+	int err, packed = 0;
 
 	err = pkram_writer_reserve(w, PKRAM_GFP);
 	if (err)
 		return err;
+again:
 	/* Reads back what is swapped out, and zeroes what was only allocated. */
 	err = shmem_get_folio(inode, *index, 0, &folio, SGP_FALLOC);
 	if (err)
@@ -337,23 +417,101 @@ static int save_special(struct inode *inode, u64 *index, struct pkram_writer *w)
 		err = -EBUSY;
 		goto out;
 	}
+	if (!tried && !folio_test_large(folio) && page_lonely(pack, folio_pfn(folio))) {
+		tried = true;
+		packed = folio_pack(folio);
+		goto again;
+	}
 	scoped_guard(rwsem_read, &pkram_kexec_sem) {
 		banned = pkram_banned(folio_pfn(folio), folio_nr_pages(folio));
 		/* save_batch() takes a page that is mapped very often for a pinned one */
-		if (!banned && !folio_test_large(folio)) {
+		if (!banned && packed != -EAGAIN && !folio_test_large(folio)) {
 			folio_get(folio);
 			pkram_writer_add(w, *index, folio_pfn(folio), 0, 1);
 			pkram_writer_settle(w);
 			++*index;
 		}
 	}
-	if (banned) {
+	if (banned || packed == -EAGAIN) {
 		err = pkram_writer_copy(w, folio->index, folio, PKRAM_GFP);
 		*index = folio_next_index(folio);
 	}
 out:
 	folio_put(folio);
 	return err;
+}
+
+static int save_pages(struct inode *inode, u64 start, u64 last, const bool *stop,
+		      const struct pack *pack, struct pkram_writer *w)
+{
+	u64 index = start;
+	int ret;
+
+	do {
+		ret = pkram_writer_reserve(w, PKRAM_GFP);
+		if (ret)
+			break;
+		ret = save_batch(inode->i_mapping, &index, start, last, pack, w);
+		if (ret == 2)
+			ret = save_special(inode, &index, pack, w) ?: 1;
+		if (ret > 0 && fatal_signal_pending(current))
+			ret = -EINTR;
+		if (ret > 0 && READ_ONCE(*stop))
+			ret = -ECANCELED;
+		cond_resched();
+	} while (ret > 0);
+	return ret;
+}
+
+/* Count the base pages of a stream in each block. */
+static void pack_count(struct pack *pack, __le64 head)
+{
+	struct pkram_reader r;
+	unsigned int order;
+	struct page *page;
+	u64 index;
+
+	pkram_reader_init(&r, head);
+	while ((page = pkram_reader_next(&r, &index, &order))) {
+		u16 *pages = &pack->pages[page_to_pfn(page) >> PKRAM_BLOCK_ORDER];
+
+		if (*pages <= U16_MAX - (1U << order))
+			*pages += 1U << order;
+		cond_resched();
+	}
+}
+
+/* Record a file again, from @start to @last, with its lonely pages packed. */
+static int save_packed(struct inode *inode, u64 start, u64 last, const bool *stop,
+		       struct pkram_writer *w)
+{
+	struct pack pack = {
+		/* where there is no room at all, every page counts */
+		.limit = pkram_blocks_room() ? PKRAM_BLOCK_PAGES / 2 : PKRAM_BLOCK_PAGES,
+	};
+	int err;
+
+	pack.pages = kvcalloc(pkram_nr_blocks, sizeof(*pack.pages), PKRAM_GFP);
+	/* what was recorded is good, too, as long as there is room */
+	if (!pack.pages)
+		return 0;
+	pkram_writer_finish(w);
+	pack_count(&pack, pkram_writer_head(w));
+	pkram_writer_discard(w);
+	/* pages that are on their way to a list cannot be migrated */
+	lru_add_drain_all();
+	err = save_pages(inode, start, last, stop, &pack, w);
+	kvfree(pack.pages);
+	return err;
+}
+
+/* Do the pages that were recorded touch more blocks than they should? */
+static bool writer_sparse(const struct pkram_writer *w)
+{
+	if (!pkram_blocks_scarce())
+		return false;
+	return w->nr_blocks * (pkram_blocks_room() ? PKRAM_BLOCK_PAGES / 2 : PKRAM_BLOCK_PAGES) >
+	       w->nr_pages;
 }
 
 /**
@@ -364,6 +522,8 @@ out:
  * @stop:  becomes true when the caller's result is of no use any more
  * @w:     where to; discard it on error
  *
+ * Context: between pkram_alloc_hold() and pkram_alloc_release().
+ *
  * Return: 0; -EBUSY pages are pinned for DMA; -EHWPOISON; -EIO a page could not
  * be read back from swap; -ENOMEM; -ENOSPC the next kernel would not have room
  * to boot; -EINTR a fatal signal is pending; -ECANCELED *@stop is true.
@@ -372,31 +532,23 @@ int pkram_file_save(struct file *file, u64 start, u64 last, const bool *stop,
 		    struct pkram_writer *w)
 {
 	struct inode *inode = file_inode(file);
-	u64 index = start;
-	int ret;
+	int err;
 
 	/* Several ranges at a time; what would change the file is excluded. */
-	ret = down_read_killable(&inode->i_rwsem);
-	if (ret)
-		return ret;
-	do {
-		ret = pkram_writer_reserve(w, PKRAM_GFP);
-		if (ret)
-			break;
-		ret = save_batch(file->f_mapping, &index, start, last, w);
-		if (ret == 2)
-			ret = save_special(inode, &index, w) ?: 1;
-		if (ret > 0 && fatal_signal_pending(current))
-			ret = -EINTR;
-		if (ret > 0 && READ_ONCE(*stop))
-			ret = -ECANCELED;
-		cond_resched();
-	} while (ret > 0);
+	err = down_read_killable(&inode->i_rwsem);
+	if (err)
+		return err;
+	err = save_pages(inode, start, last, stop, NULL, w);
+	if (!err) {
+		pkram_writer_flush(w);
+		if (writer_sparse(w))
+			err = save_packed(inode, start, last, stop, w);
+	}
 	inode_unlock_shared(inode);
 
-	if (!ret && !pkram_blocks_room())
-		ret = -ENOSPC;
-	return ret;
+	if (!err && !pkram_blocks_room())
+		err = -ENOSPC;
+	return err;
 }
 
 /** LOAD_BATCH - folios inserted under one hold of the i_pages lock */

@@ -93,7 +93,7 @@ void pkram_writer_settle(struct pkram_writer *w)
 	u64 nr = ((u64)w->run.count << w->run.order) - w->counted;
 
 	if (nr) {
-		pkram_blocks_add(w->run.pfn + w->counted, nr);
+		w->nr_blocks += pkram_blocks_add(w->run.pfn + w->counted, nr);
 		w->counted += nr;
 	}
 }

@@ -18,6 +18,7 @@ struct iov_iter;
  * @nr_extents: extents in @tail
  * @nr_links: link pages in use
  * @nr_pages: base pages recorded, pending run included
+ * @nr_blocks: blocks of them that had no preserved page before
  * @pos:      stream index after the last extent that was written
  * @run:      extent not yet written; @run.gap counts from @pos
  * @counted:  pages of @run that are counted in their blocks
@@ -31,6 +32,7 @@ struct pkram_writer {
 	u32 nr_extents;
 	u32 nr_links;
 	u64 nr_pages;
+	u64 nr_blocks;
 	u64 pos;
 	struct pkram_extent run;
 	u64 counted;

@@ -285,7 +285,9 @@ struct pkram_ioctl_name {
  * EPERM on every descriptor. F_GET_SEALS does not change.
  *
  * Records the pages of the file in place, or copies of those that lie where a
- * loaded kexec image goes. Nothing is copied otherwise. Holes stay
+ * loaded kexec image goes. Where the pages are spread over so many blocks of
+ * 2 MiB that too little memory would be left, they are moved together first, which
+ * takes longer. Nothing is copied otherwise. Holes stay
  * holes, swapped pages are read back, allocated but never written pages are
  * kept as zeroes. Size, mode, owner, times and seals are kept with it.
  *

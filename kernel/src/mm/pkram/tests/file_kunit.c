@@ -263,6 +263,51 @@ static void file_save_mapped_often(struct kunit *test)
 	folio_put(folio);
 }
 
+static u64 pfn_at(struct kunit *test, struct file *file, pgoff_t index)
+{
+	struct folio *folio = filemap_get_folio(file->f_mapping, index);
+	u64 pfn;
+
+	KUNIT_ASSERT_FALSE(test, IS_ERR(folio));
+	pfn = folio_pfn(folio);
+	folio_put(folio);
+	return pfn;
+}
+
+/* Where blocks are scarce, pages that would touch one for little are moved. */
+static void file_save_packs(struct kunit *test)
+{
+	struct file *file = kt_new_file(test, 40 * PAGE_SIZE);
+	unsigned int i, moved = 0;
+	struct pkram_node *node;
+	struct kt_no_room room;
+	u64 pfn[40];
+
+	for (i = 0; i < 40; i++) {
+		kt_fill_page(test, file, i);
+		pfn[i] = pfn_at(test, file, i);
+	}
+	room = kt_take_room(test);
+	for (i = 0; i < 40; i++)
+		kt_spare_block(&room, pfn[i] >> PKRAM_BLOCK_ORDER);
+	KUNIT_EXPECT_TRUE(test, pkram_blocks_scarce());
+	kt_save_one(test, "n", file);
+	KUNIT_EXPECT_EQ(test, pkram.data_pages, 40);
+	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 40);
+	for (i = 0; i < 40; i++) {
+		moved += pfn_at(test, file, i) != pfn[i];
+		kt_check_page(test, file, i, true);
+	}
+	KUNIT_EXPECT_EQ(test, moved, 40);
+	kt_give_room(room);
+	node = kt_pin(test, "n");
+	kt_forget_file(test, node, 0, file);
+	file = kt_load_file(test, node, 0, NULL);
+	for (i = 0; i < 40; i++)
+		kt_check_page(test, file, i, true);
+	kt_end_trip(test, node, file);
+}
+
 /* A save that is aborted stops those who help with it. */
 static void file_save_stopped(struct kunit *test)
 {
@@ -586,6 +631,7 @@ static struct kunit_case pkram_file_cases[] = {
 	KUNIT_CASE(file_save_refs),
 	KUNIT_CASE(file_save_refused),
 	KUNIT_CASE(file_save_mapped_often),
+	KUNIT_CASE(file_save_packs),
 	KUNIT_CASE(file_save_stopped),
 	KUNIT_CASE(file_trip_dense),
 	KUNIT_CASE(file_trip_holes),

@@ -108,6 +108,19 @@ struct kt_no_room kt_take_room(struct kunit *test)
 	return r;
 }
 
+void kt_spare_block(struct kt_no_room *r, u64 block)
+{
+	u64 i;
+
+	for (i = 0; i < r->nr; i++) {
+		if (r->block[i] != block)
+			continue;
+		pkram_blocks_sub(block << PKRAM_BLOCK_ORDER, 1);
+		r->block[i] = r->block[--r->nr];
+		return;
+	}
+}
+
 void kt_give_room(struct kt_no_room r)
 {
 	while (r.nr--)

@@ -68,6 +68,8 @@ struct kt_no_room {
 
 /* Touch blocks until the next kernel could not boot any more. End with kt_give_room(). */
 struct kt_no_room kt_take_room(struct kunit *test);
+/* One of them does not look preserved any more, if it was made to. */
+void kt_spare_block(struct kt_no_room *r, u64 block);
 void kt_give_room(struct kt_no_room r);
 
 /* Folios, helpers.c */
