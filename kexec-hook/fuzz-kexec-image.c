@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         for (const char *p = image.release; *p; p++)
                 if (*p <= ' ' || *p > '~')
                         abort();
-        if (!image.has_pkram && (image.format_version != 0 || image.incompat_features != 0))
+        if (image.n_formats > KEXEC_IMAGE_FORMATS_MAX || image.has_pkram != (image.n_formats > 0))
                 abort();
 
         return 0;

@@ -37,7 +37,8 @@ static KexecReason reason_of_image(const struct pkram_ioctl_info *info, const Ke
                 return KEXEC_REASON_ARCHITECTURE;
         if (!image->has_pkram)
                 return KEXEC_REASON_NO_SUPPORT;
-        if (image->format_version != info->format_version)
+        /* Which features the stored nodes need is known to the kernel: it judges when the image is loaded. */
+        if (!kexec_image_format(image, info->format_version))
                 return KEXEC_REASON_FORMAT;
 
         return KEXEC_REASON_KEEPS;
@@ -167,7 +168,7 @@ static void describe(const KexecFacts *facts, const KexecImage *image, KexecChec
         case KEXEC_REASON_FORMAT:
                 if (image)
                         TEXT(check, "%s%s reads format version %" PRIu32 ", but the nodes are stored in version %" PRIu32 ".",
-                             which, name, image->format_version, (uint32_t) info->format_version);
+                             which, name, image->n_formats > 0 ? image->formats[0].version : 0, (uint32_t) info->format_version);
                 else
                         TEXT(check, "%s does not read format version %" PRIu32 ".", which, (uint32_t) info->format_version);
                 TEXT(check, " Load a kernel that does, or remove the nodes.");

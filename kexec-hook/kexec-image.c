@@ -45,7 +45,7 @@ enum {
         INFO_SIZE_MAX           = 64 * 1024,
 
         TAG_HEAD_SIZE           = 8,            /* magic, length of the whole tag */
-        TAG_PKRAM_SIZE          = 16,
+        TAG_PKRAM_SIZE          = 32,           /* and version, reserved word, two sets of features */
 };
 
 static uint16_t get16(const uint8_t *p) {
@@ -53,6 +53,13 @@ static uint16_t get16(const uint8_t *p) {
 
         memcpy(&v, p, sizeof(v));
         return le16toh(v);
+}
+
+static uint64_t get64(const uint8_t *p) {
+        uint64_t v;
+
+        memcpy(&v, p, sizeof(v));
+        return le64toh(v);
 }
 
 static uint32_t get32(const uint8_t *p) {
@@ -76,13 +83,18 @@ static int parse_tags(const uint8_t *p, size_t n, KexecImage *image) {
                         return -EBADMSG;
 
                 if (memcmp(p, "PKRM", 4) == 0) {
-                        /* A later kernel may make the tag longer, never shorter. Two would be contradictory. */
-                        if (len < TAG_PKRAM_SIZE || image->has_pkram)
+                        /* A later kernel may make the tag longer, never shorter. One that reads several versions
+                         * has several tags, in any order. */
+                        if (len < TAG_PKRAM_SIZE)
                                 return -EBADMSG;
 
                         image->has_pkram = true;
-                        image->format_version = get32(p + 8);
-                        image->incompat_features = get32(p + 12);
+                        if (image->n_formats < KEXEC_IMAGE_FORMATS_MAX)
+                                image->formats[image->n_formats++] = (KexecFormat) {
+                                        .version = get32(p + 8),
+                                        .incompat_features = get64(p + 16),
+                                        .node_incompat_features = get64(p + 24),
+                                };
                 }
 
                 p += len;
@@ -243,6 +255,16 @@ int kexec_image_open(const char *path, KexecImage *ret, int *ret_fd) {
         if (ret_fd)
                 *ret_fd = TAKE_FD(fd);
         return 0;
+}
+
+const KexecFormat *kexec_image_format(const KexecImage *image, uint32_t version) {
+        assert(image);
+
+        for (unsigned i = 0; i < image->n_formats; i++)
+                if (image->formats[i].version == version)
+                        return &image->formats[i];
+
+        return NULL;
 }
 
 const char *kexec_image_error(int r) {

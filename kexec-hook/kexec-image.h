@@ -19,13 +19,23 @@ typedef enum KexecArch {
 /* Longest release string kept, without the NUL: as long as utsname's. */
 #define KEXEC_IMAGE_RELEASE_MAX 64U
 
+/* Versions of the on-memory format that are remembered of an image; more than any kernel will read. */
+#define KEXEC_IMAGE_FORMATS_MAX 8U
+
+/* A version of the on-memory format that an image reads. */
+typedef struct KexecFormat {
+        uint32_t version;
+        uint64_t incompat_features;     /* bits of incompatible features of the store that it understands */
+        uint64_t node_incompat_features; /* the same of nodes */
+} KexecFormat;
+
 typedef struct KexecImage {
         KexecArch arch;
         uint16_t boot_protocol;         /* 0x020f is 2.15 */
         bool relocatable;               /* may be loaded anywhere: needed to keep it off preserved memory */
-        bool has_pkram;                 /* the PKRAM tag is there; the two fields below are 0 otherwise */
-        uint32_t format_version;        /* of the on-memory format it reads and writes */
-        uint32_t incompat_features;     /* bits of incompatible features it understands */
+        bool has_pkram;                 /* a PKRAM tag is there; n_formats is 0 otherwise */
+        unsigned n_formats;
+        KexecFormat formats[KEXEC_IMAGE_FORMATS_MAX];
         uint32_t cmdline_max;           /* longest command line it takes, in bytes without the NUL */
         char release[KEXEC_IMAGE_RELEASE_MAX + 1]; /* as uname -r shows it, printable ASCII only; "" if unknown */
 } KexecImage;
@@ -42,6 +52,9 @@ int kexec_image_read(int fd, KexecImage *ret);
 /* The same for a path. ret_fd (may be NULL) is the descriptor that was read, for loading exactly what was
  * checked; the caller closes it. */
 int kexec_image_open(const char *path, KexecImage *ret, int *ret_fd);
+
+/* The format of that version if the image reads it, or NULL. */
+const KexecFormat *kexec_image_format(const KexecImage *image, uint32_t version);
 
 /* One clause saying what is wrong, for errors of the two functions above: "is not a kernel image (bzImage)".
  * Never NULL; static, or strerror(3)'s buffer. */

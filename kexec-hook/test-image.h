@@ -48,10 +48,12 @@ static inline void make_image(uint8_t image[static IMG_SIZE]) {
 
         memcpy(info, "LToP", 4);
         put32(info + 4, 16);
-        put32(info + 8, 32);
+        put32(info + 8, 48);
         put32(info + 12, 8);
         memcpy(info + 16, "PKRM", 4);
-        put32(info + 20, 16);
+        put32(info + 20, 32);
         put32(info + 24, 7);
-        put32(info + 28, 5);
+        put32(info + 32, 5);
+        put32(info + 36, 0x80000000);
+        put32(info + 40, 9);
 }

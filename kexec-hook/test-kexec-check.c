@@ -23,7 +23,8 @@ static int setup(void **state) {
                 .arch = KEXEC_ARCH_X86_64,
                 .relocatable = true,
                 .has_pkram = true,
-                .format_version = 3,
+                .n_formats = 2,
+                .formats = { { .version = 2 }, { .version = 3 } },
                 .release = "6.12.107",
         };
         return 0;
@@ -103,7 +104,8 @@ static void test_format(void **state) {
         (void) state;
         info.image_state = PKRAM_IMAGE_VERSION;
         check(NULL, KEXEC_POLICY_REFUSE, KEXEC_REASON_FORMAT, false, false, "format version 3");
-        image.format_version = 4;
+        image.n_formats = 1;
+        image.formats[0].version = 4;
         check(&image, KEXEC_POLICY_REFUSE, KEXEC_REASON_FORMAT, false, false, "reads format version 4");
 }
 
@@ -155,7 +157,8 @@ static void test_longest_text_fits(void **state) {
         image.release[KEXEC_IMAGE_RELEASE_MAX] = 0;
         info.nr_nodes = UINT64_MAX;
         info.super_pfn = UINT64_MAX;
-        image.format_version = UINT32_MAX;
+        image.n_formats = 1;
+        image.formats[0].version = UINT32_MAX;
         judge(&image, /* n_trees= */ 0, KEXEC_POLICY_REFUSE, &c);
         assert_true(strlen(c.text) < sizeof(c.text) - 1);
         assert_int_equal(c.text[strlen(c.text) - 1], '.');

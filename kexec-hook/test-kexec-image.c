@@ -43,8 +43,10 @@ static void test_good(void **state) {
 
         (void) state;
         assert_true(image.has_pkram);
-        assert_int_equal(image.format_version, 7);
-        assert_int_equal(image.incompat_features, 5);
+        assert_int_equal(image.n_formats, 1);
+        assert_int_equal(image.formats[0].version, 7);
+        assert_int_equal(image.formats[0].incompat_features, 0x8000000000000005);
+        assert_int_equal(image.formats[0].node_incompat_features, 9);
         assert_int_equal(image.arch, KEXEC_ARCH_X86_64);
         assert_int_equal(image.boot_protocol, 0x020f);
         assert_int_equal(image.cmdline_max, 2047);
@@ -59,44 +61,42 @@ static void test_stock_kernel_has_no_tag(void **state) {
         put32(info + 8, 16);
         image = read_good();
         assert_false(image.has_pkram);
-        assert_int_equal(image.format_version, 0);
+        assert_int_equal(image.n_formats, 0);
 }
 
 static void test_tag_after_unknown_tag(void **state) {
         KexecImage image;
 
         (void) state;
-        put32(info + 8, 16 + 12 + 16);
+        memmove(info + 28, info + 16, 32);
+        put32(info + 8, 16 + 12 + 32);
         memcpy(info + 16, "ABCD", 4);
         put32(info + 20, 12);
         put32(info + 24, 0xffffffff);
-        memcpy(info + 28, "PKRM", 4);
-        put32(info + 32, 16);
         put32(info + 36, 9);
-        put32(info + 40, 1);
         image = read_good();
         assert_true(image.has_pkram);
-        assert_int_equal(image.format_version, 9);
+        assert_int_equal(image.formats[0].version, 9);
 }
 
 static void test_longer_tag(void **state) {
         KexecImage image;
 
         (void) state;
-        put32(info + 8, 16 + 24);
-        put32(info + 20, 24);
+        put32(info + 8, 16 + 40);
+        put32(info + 20, 40);
         image = read_good();
         assert_true(image.has_pkram);
-        assert_int_equal(image.format_version, 7);
+        assert_int_equal(image.formats[0].version, 7);
 }
 
 static void test_longer_fixed_part(void **state) {
         KexecImage image;
 
         (void) state;
-        memmove(info + 24, info + 16, 16);
+        memmove(info + 24, info + 16, 32);
         put32(info + 4, 24);
-        put32(info + 8, 40);
+        put32(info + 8, 56);
         image = read_good();
         assert_true(image.has_pkram);
 }
@@ -111,7 +111,7 @@ static void test_tag_outside_total_is_not_seen(void **state) {
 }
 
 static void test_bad_tags(void **state) {
-        static const uint32_t lengths[] = { 0, 1, 7, 8, 15, 17, 0x7fffffff, 0xffffffff };
+        static const uint32_t lengths[] = { 0, 1, 7, 8, 16, 31, 33, 0x7fffffff, 0xffffffff };
 
         (void) state;
         for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
@@ -123,22 +123,46 @@ static void test_bad_tags(void **state) {
 
 static void test_tag_without_room(void **state) {
         (void) state;
-        for (uint32_t total = 17; total < 32; total++) {
+        for (uint32_t total = 17; total < 48; total++) {
                 put32(info + 8, total);
                 check_refused(-EBADMSG);
         }
 }
 
 static void test_two_tags(void **state) {
+        KexecImage image;
+
         (void) state;
-        memcpy(info + 32, info + 16, 16);
-        put32(info + 8, 48);
-        check_refused(-EBADMSG);
+        memcpy(info + 48, info + 16, 32);
+        put32(info + 48 + 8, 6);
+        put32(info + 8, 80);
+        image = read_good();
+        assert_int_equal(image.n_formats, 2);
+        assert_non_null(kexec_image_format(&image, 7));
+        assert_non_null(kexec_image_format(&image, 6));
+        assert_null(kexec_image_format(&image, 5));
+        assert_null(kexec_image_format(&image, 0));
+}
+
+/* More than anybody looks for: the first ones count. */
+static void test_many_tags(void **state) {
+        KexecImage image;
+
+        (void) state;
+        for (unsigned i = 1; i < 2 * KEXEC_IMAGE_FORMATS_MAX; i++) {
+                memcpy(info + 16 + i * 32, info + 16, 32);
+                put32(info + 16 + i * 32 + 8, 7 + i);
+        }
+        put32(info + 8, 16 + 2 * KEXEC_IMAGE_FORMATS_MAX * 32);
+        image = read_good();
+        assert_int_equal(image.n_formats, KEXEC_IMAGE_FORMATS_MAX);
+        assert_non_null(kexec_image_format(&image, 7));
+        assert_null(kexec_image_format(&image, 7 + KEXEC_IMAGE_FORMATS_MAX));
 }
 
 static void test_bad_kernel_info_sizes(void **state) {
         static const uint32_t pairs[][2] = {
-                { 0, 32 }, { 15, 32 }, { 33, 32 }, { 16, 0 }, { 16, 15 }, { 16, 0xffffffff }, { 0xfffffff0, 0xffffffff },
+                { 0, 48 }, { 15, 48 }, { 49, 48 }, { 16, 0 }, { 16, 15 }, { 16, 0xffffffff }, { 0xfffffff0, 0xffffffff },
                 { 16, IMG_CODE - IMG_INFO + 1 }, { 16, 65537 },
         };
 
@@ -249,7 +273,7 @@ static void test_more_setup_than_file(void **state) {
 static void test_zero_setup_sects_means_four(void **state) {
         (void) state;
         /* Everything moves by a sector; shorten the code accordingly. */
-        memmove(info + 512, info, 32);
+        memmove(info + 512, info, 48);
         bytes[0x1f1] = 0;
         put32(bytes + 0x1f4, (IMG_CODE - 512) / 16);
         assert_true(read_good().has_pkram);
@@ -379,6 +403,7 @@ int main(void) {
                 T(test_bad_tags),
                 T(test_tag_without_room),
                 T(test_two_tags),
+                T(test_many_tags),
                 T(test_bad_kernel_info_sizes),
                 T(test_bad_kernel_info_offsets),
                 T(test_info_magic),

@@ -22,6 +22,7 @@ static const char *damage_text(uint32_t damage) {
                 [PKRAM_DAMAGE_COUNT]    = "the totals in its description do not add up",
                 [PKRAM_DAMAGE_NAME]     = "its name is invalid or taken",
                 [PKRAM_DAMAGE_BUSY]     = "a page of it is used by the firmware or the boot loader",
+                [PKRAM_DAMAGE_FEATURE]  = "it needs a feature that the running kernel does not have",
         };
 
         return damage < ELEMENTSOF(table) ? table[damage] : "of a kind of damage that this program does not know";

@@ -116,6 +116,7 @@ size_t pkram_read(struct pkram_access *pa, void *buf, size_t count);
 
 void pkram_reserve(void);
 void pkram_reserve_busy(phys_addr_t start, phys_addr_t size);
+unsigned long pkram_reserved_pages(void);
 void pkram_seal(const struct kimage *image);
 bool pkram_booted_by_kexec(void);
 bool pkram_active(void);
@@ -147,6 +148,7 @@ static inline int pkram_prepare_load(struct pkram_stream *ps, const char *name)
 
 static inline void pkram_reserve(void) { }
 static inline void pkram_reserve_busy(phys_addr_t start, phys_addr_t size) { }
+static inline unsigned long pkram_reserved_pages(void) { return 0; }
 static inline void pkram_seal(const struct kimage *image) { }
 static inline bool pkram_active(void)
 {
@@ -179,5 +181,11 @@ static inline bool pkram_kexec_make_room(const struct kexec_buf *kbuf)
 }
 
 #endif /* CONFIG_PKRAM */
+
+#if defined(CONFIG_PKRAM) && defined(CONFIG_MEMORY_FAILURE)
+void pkram_poison_note(unsigned long pfn);
+#else
+static inline void pkram_poison_note(unsigned long pfn) { }
+#endif
 
 #endif /* _LINUX_PKRAM_H */

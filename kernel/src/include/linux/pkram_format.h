@@ -27,13 +27,17 @@
  *       |
  *       v
  *   +-------+  map_pfn   +-----+-----+     one bit a 2 MiB block that holds
- *   | super |----------->| map | map |     any preserved page; contiguous
- *   +-------+            +-----+-----+
+ *   | super |----------->| map | map |     any preserved page; contiguous,
+ *   +-------+            +-----+-----+     and once more at map_copy_pfn
+ *   | copy  |
+ *   +-------+
  *       | dir_pfn
  *       v
- *   +-----+  next  +-----+                 pfns of nodes, 0 = free slot
- *   | dir |------->| dir |
- *   +-----+        +-----+
+ *   +------+  next  +------+               pfns of nodes, 0 = free slot
+ *   | dir  |------->| dir  |
+ *   +------+        +------+
+ *   | copy |        | copy |
+ *   +------+        +------+
  *     |   |
  *     v   v
  *   +------+ next +---------+ next         name, totals, the first objects;
@@ -51,6 +55,12 @@
  * a long gap. Scattered base pages therefore cost 7.15 bytes each, a 2 MiB folio
  * costs seven bytes.
  *
+ * No single page that is damaged costs more than the node it belongs to. Super block and
+ * directory pages are in pairs: the copy of page P is page P ^ 1, see pkram_twin(), and is
+ * found without P. The map exists twice, at two places that the super block names. A copy
+ * differs from the original in its own pfn and checksum only. A reader that finds a page
+ * damaged uses the copy. A page whose copy cannot be used has PKRAM_HDR_ALONE set.
+ *
  * Who trusts what: early boot believes the super block and the map pages once
  * they passed their checks, and reserves all blocks in the map. It reads nothing
  * else. Later, with all of the kernel at hand, each node is checked as a whole
@@ -63,14 +73,19 @@
  * of its pages were hit by a memory error.
  *
  * Versions: PKRAM_FORMAT_VERSION changes when an old reader would misread what a
- * new writer wrote. Additions that old readers may ignore set a bit in the
- * compatible set, those they must refuse a bit in the incompatible one.
+ * new writer wrote. Additions that old readers may ignore set a bit in a compatible
+ * set, those they must refuse a bit in an incompatible one. The super block has such
+ * sets for the store as a whole, each node has its own: a reader that does not know what
+ * a node needs drops that node and no other. An image says in its tags which versions
+ * and which features it reads, see &struct pkram_image_tag.
  */
 
 #define PKRAM_FORMAT_VERSION	1
 
-/** PKRAM_INCOMPAT_KNOWN - incompatible features this reader understands */
+/** PKRAM_INCOMPAT_KNOWN - incompatible features of super blocks this reader understands */
 #define PKRAM_INCOMPAT_KNOWN	0ULL
+/** PKRAM_NODE_INCOMPAT_KNOWN - incompatible features of nodes this reader understands */
+#define PKRAM_NODE_INCOMPAT_KNOWN 0ULL
 
 #define PKRAM_PAGE_SHIFT	12
 #define PKRAM_PAGE_SIZE		4096
@@ -90,8 +105,10 @@
 /** PKRAM_MAX_PFN - one above the highest page an extent can name (2^52 bytes) */
 #define PKRAM_MAX_PFN		(1ULL << 40)
 
-/** PKRAM_MAX_ORDER - largest folio order an extent can name */
-#define PKRAM_MAX_ORDER		10
+/** PKRAM_MAX_ORDER - largest folio order an extent can name, but for the next */
+#define PKRAM_MAX_ORDER		13
+/** PKRAM_GIGANTIC_ORDER - the one order above that which it can name: 1 GiB */
+#define PKRAM_GIGANTIC_ORDER	18
 
 /** PKRAM_MAX_INDEX - one above the highest page index in a stream (2^63 bytes) */
 #define PKRAM_MAX_INDEX		(1ULL << 51)
@@ -109,6 +126,13 @@ enum pkram_page_type {
 };
 
 /**
+ * PKRAM_HDR_ALONE - in a super block or directory page: there is no copy of it
+ *
+ * The memory of the copy is bad. It is not to be read, nor to be used for anything else.
+ */
+#define PKRAM_HDR_ALONE		(1U << 0)
+
+/**
  * struct pkram_page_hdr - first 64 bytes of every metadata page
  * @magic:      PKRAM_MAGIC
  * @version:    PKRAM_FORMAT_VERSION
@@ -118,7 +142,7 @@ enum pkram_page_type {
  * @pfn:        page frame number of this very page
  * @generation: value of the super block's @generation when it was written
  * @length:     bytes in use, header included, multiple of 8, 64 to 4096
- * @reserved0:  0
+ * @flags:      PKRAM_HDR_*
  * @next:       pfn of the next page in the same list, 0 at the end
  * @reserved1:  0
  */
@@ -131,10 +155,21 @@ struct pkram_page_hdr {
 	__le64 pfn;
 	__le64 generation;
 	__le32 length;
-	__le32 reserved0;
+	__le32 flags;
 	__le64 next;
 	__le64 reserved1;
 };
+
+/**
+ * pkram_twin - where the copy of a super block or a directory page is
+ * @pfn: the page
+ *
+ * Return: pfn of its copy.
+ */
+static inline __u64 pkram_twin(__u64 pfn)
+{
+	return pfn ^ 1;
+}
 
 /** PKRAM_SEALED - value of pkram_super.seal in a chain that is final */
 #define PKRAM_SEALED		0x64656c6165734b50ULL	/* "PKsealed" */
@@ -157,6 +192,8 @@ struct pkram_page_hdr {
  * @sealed_ns:  CLOCK_REALTIME ns when it was sealed
  * @sealed_tsc: time stamp counter then, 0 if it cannot be compared
  * @release:    release of the kernel that sealed it, NUL-terminated
+ * @map_copy_pfn: first of @nr_map contiguous map pages that are a copy of those at
+ *              @map_pfn, 0 if there is none
  */
 struct pkram_super {
 	struct pkram_page_hdr hdr;
@@ -173,6 +210,7 @@ struct pkram_super {
 	__le64 sealed_ns;
 	__le64 sealed_tsc;
 	__u8 release[64];
+	__le64 map_copy_pfn;
 };
 
 /** PKRAM_MAP_BITS - blocks that one map page covers (63 GiB of memory) */
@@ -210,6 +248,8 @@ struct pkram_dir {
 /** PKRAM_OBJ_FILE - size, mode, owner, seals and times are those of a file */
 #define PKRAM_OBJ_FILE		(1U << 2)
 #define PKRAM_OBJ_ALL		(PKRAM_OBJ_PAGES | PKRAM_OBJ_BYTES | PKRAM_OBJ_FILE)
+/** PKRAM_OBJ_COMPAT - flags that a reader ignores if it does not know them */
+#define PKRAM_OBJ_COMPAT	0xffff0000U
 
 /** PKRAM_OBJ_POISONED - pages with memory errors that an object can name */
 #define PKRAM_OBJ_POISONED	4
@@ -222,7 +262,7 @@ struct pkram_dir {
  * @bytes_head: first link page of the byte stream, 0 if it is empty
  * @nr_bytes:   length of the byte stream
  * @size:       size of the file in bytes
- * @flags:      PKRAM_OBJ_*
+ * @flags:      PKRAM_OBJ_*; an unknown one costs the node, except in PKRAM_OBJ_COMPAT
  * @mode:       mode of the file
  * @uid:        its owner, in the initial user namespace
  * @gid:        its group
@@ -267,6 +307,8 @@ struct pkram_object {
  * @meta_pages: metadata pages, this one included
  * @nr_objects: objects in this page and the following ones
  * @name_len:   bytes in @name, 1 to 255
+ * @compat:     features a reader may ignore
+ * @incompat:   features a reader must know to adopt the node
  * @reserved:   0
  * @name:       name, NUL-padded
  * @objects:    the first PKRAM_NODE_OBJECTS objects
@@ -278,7 +320,9 @@ struct pkram_node_page {
 	__le64 meta_pages;
 	__le32 nr_objects;
 	__le32 name_len;
-	__le64 reserved[4];
+	__le64 compat;
+	__le64 incompat;
+	__le64 reserved[2];
 	__u8 name[PKRAM_NAME_BYTES];
 	struct pkram_object objects[PKRAM_NODE_OBJECTS];
 };
@@ -338,6 +382,7 @@ struct pkram_extent {
 #define PKRAM_EXT_ORDER_SHIFT	41
 #define PKRAM_EXT_COUNT_SHIFT	45
 #define PKRAM_EXT_MAX_COUNT	(1U << 11)
+#define PKRAM_EXT_GIGANTIC	14ULL		/* in place of PKRAM_GIGANTIC_ORDER */
 #define PKRAM_EXT_LONG_GAP	15ULL		/* in place of an order: gap in the pfn */
 
 static inline __u64 pkram_load64(const __u8 *p)
@@ -397,6 +442,8 @@ static inline struct pkram_extent pkram_extent_decode(__u64 raw)
 		e.pfn = 0;
 		e.order = 0;
 		e.count = 0;
+	} else if (e.order == PKRAM_EXT_GIGANTIC) {
+		e.order = PKRAM_GIGANTIC_ORDER;
 	}
 	return e;
 }
@@ -407,9 +454,11 @@ static inline __u64 pkram_extent_single(__u64 pfn, __u64 gap)
 	return pfn | gap << PKRAM_EXT_GAP_SHIFT;
 }
 
-/* 1 to PKRAM_EXT_MAX_COUNT folios of @order. */
+/* 1 to PKRAM_EXT_MAX_COUNT folios of @order: up to PKRAM_MAX_ORDER, or gigantic. */
 static inline __u64 pkram_extent_run(__u64 pfn, unsigned int order, __u64 count)
 {
+	if (order == PKRAM_GIGANTIC_ORDER)
+		order = PKRAM_EXT_GIGANTIC;
 	return pfn | PKRAM_EXT_RUN | (__u64)order << PKRAM_EXT_ORDER_SHIFT |
 	       (count - 1) << PKRAM_EXT_COUNT_SHIFT;
 }
@@ -429,14 +478,22 @@ static inline __u64 pkram_extent_long_gap(__u64 gap)
  * struct pkram_image_tag - entry in the variable part of a bzImage's kernel_info
  * @magic:    PKRAM_IMAGE_TAG
  * @length:   bytes of this entry
- * @version:  format version it reads and writes
- * @incompat: incompatible features it understands
+ * @version:  format version it reads
+ * @reserved: 0
+ * @incompat: incompatible features of super blocks that it understands
+ * @node_incompat: incompatible features of nodes that it understands
+ *
+ * A kernel that reads several versions of the format has a tag for each, in any order,
+ * and goes on writing the version it found: an image is judged by the tag whose version
+ * is that of the store.
  */
 struct pkram_image_tag {
 	__le32 magic;
 	__le32 length;
 	__le32 version;
-	__le32 incompat;
+	__le32 reserved;
+	__le64 incompat;
+	__le64 node_incompat;
 };
 
 __u64 pkram_checksum(const void *page, __u32 length);
@@ -444,6 +501,8 @@ void pkram_page_finish(struct pkram_page_hdr *hdr);
 int pkram_check_page(const struct pkram_page_hdr *hdr, unsigned int type,
 		     __u64 pfn, __u64 chain, __u64 generation);
 int pkram_check_super(const struct pkram_super *sb, __u64 pfn, __u64 max_pfn);
+int pkram_pick_result(int result, int twin_result);
+__u32 pkram_map_pages(__u64 max_pfn);
 int pkram_check_name(const __u8 *name, __u32 len);
 
 bool pkram_map_test(const struct pkram_map *map, __u64 block);

@@ -4,9 +4,7 @@
  */
 #define pr_fmt(fmt) "pkram: " fmt
 
-#include <linux/cpufeature.h>
 #include <linux/init.h>
-#include <linux/math64.h>
 #include <linux/memblock.h>
 #include <linux/mm.h>
 #include <linux/page-isolation.h>
@@ -15,7 +13,7 @@
 #include <linux/slab.h>
 #include <linux/string_helpers.h>
 #include <trace/events/pkram.h>
-#include <asm/tsc.h>
+#include <asm/pkram.h>
 
 #include "../internal.h"
 #include "node.h"
@@ -61,27 +59,23 @@ struct adoption {
 /* Of each block, see pkram_blocks_adopt(). */
 static u32 *counts __initdata;
 
-/* Is the page in one of the first @nr ranges? */
-static bool __init is_busy(u64 pfn, unsigned int nr)
-{
-	unsigned int i;
-
-	for (i = 0; i < nr; i++)
-		if (pfn >= pkram_early.busy[i].start && pfn < pkram_early.busy[i].end)
-			return true;
-	return false;
-}
-
-static void __init mark_busy(void)
+static void __init mark_busy(const struct pkram_busy *b)
 {
 	unsigned int i;
 	u64 block;
 
-	for (i = 0; i < pkram_early.nr_busy; i++)
-		for (block = pkram_early.busy[i].start >> PKRAM_BLOCK_ORDER;
+	for (i = 0; i < b->nr; i++)
+		for (block = b->range[i].start >> PKRAM_BLOCK_ORDER;
 		     block < pkram_nr_blocks &&
-		     block << PKRAM_BLOCK_ORDER < pkram_early.busy[i].end; block++)
+		     block << PKRAM_BLOCK_ORDER < b->range[i].end; block++)
 			counts[block] &= ~PKRAM_BLOCK_ALONE;
+}
+
+static void __init free_busy(struct pkram_busy *b)
+{
+	if (b->room)
+		free_reserved_area(__va(b->room), __va(b->room + b->size), -1, NULL);
+	b->nr = 0;
 }
 
 /*
@@ -97,7 +91,7 @@ static __always_inline int claim_page(u64 pfn, u64 nr_blocks, u32 *count)
 	if (unlikely(!(count[block] & PKRAM_BLOCK_ALONE))) {
 		if (!(count[block] & PKRAM_BLOCK_OURS))
 			return PKRAM_DAMAGE_RANGE;
-		if (is_busy(pfn, pkram_early.nr_others))
+		if (pkram_busy_test(&pkram_early.others, pfn))
 			return PKRAM_DAMAGE_BUSY;
 	}
 	if (unlikely(!__test_and_clear_bit(PG_reserved, &pfn_to_page(pfn)->flags)))
@@ -165,12 +159,15 @@ static int __init unclaim_pages(void *ctx, const u64 *pfn, u32 nr)
 /* Second walk, of a node that is kept: its large folios become such. */
 static int __init make_large(void *ctx, enum pkram_claim what, u64 pfn, u32 count, u32 order)
 {
+	unsigned int made = pkram_folio_order(order);
 	struct page *page = pfn_to_page(pfn);
+	u64 left = (u64)count << (order - made);
 	u32 i;
 
+	order = made;
 	if (!order)
 		return 0;
-	for (; count; count--) {
+	for (; left; left--) {
 		for (i = 1; i < 1U << order; i++)
 			set_page_count(page + i, 0);
 		prep_compound_page(page, order);
@@ -199,6 +196,7 @@ static const char * const damage_names[] = {
 	[PKRAM_DAMAGE_COUNT]	= "totals do not add up",
 	[PKRAM_DAMAGE_NAME]	= "bad or duplicate name",
 	[PKRAM_DAMAGE_BUSY]	= "page in use by firmware or boot loader",
+	[PKRAM_DAMAGE_FEATURE]	= "it needs a feature that this kernel lacks",
 };
 
 /* Remember and log a node that did not come back. @page may be anything. */
@@ -207,7 +205,7 @@ static void __init drop(u64 pfn, int damage, const struct pkram_node_totals *tot
 {
 	u32 len = page ? le32_to_cpu(page->name_len) : 0;
 	struct pkram_dropped *d;
-	char *printable = NULL;
+	char *printable, *name = NULL;
 
 	pkram.nr_dropped++;
 	trace_pkram_drop(pfn, damage);
@@ -215,10 +213,12 @@ static void __init drop(u64 pfn, int damage, const struct pkram_node_totals *tot
 	    pkram_check_name(page->name, len))
 		len = 0;
 	if (len)
-		printable = kstrdup_quotable((const char *)page->name, GFP_KERNEL);
+		name = kmemdup_nul((const char *)page->name, len, GFP_KERNEL);
+	printable = kstrdup_quotable(name, GFP_KERNEL);
 	pr_err("node '%s' (pfn 0x%llx) dropped: %s\n", printable ?: "?", pfn,
 	       damage_names[damage]);
 	kfree(printable);
+	kfree(name);
 
 	if (pkram.nr_dropped > PKRAM_MAX_DROPPED)
 		return;
@@ -281,31 +281,91 @@ static bool __init adopt_node(u64 pfn, __le64 *slot)
 	return false;
 }
 
+static bool __init claim_one(u64 pfn)
+{
+	struct adoption a = { };
+
+	return pfn >= PKRAM_MIN_PFN && pfn < PKRAM_MAX_PFN &&
+	       !claim(&a, PKRAM_CLAIM_META, pfn, 1, 0);
+}
+
+static void __init unclaim_one(u64 pfn)
+{
+	struct adoption a = { .left = 1 };
+
+	unclaim(&a, PKRAM_CLAIM_META, pfn, 1, 0);
+}
+
 /*
- * Adopt the nodes that a directory page lists. A damaged one ends the chain:
- * what it listed, and what came after it, is lost.
+ * The copy of @page was claimed if @claimed. If its memory was bad before the kexec,
+ * nothing must ever use it: it stays claimed, but is not counted as preserved. If it
+ * is somebody else's, there is no copy.
+ */
+static void __init settle_twin(struct pkram_page_hdr *page, bool claimed)
+{
+	struct page *twin = virt_to_page(pkram_twin_page(page));
+
+	if (!claimed) {
+		page->flags |= cpu_to_le32(PKRAM_HDR_ALONE);
+		return;
+	}
+	if (!pkram_is_alone(page))
+		return;
+	counts[page_to_pfn(twin) >> PKRAM_BLOCK_ORDER]--;
+#ifdef CONFIG_MEMORY_FAILURE
+	if (!TestSetPageHWPoison(twin))
+		num_poisoned_pages_inc(page_to_pfn(twin));
+#endif
+}
+
+/*
+ * Claim a directory page and its copy, and return whichever is good. Nothing is claimed
+ * if none is.
+ */
+static struct pkram_dir *__init claim_dir(u64 pfn)
+{
+	const u64 pfns[2] = { pfn, pkram_twin(pfn) };
+	bool claimed[2];
+	unsigned int i;
+
+	for (i = 0; i < 2; i++)
+		claimed[i] = claim_one(pfns[i]);
+	for (i = 0; i < 2; i++) {
+		struct pkram_dir *dir = pfn_to_kaddr(pfns[i]);
+
+		if (!claimed[i] ||
+		    pkram_check_page(&dir->hdr, PKRAM_PAGE_DIR, pfns[i],
+				     le64_to_cpu(pkram.sb->hdr.chain), pkram_generation()))
+			continue;
+		if (i)
+			pr_warn("directory page at pfn 0x%llx is damaged, its copy is used\n", pfn);
+		settle_twin(&dir->hdr, claimed[!i]);
+		return dir;
+	}
+	for (i = 0; i < 2; i++)
+		if (claimed[i])
+			unclaim_one(pfns[i]);
+	return NULL;
+}
+
+/*
+ * Adopt the nodes that directory pages list. One of which both copies are damaged ends
+ * the chain: what it listed, and what came after it, is lost.
  */
 static void __init adopt_dirs(void)
 {
 	struct pkram_super *sb = pkram.sb;
 	u64 pfn = le64_to_cpu(sb->dir_pfn), seen = 0, expected = le64_to_cpu(sb->nr_nodes);
-	__le64 *link = &sb->dir_pfn;
+	struct pkram_dir *dir, *before = NULL;
 
-	while (pfn) {
-		struct adoption a = { };
-		struct pkram_dir *dir;
+	for (; pfn; pfn = le64_to_cpu(dir->hdr.next)) {
 		unsigned int i;
 
-		if (pfn < PKRAM_MIN_PFN || pfn >= PKRAM_MAX_PFN ||
-		    claim(&a, PKRAM_CLAIM_META, pfn, 1, 0))
+		dir = claim_dir(pfn);
+		if (!dir)
 			break;
-		dir = pfn_to_kaddr(pfn);
-		if (pkram_check_page(&dir->hdr, PKRAM_PAGE_DIR, pfn,
-				     le64_to_cpu(sb->hdr.chain), pkram_generation())) {
-			a.left = 1;
-			unclaim(&a, PKRAM_CLAIM_META, pfn, 1, 0);
-			break;
-		}
+		/* if it is the copy, the chain goes through that from now on */
+		pkram_dir_link(before, dir->hdr.pfn);
 		for (i = 0; i < PKRAM_DIR_SLOTS; i++) {
 			if (!dir->slot[i])
 				continue;
@@ -314,10 +374,10 @@ static void __init adopt_dirs(void)
 				dir->slot[i] = 0;
 		}
 		pkram_dir_adopt(dir);
-		link = &dir->hdr.next;
-		pfn = le64_to_cpu(*link);
+		before = dir;
 	}
-	*link = 0;
+	if (pfn)
+		pkram_dir_link(before, 0);
 	if (seen < expected) {
 		pkram.nr_dropped += expected - seen;
 		pr_err("directory page at pfn 0x%llx is damaged: %llu nodes dropped, names unknown\n",
@@ -365,7 +425,7 @@ static u64 __init finish_mixed_block(u64 block)
 		struct page *page = pfn_to_page(pfn);
 
 		/* may not even have a struct page */
-		if (is_busy(pfn, pkram_early.nr_others))
+		if (pkram_busy_test(&pkram_early.others, pfn))
 			continue;
 		/* before anything of the block is on a list of free pages */
 		if (!movable)
@@ -374,7 +434,7 @@ static u64 __init finish_mixed_block(u64 block)
 		if (!PageReserved(page)) {
 			clear_page_tag_ref(page);
 			adjust_managed_page_count(page, 1);
-		} else if (!is_busy(pfn, pkram_early.nr_busy)) {
+		} else if (!pkram_busy_test(&pkram_early.firmware, pfn)) {
 			free_reserved_page(page);
 			freed++;
 		}
@@ -418,25 +478,32 @@ static void __init keep_release(const struct pkram_super *sb)
 static void __init pkram_adopt(void)
 {
 	struct pkram_super *sb = pfn_to_kaddr(pkram_early.sb_pfn);
-	u64 map_pfn = le64_to_cpu(sb->map_pfn), freed;
 	u32 nr_map = le32_to_cpu(sb->nr_map);
 	struct adoption a = { };
+	u64 freed;
 
-	pkram_super_adopt(sb);
-	pkram_blocks_pin(pkram_early.sb_pfn, 1);
-	pkram_blocks_pin(map_pfn, nr_map);
+	pkram_super_adopt(pkram_early.sb_pfn, pkram_early.map_pfn, pkram_early.map_twin_pfn);
 	counts = pkram_blocks_adopt();
-	mark_busy();
+	mark_busy(&pkram_early.others);
+	mark_busy(&pkram_early.firmware);
 	keep_release(sb);
 
-	claim(&a, PKRAM_CLAIM_META, pkram_early.sb_pfn, 1, 0);
-	claim(&a, PKRAM_CLAIM_META, map_pfn, nr_map, 0);
+	claim_one(pkram_early.sb_pfn);
+	settle_twin(&sb->hdr, claim_one(pkram_twin(pkram_early.sb_pfn)));
+	claim(&a, PKRAM_CLAIM_META, pkram_early.map_pfn, nr_map, 0);
+	if (pkram_early.map_twin_pfn)
+		claim(&a, PKRAM_CLAIM_META, pkram_early.map_twin_pfn, nr_map, 0);
 
 	/* Pages of this boot belong to the next generation. */
 	le64_add_cpu(&sb->hdr.generation, 1);
+	if (pkram.sb_twin)
+		pkram.sb_twin->hdr.generation = sb->hdr.generation;
 	adopt_dirs();
 	freed = finish_blocks();
 	pkram_blocks_adopted(counts);
+	pkram_map_copy_again();
+	free_busy(&pkram_early.others);
+	free_busy(&pkram_early.firmware);
 
 	if (pkram.nr_dropped)
 		pkram.boot_result = PKRAM_BOOT_PARTIAL;
@@ -447,8 +514,7 @@ static void __init pkram_adopt(void)
 
 static int __init pkram_init(void)
 {
-	bool tsc = boot_cpu_has(X86_FEATURE_TSC);
-	u64 begin = tsc ? rdtsc_ordered() : 0;
+	u64 begin = arch_pkram_ticks();
 
 	if (pkram.boot_result == PKRAM_BOOT_OFF)
 		return 0;
@@ -459,9 +525,10 @@ static int __init pkram_init(void)
 		pr_err("off: no memory for the super block\n");
 		return 0;
 	}
-	if (tsc && tsc_khz)
-		pkram.restored_ns = mul_u64_u32_div(pkram_early.cycles + rdtsc_ordered() - begin,
-						    USEC_PER_SEC, tsc_khz);
+	pkram_blocks_find_ram();
+	pkram_poison_start();
+	pkram.restored_ns = arch_pkram_ticks_to_ns(pkram_early.cycles + arch_pkram_ticks() -
+						   begin);
 	return 0;
 }
 core_initcall(pkram_init);

@@ -21,7 +21,8 @@
  * DOC: banned memory
  *
  * The next kernel cannot find in place what lies where its own image is going to
- * be put, or outside the block map. Such pages are *banned*: files that have them
+ * be put, outside the block map, or in memory that its firmware does not call RAM: what
+ * was added to the machine later, or is driven by a driver. Such pages are *banned*: files that have them
  * are saved with copies of them, and metadata and byte streams are allocated
  * again until they lie elsewhere.
  *
@@ -47,6 +48,8 @@ bool pkram_banned_slow(u64 pfn, u64 nr)
 {
 	unsigned int i;
 
+	if (pkram_blocks_ram(pfn, nr) < nr)
+		return true;
 	for (i = 0; i < pkram_bans.nr; i++)
 		if (pfn < pkram_bans.end[i] && pfn + nr > pkram_bans.start[i])
 			return true;
@@ -70,6 +73,8 @@ u64 pkram_allowed(u64 pfn, u64 nr)
 	if (pfn < PKRAM_MIN_PFN || pfn >= max_pfn)
 		return 0;
 	nr = min(nr, max_pfn - pfn);
+	if (unlikely(pkram_memory_added))
+		nr = pkram_blocks_ram(pfn, nr);
 	for (i = 0; i < pkram_bans.nr; i++) {
 		if (pfn >= pkram_bans.end[i] || pfn + nr <= pkram_bans.start[i])
 			continue;

@@ -54,7 +54,7 @@ static inline bool pkram_banned(u64 pfn, u64 nr)
 	if (unlikely(pfn < PKRAM_MIN_PFN ||
 		     pfn + nr > pkram_nr_blocks << PKRAM_BLOCK_ORDER))
 		return true;
-	return unlikely(pkram_bans.nr) && pkram_banned_slow(pfn, nr);
+	return unlikely(pkram_bans.nr || pkram_memory_added) && pkram_banned_slow(pfn, nr);
 }
 
 void pkram_alloc_hold(void);

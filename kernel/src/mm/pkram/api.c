@@ -341,7 +341,7 @@ int pkram_save_file_folio(struct pkram_access *pa, struct folio *folio)
 	if (!state)
 		return err;
 	w = &state->writer;
-	if (order > PKRAM_MAX_ORDER || folio->index < w->end_index ||
+	if (order > MAX_PAGE_ORDER || folio->index < w->end_index ||
 	    folio->index & ((1UL << order) - 1))
 		return -EINVAL;
 	if (folio->index > PKRAM_MAX_INDEX - (1ULL << order))

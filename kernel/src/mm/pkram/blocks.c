@@ -2,13 +2,17 @@
 /*
  * PKRAM: which 2 MiB blocks hold preserved pages.
  */
+#include <linux/bitmap.h>
 #include <linux/crash_reserve.h>
 #include <linux/kexec.h>
 #include <linux/memblock.h>
+#include <linux/memory.h>
+#include <linux/memory_hotplug.h>
 #include <linux/pkram.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/vmalloc.h>
+#include <asm/pkram.h>
 
 #include "pkram.h"
 
@@ -37,6 +41,7 @@
 u64 pkram_nr_blocks __ro_after_init;
 
 static struct pkram_map *pkram_map __ro_after_init;
+static struct pkram_map *pkram_map_twin __ro_after_init;
 static DEFINE_SPINLOCK(pkram_blocks_lock);
 static DEFINE_MUTEX(pkram_blocks_init_mutex);
 
@@ -49,19 +54,21 @@ static u64 pkram_touched, pkram_touched_low;
 /**
  * pkram_blocks_setup - say where the map is
  * @map:       map pages; bits set in it stay set
+ * @twin:      their copy, NULL if there is none
  * @nr_blocks: blocks to look after, no more than they cover
  */
-void __init pkram_blocks_setup(struct pkram_map *map, u64 nr_blocks)
+void __init pkram_blocks_setup(struct pkram_map *map, struct pkram_map *twin, u64 nr_blocks)
 {
 	pkram_map = map;
+	pkram_map_twin = twin;
 	pkram_nr_blocks = nr_blocks;
 }
 
-/* Blocks of the super block and of the map: their bits stay set for good. */
+/* Blocks of the super block and its copy, the map, and its copy: their bits stay set. */
 static struct {
 	u64 first;
 	u64 last;
-} pins[2];
+} pins[3];
 static unsigned int nr_pins;
 
 static bool block_is_low(u64 block)
@@ -104,9 +111,9 @@ int pkram_blocks_init(gfp_t gfp)
 	return 0;
 }
 
-static void pkram_map_change(u64 block, bool set)
+static void map_change(struct pkram_map *map, u64 block, bool set)
 {
-	struct pkram_map *m = pkram_map + block / PKRAM_MAP_BITS;
+	struct pkram_map *m = map + block / PKRAM_MAP_BITS;
 	unsigned int bit = block % PKRAM_MAP_BITS;
 	__le64 mask = cpu_to_le64(1ULL << bit % 64);
 
@@ -114,6 +121,13 @@ static void pkram_map_change(u64 block, bool set)
 		m->bits[bit / 64] |= mask;
 	else
 		m->bits[bit / 64] &= ~mask;
+}
+
+static void pkram_map_change(u64 block, bool set)
+{
+	map_change(pkram_map, block, set);
+	if (pkram_map_twin)
+		map_change(pkram_map_twin, block, set);
 }
 
 /**
@@ -253,7 +267,7 @@ void __init pkram_blocks_adopted(u32 *counts)
  * @pfn: first page
  * @nr:  how many
  *
- * They are protected before there are counters. Called at most twice.
+ * They are protected before there are counters. Called at most three times.
  */
 void __init pkram_blocks_pin(u64 pfn, u64 nr)
 {
@@ -264,6 +278,74 @@ void __init pkram_blocks_pin(u64 pfn, u64 nr)
 	for (block = pins[nr_pins].first; block <= pins[nr_pins].last; block++)
 		pkram_map_change(block, true);
 	nr_pins++;
+}
+
+/*
+ * Blocks in which nothing is RAM for the firmware: the next kernel does not see them, even
+ * if memory was added there and is in use now. Looked at only once there is such memory.
+ */
+static unsigned long *no_ram __ro_after_init;
+
+/** pkram_memory_added - memory that the firmware does not call RAM is in use */
+bool pkram_memory_added __read_mostly;
+
+#ifdef CONFIG_MEMORY_HOTPLUG
+static int memory_notify(struct notifier_block *nb, unsigned long action, void *data)
+{
+	const struct memory_notify *mem = data;
+
+	/* before any of it can be allocated */
+	if (action == MEM_GOING_ONLINE &&
+	    pkram_blocks_ram(mem->start_pfn, mem->nr_pages) < mem->nr_pages)
+		WRITE_ONCE(pkram_memory_added, true);
+	return NOTIFY_OK;
+}
+#endif
+
+/**
+ * pkram_blocks_find_ram - remember which blocks the firmware calls RAM
+ *
+ * Context: boot, before memory can be added.
+ */
+void __init pkram_blocks_find_ram(void)
+{
+	u64 start, end, first, last;
+	unsigned int i = 0;
+
+	no_ram = kvcalloc(BITS_TO_LONGS(pkram_nr_blocks), sizeof(long),
+			  GFP_KERNEL | __GFP_NOFAIL);
+	bitmap_fill(no_ram, pkram_nr_blocks);
+	while (arch_pkram_next_ram(&i, &start, &end)) {
+		first = start >> PKRAM_BLOCK_ORDER;
+		last = min((end - 1) >> PKRAM_BLOCK_ORDER, pkram_nr_blocks - 1);
+		if (first <= last)
+			bitmap_clear(no_ram, first, last - first + 1);
+	}
+#ifdef CONFIG_MEMORY_HOTPLUG
+	hotplug_memory_notifier(memory_notify, DEFAULT_CALLBACK_PRI);
+#endif
+}
+
+/**
+ * pkram_blocks_ram - how many pages from @pfn on will be RAM for the next kernel?
+ * @pfn: first page
+ * @nr:  how many are asked about
+ *
+ * Context: any.
+ *
+ * Return: 0 to @nr. What the boot loader takes away from the next kernel is not known here.
+ */
+u64 pkram_blocks_ram(u64 pfn, u64 nr)
+{
+	u64 block = pfn >> PKRAM_BLOCK_ORDER, last = (pfn + nr - 1) >> PKRAM_BLOCK_ORDER;
+
+	if (!nr)
+		return 0;
+	for (; block <= last; block++)
+		if (block >= pkram_nr_blocks || test_bit(block, no_ram))
+			break;
+	block <<= PKRAM_BLOCK_ORDER;
+	return block <= pfn ? 0 : min(nr, block - pfn);
 }
 
 static u64 crash_blocks(void)

@@ -9,7 +9,8 @@
  *	[+]TYPE NTH BYTE =TYPE NTH[,...]	write the pfn of another page there
  *
  * TYPE is super, map, dir, node, objects or link; NTH counts pages of that type
- * from 0 in the order of the chains; BYTE is 0 to 4091, BIT 0 to 7; a pfn takes
+ * from 0 in the order of the chains. Of the first three there are copies: both are
+ * spoilt, only the original if ":0" comes after the TYPE, only the copy with ":1". BYTE is 0 to 4091, BIT 0 to 7; a pfn takes
  * five bytes, as in an extent. With a plus sign the checksum of the page is made
  * right again, so that the checks behind it get to see the damage. A page that
  * does not exist is passed over.
@@ -33,6 +34,7 @@
 /**
  * struct hit - one place to spoil
  * @page:   where
+ * @copy:   its copy, if that is to be spoilt as well
  * @byte:   offset in it
  * @bit:    which one to flip
  * @pfn:    what to write instead of flipping a bit; 0: do flip
@@ -40,6 +42,7 @@
  */
 struct hit {
 	u8 *page;
+	u8 *copy;
 	unsigned int byte;
 	unsigned int bit;
 	u64 pfn;
@@ -119,11 +122,25 @@ static void *find_page(const char *type, unsigned int nth)
 	return found;
 }
 
+/* The copy of page @nth of a type, NULL if there is none. */
+static void *find_copy(const char *type, unsigned int nth)
+{
+	void *page;
+
+	if (!strcmp(type, "map"))
+		return pkram.map_twin && nth < le32_to_cpu(pkram.sb->nr_map) ?
+		       pkram.map_twin + nth : NULL;
+	if (strcmp(type, "super") && strcmp(type, "dir"))
+		return NULL;
+	page = find_page(type, nth);
+	return page && !pkram_is_alone(page) ? pkram_twin_page(page) : NULL;
+}
+
 /* Read one word of the list; false if it makes no sense or names no page. */
 static bool parse_hit(const char *word, struct hit *hit)
 {
 	unsigned int nth, other_nth, fields;
-	char type[16], other[16];
+	char type[16], other[16], *which;
 	void *target;
 
 	hit->mended = *word == '+';
@@ -136,7 +153,16 @@ static bool parse_hit(const char *word, struct hit *hit)
 		fields += sscanf(word, "%*s %*u %*u %u", &hit->bit);
 	if (fields < 4 || hit->byte > PAGE_SIZE - BYTES_OF_PFN || hit->bit > 7)
 		return false;
+	which = strchr(type, ':');
+	if (which)
+		*which++ = '\0';
 	hit->page = find_page(type, nth);
+	hit->copy = find_copy(type, nth);
+	if (which) {
+		if (*which == '1')
+			hit->page = hit->copy;
+		hit->copy = NULL;
+	}
 	target = fields == 5 ? find_page(other, other_nth) : hit->page;
 	if (!hit->page || !target) {
 		pr_info("damage: no such page: %s\n", word);
@@ -147,14 +173,24 @@ static bool parse_hit(const char *word, struct hit *hit)
 	return true;
 }
 
-static void spoil(const struct hit *hit)
+static void spoil(const struct hit *hit, u8 *page)
 {
 	__le64 pfn = cpu_to_le64(hit->pfn);
 
+	if (!page)
+		return;
 	if (hit->pfn)
-		memcpy(hit->page + hit->byte, &pfn, BYTES_OF_PFN);
+		memcpy(page + hit->byte, &pfn, BYTES_OF_PFN);
 	else
-		hit->page[hit->byte] ^= 1U << hit->bit;
+		page[hit->byte] ^= 1U << hit->bit;
+}
+
+static void mend(const struct hit *hit, u8 *page)
+{
+	struct pkram_page_hdr *hdr = (void *)page;
+
+	if (page && hit->mended && le32_to_cpu(hdr->length) <= PAGE_SIZE)
+		pkram_page_finish(hdr);
 }
 
 /**
@@ -174,13 +210,13 @@ void pkram_damage(void)
 	while (nr < ARRAY_SIZE(hits) && (word = strsep(&at, ",")))
 		if (*word && parse_hit(word, &hits[nr]))
 			nr++;
-	for (i = 0; i < nr; i++)
-		spoil(&hits[i]);
 	for (i = 0; i < nr; i++) {
-		struct pkram_page_hdr *hdr = (void *)hits[i].page;
-
-		if (hits[i].mended && le32_to_cpu(hdr->length) <= PAGE_SIZE)
-			pkram_page_finish(hdr);
+		spoil(&hits[i], hits[i].page);
+		spoil(&hits[i], hits[i].copy);
+	}
+	for (i = 0; i < nr; i++) {
+		mend(&hits[i], hits[i].page);
+		mend(&hits[i], hits[i].copy);
 	}
 	if (nr)
 		pr_info("damage: %u places spoilt\n", nr);

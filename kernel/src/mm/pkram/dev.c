@@ -120,7 +120,7 @@ static int ioc_info(struct pkram_session *s, union pkram_arg *arg, struct pkram_
 	guard(mutex)(&pkram.lock);
 	info->nr_nodes = pkram.nr_nodes;
 	info->data_pages = pkram.data_pages;
-	info->meta_pages = pkram.meta_pages + 1 + le32_to_cpu(pkram.sb->nr_map);
+	info->meta_pages = pkram.meta_pages + pkram_super_pages();
 	return 0;
 }
 

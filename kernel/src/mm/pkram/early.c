@@ -10,8 +10,8 @@
 #include <linux/kstrtox.h>
 #include <linux/memblock.h>
 #include <linux/pkram.h>
-#include <asm/e820/api.h>
-#include <asm/tsc.h>
+#include <linux/string.h>
+#include <asm/pkram.h>
 
 #include "pkram.h"
 
@@ -21,12 +21,13 @@
  * pkram_reserve() runs as soon as memblock knows what is RAM and what the boot
  * loader and EFI use, and before it allocates anything above 1 MiB. It looks at the
  * super block and the map, and at nothing else; both are checked before a word
- * of them is believed. Every run of touched blocks becomes one reserved region.
+ * of them is believed. Where one copy of them is damaged, the other one is used, and the
+ * damaged one is mended. Every run of touched blocks becomes one reserved region.
  *
  * Whole blocks are reserved. What else is in them comes back once the page
  * allocator runs, except pages that were somebody else's before: firmware
- * tables, an initrd, a hole in RAM. Those are remembered as *busy*, and a node
- * that claims one of them is damaged. What the firmware has in RAM that becomes
+ * tables, an initrd, a hole in RAM. Those are remembered as *busy*, however many
+ * there are, and a node that claims one of them is damaged; the others are not. What the firmware has in RAM that becomes
  * known later only stays reserved as far as no node claims it, see
  * pkram_reserve_busy().
  *
@@ -40,7 +41,14 @@
 /* Ticks, one second or so. */
 #define PKRAM_TSC_SLACK		BIT_ULL(32)
 
-struct pkram_early pkram_early __initdata;
+/* Where busy ranges go as long as they are few. */
+static struct pkram_pfn_range few_others[64] __initdata;
+static struct pkram_pfn_range few_firmware[64] __initdata;
+
+struct pkram_early pkram_early __initdata = {
+	.others = { .range = few_others, .max = ARRAY_SIZE(few_others) },
+	.firmware = { .range = few_firmware, .max = ARRAY_SIZE(few_firmware) },
+};
 
 static u64 pkram_param __initdata;
 static bool pkram_param_given __initdata;
@@ -78,24 +86,16 @@ static void __init param_hide(void)
 		strlen(boot_command_line + len) + 1);
 }
 
+/* Is all of it RAM, and of one range? */
 static bool __init is_ram(u64 pfn, u64 nr)
 {
-	return e820__mapped_all(PFN_PHYS(pfn), PFN_PHYS(pfn + nr), E820_TYPE_RAM);
-}
+	u64 start = 0, end = 0;
+	unsigned int i = 0;
 
-static int __init add_busy(u64 start, u64 end)
-{
-	struct pkram_early *e = &pkram_early;
-
-	if (e->nr_busy > e->nr_others && e->busy[e->nr_busy - 1].end == start) {
-		e->busy[e->nr_busy - 1].end = end;
-		return 0;
-	}
-	if (e->nr_busy == ARRAY_SIZE(e->busy))
-		return -E2BIG;
-	e->busy[e->nr_busy].start = start;
-	e->busy[e->nr_busy++].end = end;
-	return 0;
+	while (end <= pfn)
+		if (!arch_pkram_next_ram(&i, &start, &end))
+			return false;
+	return start <= pfn && nr <= end - pfn;
 }
 
 static bool __init next_run(const struct pkram_map *map, u64 nr_blocks, u64 *start, u64 *end)
@@ -105,65 +105,7 @@ static bool __init next_run(const struct pkram_map *map, u64 nr_blocks, u64 *sta
 	return *start < nr_blocks;
 }
 
-static int __init add_holes(u64 pfn, u64 end)
-{
-	int err = 0;
-
-	for (; pfn < end && !err; pfn++)
-		if (!is_ram(pfn, 1))
-			err = add_busy(pfn, pfn + 1);
-	return err;
-}
-
-/* Pages from @first to below @last are somebody else's: remember those in touched blocks. */
-static int __init add_reserved(const struct pkram_map *map, u64 nr_blocks, u64 first,
-			       u64 last)
-{
-	u64 block;
-	int err;
-
-	for (block = first >> PKRAM_BLOCK_ORDER;
-	     block < nr_blocks && block << PKRAM_BLOCK_ORDER < last; block++) {
-		if (!pkram_map_test(map, block))
-			continue;
-		err = add_busy(max(first, block << PKRAM_BLOCK_ORDER),
-			       min(last, (block + 1) << PKRAM_BLOCK_ORDER));
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-/* Remember what in touched blocks is not ours to take or not RAM at all. */
-static int __init find_busy(const struct pkram_map *map, u64 nr_blocks)
-{
-	u64 i, start, end = 0, pfn, block;
-	phys_addr_t from, to;
-	int err;
-
-	for_each_reserved_mem_range(i, &from, &to) {
-		err = add_reserved(map, nr_blocks, PFN_DOWN(from), PFN_UP(to));
-		if (err)
-			return err;
-	}
-
-	while (next_run(map, nr_blocks, &start, &end)) {
-		if (is_ram(start << PKRAM_BLOCK_ORDER, (end - start) << PKRAM_BLOCK_ORDER))
-			continue;
-		/* a long run may have a hole in its last block only */
-		for (block = start; block < end; block++) {
-			pfn = block << PKRAM_BLOCK_ORDER;
-			if (is_ram(pfn, PKRAM_BLOCK_PAGES))
-				continue;
-			err = add_holes(pfn, pfn + PKRAM_BLOCK_PAGES);
-			if (err)
-				return err;
-		}
-	}
-	return 0;
-}
-
-/* Room for a region array that overlaps neither reserved nor preserved memory. */
+/* Room that overlaps neither reserved nor preserved memory, nor what EFI may keep. */
 static phys_addr_t __init find_room(const struct pkram_map *map, u64 nr_blocks,
 				    phys_addr_t size)
 {
@@ -171,19 +113,171 @@ static phys_addr_t __init find_room(const struct pkram_map *map, u64 nr_blocks,
 	u64 i;
 
 	for_each_free_mem_range_reverse(i, NUMA_NO_NODE, MEMBLOCK_NONE, &from, &to, NULL) {
-		u64 low = PFN_UP(from), high = PFN_DOWN(to), start, end;
+		u64 low = PFN_UP(from), high = PFN_DOWN(to), start, end, past;
 		u64 nr = PFN_UP(size);
 
 		low = max_t(u64, low, PKRAM_MIN_PFN);
 		while (low + nr <= high) {
 			end = low >> PKRAM_BLOCK_ORDER;
-			if (!next_run(map, nr_blocks, &start, &end) ||
-			    start << PKRAM_BLOCK_ORDER >= low + nr)
+			if (next_run(map, nr_blocks, &start, &end) &&
+			    start << PKRAM_BLOCK_ORDER < low + nr) {
+				low = end << PKRAM_BLOCK_ORDER;
+				continue;
+			}
+			past = arch_pkram_avoid(PFN_PHYS(low), PFN_PHYS(low + nr));
+			if (!past)
 				return PFN_PHYS(low);
-			low = end << PKRAM_BLOCK_ORDER;
+			low = PFN_UP(past);
 		}
 	}
 	return 0;
+}
+
+/* Make room for one more range by joining the two that have the least between them. */
+static void __init busy_squeeze(struct pkram_busy *b)
+{
+	unsigned int i, best = 0;
+
+	for (i = 1; i + 1 < b->nr; i++)
+		if (b->range[i + 1].start - b->range[i].end <
+		    b->range[best + 1].start - b->range[best].end)
+			best = i;
+	b->range[best].end = b->range[best + 1].end;
+	b->nr--;
+	memmove(&b->range[best + 1], &b->range[best + 2],
+		(b->nr - best - 1) * sizeof(b->range[0]));
+}
+
+/*
+ * Move to an array for @nr ranges. Where there is no memory for it, ranges next to each
+ * other will be joined: more pages count as busy then, which costs the nodes that have
+ * them and no others.
+ */
+static void __init busy_grow(struct pkram_busy *b, const struct pkram_map *map,
+			     u64 nr_blocks, unsigned int nr)
+{
+	phys_addr_t size = PAGE_ALIGN((phys_addr_t)nr * sizeof(b->range[0]));
+	phys_addr_t room = find_room(map, nr_blocks, size);
+	struct pkram_pfn_range *range;
+
+	if (!room || memblock_reserve(room, size))
+		return;
+	range = __va(room);
+	memcpy(range, b->range, b->nr * sizeof(b->range[0]));
+	if (b->room)
+		memblock_phys_free(b->room, b->size);
+	b->range = range;
+	b->max = size / sizeof(b->range[0]);
+	b->room = room;
+	b->size = size;
+}
+
+/* The first range that ends at @pfn or above. */
+static unsigned int __init busy_find(const struct pkram_busy *b, u64 pfn)
+{
+	unsigned int low = 0, high = b->nr;
+
+	while (low < high) {
+		unsigned int middle = low + (high - low) / 2;
+
+		if (b->range[middle].end < pfn)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* Add pages, joined with what they overlap or touch. */
+static void __init busy_add(struct pkram_busy *b, const struct pkram_map *map, u64 nr_blocks,
+			    u64 start, u64 end)
+{
+	unsigned int i = busy_find(b, start), last = i;
+
+	for (; last < b->nr && b->range[last].start <= end; last++) {
+		start = min(start, b->range[last].start);
+		end = max(end, b->range[last].end);
+	}
+	if (last > i) {
+		b->range[i] = (struct pkram_pfn_range) { start, end };
+		memmove(&b->range[i + 1], &b->range[last],
+			(b->nr - last) * sizeof(b->range[0]));
+		b->nr -= last - i - 1;
+		return;
+	}
+	if (b->nr == b->max)
+		busy_grow(b, map, nr_blocks, 2 * b->max);
+	if (b->nr == b->max) {
+		busy_squeeze(b);
+		busy_add(b, map, nr_blocks, start, end);
+		return;
+	}
+	memmove(&b->range[i + 1], &b->range[i], (b->nr - i) * sizeof(b->range[0]));
+	b->range[i] = (struct pkram_pfn_range) { start, end };
+	b->nr++;
+}
+
+/**
+ * pkram_busy_test - is a page in one of the ranges?
+ * @b:   the ranges
+ * @pfn: the page
+ *
+ * Context: boot.
+ *
+ * Return: whether it is.
+ */
+bool __init pkram_busy_test(const struct pkram_busy *b, u64 pfn)
+{
+	unsigned int i = busy_find(b, pfn + 1);
+
+	return i < b->nr && pfn >= b->range[i].start;
+}
+
+/*
+ * Add those of the pages from @first to below @last that are in touched blocks, or only
+ * count them if @b is NULL. Returns how many pieces there are.
+ */
+static unsigned int __init busy_add_touched(struct pkram_busy *b, const struct pkram_map *map,
+					    u64 nr_blocks, u64 first, u64 last)
+{
+	u64 start, end = first >> PKRAM_BLOCK_ORDER;
+	unsigned int nr = 0;
+
+	while (first < last && next_run(map, nr_blocks, &start, &end) &&
+	       start << PKRAM_BLOCK_ORDER < last) {
+		if (b)
+			busy_add(b, map, nr_blocks, max(first, start << PKRAM_BLOCK_ORDER),
+				 min(last, end << PKRAM_BLOCK_ORDER));
+		nr++;
+	}
+	return nr;
+}
+
+/* What in touched blocks is not ours to take, or not RAM at all; @b as above. */
+static unsigned int __init busy_add_all(struct pkram_busy *b, const struct pkram_map *map,
+					u64 nr_blocks)
+{
+	u64 i, start, end, last = nr_blocks << PKRAM_BLOCK_ORDER, at = 0;
+	unsigned int ram = 0, nr = 0;
+	phys_addr_t from, to;
+
+	for_each_reserved_mem_range(i, &from, &to)
+		nr += busy_add_touched(b, map, nr_blocks, PFN_DOWN(from), PFN_UP(to));
+	while (arch_pkram_next_ram(&ram, &start, &end)) {
+		nr += busy_add_touched(b, map, nr_blocks, at, min(start, last));
+		at = end;
+	}
+	return nr + busy_add_touched(b, map, nr_blocks, at, last);
+}
+
+static void __init find_busy(const struct pkram_map *map, u64 nr_blocks)
+{
+	unsigned int nr = busy_add_all(NULL, map, nr_blocks);
+
+	/* before the walk, because it changes memblock's list of what is reserved */
+	if (nr > pkram_early.others.max)
+		busy_grow(&pkram_early.others, map, nr_blocks, nr);
+	busy_add_all(&pkram_early.others, map, nr_blocks);
 }
 
 struct run_iter {
@@ -204,16 +298,36 @@ static bool __init run_next(void *ctx, phys_addr_t *base, phys_addr_t *size)
 	return true;
 }
 
+/* Pages that are reserved for the only reason that a block is touched. */
+static unsigned long reserved_pages __initdata;
+
+/**
+ * pkram_reserved_pages - memory that is reserved but becomes ordinary later on
+ *
+ * Context: boot, before pkram_adopt().
+ *
+ * Return: pages, whether preserved or free in a preserved block.
+ */
+unsigned long __init pkram_reserved_pages(void)
+{
+	return reserved_pages;
+}
+
 static int __init reserve_runs(const struct pkram_map *map, u64 nr_blocks)
 {
 	struct run_iter it = { .map = map, .nr_blocks = nr_blocks };
 	phys_addr_t size, room = 0;
-	u64 start, end = 0;
+	u64 start, end = 0, pages = 0;
 	unsigned long nr = 0;
+	unsigned int i;
 	int err;
 
-	while (next_run(map, nr_blocks, &start, &end))
+	while (next_run(map, nr_blocks, &start, &end)) {
+		pages += (end - start) << PKRAM_BLOCK_ORDER;
 		nr++;
+	}
+	for (i = 0; i < pkram_early.others.nr; i++)
+		pages -= pkram_early.others.range[i].end - pkram_early.others.range[i].start;
 	size = memblock_reserve_sorted_size(nr);
 	if (size) {
 		room = find_room(map, nr_blocks, size);
@@ -221,80 +335,168 @@ static int __init reserve_runs(const struct pkram_map *map, u64 nr_blocks)
 			return -ENOMEM;
 	}
 	err = memblock_reserve_sorted(run_next, &it, nr, room);
-	if (!err)
-		pr_info("%lu runs of 2 MiB blocks reserved, memblock has %lu reserved regions\n",
-			nr, memblock.reserved.cnt);
-	return err;
+	if (err)
+		return err;
+	reserved_pages = pages;
+	pr_info("%lu runs of 2 MiB blocks reserved, memblock has %lu reserved regions\n",
+		nr, memblock.reserved.cnt);
+	return 0;
 }
 
-static int __init check_map(const struct pkram_super *sb, const struct pkram_map *map,
-			    u64 nr_blocks)
+/* Is it RAM, and not in use by firmware or boot loader? */
+static bool __init is_readable(u64 pfn, u64 nr)
 {
-	u64 pfn = le64_to_cpu(sb->hdr.pfn), map_pfn = le64_to_cpu(sb->map_pfn);
-	u32 i, nr_map = le32_to_cpu(sb->nr_map);
+	return pfn >= PKRAM_MIN_PFN && pfn < max_pfn && is_ram(pfn, nr) &&
+	       !memblock_is_region_reserved(PFN_PHYS(pfn), PFN_PHYS(nr));
+}
 
-	for (i = 0; i < nr_map; i++)
-		if (pkram_check_page(&map[i].hdr, PKRAM_PAGE_MAP, map_pfn + i,
-				     le64_to_cpu(sb->hdr.chain),
-				     le64_to_cpu(sb->hdr.generation)) ||
-		    le32_to_cpu(map[i].hdr.length) != PAGE_SIZE)
-			return PKRAM_BOOT_DAMAGED;
+/*
+ * Find a super block that can be used: the one at @pfn, or its copy. Returns what
+ * pkram_check_super() says; the memory of the other is not looked at if it is bad.
+ */
+static int __init find_super(u64 pfn, struct pkram_super **ret)
+{
+	int result = PKRAM_BOOT_NOTHING, twin_result = PKRAM_BOOT_NOTHING;
+	u64 twin = pkram_twin(pfn);
+	struct pkram_super *sb;
 
-	/* The first block is not for us, and what describes the rest must be in it. */
-	if (pkram_map_test(map, 0) || pfn >> PKRAM_BLOCK_ORDER >= nr_blocks ||
-	    !pkram_map_test(map, pfn >> PKRAM_BLOCK_ORDER))
-		return PKRAM_BOOT_DAMAGED;
-	for (i = 0; i < nr_map; i++) {
-		u64 block = (map_pfn + i) >> PKRAM_BLOCK_ORDER;
-
-		if (block >= nr_blocks || !pkram_map_test(map, block))
-			return PKRAM_BOOT_DAMAGED;
+	if (is_readable(pfn, 1)) {
+		sb = __va(PFN_PHYS(pfn));
+		result = pkram_check_super(sb, pfn, max_pfn);
+		*ret = sb;
+		if (result == PKRAM_BOOT_RESTORED && pkram_is_alone(sb))
+			return result;
 	}
-	return PKRAM_BOOT_RESTORED;
+	if (is_readable(twin, 1)) {
+		sb = __va(PFN_PHYS(twin));
+		twin_result = pkram_check_super(sb, twin, max_pfn);
+		if (pkram_pick_result(result, twin_result) != result)
+			*ret = sb;
+	}
+	if ((result == PKRAM_BOOT_RESTORED) != (twin_result == PKRAM_BOOT_RESTORED) &&
+	    (result == PKRAM_BOOT_RESTORED || !pkram_is_alone(*ret)))
+		pr_warn("one copy of the super block is damaged, the other one is used\n");
+	return pkram_pick_result(result, twin_result);
+}
+
+static bool __init map_page_good(const struct pkram_super *sb, const struct pkram_map *map,
+				 u64 pfn)
+{
+	return !pkram_check_page(&map->hdr, PKRAM_PAGE_MAP, pfn, le64_to_cpu(sb->hdr.chain),
+				 le64_to_cpu(sb->hdr.generation)) &&
+	       le32_to_cpu(map->hdr.length) == PAGE_SIZE;
+}
+
+static void __init map_page_copy(const struct pkram_map *from, struct pkram_map *to, u64 pfn)
+{
+	memcpy(to, from, PAGE_SIZE);
+	to->hdr.pfn = cpu_to_le64(pfn);
+	pkram_page_finish(&to->hdr);
+}
+
+/*
+ * Find the map, and mend it and its copy page by page: each page has to be good in one of
+ * them. Sets map_pfn and map_twin_pfn in pkram_early; returns the map, or NULL.
+ */
+static struct pkram_map *__init find_map(const struct pkram_super *sb)
+{
+	u64 pfn = le64_to_cpu(sb->map_pfn), copy_pfn = le64_to_cpu(sb->map_copy_pfn);
+	u32 i, nr_map = le32_to_cpu(sb->nr_map), mended = 0;
+	struct pkram_map *map = NULL, *copy = NULL;
+
+	if (is_readable(pfn, nr_map))
+		map = __va(PFN_PHYS(pfn));
+	if (copy_pfn && is_readable(copy_pfn, nr_map))
+		copy = __va(PFN_PHYS(copy_pfn));
+	if (!map) {
+		map = copy;
+		pfn = copy_pfn;
+		copy = NULL;
+	}
+	if (!map)
+		return NULL;
+	for (i = 0; i < nr_map; i++) {
+		bool good = map_page_good(sb, map + i, pfn + i);
+		bool copy_good = copy && map_page_good(sb, copy + i, copy_pfn + i);
+
+		if (!good && !copy_good)
+			return NULL;
+		if (!good)
+			map_page_copy(copy + i, map + i, pfn + i);
+		else if (copy && !copy_good)
+			map_page_copy(map + i, copy + i, copy_pfn + i);
+		mended += !good || (copy && !copy_good);
+	}
+	if (mended)
+		pr_warn("%u pages of the map were damaged in one of its copies\n", mended);
+	pkram_early.map_pfn = pfn;
+	pkram_early.map_twin_pfn = copy ? copy_pfn : 0;
+	return map;
+}
+
+static bool __init is_touched(const struct pkram_map *map, u64 nr_blocks, u64 pfn, u64 nr)
+{
+	u64 block = pfn >> PKRAM_BLOCK_ORDER, last = (pfn + nr - 1) >> PKRAM_BLOCK_ORDER;
+
+	return last < nr_blocks && pkram_map_next(map, last + 1, block, false) > last;
 }
 
 static int __init reserve_chain(u64 pfn)
 {
-	struct pkram_super *sb;
+	struct pkram_super *sb = NULL;
 	struct pkram_map *map;
-	u64 nr_blocks, map_pfn;
+	u64 nr_blocks, ticks;
 	u32 nr_map;
 	int ret;
 
-	if (pfn < PKRAM_MIN_PFN || pfn >= max_pfn || !is_ram(pfn, 1) ||
-	    memblock_is_region_reserved(PFN_PHYS(pfn), PAGE_SIZE))
-		return PKRAM_BOOT_NOTHING;
-	sb = __va(PFN_PHYS(pfn));
-	ret = pkram_check_super(sb, pfn, max_pfn);
+	ret = find_super(pfn, &sb);
 	if (ret != PKRAM_BOOT_RESTORED)
 		return ret;
+	pfn = le64_to_cpu(sb->hdr.pfn);
 	/*
 	 * The counter goes back when the machine is reset, and memory may live
 	 * through that. Small differences come from what is done to it at boot.
 	 */
-	if (sb->sealed_tsc && boot_cpu_has(X86_FEATURE_TSC) &&
-	    le64_to_cpu(sb->sealed_tsc) > rdtsc_ordered() + PKRAM_TSC_SLACK)
+	ticks = arch_pkram_ticks();
+	if (sb->sealed_tsc && ticks && le64_to_cpu(sb->sealed_tsc) > ticks + PKRAM_TSC_SLACK)
 		return PKRAM_BOOT_STALE;
 
-	map_pfn = le64_to_cpu(sb->map_pfn);
-	nr_map = le32_to_cpu(sb->nr_map);
-	if (!is_ram(map_pfn, nr_map) ||
-	    memblock_is_region_reserved(PFN_PHYS(map_pfn), PFN_PHYS(nr_map)))
+	map = find_map(sb);
+	if (!map)
 		return PKRAM_BOOT_DAMAGED;
-	map = __va(PFN_PHYS(map_pfn));
+	nr_map = le32_to_cpu(sb->nr_map);
 	nr_blocks = min_t(u64, (u64)nr_map * PKRAM_MAP_BITS,
 			  DIV_ROUND_UP(max_pfn, PKRAM_BLOCK_PAGES));
-	ret = check_map(sb, map, nr_blocks);
-	if (ret != PKRAM_BOOT_RESTORED)
-		return ret;
-
-	if (find_busy(map, nr_blocks) || reserve_runs(map, nr_blocks))
+	/* The first block is not for us, and what describes the rest must be in it. */
+	if (pkram_map_test(map, 0) || !is_touched(map, nr_blocks, pfn, 1) ||
+	    !is_touched(map, nr_blocks, pkram_early.map_pfn, nr_map))
+		return PKRAM_BOOT_DAMAGED;
+	/* nor must anything that is written on be */
+	if (pkram_early.map_twin_pfn &&
+	    !is_touched(map, nr_blocks, pkram_early.map_twin_pfn, nr_map))
 		return PKRAM_BOOT_DAMAGED;
 
+	find_busy(map, nr_blocks);
+	ret = reserve_runs(map, nr_blocks);
+	if (ret) {
+		pr_err("failed to reserve preserved memory: %d\n", ret);
+		return PKRAM_BOOT_DAMAGED;
+	}
+
+	/* The copy first: as long as it reads sealed, so does the super block. */
+	if (!pkram_is_alone(sb) && is_ram(pkram_twin(pfn), 1) &&
+	    !pkram_busy_test(&pkram_early.others, pkram_twin(pfn))) {
+		struct pkram_super *twin = __va(PFN_PHYS(pkram_twin(pfn)));
+
+		memcpy(twin, sb, PAGE_SIZE);
+		twin->hdr.pfn = cpu_to_le64(pkram_twin(pfn));
+		twin->seal = cpu_to_le64(PKRAM_OPEN);
+	} else {
+		sb->hdr.flags |= cpu_to_le32(PKRAM_HDR_ALONE);
+	}
 	sb->seal = cpu_to_le64(PKRAM_OPEN);
 	pkram_early.sb_pfn = pfn;
 	pkram_early.nr_blocks = nr_blocks;
-	pkram_early.nr_others = pkram_early.nr_busy;
 	return PKRAM_BOOT_RESTORED;
 }
 
@@ -305,7 +507,7 @@ static int __init reserve_chain(u64 pfn)
  */
 void __init pkram_reserve(void)
 {
-	u64 begin = boot_cpu_has(X86_FEATURE_TSC) ? rdtsc_ordered() : 0;
+	u64 begin = arch_pkram_ticks();
 
 	param_hide();
 	if (is_kdump_kernel()) {
@@ -352,7 +554,7 @@ void __init pkram_reserve(void)
 		pr_err("no super block at pfn 0x%llx: nothing restored\n", pkram_param);
 	}
 	if (begin)
-		pkram_early.cycles = rdtsc_ordered() - begin;
+		pkram_early.cycles = arch_pkram_ticks() - begin;
 }
 
 /**
@@ -370,23 +572,11 @@ void __init pkram_reserve(void)
 void __init pkram_reserve_busy(phys_addr_t start, phys_addr_t size)
 {
 	struct pkram_early *e = &pkram_early;
-	unsigned int nr_busy = e->nr_busy;
-	struct pkram_super *sb;
-	int err;
 
 	if (!e->sb_pfn || !size)
 		return;
-	sb = __va(PFN_PHYS(e->sb_pfn));
-	err = add_reserved(__va(PFN_PHYS(le64_to_cpu(sb->map_pfn))), e->nr_blocks,
-			   PFN_DOWN(start), PFN_UP(start + size));
-	if (!err && e->nr_busy == nr_busy)
-		return;
-	/* who saw that a part is reserved did not reserve the rest */
-	memblock_reserve(start, size);
-	if (!err)
-		return;
-	/* The blocks stay reserved: better too little memory than the firmware's. */
-	pr_err("too many pieces of firmware in preserved blocks: nothing restored, and the blocks stay out of use\n");
-	e->sb_pfn = 0;
-	pkram.boot_result = PKRAM_BOOT_DAMAGED;
+	/* a caller that found a part reserved has not reserved the rest */
+	if (busy_add_touched(&e->firmware, __va(PFN_PHYS(e->map_pfn)), e->nr_blocks,
+			     PFN_DOWN(start), PFN_UP(start + size)))
+		memblock_reserve(start, size);
 }

@@ -71,6 +71,7 @@ int pkram_evacuate(void)
 		return 0;
 	pkram_alloc_hold();
 	err = pkram_dir_move(dir_update_slots);
+	pkram_poison_recheck();
 	xa_for_each(&pkram.nodes, id, node) {
 		r = pkram_node_move(node);
 		if (r)

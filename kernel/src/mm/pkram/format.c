@@ -81,7 +81,7 @@ void pkram_page_finish(struct pkram_page_hdr *hdr)
 int pkram_check_page(const struct pkram_page_hdr *hdr, unsigned int type,
 		     __u64 pfn, __u64 chain, __u64 generation)
 {
-	__u32 length = le32_to_cpu(hdr->length);
+	__u32 length = le32_to_cpu(hdr->length), flags = le32_to_cpu(hdr->flags);
 
 	if (le32_to_cpu(hdr->magic) != PKRAM_MAGIC ||
 	    le16_to_cpu(hdr->version) != PKRAM_FORMAT_VERSION ||
@@ -93,9 +93,19 @@ int pkram_check_page(const struct pkram_page_hdr *hdr, unsigned int type,
 		return PKRAM_DAMAGE_HEADER;
 	if (pkram_checksum(hdr, length) != le64_to_cpu(hdr->checksum))
 		return PKRAM_DAMAGE_CHECKSUM;
-	if (hdr->reserved0 || hdr->reserved1)
+	/* only these have copies with a fixed place */
+	if (type == PKRAM_PAGE_SUPER || type == PKRAM_PAGE_DIR)
+		flags &= ~PKRAM_HDR_ALONE;
+	if (flags || hdr->reserved1)
 		return PKRAM_DAMAGE_HEADER;
 	return PKRAM_DAMAGE_NONE;
+}
+
+/* Is a map of @nr pages in RAM, and not on the super block at @sb or its copy? */
+static bool map_fits(__u64 pfn, __u32 nr, __u64 sb, __u64 max_pfn)
+{
+	return pfn >= PKRAM_MIN_PFN && pfn < max_pfn && nr <= max_pfn - pfn &&
+	       (pfn + nr <= (sb & ~1ULL) || pfn > (sb | 1));
 }
 
 /**
@@ -110,6 +120,7 @@ int pkram_check_page(const struct pkram_page_hdr *hdr, unsigned int type,
 int pkram_check_super(const struct pkram_super *sb, __u64 pfn, __u64 max_pfn)
 {
 	__u64 map_pfn = le64_to_cpu(sb->map_pfn);
+	__u64 copy_pfn = le64_to_cpu(sb->map_copy_pfn);
 	__u32 nr_map = le32_to_cpu(sb->nr_map);
 
 	if (le32_to_cpu(sb->hdr.magic) != PKRAM_MAGIC ||
@@ -133,10 +144,58 @@ int pkram_check_super(const struct pkram_super *sb, __u64 pfn, __u64 max_pfn)
 	    le32_to_cpu(sb->block_order) != PKRAM_BLOCK_ORDER)
 		return PKRAM_BOOT_VERSION;
 	if (!nr_map || nr_map > PKRAM_MAX_MAP_PAGES ||
-	    map_pfn < PKRAM_MIN_PFN || map_pfn >= max_pfn ||
-	    nr_map > max_pfn - map_pfn)
+	    !map_fits(map_pfn, nr_map, pfn, max_pfn))
+		return PKRAM_BOOT_DAMAGED;
+	if (copy_pfn && (!map_fits(copy_pfn, nr_map, pfn, max_pfn) ||
+			 (copy_pfn < map_pfn + nr_map && map_pfn < copy_pfn + nr_map)))
 		return PKRAM_BOOT_DAMAGED;
 	return PKRAM_BOOT_RESTORED;
+}
+
+/* What is worth more to know if both copies of the super block are bad; best first. */
+static int result_rank(int result)
+{
+	switch (result) {
+	case PKRAM_BOOT_RESTORED:
+		return 0;
+	case PKRAM_BOOT_STALE:
+		return 1;
+	case PKRAM_BOOT_VERSION:
+		return 2;
+	case PKRAM_BOOT_DAMAGED:
+		return 3;
+	}
+	return 4;
+}
+
+/**
+ * pkram_pick_result - what two copies of the super block amount to
+ * @result:      pkram_check_super() of the page that pkram= names
+ * @twin_result: the same of its copy
+ *
+ * One that can be used wins, the first if both can be. Otherwise the copy counts for what
+ * it shows only if the page itself shows nothing but damage.
+ *
+ * Return: an enum pkram_boot_result.
+ */
+int pkram_pick_result(int result, int twin_result)
+{
+	return result_rank(twin_result) < result_rank(result) ? twin_result : result;
+}
+
+/**
+ * pkram_map_pages - how long is the map of a machine?
+ * @max_pfn: one above the highest page of RAM
+ *
+ * Return: map pages, at most PKRAM_MAX_MAP_PAGES: memory above what they cover is not
+ * preserved in place.
+ */
+__u32 pkram_map_pages(__u64 max_pfn)
+{
+	const __u64 covered = (__u64)PKRAM_MAP_BITS << PKRAM_BLOCK_ORDER;
+	__u64 nr = max_pfn / covered + !!(max_pfn % covered);
+
+	return nr < PKRAM_MAX_MAP_PAGES ? nr : PKRAM_MAX_MAP_PAGES;
 }
 
 /**
@@ -332,7 +391,7 @@ static int walk_stream(const struct pkram_walker *w, const struct pkram_object *
 			if (!e.count)
 				continue;
 
-			if (e.order > PKRAM_MAX_ORDER || (dense && e.order))
+			if (dense && e.order)
 				return PKRAM_DAMAGE_BOUNDS;
 			span = (__u64)e.count << e.order;
 			if (e.pfn < PKRAM_MIN_PFN || e.pfn > PKRAM_MAX_PFN - span ||
@@ -366,7 +425,7 @@ static int walk_object(const struct pkram_walker *w, const struct pkram_object *
 	__u32 i, named, found = 0;
 	int r;
 
-	if (flags & ~PKRAM_OBJ_ALL || o->reserved0)
+	if (flags & ~(PKRAM_OBJ_ALL | PKRAM_OBJ_COMPAT) || o->reserved0)
 		return PKRAM_DAMAGE_BOUNDS;
 	named = nr_poisoned < PKRAM_OBJ_POISONED ? nr_poisoned : PKRAM_OBJ_POISONED;
 	for (i = 0; i < PKRAM_OBJ_POISONED; i++) {
@@ -437,14 +496,17 @@ int pkram_walk_node(const struct pkram_walker *w, __u64 pfn,
 	if (r)
 		goto out;
 
+	r = PKRAM_DAMAGE_FEATURE;
+	if (le64_to_cpu(node->incompat) & ~PKRAM_NODE_INCOMPAT_KNOWN)
+		goto out;
+
 	r = PKRAM_DAMAGE_BOUNDS;
 	left = le32_to_cpu(node->nr_objects);
 	nr = left < PKRAM_NODE_OBJECTS ? left : PKRAM_NODE_OBJECTS;
 	if (left > PKRAM_MAX_OBJECTS ||
 	    le32_to_cpu(node->hdr.length) != sizeof(*node) - sizeof(node->objects) +
 					     nr * sizeof(node->objects[0]) ||
-	    node->reserved[0] || node->reserved[1] || node->reserved[2] ||
-	    node->reserved[3])
+	    node->reserved[0] || node->reserved[1])
 		goto out;
 
 	r = PKRAM_DAMAGE_NAME;

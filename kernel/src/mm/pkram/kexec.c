@@ -232,15 +232,28 @@ int pkram_kexec_cmdline(struct kimage *image)
 
 #endif /* CONFIG_KEXEC_FILE */
 
+/* Does a kernel with this tag read all that is stored? */
+static bool tag_suffices(const struct pkram_image_tag *tag)
+{
+	if (!pkram_enabled())
+		return true;
+	return !(le64_to_cpu(pkram.sb->incompat) & ~le64_to_cpu(tag->incompat)) &&
+	       !(pkram_needed_features() & ~le64_to_cpu(tag->node_incompat));
+}
+
 /**
- * pkram_image_tag_state() - look for PKRAM's tag in the kernel_info of a kernel
+ * pkram_image_tag_state() - judge a kernel by the tags in its kernel_info
  * @info: kernel_info of the image, starting with "LToP"
  * @len:  bytes that can be read at @info
+ *
+ * There is a tag for each version of the format that the kernel reads, in any order;
+ * the one for the version of this store counts.
  *
  * Return: PKRAM_IMAGE_KEEPS, _NO_SUPPORT or _VERSION.
  */
 u32 pkram_image_tag_state(const void *info, size_t len)
 {
+	u32 state = PKRAM_IMAGE_NO_SUPPORT;
 	struct pkram_image_tag tag;
 	u32 words[3];
 	size_t at;
@@ -256,11 +269,9 @@ u32 pkram_image_tag_state(const void *info, size_t len)
 		if (le32_to_cpu(tag.magic) != PKRAM_IMAGE_TAG ||
 		    le32_to_cpu(tag.length) < sizeof(tag))
 			continue;
-		if (le32_to_cpu(tag.version) != PKRAM_FORMAT_VERSION ||
-		    (pkram_enabled() &&
-		     le64_to_cpu(pkram.sb->incompat) & ~(u64)le32_to_cpu(tag.incompat)))
-			return PKRAM_IMAGE_VERSION;
-		return PKRAM_IMAGE_KEEPS;
+		if (le32_to_cpu(tag.version) == PKRAM_FORMAT_VERSION && tag_suffices(&tag))
+			return PKRAM_IMAGE_KEEPS;
+		state = PKRAM_IMAGE_VERSION;
 	}
-	return PKRAM_IMAGE_NO_SUPPORT;
+	return state;
 }

@@ -312,14 +312,16 @@ static void count_node(const struct pkram_node *node, int sign)
 	pkram.nr_nodes += sign;
 	pkram.data_pages += sign * node->totals.data_pages;
 	pkram.meta_pages += sign * node->totals.meta_pages;
+	pkram_count_features(le64_to_cpu(node->page->incompat), sign);
 }
 
 static void publish(struct pkram_node *node)
 {
 	node->state = PKRAM_NODE_IDLE;
 	xa_store(&pkram.nodes, node->id, node, 0);
+	pkram_poison_commit(node->page, node->slot);
 	/* a seal that comes from now on finds all of its pages finished */
-	smp_store_release(node->slot, node->page->hdr.pfn);
+	pkram_dir_set(node->slot, node->page->hdr.pfn);
 	count_node(node, 1);
 }
 
@@ -598,7 +600,7 @@ static int move_tables(struct pkram_node *node)
 			node->page = page;
 			return -ENOMEM;
 		}
-		*node->slot = node->page->hdr.pfn;
+		pkram_dir_set(node->slot, node->page->hdr.pfn);
 		pkram_free_meta(page);
 	}
 	prev = &node->page->hdr;

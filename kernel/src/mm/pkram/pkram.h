@@ -64,11 +64,14 @@ extern u64 pkram_nr_blocks;
 #define PKRAM_BLOCK_COUNT	(BIT(30) - 1)
 
 int pkram_blocks_init(gfp_t gfp);
-void pkram_blocks_setup(struct pkram_map *map, u64 nr_blocks);
+void pkram_blocks_setup(struct pkram_map *map, struct pkram_map *twin, u64 nr_blocks);
 u64 pkram_blocks_add(u64 pfn, u64 nr);
 void pkram_blocks_sub(u64 pfn, u64 nr);
 u64 pkram_blocks_count(u64 block);
 void pkram_blocks_pin(u64 pfn, u64 nr);
+extern bool pkram_memory_added;
+void pkram_blocks_find_ram(void);
+u64 pkram_blocks_ram(u64 pfn, u64 nr);
 u32 *pkram_blocks_adopt(void);
 void pkram_blocks_adopted(u32 *counts);
 bool pkram_blocks_room(void);
@@ -85,7 +88,9 @@ void pkram_kexec_ban(const struct kimage *image, u64 start, u64 end);
  * struct pkram_state - what there is one of
  * @lock:       pkram_mutex: nodes, directory, counters
  * @sb:         super block, NULL when PKRAM is off
+ * @sb_twin:    its copy, NULL if the memory of that is bad
  * @map:        first map page
+ * @map_twin:   first page of its copy, NULL if there is none
  * @nodes:      committed nodes by id
  * @names:      committed nodes by name
  * @nr_nodes:   how many
@@ -96,13 +101,16 @@ void pkram_kexec_ban(const struct kimage *image, u64 start, u64 end);
  * @sealed_ns:  when the previous kernel sealed, 0 if nothing was adopted
  * @restored_ns: ns that early and late boot work took
  * @release:    of the previous kernel, sanitised
+ * @features:   how many committed nodes need each incompatible feature
  * @dropped:    struct pkram_dropped, at most PKRAM_MAX_DROPPED
  * @nr_dropped: inherited nodes that were dropped, listed or not
  */
 struct pkram_state {
 	struct mutex lock;	/* nodes, directory and counters */
 	struct pkram_super *sb;
+	struct pkram_super *sb_twin;
 	struct pkram_map *map;
+	struct pkram_map *map_twin;
 	struct xarray nodes;
 	struct rb_root names;
 	u64 nr_nodes;
@@ -113,6 +121,7 @@ struct pkram_state {
 	u64 sealed_ns;
 	u64 restored_ns;
 	char release[64];
+	u32 features[64];
 	struct list_head dropped;
 	u64 nr_dropped;
 };
@@ -147,12 +156,53 @@ void *pkram_alloc_meta(unsigned int type, gfp_t gfp);
 void pkram_free_meta(void *page);
 __le64 *pkram_dir_reserve(gfp_t gfp);
 void pkram_dir_release(__le64 *slot);
+void pkram_dir_set(__le64 *slot, __le64 pfn);
 void pkram_dir_adopt(struct pkram_dir *dir);
+void pkram_dir_link(struct pkram_dir *before, __le64 pfn);
 bool pkram_meta_banned(const void *page);
 void *pkram_move_meta(const void *page, gfp_t gfp);
 int pkram_dir_move(void (*moved)(const struct pkram_dir *from, struct pkram_dir *to));
+void pkram_count_features(u64 incompat, int sign);
+u64 pkram_needed_features(void);
+u64 pkram_super_pages(void);
 int pkram_super_create(void);
-void pkram_super_adopt(struct pkram_super *sb);
+void pkram_super_adopt(u64 sb_pfn, u64 map_pfn, u64 map_twin_pfn);
+void pkram_map_copy_again(void);
+
+/* The copy of a super block or a directory page, wherever it may be used. */
+static inline void *pkram_twin_page(const void *page)
+{
+	return (void *)((unsigned long)page ^ PAGE_SIZE);
+}
+
+/*
+ * Order of the folios that pages in folios of @order are in here: those of a kernel with
+ * larger ones, or with THP in one without, come in pieces.
+ */
+static inline unsigned int pkram_folio_order(unsigned int order)
+{
+	if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+		return 0;
+	return order > MAX_PAGE_ORDER ? HPAGE_PMD_ORDER : order;
+}
+
+/* An extent, with its pages in folios of a size that this kernel has. */
+static inline struct pkram_extent pkram_extent_folios(u64 raw)
+{
+	struct pkram_extent e = pkram_extent_decode(raw);
+	unsigned int order = pkram_folio_order(e.order);
+
+	e.count <<= e.order - order;
+	e.order = order;
+	return e;
+}
+
+static inline bool pkram_is_alone(const void *page)
+{
+	const struct pkram_page_hdr *hdr = page;
+
+	return hdr->flags & cpu_to_le32(PKRAM_HDR_ALONE);
+}
 
 /**
  * struct pkram_objects - the objects in one page of a node
@@ -199,9 +249,25 @@ void pkram_damage(void);
 
 #ifdef CONFIG_MEMORY_FAILURE
 s64 pkram_poison_node(struct pkram_node_page *page);
+void pkram_poison_commit(struct pkram_node_page *page, __le64 *slot);
+void pkram_poison_recheck(void);
+void pkram_poison_start(void);
+bool pkram_poison_checked(void);
 bool pkram_poison_seal(void);
 u64 pkram_poison_adopt(struct pkram_node_page *page);
 #else
+static inline void pkram_poison_commit(struct pkram_node_page *page, __le64 *slot)
+{
+}
+
+static inline void pkram_poison_recheck(void)
+{
+}
+
+static inline void pkram_poison_start(void)
+{
+}
+
 static inline bool pkram_poison_seal(void)
 {
 	return true;
@@ -261,24 +327,51 @@ struct pkram_file *pkram_load_object(struct pkram_node *node, u32 index,
 /* early.c */
 
 /**
+ * struct pkram_pfn_range - some pages
+ * @start: first pfn
+ * @end:   one above the last pfn
+ */
+struct pkram_pfn_range {
+	u64 start;
+	u64 end;
+};
+
+/**
+ * struct pkram_busy - ranges in ascending order that do not touch
+ * @range: the ranges
+ * @nr:    how many
+ * @max:   how many @range has room for
+ * @room:  address of @range if memblock reserves it, else 0
+ * @size:  bytes reserved there
+ */
+struct pkram_busy {
+	struct pkram_pfn_range *range;
+	unsigned int nr;
+	unsigned int max;
+	phys_addr_t room;
+	phys_addr_t size;
+};
+
+bool pkram_busy_test(const struct pkram_busy *b, u64 pfn);
+
+/**
  * struct pkram_early - what early boot found out for later
- * @sb_pfn:  super block, 0 if there is nothing to adopt
+ * @sb_pfn:   super block, 0 if there is nothing to adopt
+ * @map_pfn:  first map page
+ * @map_twin_pfn: first page of its copy, 0 if there is none that can be used
  * @nr_blocks: blocks in its map that can be RAM
- * @nr_others: ranges at the front of @busy that are nobody's to claim
- * @nr_busy: ranges in @busy
- * @busy:    pages inside preserved blocks that belong to somebody else; those of the
- *           firmware, behind the others, as far as they are not claimed
- * @cycles:  time stamp counter ticks it took
+ * @others:   pages inside preserved blocks that no node may claim: no RAM, or in use
+ * @firmware: pages inside preserved blocks that belong to the firmware as far as no
+ *            node claims them
+ * @cycles:   ticks of arch_pkram_ticks() it took
  */
 struct pkram_early {
 	u64 sb_pfn;
+	u64 map_pfn;
+	u64 map_twin_pfn;
 	u64 nr_blocks;
-	unsigned int nr_others;
-	unsigned int nr_busy;
-	struct {
-		u64 start;
-		u64 end;
-	} busy[256];
+	struct pkram_busy others;
+	struct pkram_busy firmware;
 	u64 cycles;
 };
 

@@ -6,6 +6,8 @@
 
 #include <linux/mm.h>
 #include <linux/pkram.h>
+#include <linux/spinlock.h>
+#include <linux/workqueue.h>
 
 #include "pkram.h"
 
@@ -25,23 +27,133 @@
  * report them again.
  *
  * Errors in metadata cost what the page describes: a node that cannot be read any
- * more is taken out of the directory, a directory page with what comes after it is
- * cut off, and without super block or map nothing is sealed. None of it is silent.
+ * more is taken out of the directory. Of the super block, the map and the directory
+ * there are copies, and what was hit is not handed on; a directory page that was hit
+ * together with its copy is cut off with what comes after it, and if both copies of the
+ * super block or the map were hit, nothing is sealed. None of it is silent.
  *
- * As long as memory_failure() has seen no error since boot, none of that runs.
+ * The seal must not look at all pages there are to find those few. memory_failure()
+ * reports each page to pkram_poison_note(), and a worker finds out soon after whether a
+ * node has it, in extents and not in pages. What the worker did not get to is looked for
+ * in the extents when the seal is made.
  */
+
+/**
+ * POISON_MAX - pages with memory errors that are remembered
+ *
+ * With more of them all pages are looked at when the seal is made.
+ */
+#define POISON_MAX	256
+
+/**
+ * struct poison - a page with a memory error
+ * @pfn:     the page
+ * @checked: whether a node has it was found out
+ * @slot:    of that node, NULL if no node has it
+ */
+struct poison {
+	u64 pfn;
+	bool checked;
+	__le64 *slot;
+};
+
+/* Written under the lock, read by the seal without: @nr last. */
+static struct {
+	spinlock_t lock;	/* entries, against other writers */
+	unsigned int nr;
+	bool overflow;
+	bool started;
+	struct poison page[POISON_MAX];
+} poison = { .lock = __SPIN_LOCK_UNLOCKED(poison.lock) };
+
+static void poison_work_fn(struct work_struct *work);
+static DECLARE_WORK(poison_work, poison_work_fn);
+
+static bool poison_is_bad(u64 pfn)
+{
+	return PageHWPoison(pfn_to_page(pfn));
+}
 
 static bool meta_bad(__le64 pfn)
 {
-	return PageHWPoison(pfn_to_page(le64_to_cpu(pfn)));
+	return poison_is_bad(le64_to_cpu(pfn));
 }
 
-/* Note the bad pages of a stream in its object; false if a link page is bad. */
+/**
+ * pkram_poison_note - remember that the hardware lost a page
+ * @pfn: the page
+ *
+ * Context: any in which memory_failure() counts the page.
+ */
+void pkram_poison_note(unsigned long pfn)
+{
+	unsigned long flags;
+	unsigned int i;
+
+	if (!pkram_enabled())
+		return;
+	spin_lock_irqsave(&poison.lock, flags);
+	for (i = 0; i < poison.nr; i++)
+		/* the second may have been unpoisoned since */
+		if (poison.page[i].pfn == pfn || !poison_is_bad(poison.page[i].pfn))
+			break;
+	if (i == POISON_MAX) {
+		poison.overflow = true;
+	} else {
+		poison.page[i].pfn = pfn;
+		WRITE_ONCE(poison.page[i].slot, NULL);
+		WRITE_ONCE(poison.page[i].checked, false);
+		/* the seal finds a complete entry */
+		smp_store_release(&poison.nr, max(poison.nr, i + 1));
+	}
+	spin_unlock_irqrestore(&poison.lock, flags);
+	if (READ_ONCE(poison.started))
+		schedule_work(&poison_work);
+}
+
+/**
+ * pkram_poison_start - nodes can be looked at from now on
+ *
+ * Context: boot, after all nodes were adopted or dropped.
+ */
+void __init pkram_poison_start(void)
+{
+	WRITE_ONCE(poison.started, true);
+	if (poison.nr)
+		schedule_work(&poison_work);
+}
+
+/* The first noted page in a range that is bad, 0 if there is none; from entry *@i on. */
+static u64 poison_next(u64 pfn, u64 nr, unsigned int *i)
+{
+	while (*i < poison.nr) {
+		u64 bad = poison.page[(*i)++].pfn;
+
+		if (bad - pfn < nr && poison_is_bad(bad))
+			return bad;
+	}
+	return 0;
+}
+
+static void note_bad(struct pkram_object *obj, u64 *nr, u64 pfn)
+{
+	if (*nr < PKRAM_OBJ_POISONED)
+		obj->poisoned[*nr] = cpu_to_le64(pfn);
+	++*nr;
+}
+
+/*
+ * Count the bad pages of a stream in @nr, and note them in its object if there is one.
+ * Returns false if a link page is bad.
+ */
 static bool check_stream(struct pkram_object *obj, __le64 head, u64 *nr)
 {
+	struct pkram_object ignored;
 	const struct pkram_link *link;
 	u32 i;
 
+	if (!obj)
+		obj = &ignored;
 	for (; head; head = link->hdr.next) {
 		if (meta_bad(head))
 			return false;
@@ -49,15 +161,17 @@ static bool check_stream(struct pkram_object *obj, __le64 head, u64 *nr)
 		for (i = 0; i < le32_to_cpu(link->nr_extents); i++) {
 			struct pkram_extent e =
 				pkram_extent_decode(pkram_extent_raw(link, i));
-			u64 end = e.pfn + ((u64)e.count << e.order);
+			u64 bad, span = (u64)e.count << e.order;
+			unsigned int k = 0;
 
-			for (; e.pfn < end && e.count; e.pfn++) {
-				if (!PageHWPoison(pfn_to_page(e.pfn)))
-					continue;
-				if (*nr < PKRAM_OBJ_POISONED)
-					obj->poisoned[*nr] = cpu_to_le64(e.pfn);
-				++*nr;
+			if (likely(!poison.overflow)) {
+				while ((bad = poison_next(e.pfn, span, &k)))
+					note_bad(obj, nr, bad);
+				continue;
 			}
+			for (; span; span--, e.pfn++)
+				if (poison_is_bad(e.pfn))
+					note_bad(obj, nr, e.pfn);
 		}
 	}
 	return true;
@@ -67,7 +181,7 @@ static bool check_stream(struct pkram_object *obj, __le64 head, u64 *nr)
  * pkram_poison_node - note the bad pages of a committed node in its objects
  * @page: its node page
  *
- * Context: as pkram_seal(), or pkram.lock held.
+ * Context: as pkram_seal(), or pkram.lock held and no seal possible.
  *
  * Return: how many there are; negative if metadata is bad and the node is lost.
  */
@@ -103,33 +217,239 @@ s64 pkram_poison_node(struct pkram_node_page *page)
 	return total;
 }
 
-static void check_dir(struct pkram_dir *dir)
+/* Has a node any bad page at all? Changes nothing. */
+static bool node_is_hit(struct pkram_node_page *page)
+{
+	struct pkram_objects o;
+	u64 nr = 0;
+	u32 i;
+
+	if (PageHWPoison(virt_to_page(page)))
+		return true;
+	for (o = pkram_objects_first(page); o.obj; o = pkram_objects_next(&o)) {
+		for (i = 0; i < o.nr; i++)
+			if (!check_stream(NULL, o.obj[i].pages_head, &nr) ||
+			    !check_stream(NULL, o.obj[i].bytes_head, &nr) || nr)
+				return true;
+		if (o.hdr->next && meta_bad(o.hdr->next))
+			return true;
+		cond_resched();
+	}
+	return false;
+}
+
+/*
+ * The node in @slot is hit: by which page is found out again by the seal, so all that were
+ * not known to be elsewhere may be it. One slot is enough for each.
+ */
+static void blame(__le64 *slot, bool *more)
 {
 	unsigned int i;
 
-	for (i = 0; i < PKRAM_DIR_SLOTS; i++) {
-		struct pkram_node_page *page;
-		s64 nr;
+	for (i = 0; i < poison.nr; i++) {
+		struct poison *p = &poison.page[i];
 
-		if (!dir->slot[i])
-			continue;
-		page = pfn_to_kaddr(le64_to_cpu(dir->slot[i]));
-		nr = pkram_poison_node(page);
-		if (!nr)
-			continue;
-		if (nr > 0) {
-			pr_err("node at pfn 0x%llx: memory errors in %lld of its pages, the objects they are in are lost\n",
-			       pkram_pfn(page), nr);
-			continue;
+		if (p->slot == slot)
+			return;
+	}
+	for (i = 0; i < poison.nr; i++) {
+		struct poison *p = &poison.page[i];
+
+		if (!p->slot) {
+			WRITE_ONCE(p->slot, slot);
+			return;
 		}
-		pr_err("node at pfn 0x%llx is lost: memory error in what describes it\n",
-		       pkram_pfn(page));
-		dir->slot[i] = 0;
+	}
+	*more = true;
+}
+
+/* Find the nodes that have pages noted since the last time. */
+static void poison_work_fn(struct work_struct *work)
+{
+	struct pkram_dir *dir;
+	bool more = false;
+	unsigned int i, nr;
+	unsigned long flags;
+	__le64 pfn;
+
+	guard(mutex)(&pkram.lock);
+	spin_lock_irqsave(&poison.lock, flags);
+	nr = poison.nr;
+	for (i = 0; i < nr; i++)
+		poison.page[i].slot = NULL;
+	spin_unlock_irqrestore(&poison.lock, flags);
+
+	for (pfn = pkram.sb->dir_pfn; pfn && !meta_bad(pfn); pfn = dir->hdr.next) {
+		dir = pfn_to_kaddr(le64_to_cpu(pfn));
+		for (i = 0; i < PKRAM_DIR_SLOTS; i++)
+			if (dir->slot[i] &&
+			    node_is_hit(pfn_to_kaddr(le64_to_cpu(dir->slot[i]))))
+				blame(&dir->slot[i], &more);
+	}
+	if (more || pfn)
+		return;
+	/* those that came meanwhile have this run once more */
+	for (i = 0; i < nr; i++)
+		WRITE_ONCE(poison.page[i].checked, true);
+}
+
+/**
+ * pkram_poison_commit - a node is being committed: pages may have gone bad since it was saved
+ * @page: its node page, complete
+ * @slot: its slot in the directory
+ *
+ * Context: pkram.lock held.
+ */
+void pkram_poison_commit(struct pkram_node_page *page, __le64 *slot)
+{
+	if (likely(!READ_ONCE(poison.nr)))
+		return;
+	if (node_is_hit(page))
+		pkram_poison_recheck();
+}
+
+/**
+ * pkram_poison_recheck - nodes with bad pages may have another slot from now on
+ *
+ * Context: pkram.lock held.
+ */
+void pkram_poison_recheck(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < poison.nr; i++)
+		WRITE_ONCE(poison.page[i].checked, false);
+	if (poison.nr)
+		schedule_work(&poison_work);
+}
+
+/* A slot, in the copy of its page if the page is bad. */
+static __le64 *live_slot(__le64 *slot)
+{
+	return PageHWPoison(virt_to_page(slot)) ? pkram_twin_page(slot) : slot;
+}
+
+/**
+ * pkram_poison_checked - is it known which nodes have pages with memory errors?
+ *
+ * Context: any.
+ *
+ * Return: whether the seal has no more to do than to look at those.
+ */
+bool pkram_poison_checked(void)
+{
+	unsigned int i;
+
+	if (READ_ONCE(poison.overflow))
+		return false;
+	for (i = 0; i < READ_ONCE(poison.nr); i++)
+		if (!READ_ONCE(poison.page[i].checked))
+			return false;
+	return true;
+}
+
+static void check_slot(__le64 *slot)
+{
+	struct pkram_node_page *page;
+	s64 nr;
+
+	if (!*slot)
+		return;
+	page = pfn_to_kaddr(le64_to_cpu(*slot));
+	nr = pkram_poison_node(page);
+	if (!nr)
+		return;
+	if (nr > 0) {
+		pr_err("node at pfn 0x%llx: memory errors in %lld of its pages, the objects they are in are lost\n",
+		       pkram_pfn(page), nr);
+		return;
+	}
+	pr_err("node at pfn 0x%llx is lost: memory error in what describes it\n",
+	       pkram_pfn(page));
+	pkram_dir_set(slot, 0);
+}
+
+static bool map_is_bad(const struct pkram_map *map)
+{
+	u32 i;
+
+	for (i = 0; i < le32_to_cpu(pkram.sb->nr_map); i++)
+		if (PageHWPoison(virt_to_page(map + i)))
+			return true;
+	return false;
+}
+
+static void mark_alone(void *page)
+{
+	struct pkram_page_hdr *hdr = page;
+
+	hdr->flags |= cpu_to_le32(PKRAM_HDR_ALONE);
+}
+
+/* Do without the super block and the map that are bad; false if their copies are, too. */
+static bool drop_bad_copies(void)
+{
+	struct pkram_super *twin = pkram.sb_twin;
+
+	if (PageHWPoison(virt_to_page(pkram.sb))) {
+		if (!twin || PageHWPoison(virt_to_page(twin)))
+			return false;
+		pkram.sb = twin;
+		twin = pkram_twin_page(twin);
+	}
+	if (twin && PageHWPoison(virt_to_page(twin))) {
+		mark_alone(pkram.sb);
+		pkram.sb_twin = NULL;
+	}
+	if (map_is_bad(pkram.map)) {
+		if (!pkram.map_twin)
+			return false;
+		pkram.map = pkram.map_twin;
+		pkram.map_twin = NULL;
+		if (map_is_bad(pkram.map))
+			return false;
+	} else if (pkram.map_twin && map_is_bad(pkram.map_twin)) {
+		pkram.map_twin = NULL;
+	}
+	pkram.sb->map_pfn = cpu_to_le64(pkram_pfn(pkram.map));
+	pkram.sb->map_copy_pfn = pkram.map_twin ? cpu_to_le64(pkram_pfn(pkram.map_twin)) : 0;
+	return true;
+}
+
+/*
+ * Lead the chain around directory pages that are bad, and end it where the copy is bad,
+ * too.
+ */
+static void drop_bad_dirs(void)
+{
+	struct pkram_dir *dir, *before = NULL;
+	__le64 pfn;
+
+	for (pfn = pkram.sb->dir_pfn; pfn; pfn = dir->hdr.next) {
+		dir = pfn_to_kaddr(le64_to_cpu(pfn));
+		if (PageHWPoison(virt_to_page(dir))) {
+			dir = pkram_twin_page(dir);
+			/* whether it is alone cannot be read in a bad page */
+			if (PageHWPoison(virt_to_page(dir))) {
+				pr_err("memory errors in the directory at pfn 0x%llx, the nodes in it and after it are lost\n",
+				       le64_to_cpu(pfn));
+				pkram_dir_link(before, 0);
+				return;
+			}
+			mark_alone(dir);
+			pkram_dir_link(before, cpu_to_le64(pkram_pfn(dir)));
+		} else if (!pkram_is_alone(dir) &&
+			   PageHWPoison(virt_to_page(pkram_twin_page(dir)))) {
+			mark_alone(dir);
+		}
+		before = dir;
 	}
 }
 
 /**
  * pkram_poison_seal - find memory errors before the seal is made
+ *
+ * What was hit of the super block and the map is not used any more after that.
  *
  * Context: as pkram_seal().
  *
@@ -137,31 +457,27 @@ static void check_dir(struct pkram_dir *dir)
  */
 bool pkram_poison_seal(void)
 {
-	struct pkram_super *sb = pkram.sb;
-	__le64 *link = &sb->dir_pfn;
-	u32 i;
+	struct pkram_dir *dir;
+	bool all;
+	unsigned int i;
+	__le64 pfn;
 
 	if (likely(!atomic_long_read(&num_poisoned_pages)))
 		return true;
-	for (i = 0; i < le32_to_cpu(sb->nr_map); i++)
-		if (PageHWPoison(virt_to_page(pkram.map + i)))
-			break;
-	if (i < le32_to_cpu(sb->nr_map) || PageHWPoison(virt_to_page(sb))) {
-		pr_err("memory error in the super block or the map, %llu nodes are lost\n",
+	if (!drop_bad_copies()) {
+		pr_err("memory errors in both copies of the super block or the map, %llu nodes are lost\n",
 		       pkram.nr_nodes);
 		return false;
 	}
-	while (*link) {
-		struct pkram_dir *dir = pfn_to_kaddr(le64_to_cpu(*link));
-
-		if (meta_bad(*link)) {
-			pr_err("memory error in the directory at pfn 0x%llx, the nodes in it and after it are lost\n",
-			       le64_to_cpu(*link));
-			*link = 0;
-			break;
-		}
-		check_dir(dir);
-		link = &dir->hdr.next;
+	drop_bad_dirs();
+	all = !pkram_poison_checked();
+	for (i = 0; i < poison.nr && !all; i++)
+		if (poison.page[i].slot)
+			check_slot(live_slot(poison.page[i].slot));
+	for (pfn = all ? pkram.sb->dir_pfn : 0; pfn; pfn = dir->hdr.next) {
+		dir = pfn_to_kaddr(le64_to_cpu(pfn));
+		for (i = 0; i < PKRAM_DIR_SLOTS; i++)
+			check_slot(&dir->slot[i]);
 	}
 	return true;
 }

@@ -10,7 +10,7 @@
 #include <linux/timekeeping.h>
 #include <linux/utsname.h>
 #include <trace/events/pkram.h>
-#include <asm/tsc.h>
+#include <asm/pkram.h>
 
 #include "pkram.h"
 
@@ -53,25 +53,43 @@ void pkram_seal(const struct kimage *image)
 	if (!pkram_poison_seal())
 		return;
 
+	sb = pkram.sb;
 	for (pfn = sb->dir_pfn; pfn; nr_dir++) {
-		struct pkram_dir *dir = pfn_to_kaddr(le64_to_cpu(pfn));
+		struct pkram_dir *dir = pfn_to_kaddr(le64_to_cpu(pfn)), *twin;
 
 		for (i = 0; i < PKRAM_DIR_SLOTS; i++)
 			nr_nodes += !!dir->slot[i];
 		pkram_page_finish(&dir->hdr);
+		if (!pkram_is_alone(dir)) {
+			/* an update may have been cut off between the two */
+			twin = pkram_twin_page(dir);
+			memcpy(twin->slot, dir->slot, sizeof(twin->slot));
+			twin->hdr.next = dir->hdr.next;
+			pkram_page_finish(&twin->hdr);
+		}
 		pfn = dir->hdr.next;
 	}
 	nr_map = le32_to_cpu(sb->nr_map);
-	for (i = 0; i < nr_map; i++)
+	for (i = 0; i < nr_map; i++) {
 		pkram_page_finish(&pkram.map[i].hdr);
+		if (!pkram.map_twin)
+			continue;
+		memcpy(pkram.map_twin[i].bits, pkram.map[i].bits, sizeof(pkram.map[i].bits));
+		pkram_page_finish(&pkram.map_twin[i].hdr);
+	}
 
 	sb->nr_dir = cpu_to_le32(nr_dir);
 	sb->nr_nodes = cpu_to_le64(nr_nodes);
 	sb->sealed_ns = cpu_to_le64(ktime_get_real_fast_ns());
-	sb->sealed_tsc = cpu_to_le64(boot_cpu_has(X86_FEATURE_TSC) ? rdtsc_ordered() : 0);
+	sb->sealed_tsc = cpu_to_le64(arch_pkram_ticks());
 	strscpy_pad((char *)sb->release, init_utsname()->release, sizeof(sb->release));
 	sb->seal = cpu_to_le64(PKRAM_SEALED);
 	pkram_page_finish(&sb->hdr);
+	if (pkram.sb_twin) {
+		memcpy(pkram.sb_twin, sb, sizeof(*sb));
+		pkram.sb_twin->hdr.pfn = cpu_to_le64(pkram_pfn(pkram.sb_twin));
+		pkram_page_finish(&pkram.sb_twin->hdr);
+	}
 	trace_pkram_seal(nr_nodes, pkram.data_pages);
 	if (IS_ENABLED(CONFIG_PKRAM_DAMAGE))
 		pkram_damage();

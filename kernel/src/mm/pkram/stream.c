@@ -189,12 +189,8 @@ bool pkram_reader_fill(struct pkram_reader *r)
 				return false;
 			r->index = le64_to_cpu(r->link->index);
 		}
-		r->ext = pkram_extent_decode(pkram_extent_raw(r->link, r->i++));
+		r->ext = pkram_extent_folios(pkram_extent_raw(r->link, r->i++));
 		r->index += r->ext.gap;
-		if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE)) {
-			r->ext.count <<= r->ext.order;
-			r->ext.order = 0;
-		}
 		if (r->ext.count)
 			return true;
 	}
@@ -217,16 +213,12 @@ u64 pkram_stream_free(__le64 head)
 
 		for (i = 0; i < nr; i++) {
 			struct pkram_extent e =
-				pkram_extent_decode(pkram_extent_raw(link, i));
+				pkram_extent_folios(pkram_extent_raw(link, i));
 			struct folio *folio;
 
 			if (!e.count)
 				continue;
 			pkram_blocks_sub(e.pfn, (u64)e.count << e.order);
-			if (!IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE)) {
-				e.count <<= e.order;
-				e.order = 0;
-			}
 			do {
 				folio = pfn_folio(e.pfn);
 				/* see poison.c: not to the allocator with its bad page */

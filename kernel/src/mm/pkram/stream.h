@@ -54,7 +54,7 @@ void pkram_writer_discard(struct pkram_writer *w);
  * @w:     the writer; pkram_writer_reserve() succeeded at most PKRAM_BATCH calls ago
  * @index: index of the first in the stream, not below the end of the last one
  * @pfn:   its first page; none of them is banned
- * @order: order of each, at most PKRAM_MAX_ORDER
+ * @order: order of each, at most MAX_PAGE_ORDER
  * @count: folios that follow each other in the stream and in memory, 1 to
  *         PKRAM_BATCH
  *

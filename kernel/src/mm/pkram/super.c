@@ -3,6 +3,7 @@
  * PKRAM: super block, directory and metadata pages.
  */
 #include <linux/bitmap.h>
+#include <linux/bitops.h>
 #include <linux/init.h>
 #include <linux/pkram.h>
 #include <linux/random.h>
@@ -17,16 +18,20 @@
 /**
  * DOC: super block and directory
  *
- * The super block, followed by the map pages, is one contiguous piece made at
- * boot, or the one inherited from the previous kernel: its pfn stays the same
- * along a chain of kexecs. The directory grows a page at a time and lists the
+ * The super block and the map are made at boot, or inherited from the previous
+ * kernel: the super block's pfn stays the same along a chain of kexecs, unless its
+ * memory goes bad and its copy takes its place. The directory grows a page at a time and lists the
  * node pages. Both are live data: a node exists for the next kernel from the
  * moment its pfn is in a slot, and is gone when the slot is zero. A node takes
  * the place of another by one store.
  *
- * Whoever makes the seal finds the directory as it is at any moment: the last CPU
- * may have stopped the others anywhere. Therefore whatever makes a page part of
- * the chain is a single store that comes after all stores to that page.
+ * The seal can interrupt a directory update at any point, because the other CPUs may
+ * have been stopped anywhere. Therefore whatever makes a page part of the chain is a
+ * single store that comes after all stores to that page.
+ *
+ * The copies of the super block, the map and the directory are written along with the
+ * originals, the copy after the original each time. So they are good for a seal even if
+ * the memory of the original can no longer be read.
  *
  * Locking: pkram.lock protects the directory.
  */
@@ -170,29 +175,107 @@ static struct dir_page *dir_page_new(struct pkram_dir *dir, gfp_t gfp)
 	return d;
 }
 
+/* Make the copy of a super block or directory page what it should be. */
+static void copy_to_twin(void *page)
+{
+	struct pkram_page_hdr *twin = pkram_twin_page(page);
+
+	memcpy(twin, page, PAGE_SIZE);
+	twin->pfn = cpu_to_le64(pkram_pfn(twin));
+}
+
+/* Two pages, the second with the next pfn, as a directory page and its copy. */
+static struct pkram_dir *alloc_dir(gfp_t gfp)
+{
+	struct page *page, *next;
+	LIST_HEAD(rejects);
+	void *addr = NULL;
+	unsigned int i;
+
+	guard(rwsem_read)(&pkram_kexec_sem);
+	for (;;) {
+		page = alloc_pages_node(numa_mem_id(), gfp | __GFP_ZERO, 1);
+		if (!page || !pkram_banned(page_to_pfn(page), 2))
+			break;
+		list_add(&page->lru, &rejects);
+		cond_resched();
+	}
+	if (page) {
+		split_page(page, 1);
+		addr = page_address(page);
+		for (i = 0; i < 2; i++)
+			pkram_page_init(addr + i * PAGE_SIZE, PKRAM_PAGE_DIR, PAGE_SIZE);
+		pkram_blocks_add(page_to_pfn(page), 2);
+	}
+	list_for_each_entry_safe(page, next, &rejects, lru)
+		__free_pages(page, 1);
+	return addr;
+}
+
+static void free_dir(struct pkram_dir *dir)
+{
+	if (!pkram_is_alone(dir))
+		pkram_free_meta(pkram_twin_page(dir));
+	pkram_free_meta(dir);
+}
+
+static unsigned int dir_nr_pages(const struct pkram_dir *dir)
+{
+	return pkram_is_alone(dir) ? 1 : 2;
+}
+
+/**
+ * pkram_dir_link - say where a directory page is
+ * @before: the page that comes before it, NULL for the super block
+ * @pfn:    the page, complete; 0 if the chain ends
+ *
+ * Context: pkram.lock held, or as pkram_seal().
+ */
+void pkram_dir_link(struct pkram_dir *before, __le64 pfn)
+{
+	if (before) {
+		pkram_dir_set(&before->hdr.next, pfn);
+		return;
+	}
+	/* a seal that comes now finds a finished page */
+	smp_store_release(&pkram.sb->dir_pfn, pfn);
+	if (pkram.sb_twin)
+		WRITE_ONCE(pkram.sb_twin->dir_pfn, pfn);
+}
+
 static int dir_grow(gfp_t gfp)
 {
-	struct pkram_dir *dir = pkram_alloc_meta(PKRAM_PAGE_DIR, gfp);
-	struct dir_page *d, *last;
+	struct pkram_dir *dir = alloc_dir(gfp), *last = NULL;
+	struct dir_page *d;
 
 	if (!dir)
 		return -ENOMEM;
 	d = dir_page_new(dir, gfp);
 	if (!d) {
-		pkram_free_meta(dir);
+		free_dir(dir);
 		return -ENOMEM;
 	}
-	pkram.meta_pages++;
-	if (list_empty(&dir_pages)) {
-		/* a seal that comes now finds a finished page */
-		smp_store_release(&pkram.sb->dir_pfn, dir->hdr.pfn);
-	} else {
-		last = list_last_entry(&dir_pages, struct dir_page, link);
-		/* likewise */
-		smp_store_release(&last->dir->hdr.next, dir->hdr.pfn);
-	}
+	pkram.meta_pages += 2;
+	if (!list_empty(&dir_pages))
+		last = list_last_entry(&dir_pages, struct dir_page, link)->dir;
+	pkram_dir_link(last, dir->hdr.pfn);
 	list_add_tail(&d->link, &dir_pages);
 	return 0;
+}
+
+/**
+ * pkram_dir_set - write a slot, or the link, of a directory page and of its copy
+ * @slot: where
+ * @pfn:  what
+ *
+ * Context: pkram.lock held, or as pkram_seal().
+ */
+void pkram_dir_set(__le64 *slot, __le64 pfn)
+{
+	/* a seal that comes from now on finds what it names finished */
+	smp_store_release(slot, pfn);
+	if (!pkram_is_alone((void *)((unsigned long)slot & PAGE_MASK)))
+		WRITE_ONCE(*(__le64 *)pkram_twin_page(slot), pfn);
 }
 
 /**
@@ -241,7 +324,7 @@ void pkram_dir_release(__le64 *slot)
 	struct dir_page *d;
 
 	lockdep_assert_held(&pkram.lock);
-	WRITE_ONCE(*slot, 0);
+	pkram_dir_set(slot, 0);
 	list_for_each_entry(d, &dir_pages, link) {
 		if (d->dir != dir)
 			continue;
@@ -253,15 +336,19 @@ void pkram_dir_release(__le64 *slot)
 		d = list_last_entry(&dir_pages, struct dir_page, link);
 		if (d->nr)
 			break;
-		if (list_is_singular(&dir_pages))
-			pkram.sb->dir_pfn = 0;
-		else
-			list_prev_entry(d, link)->dir->hdr.next = 0;
+		pkram_dir_link(list_is_singular(&dir_pages) ? NULL : list_prev_entry(d, link)->dir,
+			       0);
 		list_del(&d->link);
-		pkram_free_meta(d->dir);
-		pkram.meta_pages--;
+		pkram.meta_pages -= dir_nr_pages(d->dir);
+		free_dir(d->dir);
 		kfree(d);
 	}
+}
+
+static bool dir_banned(const struct pkram_dir *dir)
+{
+	return pkram_meta_banned(dir) ||
+	       (!pkram_is_alone(dir) && pkram_meta_banned(pkram_twin_page(dir)));
 }
 
 /**
@@ -274,29 +361,33 @@ void pkram_dir_release(__le64 *slot)
  */
 int pkram_dir_move(void (*moved)(const struct pkram_dir *from, struct pkram_dir *to))
 {
-	__le64 *link = &pkram.sb->dir_pfn;
-	struct pkram_dir *to;
+	struct pkram_dir *to, *before = NULL;
 	struct dir_page *d;
 
 	lockdep_assert_held(&pkram.lock);
 	list_for_each_entry(d, &dir_pages, link) {
-		if (pkram_meta_banned(d->dir)) {
-			to = pkram_move_meta(d->dir, PKRAM_GFP);
+		if (dir_banned(d->dir)) {
+			to = alloc_dir(PKRAM_GFP);
 			if (!to)
 				return -ENOMEM;
-			*link = to->hdr.pfn;
+			memcpy(to->slot, d->dir->slot, sizeof(to->slot));
+			to->hdr.next = d->dir->hdr.next;
+			copy_to_twin(to);
+			pkram_dir_link(before, to->hdr.pfn);
 			moved(d->dir, to);
-			pkram_free_meta(d->dir);
+			pkram.meta_pages += 2 - dir_nr_pages(d->dir);
+			free_dir(d->dir);
 			d->dir = to;
 		}
-		link = &d->dir->hdr.next;
+		before = d->dir;
 	}
 	return 0;
 }
 
 /**
  * pkram_dir_adopt - take over a directory page of the previous kernel
- * @dir: the page, checked; the slots that hold adopted nodes are not zero
+ * @dir: the page, checked, whose copy is claimed as well; the slots that hold adopted
+ *       nodes are not zero
  */
 void __init pkram_dir_adopt(struct pkram_dir *dir)
 {
@@ -310,7 +401,9 @@ void __init pkram_dir_adopt(struct pkram_dir *dir)
 		d->nr++;
 	}
 	list_add_tail(&d->link, &dir_pages);
-	pkram.meta_pages++;
+	pkram.meta_pages += dir_nr_pages(dir);
+	if (!pkram_is_alone(dir))
+		copy_to_twin(dir);
 }
 
 /* Zeroed memory above PKRAM_MIN_PFN; below it there are 512 pages to skip at most. */
@@ -332,58 +425,159 @@ static void __init *alloc_above_min(size_t size)
 }
 
 /**
- * pkram_super_create - make a super block and a map
+ * pkram_count_features - a node enters or leaves the store
+ * @incompat: the features it needs
+ * @sign:     1 or -1
  *
- * One piece, so that the next kernel's decompressor finds both within the few
- * page tables it has.
+ * Context: pkram.lock held.
+ */
+void pkram_count_features(u64 incompat, int sign)
+{
+	for (; incompat; incompat &= incompat - 1)
+		WRITE_ONCE(pkram.features[__ffs64(incompat)],
+			   pkram.features[__ffs64(incompat)] + sign);
+}
+
+/**
+ * pkram_needed_features - what a kernel must know to adopt all committed nodes
+ *
+ * Context: any; the answer is that of the moment.
+ *
+ * Return: bits as in struct pkram_node_page.
+ */
+u64 pkram_needed_features(void)
+{
+	u64 needed = 0;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(pkram.features); i++)
+		needed |= READ_ONCE(pkram.features[i]) ? BIT_ULL(i) : 0;
+	return needed;
+}
+
+/**
+ * pkram_super_pages - what it costs to have a store at all
+ *
+ * Return: pages of the super block, the map, and their copies.
+ */
+u64 pkram_super_pages(void)
+{
+	return 2 + (pkram.map_twin ? 2ULL : 1ULL) * le32_to_cpu(pkram.sb->nr_map);
+}
+
+static struct pkram_map * __init map_create(u32 nr_map)
+{
+	struct pkram_map *map = alloc_above_min(nr_map * PAGE_SIZE);
+	u32 i;
+
+	for (i = 0; map && i < nr_map; i++)
+		pkram_page_init(map + i, PKRAM_PAGE_MAP, PAGE_SIZE);
+	return map;
+}
+
+/**
+ * pkram_super_create - make a super block and a map, and a copy of each
+ *
+ * The super block and its copy are two pages in a row, each map is one piece: so the
+ * next kernel's decompressor finds them within the few page tables it has.
  *
  * Return: 0 or -ENOMEM.
  */
 int __init pkram_super_create(void)
 {
-	u64 nr_blocks = DIV_ROUND_UP(max_pfn, PKRAM_BLOCK_PAGES);
-	u32 i, nr_map = DIV_ROUND_UP(nr_blocks, PKRAM_MAP_BITS);
-	u64 chain = get_random_u64();
-	struct pkram_super *sb;
-	struct pkram_map *map;
+	u32 nr_map = pkram_map_pages(max_pfn);
+	u64 nr_blocks = min_t(u64, DIV_ROUND_UP(max_pfn, PKRAM_BLOCK_PAGES),
+			      (u64)nr_map * PKRAM_MAP_BITS);
+	struct pkram_super *sb = alloc_above_min(2 * PAGE_SIZE);
+	struct pkram_map *map, *twin;
 
-	if (nr_map > PKRAM_MAX_MAP_PAGES) {
-		nr_map = PKRAM_MAX_MAP_PAGES;
-		nr_blocks = (u64)nr_map * PKRAM_MAP_BITS;
-	}
-	sb = alloc_above_min((1 + nr_map) * PAGE_SIZE);
+	/* or else the allocator cannot make a map in one piece */
+	BUILD_BUG_ON(PKRAM_MAX_MAP_PAGES > MAX_ORDER_NR_PAGES);
 	if (!sb)
 		return -ENOMEM;
-	map = (void *)sb + PAGE_SIZE;
 	pkram.sb = sb;
+	sb->hdr.chain = cpu_to_le64(get_random_u64());
+	map = map_create(nr_map);
+	twin = map ? map_create(nr_map) : NULL;
+	if (!twin) {
+		if (map)
+			free_pages_exact(map, nr_map * PAGE_SIZE);
+		free_pages_exact(sb, 2 * PAGE_SIZE);
+		pkram.sb = NULL;
+		return -ENOMEM;
+	}
+	pkram.sb_twin = pkram_twin_page(sb);
 	pkram.map = map;
+	pkram.map_twin = twin;
 
-	sb->hdr.chain = cpu_to_le64(chain);
 	pkram_page_init(sb, PKRAM_PAGE_SUPER, sizeof(*sb));
 	sb->seal = cpu_to_le64(PKRAM_OPEN);
 	sb->page_shift = cpu_to_le32(PKRAM_PAGE_SHIFT);
 	sb->block_order = cpu_to_le32(PKRAM_BLOCK_ORDER);
 	sb->map_pfn = cpu_to_le64(pkram_pfn(map));
+	sb->map_copy_pfn = cpu_to_le64(pkram_pfn(twin));
 	sb->nr_map = cpu_to_le32(nr_map);
-	for (i = 0; i < nr_map; i++)
-		pkram_page_init(map + i, PKRAM_PAGE_MAP, PAGE_SIZE);
+	copy_to_twin(sb);
 
-	pkram_blocks_setup(map, nr_blocks);
-	pkram_blocks_pin(pkram_pfn(sb), 1 + nr_map);
+	pkram_blocks_setup(map, twin, nr_blocks);
+	pkram_blocks_pin(pkram_pfn(sb), 2);
+	pkram_blocks_pin(pkram_pfn(map), nr_map);
+	pkram_blocks_pin(pkram_pfn(twin), nr_map);
 	return 0;
 }
 
 /**
  * pkram_super_adopt - use the super block of the previous kernel
- * @sb: checked by pkram_reserve()
+ * @sb_pfn:  checked by pkram_reserve()
+ * @map_pfn: its map, checked
+ * @map_twin_pfn: a copy of the map, 0 if there is none
  */
-void __init pkram_super_adopt(struct pkram_super *sb)
+void __init pkram_super_adopt(u64 sb_pfn, u64 map_pfn, u64 map_twin_pfn)
 {
-	u64 covered = (u64)le32_to_cpu(sb->nr_map) * PKRAM_MAP_BITS;
+	struct pkram_super *sb = pfn_to_kaddr(sb_pfn);
+	u32 nr_map = le32_to_cpu(sb->nr_map);
 
 	pkram.sb = sb;
-	pkram.map = pfn_to_kaddr(le64_to_cpu(sb->map_pfn));
+	pkram.sb_twin = pkram_is_alone(sb) ? NULL : pkram_twin_page(sb);
+	pkram.map = pfn_to_kaddr(map_pfn);
+	sb->map_pfn = cpu_to_le64(map_pfn);
+	sb->map_copy_pfn = cpu_to_le64(map_twin_pfn);
+	if (map_twin_pfn)
+		pkram.map_twin = pfn_to_kaddr(map_twin_pfn);
+	if (pkram.sb_twin)
+		copy_to_twin(sb);
 	pkram.sealed_ns = le64_to_cpu(sb->sealed_ns);
-	pkram_blocks_setup(pkram.map, min_t(u64, covered,
-					    DIV_ROUND_UP(max_pfn, PKRAM_BLOCK_PAGES)));
+	pkram_blocks_setup(pkram.map, pkram.map_twin,
+			   min_t(u64, (u64)nr_map * PKRAM_MAP_BITS,
+				 DIV_ROUND_UP(max_pfn, PKRAM_BLOCK_PAGES)));
+	pkram_blocks_pin(sb_pfn, 2);
+	pkram_blocks_pin(map_pfn, nr_map);
+	if (pkram.map_twin)
+		pkram_blocks_pin(pkram_pfn(pkram.map_twin), nr_map);
+}
+
+/**
+ * pkram_map_copy_again - make the copy of the map that an inherited store lacks
+ *
+ * Nothing if there is one, or no memory for one.
+ *
+ * Context: boot, after the inherited blocks were dealt with.
+ */
+void __init pkram_map_copy_again(void)
+{
+	u32 i, nr_map = le32_to_cpu(pkram.sb->nr_map);
+
+	if (pkram.map_twin)
+		return;
+	pkram.map_twin = map_create(nr_map);
+	if (!pkram.map_twin)
+		return;
+	pkram_blocks_setup(pkram.map, pkram.map_twin, pkram_nr_blocks);
+	pkram_blocks_add(pkram_pfn(pkram.map_twin), nr_map);
+	pkram_blocks_pin(pkram_pfn(pkram.map_twin), nr_map);
+	for (i = 0; i < nr_map; i++)
+		memcpy(pkram.map_twin[i].bits, pkram.map[i].bits, sizeof(pkram.map[i].bits));
+	pkram.sb->map_copy_pfn = cpu_to_le64(pkram_pfn(pkram.map_twin));
+	if (pkram.sb_twin)
+		pkram.sb_twin->map_copy_pfn = pkram.sb->map_copy_pfn;
 }

@@ -64,7 +64,7 @@ static ssize_t meta_pages_show(struct kobject *kobj, struct kobj_attribute *attr
 	u64 pages = 0;
 
 	if (pkram_enabled())
-		pages = READ_ONCE(pkram.meta_pages) + 1 + le32_to_cpu(pkram.sb->nr_map);
+		pages = READ_ONCE(pkram.meta_pages) + pkram_super_pages();
 	return sysfs_emit(buf, "%llu\n", pages);
 }
 

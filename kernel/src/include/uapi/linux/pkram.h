@@ -122,6 +122,7 @@ enum pkram_image_state {
  * @PKRAM_DAMAGE_COUNT:    totals do not add up
  * @PKRAM_DAMAGE_NAME:     the name is invalid or taken by an earlier node
  * @PKRAM_DAMAGE_BUSY:     a page is used by firmware or the boot loader
+ * @PKRAM_DAMAGE_FEATURE:  it needs a feature that this kernel does not have
  */
 enum pkram_damage {
 	PKRAM_DAMAGE_NONE	= 0,
@@ -133,6 +134,7 @@ enum pkram_damage {
 	PKRAM_DAMAGE_COUNT	= 6,
 	PKRAM_DAMAGE_NAME	= 7,
 	PKRAM_DAMAGE_BUSY	= 8,
+	PKRAM_DAMAGE_FEATURE	= 9,
 };
 
 /**

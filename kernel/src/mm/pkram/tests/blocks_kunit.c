@@ -107,10 +107,42 @@ static void blocks_pinned(struct kunit *test)
 	KUNIT_EXPECT_TRUE(test, pkram_blocks_room());
 }
 
+/* Memory that was added later is in no block that the firmware calls RAM. */
+static void blocks_ram(struct kunit *test)
+{
+	const u64 end = pkram_nr_blocks << PKRAM_BLOCK_ORDER;
+	u64 pfn = pkram_pfn(pkram.sb), hole = end, block;
+
+	KUNIT_EXPECT_EQ(test, pkram_blocks_ram(pfn, 1), 1);
+	KUNIT_EXPECT_EQ(test, pkram_blocks_ram(end, 1), 0);
+	KUNIT_EXPECT_EQ(test, pkram_blocks_ram(pfn, 0), 0);
+	/* all that this kernel got at boot is RAM, and the hole below 4 GiB is none */
+	for (block = 1; block < pkram_nr_blocks; block++) {
+		u64 first = block << PKRAM_BLOCK_ORDER;
+
+		if (pfn_valid(first) && !PageReserved(pfn_to_page(first)))
+			KUNIT_EXPECT_EQ(test, pkram_blocks_ram(first, PKRAM_BLOCK_PAGES),
+					PKRAM_BLOCK_PAGES);
+		if (!pkram_blocks_ram(first, 1))
+			hole = min(hole, first);
+	}
+	if (hole < end) {
+		KUNIT_EXPECT_EQ(test, pkram_blocks_ram(hole - 5, 10), 5);
+		pkram_memory_added = true;
+		KUNIT_EXPECT_TRUE(test, pkram_banned(hole, 1));
+		KUNIT_EXPECT_EQ(test, pkram_allowed(hole, 7), 0);
+		KUNIT_EXPECT_FALSE(test, pkram_banned(pfn, 1));
+		pkram_memory_added = false;
+	}
+	KUNIT_EXPECT_EQ(test, pkram_blocks_ram(end - 1, 5),
+			pkram_blocks_ram(end - 1, 1));
+}
+
 static struct kunit_case pkram_blocks_cases[] = {
 	KUNIT_CASE(blocks_bits),
 	KUNIT_CASE(blocks_next_preserved),
 	KUNIT_CASE(blocks_pinned),
+	KUNIT_CASE(blocks_ram),
 	{}
 };
 

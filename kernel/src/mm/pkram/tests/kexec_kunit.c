@@ -100,7 +100,7 @@ static void kexec_image_tag(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_KEEPS);
 	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, SIZE_MAX), PKRAM_IMAGE_KEEPS);
 	/* a longer tag of a later kernel, and one that is too short to be ours */
-	info.tag.length = cpu_to_le32(24);
+	info.tag.length = cpu_to_le32(40);
 	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_KEEPS);
 	info.tag.length = cpu_to_le32(12);
 	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_NO_SUPPORT);
@@ -113,10 +113,58 @@ static void kexec_image_tag(struct kunit *test)
 	info = good_info();
 	pkram.sb->incompat = cpu_to_le64(2);
 	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_VERSION);
-	info.tag.incompat = cpu_to_le32(3);
+	info.tag.incompat = cpu_to_le64(3);
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_KEEPS);
+	pkram.sb->incompat = cpu_to_le64(BIT_ULL(63));
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_VERSION);
+	info.tag.incompat = cpu_to_le64(BIT_ULL(63));
 	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_KEEPS);
 	pkram.sb->incompat = 0;
 	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_KEEPS);
+}
+
+/* What nodes need counts as long as one of them needs it. */
+static void kexec_image_tag_nodes(struct kunit *test)
+{
+	struct test_info info = good_info();
+
+	info.tag.node_incompat = cpu_to_le64(BIT_ULL(3));
+	mutex_lock(&pkram.lock);
+	pkram_count_features(BIT_ULL(3) | BIT_ULL(63), 1);
+	pkram_count_features(BIT_ULL(3), 1);
+	mutex_unlock(&pkram.lock);
+	KUNIT_EXPECT_EQ(test, pkram_needed_features(), BIT_ULL(3) | BIT_ULL(63));
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_VERSION);
+	mutex_lock(&pkram.lock);
+	pkram_count_features(BIT_ULL(3) | BIT_ULL(63), -1);
+	mutex_unlock(&pkram.lock);
+	KUNIT_EXPECT_EQ(test, pkram_needed_features(), BIT_ULL(3));
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_KEEPS);
+	info.tag.node_incompat = 0;
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_VERSION);
+	mutex_lock(&pkram.lock);
+	pkram_count_features(BIT_ULL(3), -1);
+	mutex_unlock(&pkram.lock);
+	KUNIT_EXPECT_EQ(test, pkram_needed_features(), 0);
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&info, sizeof(info)), PKRAM_IMAGE_KEEPS);
+}
+
+/* A kernel that reads several versions has a tag for each, in any order. */
+static void kexec_image_tags(struct kunit *test)
+{
+	struct {
+		struct test_info info;
+		struct pkram_image_tag second;
+	} two = { .info = good_info() };
+
+	two.info.size_total = sizeof(two);
+	two.second = two.info.tag;
+	two.info.tag.version = cpu_to_le32(PKRAM_FORMAT_VERSION + 1);
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&two, sizeof(two)), PKRAM_IMAGE_KEEPS);
+	swap(two.info.tag, two.second);
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&two, sizeof(two)), PKRAM_IMAGE_KEEPS);
+	two.info.tag.version = cpu_to_le32(PKRAM_FORMAT_VERSION + 2);
+	KUNIT_EXPECT_EQ(test, pkram_image_tag_state(&two, sizeof(two)), PKRAM_IMAGE_VERSION);
 }
 
 /* Anything else is a kernel without PKRAM, and not read beyond its end. */
@@ -454,6 +502,8 @@ static struct kunit_case pkram_kexec_cases[] = {
 	KUNIT_CASE(kexec_cmdline),
 #endif
 	KUNIT_CASE(kexec_image_tag),
+	KUNIT_CASE(kexec_image_tag_nodes),
+	KUNIT_CASE(kexec_image_tags),
 	KUNIT_CASE(kexec_image_tag_hostile),
 	KUNIT_CASE(kexec_banned),
 	KUNIT_CASE(kexec_allowed),

@@ -266,7 +266,7 @@ static void node_many(struct kunit *test)
 							&id), 0);
 	}
 	KUNIT_EXPECT_EQ(test, pkram.nr_nodes, nr);
-	KUNIT_EXPECT_EQ(test, pkram.meta_pages, before->meta_pages + nr + 3);
+	KUNIT_EXPECT_EQ(test, pkram.meta_pages, before->meta_pages + nr + 6);
 	for (i = 0; i < nr; i += 100) {
 		snprintf(name, sizeof(name), "%u", i);
 		kt_check_node(test, name);
@@ -280,7 +280,7 @@ static void node_many(struct kunit *test)
 				continue;
 			KUNIT_ASSERT_EQ(test, pkram_node_commit(kt_new_node(test, "x"), false,
 								GFP_KERNEL, &id), 0);
-			wrong += pkram.meta_pages != before->meta_pages + nr - i / 3 + 3;
+			wrong += pkram.meta_pages != before->meta_pages + nr - i / 3 + 6;
 			KUNIT_ASSERT_EQ(test, pkram_node_remove("x", NULL, &id), 0);
 		}
 	KUNIT_EXPECT_EQ(test, wrong, 0);

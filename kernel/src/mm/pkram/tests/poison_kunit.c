@@ -2,8 +2,10 @@
 /*
  * KUnit suite pkram-poison: pages that the hardware lost after the save.
  */
+#include <linux/delay.h>
 #include <linux/file.h>
 #include <linux/mm.h>
+#include <linux/pkram.h>
 #include <linux/uio.h>
 
 #include "helpers.h"
@@ -20,6 +22,13 @@ static struct page *page_of(__le64 head, unsigned int n)
 		page = pkram_reader_next(&r, &index, &order);
 	} while (page && n--);
 	return page;
+}
+
+/* As memory_failure() does. */
+static void lose_page(struct page *page)
+{
+	SetPageHWPoison(page);
+	pkram_poison_note(page_to_pfn(page));
 }
 
 static ssize_t read_object(const struct pkram_object *obj, void *buf, size_t len)
@@ -64,7 +73,7 @@ static void poison_objects(struct kunit *test)
 	bad[0] = page_of(obj[1]->pages_head, 1);
 	bad[1] = page_of(obj[2]->bytes_head, 0);
 	for (i = 0; i < 2; i++)
-		SetPageHWPoison(bad[i]);
+		lose_page(bad[i]);
 	/* seen even before there is a seal */
 	KUNIT_EXPECT_PTR_EQ(test, pkram_file_load(obj[1], NULL, NULL), ERR_PTR(-EHWPOISON));
 	KUNIT_EXPECT_EQ(test, read_object(obj[2], buf, 3), -EHWPOISON);
@@ -123,7 +132,7 @@ static void poison_many(struct kunit *test)
 	obj = pkram_node_object(node, nr);
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		bad[i] = page_of(obj->pages_head, i + 1);
-		SetPageHWPoison(bad[i]);
+		lose_page(bad[i]);
 	}
 	KUNIT_EXPECT_EQ(test, pkram_poison_node(node->page), ARRAY_SIZE(bad));
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -166,17 +175,12 @@ static void poison_metadata(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, le64_to_cpu(*node[0]->slot), 0);
 	KUNIT_EXPECT_EQ(test, le64_to_cpu(*node[1]->slot), pkram_pfn(node[1]->page));
 	ClearPageHWPoison(bad);
-	*node[0]->slot = node[0]->page->hdr.pfn;
+	pkram_dir_set(node[0]->slot, node[0]->page->hdr.pfn);
 
 	bad = virt_to_page(node[0]->page);
-	SetPageHWPoison(bad);
+	lose_page(bad);
 	KUNIT_EXPECT_TRUE(test, pkram_poison_seal());
 	KUNIT_EXPECT_EQ(test, le64_to_cpu(*node[0]->slot), 0);
-	ClearPageHWPoison(bad);
-
-	bad = virt_to_page(pkram.sb);
-	SetPageHWPoison(bad);
-	KUNIT_EXPECT_FALSE(test, pkram_poison_seal());
 	ClearPageHWPoison(bad);
 	num_poisoned_pages_sub(page_to_pfn(bad), 1);
 	for (i = 0; i < 2; i++) {
@@ -185,10 +189,117 @@ static void poison_metadata(struct kunit *test)
 	}
 }
 
+/* Where the worker found the page, the seal looks at that node only; once, and again. */
+static void poison_checked(struct kunit *test)
+{
+	struct file *file[2];
+	struct pkram_node *node[2];
+	struct page *bad, *other;
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		file[i] = kt_new_file(test, 3 * PAGE_SIZE);
+		kt_fill_page(test, file[i], 2);
+		kt_save_one(test, i ? "good" : "bad", file[i]);
+		node[i] = kt_pin(test, i ? "good" : "bad");
+	}
+	other = alloc_page(GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, other);
+	bad = page_of(pkram_node_object(node[0], 0)->pages_head, 0);
+	SetPageHWPoison(other);
+	num_poisoned_pages_inc(page_to_pfn(other));
+	SetPageHWPoison(bad);
+	num_poisoned_pages_inc(page_to_pfn(bad));
+	for (i = 0; i < 250 && !pkram_poison_checked(); i++)
+		msleep(20);
+	KUNIT_EXPECT_TRUE(test, pkram_poison_checked());
+	KUNIT_EXPECT_TRUE(test, pkram_poison_seal());
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(pkram_node_object(node[0], 0)->nr_poisoned), 1);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(pkram_node_object(node[0], 0)->poisoned[0]),
+			page_to_pfn(bad));
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(pkram_node_object(node[1], 0)->nr_poisoned), 0);
+	kt_check_node(test, "bad");
+	kt_check_node(test, "good");
+	ClearPageHWPoison(bad);
+	ClearPageHWPoison(other);
+	num_poisoned_pages_sub(page_to_pfn(bad), 1);
+	num_poisoned_pages_sub(page_to_pfn(other), 1);
+	__free_page(other);
+	for (i = 0; i < 2; i++) {
+		pkram_node_put(node[i]);
+		kt_remove_node(test, i ? "good" : "bad");
+	}
+}
+
+/* Super block, map and directory: one copy of each is enough, and is all that is used. */
+static void poison_copies(struct kunit *test)
+{
+	struct pkram_super *sb = pkram.sb, *sb_twin = pkram.sb_twin;
+	struct pkram_map *map = pkram.map, *map_twin = pkram.map_twin;
+	struct file *file = kt_new_file(test, PAGE_SIZE);
+	struct pkram_dir *dir, *twin;
+	unsigned int which;
+
+	KUNIT_ASSERT_NOT_NULL(test, sb_twin);
+	KUNIT_ASSERT_NOT_NULL(test, map_twin);
+	kt_fill_page(test, file, 0);
+	kt_save_one(test, "n", file);
+	dir = pfn_to_kaddr(le64_to_cpu(sb->dir_pfn));
+	atomic_long_inc(&num_poisoned_pages);
+	for (which = 0; which < 2; which++) {
+		struct page *bad[3] = {
+			virt_to_page(which ? sb_twin : sb),
+			virt_to_page(which ? map_twin : map),
+			virt_to_page(which ? pkram_twin_page(dir) : dir),
+		};
+		struct pkram_dir *other = which ? dir : pkram_twin_page(dir);
+		unsigned int i;
+
+		for (i = 0; i < 3; i++)
+			SetPageHWPoison(bad[i]);
+		KUNIT_EXPECT_TRUE(test, pkram_poison_seal());
+		KUNIT_EXPECT_PTR_EQ(test, pkram.sb, which ? sb : sb_twin);
+		KUNIT_EXPECT_NULL(test, pkram.sb_twin);
+		KUNIT_EXPECT_TRUE(test, pkram_is_alone(pkram.sb));
+		KUNIT_EXPECT_PTR_EQ(test, pkram.map, which ? map : map_twin);
+		KUNIT_EXPECT_NULL(test, pkram.map_twin);
+		KUNIT_EXPECT_EQ(test, le64_to_cpu(pkram.sb->map_pfn), pkram_pfn(pkram.map));
+		KUNIT_EXPECT_EQ(test, le64_to_cpu(pkram.sb->map_copy_pfn), 0);
+		KUNIT_EXPECT_EQ(test, le64_to_cpu(pkram.sb->dir_pfn), pkram_pfn(other));
+		KUNIT_EXPECT_TRUE(test, pkram_is_alone(other));
+		twin = pkram_twin_page(dir);
+		KUNIT_EXPECT_MEMEQ(test, dir->slot, twin->slot, sizeof(dir->slot));
+		KUNIT_EXPECT_MEMEQ(test, map->bits, map_twin->bits, sizeof(map->bits));
+		for (i = 0; i < 3; i++)
+			ClearPageHWPoison(bad[i]);
+		pkram.sb->hdr.flags = 0;
+		other->hdr.flags = 0;
+		pkram.sb = sb;
+		pkram.sb_twin = sb_twin;
+		pkram.map = map;
+		pkram.map_twin = map_twin;
+		sb->map_pfn = cpu_to_le64(pkram_pfn(map));
+		sb->map_copy_pfn = cpu_to_le64(pkram_pfn(map_twin));
+		sb_twin->map_pfn = sb->map_pfn;
+		sb_twin->map_copy_pfn = sb->map_copy_pfn;
+		pkram_dir_link(NULL, dir->hdr.pfn);
+	}
+	/* both of a kind */
+	SetPageHWPoison(virt_to_page(sb));
+	SetPageHWPoison(virt_to_page(sb_twin));
+	KUNIT_EXPECT_FALSE(test, pkram_poison_seal());
+	ClearPageHWPoison(virt_to_page(sb));
+	ClearPageHWPoison(virt_to_page(sb_twin));
+	atomic_long_dec(&num_poisoned_pages);
+	kt_remove_node(test, "n");
+}
+
 static struct kunit_case pkram_poison_cases[] = {
 	KUNIT_CASE(poison_objects),
 	KUNIT_CASE(poison_many),
 	KUNIT_CASE(poison_metadata),
+	KUNIT_CASE(poison_checked),
+	KUNIT_CASE(poison_copies),
 	{}
 };
 

@@ -178,7 +178,7 @@ static void edit_header(struct fuzz_input *in, struct start *st, __u64 pfn)
 	hdr->pfn = cpu_to_le64(pfn);
 	hdr->generation = cpu_to_le64(st->img.generation);
 	hdr->length = cpu_to_le32(64 + 8 * (fuzz_take(in, 2) % 505));
-	hdr->reserved0 = 0;
+	hdr->flags = 0;
 	hdr->next = cpu_to_le64(take_value(in, le64_to_cpu(hdr->next)));
 	hdr->reserved1 = 0;
 }

@@ -49,10 +49,24 @@ static __u64 get(const __u8 *p, unsigned int bytes)
 	return v;
 }
 
+/* Does a map fit into memory, and not cover the super block and its copy? */
+static bool map_place(__u64 map, __u64 nr, __u64 sb, __u64 max_pfn)
+{
+	__u64 i;
+
+	if (map < 512 || map >= max_pfn || max_pfn - map < nr)
+		return false;
+	for (i = 0; i < nr; i++)
+		if ((map + i) / 2 == sb / 2)
+			return false;
+	return true;
+}
+
 /* The rules for a super block once more, by offset. */
 static int super_reference(const __u8 *p, __u64 pfn, __u64 max_pfn)
 {
 	__u64 map_pfn = get(p + 96, 8), nr_map = get(p + 104, 4), length = get(p + 40, 4);
+	__u64 copy = get(p + 208, 8);
 
 	if (get(p, 4) != 0x4d524b50 || get(p + 6, 2) != 1 || get(p + 24, 8) != pfn)
 		return PKRAM_BOOT_NOTHING;
@@ -60,14 +74,16 @@ static int super_reference(const __u8 *p, __u64 pfn, __u64 max_pfn)
 		return PKRAM_BOOT_VERSION;
 	if (get(p + 64, 8) == PKRAM_OPEN)
 		return PKRAM_BOOT_STALE;
-	if (get(p + 64, 8) != PKRAM_SEALED || length < 208 || length > 4096 || length % 8 ||
+	if (get(p + 64, 8) != PKRAM_SEALED || length < 216 || length > 4096 || length % 8 ||
 	    get(p + 8, 8) != reference_checksum(p, length) ||
-	    get(p + 44, 4) || get(p + 56, 8))
+	    get(p + 44, 4) & ~1U || get(p + 56, 8))
 		return PKRAM_BOOT_DAMAGED;
 	if (get(p + 80, 8) || get(p + 88, 4) != 12 || get(p + 92, 4) != 9)
 		return PKRAM_BOOT_VERSION;
-	if (nr_map < 1 || nr_map > 1024 || map_pfn < 512 || map_pfn >= max_pfn ||
-	    max_pfn - map_pfn < nr_map)
+	if (nr_map < 1 || nr_map > 1024 || !map_place(map_pfn, nr_map, pfn, max_pfn))
+		return PKRAM_BOOT_DAMAGED;
+	if (copy && (!map_place(copy, nr_map, pfn, max_pfn) ||
+		     (map_pfn >= copy ? map_pfn - copy : copy - map_pfn) < nr_map))
 		return PKRAM_BOOT_DAMAGED;
 	return PKRAM_BOOT_RESTORED;
 }

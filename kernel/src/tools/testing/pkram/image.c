@@ -48,11 +48,18 @@ __u64 image_data(struct image *img, unsigned int order, __u64 count)
 
 void image_super(struct image *img)
 {
-	struct pkram_super *sb = (void *)image_page(img, PKRAM_PAGE_SUPER);
+	struct pkram_page_hdr *map_copy;
+	struct pkram_super *sb;
 
+	/* pairs are aligned */
+	img->meta_next += img->meta_next & 1;
+	sb = (void *)image_page(img, PKRAM_PAGE_SUPER);
+	(void)image_page(img, PKRAM_PAGE_SUPER);
 	img->super = sb;
-	img->map = (void *)image_page(img, PKRAM_PAGE_MAP);
 	img->dir = (void *)image_page(img, PKRAM_PAGE_DIR);
+	(void)image_page(img, PKRAM_PAGE_DIR);
+	img->map = (void *)image_page(img, PKRAM_PAGE_MAP);
+	map_copy = image_page(img, PKRAM_PAGE_MAP);
 	img->map->hdr.length = cpu_to_le32(sizeof(*img->map));
 	img->dir->hdr.length = cpu_to_le32(sizeof(*img->dir));
 
@@ -61,6 +68,7 @@ void image_super(struct image *img)
 	sb->page_shift = cpu_to_le32(PKRAM_PAGE_SHIFT);
 	sb->block_order = cpu_to_le32(PKRAM_BLOCK_ORDER);
 	sb->map_pfn = img->map->hdr.pfn;
+	sb->map_copy_pfn = map_copy->pfn;
 	sb->nr_map = cpu_to_le32(1);
 	sb->nr_dir = cpu_to_le32(1);
 	sb->dir_pfn = img->dir->hdr.pfn;
@@ -87,6 +95,15 @@ static void map_blocks(struct image *img, __u64 pfn, __u64 end)
 	}
 }
 
+/* A page once more at @pfn. */
+static void copy_page(struct image *img, const void *page, __u64 pfn)
+{
+	struct pkram_page_hdr *to = memory_page(img->mem, pfn);
+
+	memcpy(to, page, PKRAM_PAGE_SIZE);
+	to->pfn = cpu_to_le64(pfn);
+}
+
 void image_seal(struct image *img)
 {
 	__u64 pfn;
@@ -94,6 +111,9 @@ void image_seal(struct image *img)
 	if (img->map) {
 		map_blocks(img, img->mem->base, img->meta_next);
 		map_blocks(img, img->mem->base + img->mem->nr_backed, img->data_next);
+		copy_page(img, img->super, pkram_twin(le64_to_cpu(img->super->hdr.pfn)));
+		copy_page(img, img->dir, pkram_twin(le64_to_cpu(img->dir->hdr.pfn)));
+		copy_page(img, img->map, le64_to_cpu(img->super->map_copy_pfn));
 	}
 	for (pfn = img->mem->base; pfn < img->meta_next; pfn++)
 		image_finish(img, pfn);

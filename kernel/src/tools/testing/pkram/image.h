@@ -40,7 +40,7 @@ struct image {
  */
 void image_init(struct image *img, struct memory *mem);
 
-/* Add a super block with one map page and one directory page. */
+/* Add a super block, a directory page and a map page, and a copy of each. */
 void image_super(struct image *img);
 
 /**
@@ -65,7 +65,7 @@ __u64 image_data(struct image *img, unsigned int order, __u64 count);
 /* Compute the checksum of page @pfn anew, if its length allows that. */
 void image_finish(struct image *img, __u64 pfn);
 
-/* Set bits of the map and compute the checksums of all pages. */
+/* Set bits of the map, bring copies up to date, and compute the checksums of all pages. */
 void image_seal(struct image *img);
 
 /**

@@ -77,5 +77,6 @@ int main(void)
 	test_undo();
 	test_bits();
 	test_cmdline();
+	test_early();
 	return tap_done();
 }

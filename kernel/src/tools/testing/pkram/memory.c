@@ -110,7 +110,8 @@ static void check_contract(const struct memory_claim *c)
 	}
 	if (c->what != PKRAM_CLAIM_DATA)
 		violation("claims for nothing", c->pfn);
-	if (!c->count || c->count > PKRAM_EXT_MAX_COUNT || c->order > PKRAM_MAX_ORDER)
+	if (!c->count || c->count > PKRAM_EXT_MAX_COUNT ||
+	    (c->order > PKRAM_MAX_ORDER && c->order != PKRAM_GIGANTIC_ORDER))
 		violation("claims what an extent cannot name", c->pfn);
 	if (c->pfn < PKRAM_MIN_PFN || c->pfn >= PKRAM_MAX_PFN ||
 	    span > PKRAM_MAX_PFN - c->pfn)
@@ -225,7 +226,7 @@ int memory_walk(struct memory *mem, __u64 chain, __u64 generation, __u64 pfn,
 	r = pkram_walk_node(&w, pfn, totals);
 	meta = mem->meta_pages - meta;
 	data = mem->data_pages - data;
-	if (r < PKRAM_DAMAGE_NONE || r > PKRAM_DAMAGE_BUSY)
+	if (r < PKRAM_DAMAGE_NONE || r > PKRAM_DAMAGE_FEATURE)
 		violation("result is no enum pkram_damage", pfn);
 	/* A stream that was cut short by damage is not counted. */
 	if (totals->meta_pages != meta || totals->data_pages > data)

@@ -91,8 +91,10 @@ static bool read_extent(struct reader *r, const __u8 *p, bool dense, __u64 *inde
 		if (order == 15) {
 			gap = pfn + ((count - 1) << 40);
 			count = 0;
-		} else if (order > 10 || (dense && order)) {
+		} else if (dense && order) {
 			return false;
+		} else if (order == 14) {
+			order = 18;
 		}
 	}
 	if (dense && gap)
@@ -161,7 +163,8 @@ static bool read_object(struct reader *r, const __u8 *o)
 		return false;
 	r->bad = o + 96;
 	r->bad_seen = 0;
-	if (get(o + 60, 4) || flags > 7 || (is_file && !has_pages))
+	/* of the flags the upper half may be anything */
+	if (get(o + 60, 4) || (flags & 0xffff) > 7 || (is_file && !has_pages))
 		return false;
 	/* What only a file has is 0 without one. */
 	for (i = 32; i < 88; i++)
@@ -209,8 +212,8 @@ static bool read_node(struct reader *r, __u64 pfn)
 	if (!node)
 		return false;
 	nr = get(node + 88, 4);
-	if (nr > 65536 || get(node + 96, 8) || get(node + 104, 8) ||
-	    get(node + 112, 8) || get(node + 120, 8) ||
+	/* compatible features at 96 may be anything, incompatible ones there are none */
+	if (nr > 65536 || get(node + 104, 8) || get(node + 112, 8) || get(node + 120, 8) ||
 	    !good_name(node + 128, get(node + 92, 4)))
 		return false;
 

@@ -39,7 +39,7 @@ static void shape_orders(struct image_node *node)
 	unsigned int order;
 
 	image_stream(&s, node);
-	for (order = 0; order <= PKRAM_MAX_ORDER; order++)
+	for (order = 0; order <= 10; order++)
 		image_run(&s, order, 1 + order % 3);
 	image_run(&s, 0, PKRAM_EXT_MAX_COUNT);
 	image_stream_pages(&s, o);

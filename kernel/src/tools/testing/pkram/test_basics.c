@@ -77,9 +77,11 @@ void test_extents(void)
 					      edge(j, 40), 0, i, order);
 	}
 
-	tap_begin("extent: orders that do not exist are decoded as they are");
-	for (order = PKRAM_MAX_ORDER + 1; order < PKRAM_EXT_LONG_GAP; order++)
-		expect_extent(pkram_extent_run(4096, order, 3), 4096, 0, 3, order);
+	tap_begin("extent: 1 GiB folios");
+	for (i = 1; i <= PKRAM_EXT_MAX_COUNT; i++)
+		for (j = 0; j < EDGES; j++)
+			expect_extent(pkram_extent_run(edge(j, 40), PKRAM_GIGANTIC_ORDER, i),
+				      edge(j, 40), 0, i, PKRAM_GIGANTIC_ORDER);
 
 	tap_begin("extent: long gaps, all limits");
 	for (i = 0; i < EDGES; i++)
@@ -210,7 +212,7 @@ static void header_fields(void)
 		{ "length = 64", AT(length), 4, 64, PKRAM_DAMAGE_NONE },
 		{ "length = PKRAM_PAGE_SIZE", AT(length), 4, PKRAM_PAGE_SIZE, PKRAM_DAMAGE_NONE },
 		{ "next = 0", AT(next), 8, 0, PKRAM_DAMAGE_NONE },
-		{ "reserved0 = 1", AT(reserved0), 4, 1, PKRAM_DAMAGE_HEADER },
+		{ "flags = 2", AT(flags), 4, 2, PKRAM_DAMAGE_HEADER },
 		{ "reserved1 = 1ULL << 63", AT(reserved1), 8, 1ULL << 63, PKRAM_DAMAGE_HEADER },
 #undef AT
 	};

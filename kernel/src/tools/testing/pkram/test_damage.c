@@ -467,7 +467,7 @@ static void flags_unknown(struct victim *v)
 
 static void flags_high(struct victim *v)
 {
-	v->o->flags |= cpu_to_le32(1U << 31);
+	v->o->flags |= cpu_to_le32(1U << 15);
 }
 
 static void object_reserved0(struct victim *v)
@@ -625,7 +625,17 @@ static void node_reserved_first(struct victim *v)
 
 static void node_reserved_last(struct victim *v)
 {
-	v->f.node.page->reserved[3] = le(1);
+	v->f.node.page->reserved[1] = le(1);
+}
+
+static void node_needs_feature(struct victim *v)
+{
+	v->f.node.page->incompat = le(1);
+}
+
+static void node_needs_last_feature(struct victim *v)
+{
+	v->f.node.page->incompat = le(1ULL << 63);
 }
 
 static void node_is_link(struct victim *v)
@@ -785,6 +795,8 @@ static const struct {
 	ROW(node_short, BOUNDS),
 	ROW(node_reserved_first, BOUNDS),
 	ROW(node_reserved_last, BOUNDS),
+	ROW(node_needs_feature, FEATURE),
+	ROW(node_needs_last_feature, FEATURE),
 	ROW(node_is_link, HEADER),
 	ROW(name_empty, NAME),
 	ROW(name_256, NAME),

@@ -226,6 +226,16 @@ static void good_gaps(void)
 	expect_totals(&f, 7, 0);
 	fixture_done(&f);
 
+	tap_begin("node: all the 1 GiB folios that an extent can name");
+	fixture_init(&f);
+	f.mem.far = true;
+	o = fixture_file(&f);
+	f.img.data_next = PKRAM_MAX_PFN - ((__u64)PKRAM_EXT_MAX_COUNT << PKRAM_GIGANTIC_ORDER);
+	image_run(&f.s, PKRAM_GIGANTIC_ORDER, PKRAM_EXT_MAX_COUNT);
+	fixture_file_end(&f, o);
+	expect_totals(&f, 2, (__u64)PKRAM_EXT_MAX_COUNT << PKRAM_GIGANTIC_ORDER);
+	fixture_done(&f);
+
 	tap_begin("node: a run that ends with the last page an extent can name");
 	fixture_init(&f);
 	f.mem.far = true;
@@ -285,8 +295,8 @@ static void good_several(void)
 	}
 	EXPECT_EQ(mem.data_pages, data);
 	EXPECT_EQ(mem.meta_pages, meta);
-	/* All but super block, map and directory. */
-	EXPECT_EQ(meta, img.meta_next - mem.base - 3);
+	/* All but super block, map and directory, and their copies. */
+	EXPECT_EQ(meta, img.meta_next - mem.base - 6);
 
 	tap_begin("node: every claimed page lies in a block of the map");
 	for (i = 0; i < mem.nr_log; i++) {

@@ -39,7 +39,9 @@ static const struct super_row rows[] = {
 	{ "hdr.length = PKRAM_PAGE_SIZE + 8", AT(hdr.length), 4,
 	  PKRAM_PAGE_SIZE + 8, PKRAM_BOOT_DAMAGED },
 	{ "hdr.length = ~0U", AT(hdr.length), 4, ~0U, PKRAM_BOOT_DAMAGED },
-	{ "hdr.reserved0 = 1", AT(hdr.reserved0), 4, 1, PKRAM_BOOT_DAMAGED },
+	{ "hdr.flags = PKRAM_HDR_ALONE", AT(hdr.flags), 4, PKRAM_HDR_ALONE, PKRAM_BOOT_RESTORED },
+	{ "hdr.flags = 2", AT(hdr.flags), 4, 2, PKRAM_BOOT_DAMAGED },
+	{ "hdr.flags = 1U << 31", AT(hdr.flags), 4, 1U << 31, PKRAM_BOOT_DAMAGED },
 	{ "hdr.reserved1 = 1", AT(hdr.reserved1), 8, 1, PKRAM_BOOT_DAMAGED },
 	{ "seal = PKRAM_OPEN", AT(seal), 8, PKRAM_OPEN, PKRAM_BOOT_STALE },
 	{ "seal = 0", AT(seal), 8, 0, PKRAM_BOOT_DAMAGED },
@@ -53,7 +55,20 @@ static const struct super_row rows[] = {
 	{ "nr_map = PKRAM_MAX_MAP_PAGES + 1", AT(nr_map), 4,
 	  PKRAM_MAX_MAP_PAGES + 1, PKRAM_BOOT_DAMAGED },
 	{ "nr_map = ~0U", AT(nr_map), 4, ~0U, PKRAM_BOOT_DAMAGED },
-	{ "nr_map = PKRAM_MAX_MAP_PAGES", AT(nr_map), 4, PKRAM_MAX_MAP_PAGES, PKRAM_BOOT_RESTORED },
+	/* with the copy behind it */
+	{ "nr_map = 2", AT(nr_map), 4, 2, PKRAM_BOOT_DAMAGED },
+	{ "map_copy_pfn = 0", AT(map_copy_pfn), 8, 0, PKRAM_BOOT_RESTORED },
+	{ "map_copy_pfn = map_pfn", AT(map_copy_pfn), 8, TEST_BASE + 6, PKRAM_BOOT_DAMAGED },
+	{ "map_copy_pfn = super", AT(map_copy_pfn), 8, TEST_BASE + 2, PKRAM_BOOT_DAMAGED },
+	{ "map_copy_pfn = copy of super", AT(map_copy_pfn), 8, TEST_BASE + 3, PKRAM_BOOT_DAMAGED },
+	{ "map_copy_pfn = TEST_BASE + 1", AT(map_copy_pfn), 8, TEST_BASE + 1, PKRAM_BOOT_RESTORED },
+	{ "map_copy_pfn = PKRAM_MIN_PFN - 1", AT(map_copy_pfn), 8, PKRAM_MIN_PFN - 1,
+	  PKRAM_BOOT_DAMAGED },
+	{ "map_copy_pfn = MAX_PFN - 1", AT(map_copy_pfn), 8, MAX_PFN - 1, PKRAM_BOOT_RESTORED },
+	{ "map_copy_pfn = MAX_PFN", AT(map_copy_pfn), 8, MAX_PFN, PKRAM_BOOT_DAMAGED },
+	{ "map_copy_pfn = ~0ULL", AT(map_copy_pfn), 8, ~0ULL, PKRAM_BOOT_DAMAGED },
+	{ "map_pfn = super", AT(map_pfn), 8, TEST_BASE + 2, PKRAM_BOOT_DAMAGED },
+	{ "map_pfn = copy of super", AT(map_pfn), 8, TEST_BASE + 3, PKRAM_BOOT_DAMAGED },
 	{ "map_pfn = 0", AT(map_pfn), 8, 0, PKRAM_BOOT_DAMAGED },
 	{ "map_pfn = PKRAM_MIN_PFN - 1", AT(map_pfn), 8, PKRAM_MIN_PFN - 1, PKRAM_BOOT_DAMAGED },
 	{ "map_pfn = PKRAM_MIN_PFN", AT(map_pfn), 8, PKRAM_MIN_PFN, PKRAM_BOOT_RESTORED },
@@ -73,6 +88,49 @@ static struct pkram_super *sealed(struct fixture *f)
 static int check(struct fixture *f)
 {
 	return pkram_check_super(f->img.super, le64_to_cpu(f->img.super->hdr.pfn), MAX_PFN);
+}
+
+/* Of two copies one that is good is used, whatever the other one is. */
+static void picks(void)
+{
+	static const int all[] = { PKRAM_BOOT_NOTHING, PKRAM_BOOT_STALE, PKRAM_BOOT_VERSION,
+				   PKRAM_BOOT_DAMAGED };
+	unsigned int i, j;
+
+	tap_begin("super: one good copy is enough");
+	EXPECT_EQ(pkram_pick_result(PKRAM_BOOT_RESTORED, PKRAM_BOOT_RESTORED),
+		  PKRAM_BOOT_RESTORED);
+	for (i = 0; i < ARRAY_SIZE(all); i++) {
+		EXPECT_EQ(pkram_pick_result(PKRAM_BOOT_RESTORED, all[i]), PKRAM_BOOT_RESTORED);
+		EXPECT_EQ(pkram_pick_result(all[i], PKRAM_BOOT_RESTORED), PKRAM_BOOT_RESTORED);
+	}
+
+	tap_begin("super: two bad copies are never good");
+	for (i = 0; i < ARRAY_SIZE(all); i++)
+		for (j = 0; j < ARRAY_SIZE(all); j++)
+			EXPECT(pkram_pick_result(all[i], all[j]) == all[i] ||
+			       pkram_pick_result(all[i], all[j]) == all[j]);
+	EXPECT_EQ(pkram_pick_result(PKRAM_BOOT_VERSION, PKRAM_BOOT_NOTHING), PKRAM_BOOT_VERSION);
+	EXPECT_EQ(pkram_pick_result(PKRAM_BOOT_DAMAGED, PKRAM_BOOT_STALE), PKRAM_BOOT_STALE);
+}
+
+/* A machine of any size has a map that the page allocator can make. */
+static void map_sizes(void)
+{
+	const __u64 page = (__u64)PKRAM_MAP_BITS << PKRAM_BLOCK_ORDER;
+	__u64 max_pfn;
+
+	tap_begin("super: pages of the map, for machines of every size");
+	EXPECT_EQ(pkram_map_pages(1), 1);
+	EXPECT_EQ(pkram_map_pages(page), 1);
+	EXPECT_EQ(pkram_map_pages(page + 1), 2);
+	EXPECT_EQ(pkram_map_pages(1023 * page), 1023);
+	EXPECT_EQ(pkram_map_pages(1023 * page + 1), 1024);
+	EXPECT_EQ(pkram_map_pages(1024 * page + 1), 1024);
+	EXPECT_EQ(pkram_map_pages(~0ULL), 1024);
+	/* one contiguous piece each, of what the page allocator has at most: 4 MiB */
+	for (max_pfn = 1; max_pfn; max_pfn <<= 1)
+		EXPECT(pkram_map_pages(max_pfn) >= 1 && pkram_map_pages(max_pfn) <= 1 << 10);
 }
 
 void test_super(void)
@@ -116,6 +174,7 @@ void test_super(void)
 
 	tap_begin("super: the map must fit below the end of RAM");
 	sb->seal = cpu_to_le64(PKRAM_SEALED);
+	sb->map_copy_pfn = 0;
 	sb->nr_map = cpu_to_le32(4);
 	for (i = 1; i <= 8; i++) {
 		sb->map_pfn = cpu_to_le64(MAX_PFN - i);
@@ -123,6 +182,9 @@ void test_super(void)
 		EXPECT_EQ(check(&f), i < 4 ? PKRAM_BOOT_DAMAGED : PKRAM_BOOT_RESTORED);
 	}
 	fixture_done(&f);
+
+	picks();
+	map_sizes();
 }
 
 /* The slow and obvious way. */

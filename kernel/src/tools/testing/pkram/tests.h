@@ -63,5 +63,6 @@ void test_stream_damage(void);
 void test_undo(void);
 void test_bits(void);
 void test_cmdline(void);
+void test_early(void);
 
 #endif /* _PKRAM_TESTS_H */

@@ -39,14 +39,47 @@ static bool pkram_is_ram(u64 pfn, u64 nr)
 	return false;
 }
 
+static bool pkram_map_good(const struct pkram_super *sb, u64 map_pfn)
+{
+	const struct pkram_map *map = (void *)(unsigned long)(map_pfn << PKRAM_PAGE_SHIFT);
+	u32 i, nr_map = le32_to_cpu(sb->nr_map);
+
+	if (!map_pfn || nr_map > PKRAM_BOOT_MAP_PAGES || !pkram_is_ram(map_pfn, nr_map))
+		return false;
+	for (i = 0; i < nr_map; i++)
+		if (pkram_check_page(&map[i].hdr, PKRAM_PAGE_MAP, map_pfn + i,
+				     le64_to_cpu(sb->hdr.chain),
+				     le64_to_cpu(sb->hdr.generation)))
+			return false;
+	return true;
+}
+
+/* Check a super block, and use its map. The kernel mends maps; here one has to be good. */
+static int pkram_use_super(u64 pfn)
+{
+	const struct pkram_super *sb = (void *)(unsigned long)(pfn << PKRAM_PAGE_SHIFT);
+	u64 max_pfn = MAXMEM >> PKRAM_PAGE_SHIFT, map_pfn;
+	int ret;
+
+	if (pfn < PKRAM_MIN_PFN || pfn >= max_pfn || !pkram_is_ram(pfn, 1))
+		return PKRAM_BOOT_NOTHING;
+	ret = pkram_check_super(sb, pfn, max_pfn);
+	if (ret != PKRAM_BOOT_RESTORED)
+		return ret;
+	map_pfn = le64_to_cpu(sb->map_pfn);
+	if (!pkram_map_good(sb, map_pfn))
+		map_pfn = le64_to_cpu(sb->map_copy_pfn);
+	if (pkram_map_good(sb, map_pfn)) {
+		pkram_map = (void *)(unsigned long)(map_pfn << PKRAM_PAGE_SHIFT);
+		pkram_nr_blocks = (u64)le32_to_cpu(sb->nr_map) * PKRAM_MAP_BITS;
+	}
+	return ret;
+}
+
 static void pkram_avoid_init(void)
 {
-	const struct pkram_super *sb;
-	const struct pkram_map *map;
-	u64 max_pfn = MAXMEM >> PKRAM_PAGE_SHIFT;
 	unsigned long pfn;
 	char arg[32];
-	u32 i, nr_map;
 	int ret;
 
 	/* A kdump kernel runs in memory of its own and ignores pkram=. */
@@ -61,30 +94,12 @@ static void pkram_avoid_init(void)
 		return;
 	if (boot_kstrtoul(arg, 16, &pfn))
 		return;
-	if (pfn < PKRAM_MIN_PFN || pfn >= max_pfn || !pkram_is_ram(pfn, 1))
-		return;
-
-	sb = (void *)(unsigned long)(pfn << PKRAM_PAGE_SHIFT);
-	ret = pkram_check_super(sb, pfn, max_pfn);
+	ret = pkram_use_super(pfn);
+	if (ret != PKRAM_BOOT_RESTORED)
+		ret = pkram_pick_result(ret, pkram_use_super(pkram_twin(pfn)));
 	/* Without a sealed store the kernel restores nothing: there is nothing to avoid. */
-	if (ret != PKRAM_BOOT_RESTORED && ret != PKRAM_BOOT_DAMAGED)
-		return;
-	pkram_map_unusable = true;
-	if (ret == PKRAM_BOOT_DAMAGED)
-		return;
-	nr_map = le32_to_cpu(sb->nr_map);
-	if (nr_map > PKRAM_BOOT_MAP_PAGES || !pkram_is_ram(le64_to_cpu(sb->map_pfn), nr_map))
-		return;
-	map = (void *)(unsigned long)(le64_to_cpu(sb->map_pfn) << PKRAM_PAGE_SHIFT);
-	for (i = 0; i < nr_map; i++)
-		if (pkram_check_page(&map[i].hdr, PKRAM_PAGE_MAP,
-				     le64_to_cpu(sb->map_pfn) + i,
-				     le64_to_cpu(sb->hdr.chain),
-				     le64_to_cpu(sb->hdr.generation)))
-			return;
-	pkram_map = map;
-	pkram_nr_blocks = (u64)nr_map * PKRAM_MAP_BITS;
-	pkram_map_unusable = false;
+	if (ret == PKRAM_BOOT_RESTORED || ret == PKRAM_BOOT_DAMAGED)
+		pkram_map_unusable = !pkram_map;
 }
 
 /* Does preserved memory overlap @img below @earliest? Then put it in @overlap. */

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A machine for mm/pkram/early.c: memory, what the firmware and memblock say of it, and
+ * a store that was sealed in it.
+ *
+ * Its memory is address space that is filled in when it is touched, so that it can be
+ * as large as that of a real machine.
+ */
+#ifndef _PKRAM_EARLY_MACHINE_H
+#define _PKRAM_EARLY_MACHINE_H
+
+#include <linux/types.h>
+#include <linux/pkram_format.h>
+
+/**
+ * struct machine - what the functions that early.c calls look at
+ * @nr:       pages of address space
+ * @ram:      bit map: it is RAM
+ * @reserved: bit map: memblock has it reserved
+ * @ticks:    what the counter shows
+ * @kdump:    it is a kdump kernel
+ * @encrypted: memory encryption is active
+ * @avoid:    EFI boot services data: first address, and one above the last
+ */
+struct machine {
+	__u64 nr;
+	__u64 *ram;
+	__u64 *reserved;
+	__u64 ticks;
+	bool kdump;
+	bool encrypted;
+	__u64 avoid[2];
+};
+
+extern struct machine machine;
+
+/* Start with @nr pages of RAM of which nothing is reserved but the first 256. */
+void machine_init(__u64 nr);
+void machine_done(void);
+
+/* Pages from @start to below @end are no RAM, or reserved. */
+void machine_hole(__u64 start, __u64 end);
+void machine_reserve(__u64 start, __u64 end);
+bool machine_is_reserved(__u64 pfn);
+
+/**
+ * machine_store - a sealed store
+ * @pfn: where the super block goes, an even pfn; its copy, the map and the copy of that
+ *       come after it
+ *
+ * Return: its super block. The blocks of both are touched, others are with
+ * machine_touch(). machine_seal() makes it good.
+ */
+struct pkram_super *machine_store(__u64 pfn);
+void machine_touch(__u64 block);
+void machine_seal(void);
+
+/* The page at @pfn. */
+void *machine_page(__u64 pfn);
+
+/* Boot with pkram=@pfn. Returns enum pkram_boot_result. */
+int machine_boot(__u64 pfn);
+
+/* Is the page known as somebody else's, or as the firmware's? */
+bool machine_busy(__u64 pfn);
+bool machine_firmware(__u64 pfn);
+unsigned int machine_nr_busy(void);
+
+/* The firmware is found to use memory later on. */
+void machine_firmware_uses(__u64 start, __u64 end);
+
+#endif /* _PKRAM_EARLY_MACHINE_H */
