@@ -43,7 +43,7 @@ file_refused() {
 make_images() {
         python3 - <<'END'
 image = bytearray(open("/boot/vmlinuz-pkram", "rb").read())
-tag = image.index(b"PKRM\x10\0\0\0")
+tag = image.index(b"PKRM\x20\0\0\0")
 later = bytearray(image)
 later[tag + 8] += 1
 open("/var/tmp/vmlinuz-later", "wb").write(later)

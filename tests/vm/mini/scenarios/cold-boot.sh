@@ -18,14 +18,14 @@ same_cmdline() { equal "size of /proc/cmdline" "$(stat -c %s /proc/cmdline)" "$(
 stage1() {
         boot_result NONE
         nodes 0
-        within "pages of metadata" "$(pkt info meta_pages)" 0 2
+        within "pages of metadata" "$(pkt info meta_pages)" 0 4
         same_cmdline
         next_stage
 }
 
 stage2() {
         nodes 0
-        within "pages of metadata" "$(pkt info meta_pages)" 0 2
+        within "pages of metadata" "$(pkt info meta_pages)" 0 4
         equal "nothing was dropped" "$(pkt info nr_dropped)" 0
         same_cmdline
         KERNEL=nopkram next_stage "pkramtest.looks=$(looks | tr ' \n' '_|') pkramtest.free=$(free_pages)" \

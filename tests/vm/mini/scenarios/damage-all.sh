@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The long run: every field of super block, map and directory, one a boot.
 # suite: campaign
-# stages: 56
+# stages: 79
 # memory: 384M
-# timeout: 1500
+# timeout: 2200
 
 stage_any() {
         local rounds=
-        for n in $(seq 7 61); do
+        for n in $(seq 7 84); do
                 rounds="$rounds store:$n"
         done
         # shellcheck disable=SC2086

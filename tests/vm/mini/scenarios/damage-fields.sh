@@ -10,6 +10,7 @@
 # expect: * pkram: node '.*' .*dropped: value out of bounds
 # expect: * pkram: node '.*' .*dropped: page outside preserved memory
 # expect: * pkram: node '.*' .*dropped: totals do not add up
+# expect: * pkram: node '.*' .*dropped: it needs a feature that this kernel lacks
 # expect: * pkram: node '.*' .*dropped: bad or duplicate name
 
 stage_any() { damage_stages 4711 fields:0 fields:1 fields:2 fields:3 fields:4 random:0 forged:0; }
