@@ -151,7 +151,8 @@ struct json_object *client_receive(Client *c, int *fds, size_t *n_fds) {
                 if (r > 0) {
                         assert_ok(json_parse_own(m.text, m.length, &o, NULL));
                         if (fds) {
-                                memcpy(fds, m.fds, m.n_fds * sizeof(int));
+                                if (m.n_fds > 0)
+                                        memcpy(fds, m.fds, m.n_fds * sizeof(int));
                                 *n_fds = TAKE(m.n_fds, 0);
                         } else
                                 assert_int_equal(m.n_fds, 0);
