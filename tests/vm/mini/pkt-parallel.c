@@ -179,7 +179,7 @@ int cmd_load_killed(int argc, char **argv) {
                         break;
         }
         printf("a load that was killed after %u us had come to its end\n", delay);
-        return delay > 400 && delay < 100000 ? 0 : complain("it cannot be killed");
+        return delay > 200 && delay < 100000 ? 0 : complain("it cannot be killed");
 }
 
 static void *join_other(void *p) {
