@@ -12,7 +12,7 @@ limits=(
         pkram-restore.service 16
         pkram-report.service 16
         pkram-shutdown.service 16
-        pkram-kexec-guard.service 22
+        pkram-kexec-guard.service 23
         pkram-kexec-check@.service 22
 )
 

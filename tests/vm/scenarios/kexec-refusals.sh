@@ -242,7 +242,10 @@ stage1() {
         # The right kernel is let through. As Debian's kernel packages do it:
         ln -s boot/vmlinuz-pkram /vmlinuz
         remember_boot
-        matches "what would be started" "$(pkramctl kexec --dry-run 2>&1)" 'Kernel: /boot/vmlinuz-pkram.*Command line: .*pkram='
+        check "the image is unloaded" kexec -u
+        check "a dry run" pkramctl kexec --dry-run
+        matches "it shows the kernel" "$OUT" 'Kernel: /boot/vmlinuz-pkram'
+        matches "and its command line" "$OUT" 'Command line: .*pkram='
         equal "a dry run loads nothing" "$(cat /sys/kernel/kexec_loaded)" 0
         example pkramctl 'pkramctl kexec --no-reboot'
         next_boot

@@ -68,7 +68,7 @@ stage1() {
         systemctl daemon-reload
         check "a tree" systemctl start srv-pkg.mount
         refused "it is not removed with a mounted tree" "Trees are mounted" apt remove pkram pkram-tests
-        matches "which is named" "$OUT" '^  /srv/pkg$'
+        matches "which is named" "$OUT" '^  /srv/pkg\s*$'
         umount -i /srv/pkg
         refused "nor with a line in fstab" "could end in emergency mode" apt remove pkram pkram-tests
         sed -i '/^pkg /d' /etc/fstab
