@@ -27,7 +27,7 @@
 #define DAMAGED (NODES - NODES / CONTROL)
 
 static const char *const reasons[] = {
-        "kept", "header", "checksum", "bounds", "range", "twice", "count", "name", "busy",
+        "kept", "header", "checksum", "bounds", "range", "twice", "count", "name", "busy", "feature",
 };
 
 enum kind { FIELDS, RANDOM, FORGED, STORE };

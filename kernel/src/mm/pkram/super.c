@@ -184,32 +184,68 @@ static void copy_to_twin(void *page)
 	twin->pfn = cpu_to_le64(pkram_pfn(twin));
 }
 
-/* Two pages, the second with the next pfn, as a directory page and its copy. */
+/*
+ * Two pages that are each other's twins, moved to the front of @pages; returns the first.
+ * Pages of the pool follow each other: the second page, or the third, has its twin among
+ * those before it.
+ */
+static struct pkram_dir *pair_of(struct page **pages, unsigned int nr)
+{
+	unsigned int i, k;
+
+	for (i = 0; i < nr; i++) {
+		for (k = 0; k < i; k++) {
+			if (page_to_pfn(pages[i]) != pkram_twin(page_to_pfn(pages[k])))
+				continue;
+			swap(pages[0], pages[k]);
+			swap(pages[1], pages[i]);
+			return page_address(pages[page_to_pfn(pages[0]) & 1]);
+		}
+	}
+	return NULL;
+}
+
+/* A page and its twin, as a directory page and its copy, packed with other metadata. */
 static struct pkram_dir *alloc_dir(gfp_t gfp)
 {
-	struct page *page, *next;
-	LIST_HEAD(rejects);
-	void *addr = NULL;
-	unsigned int i;
+	struct pkram_dir *dir = NULL;
+	unsigned int i, nr = 0;
+	struct page *pages[8];
 
 	guard(rwsem_read)(&pkram_kexec_sem);
-	for (;;) {
-		page = alloc_pages_node(numa_mem_id(), gfp | __GFP_ZERO, 1);
-		if (!page || !pkram_banned(page_to_pfn(page), 2))
+	while (!dir && nr < ARRAY_SIZE(pages)) {
+		pages[nr] = pkram_alloc_page(gfp | __GFP_ZERO, numa_mem_id());
+		if (!pages[nr])
 			break;
-		list_add(&page->lru, &rejects);
-		cond_resched();
+		dir = pair_of(pages, ++nr);
 	}
-	if (page) {
-		split_page(page, 1);
-		addr = page_address(page);
-		for (i = 0; i < 2; i++)
-			pkram_page_init(addr + i * PAGE_SIZE, PKRAM_PAGE_DIR, PAGE_SIZE);
-		pkram_blocks_add(page_to_pfn(page), 2);
+	for (i = dir ? 2 : 0; i < nr; i++)
+		__free_page(pages[i]);
+	if (!dir) {
+		/* the pool has none: any two pages in a row */
+		struct page *page, *next;
+		LIST_HEAD(rejects);
+
+		for (;;) {
+			page = alloc_pages_node(numa_mem_id(), gfp | __GFP_ZERO, 1);
+			if (!page || !pkram_banned(page_to_pfn(page), 2))
+				break;
+			list_add(&page->lru, &rejects);
+			cond_resched();
+		}
+		if (page) {
+			split_page(page, 1);
+			dir = page_address(page);
+		}
+		list_for_each_entry_safe(page, next, &rejects, lru)
+			__free_pages(page, 1);
+		if (!dir)
+			return NULL;
 	}
-	list_for_each_entry_safe(page, next, &rejects, lru)
-		__free_pages(page, 1);
-	return addr;
+	for (i = 0; i < 2; i++)
+		pkram_page_init((void *)dir + i * PAGE_SIZE, PKRAM_PAGE_DIR, PAGE_SIZE);
+	pkram_blocks_add(pkram_pfn(dir), 2);
+	return dir;
 }
 
 static void free_dir(struct pkram_dir *dir)
