@@ -501,21 +501,25 @@ u64 pkram_super_pages(void)
 	return 2 + (pkram.map_twin ? 2ULL : 1ULL) * le32_to_cpu(pkram.sb->nr_map);
 }
 
-static struct pkram_map * __init map_create(u32 nr_map)
+static void __init map_init(struct pkram_map *map, u32 nr_map)
 {
-	struct pkram_map *map = alloc_above_min(nr_map * PAGE_SIZE);
 	u32 i;
 
-	for (i = 0; map && i < nr_map; i++)
+	for (i = 0; i < nr_map; i++)
 		pkram_page_init(map + i, PKRAM_PAGE_MAP, PAGE_SIZE);
-	return map;
+}
+
+static struct pkram_map * __init map_create(u32 nr_map)
+{
+	return alloc_above_min(nr_map * PAGE_SIZE);
 }
 
 /**
  * pkram_super_create - make a super block and a map, and a copy of each
  *
- * The super block and its copy are two pages in a row, each map is one piece: so the
- * next kernel's decompressor finds them within the few page tables it has.
+ * One piece if that is possible, which touches as few blocks as possible. The super
+ * block and its copy are two pages in a row in any case, and each map is contiguous:
+ * so the next kernel's decompressor finds them within the few page tables it has.
  *
  * Return: 0 or -ENOMEM.
  */
@@ -524,24 +528,29 @@ int __init pkram_super_create(void)
 	u32 nr_map = pkram_map_pages(max_pfn);
 	u64 nr_blocks = min_t(u64, DIV_ROUND_UP(max_pfn, PKRAM_BLOCK_PAGES),
 			      (u64)nr_map * PKRAM_MAP_BITS);
-	struct pkram_super *sb = alloc_above_min(2 * PAGE_SIZE);
+	bool one_piece = 2 + 2 * nr_map <= MAX_ORDER_NR_PAGES;
+	u32 pages = one_piece ? 2 + 2 * nr_map : 2;
+	struct pkram_super *sb = alloc_above_min(pages * PAGE_SIZE);
 	struct pkram_map *map, *twin;
 
 	/* or else the allocator cannot make a map in one piece */
 	BUILD_BUG_ON(PKRAM_MAX_MAP_PAGES > MAX_ORDER_NR_PAGES);
 	if (!sb)
 		return -ENOMEM;
-	pkram.sb = sb;
-	sb->hdr.chain = cpu_to_le64(get_random_u64());
-	map = map_create(nr_map);
-	twin = map ? map_create(nr_map) : NULL;
-	if (!twin) {
+	map = one_piece ? (void *)sb + 2 * PAGE_SIZE : map_create(nr_map);
+	twin = one_piece ? map + nr_map : map_create(nr_map);
+	if (!map || !twin) {
 		if (map)
 			free_pages_exact(map, nr_map * PAGE_SIZE);
-		free_pages_exact(sb, 2 * PAGE_SIZE);
-		pkram.sb = NULL;
+		if (twin)
+			free_pages_exact(twin, nr_map * PAGE_SIZE);
+		free_pages_exact(sb, pages * PAGE_SIZE);
 		return -ENOMEM;
 	}
+	pkram.sb = sb;
+	sb->hdr.chain = cpu_to_le64(get_random_u64());
+	map_init(map, nr_map);
+	map_init(twin, nr_map);
 	pkram.sb_twin = pkram_twin_page(sb);
 	pkram.map = map;
 	pkram.map_twin = twin;
@@ -608,6 +617,7 @@ void __init pkram_map_copy_again(void)
 	pkram.map_twin = map_create(nr_map);
 	if (!pkram.map_twin)
 		return;
+	map_init(pkram.map_twin, nr_map);
 	pkram_blocks_setup(pkram.map, pkram.map_twin, pkram_nr_blocks);
 	pkram_blocks_add(pkram_pfn(pkram.map_twin), nr_map);
 	pkram_blocks_pin(pkram_pfn(pkram.map_twin), nr_map);
