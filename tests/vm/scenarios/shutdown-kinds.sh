@@ -99,7 +99,7 @@ crashed() {
         check "$1: the store works" bash -c 'printf x | pkramctl store x - && pkramctl remove x'
         wait_for_report
         equal "$1: one entry says what was lost" "$(entries CRASHED | wc -l)" 1
-        matches "$1: by name" "$(field MESSAGE "$(entries CRASHED)")" "'big' \(2\.9M\), 'small' \("
+        matches "$1: by name" "$(field MESSAGE "$(entries CRASHED)")" "'big' of \S+ \(2\.9M\), 'small' of \S+ \("
         equal "$1: and which boot it was" "$(field PKRAM_BOOT_ID "$(entries CRASHED)")" "$(journalctl -q -b -1 -n 1 -o json | python3 -c 'import json, sys; print(json.load(sys.stdin)["_BOOT_ID"])')"
 }
 
