@@ -150,7 +150,7 @@ stage1() {
         as_user sh -c "mkdir $MINE/d && head -c 100000 /dev/urandom >$MINE/d/large && echo small >$MINE/small && chmod 4700 $MINE/small"
         check "a user stores a tree" as_user pkramctl store mine $MINE
         (cd $MINE && find . -type f -print0 | sort -z | xargs -0 sha256sum) >"$STATE/mine"
-        refused "but not root's" "only the owner of the node" as_user pkramctl store --tree other $CACHE
+        refused "but not root's" "belongs to somebody else" as_user pkramctl store --tree other $CACHE
         check "pkramctl has root store a tree, with checksums" pkramctl store --tree --verify twice $CACHE
         pkramctl list
         check "and remove it" pkramctl remove twice
