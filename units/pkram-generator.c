@@ -207,7 +207,10 @@ static int names_add(Names *n, const char *name) {
         if (GREEDY_REALLOC(n->names, n->allocated, n->n + 1) < 0)
                 return -ENOMEM;
         n->names[n->n] = strdup(name);
-        return n->names[n->n] ? (n->n++, 0) : -ENOMEM;
+        if (!n->names[n->n])
+                return -ENOMEM;
+        n->n++;
+        return 0;
 }
 
 static int read_fstab(const char *where, const char *path, Names *names) {

@@ -131,10 +131,10 @@ static void test_excess_lingering_sockets(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(peers); i++) {
                 int fd = make_lingering_socket(peers + i);
 
-                send_away(attacker, STATUS + i, 1, &fd);
+                send_away(attacker, &STATUS[i], 1, &fd);
                 assert_served(c);
         }
-        client_send_raw(attacker, STATUS + ELEMENTSOF(peers), sizeof(STATUS) - ELEMENTSOF(peers));
+        client_send_raw(attacker, &STATUS[ELEMENTSOF(peers)], sizeof(STATUS) - ELEMENTSOF(peers));
         reply = client_receive(attacker, NULL, NULL);
         assert_error(reply, ERROR("QuotaExceeded"), "limit", "MessageDescriptorsMax");
         assert_served(c);

@@ -316,7 +316,7 @@ static void test_check_kexec_by_worker(void **state) {
         static const char *const broken[] = { "", "{", "[]", "{}", "{\"keeps\":true}" };
         Fixture *f = *state;
         _cleanup_(client_freep) Client *c1 = client_new(f), *c2 = client_new(f), *c3 = client_new(f);
-        _cleanup_json_ struct json_object *r1 = NULL, *r2 = NULL, *r3 = NULL, *r4 = NULL;
+        _cleanup_json_ struct json_object *r1 = NULL, *r2 = NULL, *r3 = NULL;
         CheckWorker w;
 
         check_worker_init(&w);
@@ -387,9 +387,11 @@ static void test_units_are_marked(void **state) {
         f->manager->units_path = dir;
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 _cleanup_(client_freep) Client *c = client_new_as(f, 0, table[i].owner);
-                _cleanup_json_ struct json_object *r = client_call(c, table[i].call), *check = NULL;
+                _cleanup_json_ struct json_object *reply = client_call(c, table[i].call), *check = NULL;
                 _cleanup_free_ char *path = NULL;
 
+                /* A refusal is an answer, too. */
+                assert_non_null(reply);
                 assert_true(asprintf(&path, "%s/%s", dir, table[i].owner) > 0);
                 assert_int_equal(access(path, F_OK), table[i].marked ? 0 : -1);
                 if (!table[i].marked)
