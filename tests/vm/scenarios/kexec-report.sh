@@ -44,7 +44,7 @@ hold_workers() {
         printf '#!/bin/sh\nwhile pgrep -f "%s" >/dev/null; do sleep 1; done\n' "$1" >/usr/local/bin/hold-worker
         chmod +x /usr/local/bin/hold-worker
         # A unit of its own: the worker's own commands run in a root directory that does not have the program.
-        printf '[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nExecStart=/usr/local/bin/hold-worker\n' >/etc/systemd/system/hold-worker@.service
+        printf '[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nSlice=system.slice\nExecStart=/usr/local/bin/hold-worker\n' >/etc/systemd/system/hold-worker@.service
         printf '[Unit]\nWants=hold-worker@%%i.service\nAfter=hold-worker@%%i.service\n' >/etc/systemd/system/pkram-tree-worker@.service.d/50-test.conf
         systemctl daemon-reload
 }
