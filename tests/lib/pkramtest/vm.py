@@ -24,7 +24,7 @@ SANITIZED_APPEND = "systemd.default_timeout_start_sec=900"
 # of the time.
 COMMAND_LINE = (
     "console=ttyS0 root=/dev/vda rw rootwait panic=-1 oops=panic printk.devkmsg=on loglevel=7 "
-    "norandmaps systemd.firstboot=no systemd.log_color=0 systemd.show_status=no systemd.hostname=pkram-guest "
+    "norandmaps no_timer_check systemd.firstboot=no systemd.log_color=0 systemd.show_status=no systemd.hostname=pkram-guest "
     "net.ifnames=0 rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
 )
 
