@@ -9,6 +9,7 @@
 # cpus: 1
 # append: nolapic_timer
 # timeout: 600
+# silence: 300
 
 BYTES="bytes:size=64M,seed=511"
 
