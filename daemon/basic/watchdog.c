@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <inttypes.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
@@ -19,8 +20,8 @@ void watchdog_begin(uint64_t bytes) {
 
         now = now_usec(CLOCK_MONOTONIC);
         if (extra > usec / 2) {
-                extended = sd_notifyf(/* unset_environment= */ false, "WATCHDOG_USEC=%llu\nWATCHDOG=1",
-                                      (unsigned long long) (usec + extra)) > 0;
+                extended = sd_notifyf(/* unset_environment= */ false, "WATCHDOG_USEC=%" PRIu64 "\nWATCHDOG=1",
+                                      usec + extra) > 0;
                 pinged_usec = now;
         } else if (now - pinged_usec >= USEC_PER_SEC) {
                 (void) sd_notify(/* unset_environment= */ false, "WATCHDOG=1");

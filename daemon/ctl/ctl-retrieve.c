@@ -73,6 +73,7 @@ static int objects_name(Objects *o) {
                 char name[64];
 
                 if (o->object[i].named) {
+                        assert(o->object[i].name);
                         if (objects_have_name(o, o->object[i].name, i))
                                 return fail(EXIT_FAILED, "pkramd sent two objects with the name '%s'.", o->object[i].name);
                         continue;
@@ -201,9 +202,11 @@ static int write_all_files(int dir, Objects *o, const char *path) {
         int r;
 
         /* Before anything is written. The decision is made when the file is renamed. */
-        for (size_t i = 0; i < o->n && !arg_force; i++)
+        for (size_t i = 0; i < o->n && !arg_force; i++) {
+                assert(o->object[i].name);
                 if (faccessat(dir, o->object[i].name, F_OK, AT_SYMLINK_NOFOLLOW) >= 0)
                         return fail_file(path, o->object + i, -EEXIST);
+        }
 
         for (size_t i = 0; i < o->n; i++) {
                 (void) snprintf(o->object[i].temporary, sizeof(o->object[i].temporary), ".pkramctl.%li.%zu", (long) getpid(), i);

@@ -92,9 +92,14 @@ void manager_apply_config(Manager *m) {
         /* What can be stored inline in one message has to fit into one reply as well. */
         size_t least = 2 * l[LIMIT_MESSAGE_BYTES], output = MAX(l[LIMIT_OUTPUT_BYTES], least);
         /* Objects in one message. Only trees have more, and their objects are in no message. */
-        uint64_t most = MAX((uint64_t) MESSAGE_OBJECTS_MAX, l[LIMIT_MESSAGE_DESCRIPTORS]), objects = MIN(l[LIMIT_OBJECTS], most);
+        uint64_t most = MAX((uint64_t) MESSAGE_OBJECTS_MAX, l[LIMIT_MESSAGE_DESCRIPTORS]);
+        uint64_t objects = MIN(l[LIMIT_OBJECTS], most);
         /* Each owner can store and retrieve any node that the other limits allow. */
-        size_t fds = MAX(l[LIMIT_MESSAGE_DESCRIPTORS], objects), owner = MAX(l[LIMIT_OWNER_BUFFER_BYTES], least + output), total = MAX(l[LIMIT_BUFFER_BYTES], owner);
+        size_t fds = MAX(l[LIMIT_MESSAGE_DESCRIPTORS], objects);
+        size_t owner = MAX(l[LIMIT_OWNER_BUFFER_BYTES], least + output);
+        size_t total = MAX(l[LIMIT_BUFFER_BYTES], owner);
+
+        size_t owner_fds = MAX(l[LIMIT_OWNER_DESCRIPTORS], fds);
 
         m->varlink_limits = (VarlinkLimits) {
                 .message.message_bytes = l[LIMIT_MESSAGE_BYTES],
@@ -102,7 +107,7 @@ void manager_apply_config(Manager *m) {
                 .message.output_bytes = output,
                 .message.total_bytes = total,
                 .message.owner_bytes = owner,
-                .message.owner_fds = MAX(l[LIMIT_OWNER_DESCRIPTORS], fds),
+                .message.owner_fds = owner_fds,
                 .parse_bytes = KIB(64) + objects * KIB(2),
                 .objects = objects,
                 .connections = l[LIMIT_CONNECTIONS],

@@ -236,7 +236,7 @@ static void query_failed(Query *q, int r) {
 
 static int on_answer(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *reterr_error) {
         Query *q = userdata;
-        uint32_t uid;
+        uint32_t uid = UID_NONE;
         int r;
 
         r = sd_bus_message_is_method_error(m, /* name= */ NULL) > 0 ? -sd_bus_message_get_errno(m) : sd_bus_message_read(m, "v", "u", &uid);

@@ -130,7 +130,7 @@ static int examine_tree(TreeScan *t, const KexecTree *tree) {
         KexecTreeProblem p = {};
         TreeCost cost = {};
         struct statvfs fs;
-        struct stat st;
+        struct stat st = {};
         int r;
 
         fd = open(tree->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);

@@ -384,11 +384,14 @@ static void unit_name_unescape(const char *name, size_t n, char *out) {
         for (size_t i = 0; i < n; i++)
                 if (name[i] == '-')
                         *out++ = '/';
-                else if (name[i] == '\\' && i + 3 < n && name[i + 1] == 'x' && hex_digit(name[i + 2]) >= 0 && hex_digit(name[i + 3]) >= 0) {
-                        *out++ = (char) (hex_digit(name[i + 2]) << 4 | hex_digit(name[i + 3]));
-                        i += 3;
-                } else
-                        *out++ = name[i];
+                else {
+                        bool escaped = name[i] == '\\' && i + 3 < n && name[i + 1] == 'x';
+                        int high = escaped ? hex_digit(name[i + 2]) : -1, low = escaped ? hex_digit(name[i + 3]) : -1;
+
+                        if (high >= 0 && low >= 0)
+                                i += 3;
+                        *out++ = high >= 0 && low >= 0 ? (char) (high * 16 + low) : name[i];
+                }
         *out = 0;
 }
 

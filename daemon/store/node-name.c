@@ -27,7 +27,7 @@ KernelName node_name_encode(const char *owner, const char *name) {
 
                 /* The sum above is what fits; snprintf() would make gcc 14 warn that it might not. */
                 *end++ = '|';
-                (void) strcpy(end, name);
+                memcpy(end, name, rest + 1);
                 return ret;
         }
 
