@@ -22,9 +22,9 @@
  *
  * The next kernel cannot find in place what lies where its own image is going to
  * be put, outside the block map, or in memory that its firmware does not call RAM: what
- * was added to the machine later, or is driven by a driver. Such pages are *banned*: files that have them
- * are saved with copies of them, and metadata and byte streams are allocated
- * again until they lie elsewhere.
+ * was added to the machine later, or is driven by a driver. Such pages are *banned*:
+ * files that have them are saved with copies of them, and metadata and byte streams are
+ * allocated again until they lie elsewhere.
  *
  * Which pages are banned changes when an image is loaded or unloaded. It stays
  * as it is while pkram_kexec_sem is held for reading, so whoever records pages

@@ -10,10 +10,10 @@
  *
  * TYPE is super, map, dir, node, objects or link; NTH counts pages of that type
  * from 0 in the order of the chains. Of the first three there are copies: both are
- * spoilt, only the original if ":0" comes after the TYPE, only the copy with ":1". BYTE is 0 to 4091, BIT 0 to 7; a pfn takes
- * five bytes, as in an extent. With a plus sign the checksum of the page is made
- * right again, so that the checks behind it get to see the damage. A page that
- * does not exist is passed over.
+ * spoilt, only the original if ":0" comes after the TYPE, only the copy with ":1". BYTE
+ * is 0 to 4091, BIT 0 to 7; a pfn takes five bytes, as in an extent. With a plus sign the
+ * checksum of the page is made right again, so that the checks behind it get to see the
+ * damage. A page that does not exist is passed over.
  */
 #define pr_fmt(fmt) "pkram: " fmt
 

@@ -27,9 +27,9 @@
  * Whole blocks are reserved. What else is in them comes back once the page
  * allocator runs, except pages that were somebody else's before: firmware
  * tables, an initrd, a hole in RAM. Those are remembered as *busy*, however many
- * there are, and a node that claims one of them is damaged; the others are not. What the firmware has in RAM that becomes
- * known later only stays reserved as far as no node claims it, see
- * pkram_reserve_busy().
+ * there are, and a node that claims one of them is damaged; the others are not. What
+ * the firmware has in RAM that becomes known later only stays reserved as far as no
+ * node claims it, see pkram_reserve_busy().
  *
  * The super block is opened here. Should this kernel crash later on, its
  * successor finds an open super block and starts empty.
@@ -359,6 +359,7 @@ static int __init find_super(u64 pfn, struct pkram_super **ret)
 	int result = PKRAM_BOOT_NOTHING, twin_result = PKRAM_BOOT_NOTHING;
 	u64 twin = pkram_twin(pfn);
 	struct pkram_super *sb;
+	bool good, twin_good;
 
 	if (is_readable(pfn, 1)) {
 		sb = __va(PFN_PHYS(pfn));
@@ -373,8 +374,9 @@ static int __init find_super(u64 pfn, struct pkram_super **ret)
 		if (pkram_pick_result(result, twin_result) != result)
 			*ret = sb;
 	}
-	if ((result == PKRAM_BOOT_RESTORED) != (twin_result == PKRAM_BOOT_RESTORED) &&
-	    (result == PKRAM_BOOT_RESTORED || !pkram_is_alone(*ret)))
+	good = result == PKRAM_BOOT_RESTORED;
+	twin_good = twin_result == PKRAM_BOOT_RESTORED;
+	if (good != twin_good && (good || !pkram_is_alone(*ret)))
 		pr_warn("one copy of the super block is damaged, the other one is used\n");
 	return pkram_pick_result(result, twin_result);
 }
