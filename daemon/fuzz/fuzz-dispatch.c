@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * One message for the dispatcher: JSON, envelope, and parameters against the
- * interface description. Behind each method is one that refuses everything, so
- * that what is tried is the way there. A message gets one answer, which is JSON,
- * or none if it asked for none.
+ * interface description. Each method refuses every call, so only the way to a
+ * method is tried. A message gets one answer, which is JSON, or none if it is
+ * "oneway". A malformed message reaches no method, gets no answer, and ends the
+ * connection.
  */
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "json-util.h"
 #include "varlink-idl-texts.h"
@@ -73,6 +75,15 @@ static void read_reply(void) {
                 abort();
 }
 
+/* The message was malformed: nothing may have been called or answered. */
+static void replace_closing_link(void) {
+        if (n_calls > 0 || message_stream_queued(link_to_client->stream) > 0)
+                abort();
+        varlink_link_free(link_to_client);
+        close(client);
+        connect_client();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_message_ Message m = {};
         bool silent;
@@ -91,7 +102,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         silent = strstr(m.text, "oneway") || strchr(m.text, '\\');
 
         n_calls = 0;
-        if (varlink_dispatch(link_to_client, &m) < 0 || link_to_client->state != LINK_IDLE || n_calls > 1)
+        if (varlink_dispatch(link_to_client, &m) < 0 || n_calls > 1)
+                abort();
+        if (link_to_client->state == LINK_CLOSING) {
+                replace_closing_link();
+                return 0;
+        }
+        if (link_to_client->state != LINK_IDLE)
                 abort();
         if (message_stream_queued(link_to_client->stream) > 0)
                 read_reply();

@@ -202,13 +202,14 @@ static bool is_attribute_name(const char *name) {
 
 int tree_xattr_next(const uint8_t *xattrs, size_t size, size_t *position, TreeXattr *ret) {
         size_t left = size - *position, name_size, value_size;
-        const uint8_t *p = xattrs + *position;
+        const uint8_t *p;
         XattrHead head;
 
         if (left == 0)
                 return 0;
         if (left < sizeof(head))
                 return -EBADMSG;
+        p = xattrs + *position;
         memcpy(&head, p, sizeof(head));
         name_size = le16toh(head.name_size);
         value_size = le32toh(head.value_size);
