@@ -17,7 +17,7 @@ image_hash() {
                 esac
         done
         {
-                content_hash kernel/patches kernel/series "${parts[@]}" "${fragments[@]#"$PKRAM_TOP/"}"
+                content_hash "${PATCHES_DIR#"$PKRAM_TOP/"}" "${parts[@]}" "${fragments[@]#"$PKRAM_TOP/"}"
                 source_version
                 gcc --version | head -1
                 echo "$BUILD_REVISION $1"
@@ -30,7 +30,7 @@ kernel_image() {
         hash=$(image_hash "$1")
         image=$(kernel_cache)/images/$1-$hash/bzImage
         # nopkram is built in guest's directories, where nearly all objects stay as they are: they share a lock.
-        [ -e "$image" ] || with_lock "kernel-$(config_tree "$1")" kernel_build "$1" "$image" || exit 1
+        [ -e "$image" ] || with_lock "kernel-$SERIES-$(config_tree "$1")" kernel_build "$1" "$image" || exit 1
         printf '%s\n' "$image"
 }
 
@@ -61,7 +61,7 @@ kernel_build() {
         base=${tree%/src}
         obj=$base/obj
         config_make "$tree" "$obj" "$config"
-        step "building the kernel, configuration $config (cold: about 7 minutes on 2 processors)"
+        step "building Linux $SERIES, configuration $config (cold: about 7 minutes on 2 processors)"
         run_make "$base/build.log" -C "$tree" O="$obj" bzImage || exit 1
         dir=${image%/*}
         rm -rf -- "$dir.new"

@@ -90,7 +90,7 @@ our_objects() {
 check_warnings() {
         local obj log out
         command -v sparse >/dev/null || die "sparse is not installed"
-        obj=$(with_lock kernel-guest check_objects) || return 1
+        obj=$(with_lock "kernel-$SERIES-guest" check_objects) || return 1
         log=${obj%/obj-check}/check-warnings.log
         # Objects that are newer than their source would not be looked at again.
         our_sources | sed 's/c$/o/' | (cd "$obj" && xargs rm -f --)
@@ -104,7 +104,7 @@ check_warnings() {
 # tests below it stand beside the floors.
 check_floors() {
         local obj out
-        obj=$(with_lock kernel-guest check_objects) || return 1
+        obj=$(with_lock "kernel-$SERIES-guest" check_objects) || return 1
         our_objects "$obj" "${obj%/obj-check}/check-floors.log" || return 1
         out=$(our_sources | sed -n 's|^mm/pkram/\([^/]*\)\.c$|\1.o|p' | while read -r file; do
                 nm "$obj/mm/pkram/$file" | sed "s|^|$file |" || exit 1
@@ -183,7 +183,7 @@ check_series() {
 }
 
 # With Debian's own configuration.
-check_debian() { with_lock kernel-deb deb_check_config; }
+check_debian() { with_lock "kernel-$SERIES-deb" deb_check_config; }
 
 # Without PKRAM: it builds, and nothing of it is left in the image.
 check_off() {

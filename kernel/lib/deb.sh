@@ -9,11 +9,11 @@ deb_version() { printf '%s+pkram1\n' "$(source_version)"; }
 debian_config() {
         local dir deb
         dir=$(kernel_cache)/debian-config
-        deb=$(private_apt_download "$(source_suite)" linux-config-6.12 "$dir") || return 1
+        deb=$(private_apt_download "$(source_suite)" "linux-config-$SERIES" "$dir") || return 1
         # The package names are those of the source's version; a mixture would ask questions.
         [ "$(dpkg-deb -f "$deb" Version)" = "$1" ] ||
-                say "linux-config-6.12 is $(dpkg-deb -f "$deb" Version), the source is $1: going on, new options get their defaults"
-        dpkg-deb --fsys-tarfile "$deb" | tar -x -O ./usr/src/linux-config-6.12/config.amd64_none_amd64.xz | xz -d >"$dir/config" || return 1
+                say "linux-config-$SERIES is $(dpkg-deb -f "$deb" Version), the source is $1: going on, new options get their defaults"
+        dpkg-deb --fsys-tarfile "$deb" | tar -x -O "./usr/src/linux-config-$SERIES/config.amd64_none_amd64.xz" | xz -d >"$dir/config" || return 1
         printf '%s\n' "$dir/config"
 }
 
@@ -90,10 +90,10 @@ kernel_deb() {
         target=$(cd "$target" && pwd)
         if [ -n "$config" ]; then
                 cached=$(kernel_cache)/images/$config-deb-$(image_hash "$config")
-                [ -e "$cached" ] || with_lock "kernel-$(config_tree "$config")" deb_named "$config" "$cached" || exit 1
+                [ -e "$cached" ] || with_lock "kernel-$SERIES-$(config_tree "$config")" deb_named "$config" "$cached" || exit 1
                 cp "$cached"/*.deb "$target/"
         else
-                with_lock kernel-deb deb_debian "$target" || exit 1
+                with_lock "kernel-$SERIES-deb" deb_debian "$target" || exit 1
         fi
         find "$target" -maxdepth 1 -name "linux-*_$(deb_version)_*.deb"
 }

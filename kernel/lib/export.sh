@@ -20,7 +20,7 @@ patch_of() {
 series_git() {
         local repo=$1 pristine name patch path author subject info
         pristine=$(source_pristine)
-        [ -n "$(series_patches)" ] || die "kernel/series is empty: there is nothing to export"
+        [ -n "$(series_patches)" ] || die "kernel/patches/$SERIES/series is empty: there is nothing to export"
         [ -e "$KERNEL_DIR/series-files" ] || die "kernel/series-files is missing: it says which patch brings which file of src/"
 
         info=$(mktemp -d)
@@ -35,7 +35,7 @@ series_git() {
         git -C "$repo" config user.email "kernel-tree@localhost"
         git -C "$repo" config commit.gpgSign false
         while read -r name; do
-                patch_paths "$KERNEL_DIR/patches/$name"
+                patch_paths "$PATCHES_DIR/$name"
         done < <(series_patches) | LC_ALL=C sort -u | while read -r path; do
                 [ -e "$pristine/$path" ] || continue
                 mkdir -p "$repo/$(dirname "$path")"
@@ -47,23 +47,23 @@ series_git() {
         git -C "$repo" tag pristine
 
         while read -r name; do
-                patch=$KERNEL_DIR/patches/$name
+                patch=$PATCHES_DIR/$name
                 awk -F'\t' -v n="$name" '$1 == n { print $2 }' "$info/files" | while read -r path; do
                         mkdir -p "$repo/$(dirname "$path")"
                         cp -P "$KERNEL_DIR/src/$path" "$repo/$path"
                 done
                 if patch_has_diff "$patch"; then
-                        patch -d "$repo" -p1 -s -N --no-backup-if-mismatch -r - <"$patch" >&2 || die "patches/$name does not apply"
+                        patch -d "$repo" -p1 -s -N --no-backup-if-mismatch -r - <"$patch" >&2 || die "patches/$SERIES/$name does not apply"
                 fi
                 # mailinfo wants a mail: the diff goes nowhere, the message is what counts.
                 { printf 'From 0 Mon Sep 17 00:00:00 2001\n'; cat "$patch"; } |
-                        git mailinfo "$info/message" /dev/null >"$info/head" || die "patches/$name has no proper header"
+                        git mailinfo "$info/message" /dev/null >"$info/head" || die "patches/$SERIES/$name has no proper header"
                 subject=$(sed -n 's/^Subject: //p' "$info/head")
                 author="$(sed -n 's/^Author: //p' "$info/head") <$(sed -n 's/^Email: //p' "$info/head")>"
-                [ -n "$subject" ] || die "patches/$name has no Subject: line"
-                case $author in ?*' <'?*'>') ;; *) die "patches/$name has no From: line" ;; esac
+                [ -n "$subject" ] || die "patches/$SERIES/$name has no Subject: line"
+                case $author in ?*' <'?*'>') ;; *) die "patches/$SERIES/$name has no From: line" ;; esac
                 git -C "$repo" add -f -A
-                ! git -C "$repo" diff --cached --quiet || die "patches/$name changes nothing: it has no diff and brings no file"
+                ! git -C "$repo" diff --cached --quiet || die "patches/$SERIES/$name changes nothing: it has no diff and brings no file"
                 { printf '%s\n\n' "$subject"; cat "$info/message"; } |
                         git -C "$repo" commit -q --author="$author" --date='2026-01-01T00:00:00Z' -F -
         done < <(series_patches)

@@ -2,36 +2,65 @@
 # shellcheck shell=bash
 # Debian's kernel source in the cache, and our files and patches on top of a copy of it.
 
-SOURCE_PACKAGE=linux-source-6.12
+# The kernels there is a series for. One run works on one of them.
+SERIES=6.12
+SOURCE_PACKAGE=linux-source-$SERIES
+PATCHES_DIR=$KERNEL_DIR/patches/$SERIES
+
+# series_choose NAME: work on that series from now on. Fails for an unknown name.
+series_choose() {
+        case $1 in
+        6.12) ;;
+        *) return 1 ;;
+        esac
+        SERIES=$1
+        SOURCE_PACKAGE=linux-source-$SERIES
+        PATCHES_DIR=$KERNEL_DIR/patches/$SERIES
+}
 
 kernel_cache() { cache_dir kernel; }
 
+# series_state NAME: print the file in the cache that remembers something about the source of this series.
+series_state() {
+        case $SERIES in
+        6.12) printf '%s/%s\n' "$(kernel_cache)" "$1" ;;
+        *) printf '%s/%s-%s\n' "$(kernel_cache)" "$1" "$SERIES" ;;
+        esac
+}
+
+# source_suite_default: print the suite of Debian that has the source of this series.
+source_suite_default() {
+        case $SERIES in
+        6.12) echo trixie ;;
+        esac
+}
+
 # source_suite: print the suite of Debian that the source comes from.
-source_suite() { cat "$(kernel_cache)/suite" 2>/dev/null || echo trixie; }
+source_suite() { cat "$(series_state suite)" 2>/dev/null || source_suite_default; }
 
 # source_refresh [SUITE]: have the next source_fetch look for a newer version, from now on in that suite.
 source_refresh() {
-        local dir suite
-        dir=$(kernel_cache)
+        local suite
         suite=${1:-$(source_suite)}
         private_apt_update "$suite" 0 || die "cannot read the package lists of Debian $suite"
         [ -n "$(private_apt_version "$suite" "$SOURCE_PACKAGE")" ] || die "Debian $suite has no package '$SOURCE_PACKAGE'"
-        printf '%s\n' "$suite" >"$dir/suite"
-        rm -f -- "$dir/current"
+        printf '%s\n' "$suite" >"$(series_state suite)"
+        rm -f -- "$(series_state current)"
 }
 
 # source_version: print the version in use. It is chosen once and kept until "fetch --update", so that a new
 # upload to Debian does not rebuild everything in the middle of somebody's work.
 source_version() {
-        local dir
-        dir=$(kernel_cache)
-        [ -s "$dir/current" ] || with_lock kernel-source source_fetch
-        cat "$dir/current"
+        local current
+        current=$(series_state current)
+        [ -s "$current" ] || with_lock kernel-source source_fetch
+        cat "$current"
 }
 
 source_fetch() {
-        local dir suite deb version
+        local dir suite deb version current
         dir=$(kernel_cache)
+        current=$(series_state current)
         suite=$(source_suite)
         deb=$(private_apt_download "$suite" "$SOURCE_PACKAGE" "$dir/download") ||
                 die "cannot get $SOURCE_PACKAGE from Debian $suite"
@@ -46,8 +75,8 @@ source_fetch() {
                 rmdir "$dir/$version/unpack"
                 : >"$dir/$version/pristine/.complete"
         fi
-        printf '%s\n' "$version" >"$dir/current.new"
-        mv "$dir/current.new" "$dir/current"
+        printf '%s\n' "$version" >"$current.new"
+        mv "$current.new" "$current"
 }
 
 # source_pristine: print the path of the unpacked, untouched source. Nobody may write below it.
@@ -60,8 +89,8 @@ source_pristine() {
 
 # series_patches: print the names of the patches in order.
 series_patches() {
-        [ -e "$KERNEL_DIR/series" ] || return 0
-        sed -e 's/#.*//' -e 's/[[:space:]]*$//' -e 's/^[[:space:]]*//' -e '/^$/d' "$KERNEL_DIR/series"
+        [ -e "$PATCHES_DIR/series" ] || return 0
+        sed -e 's/#.*//' -e 's/[[:space:]]*$//' -e 's/^[[:space:]]*//' -e '/^$/d' "$PATCHES_DIR/series"
 }
 
 # patch_paths FILE: print the existing files a patch touches.
@@ -89,8 +118,8 @@ stage_sources() {
         local stage=$1 pristine name patch path
         pristine=$(source_pristine)
         while read -r name; do
-                patch=$KERNEL_DIR/patches/$name
-                [ -e "$patch" ] || die "series names '$name', but patches/$name does not exist"
+                patch=$PATCHES_DIR/$name
+                [ -e "$patch" ] || die "series names '$name', but patches/$SERIES/$name does not exist"
                 while read -r path; do
                         [ -e "$pristine/$path" ] && [ ! -e "$stage/$path" ] || continue
                         mkdir -p "$stage/$(dirname "$path")"
@@ -104,10 +133,10 @@ stage_sources() {
                 cp -P "$KERNEL_DIR/src/$path" "$stage/$path"
         done < <(src_files)
         while read -r name; do
-                patch=$KERNEL_DIR/patches/$name
+                patch=$PATCHES_DIR/$name
                 patch_has_diff "$patch" || continue
                 patch -d "$stage" -p1 -s -N --no-backup-if-mismatch -r - <"$patch" >&2 ||
-                        die "patches/$name does not apply to $SOURCE_PACKAGE $(source_version)"
+                        die "patches/$SERIES/$name does not apply to $SOURCE_PACKAGE $(source_version)"
         done < <(series_patches)
 }
 
