@@ -87,18 +87,27 @@ class Client(threading.Thread):
         self.nodes = {f"client{number}-{n}": None for n in range(NAMES)}
         self.stop, self.error = stop, None
         self.done, self.lost = {}, {}
+        self.in_flight = False
+
+    def call(self, method, parameters, fds=()):
+        """A call that the daemon may be killed in the middle of."""
+        self.in_flight = True
+        try:
+            return call(method, parameters, fds)
+        finally:
+            self.in_flight = False
 
     def store(self, name, node):
         fd = memfd(node.file(), node.hole)
         try:
-            call("Store", {"name": name, "replace": self.nodes[name] is not None, "verify": node.verify,
-                           "objects": [{"name": "file", "fileDescriptor": 0},
-                                       {"name": "data", "data": base64.b64encode(node.data).decode()}]}, [fd])
+            self.call("Store", {"name": name, "replace": self.nodes[name] is not None, "verify": node.verify,
+                                "objects": [{"name": "file", "fileDescriptor": 0},
+                                            {"name": "data", "data": base64.b64encode(node.data).decode()}]}, [fd])
         finally:
             os.close(fd)
 
     def give_up(self, method, name):
-        call(method, {"name": name})
+        self.call(method, {"name": name})
 
     def step(self):
         name = self.rng.choice(list(self.nodes))
@@ -111,7 +120,7 @@ class Client(threading.Thread):
                 self.store(name, new)
             elif kind == "retrieve" or old is None:
                 kind = "retrieve"
-                if not is_node(name, old, call):
+                if not is_node(name, old, self.call):
                     raise Wrong(f"{name} is not what was stored")
             else:
                 new = None
@@ -157,8 +166,8 @@ def kill(rng, last, clients):
         if time.monotonic() > until:
             raise Wrong("the daemon did not come back for 60 s")
         time.sleep(0.005)
-    # One in five dies while it starts. The others are at work, since they have answered a call or two: a moment later is
-    # anywhere within the next one.
+    # One in five dies while it starts. The others have answered a call or two and are at work on the next one: what a
+    # client does between its calls takes longer than the calls.
     if rng.randrange(5) == 0:
         time.sleep(rng.uniform(0, 0.5))
     else:
@@ -167,7 +176,9 @@ def kill(rng, last, clients):
             if time.monotonic() > until:
                 raise Wrong("the clients get no answers for 60 s")
             time.sleep(0.002)
-        time.sleep(rng.uniform(0, 0.06))
+        while not any(c.in_flight or c.error for c in clients) and time.monotonic() < until:
+            time.sleep(0)
+        time.sleep(rng.uniform(0, 0.02))
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:
