@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * mount -t pkram NAME DIR: a tmpfs that begins with the tree that was stored as NAME,
- * if there is one. It is mounted nowhere until it is filled: who waits for the mount finds
+ * if there is one. It is not mounted anywhere until it is filled: a process that waits for the mount finds
  * the tree in it or no mount at all, also if this program is killed, and what is stored
  * cannot be replaced by what is half done. What is stored is released when it is mounted,
  * and not before. umount.pkram is the other half.
@@ -130,13 +130,13 @@ static int parse_options(Options *o, char *text) {
 /* Without the tree, an empty directory has to do, unless the caller wants the tree or nothing. */
 static int go_without(const Options *o, const char *name, const char *why) {
         log_message(o->required ? LOG_ERR : LOG_NOTICE, "Tree '%s' %s%s", name, why,
-                    o->required ? ", and the option pkram.required asks for it: not mounted." : ": the file system is empty.");
+                    o->required ? ", not mounting because of pkram.required." : ", mounting an empty file system.");
         return o->required ? -ENOENT : 0;
 }
 
 /*
- * No such node. If the last kexec lost it, whoever begins with nothing is told why: there
- * pkram-restore has written down what was damaged on the way, or not stored at all.
+ * Reports that there is no such node. If the last kexec lost it, the message gives the reason that
+ * pkram-restore has recorded: it was damaged, or it was not stored at all.
  */
 static int go_without_node(const Options *o, VarlinkClient *c, const char *name) {
         _cleanup_reply_ VarlinkReply reply = {};
@@ -160,8 +160,8 @@ static int go_without_node(const Options *o, VarlinkClient *c, const char *name)
 }
 
 static int say_interrupted(const char *name) {
-        log_error("Restoring tree '%s' was interrupted (%s): not mounted. If it was stored, it still is: try again, and if it was the "
-                  "time-out of a unit, with more time.", name, sigdescr_np(interruption()) ?: "a signal");
+        log_error("Interrupted while restoring tree '%s' (%s), not mounting. If the tree was stored, it still is. Try again; if the "
+                  "unit timed out, raise its timeout.", name, sigdescr_np(interruption()) ?: "a signal");
         return -EINTR;
 }
 
@@ -178,21 +178,21 @@ static int fill(const Options *o, const char *name, int fd, int64_t *ret_id) {
 
         r = varlink_client_connect(o->socket, &c);
         if (r < 0)
-                return log_error_errno(r, "pkramd cannot be reached at %s, and so nobody knows whether tree '%s' is stored", o->socket, name);
+                return log_error_errno(r, "Failed to connect to pkramd at '%s', cannot look for tree '%s'", o->socket, name);
         interruption_hangs_up(c);
         r = pkram_is_supported(c);
         if (r == 0) {
                 interruption_hangs_up(NULL);
-                return go_without(o, name, "cannot be there, since this kernel has no PKRAM");
+                return go_without(o, name, "is not stored, this kernel has no PKRAM");
         }
         if (r < 0 && interruption())
                 return say_interrupted(name);
         if (r < 0)
-                return log_error_errno(r, "pkramd did not answer; tree '%s' is still stored if it was", name);
+                return log_error_errno(r, "Failed to query pkramd; if tree '%s' was stored, it still is", name);
 
         p = pkram_tree_parameters(name);
         if (!p || json_add_bool(p, "keep", true) < 0)
-                return log_error_errno(-ENOMEM, "Tree '%s' cannot be asked for", name);
+                return log_error_errno(-ENOMEM, "Failed to request tree '%s'", name);
         r = pkram_call(c, "RestoreTree", TAKE_PTR(p), fd, &reply);
         interruption_hangs_up(NULL);
         if (r >= 0 && !reply.error && !interruption()) {
@@ -208,9 +208,9 @@ static int fill(const Options *o, const char *name, int fd, int64_t *ret_id) {
         if ((r < 0 || !reply.error) && interruption())
                 return say_interrupted(name);
         if (r < 0)
-                return log_error_errno(r, "pkramd did not answer; tree '%s' is still stored", name);
+                return log_error_errno(r, "Failed to restore tree '%s', it remains stored", name);
         text = reply_to_text(&reply);
-        log_error("Tree '%s' cannot be restored: %s", name, text ?: "there is not enough memory");
+        log_error("Failed to restore tree '%s': %s", name, text ?: "out of memory");
         return -EIO;
 }
 
@@ -222,7 +222,7 @@ static int set_option(int fs, char *option) {
         if (value)
                 *value++ = 0;
         if (fsconfig(fs, value ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG, option, value, 0) < 0)
-                return log_error_errno(-errno, "tmpfs does not take the option '%s'", option);
+                return log_error_errno(-errno, "Failed to set tmpfs option '%s'", option);
         return 0;
 }
 
@@ -254,11 +254,11 @@ static int make_tmpfs(const Options *o, const char *name, int *ret) {
         int fd, r;
 
         if (!data)
-                return log_error_errno(-ENOMEM, "A tmpfs cannot be made");
+                return log_error_errno(-ENOMEM, "Failed to create tmpfs");
         if (fs < 0 || fsconfig(fs, FSCONFIG_SET_STRING, "source", name, 0) < 0 ||
             ((o->flags & MS_SYNCHRONOUS) && fsconfig(fs, FSCONFIG_SET_FLAG, "sync", NULL, 0) < 0) ||
             ((o->flags & MS_LAZYTIME) && fsconfig(fs, FSCONFIG_SET_FLAG, "lazytime", NULL, 0) < 0))
-                return log_error_errno(-errno, "A tmpfs cannot be made");
+                return log_error_errno(-errno, "Failed to create tmpfs");
         for (char *option; (option = strsep(&rest, ","));) {
                 r = *option ? set_option(fs, option) : 0;
                 if (r < 0)
@@ -266,10 +266,10 @@ static int make_tmpfs(const Options *o, const char *name, int *ret) {
         }
 
         if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-                return log_error_errno(-errno, "A tmpfs cannot be made with options '%s'", o->data ?: "");
+                return log_error_errno(-errno, "Failed to create tmpfs with options '%s'", o->data ?: "");
         fd = fsmount(fs, FSMOUNT_CLOEXEC, attributes(o->flags));
         if (fd < 0)
-                return log_error_errno(-errno, "A tmpfs cannot be mounted");
+                return log_error_errno(-errno, "Failed to mount tmpfs");
 
         *ret = fd;
         return 0;
@@ -277,7 +277,7 @@ static int make_tmpfs(const Options *o, const char *name, int *ret) {
 
 /*
  * The tree is where it belongs: what was stored is released, which thaws its files. Says what
- * is wrong. A pkramd that was killed meanwhile is started anew by the next connection, which
+ * is wrong. A pkramd that was killed meanwhile is started again by the next connection, which
  * is why there is more than one.
  */
 static int release(const Options *o, const char *name, int64_t id) {
@@ -300,14 +300,14 @@ static int release(const Options *o, const char *name, int64_t id) {
                 if (!reply.error || (i > 0 && reply_is_error(&reply, "NoSuchNode")))
                         return 0;
                 if (reply_is_error(&reply, "NoSuchNode")) {
-                        log_error("Tree '%s' was taken out of the store by another process meanwhile.", name);
+                        log_error("Tree '%s' was removed from the store by another process.", name);
                         return -ESTALE;
                 }
                 text = reply_to_text(&reply);
-                log_error("Tree '%s' cannot be released, and so it is still stored: %s", name, text ?: "there is not enough memory");
+                log_error("Failed to release tree '%s', it remains stored: %s", name, text ?: "out of memory");
                 return -EIO;
         }
-        return log_error_errno(r, "pkramd did not answer; tree '%s' is still stored", name);
+        return log_error_errno(r, "Failed to release tree '%s', it remains stored", name);
 }
 
 /*
@@ -344,8 +344,8 @@ static int place_check(const Options *o, const char *name, const char *path) {
 }
 
 /*
- * The directory is in the file system tmpfs. The tree stays stored until it is mounted: whoever
- * dies on the way has lost nothing.
+ * The directory is in the file system tmpfs. The tree stays stored until it is mounted, so that
+ * nothing is lost if this program is killed before.
  */
 static int fill_and_mount(const Options *o, const char *name, const char *path, int target, int tmpfs, int directory) {
         const TreeMount m = {
@@ -372,9 +372,9 @@ static int fill_and_mount(const Options *o, const char *name, const char *path, 
         /* Before the mount is visible, so that it cannot be unmounted without being stored. */
         r = tree_mount_remember(&m, path);
         if (r < 0)
-                return log_error_errno(r, "umount(8) cannot be told to store '%s', by an entry in /run/mount/utab", path);
+                return log_error_errno(r, "Failed to add '%s' to /run/mount/utab", path);
         if (move_mount(tmpfs, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0) {
-                r = log_error_errno(-errno, "A tmpfs cannot be mounted at '%s'", path);
+                r = log_error_errno(-errno, "Failed to mount tmpfs on '%s'", path);
                 (void) tree_mount_forget(path);
                 return r;
         }
@@ -386,7 +386,7 @@ static int fill_and_mount(const Options *o, const char *name, const char *path, 
         if (r < 0) {
                 (void) tree_mount_forget(path);
                 if (umount2(path, MNT_DETACH) < 0)
-                        (void) log_error_errno(-errno, "'%s' cannot be unmounted again", path);
+                        (void) log_error_errno(-errno, "Failed to unmount '%s' again", path);
                 return r;
         }
         log_info("Restored tree '%s'.", name);
@@ -402,20 +402,20 @@ static int mount_tree(const Options *o, const char *name, const char *path) {
                 return MIN(r, 0);
         target = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (target < 0)
-                return log_error_errno(-errno, "'%s' cannot be mounted on", path);
+                return log_error_errno(-errno, "Failed to mount on '%s'", path);
         r = make_tmpfs(o, name, &tmpfs);
         if (r < 0)
                 return r;
         directory = openat(tmpfs, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (directory < 0)
-                return log_error_errno(-errno, "The new tmpfs cannot be opened");
+                return log_error_errno(-errno, "Failed to open the new tmpfs");
 
         r = fill_and_mount(o, name, path, target, tmpfs, directory);
         if (r < 0)
                 return r;
         if ((o->flags & MS_RDONLY) && mount(NULL, path, NULL, MS_REMOUNT | o->flags, o->data) < 0)
                 /* What was restored is only there now, so it stays. */
-                return log_error_errno(-errno, "'%s' cannot be made read-only", path);
+                return log_error_errno(-errno, "Failed to make '%s' read-only", path);
         return 0;
 }
 
@@ -457,7 +457,7 @@ static int find_name(const Options *o, const char *source, const char *path, cha
                 log_error("mount(8) turned the name of the tree into the path '%s', which several entries of the current directory "
                           "lead to. Give the name with the option pkram.name=.", source);
         else if (r == -EINVAL || (r >= 0 && name_validate(name, NULL) < 0)) {
-                log_error("'%s' cannot be the name of a tree: 1 to 255 bytes, no slash, no control characters.", name ?: source);
+                log_error("Invalid tree name '%s': expected 1 to 255 bytes without slashes and control characters.", name ?: source);
                 r = -EINVAL;
         } else if (r < 0)
                 return log_error_errno(r, "Failed to find out the name of the tree that is called '%s'", source);
@@ -506,15 +506,15 @@ int main(int argc, char *argv[]) {
                 return status;
 
         if (argc - optind != 2) {
-                log_error("The name of a tree and a directory are needed: mount -t pkram NAME DIR");
+                log_error("Tree name and directory required: mount -t pkram NAME DIR");
                 return EXIT_USAGE;
         }
         if (!realpath(argv[optind + 1], path)) {
-                (void) log_error_errno(-errno, "'%s' cannot be mounted on", argv[optind + 1]);
+                (void) log_error_errno(-errno, "Failed to mount on '%s'", argv[optind + 1]);
                 return EXIT_MOUNT;
         }
         if ((o.flags & MS_BIND) && !o.remount) {
-                log_error("mount.pkram makes no bind mounts: use 'mount --bind' without a type.");
+                log_error("Bind mounts are not supported by mount.pkram. Use 'mount --bind' without a type.");
                 return EXIT_USAGE;
         }
 

@@ -38,7 +38,7 @@ says() { grep -q -e "$1" "$dir/stdout"; }
 clear() { umount -i "$dir/m" && rm -f /run/mount/utab; }
 
 start
-run size=10m,mode=750 0 && mounted && says "is not stored: the file system is empty"; ok "no tree: an empty tmpfs"
+run size=10m,mode=750 0 && mounted && says "is not stored, mounting an empty file system"; ok "no tree: an empty tmpfs"
 [[ $(stat -c %a "$dir/m") == 750 && $(($(stat -f -c '%b*%S' "$dir/m"))) == 10485760 ]]; ok "with its options"
 
 mkdir -p "$dir/m/d" && echo hello >"$dir/m/d/small" && head -c 300000 /dev/urandom >"$dir/m/large" && chown 77:88 "$dir/m/d/small"
@@ -61,7 +61,7 @@ echo good >"$dir/m/index" && unmount 0 && run '' 0 && [[ $(cat "$dir/m/index") =
 clear
 as_user show tree >/dev/null && as_user remove tree && ! as_user --owner=root show tree 2>/dev/null; ok "and stays the user's"
 
-run pkram.required 32 && ! mounted && says "is not stored, and the option pkram.required"; ok "pkram.required: fails without a tree"
+run pkram.required 32 && ! mounted && says "is not stored, not mounting because of pkram.required"; ok "pkram.required: fails without a tree"
 ! remembered; ok "what is not mounted is not remembered"
 run frobnicate=1 32 && ! mounted; ok "unknown options are refused"
 run pkram.frobnicate 1 && ! mounted && run x-pkram.required 1 && ! mounted; ok "unknown options of ours, too"
@@ -89,10 +89,10 @@ unmount 32 && mounted && says 'is in use' && says 'umount -i'; ok "in use for wr
 exec 7>&-
 echo two >>"$dir/m/file"; ok "and can be written to"
 cd "$dir/m" || exit 1
-unmount 32 && mounted && says 'cannot be unmounted'; ok "in use otherwise: fails"
+unmount 32 && mounted && says 'Failed to unmount'; ok "in use otherwise: fails"
 cd / && ! "$ctl" --socket="$dir/socket" show tree >/dev/null 2>&1 && echo three >>"$dir/m/file"; ok "and is not stored behind everybody's back"
 mkdir "$dir/m/within" && mount -t tmpfs none "$dir/m/within"
-unmount 32 && says "'./within' in the tree cannot be kept" && says 'stays mounted' && echo four >>"$dir/m/file"; ok "what cannot be stored stays mounted, and writable"
+unmount 32 && says "'./within' in the tree cannot be preserved" && says 'stays mounted' && echo four >>"$dir/m/file"; ok "what cannot be stored stays mounted, and writable"
 umount "$dir/m/within"
 cd "$dir/m" && unmount 0 -l && ! mounted; ok "lazily, it can be in use for reading"
 ! touch late 2>/dev/null; ok "and cannot be written to any more: that would be in no node"
@@ -102,14 +102,14 @@ unmount 0; ok "read-only, it is stored as well"
 # While the system goes down nobody comes back to try again.
 mkdir "$dir/bin" && printf '#!/bin/sh\necho stopping\n' >"$dir/bin/systemctl" && chmod +x "$dir/bin/systemctl"
 path=$PATH
-run pkram.required 0 && cd "$dir/m" && PATH=$dir/bin:$path unmount 32 && mounted && says "Tree 'tree' is stored all the same" &&
-    says "end what uses it (.*bash ($$)"; ok "in use while the system goes down: it is stored, and who uses it is said"
+run pkram.required 0 && cd "$dir/m" && PATH=$dir/bin:$path unmount 32 && mounted && says "Tree 'tree' is stored anyway" &&
+    says "stop the processes that use it (.*bash ($$)"; ok "in use while the system goes down: it is stored, and who uses it is said"
 ! { touch file; } 2>/dev/null && ! remembered; ok "nobody can change it then, and it does not count as lost"
 # A restore in this system, unlike one in the next, opens the files where they are.
 cd / && mount -o remount,rw "$dir/m" && clear
 run pkram.required 0; ok "it comes back"
 exec 7>>"$dir/m/file"
-PATH=$dir/bin:$path unmount 32 && mounted && says "Tree 'tree' is lost: .*by .*bash ($$).*RequiresMountsFor=$dir/m to its unit"
+PATH=$dir/bin:$path unmount 32 && mounted && says "Tree 'tree' is lost: .*by .*bash ($$).*RequiresMountsFor=$dir/m to the units"
 ok "in use for writing while the system goes down: what is lost, and why"
 remembered && grep -q 'x-pkram.lost=use' /run/mount/utab; ok "which is counted, with the reason"
 exec 7>&-
@@ -135,19 +135,19 @@ interrupt() { # STATUS SIGNAL READY COMMAND...: by then the command READY succee
 frozen() { ! { : >"$dir/m/probe"; } 2>/dev/null; }
 stored() { "$ctl" --socket="$dir/socket" show tree >/dev/null 2>&1; }
 run pkram.required 0
-interrupt 32 TERM frozen "$uhelper" "$dir/m" && mounted && says "Storing tree 'tree' was interrupted (Terminated), .*stays mounted; try again"; ok "asked to end while it stores: it stays mounted"
+interrupt 32 TERM frozen "$uhelper" "$dir/m" && mounted && says "Interrupted while storing tree 'tree' (Terminated), .*stays mounted. Try again"; ok "asked to end while it stores: it stays mounted"
 remembered && rm "$dir/m/probe" && ! stored; ok "and writable, and nothing is stored"
 path=$PATH
 PATH=$dir/bin:$path interrupt 32 TERM frozen "$uhelper" "$dir/m" && mounted && says "Tree 'tree' is lost: storing it took longer than its unit may take"; ok "the same while the system goes down: what is lost, and what to do"
 remembered && grep -q 'x-pkram.lost=timeout' /run/mount/utab; ok "which is counted, with the reason"
-PATH=$dir/bin:$path unmount 32 && says "it is not tried again"; ok "and not tried again"
+PATH=$dir/bin:$path unmount 32 && says "Not trying again"; ok "and not tried again"
 rm "$dir/m/probe"
 unmount 0 && ! mounted; ok "in a system that goes on after all it is stored"
 
 # shellcheck disable=SC2154
 waits() { find "/proc/$child/fd" -lname 'socket:*' 2>/dev/null | grep -q .; }
 interrupt 32 TERM waits "$helper" tree "$dir/m" -o "pkram.socket=$dir/socket" && ! mounted && ! remembered &&
-    says "Restoring tree 'tree' was interrupted (Terminated): not mounted"; ok "asked to end while it restores: nothing is mounted"
+    says "Interrupted while restoring tree 'tree' (Terminated), not mounting"; ok "asked to end while it restores: nothing is mounted"
 stored; ok "and the tree is still stored"
 rm /run/mount/utab && mkdir /run/mount/utab && run pkram.required 32 && ! mounted && stored; ok "the same if it cannot be mounted"
 rmdir /run/mount/utab
@@ -155,10 +155,10 @@ interrupt 137 KILL waits "$helper" tree "$dir/m" -o "pkram.socket=$dir/socket" &
 
 run pkram.required 0 && (($(wc -l <"$dir/m/file") == 4)) && cmp "$dir/m/large" "$dir/large"; ok "and comes back"
 stop
-unmount 32 && mounted && says 'cannot be reached' && echo five >>"$dir/m/file"; ok "no daemon: stays mounted, and writable"
+unmount 32 && mounted && says 'Failed to connect' && echo five >>"$dir/m/file"; ok "no daemon: stays mounted, and writable"
 clear
 mount -t tmpfs none "$dir/m"
-unmount 32 && mounted && says 'not mounted with type pkram'; ok "what mount.pkram did not mount is left alone"
+unmount 32 && mounted && says 'is not a pkram mount'; ok "what mount.pkram did not mount is left alone"
 clear
 unmount 32 && says 'Nothing is mounted'; ok "status 32: nothing mounted"
 "$uhelper" >"$dir/stdout" 2>&1; (($? == 1)); ok "status 1: no directory to unmount"
@@ -178,7 +178,7 @@ ln -s ../real "$dir/cwd/second"
 as_libmount "$dir/real" second && source_is second && unmount 0; ok "of two links to one place, the one that mount(8) was given"
 as_libmount "$dir/real"; (($? == 1)) && says 'pkram.name=' && ! mounted; ok "neither, if nothing says which"
 run pkram.name=first 0 && source_is first && unmount 0; ok "the name by an option"
-as_libmount "$dir/o"; (($? == 1)) && says 'cannot be the name' && ! mounted; ok "a path is no name"
+as_libmount "$dir/o"; (($? == 1)) && says 'Invalid tree name' && ! mounted; ok "a path is no name"
 
 # One tree in two places, two trees in one place.
 run size=10m 0 && echo one >"$dir/m/file" && cp "$dir/large" "$dir/m/large"
@@ -202,8 +202,8 @@ run bind 1; ok "no bind mounts"
 
 # A removed file that is still read: the kernel does not make the file system read-only, though nothing can write.
 run pkram.required 0 && echo log >"$dir/m/log" && exec 7<"$dir/m/log" && rm "$dir/m/log"
-unmount 32 && says "in use by .*bash ($$" && says 'removed files' && ! says 'for writing' && echo three >>"$dir/m/file"; ok "a removed file is read: fails, without talking of writers"
-PATH=$dir/bin:$path unmount 32 && says "stored all the same" && ! touch "$dir/m/late" 2>/dev/null && stored; ok "while the system goes down the tree is stored"
+unmount 32 && says "in use by .*bash ($$" && says 'Removed files' && ! says 'for writing' && echo three >>"$dir/m/file"; ok "a removed file is read: fails, without talking of writers"
+PATH=$dir/bin:$path unmount 32 && says "stored anyway" && ! touch "$dir/m/late" 2>/dev/null && stored; ok "while the system goes down the tree is stored"
 exec 7>&- && umount -i "$dir/m"
 run pkram.required 0 && (($(wc -l <"$dir/m/file") == 3)); ok "and comes back"
 exec 7<"$dir/m/file" 8>"$dir/m/log" && rm "$dir/m/log"
@@ -223,7 +223,7 @@ PATH=$dir/bin:$path unmount 0 && stored && ! mounted; ok "while the system goes 
 run pkram.required 0 && (($(wc -l <"$dir/m/file") == 5)) && cmp "$dir/m/large" "$dir/large"; ok "it comes back in this system"
 kill $sleeper; wait $sleeper 2>/dev/null
 if loop=$(losetup -f --show "$dir/m/large" 2>/dev/null); then
-    unmount 32 && says "in use by loop device $loop: stop .* for writing" && ! stored; ok "a loop device: refused, and named"
+    unmount 32 && says "in use by loop device $loop. Stop .* for writing" && ! stored; ok "a loop device: refused, and named"
     losetup -d "$loop"
 fi
 
@@ -237,7 +237,7 @@ clear
 run pkram.required 32 && ! mounted; ok "no PKRAM, but required: fails"
 run '' 0 && unmount 0 && ! mounted && says 'no PKRAM'; ok "no PKRAM: umount says what is lost"
 stop
-run '' 32 && ! mounted && says 'cannot be reached'; ok "no daemon: fails, since there may be a tree"
+run '' 32 && ! mounted && says 'Failed to connect'; ok "no daemon: fails, since there may be a tree"
 "$helper" --help | grep -q required && "$helper" --version | grep -q mount.pkram; ok "--help and --version"
 "$uhelper" --help | grep -q Stores && "$uhelper" --version | grep -q umount.pkram; ok "of umount.pkram"
 

@@ -31,9 +31,9 @@ static int set_writable(int directory, bool writable) {
 }
 
 /*
- * Is this one of the last things that happen? Then nobody wants to write here any more.
- * It is asked at the beginning, and the answer read when it is wanted: after the time-out
- * of a unit there is little time, and whatever is started then gets the next signal.
+ * systemctl, which reports whether the system is shutting down. If it is, no process writes here any more.
+ * It is started at the beginning, and its answer is read when it is needed: after the timeout
+ * of a unit there is little time, and a process started then gets the next signal.
  */
 static FILE *shutting_down;
 
@@ -53,7 +53,7 @@ static bool is_shutting_down(void) {
         return answer > 0;
 }
 
-/* For pkram-shutdown, which counts what is lost, and for whoever tries to unmount it once more. */
+/* Records the loss for pkram-shutdown, which counts lost trees, and for the next attempt to unmount. */
 static void note_lost(const TreeMount *m, const char *path, TreeLost why) {
         TreeMount lost = *m;
         int r;
@@ -61,7 +61,14 @@ static void note_lost(const TreeMount *m, const char *path, TreeLost why) {
         lost.lost = why;
         r = tree_mount_change(&lost, path);
         if (r < 0)
-                log_warning("Why tree '%s' is lost cannot be noted in /run/mount/utab: %s.", m->name, strerror(-r));
+                log_warning("Failed to record loss of tree '%s' in /run/mount/utab, ignoring: %s", m->name, strerror(-r));
+}
+
+/* Logs that nothing was done, and what to do next. Returns r. */
+static int log_stays_mounted(int r, const char *what, const char *path) {
+        (void) log_error_errno(r, "Failed to %s, '%s' stays mounted", what, path);
+        log_info("Try again. " HOW_TO_DROP);
+        return r;
 }
 
 /* A signal came before the tree was stored. */
@@ -72,7 +79,7 @@ static int say_interrupted(const TreeMount *m, const char *path) {
                           "/etc/fstab.", m->name);
                 note_lost(m, path, TREE_LOST_TIMEOUT);
         } else
-                log_error("Storing tree '%s' was interrupted (%s), and '%s' stays mounted; try again. " HOW_TO_DROP,
+                log_error("Interrupted while storing tree '%s' (%s), '%s' stays mounted. Try again. " HOW_TO_DROP,
                           m->name, sigdescr_np(interruption()) ?: "a signal", path);
         return -EINTR;
 }
@@ -88,24 +95,24 @@ static int store(VarlinkClient *c, const TreeMount *m, const char *path, int dir
         if (r < 0 && interruption())
                 return say_interrupted(m, path);
         if (r < 0)
-                return log_error_errno(r, "pkramd did not answer, and '%s' stays mounted; " HOW_TO_DROP, path);
+                return log_stays_mounted(r, "query pkramd", path);
         if (r == 0) {
-                log_message(LOG_NOTICE, "This kernel has no PKRAM: what was in '%s' is lost.", path);
+                log_message(LOG_NOTICE, "This kernel has no PKRAM, the contents of '%s' are lost.", path);
                 return 0;
         }
 
         if (!p || json_add_bool(p, "replace", true) < 0 || json_add_bool(p, "verify", m->verify) < 0)
-                return log_error_errno(-ENOMEM, "'%s' stays mounted", path);
+                return log_stays_mounted(-ENOMEM, "store the tree", path);
 
         r = pkram_call(c, "StoreTree", TAKE_PTR(p), directory, &reply);
         if (r < 0 && interruption())
                 return say_interrupted(m, path);
         if (r < 0)
-                return log_error_errno(r, "pkramd did not answer, and '%s' stays mounted; try again. " HOW_TO_DROP, path);
+                return log_stays_mounted(r, "store the tree", path);
         if (reply.error) {
                 text = reply_to_text(&reply);
-                log_error("Tree '%s' cannot be stored, and '%s' stays mounted: %s %s", m->name, path,
-                          text ?: "there is not enough memory.", HOW_TO_DROP);
+                log_error("Failed to store tree '%s', '%s' stays mounted: %s %s", m->name, path,
+                          text ?: "Out of memory.", HOW_TO_DROP);
                 return -EIO;
         }
 
@@ -121,11 +128,11 @@ static void log_writers(const TreeMount *m, const char *path, dev_t device) {
         const char *by = writers ?: "unknown processes";
 
         if (is_shutting_down()) {
-                log_error("Tree '%s' is lost: '%s' is in use for writing by %s while the system goes down, and cannot be stored. "
-                          "To have that stop first the next time, add RequiresMountsFor=%s to its unit.", m->name, path, by, path);
+                log_error("Tree '%s' is lost: '%s' was in use for writing by %s during shutdown. Add RequiresMountsFor=%s to the "
+                          "units of these processes.", m->name, path, by, path);
                 note_lost(m, path, TREE_LOST_IN_USE);
         } else
-                log_error("'%s' is in use by %s: stop the processes that have files open for writing (fuser -vm lists them). %s",
+                log_error("'%s' is in use by %s. Stop the processes that have files open for writing ('fuser -vm' lists them). %s",
                           path, by, HOW_TO_DROP);
 }
 
@@ -167,7 +174,7 @@ static int freeze_busy(const TreeMount *m, const char *path, dev_t device, bool 
                 return -EBUSY;
         }
         if (!lazy && !is_shutting_down()) {
-                log_error("'%s' is in use by %s: removed files are still open there. Stop these processes, or make them close "
+                log_error("'%s' is in use by %s. Removed files are still open there. Stop these processes, or make them close "
                           "the files. %s", path, readers, HOW_TO_DROP);
                 return -EBUSY;
         }
@@ -189,12 +196,12 @@ static void take_back(VarlinkClient *c, const char *name, uint64_t id) {
         r = !p || json_add_string(p, "owner", OWNER_ROOT) < 0 || json_add_string(p, "name", name) < 0 || json_add_u64(p, "id", id) < 0 ? -ENOMEM :
                 pkram_call(c, "Remove", TAKE_PTR(p), -EBADF, &reply);
         if (r < 0 || reply.error)
-                log_error("Tree '%s' is stored as well, and so cannot be changed: remove it with 'pkramctl remove'.", name);
+                log_error("Failed to remove node '%s', files of the mounted tree remain frozen. Run 'pkramctl remove'.", name);
 }
 
 /*
  * Stores and unmounts. The store works on a detached copy of the mount, which the frozen files may keep busy. The file
- * system itself stays read-only for good: whatever still sees it, in another mount namespace or through a descriptor,
+ * system itself stays read-only permanently: whatever still sees it, in another mount namespace or through a descriptor,
  * cannot write what no node has. Returns 0; -ESHUTDOWN if the tree is stored but still mounted, which is final while the
  * system goes down; or another negative errno after a message.
  */
@@ -218,10 +225,10 @@ static int store_and_unmount(VarlinkClient *c, const TreeMount *m, const char *p
 
                 r = -errno;
                 users = mount_users(st.st_dev, MOUNT_USE_ANY);
-                (void) log_error_errno(r, "'%s' cannot be unmounted: end what uses it (%s; fuser -vm shows more)", path,
+                (void) log_error_errno(r, "Failed to unmount '%s', stop the processes that use it (%s; 'fuser -vm' shows more)", path,
                                        users ?: "unknown, perhaps something in the kernel");
                 if (stored > 0 && is_shutting_down()) {
-                        log_message(LOG_NOTICE, "Tree '%s' is stored all the same, and '%s' stays read-only.", m->name, path);
+                        log_message(LOG_NOTICE, "Tree '%s' is stored anyway, '%s' stays read-only.", m->name, path);
                         return -ESHUTDOWN;
                 }
                 if (stored > 0)
@@ -244,7 +251,7 @@ static int check_elsewhere(const char *path, dev_t device, bool lazy) {
         if (!elsewhere || is_shutting_down())
                 return 0;
         log_error("'%s' is mounted elsewhere, too: %s. Unmount it there first, or stop these processes. "
-                  "'umount -l' stores it all the same, and makes the other mounts read-only.", path, elsewhere);
+                  "'umount -l' stores it anyway, and makes the other mounts read-only.", path, elsewhere);
         return -EBUSY;
 }
 
@@ -259,20 +266,22 @@ static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
 
         /* Of pkram-tree@.service and of the mount unit that systemd makes of what that mounts: the second one comes too late. */
         if (m->lost == TREE_LOST_TIMEOUT && is_shutting_down()) {
-                log_error("Tree '%s' is lost, since storing it took too long: it is not tried again.", m->name);
+                log_error("Tree '%s' is lost, since storing it took too long. Not trying again.", m->name);
                 return -ETIMEDOUT;
         }
 
         r = varlink_client_connect(socket, &c);
         if (r < 0 && interruption())
                 return say_interrupted(m, path);
-        if (r < 0)
-                return log_error_errno(r, "pkramd cannot be reached at %s, and so '%s' stays mounted: start it with "
-                                       "'systemctl start pkramd.socket'. " HOW_TO_DROP, socket, path);
+        if (r < 0) {
+                (void) log_error_errno(r, "Failed to connect to pkramd at '%s', '%s' stays mounted", socket, path);
+                log_info("Start pkramd with 'systemctl start pkramd.socket' and try again. " HOW_TO_DROP);
+                return r;
+        }
         interruption_hangs_up(c);
         root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (root < 0 || fstatvfs(root, &s) < 0 || fstat(root, &st) < 0)
-                return log_error_errno(-errno, "Failed to look at '%s'", path);
+                return log_error_errno(-errno, "Failed to stat '%s'", path);
         was_read_only = s.f_flag & ST_RDONLY;
         r = check_elsewhere(path, st.st_dev, lazy);
         if (r < 0)
@@ -288,21 +297,21 @@ static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
                 mounts_frozen = true;
         }
         if (r < 0)
-                return log_error_errno(r, "'%s' cannot be made read-only", path);
+                return log_error_errno(r, "Failed to remount '%s' read-only", path);
 
         r = interruption() ? say_interrupted(m, path) : store_and_unmount(c, m, path, lazy);
         if (r < 0 && r != -ESHUTDOWN) {
                 int k = was_read_only ? 0 : thaw(path, st.st_dev, mounts_frozen);
 
                 if (k < 0)
-                        (void) log_error_errno(k, "'%s' cannot be made writable again", path);
+                        (void) log_error_errno(k, "Failed to make '%s' writable again", path);
                 return r;
         }
 
         /* What is left in there when the system goes down counts as lost: see pkram-shutdown. */
         int k = tree_mount_forget(path);
         if (k < 0)
-                log_warning("The entry for '%s' in /run/mount/utab cannot be removed: %s.", path, strerror(-k));
+                log_warning("Failed to remove '%s' from /run/mount/utab, ignoring: %s", path, strerror(-k));
         return r;
 }
 
@@ -321,14 +330,14 @@ static int unmount_path(const char *path, bool lazy) {
         if (r == -ENOENT)
                 log_error("Nothing is mounted at '%s'.", path);
         else if (r == -EMEDIUMTYPE)
-                log_error("What is mounted at '%s' was not mounted with type pkram: use 'umount -i'.", path);
+                log_error("'%s' is not a pkram mount. Use 'umount -i'.", path);
         else if (r < 0)
                 (void) log_error_errno(r, "Failed to read the table of mounts");
         if (r < 0)
                 return r;
 
         if (stat(path, &st) < 0)
-                return log_error_errno(-errno, "Failed to look at '%s'", path);
+                return log_error_errno(-errno, "Failed to stat '%s'", path);
         (void) snprintf(name, sizeof(name), ".umount-%u:%u", major(st.st_dev), minor(st.st_dev));
         lock = tree_mount_lock(name);
         if (lock == -EINTR)
@@ -396,7 +405,7 @@ int main(int argc, char *argv[]) {
                 return EXIT_USAGE;
         }
         if (!all && !realpath(argv[optind], path)) {
-                (void) log_error_errno(-errno, "'%s' cannot be unmounted", argv[optind]);
+                (void) log_error_errno(-errno, "Failed to unmount '%s'", argv[optind]);
                 return EXIT_MOUNT;
         }
 

@@ -81,7 +81,7 @@ static int read_stored(const char *boot_id, Stored *ret) {
                 r = sd_journal_add_match(j, "MESSAGE_ID=" PKRAM_MESSAGE_STORED_STR, 0);
         if (r >= 0)
                 r = sd_journal_add_match(j, "MESSAGE_ID=" PKRAM_MESSAGE_RESTORED_STR, 0);
-        /* Anybody may log such an entry. This only ends up in a message, but let it be ours. */
+        /* Any process can log such an entry. Its text only ends up in a message, but accept only our own. */
         if (r >= 0)
                 r = sd_journal_add_match(j, "_UID=0", 0);
         if (r < 0)
@@ -132,7 +132,7 @@ static int write_mark(const char *path, const char *boot_id) {
         r = file_write(path, boot_id, strlen(boot_id));
         if (r < 0)
                 return r;
-        /* It is for the case that nobody gets to write it out later. */
+        /* Write it to disk now: after a crash it is too late. */
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
         if (fd < 0 || syncfs(fd) < 0)
                 return -errno;
@@ -149,24 +149,24 @@ int crash_check(const char *mark_path, bool restored) {
 
         r = sd_id128_get_boot(&id);
         if (r < 0)
-                return log_error_errno(r, "The boot id cannot be read");
+                return log_error_errno(r, "Failed to read boot ID");
         (void) sd_id128_to_string(id, boot_id);
 
         r = file_read(mark_path, SD_ID128_STRING_MAX, &old, &n);
         if (r < 0 && r != -ENOENT)
-                (void) log_error_errno(r, "'%s' cannot be read, ignoring it", mark_path);
+                (void) log_error_errno(r, "Failed to read '%s', ignoring it", mark_path);
         if (r >= 0 && !restored && sd_id128_from_string(old, &old_id) >= 0 && !sd_id128_equal(id, old_id)) {
                 r = read_stored(old, &stored);
                 if (r < 0)
-                        (void) log_error_errno(r, "The journal of the previous boot cannot be read");
+                        (void) log_error_errno(r, "Failed to read journal of the previous boot");
                 if (stored.n > 0)
                         r = log_crash(old, &stored);
                 else
-                        log_info("The previous boot ended without a shutdown; nothing is known to have been stored in it.");
+                        log_info("Previous boot ended without a shutdown. Its journal names no stored nodes.");
                 if (r < 0)
                         return r;
         }
 
         r = write_mark(mark_path, boot_id);
-        return r < 0 ? log_error_errno(r, "'%s' cannot be written", mark_path) : 0;
+        return r < 0 ? log_error_errno(r, "Failed to write '%s'", mark_path) : 0;
 }

@@ -23,17 +23,17 @@ static int run(const PkramDevice *device, bool lost, const char *report_path) {
         config_init(&config);
         r = store_new(device, &config, &s);
         if (r < 0)
-                return log_error_errno(r, "The store cannot be set up");
+                return log_error_errno(r, "Failed to set up store");
 
         r = store_info(s, &info, /* reterr_error= */ NULL);
         if (r < 0 && pkram_errno_is_missing(r)) {
-                log_info("This kernel has no PKRAM: nothing is stored.");
+                log_info("This kernel has no PKRAM, nothing is stored.");
                 return 0;
         }
         if (r < 0)
-                return log_error_errno(r, PKRAM_DEVICE " cannot be used");
+                return log_error_errno(r, "Failed to use " PKRAM_DEVICE);
         if (info.boot_result == PKRAM_BOOT_OFF) {
-                log_info("PKRAM is off in this kernel: nothing is stored.");
+                log_info("PKRAM is disabled in this kernel, nothing is stored.");
                 return 0;
         }
 
@@ -75,7 +75,7 @@ static int services_up(const PkramDevice *device, const char *report_path, const
                         log_up(report);
         }
         if (r < 0 && r != -ENOENT)
-                return log_error_errno(r, "'%s' cannot be brought up to date", report_path);
+                return log_error_errno(r, "Failed to update '%s'", report_path);
 
         r = pkram_device_info(device, &info);
         restored = r >= 0 && (info.boot_result == PKRAM_BOOT_RESTORED || info.boot_result == PKRAM_BOOT_PARTIAL);

@@ -96,7 +96,7 @@ static int keep_record(const PkramDevice *device) {
         /* It is not there if the services were not stopped in order: systemctl kexec --force. */
         r = kexec_record_read(KEXEC_RECORD_PATH, &record);
         if (r < 0 && r != -ENOENT)
-                say("<4>pkram: " KEXEC_RECORD_PATH " cannot be read, ignoring: %s\n", strerror(-r));
+                say("<4>pkram: failed to read " KEXEC_RECORD_PATH ", ignoring: %s\n", strerror(-r));
         record.final_usec = now_usec(CLOCK_REALTIME);
 
         r = record_nodes(&record, device);
@@ -107,7 +107,7 @@ static int keep_record(const PkramDevice *device) {
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
-                say("<4>pkram: which trees are lost cannot be found out, ignoring: %s\n", strerror(-r));
+                say("<4>pkram: failed to determine lost trees, ignoring: %s\n", strerror(-r));
         r = kexec_record_format(&record, &text, &n);
         if (r < 0)
                 return r;
@@ -220,7 +220,7 @@ static int keep_log(const PkramDevice *device) {
 
         r = read_runtime_journal(&tail);
         if (r < 0)
-                say("<4>pkram: " RUNTIME_JOURNAL " cannot be read, ignoring: %s\n", strerror(-r));
+                say("<4>pkram: failed to read " RUNTIME_JOURNAL ", ignoring: %s\n", strerror(-r));
         r = read_kernel_log(&tail);
         if (r < 0)
                 return r;
@@ -252,9 +252,9 @@ int main(int argc, char *argv[]) {
 
         r = keep_record(device);
         if (r < 0)
-                say("<4>pkram: what is known about this kexec cannot be kept: %s\n", strerror(-r));
+                say("<4>pkram: failed to store the kexec record: %s\n", strerror(-r));
         r = keep_log(device);
         if (r < 0)
-                say("<4>pkram: the last lines of the log cannot be kept: %s\n", strerror(-r));
+                say("<4>pkram: failed to store the last lines of the log: %s\n", strerror(-r));
         return EXIT_SUCCESS;
 }

@@ -10,22 +10,22 @@
 #include "system-node.h"
 #include "time-util.h"
 
-/* What each kind of damage means, after "Dropped node 'x', which the previous kernel kept: ". */
+/* Returns what a kind of damage means, to follow "Dropped node 'x' of the previous kernel: ". */
 static const char *damage_text(uint32_t damage) {
         static const char *const table[] = {
-                [PKRAM_DAMAGE_NONE]     = "nobody knows why",
-                [PKRAM_DAMAGE_HEADER]   = "a page that describes it is not one, or not its own",
-                [PKRAM_DAMAGE_CHECKSUM] = "a page that describes it does not match its checksum",
-                [PKRAM_DAMAGE_BOUNDS]   = "a number in its description is out of range",
-                [PKRAM_DAMAGE_RANGE]    = "a page of it lies outside of the preserved memory",
-                [PKRAM_DAMAGE_TWICE]    = "a page of it is claimed twice",
-                [PKRAM_DAMAGE_COUNT]    = "the totals in its description do not add up",
-                [PKRAM_DAMAGE_NAME]     = "its name is invalid or taken",
-                [PKRAM_DAMAGE_BUSY]     = "a page of it is used by the firmware or the boot loader",
+                [PKRAM_DAMAGE_NONE]     = "unknown reason",
+                [PKRAM_DAMAGE_HEADER]   = "invalid metadata page",
+                [PKRAM_DAMAGE_CHECKSUM] = "metadata checksum mismatch",
+                [PKRAM_DAMAGE_BOUNDS]   = "a value in its metadata is out of range",
+                [PKRAM_DAMAGE_RANGE]    = "a page lies outside of the preserved memory",
+                [PKRAM_DAMAGE_TWICE]    = "a page is claimed twice",
+                [PKRAM_DAMAGE_COUNT]    = "the totals in its metadata do not add up",
+                [PKRAM_DAMAGE_NAME]     = "invalid or duplicate name",
+                [PKRAM_DAMAGE_BUSY]     = "a page is used by the firmware or the boot loader",
                 [PKRAM_DAMAGE_FEATURE]  = "it needs a feature that the running kernel does not have",
         };
 
-        return damage < ELEMENTSOF(table) ? table[damage] : "of a kind of damage that this program does not know";
+        return damage < ELEMENTSOF(table) ? table[damage] : "unknown kind of damage";
 }
 
 /* Why nothing at all came back, or NULL if that is not so. */
@@ -168,17 +168,16 @@ static int log_dropped(const PkramDevice *device, const struct pkram_ioctl_info 
         return 0;
 }
 
-/* Why a tree was not stored, after "Tree 'x' did not come back: ". */
+/* Returns why a tree was not stored, to follow "Tree 'x' was lost: ". */
 static const char *unstored_text(TreeLost why) {
         static const char *const table[] = {
-                [TREE_LOST_UNKNOWN] = "it is a tree that could not be stored while the system went down; its last lines say more, "
-                                      "see 'journalctl -b -1' and 'journalctl -b -t pkram-replay'",
-                [TREE_LOST_IN_USE]  = "it is a tree that was in use for writing while the system went down; 'journalctl -b -1' names the "
-                                      "processes, whose units need RequiresMountsFor= or After= to stop before it",
-                [TREE_LOST_TIMEOUT] = "it is a tree that took longer to store than its unit may take to stop; give it more time with "
-                                      "TimeoutStopSec= of pkram-tree@.service, TimeoutSec= of a mount unit, or x-systemd.mount-timeout= in /etc/fstab",
-                [TREE_LOST_MOUNTED] = "it is a tree that was mounted when the kexec came without a shutdown, as by 'kexec -e' or "
-                                      "'systemctl kexec --force'; 'systemctl kexec' stores trees before",
+                [TREE_LOST_UNKNOWN] = "it could not be stored during shutdown; see 'journalctl -b -1' and 'journalctl -b -t pkram-replay'",
+                [TREE_LOST_IN_USE]  = "it was in use for writing during shutdown; see 'journalctl -b -1' for the processes, and add "
+                                      "RequiresMountsFor= or After= to their units",
+                [TREE_LOST_TIMEOUT] = "it took longer to store than its unit may take to stop; raise TimeoutStopSec= of "
+                                      "pkram-tree@.service, TimeoutSec= of a mount unit, or x-systemd.mount-timeout= in /etc/fstab",
+                [TREE_LOST_MOUNTED] = "it was mounted when the kexec started without a shutdown, as with 'kexec -e' or "
+                                      "'systemctl kexec --force'; 'systemctl kexec' stores trees first",
         };
 
         return table[why];
@@ -186,7 +185,7 @@ static const char *unstored_text(TreeLost why) {
 
 /* What the old system had, and neither came back nor was dropped by name; and what it could not store. */
 static int log_missing(const struct pkram_ioctl_info *info, KexecReport *report) {
-        static const char gone[] = "it was stored before the kexec and is not here; the kernel log may know more";
+        static const char gone[] = "it was stored before the kexec but is missing; see 'journalctl -k -g pkram'";
         int r;
 
         for (size_t i = 0; i < report->record.n_nodes; i++) {
@@ -200,7 +199,7 @@ static int log_missing(const struct pkram_ioctl_info *info, KexecReport *report)
                 f.owner = n->owner;
                 f.bytes = n->bytes;
                 f.kernel = info->prev_release[0] ? info->prev_release : NULL;
-                journal_entry(LOG_ERR, PKRAM_MESSAGE_DROPPED_STR, &f, "%s '%s'%s%s did not come back: %s.",
+                journal_entry(LOG_ERR, PKRAM_MESSAGE_DROPPED_STR, &f, "%s '%s'%s%s was lost: %s.",
                               n->unstored ? "Tree" : "Node", n->name, n->owner ? " of " : "", n->owner ?: "", reason);
                 r = kexec_report_add_lost(report, n->owner, n->name, reason);
                 if (r < 0)
@@ -229,7 +228,7 @@ static int take_system_node(const PkramDevice *device, const char *name, PkramHa
         if (r == -ENOENT)
                 return 0;
         if (r == -EBADMSG || r == -EFBIG) {
-                log_warning("Node '%s' of the previous system cannot be understood, removing it.", name);
+                log_warning("Failed to parse node '%s' of the previous system, removing it.", name);
                 r = system_node_remove(ret_handle, name);
                 return r < 0 ? r : 0;
         }
@@ -247,7 +246,7 @@ static int take_record(const PkramDevice *device, KexecRecord *ret) {
                 return r;
         r = kexec_record_parse(text, n, ret);
         if (r == -EBADMSG)
-                log_warning("The previous system's record of the kexec cannot be understood, ignoring it.");
+                log_warning("Ignoring the previous system's record of the kexec, which cannot be parsed.");
         else if (r < 0)
                 return r;
         return system_node_remove(&h, SYSTEM_NODE_RECORD);
@@ -266,7 +265,7 @@ static int replay_log(const PkramDevice *device, const struct pkram_ioctl_info *
                 return r;
         r = log_tail_parse(text, n, &tail);
         if (r == -EBADMSG)
-                log_warning("The last lines of the previous system's log cannot be understood, ignoring them.");
+                log_warning("Ignoring the last lines of the previous system's log, which cannot be parsed.");
         else if (r < 0)
                 return r;
 
@@ -302,44 +301,44 @@ static int make_report(Store *s, const PkramDevice *device, const struct pkram_i
         if (info->prev_release[0]) {
                 report->previous_kernel = strdup(info->prev_release);
                 if (!report->previous_kernel)
-                        return log_error_errno(-ENOMEM, "No report can be made");
+                        return log_error_errno(-ENOMEM, "Failed to create kexec report");
         }
 
         failure = boot_failure_text(info->boot_result);
         if (failure) {
                 JournalFields f = JOURNAL_FIELDS_NONE;
 
-                journal_entry(LOG_WARNING, PKRAM_MESSAGE_DROPPED_STR, &f, "Nothing came back from the previous kernel: %s.", failure);
+                journal_entry(LOG_WARNING, PKRAM_MESSAGE_DROPPED_STR, &f, "Nothing restored from the previous kernel: %s.", failure);
                 r = kexec_report_add_lost(report, /* owner= */ NULL, /* name= */ NULL, failure);
-                return r < 0 ? log_error_errno(r, "No report can be made") : 0;
+                return r < 0 ? log_error_errno(r, "Failed to create kexec report") : 0;
         }
 
         report->sealed_usec = info->sealed_ns > 0 ? info->sealed_ns / NSEC_PER_USEC : UINT64_MAX;
         log_sealed(info);
         r = take_record(device, &report->record);
         if (r < 0)
-                return log_error_errno(r, "The previous system's record of the kexec cannot be read");
+                return log_error_errno(r, "Failed to read the previous system's record of the kexec");
         r = log_nodes(s, info, report);
         if (r < 0)
-                return log_error_errno(r, "The stored nodes cannot be listed");
+                return log_error_errno(r, "Failed to list nodes");
         r = log_dropped(device, info, report);
         if (r >= 0)
                 r = log_missing(info, report);
         if (r < 0)
-                return log_error_errno(r, "The dropped nodes cannot be listed");
+                return log_error_errno(r, "Failed to list dropped nodes");
         log_info("Restored %llu node%s with %s from kernel %s in %s, dropped %llu.",
                  (unsigned long long) report->restored_nodes, report->restored_nodes == 1 ? "" : "s", format_bytes(text, report->restored_bytes),
                  info->prev_release, format_usec(usec, info->restored_ns / NSEC_PER_USEC),
                  (unsigned long long) report->lost_nodes);
 
         r = replay_log(device, info, &report->log_lines);
-        return r < 0 ? log_error_errno(r, "The last lines of the previous system's log cannot be read") : 0;
+        return r < 0 ? log_error_errno(r, "Failed to read the last lines of the previous system's log") : 0;
 }
 
 int report_lost(Store *s, const struct pkram_ioctl_info *info) {
         int r = log_nodes(s, info, /* report= */ NULL);
 
-        return r < 0 ? log_error_errno(r, "The stored nodes cannot be listed") : 0;
+        return r < 0 ? log_error_errno(r, "Failed to list nodes") : 0;
 }
 
 int report_restored(Store *s, const PkramDevice *device, const struct pkram_ioctl_info *info, const char *report_path) {
@@ -348,7 +347,7 @@ int report_restored(Store *s, const PkramDevice *device, const struct pkram_ioct
 
         /* /run outlives a soft-reboot, and the kernel does too: nothing has come back since. */
         if (access(report_path, F_OK) >= 0) {
-                log_info("What came back over the last kexec has been reported already.");
+                log_info("The last kexec has been reported already.");
                 return 0;
         }
         if (info->boot_result == PKRAM_BOOT_NONE)
@@ -359,5 +358,5 @@ int report_restored(Store *s, const PkramDevice *device, const struct pkram_ioct
                 return r;
         report.restored_usec = now_usec(CLOCK_REALTIME);
         r = kexec_report_write(report_path, &report);
-        return r < 0 ? log_error_errno(r, "'%s' cannot be written", report_path) : 0;
+        return r < 0 ? log_error_errno(r, "Failed to write '%s'", report_path) : 0;
 }

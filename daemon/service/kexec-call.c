@@ -143,7 +143,7 @@ static void kexec_run_finish(KexecRun *run, struct json_object *answer) {
 }
 
 static int on_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
-        log_warning("pkram-kexec-check@.service does not answer, judging without it.");
+        log_warning("pkram-kexec-check@.service does not answer, continuing without it.");
         kexec_run_finish(userdata, /* answer= */ NULL);
         return 0;
 }
@@ -261,7 +261,7 @@ void kexec_call_mark_unit(Manager *m, const Peer *peer, struct json_object *para
 
         if (!m->units_path || json_get(parameters, "owner"))
                 return;
-        /* Users who run in somebody else's unit own their nodes, but it is the unit that holds the memory. */
+        /* Users that run in the unit of another owner own their nodes, but the unit holds the memory. */
         if (!kexec_unit_counts(name)) {
                 if (peer->pidfd < 0 || sd_pid_get_unit(peer->pid, &unit) < 0 || poll(&pfd, 1, 0) != 0)
                         return;

@@ -177,7 +177,7 @@ int manager_load_config(Manager *m, const char *root) {
         config_init(&c);
         r = config_load(&c, root, on_config_warning, /* userdata= */ NULL);
         if (r < 0)
-                return log_error_errno(r, "The configuration cannot be read");
+                return log_error_errno(r, "Failed to load configuration");
 
         m->config = c;
         manager_apply_config(m);
@@ -199,7 +199,7 @@ int manager_listen_fds(Manager *m) {
 
         n = sd_listen_fds(/* unset_environment= */ true);
         if (n < 0)
-                return log_error_errno(n, "The service manager's sockets cannot be taken");
+                return log_error_errno(n, "Failed to get sockets from service manager");
         if (n != 1 || sd_is_socket(SD_LISTEN_FDS_START, AF_UNIX, SOCK_STREAM, /* listening= */ 1) <= 0) {
                 log_error("pkramd needs exactly one listening stream socket from the service manager: "
                           "start it with 'systemctl start pkramd.socket'.");
@@ -208,7 +208,7 @@ int manager_listen_fds(Manager *m) {
 
         r = varlink_server_listen(m->server, SD_LISTEN_FDS_START);
         if (r < 0)
-                return log_error_errno(r, "The socket cannot be used");
+                return log_error_errno(r, "Failed to set up socket");
         return 0;
 }
 
@@ -243,13 +243,13 @@ int manager_run(Manager *m) {
         if (r >= 0)
                 r = sd_event_set_watchdog(m->event, true);
         if (r < 0)
-                return log_error_errno(r, "The event loop cannot be set up");
+                return log_error_errno(r, "Failed to set up event loop");
 
         tree_record_start(m);
         (void) sd_notify(/* unset_environment= */ false, "READY=1\nSTATUS=Serving io.pkram.Store.");
         r = sd_event_loop(m->event);
         (void) sd_notify(/* unset_environment= */ false, "STOPPING=1");
         if (r < 0)
-                return log_error_errno(r, "The event loop failed");
+                return log_error_errno(r, "Failed to run event loop");
         return 0;
 }

@@ -74,7 +74,7 @@ static int parse_item(Varlink *link, struct json_object *o, size_t index, StoreI
                           &decoded, &item->size);
         if (r == -EFBIG)
                 return store_error_set(e, r, STORE_ERROR_NOT_PRESERVABLE, NULL,
-                                       "Object %zu cannot be kept: inline data is longer than 1 MiB; "
+                                       "Object %zu cannot be preserved: inline data is longer than 1 MiB; "
                                        "store it in a memfd (memfd_create(2)).", index);
         if (r == -EINVAL)
                 return invalid_field(e, "data", index);

@@ -16,19 +16,19 @@ static int take_connection(int *ret) {
 
         n = sd_listen_fds(/* unset_environment= */ true);
         if (n < 0)
-                return log_error_errno(n, "The service manager's socket cannot be taken");
+                return log_error_errno(n, "Failed to get socket from service manager");
         if (n != 1 || sd_is_socket(SD_LISTEN_FDS_START, AF_UNIX, SOCK_STREAM, /* listening= */ 0) <= 0) {
                 log_error("pkram-tree-worker needs exactly one connection: it is started by pkram-tree-worker.socket for pkramd.");
                 return -EINVAL;
         }
         if (getsockopt(SD_LISTEN_FDS_START, SOL_SOCKET, SO_PEERCRED, &cred, &l) < 0)
-                return log_error_errno(-errno, "Nobody knows who is at the other end");
+                return log_error_errno(-errno, "Failed to get peer credentials");
         if (cred.uid != 0) {
-                log_error("Only pkramd may use pkram-tree-worker, and not a process of uid %u.", cred.uid);
+                log_error("Refusing connection from UID %u, only root may connect.", cred.uid);
                 return -EPERM;
         }
         if (fcntl(SD_LISTEN_FDS_START, F_SETFL, fcntl(SD_LISTEN_FDS_START, F_GETFL) | O_NONBLOCK) < 0)
-                return log_error_errno(-errno, "The connection cannot be set up");
+                return log_error_errno(-errno, "Failed to set up connection");
 
         *ret = SD_LISTEN_FDS_START;
         return 0;
@@ -51,11 +51,11 @@ static int run(void) {
         if (r >= 0)
                 r = tree_worker_add_connection(w, fd);
         if (r < 0)
-                return log_error_errno(r, "The worker cannot be set up");
+                return log_error_errno(r, "Failed to set up worker");
 
         tree_worker_set_exit_on_idle(w, true);
         r = sd_event_loop(event);
-        return r < 0 ? log_error_errno(r, "The event loop failed") : 0;
+        return r < 0 ? log_error_errno(r, "Failed to run event loop") : 0;
 }
 
 int main(int argc, char *argv[]) {

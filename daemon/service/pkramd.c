@@ -11,7 +11,7 @@ static int run(void) {
 
         r = manager_new(&pkram_device_kernel, &m);
         if (r < 0)
-                return log_error_errno(r, "pkramd cannot be set up");
+                return log_error_errno(r, "Failed to set up pkramd");
 
         m->check_path = KEXEC_CHECK_SOCKET;
         m->units_path = KEXEC_UNITS_DIR;

@@ -9,7 +9,7 @@
 #include "config.h"
 #include "file-util.h"
 
-/* Nobody writes more than this by hand. */
+/* Far more than is written by hand. */
 #define CONFIG_BYTES_MAX MIB(1)
 
 typedef enum LimitKind {
@@ -248,7 +248,7 @@ void config_parse(
 static void file_warning(const char *path, ConfigWarning warning, void *userdata, int r) {
         Parser p = { .path = path, .warning = warning, .userdata = userdata };
 
-        warn(&p, "It cannot be read: %s", strerror(-r));
+        warn(&p, "Failed to read it: %s", strerror(-r));
 }
 
 /* 1: read, 0: not there or of no use, or -ENOMEM. */

@@ -149,7 +149,7 @@ static int examine_tree(TreeScan *t, const KexecTree *tree) {
                 else {
                         r = tree_cost(fd, t->left_usec, &cost);
                         if (r == 0)
-                                log_warning("Counting the files of tree '%s' takes too long, assuming that it fits.", tree->name);
+                                log_warning("Timed out while counting the files of tree '%s', assuming that it fits.", tree->name);
                 }
         }
         if (r == -ENOMEM)

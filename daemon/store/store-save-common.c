@@ -242,7 +242,7 @@ static int manifest_objects_new(const StoreItem *items, size_t n, ManifestObject
                         r = -EOPNOTSUPP;
                 }
                 if (r < 0 && reason)
-                        return store_error_set(e, r, STORE_ERROR_NOT_PRESERVABLE, NULL, "Object %zu cannot be kept: %s.", i, reason);
+                        return store_error_set(e, r, STORE_ERROR_NOT_PRESERVABLE, NULL, "Object %zu cannot be preserved: %s.", i, reason);
                 if (r < 0)
                         return store_error_device(e, r);
         }

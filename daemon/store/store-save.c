@@ -14,7 +14,7 @@
 #endif
 
 static int not_preservable(StoreError *e, size_t index, const char *reason) {
-        return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL, "Object %zu cannot be kept: %s.", index, reason);
+        return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL, "Object %zu cannot be preserved: %s.", index, reason);
 }
 
 /* Checks a descriptor as far as that is possible before the kernel has a look, and adds up what it holds. */
@@ -51,7 +51,7 @@ static int check_file(StoreSave *save, size_t index, int fd, StoreError *e) {
          * freeze what he may merely read.
          */
         if (peer->uid != 0 && peer->uid != st.st_uid && (flags & O_ACCMODE) != O_RDWR)
-                return not_preservable(e, index, "its descriptor is read-only and the file belongs to somebody else; open it for reading and writing");
+                return not_preservable(e, index, "its descriptor is read-only and the file is owned by another user; open it for reading and writing");
 
         save->sizes[index] = (uint64_t) st.st_size;
         store_save_add_bytes(save, (uint64_t) st.st_blocks * 512);

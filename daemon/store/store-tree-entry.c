@@ -48,11 +48,11 @@ static int not_preservable(const TreeSave *t, const char *name, StoreError *e, c
                 append_name(text, &n, sizeof(text), name);
         }
 
-        return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL, "'%s' in the tree cannot be kept: %s.", text, reason);
+        return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL, "'%s' in the tree cannot be preserved: %s.", text, reason);
 }
 
 static int changed(const TreeSave *t, const char *name, StoreError *e) {
-        return not_preservable(t, name, e, "it changed while it was being stored; stop whoever uses it and try again");
+        return not_preservable(t, name, e, "it changed while it was being stored; stop the processes that use it and try again");
 }
 
 static int failed(const TreeSave *t, const char *name, int r, StoreError *e) {
@@ -328,7 +328,7 @@ static int save_other(StoreSave *save, TreeEntry *entry, const struct stat *expe
 /* What those may not store who are not root, since it would be made again for them with root's rights. */
 static const char *why_not_for_user(const StoreSave *save, const struct stat *st) {
         if (st->st_uid != save->peer.uid)
-                return "it belongs to somebody else, and only root may store that";
+                return "it is owned by another user, which only root may store";
         if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode))
                 return "it is a device node, and only root may store that; remove it, or leave out such files";
         if (S_ISREG(st->st_mode) && (st->st_mode & S_ISGID) && st->st_gid != save->peer.gid)

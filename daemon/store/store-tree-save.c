@@ -91,10 +91,10 @@ static int check_directory(const Peer *peer, int fd, struct stat *ret, StoreErro
                 return r;
         if (r <= 0)
                 return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL,
-                                       "The tree cannot be kept: it is no directory of a tmpfs; mount one there, with 'mount -t pkram' or 'mount -t tmpfs'.");
+                                       "The tree cannot be preserved: it is no directory of a tmpfs; mount one there, with 'mount -t pkram' or 'mount -t tmpfs'.");
         if (peer->uid != 0 && ret->st_uid != peer->uid)
                 return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL,
-                                       "The tree cannot be kept: its directory belongs to somebody else, and only root may store that.");
+                                       "The tree cannot be preserved: its directory is owned by another user, and only root may store it.");
         return 0;
 }
 

@@ -381,7 +381,7 @@ static void test_what_only_root_may_store(void **state) {
         static const struct {
                 const char *make, *word;
         } cases[] = {
-                { "mknod x c 1 3; chown 1000 x", "'./x' in the tree cannot be kept: it is a device node" },
+                { "mknod x c 1 3; chown 1000 x", "'./x' in the tree cannot be preserved: it is a device node" },
                 { ": >x; chown 1000:42 x; chmod 2755 x", "it runs with the rights of another group" },
                 { ": >x; chown 1000:1000 x; setfattr -n trusted.t -v 1 x", "only root may give" },
                 { ": >x; chown 1000:1000 x; setcap cap_sys_admin=ep x 2>/dev/null || "
@@ -460,7 +460,7 @@ static void test_mount_within(void **state) {
         Fixture *f = *state;
 
         assert_true(shell(f, "mkdir \"$a/m\" && mount -t tmpfs x \"$a/m\""));
-        expect_not_preservable(f, &f->s.root, "'./m' in the tree cannot be kept: another file system");
+        expect_not_preservable(f, &f->s.root, "'./m' in the tree cannot be preserved: another file system");
         assert_true(shell(f, "umount \"$a/m\""));
 }
 
@@ -469,15 +469,15 @@ static void test_busy_file(void **state) {
 
         assert_true(shell(f, "mkdir \"$a/d\"; head -c 100000 /dev/zero >\"$a/d/$(printf 'b\\ny\\302\\233')\""));
         mock_fail(f->s.mock, PKRAM_IOC_SAVE_FILE, 1, -EBUSY);
-        expect_not_preservable(f, &f->s.root, "'./d/b\\x0ay\\xc2\\x9b' in the tree cannot be kept: it is mapped");
+        expect_not_preservable(f, &f->s.root, "'./d/b\\x0ay\\xc2\\x9b' in the tree cannot be preserved: it is mapped");
 }
 
 static void test_others_files(void **state) {
         Fixture *f = *state;
 
-        expect_not_preservable(f, &f->s.alice, "belongs to somebody else");
+        expect_not_preservable(f, &f->s.alice, "is owned by another user");
         assert_true(shell(f, "chown 1000 \"$a\" && mkdir \"$a/d\" && chown 1000 \"$a/d\" && : >\"$a/d/x\""));
-        expect_not_preservable(f, &f->s.alice, "'./d/x' in the tree cannot be kept: it belongs to somebody else");
+        expect_not_preservable(f, &f->s.alice, "'./d/x' in the tree cannot be preserved: it is owned by another user");
         assert_true(shell(f, "chown 1000 \"$a/d/x\""));
         assert_ok(store_tree(f, &f->s.alice, 0, NULL, NULL));
         mock_kexec(f->s.mock);

@@ -85,7 +85,7 @@ stage3() {
         arrived no
         equal "the tree that was lost is named" \
                 "$(python3 -c 'import json, sys; print([n["name"] for n in json.loads(sys.argv[1])["lastKexec"]["lost"]])' "$(call GetStatus)")" "['open']"
-        matches "and why" "$(entries DROPPED | tail -n 1)" "Tree 'open'.* did not come back: .*kexec -e"
+        matches "and why" "$(entries DROPPED | tail -n 1)" "Tree 'open'.* was lost: .*kexec -e"
         check "kexec -c -l without pkram=" kexec -c -l $KERNEL --append="$(sed 's/pkram=[^ ]*//' /proc/cmdline)"
         equal "pkram= is missed before anything stops" "$(status_field imageState)" noParameter
         refused "pkramctl check" 'pkram=' pkramctl check

@@ -213,7 +213,7 @@ RequiresMountsFor=/srv/none" /srv/none
 RequiresMountsFor=/srv/wanted" /srv/wanted
         systemctl daemon-reload
         check "missing: the service starts" systemctl start with-none.service
-        matches "missing: the journal says that it is empty" "$(journalctl -q -b -u srv-none.mount -o cat)" "'none' is not stored: the file system is empty"
+        matches "missing: the journal says that it is empty" "$(journalctl -q -b -u srv-none.mount -o cat)" "'none' is not stored, mounting an empty file system"
         refused "pkram.required: the service does not start" 'dependency' systemctl start with-wanted.service
         equal "pkram.required: nothing is mounted" "$(findmnt -n /srv/wanted)" ""
         matches "pkram.required: the journal says why" "$(journalctl -q -b -u srv-wanted.mount -o cat)" "'wanted' is not stored, and the option"
@@ -248,13 +248,13 @@ RequiresMountsFor=/srv/spoilt" /srv/spoilt
         systemctl daemon-reload
         refused "damaged, pkram.required in a mount unit: the service does not start" 'dependency' systemctl start with-wanted.service
         equal "nothing is mounted" "$(findmnt -n /srv/wanted)" ""
-        matches "the journal says why" "$(journalctl -q -b -u srv-wanted.mount -o cat)" "'spoilt' is damaged, and the option pkram.required"
+        matches "the journal says why" "$(journalctl -q -b -u srv-wanted.mount -o cat)" "'spoilt' is damaged, not mounting because of pkram.required"
         refused "damaged, pkram.required in pkram-tree@.service: the service does not start" 'dependency' systemctl start with-service.service
         equal "nothing is mounted there" "$(findmnt -n /run/pkram/trees/spoilt)" ""
-        matches "the journal says why, too" "$(journalctl -q -b -u pkram-tree@spoilt.service -o cat)" "'spoilt' is damaged, and the option pkram.required"
+        matches "the journal says why, too" "$(journalctl -q -b -u pkram-tree@spoilt.service -o cat)" "'spoilt' is damaged, not mounting because of pkram.required"
         check "the node is kept for whoever can read it" pkramctl --owner=root show spoilt
         check "damaged: without the option the service starts" systemctl start with-spoilt.service
-        matches "damaged: the journal says that it is empty" "$(journalctl -q -b -u srv-spoilt.mount -o cat)" "'spoilt' is damaged: the file system is empty"
+        matches "damaged: the journal says that it is empty" "$(journalctl -q -b -u srv-spoilt.mount -o cat)" "'spoilt' is damaged, mounting an empty file system"
         equal "damaged: nothing of it is there" "$(find /srv/spoilt -name file | wc -l)" 0
 
         systemctl reset-failed

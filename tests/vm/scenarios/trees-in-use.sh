@@ -44,7 +44,7 @@ stage1() {
         check "somebody is in one" hold reader "cd /srv/reading"
         check "somebody writes in another" hold writer "exec >>/srv/writing/log"
         sleep 1
-        refused "which cannot be unmounted" "in use by .*sleep.* stop the processes that have files open" umount /srv/writing
+        refused "which cannot be unmounted" "in use by .*sleep.* Stop the processes that have files open" umount /srv/writing
         # It is refused as long as something can be done about it.
         mkdir -p /etc/pkram/pkramd.conf.d
         check "the right kernel is loaded" kexec -s -l /boot/vmlinuz-pkram --reuse-cmdline
@@ -63,11 +63,11 @@ stage2() {
         equal "the one that was written is empty" "$(find /srv/writing -mindepth 1 | wc -l)" 0
 
         # What was lost, why, and what to do: from the old system, and from this one.
-        matches "the old system said that one was stored in use" "$(journalctl -q -b -1 -u srv-reading.mount -o cat)" "Tree 'reading' is stored all the same"
-        matches "and who used it" "$(journalctl -q -b -1 -u srv-reading.mount -o cat)" "end what uses it .*sleep"
+        matches "the old system said that one was stored in use" "$(journalctl -q -b -1 -u srv-reading.mount -o cat)" "Tree 'reading' is stored anyway"
+        matches "and who used it" "$(journalctl -q -b -1 -u srv-reading.mount -o cat)" "stop the processes that use it .*sleep"
         matches "and that the other one is lost" "$(journalctl -q -b -1 -u srv-writing.mount -o cat)" \
                 "Tree 'writing' is lost: '/srv/writing' is in use for writing by .*sleep.* RequiresMountsFor=/srv/writing"
-        matches "this one says so, too" "$(journalctl -q -b -t pkramd -t pkram-restore -o cat)" "Tree 'writing' did not come back: it is a tree that was in use"
+        matches "this one says so, too" "$(journalctl -q -b -t pkramd -t pkram-restore -o cat)" "Tree 'writing' was lost: it was in use"
         matches "and pkramctl status" "$(pkramctl status)" writing
         equal "nothing else is lost" "$(python3 -c 'import json, sys; print([n["name"] for n in json.loads(sys.argv[1])["lastKexec"]["lost"]])' "$(pkramctl --json=short status)")" "['writing']"
 }
