@@ -101,12 +101,6 @@ static int finish(Varlink *link, RetrieveJob *job) {
         const StoreNode *node = &job->load->node;
         int r;
 
-        if (too_much_data(job))
-                return reply_store_error(link, -EFBIG, &(StoreError) {
-                        .kind = STORE_ERROR_REPLY_TOO_LARGE,
-                        .reason = (char *) "The objects together are too large for one reply. Retrieve them as file descriptors.",
-                });
-
         r = build_reply(link, job, &o);
         if (r == -ENOMEM)
                 return reply_store_error(link, r, &(StoreError) { .kind = STORE_ERROR_NO_MEMORY });
@@ -140,22 +134,12 @@ static const JobType retrieve_job = {
         .free = retrieve_job_free,
 };
 
-/* Counts what the call holds until it is answered, as varlink_reserve(). */
-static int retrieve_job_reserve(Varlink *link, const StoreLoad *load) {
-        size_t bytes = 0, fds = 0;
-
-        for (size_t i = 0; i < load->n_items; i++) {
-                bytes += load->items[i].data_size;
-                fds += load->items[i].fd >= 0;
-        }
-        return varlink_reserve(link, bytes, fds);
-}
-
 int vl_method_retrieve(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags, void *userdata) {
         Manager *m = userdata;
         const Peer *peer = varlink_userdata(link);
         _cleanup_(retrieve_job_freep) RetrieveJob *job = NULL;
         _cleanup_error_ StoreError e = {};
+        size_t bytes, fds;
         int r;
 
         kexec_call_mark_unit(m, peer, parameters);
@@ -171,12 +155,20 @@ int vl_method_retrieve(Varlink *link, struct json_object *parameters, _unused_ V
         if (r < 0)
                 return reply_store_error(link, r, &e);
 
-        r = retrieve_job_reserve(link, job->load);
+        /* Loading is what takes time, and a call that is refused takes none. */
+        if (too_much_data(job))
+                return reply_store_error(link, -EFBIG, &(StoreError) {
+                        .kind = STORE_ERROR_REPLY_TOO_LARGE,
+                        .reason = (char *) "The objects together are too large for one reply. Retrieve them as file descriptors.",
+                });
+        store_load_cost(job->load, &bytes, &fds);
+        r = varlink_reserve(link, bytes, fds);
         if (r <= 0)
                 return r;
 
-        if (!job->load->manifest.verify)
-                return finish(link, job);
-
-        return job_keep(link, &retrieve_job, TAKE_PTR(job));
+        /* Most nodes are small. */
+        r = store_load_step(job->load, &e);
+        if (r < 0)
+                return reply_store_error(link, r, &e);
+        return r == 0 ? finish(link, job) : job_keep(link, &retrieve_job, TAKE_PTR(job));
 }

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fuse.h>
 #include <netinet/in.h>
 #include <sched.h>
@@ -634,6 +635,128 @@ static void test_half_messages_have_a_budget(void **state) {
 
 /* --- work of others --- */
 
+/* Calls that are refused because of a budget are refused before anything is loaded for them. */
+static void test_refused_retrieves_load_nothing(void **state) {
+        static const struct {
+                const char *call, *limit;
+        } refused[] = {
+                { CALL("Retrieve", "{\"name\":\"files\"}"), "OwnerDescriptorsMax" },
+                { CALL("Retrieve", "{\"name\":\"files\",\"inline\":true}"), "OwnerDescriptorsMax" },
+                { CALL("Retrieve", "{\"name\":\"data\"}"), "OwnerBufferBytesMax" },
+        };
+        Fixture *f = *state;
+        _cleanup_(client_freep) Client *c = client_new(f);
+        _cleanup_free_ char *data = malloc(MIB(1) + 200);
+        char *end = data;
+        _cleanup_json_ struct json_object *stored = NULL;
+
+        store_files(c, "files", 50);
+        end += sprintf(end, "{\"method\":\"io.pkram.Store.Store\",\"parameters\":{\"name\":\"data\",\"objects\":[{\"data\":\"");
+        memset(end, 'A', MIB(1));
+        end += MIB(1);
+        (void) sprintf(end, "\"}]}}");
+        stored = client_call(c, data);
+        assert_non_null(reply_parameters(stored));
+        fixture_wait_closed(f);
+
+        f->manager->varlink_limits.message.owner_fds = 49;
+        f->manager->varlink_limits.message.owner_bytes = KIB(512);
+        for (size_t i = 0; i < ELEMENTSOF(refused); i++) {
+                _cleanup_json_ struct json_object *reply = NULL;
+                unsigned loads;
+
+                mock_fail(f->mock, i == 2 ? PKRAM_IOC_LOAD_BYTES : PKRAM_IOC_LOAD_FILE, UINT_MAX, -EIO);
+                reply = client_call(c, refused[i].call);
+                assert_error(reply, ERROR("QuotaExceeded"), "limit", refused[i].limit);
+                loads = mock_calls(f->mock);
+                /* The manifest is a byte stream, too. */
+                assert_int_equal(loads, i == 2 ? 1 : 0);
+        }
+        mock_fail(f->mock, MOCK_ANY, UINT_MAX, -EIO);
+}
+
+/* Runs the manager until the client has a reply. */
+static void run_until_reply(Client *c) {
+        while (!message_stream_pending(c->stream)) {
+                assert_ok(sd_event_run(c->fixture->manager->event, 0));
+                (void) message_stream_read(c->stream);
+        }
+}
+
+/* A node of many objects is loaded piece by piece. */
+static void test_large_retrieve_keeps_no_one_waiting(void **state) {
+        static const char retrieve[] = CALL("Retrieve", "{\"name\":\"n\"}");
+        enum { N = 1000 };
+        Fixture *f = *state;
+        _cleanup_(client_freep) Client *a = client_new_as(f, 1000, "uid:1000"), *c = client_new_as(f, 1001, "uid:1001");
+        _cleanup_free_ int *fds = malloc(N * sizeof(int));
+        _cleanup_json_ struct json_object *reply = NULL;
+        size_t n;
+
+        store_files(a, "n", N);
+        fixture_wait_closed(f);
+        mock_fail(f->mock, PKRAM_IOC_LOAD_FILE, UINT_MAX, -EIO);
+        client_send_raw(a, retrieve, sizeof(retrieve));
+        while (mock_calls(f->mock) == 0)
+                assert_ok(sd_event_run(f->manager->event, 0));
+
+        for (unsigned i = 0; i < 5; i++) {
+                unsigned before = mock_calls(f->mock);
+
+                client_send_raw(c, STATUS, sizeof(STATUS));
+                run_until_reply(c);
+                json_object_put(client_receive(c, NULL, NULL));
+                if (i < 2)
+                        assert_true(mock_calls(f->mock) <= before + 3 * N / 20);
+        }
+
+        run_until_reply(a);
+        reply = client_receive(a, fds, &n);
+        assert_non_null(reply_parameters(reply));
+        assert_int_equal(n, N);
+        assert_true(mock_calls(f->mock) >= N);
+        close_many(fds, n);
+}
+
+/* One owner's calls wait for no more than one turn of each other owner, on however many connections that calls. */
+static void test_calls_are_shared_fairly(void **state) {
+        static const char describe[] = CALL("Describe", "{\"name\":\"none\"}");
+        enum { LINKS = 100, CALLS = 64, PER_TURN = 16 };
+        Fixture *f = *state;
+        _cleanup_(client_freep) Client *c = client_new_as(f, 1001, "uid:1001");
+        Client *attackers[LINKS];
+        unsigned calls;
+
+        for (size_t i = 0; i < LINKS; i++) {
+                attackers[i] = client_new_as(f, 1000, "uid:1000");
+                for (unsigned k = 0; k < CALLS; k++)
+                        assert_ok(send(message_stream_fd(attackers[i]->stream), describe, sizeof(describe), MSG_DONTWAIT));
+        }
+        client_send_raw(c, STATUS, sizeof(STATUS));
+
+        mock_fail(f->mock, PKRAM_IOC_LOAD_BEGIN, UINT_MAX, -EIO);
+        for (unsigned i = 0; i < 3; i++) {
+                run_until_reply(c);
+                json_object_put(client_receive(c, NULL, NULL));
+                client_send_raw(c, STATUS, sizeof(STATUS));
+        }
+        calls = mock_calls(f->mock);
+        if (calls > 4 * 2 * 2 * PER_TURN)
+                fail_msg("%u nodes were looked for meanwhile", calls);
+        run_until_reply(c);
+
+        /* All of them get their answers in the end. */
+        fixture_run(f);
+        for (size_t i = 0; i < LINKS; i++)
+                for (unsigned k = 0; k < CALLS; k++) {
+                        _cleanup_json_ struct json_object *reply = client_receive(attackers[i], NULL, NULL);
+
+                        assert_error(reply, ERROR("NoSuchNode"), NULL, NULL);
+                }
+        for (size_t i = 0; i < LINKS; i++)
+                client_free(attackers[i]);
+}
+
 static void test_checksums_are_shared_fairly(void **state) {
         enum { N = 100 };
         Fixture *f = *state;
@@ -693,6 +816,9 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_descriptors_have_a_budget, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_bytes_have_a_budget, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_half_messages_have_a_budget, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_refused_retrieves_load_nothing, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_large_retrieve_keeps_no_one_waiting, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_calls_are_shared_fairly, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_checksums_are_shared_fairly, fixture_setup, fixture_teardown),
         };
 

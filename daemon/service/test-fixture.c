@@ -93,12 +93,12 @@ Client *client_new(Fixture *f) {
 }
 
 Client *client_new_as(Fixture *f, uid_t uid, const char *owner) {
-        Client *c = client_new(f);
-        Peer *peer = varlink_userdata(c->link);
+        Peer peer = { .uid = uid, .gid = uid, .pid = getpid(), .pidfd = -EBADF, .owner = strdup(owner) };
+        Client *c;
 
-        peer->uid = uid;
-        free(peer->owner);
-        peer->owner = strdup(owner);
+        f->manager->accepted = &peer;
+        c = client_new(f);
+        f->manager->accepted = NULL;
         return c;
 }
 

@@ -11,6 +11,10 @@
 /* Bytes checksummed at once, a few milliseconds, so that other clients get their turn. */
 #define VERIFY_SLICE MIB(8)
 
+/* Objects loaded or saved at once, and bytes of files after which no further one is begun, for the same reason. */
+#define LOAD_SLICE_OBJECTS 32U
+#define LOAD_SLICE_BYTES MIB(64)
+
 /*
  * Memory of the kernel's metadata, as far as it is known before the commit: a page for each stream with pages, one for the node, in
  * which its first objects fit, and further ones for so many objects each. What is committed counts as the kernel counts it: streams of

@@ -73,54 +73,49 @@ static int file_load(StoreLoad *load, const Peer *peer, uint32_t object, const O
         return pkram_load_file(&load->handle, object, charge, ret);
 }
 
-static int load_item(StoreLoad *load, const Peer *peer, uint32_t object, const ObjectAttributes *attributes, bool want_data,
-                     StoreLoadItem *item, StoreError *e) {
+/* Finds out what an object is and how much of it is handed out, before anything is loaded. */
+static int item_prepare(StoreLoad *load, uint32_t object, StoreLoadItem *item, StoreError *e) {
         struct pkram_ioctl_stat st;
+        bool with_bytes;
         int r;
 
         r = pkram_load_stat(&load->handle, object, &st);
         if (r < 0)
                 return object_failed(load, r, e);
 
-        /* For nodes of others the kernel is the only one who knows what their objects are. */
+        /* For nodes of others the kernel is the only one that knows what their objects are. */
         if (!load->managed)
                 item->kind = st.state & PKRAM_STAT_FILE ? OBJECT_FILE : OBJECT_DATA;
 
         if (item->kind == OBJECT_FILE) {
                 item->size = st.file_bytes;
-                if (want_data && st.file_bytes > STORE_DATA_BYTES_MAX)
+                if (load->want_data && st.file_bytes > STORE_DATA_BYTES_MAX)
                         return store_error_set(e, -EFBIG, STORE_ERROR_REPLY_TOO_LARGE, NULL,
                                                "An object is larger than 1 MiB and cannot be retrieved inline. "
                                                "Retrieve it as a file descriptor.");
-
-                watchdog_begin(st.file_bytes);
-                r = file_load(load, peer, object, attributes, &item->fd);
-                watchdog_end();
-                if (r >= 0 && want_data) {
-                        r = read_file(item->fd, st.file_bytes, &item->data);
+                if (load->want_data)
                         item->data_size = st.file_bytes;
-                }
-                if (r < 0)
-                        return object_failed(load, r, e);
-        } else
+                with_bytes = !load->managed && !load->want_data && (st.state & PKRAM_STAT_BYTES);
+        } else {
                 item->size = st.data_bytes;
-
-        if (item->kind == OBJECT_DATA || (!load->managed && (st.state & PKRAM_STAT_BYTES) && !item->data)) {
-                r = pkram_load_bytes(&load->handle, object, STORE_DATA_BYTES_MAX, &item->data, &item->data_size);
-                if (r == -EFBIG && !load->managed)
-                        return store_error_set(e, r, STORE_ERROR_REPLY_TOO_LARGE, NULL,
-                                               "An object has a byte stream of more than 1 MiB. The node was not stored "
-                                               "by pkramd; load it with the program that stored it.");
-                if (r == -EFBIG)
-                        r = -EBADMSG;
-                if (r < 0)
-                        return object_failed(load, r, e);
+                with_bytes = true;
         }
+        if (!with_bytes)
+                return 0;
 
+        if (st.data_bytes > STORE_DATA_BYTES_MAX) {
+                if (load->managed)
+                        return object_failed(load, -EBADMSG, e);
+                return store_error_set(e, -EFBIG, STORE_ERROR_REPLY_TOO_LARGE, NULL,
+                                       "An object has a byte stream of more than 1 MiB. The node was not stored "
+                                       "by pkramd; load it with the program that stored it.");
+        }
+        item->with_bytes = true;
+        item->data_size = st.data_bytes;
         return 0;
 }
 
-static int load_items(StoreLoad *load, const Peer *peer, bool want_data, StoreError *e) {
+static int items_prepare(StoreLoad *load, StoreError *e) {
         size_t n = load->managed ? load->manifest.n_objects : load->node.info.nr_objects;
         int r;
 
@@ -137,14 +132,46 @@ static int load_items(StoreLoad *load, const Peer *peer, bool want_data, StoreEr
                         item->name = TAKE_PTR(load->manifest.objects[i].name);
                         item->kind = load->manifest.objects[i].kind;
                 }
-
-                r = load_item(load, peer, load->managed ? manifest_kernel_object(i) : (uint32_t) i,
-                              load->managed ? &load->manifest.objects[i].attributes : NULL, want_data, item, e);
+                r = item_prepare(load, load->managed ? manifest_kernel_object(i) : (uint32_t) i, item, e);
                 if (r < 0)
                         return r;
         }
-
         return 0;
+}
+
+static int item_load(StoreLoad *load, size_t index, StoreError *e) {
+        uint32_t object = load->managed ? manifest_kernel_object(index) : (uint32_t) index;
+        StoreLoadItem *item = load->items + index;
+        int r = 0;
+
+        if (item->kind == OBJECT_FILE) {
+                watchdog_begin(item->size);
+                r = file_load(load, load->peer, object, load->managed ? &load->manifest.objects[index].attributes : NULL, &item->fd);
+                watchdog_end();
+                if (r >= 0 && load->want_data)
+                        r = read_file(item->fd, item->data_size, &item->data);
+        }
+        if (r >= 0 && item->with_bytes) {
+                r = pkram_load_bytes(&load->handle, object, STORE_DATA_BYTES_MAX, &item->data, &item->data_size);
+                if (r == -EFBIG)
+                        r = -EBADMSG;
+        }
+        return r < 0 ? object_failed(load, r, e) : 0;
+}
+
+/* Loads some objects. Their number and size are limited, since others wait meanwhile. */
+static int items_load_slice(StoreLoad *load, StoreError *e) {
+        uint64_t bytes = 0;
+        int r;
+
+        for (unsigned n = 0; n < LOAD_SLICE_OBJECTS && bytes < LOAD_SLICE_BYTES && load->n_loaded < load->n_items; n++) {
+                r = item_load(load, load->n_loaded, e);
+                if (r < 0)
+                        return r;
+                if (!inc_u64(&bytes, load->items[load->n_loaded++].size))
+                        break;
+        }
+        return load->n_loaded < load->n_items || load->manifest.verify;
 }
 
 int store_load_new(
@@ -166,7 +193,7 @@ int store_load_new(
         load = malloc(sizeof(StoreLoad));
         if (!load)
                 return store_error_device(reterr_error, -ENOMEM);
-        *load = (StoreLoad) { .store = s, .handle = PKRAM_HANDLE_NONE };
+        *load = (StoreLoad) { .store = s, .peer = peer, .want_data = want_data, .handle = PKRAM_HANDLE_NONE };
 
         r = store_open(s, peer, owner, name, /* damaged_is_fine= */ false,
                        &load->handle, &load->node, &load->managed, &load->manifest, reterr_error);
@@ -183,12 +210,24 @@ int store_load_new(
                         return r;
         }
 
-        r = load_items(load, peer, want_data, reterr_error);
+        r = items_prepare(load, reterr_error);
         if (r < 0)
                 return r;
 
         *ret = TAKE_PTR(load);
         return 0;
+}
+
+void store_load_cost(const StoreLoad *load, size_t *ret_bytes, size_t *ret_fds) {
+        size_t bytes = 0, fds = 0;
+
+        for (size_t i = 0; i < load->n_items; i++) {
+                bytes += load->items[i].data_size;
+                fds += load->items[i].kind == OBJECT_FILE;
+        }
+
+        *ret_bytes = bytes;
+        *ret_fds = fds;
 }
 
 int store_load_step(StoreLoad *load, StoreError *reterr_error) {
@@ -198,6 +237,8 @@ int store_load_step(StoreLoad *load, StoreError *reterr_error) {
 
         assert(load);
 
+        if (load->n_loaded < load->n_items)
+                return items_load_slice(load, reterr_error);
         if (!load->manifest.verify || load->n_verified >= load->n_items)
                 return 0;
 

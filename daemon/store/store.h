@@ -153,27 +153,32 @@ typedef struct StoreLoadItem {
         ObjectKind kind;
         uint64_t size;
         int fd;     /* or -EBADF; to be taken out by whoever needs it longer */
-        void *data; /* or NULL */
-        size_t data_size;
+        bool with_bytes;  /* it has a byte stream that is handed out */
+        void *data;       /* or NULL */
+        size_t data_size; /* also before it is loaded */
 } StoreLoadItem;
 
 typedef struct StoreLoad {
         Store *store;
+        const Peer *peer; /* borrowed */
+        bool want_data;
         StoreNode node;
         PkramHandle handle;
         Manifest manifest;
         bool managed;
         StoreLoadItem *items;
-        size_t n_items;
+        size_t n_items, n_loaded;
         Checksums checksums;
         Checksum *checksum; /* in progress */
         size_t n_verified;
 } StoreLoad;
 
 /*
- * Gets all objects of a node. Then store_load_step() until it returns 0, before
- * anything of it is handed out. want_data: files come as data as well, and if one
- * is longer than 1 MiB the call is refused with NotSupported.
+ * Opens a node and finds out what its objects are; items have names, kinds and sizes
+ * then. store_load_step() loads them, and compares their checksums if the node has
+ * some. Nothing is handed out before it returned 0. want_data: files come as data as
+ * well, and if one is longer than 1 MiB the call is refused with ReplyTooLarge. peer is
+ * borrowed until store_load_free().
  */
 int store_load_new(
                 Store *s,
@@ -183,6 +188,11 @@ int store_load_new(
                 bool want_data,
                 StoreLoad **ret,
                 StoreError *reterr_error);
+
+/* Returns what the objects take once they are loaded: bytes of data in memory of this process, and descriptors. */
+void store_load_cost(const StoreLoad *load, size_t *ret_bytes, size_t *ret_fds);
+
+/* Does a bit of the work, a few milliseconds. Returns 1 if there is more to do, 0 if it is done, or a negative errno. */
 int store_load_step(StoreLoad *load, StoreError *reterr_error);
 StoreLoad *store_load_free(StoreLoad *load);
 DEFINE_CLEANUP(StoreLoad *, store_load_free)

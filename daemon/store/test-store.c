@@ -484,6 +484,7 @@ static void test_foreign_nodes(void **state) {
         assert_ok(store_load_new(f->store, &f->root, OWNER_KERNEL, "n", false, &l, NULL));
         assert_string_equal(l->node.owner, OWNER_KERNEL);
         assert_int_equal(l->n_items, 2);
+        assert_int_equal(store_load_step(l, NULL), 0);
         assert_memfd(l->items[0].fd, 5000, 9);
         assert_memory_equal(l->items[1].data, "hello", 5);
 

@@ -5,22 +5,12 @@
 #include "json-util.h"
 #include "varlink-internal.h"
 
-/*
- * Has on_work() called soon. It is a timer that has elapsed already, and not a defer
- * source: those count as older than everything else that is pending, and one link
- * with much to do would keep all others waiting.
- */
+/* Has a link that is broken freed soon. */
 static int link_wake(Varlink *link) {
-        int enabled = SD_EVENT_OFF, r;
+        int r;
 
-        r = sd_event_source_get_enabled(link->work_source, &enabled);
-        if (r < 0 || enabled != SD_EVENT_OFF)
-                return r < 0 ? r : 0;
-
-        r = sd_event_source_set_time_relative(link->work_source, 0);
-        if (r < 0)
-                return r;
-        return sd_event_source_set_enabled(link->work_source, SD_EVENT_ONESHOT);
+        r = sd_event_source_set_time_relative(link->wake_source, 0);
+        return r < 0 ? r : sd_event_source_set_enabled(link->wake_source, SD_EVENT_ONESHOT);
 }
 
 Budget *varlink_link_budget(const Varlink *link) {
@@ -29,6 +19,10 @@ Budget *varlink_link_budget(const Varlink *link) {
 
 bool varlink_link_may_call(Varlink *link) {
         return link->state == LINK_IDLE && !link->throttled && message_stream_queued(link->stream) == 0;
+}
+
+bool varlink_link_has_call(Varlink *link) {
+        return varlink_link_may_call(link) && message_stream_pending(link->stream);
 }
 
 bool varlink_link_may_work(const Varlink *link) {
@@ -57,14 +51,14 @@ int varlink_link_update(Varlink *link) {
         if (r < 0)
                 return r;
 
-        if (varlink_link_may_work(link)) {
+        if (varlink_link_may_work(link) || varlink_link_has_call(link)) {
                 r = varlink_server_wake(link->server);
                 if (r < 0)
                         return r;
         }
         if (link->throttled)
                 return 0; /* until the time that was set */
-        r = varlink_link_may_call(link) && pending ? link_wake(link) : sd_event_source_set_enabled(link->work_source, SD_EVENT_OFF);
+        r = sd_event_source_set_enabled(link->wake_source, SD_EVENT_OFF);
         return r < 0 ? r : 0;
 }
 

@@ -23,7 +23,8 @@ typedef struct LinkGroup {
         struct LinkGroup *next;
         size_t n_links;
         Budget *budget;
-        uint64_t turn; /* when one of them did some work last */
+        uint64_t turn; /* when one of them had its turn last */
+        bool worked;   /* and that was for work of a kept call */
         char name[];
 } LinkGroup;
 
@@ -49,7 +50,7 @@ struct VarlinkServer {
         size_t n_links;
         LinkGroup *groups;
         Budget *stray; /* of connections whose owner could not be determined */
-        uint64_t turn;  /* number of times that a link did some work */
+        uint64_t turn;  /* number of turns that links have had */
         size_t n_bytes; /* in buffers of all links */
 };
 
@@ -57,13 +58,14 @@ struct Varlink {
         VarlinkServer *server;
         Varlink *next, *previous;
         MessageStream *stream;
-        sd_event_source *io_source, *work_source;
+        sd_event_source *io_source;
+        sd_event_source *wake_source; /* for the end of a time in which it was throttled, or broke */
         LinkState state;
         bool input_ended;
         bool working;   /* within its work, after which the event sources are updated anyway */
         bool throttled; /* it waits for its peer to read what the kernel has for it */
         LinkGroup *group;
-        uint64_t turn;  /* when it did some work last */
+        uint64_t turn;  /* when it had its turn last */
         void *userdata;
 
         /* the call */
@@ -89,16 +91,19 @@ Budget *varlink_link_budget(const Varlink *link);
 /* May the link handle a call now? Not while its peer has yet to read replies. */
 bool varlink_link_may_call(Varlink *link);
 
+/* Is there a call that the link may handle now? */
+bool varlink_link_has_call(Varlink *link);
+
 /* Shall the work of a kept call go on now? */
 bool varlink_link_may_work(const Varlink *link);
 
 /* Makes the event sources fit the state. */
 int varlink_link_update(Varlink *link);
 
-/* varlink-server.c: has the server do some of the work of kept calls soon. */
+/* varlink-server.c: has the server handle calls, and do some of the work of kept ones, soon. */
 int varlink_server_wake(VarlinkServer *server);
 
-/* varlink-link.c: does a bit of the work of a kept call, and everything that follows from it. */
+/* varlink-link.c: handles calls that are there, or does a bit of the work of a kept one, and everything that follows. */
 void varlink_link_work(Varlink *link);
 
 int varlink_link_new(VarlinkServer *server, int fd, Varlink **ret);

@@ -3,10 +3,12 @@
 #include <time.h>
 
 #include "json-util.h"
+#include "time-util.h"
 #include "varlink-internal.h"
 
-/* Calls handled in one go before others get their turn. */
+/* Calls of one link handled before others get their turn, and the time after which none is begun. */
 #define CALLS_PER_TURN 16U
+#define TURN_USEC (2 * USEC_PER_SEC / 1000)
 
 /* How often to look whether the peer has read its descriptors. */
 #define THROTTLE_USEC (5 * USEC_PER_SEC / 1000)
@@ -28,7 +30,7 @@ Varlink *varlink_link_free(Varlink *link) {
         link->server->n_links--;
 
         sd_event_source_disable_unref(link->io_source);
-        sd_event_source_disable_unref(link->work_source);
+        sd_event_source_disable_unref(link->wake_source);
         message_stream_free(link->stream);
         free(link->out_fds);
         if (link->group)
@@ -65,19 +67,20 @@ static int link_throttle(Varlink *link) {
         int r;
 
         link->throttled = true;
-        r = sd_event_source_set_time_relative(link->work_source, THROTTLE_USEC);
-        return r < 0 ? r : sd_event_source_set_enabled(link->work_source, SD_EVENT_ONESHOT);
+        r = sd_event_source_set_time_relative(link->wake_source, THROTTLE_USEC);
+        return r < 0 ? r : sd_event_source_set_enabled(link->wake_source, SD_EVENT_ONESHOT);
 }
 
 /* Handles what is in the buffer while the link is idle, and nothing waits for its peer. */
 static int link_dispatch(Varlink *link) {
+        uint64_t end = now_usec(CLOCK_MONOTONIC) + TURN_USEC;
         int r;
 
-        for (unsigned n = 0; n < CALLS_PER_TURN && varlink_link_may_call(link); n++) {
+        for (unsigned n = 0; n < CALLS_PER_TURN && varlink_link_has_call(link); n++) {
                 _cleanup_message_ Message m = {};
                 size_t size = 0;
 
-                if (!message_stream_pending(link->stream))
+                if (n > 0 && now_usec(CLOCK_MONOTONIC) >= end)
                         break;
                 if (message_stream_in_flight(link->stream))
                         return link_throttle(link);
@@ -108,8 +111,6 @@ static bool link_is_over(const Varlink *link) {
 static void link_process(Varlink *link, int r) {
         if (r >= 0)
                 r = message_stream_flush(link->stream);
-        if (r >= 0)
-                r = link_dispatch(link);
 
         if (r < 0 || link_is_over(link))
                 link->state = LINK_DEAD;
@@ -153,6 +154,11 @@ static int on_wake(_unused_ sd_event_source *source, _unused_ uint64_t usec, voi
 void varlink_link_work(Varlink *link) {
         int r;
 
+        if (varlink_link_has_call(link)) {
+                link_process(link, link_dispatch(link));
+                return;
+        }
+
         link->working = true;
         r = link->work(link, link->data);
         link->working = false;
@@ -185,10 +191,10 @@ int varlink_link_new(VarlinkServer *server, int fd, Varlink **ret) {
 
         r = sd_event_add_io(server->event, &link->io_source, fd, EPOLLIN, on_io, link);
         if (r >= 0)
-                r = sd_event_add_time_relative(server->event, &link->work_source, CLOCK_MONOTONIC, 0, /* accuracy= */ 1,
+                r = sd_event_add_time_relative(server->event, &link->wake_source, CLOCK_MONOTONIC, 0, /* accuracy= */ 1,
                                                on_wake, link);
         if (r >= 0)
-                r = sd_event_source_set_enabled(link->work_source, SD_EVENT_OFF);
+                r = sd_event_source_set_enabled(link->wake_source, SD_EVENT_OFF);
         if (r < 0) {
                 varlink_link_free(link);
                 return r;

@@ -196,19 +196,25 @@ static int link_join_group(Varlink *link, const char *name) {
         return 0;
 }
 
+/* Groups take turns. In a group calls and work of kept calls do, so that neither keeps the other waiting for long. */
 static bool link_is_before(const Varlink *a, const Varlink *b) {
         uint64_t x = a->group ? a->group->turn : a->turn, y = b->group ? b->group->turn : b->turn;
+        bool a_works = a->state == LINK_KEPT, b_works = b->state == LINK_KEPT;
 
-        return x != y ? x < y : a->turn < b->turn;
+        if (x != y)
+                return x < y;
+        if (a->group && a_works != b_works)
+                return a_works != a->group->worked;
+        return a->turn < b->turn;
 }
 
 /* The link whose turn it is: of the group that waits for longest, the one that waits for longest. */
-static Varlink *server_next_worker(const VarlinkServer *s, bool *ret_more) {
+static Varlink *server_next_link(const VarlinkServer *s, bool *ret_more) {
         Varlink *best = NULL;
         size_t n = 0;
 
         for (Varlink *i = s->links; i; i = i->next) {
-                if (!varlink_link_may_work(i))
+                if (!varlink_link_may_work(i) && !varlink_link_has_call(i))
                         continue;
                 n++;
                 if (!best || link_is_before(i, best))
@@ -224,13 +230,15 @@ static int on_work(_unused_ sd_event_source *source, _unused_ uint64_t usec, voi
         Varlink *link;
         bool more;
 
-        link = server_next_worker(s, &more);
+        link = server_next_link(s, &more);
         if (!link)
                 return 0;
 
         link->turn = ++s->turn;
-        if (link->group)
+        if (link->group) {
                 link->group->turn = s->turn;
+                link->group->worked = link->state == LINK_KEPT;
+        }
         varlink_link_work(link);
         return more ? varlink_server_wake(s) : 0;
 }
