@@ -6,13 +6,13 @@
 #define PKRAM_MESSAGE_STORED_STR "9a4c4d2b5f1e4c0c8f7d3a6e1b205d71"
 /* Everything stored was made final for the next kernel. */
 #define PKRAM_MESSAGE_SEALED_STR "3f0b7f5de26a4a0d9c1d74be5c6a9e12"
-/* A node came back from the previous kernel. */
+/* A node of the previous kernel was restored. */
 #define PKRAM_MESSAGE_RESTORED_STR "5d8e1f0a7c934b7b8a42e6d90c3f1b86"
 /* A node, or everything, from the previous kernel was dropped because it was damaged. */
 #define PKRAM_MESSAGE_DROPPED_STR "c1a7e3942f5b4e68b0d95c7f2a8e4613"
 /* A kexec was refused because it would lose nodes. */
 #define PKRAM_MESSAGE_REFUSED_STR "e07b95c3d1484f2fa6c83b5e9d2f7a04"
-/* A node is lost because the system goes down without kexec. */
+/* A node will be lost because the system shuts down without kexec. */
 #define PKRAM_MESSAGE_LOST_STR "7b2d6c8e0f914a35b9e4d1c7a3f58206"
 /* A line of the old system's log, from after its journald stopped. */
 #define PKRAM_MESSAGE_REPLAYED_STR "eb1845ad5db0decf0e90d693b5ec0400"

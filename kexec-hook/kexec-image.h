@@ -5,7 +5,7 @@
  *
  * An x86 bzImage says about itself, in its setup header and in the kernel_info block behind it, whether it has
  * PKRAM. The file name, the release string and the configuration file beside it are not consulted: they can be
- * wrong, the image cannot. Every offset in the file is checked before it is followed, whoever made the file. */
+ * wrong, the image cannot. Every offset in the file is checked before it is followed: the file is not trusted. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -66,7 +66,7 @@ const char *kexec_arch_to_string(KexecArch arch);
  *   1. ROOT/vmlinuz, which Debian points at its newest installed kernel;
  *   2. ROOT/boot/vmlinuz, where other systems have that link;
  *   3. ROOT/boot/vmlinuz-RELEASE, with RELEASE of the running kernel (release, may be NULL for uname(2)'s).
- * The first that is an image with PKRAM wins: the links know nothing of kernels that somebody built. If none has it, it
+ * The first that is an image with PKRAM wins: the links do not cover kernels that were built locally. If none has it, it
  * is the first that exists, so that the caller can tell what is wrong with it. Links are resolved, so that the version
  * shows.
  *

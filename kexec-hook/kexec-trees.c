@@ -12,7 +12,7 @@
 /* What mount.pkram writes there, among the options of the mount, so that umount(8) runs umount.pkram. */
 #define OPTION "helper=pkram"
 
-/* What umount.pkram adds to that if it gives up. */
+/* What umount.pkram adds to that if it fails. */
 #define LOST_OPTION "x-pkram.lost="
 
 /* libmount writes blanks and backslashes as \ooo. */

@@ -2,7 +2,7 @@
 /*
  * pkram-generator: gives mounts of type pkram what they need from the service manager,
  * wherever they come from: /etc/fstab, the credential fstab.extra, systemd.mount-extra= on the
- * kernel command line, a .mount unit, or, when units are loaded anew, whatever has mounted
+ * kernel command line, a .mount unit, or, when units are reloaded, whatever has mounted
  * them. They need pkramd while they are mounted and unmounted, are there before ordinary
  * services, and are stored before pkram-shutdown.service looks what is stored. See
  * systemd.generator(7).

@@ -179,7 +179,7 @@ static void janitor_close_range(unsigned first, unsigned last) {
 }
 
 static void janitor_close_all(const uint8_t *marks) {
-        /* Sessions of the device, so that nobody finds a node busy. */
+        /* Sessions of the device, so that no client finds a node busy. */
         for (unsigned begin = 0, end; begin < MARKS_MAX; begin = end + 1) {
                 for (end = begin; end < MARKS_MAX && marks[end] == CLOSER_OWN; end++)
                         ;
@@ -401,7 +401,7 @@ static int on_patience(_unused_ sd_event_source *source, _unused_ uint64_t usec,
         return 0;
 }
 
-/* Gives workers what there is to do. If all of them are busy, another one is started before long. */
+/* Assigns the waiting work to workers. If all of them are busy, another one is started before long. */
 static void closer_kick(void) {
         Worker *w;
 

@@ -36,7 +36,7 @@ DEFINE_CLEANUP(Budget *, budget_unref)
 /* What a descriptor is, for the helper that empties the table when this process has died. */
 typedef enum CloserMark {
         CLOSER_OWN,        /* can be closed without waiting */
-        CLOSER_CONNECTION, /* a socket with a client at its other end, who has to learn that it is closed */
+        CLOSER_CONNECTION, /* a socket with a client at its other end, which has to learn that it is closed */
         CLOSER_FOREIGN,    /* came from a client */
 } CloserMark;
 

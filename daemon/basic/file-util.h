@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Small files as a whole, directories to hand over, and what takes many descriptors. */
+/* Helpers that read and write small files, pass directories, and raise the limit of descriptors. */
 #pragma once
 
 #include <dirent.h>
@@ -19,7 +19,7 @@ int file_read(const char *path, size_t max, char **ret, size_t *ret_size);
 /* Writes everything, however many calls it takes. Returns 0, or what write(2) failed with: some of it is written then. */
 int write_all(int fd, const void *data, size_t size);
 
-/* Puts a file with mode 0644 there in one step: whoever reads it sees the old contents or the new ones. */
+/* Replaces the file at path atomically, with mode 0644. Returns 0, or a negative errno. */
 int file_write(const char *path, const void *data, size_t size);
 
 /*

@@ -14,7 +14,7 @@ bool json_get_bool(struct json_object *o, const char *key, bool fallback);
 struct json_object *json_get_array(struct json_object *o, const char *key);
 
 /*
- * Adds a member. value is taken over in any case, also on failure, and NULL
+ * Adds a member. value is consumed in any case, also on failure, and NULL
  * means that it could not be allocated. -ENOMEM.
  */
 int json_add(struct json_object *o, const char *key, struct json_object *value);
@@ -25,7 +25,7 @@ int json_add_bool(struct json_object *o, const char *key, bool value);
 /* As above for counts and sizes; what does not fit int64_t is cut to the largest that does. */
 int json_add_u64(struct json_object *o, const char *key, uint64_t value);
 
-/* Appends to an array; value is taken over in any case. -ENOMEM. */
+/* Appends to an array; value is consumed in any case. -ENOMEM. */
 int json_append(struct json_object *array, struct json_object *value);
 
 /* The one-line text of o without needless escapes, borrowed from o. NULL without memory. */

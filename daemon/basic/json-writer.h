@@ -11,7 +11,7 @@ typedef struct JsonWriter {
         bool failed;
 } JsonWriter;
 
-/* Begins anew, and keeps the buffer. */
+/* Empties the writer, and keeps its buffer. */
 void json_writer_reset(JsonWriter *w);
 void json_writer_done(JsonWriter *w);
 

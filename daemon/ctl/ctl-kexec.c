@@ -55,7 +55,7 @@ static int find_initrds(const char *kernel, const char *const **ret, char **ret_
         return 0;
 }
 
-/* Returns 0 if the kexec preserves everything or may proceed all the same, or an exit status. */
+/* Returns 0 if the kexec preserves everything or may proceed anyway, or an exit status. */
 static int judge_kexec(const KexecImage *image, bool *ret_keeps) {
         _cleanup_kexec_state_ KexecState state = {};
         KexecCheck result;

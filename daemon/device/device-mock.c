@@ -171,7 +171,7 @@ size_t mock_n_handles(Mock *m) {
 }
 
 static Node *find_node(Mock *m, const char *name, uint64_t id) {
-        /* Who goes through all of them finds the next one at once: as in the kernel, that must not take for ever. */
+        /* A caller that iterates over all nodes finds the next one at once: as in the kernel, a pass must be linear. */
         for (unsigned pass = 0; pass < 2; pass++)
                 for (Node *n = pass == 0 ? m->recent : m->nodes; n; n = n->next)
                         if (name ? streq(n->name, name) : n->id == id)
@@ -612,7 +612,7 @@ static int do_stat(Mock *m, Handle *h, struct pkram_ioctl_stat *a) {
         return 0;
 }
 
-/* Contents go into a file of somebody else's, which stands for the object from then on. */
+/* Loads the contents into a file of the caller, which represents the object from then on. */
 static int load_into(Object *o, int target) {
         struct stat st;
 

@@ -443,7 +443,7 @@ static int remount_tree(const Options *o, const char *path) {
         return 0;
 }
 
-/* Finds out the name of the tree that is to be mounted. Returns 0, or a negative errno after a message. */
+/* Determines the name of the tree to be mounted. Returns 0, or a negative errno after a message. */
 static int find_name(const Options *o, const char *source, const char *path, char **ret) {
         _cleanup_free_ char *name = NULL;
         int r = 0;
@@ -460,7 +460,7 @@ static int find_name(const Options *o, const char *source, const char *path, cha
                 log_error("Invalid tree name '%s': expected 1 to 255 bytes without slashes and control characters.", name ?: source);
                 r = -EINVAL;
         } else if (r < 0)
-                return log_error_errno(r, "Failed to find out the name of the tree that is called '%s'", source);
+                return log_error_errno(r, "Failed to determine the name of tree '%s'", source);
         if (r >= 0)
                 *ret = TAKE_PTR(name);
         return r;

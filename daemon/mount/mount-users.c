@@ -310,7 +310,7 @@ static bool place_has_path(const char *mountinfo, dev_t device, const char *path
         return inside;
 }
 
-/* --- who uses it --- */
+/* --- the users of a mount --- */
 
 typedef struct Look {
         const Places *places;

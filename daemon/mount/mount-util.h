@@ -34,14 +34,14 @@ char *reply_to_text(const VarlinkReply *reply);
  */
 int pkram_call(VarlinkClient *c, const char *method, struct json_object *parameters, int fd, VarlinkReply *ret);
 
-/* Does this kernel keep anything at all? 0, 1, or negative errno if nobody can be asked. */
+/* Returns 1 if the kernel supports PKRAM, 0 if not, or a negative errno if pkramd does not answer. */
 int pkram_is_supported(VarlinkClient *c);
 
 /*
- * Programs that are asked to end (SIGTERM by the time-out of their unit, SIGINT, SIGHUP)
+ * Programs that are asked to end (SIGTERM by the timeout of their unit, SIGINT, SIGHUP)
  * while they wait for pkramd must not leave things half done: from the first call on such
- * a signal is noted, and a connection given to the second one ends, so that whoever waits
- * for a reply on it goes on, and pkramd drops what it has begun; NULL before it is closed.
+ * a signal is noted, and a connection given to the second one ends, so that a caller that waits
+ * for a reply on it continues, and pkramd drops what it has begun; NULL before it is closed.
  * The third: the signal that came, or 0.
  */
 void interruption_catch(void);
@@ -59,7 +59,7 @@ typedef struct TreeMount {
         char *name;     /* of the tree */
         char *socket;   /* where pkramd listens */
         bool verify;    /* store with checksums */
-        TreeLost lost;  /* why umount.pkram gave up, while the system goes down */
+        TreeLost lost;  /* why umount.pkram failed during shutdown */
 } TreeMount;
 
 void tree_mount_done(TreeMount *m);
@@ -71,7 +71,7 @@ void tree_mount_done(TreeMount *m);
  */
 int tree_mount_remember(const TreeMount *m, const char *path);
 
-/* The same, in the place of what was remembered about it. */
+/* The same, replacing what was remembered about it. */
 int tree_mount_change(const TreeMount *m, const char *path);
 
 /* Forgets it again. */

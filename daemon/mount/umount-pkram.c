@@ -122,7 +122,7 @@ static int store(VarlinkClient *c, const TreeMount *m, const char *path, int dir
         return 1;
 }
 
-/* Some process can still write to it. Says which, and what that means; while the system goes down nothing is tried again. */
+/* Some process can still write to it. Logs which, and what that means; during shutdown nothing is tried again. */
 static void log_writers(const TreeMount *m, const char *path, dev_t device) {
         _cleanup_free_ char *writers = mount_users(device, MOUNT_USE_WRITING);
         const char *by = writers ?: "unknown processes";
@@ -162,7 +162,7 @@ static int place_set_read_only(const char *path, _unused_ void *userdata) {
 /*
  * The kernel does not make the file system read-only (-EBUSY). If a file is open for writing, the tree cannot be stored.
  * The same happens if a file is open that was removed, even if it is only read. Then the mounts are made read-only instead
- * of the file system, if they are going to stay: while the system goes down, and for a lazy unmount. Returns 0 or -EBUSY.
+ * of the file system, if they are going to stay: during shutdown, and for a lazy unmount. Returns 0 or -EBUSY.
  */
 static int freeze_busy(const TreeMount *m, const char *path, dev_t device, bool lazy) {
         _cleanup_free_ char *writers = mount_users(device, MOUNT_USE_WRITING), *readers = NULL;
@@ -187,7 +187,7 @@ static int freeze_busy(const TreeMount *m, const char *path, dev_t device, bool 
         return r;
 }
 
-/* It is still in use after all: what was stored is frozen, so it is taken back out of the store. */
+/* The mount is still in use after all. Removes the node, since it keeps the files frozen. */
 static void take_back(VarlinkClient *c, const char *name, uint64_t id) {
         _cleanup_json_ struct json_object *p = json_object_new_object();
         _cleanup_reply_ VarlinkReply reply = {};
@@ -202,8 +202,8 @@ static void take_back(VarlinkClient *c, const char *name, uint64_t id) {
 /*
  * Stores and unmounts. The store works on a detached copy of the mount, which the frozen files may keep busy. The file
  * system itself stays read-only permanently: whatever still sees it, in another mount namespace or through a descriptor,
- * cannot write what no node has. Returns 0; -ESHUTDOWN if the tree is stored but still mounted, which is final while the
- * system goes down; or another negative errno after a message.
+ * cannot write what no node has. Returns 0; -ESHUTDOWN if the tree is stored but still mounted, which is final during
+ * shutdown; or another negative errno after a message.
  */
 static int store_and_unmount(VarlinkClient *c, const TreeMount *m, const char *path, bool lazy) {
         struct mount_attr attributes = { .attr_clr = MOUNT_ATTR_RDONLY };
@@ -239,8 +239,8 @@ static int store_and_unmount(VarlinkClient *c, const TreeMount *m, const char *p
 }
 
 /*
- * Refuses to store a tree that is mounted elsewhere, too: there it would stay in use, and changes would be in no node. While
- * the system goes down, and for a lazy unmount, the other mounts become read-only instead.
+ * Refuses to store a tree that is mounted elsewhere, too: there it would stay in use, and changes would be in no node. During
+ * shutdown, and for a lazy unmount, the other mounts become read-only instead.
  */
 static int check_elsewhere(const char *path, dev_t device, bool lazy) {
         _cleanup_free_ char *elsewhere = NULL;
@@ -308,7 +308,7 @@ static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
                 return r;
         }
 
-        /* What is left in there when the system goes down counts as lost: see pkram-shutdown. */
+        /* Contents that are left there at shutdown count as lost: see pkram-shutdown. */
         int k = tree_mount_forget(path);
         if (k < 0)
                 log_warning("Failed to remove '%s' from /run/mount/utab, ignoring: %s", path, strerror(-k));
@@ -317,7 +317,7 @@ static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
 
 /*
  * Unmounts the tree at path. Two processes may want that: one for each unit that manages the mount, and the one that stores
- * what is left when the system goes down. The second one waits, and has nothing to do if the first one succeeded.
+ * what is left at shutdown. The second one waits, and has nothing to do if the first one succeeded.
  */
 static int unmount_path(const char *path, bool lazy) {
         _cleanup_tree_mount_ TreeMount m = {};

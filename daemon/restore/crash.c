@@ -66,7 +66,7 @@ static void journal_closep(sd_journal **j) {
                 sd_journal_close(*j);
 }
 
-/* What the journal of that boot says was stored in it or had come back to it. */
+/* The nodes that were stored or restored in that boot, according to its journal. */
 static int read_stored(const char *boot_id, Stored *ret) {
         _cleanup_(journal_closep) sd_journal *j = NULL;
         char match[64];

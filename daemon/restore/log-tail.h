@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The last lines of a system that goes into a kexec. Once journald is gone nobody
- * writes them down any more; only the kernel's log has them. They travel as the node
+ * The last lines of a system before a kexec. Once journald has stopped, only the kernel's
+ * log has them. They travel as the node
  * SYSTEM_NODE_LOG.
  */
 #pragma once
@@ -30,7 +30,7 @@ typedef struct LogTail {
 void log_tail_done(LogTail *t);
 #define _cleanup_log_tail_ _cleanup_(log_tail_done)
 
-/* Adds a line, and gives up the oldest ones if there are too many. Bytes that may not be in text are replaced. -ENOMEM. */
+/* Adds a line, and drops the oldest ones if there are too many. Bytes that may not be in text are replaced. -ENOMEM. */
 int log_tail_add(LogTail *t, int priority, uint64_t usec, const char *text);
 
 /* Gives up all but the newest n lines. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Tells the journal what came back from the previous kernel, early in the boot and
+ * Logs which nodes of the previous kernel were restored, early in the boot and
  * before pkramd runs, and leaves a report for GetStatus; with --up, that services are up
- * again; with --lost, what is about to be lost because the system goes down without
+ * again; with --lost, what is about to be lost because the system shuts down without
  * kexec. Of what is stored it removes nothing but what the system stored for itself.
  */
 #include <stdio.h>
@@ -52,8 +52,8 @@ static void log_up(struct json_object *report) {
         if (down >= 0)
                 f.usec = (uint64_t) down;
         journal_entry(LOG_INFO, PKRAM_MESSAGE_UP_STR, &f,
-                      "Services are up after a kexec, %s%s; nodes that came back: %lli with %s, lost: %lli.",
-                      down >= 0 ? "and were down for " : "which was not announced",
+                      "Services are up after a kexec (%s%s): %lli nodes with %s restored, %lli lost.",
+                      down >= 0 ? "down for " : "unannounced",
                       down >= 0 ? format_usec(usec, (uint64_t) down) : "",
                       (long long) json_get_int(report, "restoredNodes", 0), format_bytes(bytes, f.bytes),
                       (long long) json_get_int(report, "lostNodes", 0));
@@ -98,8 +98,8 @@ int main(int argc, char *argv[]) {
                 bool help = streq(option, "--help");
 
                 (void) fputs("pkram-restore [--lost|--up|--help|--version]\n\n"
-                             "Logs which nodes came back from the previous kernel; with --lost which are about to be lost; with --up\n"
-                             "that services are up, how long they were down, and what a crash before this boot took with it.\n"
+                             "Log nodes restored from the previous kernel. With --lost, log nodes that this shutdown will lose.\n"
+                             "With --up, log how long services were down and what a crash lost.\n"
                              "Run by pkram-restore.service, pkram-shutdown.service and pkram-report.service.\n", help ? stdout : stderr);
                 return help ? EXIT_SUCCESS : EXIT_FAILURE;
         }

@@ -242,7 +242,7 @@ int main(int argc, char *argv[]) {
         struct pkram_ioctl_info info;
         int r;
 
-        /* How the system goes down is the argument. Everything but a kexec loses memory. */
+        /* The argument is the kind of shutdown. Every kind but a kexec loses memory. */
         if (argc != 2 || !streq(argv[1], "kexec"))
                 return EXIT_SUCCESS;
 

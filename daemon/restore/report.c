@@ -28,7 +28,7 @@ static const char *damage_text(uint32_t damage) {
         return damage < ELEMENTSOF(table) ? table[damage] : "unknown kind of damage";
 }
 
-/* Why nothing at all came back, or NULL if that is not so. */
+/* Returns why nothing at all was restored, or NULL if that is not so. */
 static const char *boot_failure_text(uint32_t result) {
         switch (result) {
         case PKRAM_BOOT_NOTHING:
@@ -74,7 +74,7 @@ static void log_lost(const StoreNode *node, const struct pkram_ioctl_info *info)
 
         f.kernel = NULL;
         journal_entry(LOG_WARNING, PKRAM_MESSAGE_LOST_STR, &f,
-                      "Node '%s' of %s is lost, since the system goes down without a kexec that keeps it: %llu object%s, %s.",
+                      "Node '%s' of %s will be lost in this shutdown: %llu object%s, %s.",
                       f.node, f.owner, (unsigned long long) f.objects, f.objects == 1 ? "" : "s", format_bytes(bytes, f.bytes));
 }
 
@@ -84,7 +84,7 @@ static void mark_found(KexecRecord *record, const char *owner, const char *name)
                 KexecRecordNode *n = record->nodes + i;
 
                 /*
-                 * An older tree with the name may have come back, but not that one. A tree that was mounted has no older
+                 * An older tree with the name may have been restored, but not that one. A tree that was mounted has no older
                  * one: it was stored just before the kexec.
                  */
                 if ((!n->unstored || n->why == TREE_LOST_MOUNTED) && streq(n->name, name) && (!n->owner || !owner || streq(n->owner, owner)))
@@ -183,7 +183,7 @@ static const char *unstored_text(TreeLost why) {
         return table[why];
 }
 
-/* What the old system had, and neither came back nor was dropped by name; and what it could not store. */
+/* Logs what the old system had and was neither restored nor dropped by name, and what it could not store. */
 static int log_missing(const struct pkram_ioctl_info *info, KexecReport *report) {
         static const char gone[] = "it was stored before the kexec but is missing; see 'journalctl -k -g pkram'";
         int r;
@@ -345,7 +345,7 @@ int report_restored(Store *s, const PkramDevice *device, const struct pkram_ioct
         _cleanup_report_ KexecReport report = KEXEC_REPORT_NONE;
         int r;
 
-        /* /run outlives a soft-reboot, and the kernel does too: nothing has come back since. */
+        /* /run and the kernel outlive a soft-reboot: nothing has been restored since. */
         if (access(report_path, F_OK) >= 0) {
                 log_info("The last kexec has been reported already.");
                 return 0;

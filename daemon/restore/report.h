@@ -5,9 +5,9 @@
 #include "store.h"
 
 /*
- * Logs what came back from the previous kernel and what did not, replays the last lines
+ * Logs which nodes of the previous kernel were restored and which were not, replays the last lines
  * of the old system's log, and writes the report of the kexec to report_path. Nothing of
- * that if the report is there already or this boot did not try to take over anything.
+ * that if the report is there already or this boot did not try to restore anything.
  * Removes the system nodes. Logs what is wrong, and returns it.
  */
 int report_restored(Store *s, const PkramDevice *device, const struct pkram_ioctl_info *info, const char *report_path);

@@ -18,7 +18,7 @@ typedef struct JobType {
         void (*free)(void *data);
 } JobType;
 
-/* Goes on with a call after its method has returned. data is taken over in any case. */
+/* Goes on with a call after its method has returned. data is consumed in any case. */
 int job_keep(Varlink *link, const JobType *type, void *data);
 
 /* Tells a caller with VARLINK_MORE how far the call is, in bytes. total: 0 if it cannot be told. -ENOMEM, and as varlink_notify(). */

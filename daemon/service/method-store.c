@@ -119,7 +119,7 @@ static void announce(const StoreJob *job, const StoreSaved *saved) {
                       "Stored node '%s' of %s: %llu object%s, %llu bytes, in %llu us%s.",
                       job->name, job->owner, (unsigned long long) saved->objects, saved->objects == 1 ? "" : "s",
                       (unsigned long long) saved->size, (unsigned long long) usec,
-                      saved->replaced ? ", in the place of an older one" : "");
+                      saved->replaced ? ", replacing an older one" : "");
 
         monitors_notify(job->manager, &(Event) {
                 .kind = saved->replaced ? EVENT_REPLACED : EVENT_STORED,

@@ -42,7 +42,7 @@ static int run(void) {
         r = take_connection(&fd);
         if (r < 0)
                 return r;
-        /* Each directory on the way down takes a descriptor. */
+        /* Each level of directories takes a descriptor. */
         raise_descriptor_limit();
 
         r = sd_event_new(&event);

@@ -50,7 +50,7 @@ static int on_reply(_unused_ sd_event_source *source, _unused_ int fd, _unused_ 
         _cleanup_error_ StoreError e = {};
         int r;
 
-        /* Nobody would wake us up for a second reply that was read together with the first one. */
+        /* No event would wake us up for a second reply that was read together with the first one. */
         while ((r = varlink_client_try_receive(c->client, &reply)) > 0 && reply.continues && !reply.error && c->progress) {
                 c->progress(reply.parameters, c->userdata);
                 varlink_reply_done(&reply);
@@ -262,7 +262,7 @@ void tree_call_tell_progress(Varlink *link, struct json_object *parameters) {
         struct json_object *progress = json_get(parameters, "progress");
         int64_t done = json_get_int(progress, "done", -1), total = json_get_int(progress, "total", 0);
 
-        /* Who does not hear of it loses nothing. */
+        /* A client that misses this message loses nothing. */
         if (done >= 0 && total >= 0)
                 (void) job_notify_progress(link, (uint64_t) done, (uint64_t) total);
 }

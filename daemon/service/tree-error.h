@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the store says no with, on its way from the worker for trees to the daemon. */
+/* Conversion of StoreError for the connection between the worker for trees and the daemon. */
 #pragma once
 
 #include <json-c/json.h>

@@ -233,7 +233,7 @@ static int restore_step(void *data, StoreError *e) {
 
         /*
          * What was made is gone before the caller hears that it failed. And nothing here holds on to the directory
-         * any more when he hears that it is done: he may unmount it.
+         * any more when it hears that it is done: it may unmount it.
          */
         if (r <= 0)
                 job->load = store_tree_load_free(job->load);

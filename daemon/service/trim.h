@@ -6,7 +6,7 @@
 
 #include "macro.h"
 
-/* Long enough for a burst of clients to be over, short enough that nobody wonders where the memory went. */
+/* Long enough for a burst of clients to end, short enough that memory is not wasted for long. */
 #define TRIM_DELAY_USEC (1 * USEC_PER_SEC)
 
 typedef struct Trim {
@@ -15,7 +15,7 @@ typedef struct Trim {
 
 /*
  * Has free memory given back once, TRIM_DELAY_USEC from the first request on: to be
- * called when somebody goes. A failure is not told, since nothing but memory is lost.
+ * called when a client disconnects. A failure is not reported, since nothing but memory is lost.
  */
 void trim_soon(Trim *t, sd_event *event);
 

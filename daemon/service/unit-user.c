@@ -11,7 +11,7 @@
 /* PID 1 listens here for root, also when there is no D-Bus daemon. */
 #define PID1_ADDRESS "unix:path=/run/systemd/private"
 
-/* How long PID 1 may take. While it reloads all units it answers nobody, and its socket is gone for a moment when it executes itself. */
+/* How long PID 1 may take. It does not answer while it reloads units, and its socket vanishes briefly when it re-executes. */
 #define ANSWER_USEC (25 * USEC_PER_SEC)
 #define RETRY_USEC (USEC_PER_SEC / 5)
 
@@ -157,7 +157,7 @@ static void answer_keep(UnitUsers *u, const Query *q, uid_t uid) {
                         last = &(*last)->next;
 }
 
-/* PID 1 sends all its signals to everybody who is connected: nobody is for longer than needed. */
+/* PID 1 sends all its signals to every connected client, so the connection is closed as soon as it is not needed. */
 static int on_idle(_unused_ sd_event_source *source, void *userdata) {
         UnitUsers *u = userdata;
 
@@ -357,7 +357,7 @@ int unit_users_get(UnitUsers *u, const char *unit, UnitUserDone done, void *user
                         query_free(q);
                         return k;
                 }
-                /* There is somebody to be told, but not before this returns: so it is tried again first. */
+                /* A caller waits for the result, but must not get it before this returns: so it is tried again first. */
                 if (r < 0)
                         query_failed(q, r);
                 return 0;

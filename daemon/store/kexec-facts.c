@@ -232,7 +232,7 @@ int kexec_state_collect(const PkramDevice *device, const Config *config, const K
         if (r == -ENOMEM)
                 return r;
         if (r < 0) {
-                log_warning("Failed to find out which units hold memory, ignoring: %s", strerror(-r));
+                log_warning("Failed to determine which units hold memory, ignoring: %s", strerror(-r));
                 unit_list_done(&s.units);
         }
         s.facts.units = (const char *const *) s.units.names;

@@ -52,7 +52,7 @@ typedef struct KexecSources {
 } KexecSources;
 
 /*
- * Collects the facts. What cannot be found out about trees and units is logged as a warning and left out. sources may be
+ * Collects the facts. Facts about trees and units that cannot be determined are logged as a warning and left out. sources may be
  * NULL. Returns 0, -ENOMEM, or what the device failed with, unless that means that there is no PKRAM.
  */
 int kexec_state_collect(const PkramDevice *device, const Config *config, const KexecSources *sources, KexecStateFlags flags,

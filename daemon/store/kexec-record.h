@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the old system knows about the kexec it is about to make, for the report of
- * the new one. It grows in KEXEC_RECORD_PATH while the system goes down, and travels as
+ * the new one. It grows in KEXEC_RECORD_PATH during shutdown, and travels as
  * the node SYSTEM_NODE_RECORD. Times are microseconds of CLOCK_REALTIME since 1970,
- * UINT64_MAX where the step did not happen or nobody noticed.
+ * UINT64_MAX where the step did not happen or was not observed.
  */
 #pragma once
 
@@ -12,7 +12,7 @@
 /* Made by pkram-kexec-guard, in the old system only: /run does not survive. */
 #define KEXEC_RECORD_PATH "/run/pkram/kexec-record"
 
-/* Nodes named in it; a report of more would be of use to nobody. */
+/* Nodes named in it; a longer report would not be useful. */
 #define KEXEC_RECORD_NODES_MAX 256U
 
 /* Why a mounted tree could not be stored, as umount.pkram notes it for pkram-shutdown. */
@@ -34,7 +34,7 @@ typedef struct KexecRecordNode {
         uint64_t bytes; /* in all of its objects, the manifest included */
         bool unstored;  /* it is no node, but a mounted tree that could not be stored */
         TreeLost why;   /* of those */
-        bool found;     /* for the reader: it came back, or its loss was explained */
+        bool found;     /* for the reader: it was restored, or its loss was explained */
 } KexecRecordNode;
 
 typedef struct KexecRecord {

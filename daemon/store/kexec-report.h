@@ -13,7 +13,7 @@
 
 typedef struct LostNode {
         char *owner;  /* NULL if it is not known */
-        char *name;   /* NULL if nobody knows */
+        char *name;   /* NULL if it is not known */
         char *reason;
 } LostNode;
 

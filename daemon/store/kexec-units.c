@@ -11,7 +11,7 @@
 #define MANAGER_IFACE MANAGER_NAME ".Manager"
 #define UNIT_IFACE MANAGER_NAME ".Unit"
 
-/* Well below the time-out of the units that call this. */
+/* Well below the timeout of the units that call this. */
 #define CALL_TIMEOUT_USEC (5 * USEC_PER_SEC)
 
 #define UNIT_FILE_BYTES_MAX KIB(256)
@@ -61,7 +61,7 @@ static bool unit_name_is_valid(const char *name) {
 bool kexec_unit_counts(const char *name) {
         if (!unit_name_is_valid(name) || streq(name, "init.scope") || startswith(name, "pkram-tree@"))
                 return false;
-        /* Commands that somebody types in a session hold nothing. */
+        /* Commands of an interactive session hold nothing. */
         return ends_with(name, ".service") || (ends_with(name, ".scope") && !startswith(name, "session-"));
 }
 
@@ -379,7 +379,7 @@ static int hex_digit(char c) {
         return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Undoes the escaping of n bytes of a unit's name, in the place of the copy at out. */
+/* Undoes the escaping of n bytes of a unit's name, replacing the copy at out. */
 static void unit_name_unescape(const char *name, size_t n, char *out) {
         for (size_t i = 0; i < n; i++)
                 if (name[i] == '-')

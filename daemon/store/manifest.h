@@ -17,7 +17,7 @@
  *                    extended attributes in the form of tree_xattr_next(), both in base64; "flags", TREE_FLAG_*
  *
  * It is read back in another boot, possibly by another version of this program,
- * and is as trustworthy as memory that nobody checked: not at all.
+ * and must not be trusted.
  */
 #pragma once
 
@@ -54,7 +54,7 @@ typedef struct Manifest {
         char *owner;
         char *name;   /* of the node; NULL in manifests of a pkramd whose names had no owners, where the kernel's is it */
         char *kernel; /* release it was stored under */
-        uid_t uid;    /* who stored it */
+        uid_t uid;    /* the user that stored it */
         bool verify;  /* checksums are there */
         bool tree;    /* see tree-table.h; what kind the objects are has to be asked of the kernel */
         ManifestObject *objects;
@@ -78,7 +78,7 @@ int manifest_format(const Manifest *m, char **ret, size_t *ret_size);
 
 /*
  * Reads it back. n_kernel_objects is how many objects the node has in the kernel.
- * -ENOMSG: it is no manifest at all, somebody else made the node. -EBADMSG: it
+ * -ENOMSG: it is not a manifest, the node was made by other software. -EBADMSG: it
  * is one, but damaged. -EPROTONOSUPPORT: it has a later version. -ENOMEM.
  */
 int manifest_parse(const char *text, size_t size, size_t n_kernel_objects, Manifest *ret);

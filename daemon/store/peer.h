@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Who is at the other end of a socket, as far as the store cares. */
+/* The identity of the client at the other end of a socket, as far as the store needs it. */
 #pragma once
 
 #include "macro.h"

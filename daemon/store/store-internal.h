@@ -57,7 +57,7 @@ struct StoreSave {
         PkramHandle handle;
         bool committed;
         uint64_t bytes; /* of contents: expected first, then counted */
-        uint64_t meta_pages; /* for streams and, once a tree was taken over, all of its other metadata */
+        uint64_t meta_pages; /* for streams and, once a tree was added by its session, all of its other metadata */
         uint64_t size; /* sum of the sizes of its objects */
         uint64_t replaces; /* id of the node that goes, or 0 */
         KernelName replaced_name; /* and its kernel name */
@@ -71,7 +71,7 @@ struct StoreSave {
         Checksum *checksum; /* in progress */
         bool is_tree;
         Usage usage;           /* of a tree: what there was when it began */
-        struct TreeSave *tree; /* or NULL: somebody else does the work */
+        struct TreeSave *tree; /* or NULL: another process does the work */
         struct TreeSave *(*tree_free)(struct TreeSave *);
 };
 

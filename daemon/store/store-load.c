@@ -255,7 +255,7 @@ int store_load_step(StoreLoad *load, StoreError *reterr_error) {
                         return object_failed(load, r == -EIO ? -EBADMSG : r, reterr_error);
                 if (r > 0)
                         return 1;
-                /* Whoever gets it expects to be at its beginning. */
+                /* The receiver expects to be at its beginning. */
                 if (lseek(item->fd, 0, SEEK_SET) < 0)
                         return -errno;
         } else

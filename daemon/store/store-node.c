@@ -189,7 +189,7 @@ int store_describe(
         if (r < 0)
                 return r;
 
-        /* Others may be retrieving it at this moment; our own look does not count. */
+        /* Others may currently be retrieving it; our own session does not count. */
         struct pkram_node_info now;
         pkram_handle_done(&h);
         if (store_stat_node(s, d.node.info.id, &now) >= 0)

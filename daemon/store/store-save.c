@@ -47,8 +47,8 @@ static int check_file(StoreSave *save, size_t index, int fd, StoreError *e) {
                 return not_preservable(e, index, "its descriptor cannot be read from; open the file for reading and writing");
 
         /*
-         * Storing freezes a file for everybody, so it takes the right to change it: otherwise anybody could
-         * freeze what he may merely read.
+         * Storing freezes a file for all its users, so it requires the right to change the file: otherwise a
+         * client could freeze a file that it may merely read.
          */
         if (peer->uid != 0 && peer->uid != st.st_uid && (flags & O_ACCMODE) != O_RDWR)
                 return not_preservable(e, index, "its descriptor is read-only and the file is owned by another user; open it for reading and writing");
@@ -133,7 +133,7 @@ static int save_object(StoreSave *save, size_t index, const StoreItem *item, Sto
 }
 
 /*
- * A descriptor to read from later. If the file can be opened anew it has a position
+ * A descriptor to read from later. If the file can be opened again it has a position
  * of its own; otherwise it is the client's, which must not move.
  */
 static int own_descriptor(int fd, int *ret, bool *ret_shared) {
@@ -338,7 +338,7 @@ int store_save_commit(StoreSave *save, StoreSaved *ret, StoreError *reterr_error
         if (r < 0)
                 return store_error_device(reterr_error, r);
 
-        /* Stored by the same owner while this one was stored in the place of one from when names had no owners. */
+        /* Stored by the same owner while this one replaced a node from when names had no owners. */
         if (save->replaces != 0 && !same_name) {
                 _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
 

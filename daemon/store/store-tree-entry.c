@@ -325,7 +325,7 @@ static int save_other(StoreSave *save, TreeEntry *entry, const struct stat *expe
         return add_entry(save, fd, entry, &st, e);
 }
 
-/* What those may not store who are not root, since it would be made again for them with root's rights. */
+/* Returns why an unprivileged user may not store this, since restoring would create it with root's rights; or NULL. */
 static const char *why_not_for_user(const StoreSave *save, const struct stat *st) {
         if (st->st_uid != save->peer.uid)
                 return "it is owned by another user, which only root may store";

@@ -11,7 +11,7 @@ static void unlock_root(StoreTreeLoad *load) {
 }
 
 int tree_lock_root(StoreTreeLoad *load) {
-        /* In this order: as long as it is his own, its owner can take back what is done to its mode. */
+        /* In this order: as long as they own the directory, its owner can undo changes of its mode. */
         if (fchown(load->root, geteuid(), getegid()) < 0)
                 return -errno;
         load->locked = true;
@@ -37,7 +37,7 @@ int tree_lock_empty_root(StoreTreeLoad *load) {
                 return r;
         r = is_empty(load->root);
         if (r == 0) {
-                /* Somebody was faster, and what he has put there is not ours to remove. */
+                /* Another process was faster, and what it has put there is not ours to remove. */
                 unlock_root(load);
                 load->locked = false;
                 r = -ENOTEMPTY;
@@ -187,7 +187,7 @@ static int read_table(StoreTreeLoad *load, StoreError *e) {
         return 0;
 }
 
-/* What was stored by those who are not root, and can be made for them with root's rights. */
+/* Returns true if an unprivileged user stored this, and it can be created for them with root's rights. */
 static bool is_own(const StoreTreeLoad *load, const TreeEntry *entry) {
         if (entry->type == TREE_LINK)
                 return true;

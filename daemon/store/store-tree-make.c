@@ -128,7 +128,7 @@ static int make_large(StoreTreeLoad *load, int fd, const TreeEntry *entry) {
         return load->manifest.verify ? checksum_new(entry->size, &load->checksum) : 0;
 }
 
-/* The directory that the first name of a file is in. Nobody else can have changed the way there. */
+/* Opens the directory that has the first name of a file. No other process can have changed the path to it. */
 static int open_parent(const StoreTreeLoad *load, uint32_t n, int *ret) {
         _cleanup_close_ int fd = -EBADF;
         _cleanup_free_ uint32_t *way = NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Storing what is in a directory. The tree is walked through once, with a list of
- * what there is still to do for each directory on the way, so that it may be deep.
+ * what remains to do for each directory of the path, so that the tree may be deep.
  */
 #include <search.h>
 #include <sys/statvfs.h>

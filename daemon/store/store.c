@@ -380,7 +380,7 @@ static int for_each_node(Store *s, NodeFunction function, void *userdata) {
         return 0;
 }
 
-/* What one pass over all nodes finds out. */
+/* The result of one pass over all nodes. */
 typedef struct Pass {
         KnownNode *known; /* takes the place of what the store knew before */
         size_t n, allocated;
@@ -516,7 +516,7 @@ static int open_candidate(
         if (r < 0)
                 return r;
 
-        /* That we are looking at it is nothing to tell anybody. */
+        /* Do not report that our own session has it open. */
         node.info.flags &= ~PKRAM_NODE_BUSY;
 
         r = read_manifest(s, &h, &node.info, &m, &known);

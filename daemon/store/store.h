@@ -211,7 +211,7 @@ typedef struct Usage {
         uint64_t total_nodes, owner_nodes;
 } Usage;
 
-/* The daemon begins to store a tree. Then the worker saves into its session, and the daemon goes on with what that found out. */
+/* The daemon begins to store a tree. Then the worker saves into its session, and the daemon continues with the results. */
 int store_save_new_tree(
                 Store *s,
                 const Peer *peer,
@@ -230,7 +230,7 @@ const Usage *store_save_usage(const StoreSave *save);
 
 /*
  * What the worker saved: memory of contents and of metadata, sum of sizes, and a checksum for each object with
- * STORE_VERIFY (taken over), or only their number. Checks the limits once more, before
+ * STORE_VERIFY (consumed), or only their number. Checks the limits once more, before
  * store_save_commit().
  */
 int store_save_take_tree(
@@ -243,9 +243,9 @@ int store_save_take_tree(
 
 /*
  * The worker's part: saves what is in a directory of a tmpfs, itself included. session is
- * taken over, and the directory is borrowed for this call only; it may be O_PATH. s has
+ * consumed, and the directory is borrowed for this call only; it may be O_PATH. s has
  * nothing but the limits. Then store_save_step() until it returns 0, and
- * store_save_tree_result(), whose checksums are borrowed. Nobody may change anything
+ * store_save_tree_result(), whose checksums are borrowed. No process may change anything
  * below the directory until the node is committed: large files are frozen, but small
  * ones are copied.
  */
@@ -288,7 +288,7 @@ typedef struct StoreTreeLoad StoreTreeLoad;
 
 /*
  * The worker's part: prepares to fill an empty directory of a tmpfs with the tree of the
- * node that session (taken over) has open; kernel_name is its name there, and n_objects is how many the node has in the
+ * node that session (consumed) has open; kernel_name is its name there, and n_objects is how many the node has in the
  * kernel. Then store_tree_load_step() until it returns 0, and store_tree_load_commit(),
  * which releases the node, unless it is to be kept. Until that the directory is root's alone;
  * freeing it before that removes what was made. peer is borrowed; the descriptor only for this call.

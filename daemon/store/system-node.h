@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Nodes that the system stores for itself on its way into a kexec, one byte stream
- * each, straight through the device since pkramd is gone by then. They belong to OWNER_KERNEL, and no
+ * each, straight through the device since pkramd has stopped. They belong to OWNER_KERNEL, and no
  * client can store a node with such a kernel name. What is read back is as trustworthy as any memory of another
  * kernel: the caller parses it like hostile input.
  */
@@ -25,13 +25,13 @@ static inline bool system_node_name(const char *kernel_name) {
         return startswith(kernel_name, SYSTEM_NODE_PREFIX) && !node_name_is_encoded(kernel_name);
 }
 
-/* Stores data under that name, in the place of what an earlier kexec left there. Errors as from the device. */
+/* Stores data under that name, replacing what an earlier kexec left there. Errors as from the device. */
 int system_node_save(const PkramDevice *device, const char *name, const void *data, size_t size);
 
 /*
  * Reads it. *ret is to be freed and NUL-terminated besides. The handle keeps the node
  * open, for system_node_remove() once it has been made use of. -ENOENT: there is none;
- * -EBADMSG, -EFBIG: what there is was not made by system_node_save(); *ret_handle is
+ * -EBADMSG, -EFBIG: the node was not made by system_node_save(); *ret_handle is
  * valid in these two cases as well, so that it can be removed.
  */
 int system_node_load(const PkramDevice *device, const char *name, PkramHandle *ret_handle, char **ret, size_t *ret_size);

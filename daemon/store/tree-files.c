@@ -29,8 +29,8 @@ int tree_is_tmpfs_directory(int fd, struct stat *ret) {
 }
 
 /*
- * Opens what is really in the directory: whoever gave us a directory may have mounted
- * something below it, in a namespace of his own even without being root.
+ * Opens what is really in the directory: the client that passed the directory may have mounted
+ * something below it, in its own namespace even without being root.
  */
 static int open_within(int dir, const char *name, int flags, int *ret) {
         struct open_how how = {

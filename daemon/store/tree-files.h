@@ -50,7 +50,7 @@ int tree_read_packed(int fd, size_t size, uint8_t *buffer, uint16_t *ret_pages);
 /* Writes them into an empty file. data: tree_packed_bytes() bytes. */
 int tree_write_packed(int fd, const TreeEntry *e, const uint8_t *data);
 
-/* Gives name in a directory (or itself, with ".") its owner, mode, extended attributes and times. Nobody else may change anything there meanwhile. */
+/* Gives name in a directory (or itself, with ".") its owner, mode, extended attributes and times. No other process may change anything there until this returns. */
 int tree_apply_attributes(int dir, const char *name, const TreeEntry *e);
 
 /*

@@ -34,7 +34,7 @@ struct StoreTreeLoad {
         Checksum *checksum;
 };
 
-/* From here on nobody but root can look anything up in there, and so cannot get in our way. */
+/* Makes the directory accessible to root only, so that no other user can interfere. */
 int tree_lock_root(StoreTreeLoad *load);
 
 /* The same, unless there is something in it: -ENOTEMPTY. */

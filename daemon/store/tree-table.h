@@ -13,8 +13,8 @@
  * stand one after the other, in the order of the entries, in the byte streams
  * before the table; none of them goes over the end of one.
  *
- * The table comes from an earlier kernel and is as trustworthy as memory that
- * nobody checked. tree_table_open() checks all of it before anything is believed.
+ * The table comes from an earlier kernel and must not be trusted. tree_table_open()
+ * validates all of it before any of it is used.
  */
 #pragma once
 
@@ -44,7 +44,7 @@ typedef enum TreeType {
         TREE_SYMLINK = 4,
         TREE_FIFO = 5,
         TREE_LINK = 6,    /* another name of an earlier entry; has no attributes of its own */
-        TREE_SOCKET = 7,  /* the name only, as whoever listened has left it behind */
+        TREE_SOCKET = 7,  /* the name only, as a server leaves it behind when it exits */
         TREE_CHARACTER = 8,
         TREE_BLOCK = 9,
         _TREE_TYPE_MAX,

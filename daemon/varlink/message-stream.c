@@ -130,7 +130,7 @@ static void stream_count_bytes(MessageStream *s, size_t before, size_t now) {
 
 /*
  * Returns 0, or -EDQUOT or -ENOBUFS if so many more bytes are not left of the budget or
- * of the total. A total that others have used up stops only those who use more than a
+ * of the total. A total that others have used up stops only clients that use more than a
  * message and its reply may take.
  */
 static int stream_check_bytes(const MessageStream *s, size_t more) {
@@ -212,7 +212,7 @@ static int make_room(MessageStream *s) {
         if (s->in_allocated - s->in_length >= READ_CHUNK)
                 return 0;
 
-        /* What others hold keeps nobody from sending a small message: the number of connections bounds that. */
+        /* Whatever others hold, a client can send a small message: the number of connections bounds that. */
         n = MAX(s->in_allocated * 2, s->in_length + READ_CHUNK);
         r = s->in_allocated > 0 ? stream_check_bytes(s, n - s->in_allocated) : 0;
         if (r < 0) {
@@ -291,7 +291,7 @@ static int take_fds(MessageStream *s, struct msghdr *mh) {
         if (!batch)
                 return -ENOMEM;
 
-        /* The limit is for one message, but nobody waits for the next one with more in hand than that. */
+        /* The limit is for one message, but between messages a client holds no more than that. */
         bool over_budget = s->budget && s->budget->fds > s->limits->owner_fds;
         if (truncated || over_budget || s->n_fds + batch->n > s->limits->message_fds) {
                 FdBatch *before = lost_before(s);

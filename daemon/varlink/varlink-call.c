@@ -46,7 +46,7 @@ int varlink_link_update(Varlink *link) {
         r = sd_event_source_set_io_events(link->io_source, events);
         if (r < 0)
                 return r;
-        /* A caller that wants no reply may be gone already, and its call goes on all the same. */
+        /* A caller that wants no reply may be gone already, and its call continues anyway. */
         r = sd_event_source_set_enabled(link->io_source, deaf ? SD_EVENT_OFF : SD_EVENT_ON);
         if (r < 0)
                 return r;

@@ -9,7 +9,7 @@
 
 typedef struct VarlinkClient VarlinkClient;
 
-/* Connects to a socket in the file system. -ENOENT, -ECONNREFUSED: nobody listens there. */
+/* Connects to a socket in the file system. Returns -ENOENT or -ECONNREFUSED if no process listens there. */
 int varlink_client_connect(const char *path, VarlinkClient **ret);
 
 /* The same without waiting for room in the listener's queue: -EAGAIN. */
@@ -27,7 +27,7 @@ typedef struct VarlinkReply {
         struct json_object *parameters; /* an object; never NULL after success */
         char *error;                    /* or NULL */
         bool continues;                 /* there is more to come */
-        int *fds;                       /* to be taken out (set to a negative number) by who needs them longer */
+        int *fds;                       /* a caller that needs one longer takes it out (sets it to a negative number) */
         size_t n_fds;
 } VarlinkReply;
 
@@ -35,7 +35,7 @@ void varlink_reply_done(VarlinkReply *r);
 #define _cleanup_reply_ _cleanup_(varlink_reply_done)
 
 /*
- * Sends a call. parameters (may be NULL) is taken over in any case, the
+ * Sends a call. parameters (may be NULL) is consumed in any case, the
  * descriptors are borrowed. more: several replies are expected.
  */
 int varlink_client_send(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds, bool more);

@@ -136,7 +136,7 @@ static int on_io(_unused_ sd_event_source *source, _unused_ int fd, uint32_t rev
                                 r = 0;
                 }
         } else if (link->state == LINK_KEPT && (revents & (EPOLLHUP | EPOLLERR)))
-                /* Nobody is there any more to get an answer: the call is over, whatever it was. */
+                /* The peer is gone and cannot get an answer: the call is over, whatever it was. */
                 r = -ECONNRESET;
 
         link_process(link, r);

@@ -9,8 +9,8 @@
 #define RESUME_USEC (1 * USEC_PER_SEC)
 
 /*
- * Connections taken in one go. Those over a limit are sent away at once, and somebody
- * who waits behind a thousand of them must not wait for a thousand turns of busy links.
+ * Connections taken in one go. Those over a limit are closed at once, and a client
+ * that waits behind a thousand of them must not wait for a thousand turns of busy links.
  */
 #define CONNECTIONS_PER_TURN 64U
 
@@ -326,7 +326,7 @@ static int on_listen(_unused_ sd_event_source *source, int fd, _unused_ uint32_t
                 if (c < 0) {
                         if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
                                 return pause_listening(s);
-                        return 0; /* nobody waits any more, the peer gave up, or a signal came */
+                        return 0; /* no connection waits any more, the peer has disconnected, or a signal came */
                 }
 
                 /* A connection that cannot be set up is closed, and that is all its owner can be told. */

@@ -62,11 +62,11 @@ typedef void (*VarlinkDisconnect)(Varlink *link, void *userdata);
 
 /*
  * Takes a connection that was accepted, and passes it to varlink_server_add_connection() at once or later, or closes
- * it. fd is taken over in any case.
+ * it. fd is consumed in any case.
  */
 typedef int (*VarlinkAccept)(VarlinkServer *server, int fd, void *userdata);
 
-/* Called when a limit stands against a message or connection: has to send an error reply. */
+/* Called when a message or connection exceeds a limit: has to send an error reply. */
 typedef int (*VarlinkRefuse)(Varlink *link, const char *limit, uint64_t current, uint64_t requested);
 
 /* --- server --- */
@@ -132,7 +132,7 @@ int varlink_reserve(Varlink *link, size_t bytes, size_t fds);
 void varlink_reset_fds(Varlink *link);
 
 /*
- * The last reply of a call. parameters is taken over in any case; NULL stands for
+ * The last reply of a call. parameters is consumed in any case; NULL stands for
  * none. Nothing is sent to a caller that asked for no reply. -ENOBUFS if the peer
  * does not read what it is sent: the connection is closed then.
  */
@@ -144,7 +144,7 @@ int varlink_notify(Varlink *link, struct json_object *parameters);
 /* The same with parameters as text, which has to be a JSON object. */
 int varlink_notify_text(Varlink *link, const char *parameters, size_t length);
 
-/* The error reply, which is the last one too. parameters is taken over in any case, and may be NULL. */
+/* The error reply, which is the last one too. parameters is consumed in any case, and may be NULL. */
 int varlink_error(Varlink *link, const char *error, struct json_object *parameters);
 int varlink_error_string(Varlink *link, const char *error, const char *key, const char *value);
 int varlink_error_invalid_parameter(Varlink *link, const char *parameter);

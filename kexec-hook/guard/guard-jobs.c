@@ -14,7 +14,7 @@
 #define LOGIND_PATH "/org/freedesktop/login1"
 #define LOGIND_IFACE "org.freedesktop.login1.Manager"
 
-/* Well below the time-out of the units that run us. */
+/* Well below the timeout of the units that run us. */
 #define CALL_TIMEOUT_USEC (UINT64_C(10) * 1000 * 1000)
 
 static void bus_unrefp(sd_bus **bus) {
@@ -117,7 +117,7 @@ int logind_cancel_scheduled_kexec(void) {
         uint64_t when;
         int r;
 
-        /* Without bus or logind nobody scheduled anything. */
+        /* Without bus or logind no shutdown is scheduled. */
         r = sd_bus_open_system(&bus);
         if (r < 0)
                 return 0;

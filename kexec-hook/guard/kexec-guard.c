@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* pkram-kexec-guard: what runs when the system is about to go down.
+/* pkram-kexec-guard: runs when the system is about to shut down.
  *
  *   pkram-kexec-guard check   is the stop command of pkram-kexec-guard.service, which is ordered so that it stops
  *                             before everything else. If a kexec is queued that would lose what is stored, it
