@@ -226,62 +226,83 @@ static int mount_entry_read(struct libmnt_fs *fs, TreeMount *ret) {
         return 1;
 }
 
-/* All mounts of this namespace, with what /run/mount/utab adds. */
-static int mount_table_read(struct libmnt_table **ret) {
+typedef int (*MountFunction)(struct libmnt_fs *fs, void *userdata);
+
+/* Calls back for each mount of this namespace, the newest one first, until that is not 0, which is returned then. */
+static int mounts_foreach(MountFunction function, void *userdata) {
         _cleanup_(mnt_unref_tablep) struct libmnt_table *table = mnt_new_table();
-        int r;
-
-        if (!table)
-                return -ENOMEM;
-        r = mnt_table_parse_mtab(table, /* filename= */ NULL);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(table);
-        return 0;
-}
-
-int tree_mount_find(const char *path, TreeMount *ret) {
-        _cleanup_(mnt_unref_tablep) struct libmnt_table *table = NULL;
-        struct libmnt_fs *fs;
-        int r;
-
-        r = mount_table_read(&table);
-        if (r < 0)
-                return r;
-        fs = mnt_table_find_target(table, path, MNT_ITER_BACKWARD);
-        if (!fs)
-                return -ENOENT;
-        r = mount_entry_read(fs, ret);
-        return r == 0 ? -EMEDIUMTYPE : MIN(r, 0);
-}
-
-int tree_mount_find_name(const char *name, const char *socket, char **ret_path) {
-        _cleanup_(mnt_unref_tablep) struct libmnt_table *table = NULL;
         struct libmnt_iter *i;
         struct libmnt_fs *fs;
         int r;
 
-        r = mount_table_read(&table);
+        if (!table)
+                return -ENOMEM;
+        /* It includes what /run/mount/utab adds. */
+        r = mnt_table_parse_mtab(table, /* filename= */ NULL);
         if (r < 0)
                 return r;
         i = mnt_new_iter(MNT_ITER_BACKWARD);
         if (!i)
                 return -ENOMEM;
-        while ((r = mnt_table_next_fs(table, i, &fs)) == 0) {
-                _cleanup_tree_mount_ TreeMount m = {};
-
-                r = mount_entry_read(fs, &m);
-                if (r < 0)
+        do {
+                r = mnt_table_next_fs(table, i, &fs);
+                /* 1: that was the last one */
+                if (r != 0) {
+                        r = MIN(r, 0);
                         break;
-                if (r == 0 || !streq(m.name, name) || !streq(m.socket ?: "", socket ?: ""))
-                        continue;
-                *ret_path = strdup(mnt_fs_get_target(fs));
-                r = *ret_path ? 1 : -ENOMEM;
-                mnt_free_iter(i);
-                return r;
-        }
+                }
+                r = function(fs, userdata);
+        } while (r == 0);
         mnt_free_iter(i);
-        return MIN(r, 0);
+        return r;
+}
+
+typedef struct FindPath {
+        const char *path;
+        TreeMount *ret;
+} FindPath;
+
+static int mount_match_path(struct libmnt_fs *fs, void *userdata) {
+        FindPath *f = userdata;
+        int r;
+
+        if (!mnt_fs_streq_target(fs, f->path))
+                return 0;
+        r = mount_entry_read(fs, f->ret);
+        return r == 0 ? -EMEDIUMTYPE : r;
+}
+
+int tree_mount_find(const char *path, TreeMount *ret) {
+        FindPath f = { .path = path, .ret = ret };
+        int r = mounts_foreach(mount_match_path, &f);
+
+        return r == 0 ? -ENOENT : MIN(r, 0);
+}
+
+typedef struct FindName {
+        const char *name, *socket;
+        char *path;
+} FindName;
+
+static int mount_match_name(struct libmnt_fs *fs, void *userdata) {
+        _cleanup_tree_mount_ TreeMount m = {};
+        FindName *f = userdata;
+        int r;
+
+        r = mount_entry_read(fs, &m);
+        if (r <= 0 || !streq(m.name, f->name) || !streq(m.socket ?: "", f->socket ?: ""))
+                return MIN(r, 0);
+        f->path = strdup(mnt_fs_get_target(fs));
+        return f->path ? 1 : -ENOMEM;
+}
+
+int tree_mount_find_name(const char *name, const char *socket, char **ret_path) {
+        FindName f = { .name = name, .socket = socket };
+        int r = mounts_foreach(mount_match_name, &f);
+
+        if (r > 0)
+                *ret_path = f.path;
+        return r;
 }
 
 void tree_mount_paths_free(char **paths, size_t n) {
@@ -290,46 +311,39 @@ void tree_mount_paths_free(char **paths, size_t n) {
         free(paths);
 }
 
-int tree_mount_list(char ***ret, size_t *ret_n) {
-        _cleanup_(mnt_unref_tablep) struct libmnt_table *table = NULL;
-        size_t n = 0, allocated = 0;
-        struct libmnt_iter *i;
-        struct libmnt_fs *fs;
-        char **paths = NULL;
+typedef struct PathList {
+        char **paths;
+        size_t n, allocated;
+} PathList;
+
+static int mount_add_path(struct libmnt_fs *fs, void *userdata) {
+        _cleanup_tree_mount_ TreeMount m = {};
+        PathList *l = userdata;
         int r;
 
-        r = mount_table_read(&table);
-        if (r < 0)
+        r = mount_entry_read(fs, &m);
+        if (r <= 0)
                 return r;
-        i = mnt_new_iter(MNT_ITER_BACKWARD);
-        if (!i)
+        if (GREEDY_REALLOC(l->paths, l->allocated, l->n + 1) < 0)
                 return -ENOMEM;
-        while ((r = mnt_table_next_fs(table, i, &fs)) == 0) {
-                _cleanup_tree_mount_ TreeMount m = {};
+        l->paths[l->n] = strdup(mnt_fs_get_target(fs));
+        if (!l->paths[l->n])
+                return -ENOMEM;
+        l->n++;
+        return 0;
+}
 
-                r = mount_entry_read(fs, &m);
-                if (r < 0)
-                        break;
-                if (r == 0)
-                        continue;
-                r = GREEDY_REALLOC(paths, allocated, n + 1);
-                if (r < 0)
-                        break;
-                paths[n] = strdup(mnt_fs_get_target(fs));
-                if (!paths[n]) {
-                        r = -ENOMEM;
-                        break;
-                }
-                n++;
-        }
-        mnt_free_iter(i);
+int tree_mount_list(char ***ret, size_t *ret_n) {
+        PathList l = {};
+        int r = mounts_foreach(mount_add_path, &l);
+
         if (r < 0) {
-                tree_mount_paths_free(paths, n);
+                tree_mount_paths_free(l.paths, l.n);
                 return r;
         }
 
-        *ret = paths;
-        *ret_n = n;
+        *ret = l.paths;
+        *ret_n = l.n;
         return 0;
 }
 
