@@ -101,7 +101,7 @@ static void describe_problem(const KexecTreeProblem *p, KexecCheck *check) {
 }
 
 static void describe_trees(const KexecFacts *facts, KexecCheck *check) {
-        bool limit = false, users = false;
+        bool limit = false, users = false, loops = false;
 
         for (size_t i = 0; i < facts->n_problems; i++) {
                 if (strlen(check->text) > sizeof(check->text) / 2) {
@@ -112,13 +112,18 @@ static void describe_trees(const KexecFacts *facts, KexecCheck *check) {
                         TEXT(check, "; ");
                 describe_problem(facts->problems + i, check);
                 limit = limit || facts->problems[i].limit;
-                users = users || (!facts->problems[i].limit && facts->problems[i].users);
+                if (!facts->problems[i].limit && facts->problems[i].users) {
+                        users = true;
+                        loops = loops || strstr(facts->problems[i].users, "loop device ");
+                }
         }
         TEXT(check, ".");
         if (limit)
                 TEXT(check, " Remove files from the tree, or raise the limit in pkramd.conf and run 'systemctl reload pkramd.service'.");
         if (users)
                 TEXT(check, " Stop these processes, or add RequiresMountsFor= with the directory to their units.");
+        if (loops)
+                TEXT(check, " Detach loop devices with 'losetup -d'.");
         if (!limit && !users)
                 TEXT(check, " Unmount the tree to store it now.");
 }

@@ -41,7 +41,7 @@ typedef struct KexecTreeProblem {
         const char *limit;      /* of pkramd.conf, which storing it would exceed; or NULL */
         uint64_t maximum;       /* with limit: its value */
         uint64_t needed;        /* with limit: what all that counts against it would come to */
-        const char *users;      /* else: what has files open for writing and is not stopped before; or NULL */
+        const char *users;      /* else: what writes to it and is not stopped before; or NULL */
         const char *detail;     /* else: why it cannot be examined */
 } KexecTreeProblem;
 

@@ -279,6 +279,7 @@ static void test_tree_problems(void **state) {
                 { .name = "log", .path = "/srv/log", .users = "sh (12, writer.service)" },
                 { .name = "old", .path = "/srv/old", .detail = "Permission denied" },
         };
+        static const KexecTreeProblem loop = { .name = "images", .path = "/srv/images", .users = "loop device /dev/loop0" };
         KexecFacts facts = { .info = &info, .n_nodes = 1, .n_trees = 4, .problems = problems, .n_problems = 1 };
         KexecCheck c;
 
@@ -299,6 +300,14 @@ static void test_tree_problems(void **state) {
         assert_non_null(strstr(c.text, "in use for writing by sh (12, writer.service)"));
         assert_non_null(strstr(c.text, "RequiresMountsFor="));
         assert_non_null(strstr(c.text, "cannot be examined (Permission denied)"));
+        assert_null(strstr(c.text, "losetup"));
+
+        facts.problems = &loop;
+        facts.n_problems = 1;
+        kexec_check(&facts, &image, KEXEC_POLICY_REFUSE, &c);
+        assert_non_null(strstr(c.text, "in use for writing by loop device /dev/loop0, which"));
+        assert_non_null(strstr(c.text, "Detach loop devices with 'losetup -d'."));
+        facts.problems = problems;
 
         /* An image that loses everything is what to say first. */
         image.has_pkram = false;

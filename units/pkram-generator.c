@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "macro.h"
+#include "unit-name.h"
 
 /* The last line is the one of 50-pkram.conf for all mount units, which this file hides. */
 static const char drop_in[] =
@@ -67,31 +68,6 @@ static int write_drop_in(const char *where, const char *unit, bool early) {
                 r = -EIO;
         return r < 0 ? complain(r, "Failed to write '%s'", path) : 0;
 }
-
-/* The name of the mount unit for a path, as systemd-escape(1) makes it: to be freed, NULL without memory. */
-static char *mount_unit_name(const char *path) {
-        char *name = malloc(4 * strlen(path) + sizeof("-.mount")), *p = name;
-
-        if (!name)
-                return NULL;
-
-        for (const char *s = path; *s; s++) {
-                /* Slashes at the beginning, at the end and next to another one do not count. */
-                if (*s == '/') {
-                        if (p > name && s[1] && s[1] != '/')
-                                *p++ = '-';
-                } else if ((*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z') || (*s >= '0' && *s <= '9') ||
-                           *s == ':' || *s == '_' || (*s == '.' && p > name))
-                        *p++ = *s;
-                else
-                        p += sprintf(p, "\\x%02x", (unsigned char) *s);
-        }
-        if (p == name)
-                *p++ = '-';
-        (void) strcpy(p, ".mount");
-        return name;
-}
-
 /*
  * The path without symbolic links, as far as it exists: systemd names mount units by that. To be freed, NULL without memory.
  * A path with '..' behind what exists is left as it is.
@@ -182,7 +158,7 @@ static bool is_early(const char *path, const char *options) {
 static int add_mount(const char *where, const char *directory, const char *options) {
         _cleanup_free_ char *path = path_resolve(directory), *unit = NULL;
 
-        unit = path ? mount_unit_name(path) : NULL;
+        unit = path ? unit_name_from_mount(path) : NULL;
         return unit ? write_drop_in(where, unit, is_early(path, options)) : -ENOMEM;
 }
 
@@ -371,7 +347,7 @@ static int read_mounted(const char *where) {
                 /* pkram-tree@.service has an installed drop-in for these. */
                 if (startswith(target, "/run/pkram/trees/"))
                         continue;
-                unit = mount_unit_name(target);
+                unit = unit_name_from_mount(target);
                 if (!unit)
                         r = -ENOMEM;
                 else {

@@ -7,6 +7,7 @@
 
 #include "file-util.h"
 #include "mount-users.h"
+#include "unit-name.h"
 #include "utf8.h"
 
 /* Users that are named. */
@@ -83,9 +84,16 @@ static char *text_read(int dir, const char *name) {
         return TAKE_PTR(text);
 }
 
+/* The system unit of a process, to be freed. NULL: it is in none. */
+static char *process_unit(pid_t pid) {
+        char *unit;
+
+        return sd_pid_get_unit(pid, &unit) < 0 ? NULL : unit;
+}
+
 /* "sleep (1234, container.service)", to be freed. NULL: the process is gone. */
-static char *process_text(int process, pid_t pid) {
-        _cleanup_free_ char *comm = text_read(process, "comm"), *name = NULL, *unit = NULL;
+static char *process_text(int process, pid_t pid, const char *unit) {
+        _cleanup_free_ char *comm = text_read(process, "comm"), *name = NULL;
         char *text;
 
         if (!comm)
@@ -94,8 +102,6 @@ static char *process_text(int process, pid_t pid) {
         name = utf8_escape(comm);
         if (!name)
                 return NULL;
-        if (sd_pid_get_unit(pid, &unit) < 0)
-                unit = NULL;
         return asprintf(&text, unit ? "%s (%i, %s)" : "%s (%i)", name, pid, unit) < 0 ? NULL : text;
 }
 
@@ -316,8 +322,14 @@ typedef struct Look {
         const Places *places;
         dev_t device;
         MountUse use;
+        MountUserFilter filter;
+        void *userdata;
         UserList users;
 } Look;
+
+static bool look_counts(const Look *look, MountUser user) {
+        return !look->filter || look->filter(&user, look->userdata);
+}
 
 static bool descriptor_uses(int process, const char *number, const Look *look) {
         char name[32];
@@ -390,13 +402,52 @@ static bool directory_uses(int process, const char *name, const Look *look) {
 
 static int look_process(int process, pid_t pid, void *userdata) {
         Look *look = userdata;
-        _cleanup_free_ char *text = NULL;
+        _cleanup_free_ char *unit = NULL, *text = NULL;
 
         if (!descriptors_use(process, look) && !mappings_use(process, look) &&
             (look->use != MOUNT_USE_ANY || (!directory_uses(process, "cwd", look) && !directory_uses(process, "root", look))))
                 return 0;
-        text = process_text(process, pid);
+        unit = process_unit(pid);
+        if (!look_counts(look, (MountUser) { .pid = pid, .unit = unit }))
+                return 0;
+        text = process_text(process, pid, unit);
         return text ? list_add(&look->users, text) : 0;
+}
+
+typedef struct LoopMount {
+        dev_t device;
+        char *unit;
+} LoopMount;
+
+static int loop_mount_find(const MountLine *m, void *userdata) {
+        LoopMount *l = userdata;
+
+        if (m->device != l->device)
+                return 0;
+        l->unit = unit_name_from_mount(m->target);
+        return 1;
+}
+
+/*
+ * The unit of the mount that a loop device ends with: the device was set up for that mount, and goes when it is unmounted.
+ * To be freed. NULL: there is none.
+ */
+static char *loop_mount_unit(int directory, const char *name, const char *mountinfo) {
+        _cleanup_free_ char *device = NULL, *autoclear = NULL, *lines = NULL;
+        char path[NAME_MAX + 32];
+        unsigned major, minor;
+        LoopMount l = {};
+
+        (void) snprintf(path, sizeof(path), "%s/loop/autoclear", name);
+        autoclear = text_read(directory, path);
+        (void) snprintf(path, sizeof(path), "%s/dev", name);
+        device = text_read(directory, path);
+        lines = strdup(mountinfo);
+        if (!autoclear || *autoclear != '1' || !device || sscanf(device, "%u:%u", &major, &minor) != 2 || !lines)
+                return NULL;
+        l.device = makedev(major, minor);
+        (void) mount_lines_foreach(lines, loop_mount_find, &l);
+        return l.unit;
 }
 
 /* Loop devices on files of the file system. */
@@ -406,7 +457,7 @@ static int look_loop_devices(Look *look, const char *mountinfo) {
         int r = 0;
 
         while (d && r == 0 && (e = readdir(d))) {
-                _cleanup_free_ char *file = NULL, *text = NULL, *ro = NULL;
+                _cleanup_free_ char *file = NULL, *text = NULL, *ro = NULL, *unit = NULL;
                 char name[NAME_MAX + 32];
 
                 if (!startswith(e->d_name, "loop"))
@@ -423,6 +474,9 @@ static int look_loop_devices(Look *look, const char *mountinfo) {
                 if (look->use == MOUNT_USE_WRITING && ro && *ro == '1')
                         continue;
                 if (look->use == MOUNT_USE_DELETED && !strstr(file, " (deleted)"))
+                        continue;
+                unit = loop_mount_unit(dirfd(d), e->d_name, mountinfo);
+                if (!look_counts(look, (MountUser) { .unit = unit }))
                         continue;
                 if (asprintf(&text, "loop device /dev/%s", e->d_name) < 0) {
                         text = NULL;
@@ -459,9 +513,9 @@ static int look_overlay(const MountLine *m, void *userdata) {
         return list_add(&look->users, text);
 }
 
-char *mount_users(dev_t device, MountUse use) {
+char *mount_users(dev_t device, MountUse use, MountUserFilter filter, void *userdata) {
         _cleanup_(places_done) Places places = {};
-        Look look = { .places = &places, .device = device, .use = use };
+        Look look = { .places = &places, .device = device, .use = use, .filter = filter, .userdata = userdata };
         _cleanup_free_ char *mountinfo = NULL;
         int r;
 
@@ -487,7 +541,7 @@ char *mount_elsewhere(dev_t device, const char *path) {
         if (places_find(device, &places) < 0)
                 return NULL;
         for (size_t i = 0; r == 0 && i < places.n; i++) {
-                _cleanup_free_ char *text = NULL, *process = NULL, *target = NULL;
+                _cleanup_free_ char *text = NULL, *process = NULL, *target = NULL, *unit = NULL;
                 const Place *p = places.places + i;
 
                 target = utf8_escape(p->target);
@@ -506,7 +560,8 @@ char *mount_elsewhere(dev_t device, const char *path) {
 
                         (void) snprintf(name, sizeof(name), "/proc/%i", p->pid);
                         fd = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-                        process = fd < 0 ? NULL : process_text(fd, p->pid);
+                        unit = process_unit(p->pid);
+                        process = fd < 0 ? NULL : process_text(fd, p->pid, unit);
                         if (!process)
                                 continue;
                         r = asprintf(&text, "'%s' in the mount namespace of %s", target, process);

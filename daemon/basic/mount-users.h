@@ -16,11 +16,21 @@ typedef enum MountUse {
         MOUNT_USE_DELETED, /* open, but removed */
 } MountUse;
 
+/* What uses a file system. */
+typedef struct MountUser {
+        pid_t pid;              /* process, or 0 for a loop device */
+        const char *unit;       /* its system unit, or the mount unit that a loop device ends with; NULL if there is none */
+} MountUser;
+
+/* Returns true if a user counts. */
+typedef bool (*MountUserFilter)(const MountUser *user, void *userdata);
+
 /*
- * Names what uses the file system of that device in this way: "cat (1234), sh (99, session-2.scope), loop0", and more than a
- * few as "and others". The caller frees it. Returns NULL if nothing is found, or without memory.
+ * Names what uses the file system of that device in this way: "cat (1234), sh (99, session-2.scope), loop device /dev/loop0",
+ * and more than a few as "and others". filter may be NULL; then every user counts. The caller frees the text. Returns NULL if
+ * nothing is found, or without memory.
  */
-char *mount_users(dev_t device, MountUse use);
+char *mount_users(dev_t device, MountUse use, MountUserFilter filter, void *userdata);
 
 /*
  * Names the other places where the file system of that device is mounted: other directories, and mount namespaces that an

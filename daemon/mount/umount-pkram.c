@@ -124,7 +124,7 @@ static int store(VarlinkClient *c, const TreeMount *m, const char *path, int dir
 
 /* Some process can still write to it. Logs which, and what that means; during shutdown nothing is tried again. */
 static void log_writers(const TreeMount *m, const char *path, dev_t device) {
-        _cleanup_free_ char *writers = mount_users(device, MOUNT_USE_WRITING);
+        _cleanup_free_ char *writers = mount_users(device, MOUNT_USE_WRITING, /* filter= */ NULL, /* userdata= */ NULL);
         const char *by = writers ?: "unknown processes";
 
         if (is_shutting_down()) {
@@ -165,10 +165,11 @@ static int place_set_read_only(const char *path, _unused_ void *userdata) {
  * of the file system, if they are going to stay: during shutdown, and for a lazy unmount. Returns 0 or -EBUSY.
  */
 static int freeze_busy(const TreeMount *m, const char *path, dev_t device, bool lazy) {
-        _cleanup_free_ char *writers = mount_users(device, MOUNT_USE_WRITING), *readers = NULL;
+        _cleanup_free_ char *writers = NULL, *readers = NULL;
         int r;
 
-        readers = writers ? NULL : mount_users(device, MOUNT_USE_DELETED);
+        writers = mount_users(device, MOUNT_USE_WRITING, /* filter= */ NULL, /* userdata= */ NULL);
+        readers = writers ? NULL : mount_users(device, MOUNT_USE_DELETED, /* filter= */ NULL, /* userdata= */ NULL);
         if (!readers) {
                 log_writers(m, path, device);
                 return -EBUSY;
@@ -224,7 +225,7 @@ static int store_and_unmount(VarlinkClient *c, const TreeMount *m, const char *p
                 _cleanup_free_ char *users = NULL;
 
                 r = -errno;
-                users = mount_users(st.st_dev, MOUNT_USE_ANY);
+                users = mount_users(st.st_dev, MOUNT_USE_ANY, /* filter= */ NULL, /* userdata= */ NULL);
                 (void) log_error_errno(r, "Failed to unmount '%s', stop the processes that use it (%s; 'fuser -vm' shows more)", path,
                                        users ?: "unknown, perhaps something in the kernel");
                 if (stored > 0 && is_shutting_down()) {

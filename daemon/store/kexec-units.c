@@ -434,25 +434,51 @@ static int property_has(sd_bus *bus, const char *object, const char *property, c
         return found;
 }
 
-int kexec_unit_stops_before(sd_bus *bus, const char *unit, const char *path, const char *tree) {
-        static const char *const properties[] = { "RequiresMountsFor", "Requires", "BindsTo", "PartOf" };
+/* The bus object of a loaded unit, to be freed. */
+static int get_object(sd_bus *bus, const char *unit, char **ret) {
         _cleanup_(message_unrefp) sd_bus_message *reply = NULL;
         const char *object;
         int r;
-
-        /* systemd-journal-flush.service has it close its files when /var/log is unmounted. */
-        if (streq(unit, "systemd-journald.service"))
-                return 1;
 
         r = sd_bus_call_method(bus, MANAGER_NAME, MANAGER_PATH, MANAGER_IFACE, "GetUnit", /* ret_error= */ NULL, &reply, "s", unit);
         if (r >= 0)
                 r = sd_bus_message_read(reply, "o", &object);
         if (r < 0)
                 return r;
-        r = property_has(bus, object, "Conflicts", /* path= */ NULL, "shutdown.target");
-        if (r == 0)
-                r = property_has(bus, object, "Conflicts", /* path= */ NULL, "umount.target");
+        *ret = strdup(object);
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int object_needs_mount(sd_bus *bus, const char *object, const char *path, const char *tree) {
+        static const char *const properties[] = { "RequiresMountsFor", "Requires", "BindsTo", "PartOf" };
+        int r = 0;
+
         for (size_t i = 0; r == 0 && i < ELEMENTSOF(properties); i++)
                 r = property_has(bus, object, properties[i], path, tree);
         return r;
+}
+
+int kexec_unit_needs_mount(sd_bus *bus, const char *unit, const char *path, const char *tree) {
+        _cleanup_free_ char *object = NULL;
+        int r;
+
+        r = get_object(bus, unit, &object);
+        return r < 0 ? r : object_needs_mount(bus, object, path, tree);
+}
+
+int kexec_unit_stops_before(sd_bus *bus, const char *unit, const char *path, const char *tree) {
+        _cleanup_free_ char *object = NULL;
+        int r;
+
+        /* systemd-journal-flush.service has it close its files when /var/log is unmounted. */
+        if (streq(unit, "systemd-journald.service"))
+                return 1;
+
+        r = get_object(bus, unit, &object);
+        if (r < 0)
+                return r;
+        r = property_has(bus, object, "Conflicts", /* path= */ NULL, "shutdown.target");
+        if (r == 0)
+                r = property_has(bus, object, "Conflicts", /* path= */ NULL, "umount.target");
+        return r == 0 ? object_needs_mount(bus, object, path, tree) : r;
 }

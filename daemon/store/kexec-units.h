@@ -53,7 +53,9 @@ int kexec_unit_parse(const char *text, size_t size, int before);
 int kexec_units_find(sd_bus *bus, const char *directory, const char *root, UnitList *ret);
 
 /*
- * Returns 1 if a shutdown stops this unit before the tree of that name is unmounted from path: it conflicts with
- * shutdown.target or umount.target, or requires the mount. systemd-journald.service counts as such a unit. Returns 0 if it does not, or a negative errno.
+ * The first function returns 1 if the unit requires the mount of the tree of that name at path, and so is stopped before. The
+ * second one returns 1 if a shutdown stops the unit before the tree is unmounted: it requires the mount, or conflicts with
+ * shutdown.target or umount.target; systemd-journald.service counts as such a unit. Both return 0 if not, or a negative errno.
  */
+int kexec_unit_needs_mount(sd_bus *bus, const char *unit, const char *path, const char *tree);
 int kexec_unit_stops_before(sd_bus *bus, const char *unit, const char *path, const char *tree);
