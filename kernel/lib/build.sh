@@ -56,7 +56,7 @@ run_make() {
 
 kernel_build() {
         local config=$1 image=$2 tree obj base dir
-        [ ! -e "$image" ] || return 0 # somebody else built it while we waited for the lock
+        [ ! -e "$image" ] || return 0 # another process built it while we waited for the lock
         tree=$(tree_apply "$config") || exit 1
         base=${tree%/src}
         obj=$base/obj

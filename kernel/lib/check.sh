@@ -25,7 +25,7 @@ kernel_check() {
 our_sources() { src_files | grep '\.c$' | grep -v -E '^(tools|Documentation|samples|scripts)/'; }
 
 # Remarks of checkpatch that do not fit, and why:
-#   MISSING_SIGN_OFF    whoever sends the series signs it off ("git am -s"): a script cannot vouch for anybody
+#   MISSING_SIGN_OFF    the sender of the series signs it off ("git am -s"), which a script cannot do for them
 #   FILE_PATH_CHANGES   the entry in MAINTAINERS is a patch of its own
 #   BIT_MACRO           the uAPI header and the format header are for user space too, which has no BIT()
 #   CAMELCASE           names of page flag functions are the kernel's own

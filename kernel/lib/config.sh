@@ -62,7 +62,7 @@ config_make() {
         config_merged "$tree" "$name" | grep -v '^# CONFIG' >"$obj/.allconfig" || true
         make -s -C "$tree" O="$obj" KCONFIG_ALLCONFIG="$obj/.allconfig" allnoconfig >&2 || die "kconfig failed"
 
-        # allnoconfig says n to what nobody asked for; what was asked for and is not there has a missing dependency.
+        # allnoconfig disables every option that was not requested; a requested option that is missing lacks a dependency.
         missing=$(config_merged "$tree" "$name" | while read -r line; do
                 case $line in
                 CONFIG_PKRAM*) [ -n "$(series_patches)" ] || continue ;;

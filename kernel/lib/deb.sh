@@ -23,7 +23,7 @@ deb_config_debian() {
         debian=$(debian_config "$(source_version)") || die "cannot get Debian's kernel configuration"
         mkdir -p "$obj"
         cp "$debian" "$obj/.config"
-        # Debian signs with keys nobody else has, and its debug symbols take 10 GiB.
+        # Debian signs with keys of its own, and its debug symbols take 10 GiB.
         "$tree/scripts/config" --file "$obj/.config" \
                 --enable PKRAM --disable PKRAM_KUNIT_TEST \
                 --set-str SYSTEM_TRUSTED_KEYS "" --set-str SYSTEM_REVOCATION_KEYS "" --set-str MODULE_SIG_KEY certs/signing_key.pem \
@@ -51,7 +51,7 @@ deb_packages() {
         deb_check "$target" "$release"
 }
 
-# deb_check DIRECTORY RELEASE: are they what they say? (grep has to read to the end: who writes into a closed pipe fails)
+# deb_check DIRECTORY RELEASE: are they what they say? (grep has to read to the end: a program that writes into a closed pipe fails)
 deb_check() {
         local dir=$1 release=$2 image headers
         image=$dir/linux-image-${release}_$(deb_version)_amd64.deb
@@ -73,7 +73,7 @@ deb_debian() {
 
 deb_named() {
         local config=$1 target=$2 tree obj
-        [ ! -e "$target" ] || return 0 # somebody else built them while we waited for the lock
+        [ ! -e "$target" ] || return 0 # another process built them while we waited for the lock
         tree=$(tree_apply "$config") || exit 1
         obj=${tree%/src}/obj
         config_make "$tree" "$obj" "$config"

@@ -49,7 +49,7 @@ source_refresh() {
 }
 
 # source_version: print the version in use. It is chosen once and kept until "fetch --update", so that a new
-# upload to Debian does not rebuild everything in the middle of somebody's work.
+# upload to Debian does not rebuild everything in the middle of a day's work.
 source_version() {
         local current
         current=$(series_state current)
@@ -79,7 +79,7 @@ source_fetch() {
         mv "$current.new" "$current"
 }
 
-# source_pristine: print the path of the unpacked, untouched source. Nobody may write below it.
+# source_pristine: print the path of the unpacked, untouched source. It must not be written to.
 source_pristine() {
         local dir
         dir=$(kernel_cache)/$(source_version)/pristine
@@ -101,7 +101,7 @@ patch_paths() {
 # patch_has_diff FILE
 patch_has_diff() { grep -q '^--- \(a/\|/dev/null\)' "$1"; }
 
-# src_files: print the files of src/, relative to it. What git ignores there was built by somebody.
+# src_files: print the files of src/, relative to it. Files that git ignores were built there and are left out.
 src_files() {
         [ -d "$KERNEL_DIR/src" ] || return 0
         if git -C "$KERNEL_DIR/src" rev-parse --is-inside-work-tree >/dev/null 2>&1; then

@@ -75,7 +75,7 @@ stage3() {
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 [ -e /dev/kmsg ] || mount -t devtmpfs devtmpfs /dev
-if dmesg | grep -q 'this is a kdump kernel\|pkram: off' || [ "$(cat /sys/kernel/pkram)" = 0 ]; then
+if dmesg | grep -q 'this is a kdump kernel\|pkram: disabled' || [ "$(cat /sys/kernel/pkram)" = 0 ]; then
         echo '<1>@@pkram PASS crash: the kdump kernel leaves preserved memory alone' >/dev/kmsg
 else
         echo '<1>@@pkram FAIL crash: the kdump kernel: says nothing' >/dev/kmsg

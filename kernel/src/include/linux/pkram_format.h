@@ -61,7 +61,7 @@
  * differs from the original in its own pfn and checksum only. A reader that finds a page
  * damaged uses the copy. A page whose copy cannot be used has PKRAM_HDR_ALONE set.
  *
- * Who trusts what: early boot believes the super block and the map pages once
+ * Validation: early boot uses the super block and the map pages once
  * they passed their checks, and reserves all blocks in the map. It reads nothing
  * else. Later, with all of the kernel at hand, each node is checked as a whole
  * before it is adopted or dropped: see pkram_walk_node(). A page can be claimed
@@ -274,7 +274,7 @@ struct pkram_dir {
  * @nr_poisoned: pages of its streams in which the hardware lost data by the time
  *              of the seal; unless 0 the object cannot be loaded
  * @poisoned:   pfns of the first PKRAM_OBJ_POISONED of them, 0 beyond; a reader
- *              must not give them to anybody else
+ *              must not make them available again
  */
 struct pkram_object {
 	__le64 pages_head;

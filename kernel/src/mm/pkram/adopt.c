@@ -199,7 +199,7 @@ static const char * const damage_names[] = {
 	[PKRAM_DAMAGE_FEATURE]	= "it needs a feature that this kernel lacks",
 };
 
-/* Remember and log a node that did not come back. @page may be anything. */
+/* Remember and log a node that is dropped. @page may be anything. */
 static void __init drop(u64 pfn, int damage, const struct pkram_node_totals *totals,
 			const struct pkram_node_page *page)
 {
@@ -265,7 +265,7 @@ static bool __init adopt_node(u64 pfn, __le64 *slot)
 				pkram_walk_node(&w, pfn, &ignored);
 			poisoned = pkram_poison_adopt(page);
 			if (poisoned)
-				pr_err("node at pfn 0x%llx: the hardware lost %llu of its pages before the kexec, the objects they are in cannot be loaded\n",
+				pr_err("node at pfn %#llx: memory errors in %llu pages before the kexec, affected objects cannot be loaded\n",
 				       pfn, poisoned);
 			return true;
 		}
@@ -299,7 +299,7 @@ static void __init unclaim_one(u64 pfn)
 /*
  * The copy of @page was claimed if @claimed. If its memory was bad before the kexec,
  * nothing must ever use it: it stays claimed, but is not counted as preserved. If it
- * is somebody else's, there is no copy.
+ * is used by others, there is no copy.
  */
 static void __init settle_twin(struct pkram_page_hdr *page, bool claimed)
 {
@@ -387,7 +387,7 @@ static void __init adopt_dirs(void)
 
 /*
  * Where the struct pages of most of memory are made late, the page blocks of what is
- * reserved are left without a type, which reads as that of memory nobody can move.
+ * reserved are left without a type, which reads as that of unmovable memory.
  * Pages of files can be moved once they are not preserved any more.
  */
 static void __init make_movable(struct page *page)
@@ -398,7 +398,7 @@ static void __init make_movable(struct page *page)
 }
 
 /*
- * Give what nobody claimed in a block to the page allocator, and count what was
+ * Give the unclaimed pages of a block to the page allocator, and count what was
  * claimed as managed. All of the block has struct pages, of one zone. Returns how
  * many were freed.
  */
@@ -522,7 +522,7 @@ static int __init pkram_init(void)
 		pkram_adopt();
 	} else if (pkram_super_create()) {
 		pkram.boot_result = PKRAM_BOOT_OFF;
-		pr_err("off: no memory for the super block\n");
+		pr_err("disabled: failed to allocate the super block\n");
 		return 0;
 	}
 	pkram_blocks_find_ram();

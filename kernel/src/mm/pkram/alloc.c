@@ -27,7 +27,7 @@
  * allocated again until they lie elsewhere.
  *
  * Which pages are banned changes when an image is loaded or unloaded. It stays
- * as it is while pkram_kexec_sem is held for reading, so whoever records pages
+ * as it is while pkram_kexec_sem is held for reading, so code that records pages
  * holds it from the check until the pages are counted in their blocks.
  */
 
@@ -91,7 +91,7 @@ u64 pkram_allowed(u64 pfn, u64 nr)
  * Early boot of the next kernel cannot use any page of a block that has a preserved
  * page, so metadata, byte streams and copies of base pages must not be spread over
  * many blocks. They come out of a *pool*: one block for each NUMA node that is
- * allocated as a whole and handed out page by page. Only where no block is free they
+ * allocated as a whole and used page by page. Only where no block is free they
  * come from anywhere. Pages of files are moved there as well when blocks become
  * scarce, see shmem.c.
  *
@@ -104,7 +104,7 @@ u64 pkram_allowed(u64 pfn, u64 nr)
  */
 
 /**
- * struct pkram_pool - pages of one block that are handed out one by one
+ * struct pkram_pool - pages of one block that are allocated one by one
  * @page: the next one
  * @left: how many there are from it on
  * @skip: allocations until a free block is tried for again

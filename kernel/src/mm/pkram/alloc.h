@@ -16,7 +16,7 @@ struct page;
 /**
  * PKRAM_GFP - how to allocate what grows with what user space stores
  *
- * Who stores too much gets -ENOMEM; nobody is killed for it.
+ * Callers that store too much get -ENOMEM; the OOM killer is not invoked.
  */
 #define PKRAM_GFP	(GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
 

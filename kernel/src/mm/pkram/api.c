@@ -153,7 +153,7 @@ void pkram_finish_save(struct pkram_stream *ps)
 EXPORT_SYMBOL_GPL(pkram_finish_save);
 
 /**
- * pkram_discard_save - give up saving a node
+ * pkram_discard_save - abort saving a node
  * @ps: from pkram_prepare_save(), accesses finished; unusable afterwards
  *
  * Nothing of the node remains, and its references on folios are dropped.

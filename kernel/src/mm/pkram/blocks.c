@@ -24,12 +24,12 @@
  * what it has to reserve depends on how many blocks are touched and not on how
  * many pages are preserved.
  *
- * This kernel counts the preserved pages of every block; a block's bit in the
- * map follows its counter between 0 and more. The map is right at every moment:
- * the seal adds nothing but checksums. kexec consults it as well to keep
- * segments away from preserved memory.
+ * This kernel counts the preserved pages of every block. The bit of a block is
+ * set while its counter is not zero. The map is always up to date; the seal only
+ * adds checksums. kexec also reads it to keep segments away from preserved
+ * memory.
  *
- * The counters are made when the first node is, the map exists from boot on.
+ * The counters are allocated with the first node, the map exists from boot on.
  *
  * Locking: pkram_blocks_lock protects the counters and the bits. It is the
  * innermost lock, taken under i_pages locks and therefore with interrupts off.
@@ -106,7 +106,7 @@ int pkram_blocks_init(gfp_t gfp)
 			pkram_touched_low += block_is_low(block);
 		}
 	}
-	/* pairs with the dependency of whoever reads a counter */
+	/* pairs with the dependency of readers of a counter */
 	smp_store_release(&pkram_counts, counts);
 	return 0;
 }
@@ -216,7 +216,7 @@ u64 pkram_blocks_count(u64 block)
  * pkram_blocks_adopt - make the counters of an inherited map
  *
  * Until pkram_blocks_adopted() the caller counts pages on its own, without a
- * lock: nobody else is there yet.
+ * lock: no other CPU runs yet.
  *
  * Return: the counter of each block; PKRAM_BLOCK_OURS and PKRAM_BLOCK_ALONE are
  * set in those of the blocks in the map.
@@ -263,7 +263,7 @@ void __init pkram_blocks_adopted(u32 *counts)
 }
 
 /**
- * pkram_blocks_pin - mark the super block or the map as preserved for good
+ * pkram_blocks_pin - mark the super block or the map as preserved permanently
  * @pfn: first page
  * @nr:  how many
  *

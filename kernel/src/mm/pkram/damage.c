@@ -38,7 +38,7 @@
  * @byte:   offset in it
  * @bit:    which one to flip
  * @pfn:    what to write instead of flipping a bit; 0: do flip
- * @mended: make the checksum of the page right again
+ * @fixed: make the checksum of the page right again
  */
 struct hit {
 	u8 *page;
@@ -46,7 +46,7 @@ struct hit {
 	unsigned int byte;
 	unsigned int bit;
 	u64 pfn;
-	bool mended;
+	bool fixed;
 };
 
 static char flip[4000];
@@ -143,8 +143,8 @@ static bool parse_hit(const char *word, struct hit *hit)
 	char type[16], other[16], *which;
 	void *target;
 
-	hit->mended = *word == '+';
-	if (hit->mended)
+	hit->fixed = *word == '+';
+	if (hit->fixed)
 		word++;
 	hit->pfn = 0;
 	hit->bit = 0;
@@ -189,7 +189,7 @@ static void mend(const struct hit *hit, u8 *page)
 {
 	struct pkram_page_hdr *hdr = (void *)page;
 
-	if (page && hit->mended && le32_to_cpu(hdr->length) <= PAGE_SIZE)
+	if (page && hit->fixed && le32_to_cpu(hdr->length) <= PAGE_SIZE)
 		pkram_page_finish(hdr);
 }
 
@@ -219,5 +219,5 @@ void pkram_damage(void)
 		mend(&hits[i], hits[i].copy);
 	}
 	if (nr)
-		pr_info("damage: %u places spoilt\n", nr);
+		pr_info("damage: %u places damaged\n", nr);
 }

@@ -60,7 +60,7 @@ struct pkram_session {
 };
 
 /*
- * Protects pkram_session.open. Who joins a save must not wait for the lock of the
+ * Protects pkram_session.open. A joining session must not wait for the lock of the
  * other session: its owner may be in the middle of a long call, and the other
  * session may be waiting for this one.
  */

@@ -21,11 +21,11 @@
  * pkram_reserve() runs as soon as memblock knows what is RAM and what the boot
  * loader and EFI use, and before it allocates anything above 1 MiB. It looks at the
  * super block and the map, and at nothing else; both are checked before a word
- * of them is believed. Where one copy of them is damaged, the other one is used, and the
- * damaged one is mended. Every run of touched blocks becomes one reserved region.
+ * of them is used. Where one copy of them is damaged, the other one is used, and the
+ * damaged one is repaired. Every run of touched blocks becomes one reserved region.
  *
- * Whole blocks are reserved. What else is in them comes back once the page
- * allocator runs, except pages that were somebody else's before: firmware
+ * Whole blocks are reserved. Their other pages are freed once the page
+ * allocator runs, except pages that were in use before: firmware
  * tables, an initrd, a hole in RAM. Those are remembered as *busy*, however many
  * there are, and a node that claims one of them is damaged; the others are not. What
  * the firmware has in RAM that becomes known later only stays reserved as far as no
@@ -403,7 +403,7 @@ static void __init map_page_copy(const struct pkram_map *from, struct pkram_map 
 static struct pkram_map *__init find_map(const struct pkram_super *sb)
 {
 	u64 pfn = le64_to_cpu(sb->map_pfn), copy_pfn = le64_to_cpu(sb->map_copy_pfn);
-	u32 i, nr_map = le32_to_cpu(sb->nr_map), mended = 0;
+	u32 i, nr_map = le32_to_cpu(sb->nr_map), fixed = 0;
 	struct pkram_map *map = NULL, *copy = NULL;
 
 	if (is_readable(pfn, nr_map))
@@ -427,10 +427,10 @@ static struct pkram_map *__init find_map(const struct pkram_super *sb)
 			map_page_copy(copy + i, map + i, pfn + i);
 		else if (copy && !copy_good)
 			map_page_copy(map + i, copy + i, copy_pfn + i);
-		mended += !good || (copy && !copy_good);
+		fixed += !good || (copy && !copy_good);
 	}
-	if (mended)
-		pr_warn("%u pages of the map were damaged in one of its copies\n", mended);
+	if (fixed)
+		pr_warn("%u pages of the map were damaged in one of its copies\n", fixed);
 	pkram_early.map_pfn = pfn;
 	pkram_early.map_twin_pfn = copy ? copy_pfn : 0;
 	return map;
@@ -503,7 +503,7 @@ static int __init reserve_chain(u64 pfn)
 }
 
 /**
- * pkram_reserve - keep preserved memory away from everybody
+ * pkram_reserve - reserve preserved memory
  *
  * Context: setup_arch(), right after efi_mokvar_table_init().
  */
@@ -520,7 +520,7 @@ void __init pkram_reserve(void)
 	}
 	if (cc_platform_has(CC_ATTR_MEM_ENCRYPT)) {
 		pkram.boot_result = PKRAM_BOOT_OFF;
-		pr_info("off: memory encryption is active\n");
+		pr_info("disabled: memory encryption is active\n");
 		return;
 	}
 	if (!pkram_param_given)
@@ -541,19 +541,19 @@ void __init pkram_reserve(void)
 	case PKRAM_BOOT_RESTORED:
 		break;
 	case PKRAM_BOOT_STALE:
-		pr_err("super block at pfn 0x%llx is stale, it was not sealed for this boot: nothing restored\n",
+		pr_err("nothing restored: super block at pfn %#llx was not sealed for this boot\n",
 		       pkram_param);
 		break;
 	case PKRAM_BOOT_VERSION:
-		pr_err("super block at pfn 0x%llx has a format this kernel cannot read: nothing restored\n",
+		pr_err("nothing restored: super block at pfn %#llx has an unknown format\n",
 		       pkram_param);
 		break;
 	case PKRAM_BOOT_DAMAGED:
-		pr_err("super block at pfn 0x%llx or its map is damaged: nothing restored\n",
+		pr_err("nothing restored: super block at pfn %#llx or its map is damaged\n",
 		       pkram_param);
 		break;
 	default:
-		pr_err("no super block at pfn 0x%llx: nothing restored\n", pkram_param);
+		pr_err("nothing restored: no super block at pfn %#llx\n", pkram_param);
 	}
 	if (begin)
 		pkram_early.cycles = arch_pkram_ticks() - begin;
@@ -565,7 +565,7 @@ void __init pkram_reserve(void)
  * @size:  how many
  *
  * Reserving it leaves no trace where a preserved block is reserved as a whole, and
- * what nobody has in such a block is given to the page allocator. It is more than
+ * the unused pages of such a block are given to the page allocator. It is more than
  * the tables that are in it, and was the previous kernel's ordinary memory for the
  * rest: a node may have pages there.
  *

@@ -84,7 +84,7 @@ int pkram_evacuate(void)
 
 /*
  * Check that there is memory for copies of what is in banned places, even if every
- * free page there is handed out first and has to be held until others are found.
+ * free page there is allocated first and has to be held until others are found.
  */
 static bool evacuate_fits(void)
 {
@@ -144,7 +144,7 @@ static const struct kexec_segment *image_find_preserved(const struct kimage *ima
  * Context: between pkram_kexec_begin() and pkram_kexec_end(). Releases
  * pkram_kexec_sem and takes it again.
  *
- * Return: false if preserved memory has to stay in the place of a segment.
+ * Return: false if preserved memory has to stay where a segment goes.
  */
 bool pkram_kexec_clear(const struct kimage *image)
 {

@@ -34,7 +34,7 @@ PKRAM_LAYOUT(PKRAM_LINK_EXTENTS * PKRAM_EXTENT_BYTES + 1 <=
  * Each step maps the state one to one, so a change in a single word always
  * changes the result; everything else is missed with probability 2^-64. The
  * checksum field itself, the second word, is left out. This guards against
- * accidents, not against forgery: who can write physical memory has won already.
+ * accidents, not against forgery: an attacker that can write physical memory has won already.
  *
  * Return: the checksum.
  */
@@ -291,8 +291,8 @@ static __u32 count_poisoned(const struct pkram_object *o, __u64 pfn, __u64 nr)
 /*
  * Claim the single pages that @link goes on with at extent @i, and say in @ret_nr
  * how many extents that were and in @ret_gaps how many pages they left out. Stops
- * before anything that is not what it should be: what it is, is found out by who
- * looks at extents one by one.
+ * at the first extent that is not a valid single page. The caller decodes that
+ * extent and reports errors.
  *
  * Nothing here can overflow the position in the file: see where it is called.
  */
@@ -473,8 +473,8 @@ static int walk_object(const struct pkram_walker *w, const struct pkram_object *
  *          came when it fails
  *
  * The order in which pages are claimed depends on nothing but the node, so a
- * failed walk can be undone by walking again with a claim() that takes the marks
- * back until as many are taken back as were set. It must not free pages: metadata
+ * failed walk can be undone by walking again with a claim() that removes the marks
+ * until as many are removed as were set. It must not free pages: metadata
  * is read after it was claimed.
  *
  * Return: PKRAM_DAMAGE_NONE, or what is wrong with the node.

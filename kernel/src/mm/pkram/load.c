@@ -16,11 +16,12 @@
 /**
  * DOC: loading in parallel
  *
- * Any number of descriptors can load a node at the same time. Each object is made
- * into a file once: whoever comes first puts PKRAM_FILE_LOADING in the place of
- * the file, and works without a lock that others could wait for. Who comes for the
- * same object meanwhile waits until the file is there, or tries again if that
- * failed; different objects have nothing to do with each other.
+ * Any number of descriptors can load a node at the same time. The first caller for
+ * an object stores PKRAM_FILE_LOADING in pkram_node.files and creates the file
+ * without holding a lock. Later callers for the same object wait on
+ * pkram_node.loads, or get -EBUSY if they supplied a target file. If creating the
+ * file failed, a waiter retries. Loads of different objects do not wait for each
+ * other.
  *
  * The descriptors pin the node, so neither its objects nor its files go away.
  */
@@ -81,7 +82,7 @@ static struct pkram_file *find_or_claim(struct pkram_node *node, u32 index, bool
  *
  * Return: the file, frozen, which is there until the node is removed; or an error
  * pointer: -EBUSY @target is given and it exists already, -EINTR a fatal signal
- * came while somebody else was loading it, what pidfd_get_task() says, -ESRCH, and
+ * came while another caller was loading it, errors of pidfd_get_task(), -ESRCH, and
  * as pkram_file_load().
  */
 struct pkram_file *pkram_load_object(struct pkram_node *node, u32 index,

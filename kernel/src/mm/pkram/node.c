@@ -18,8 +18,8 @@
 /**
  * DOC: life of a node
  *
- * A node is made by a saver, who owns it alone: nobody can see it, and dropping
- * it gives every page back. Committing puts it into the tables of this kernel
+ * A node is created by a saver, which owns it alone: it is not visible, and dropping
+ * it frees every page. Committing puts it into the tables of this kernel
  * and into the directory for the next one. From then on its metadata pages do
  * not change until it is removed.
  *
@@ -32,9 +32,9 @@
  * likes; the node stays, and can be removed when there are no users. A *taker*
  * (pkram_prepare_load()) owns the node from then on and consumes it.
  *
- * Locking: pkram.lock for the tables, @state and @users. @files needs none: who
- * makes a file of an object puts PKRAM_FILE_LOADING there first, see load.c. It
- * cannot go away under anybody, because only a node without users is destroyed.
+ * Locking: pkram.lock for the tables, @state and @users. @files needs none: code
+ * that makes a file of an object stores PKRAM_FILE_LOADING there first, see load.c.
+ * It does not go away while it is used, because only a node without users is destroyed.
  * A node in state SAVING or TAKEN belongs to one task.
  */
 
@@ -647,7 +647,7 @@ static int move_object(struct pkram_node *node, u32 index)
 	struct pkram_object *obj = pkram_node_object(node, index);
 	int err;
 
-	/* which of its pages can be read nobody knows exactly */
+	/* it is not known exactly which of its pages can be read */
 	if (obj->nr_poisoned)
 		return stream_banned(obj->pages_head) || stream_banned(obj->bytes_head) ?
 		       -EHWPOISON : 0;
@@ -667,7 +667,7 @@ static int move_object(struct pkram_node *node, u32 index)
  * Context: pkram.lock held; no seal can be made now. Must not hold
  * pkram_kexec_sem.
  *
- * Return: 0; -EBUSY somebody is using it; -EHWPOISON; -ENOMEM.
+ * Return: 0; -EBUSY if it is in use; -EHWPOISON; -ENOMEM.
  */
 int pkram_node_move(struct pkram_node *node)
 {
@@ -702,7 +702,7 @@ int pkram_node_move(struct pkram_node *node)
  * @mine:   node that the caller has pinned, or NULL; unpinned if it is this one
  * @ret_id: output, its id
  *
- * Return: 0; -ENOENT; -EBUSY if somebody else uses it.
+ * Return: 0; -ENOENT; -EBUSY if it has other users.
  */
 int pkram_node_remove(const char *name, struct pkram_node *mine, u64 *ret_id)
 {

@@ -13,7 +13,7 @@
 struct pkram_file;
 struct pkram_node_info;
 
-/** enum pkram_node_state - who may do what with a node */
+/** enum pkram_node_state - the operations that a node allows */
 enum pkram_node_state {
 	PKRAM_NODE_SAVING,	/* owned by one saver, in no table */
 	PKRAM_NODE_IDLE,	/* committed */
@@ -31,7 +31,7 @@ enum pkram_node_state {
  * @tables:  pages of further objects by their number
  * @files:   struct pkram_file of objects that exist as files, by object index;
  *           PKRAM_FILE_LOADING while one is being made
- * @loads:   woken when one of those is done, or given up
+ * @loads:   woken when one of those is done or has failed
  * @totals:  what it consists of
  * @born:    generation in which it was committed
  */
@@ -49,7 +49,7 @@ struct pkram_node {
 	u64 born;
 };
 
-/** PKRAM_FILE_LOADING - in place of a struct pkram_file that somebody is making */
+/** PKRAM_FILE_LOADING - in place of a struct pkram_file that is being made */
 #define PKRAM_FILE_LOADING	((struct pkram_file *)xa_mk_value(0))
 
 static inline u32 pkram_node_nr_objects(const struct pkram_node *node)

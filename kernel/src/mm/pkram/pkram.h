@@ -14,7 +14,7 @@
  *   shmem.c  poison.c     files in and out, frozen; pages with memory errors
  *   stream.c  damage.c    page and byte streams; damage on purpose
  *   kexec.c  early.c      images and preserved memory; reservation in setup_arch()
- *   super.c               what there is one of; super block, directory, metadata
+ *   super.c               global state; super block, directory, metadata
  *   alloc.c               memory that may be preserved
  *   blocks.c              which blocks are preserved
  *   format.c              the format
@@ -58,7 +58,7 @@ extern u64 pkram_nr_blocks;
 
 /** PKRAM_BLOCK_OURS - while adopting: the previous kernel preserved the block */
 #define PKRAM_BLOCK_OURS	BIT(31)
-/** PKRAM_BLOCK_ALONE - and none of its pages is anybody else's */
+/** PKRAM_BLOCK_ALONE - and none of its pages has another user */
 #define PKRAM_BLOCK_ALONE	BIT(30)
 /** PKRAM_BLOCK_COUNT - the rest of a counter, which is all of it later on */
 #define PKRAM_BLOCK_COUNT	(BIT(30) - 1)
@@ -85,7 +85,7 @@ void pkram_kexec_ban(const struct kimage *image, u64 start, u64 end);
 /* super.c */
 
 /**
- * struct pkram_state - what there is one of
+ * struct pkram_state - global state of PKRAM
  * @lock:       pkram_mutex: nodes, directory, counters
  * @sb:         super block, NULL when PKRAM is off
  * @sb_twin:    its copy, NULL if the memory of that is bad
@@ -130,7 +130,7 @@ struct pkram_state {
 #define PKRAM_MAX_DROPPED	1024
 
 /**
- * struct pkram_dropped - an inherited node that did not come back
+ * struct pkram_dropped - an inherited node that was dropped
  * @link: in pkram_state.dropped
  * @info: what is known of it
  */
@@ -355,7 +355,7 @@ struct pkram_busy {
 bool pkram_busy_test(const struct pkram_busy *b, u64 pfn);
 
 /**
- * struct pkram_early - what early boot found out for later
+ * struct pkram_early - results of early boot for later
  * @sb_pfn:   super block, 0 if there is nothing to adopt
  * @map_pfn:  first map page
  * @map_twin_pfn: first page of its copy, 0 if there is none that can be used

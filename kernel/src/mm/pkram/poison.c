@@ -15,11 +15,11 @@
  * DOC: memory errors
  *
  * A page with a memory error is refused when it is saved. Errors that come after
- * that are found when the seal is made: nobody else looks at a stored page, and
+ * that are found when the seal is made: no other code reads a stored page, and
  * the flag that memory_failure() set is lost in the jump. What was hit is noted
  * in the object, whose own page is written anyway; nothing is allocated. The
  * object goes on to the next kernel, where it is listed, cannot be loaded, and
- * its bad pages are flagged again, so that they never get to anybody else once
+ * its bad pages are flagged again, so that they are never used again once
  * the node is removed. The other objects of the node are not affected.
  *
  * Of a folio that has a bad page, all pages are kept back then. Of an object with
@@ -33,7 +33,7 @@
  * super block or the map were hit, nothing is sealed. None of it is silent.
  *
  * The seal must not look at all pages there are to find those few. memory_failure()
- * reports each page to pkram_poison_note(), and a worker finds out soon after whether a
+ * reports each page to pkram_poison_note(), and a worker determines soon after whether a
  * node has it, in extents and not in pages. What the worker did not get to is looked for
  * in the extents when the seal is made.
  */
@@ -48,7 +48,7 @@
 /**
  * struct poison - a page with a memory error
  * @pfn:     the page
- * @checked: whether a node has it was found out
+ * @checked: whether a node has it is known
  * @slot:    of that node, NULL if no node has it
  */
 struct poison {
@@ -239,7 +239,7 @@ static bool node_is_hit(struct pkram_node_page *page)
 }
 
 /*
- * The node in @slot is hit: by which page is found out again by the seal, so all that were
+ * The node in @slot is hit: by which page is determined again by the seal, so all that were
  * not known to be elsewhere may be it. One slot is enough for each.
  */
 static void blame(__le64 *slot, bool *more)
@@ -360,11 +360,11 @@ static void check_slot(__le64 *slot)
 	if (!nr)
 		return;
 	if (nr > 0) {
-		pr_err("node at pfn 0x%llx: memory errors in %lld of its pages, the objects they are in are lost\n",
+		pr_err("node at pfn %#llx: memory errors in %lld pages, affected objects are lost\n",
 		       pkram_pfn(page), nr);
 		return;
 	}
-	pr_err("node at pfn 0x%llx is lost: memory error in what describes it\n",
+	pr_err("node at pfn %#llx lost: memory error in its metadata\n",
 	       pkram_pfn(page));
 	pkram_dir_set(slot, 0);
 }

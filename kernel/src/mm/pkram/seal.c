@@ -32,8 +32,8 @@
  * @image: what is about to be started
  *
  * Context: the last CPU, interrupts off, right before machine_kexec(). Takes no
- * locks: whoever held one is not going to run again, and everything that the
- * next kernel reads was consistent after each single store.
+ * locks: their holders never run again, and the metadata is consistent after
+ * every single store.
  */
 void pkram_seal(const struct kimage *image)
 {
@@ -46,7 +46,7 @@ void pkram_seal(const struct kimage *image)
 		return;
 	if (image->pkram_state != PKRAM_IMAGE_KEEPS) {
 		if (pkram.nr_nodes)
-			pr_warn("the next kernel does not take %llu nodes over, they are lost\n",
+			pr_warn("losing %llu nodes: the kexec image does not preserve them\n",
 				pkram.nr_nodes);
 		return;
 	}

@@ -165,7 +165,7 @@ void pkram_file_thaw(struct pkram_file *pf)
 }
 
 /**
- * pkram_file_open - open the file of an object anew
+ * pkram_file_open - open the file of an object again
  * @pf: the file
  *
  * Return: a new open file, readable and (once thawed) writable, at offset 0; or
@@ -289,8 +289,8 @@ static unsigned int save_run(struct xa_state *xas, struct folio **folio, u64 max
  * Record up to PKRAM_BATCH folios from *@index on. Returns 0 when it came to
  * the end, 1 when there is more, and 2 when the entry at *@index needs care.
  *
- * Under the i_pages lock nobody can take a folio out of the file, replace it or
- * freeze its references.
+ * Under the i_pages lock no folio can be taken out of the file or replaced, and
+ * its references cannot be frozen.
  */
 static int save_batch(struct address_space *mapping, u64 *index, u64 first, u64 last,
 		      const struct pack *pack, struct pkram_writer *w)
@@ -860,7 +860,7 @@ static int load_locked(struct pkram_file *pf, const struct pkram_object *obj, bo
 		return err;
 	}
 
-	/* Seals of @target stay. Nobody has seen those of a new file. */
+	/* Seals of @target stay. Those of a new file have not been seen yet. */
 	if (fresh)
 		info->seals = 0;
 	info->seals |= le32_to_cpu(obj->seals) & all_seals;

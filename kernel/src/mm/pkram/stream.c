@@ -343,7 +343,7 @@ bool pkram_stream_banned(__le64 head)
 }
 
 /**
- * pkram_stream_move - write a stream anew, with copies in the place of banned pages
+ * pkram_stream_move - write a stream again, with copies instead of banned pages
  * @head: first link page of the stream, which stays as it is
  * @w:    a fresh writer; finished after success, to be discarded after an error
  *

@@ -58,7 +58,7 @@ void pkram_writer_discard(struct pkram_writer *w);
  * @count: folios that follow each other in the stream and in memory, 1 to
  *         PKRAM_BATCH
  *
- * The stream takes over one reference that the caller holds on each folio. Call
+ * The stream consumes one reference that the caller holds on each folio. Call
  * pkram_writer_settle() before dropping pkram_kexec_sem.
  */
 static inline void pkram_writer_add(struct pkram_writer *w, u64 index, u64 pfn,

@@ -421,7 +421,7 @@ int pkram_dir_move(void (*moved)(const struct pkram_dir *from, struct pkram_dir 
 }
 
 /**
- * pkram_dir_adopt - take over a directory page of the previous kernel
+ * pkram_dir_adopt - adopt a directory page of the previous kernel
  * @dir: the page, checked, whose copy is claimed as well; the slots that hold adopted
  *       nodes are not zero
  */

@@ -4,8 +4,8 @@
 # stages: 10
 # memory: 384M
 # timeout: 360
-# expect: 2 pkram: super block at pfn 0x[0-9a-f]+ or its map is damaged: nothing restored
+# expect: 2 pkram: nothing restored: super block at pfn 0x[0-9a-f]+ or its map is damaged
 # expect: 4 pkram: directory page at pfn 0x[0-9a-f]+ is damaged: 64 nodes dropped, names unknown
-# expect: 8 pkram: super block at pfn 0x[0-9a-f]+ is stale
+# expect: 8 pkram: nothing restored: super block at pfn 0x[0-9a-f]+ was not sealed for this boot
 
 stage_any() { damage_stages 1 store:0 store:1 store:2 store:3 store:4 store:5 store:6 store:20 store:21; }

@@ -4,7 +4,7 @@
 # stages: 8
 # memory: 1024M
 # append: pkram=12345
-# refuse: 1 <3>.*pkram|pkram: no super block
+# refuse: 1 <3>.*pkram|pkram: nothing restored
 # timeout: 240
 
 SPREAD="file:size=640M,seed=441,light,keep=24,keeprun=512"

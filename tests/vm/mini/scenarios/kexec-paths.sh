@@ -4,7 +4,7 @@
 # stages: 4
 # memory: 512M
 # timeout: 240
-# expect: 3 pkram: the next kernel does not take [0-9]+ nodes over, they are lost
+# expect: 3 pkram: losing [0-9]+ nodes: the kexec image does not preserve them
 
 A="file:size=24M,seed=401,scatter"
 R="file:size=5M,seed=402,scatter"

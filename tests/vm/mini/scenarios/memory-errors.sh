@@ -3,11 +3,11 @@
 # those to come, and nothing else; the bad pages never get to anybody again.
 # stages: 3
 # timeout: 150
-# expect: 1 pkram: node at pfn 0x[0-9a-f]+: memory errors in 3 of its pages, the objects they are in are lost
-# expect: 2 pkram: node at pfn 0x[0-9a-f]+: the hardware lost 3 of its pages before the kexec
-# expect: 2 pkram: node at pfn 0x[0-9a-f]+: memory errors in 1 of its pages, the objects they are in are lost
-# expect: 3 pkram: node at pfn 0x[0-9a-f]+: the hardware lost 3 of its pages before the kexec
-# expect: 3 pkram: node at pfn 0x[0-9a-f]+: the hardware lost 1 of its pages before the kexec
+# expect: 1 pkram: node at pfn 0x[0-9a-f]+: memory errors in 3 pages, affected objects are lost
+# expect: 2 pkram: node at pfn 0x[0-9a-f]+: memory errors in 3 pages before the kexec
+# expect: 2 pkram: node at pfn 0x[0-9a-f]+: memory errors in 1 pages, affected objects are lost
+# expect: 3 pkram: node at pfn 0x[0-9a-f]+: memory errors in 3 pages before the kexec
+# expect: 3 pkram: node at pfn 0x[0-9a-f]+: memory errors in 1 pages before the kexec
 
 CLEAN="file:size=4M,seed=501"
 HIT1="file:size=4M,seed=502,bytes=5000"

@@ -82,9 +82,9 @@ static size_t read_segments(const struct kimage *image, unsigned long phys, void
 }
 
 /*
- * Does the kernel in that segment stay inside of it while it unpacks itself? The
- * 32 bit loader of kexec-tools leaves room for the file only; what lies behind it is
- * overwritten without anybody having been asked.
+ * Check whether the kernel in that segment stays inside of it while it unpacks itself.
+ * The 32 bit loader of kexec-tools reserves room for the file only, so unpacking
+ * overwrites whatever follows the segment.
  */
 static bool has_room(const struct kexec_segment *s, const struct setup_header *hdr)
 {
@@ -166,7 +166,7 @@ static u32 segments_state(const struct kimage *image, struct boot_params *params
 }
 
 /**
- * pkram_kexec_classify - find out what an image does with preserved memory
+ * pkram_kexec_classify - determine what an image does with preserved memory
  * @image: about to be installed
  *
  * With kexec_file_load() the loader has done it already.

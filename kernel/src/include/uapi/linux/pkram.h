@@ -112,8 +112,8 @@ enum pkram_image_state {
 #define PKRAM_CMDLINE_ROOM	30
 
 /**
- * enum pkram_damage - why a node did not come back
- * @PKRAM_DAMAGE_NONE:     it did
+ * enum pkram_damage - why a node was dropped
+ * @PKRAM_DAMAGE_NONE:     it was not
  * @PKRAM_DAMAGE_HEADER:   magic, type, version, chain or own pfn of a page wrong
  * @PKRAM_DAMAGE_CHECKSUM: checksum of a metadata page wrong
  * @PKRAM_DAMAGE_BOUNDS:   a field is out of its range
@@ -448,7 +448,7 @@ struct pkram_ioctl_stat {
  * No byte is copied. The file stays frozen until the node is removed, so that
  * what was stored cannot change while it may still have to be loaded again.
  * A second load of an object that exists as a memfd (loaded before, or saved in
- * this boot) opens that same file anew, for reading only if its file system is
+ * this boot) opens that same file again, for reading only if its file system is
  * read-only. With @target_fd it fails with EBUSY then.
  * Descriptors that load different objects do not wait for each other; one that
  * comes for an object while another loads it waits and gets the same file.

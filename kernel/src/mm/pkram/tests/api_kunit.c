@@ -17,7 +17,7 @@ static void api_off(struct kunit *test)
 	struct pkram_stream ps;
 	int save, load;
 
-	/* nobody else uses the store while the suites run */
+	/* the store has no other user while the suites run */
 	pkram.sb = NULL;
 	save = pkram_prepare_save(&ps, "off", GFP_KERNEL);
 	load = pkram_prepare_load(&ps, "off");
@@ -265,7 +265,7 @@ static void api_access_errors_loading(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, folio_ref_count(folio), 1);
 }
 
-/* A stream is written in one go, unless the attempt is taken back. */
+/* A stream is written in one go, unless the attempt is undone. */
 static void api_second_access(struct kunit *test)
 {
 	struct folio *folio = kt_new_folio(test, 0, 7);
@@ -375,7 +375,7 @@ static void api_alternate(struct kunit *test)
 	kt_end_load(&ps);
 }
 
-/* A node given up leaves no page, no reference and no bit behind. */
+/* An aborted node leaves no page, no reference and no bit behind. */
 static void api_discard(struct kunit *test)
 {
 	struct folio *folio = kt_new_folio(test, 3, 8);

@@ -60,7 +60,7 @@ static void evacuate_all_kinds(struct kunit *test)
 		ban_page(test, folio_pfn(folio));
 		folio_put(folio);
 	}
-	/* somebody may be reading it */
+	/* it may be in use for reading */
 	KUNIT_EXPECT_EQ(test, pkram_evacuate(), -EBUSY);
 	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 20);
 	pkram_node_put(node);
@@ -136,7 +136,7 @@ static void evacuate_objects(struct kunit *test)
 	kt_remove_node(test, "n");
 }
 
-/* The pages of a file that was loaded, and is nobody's any more. */
+/* The pages of a file that was loaded, and whose node is gone. */
 static void evacuate_loaded(struct kunit *test)
 {
 	struct file *file = kt_new_file(test, 10 * PAGE_SIZE);

@@ -157,7 +157,7 @@ static void file_thawed(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kt_truncate_to(file, 4 * PAGE_SIZE), 0);
 }
 
-/* F_SEAL_WRITE denies writable mappings for good: a thaw must not allow them. */
+/* F_SEAL_WRITE denies writable mappings permanently: a thaw must not allow them. */
 static void file_thawed_sealed(struct kunit *test)
 {
 	struct file *file = kt_new_file(test, PAGE_SIZE);
@@ -308,7 +308,7 @@ static void file_save_packs(struct kunit *test)
 	kt_end_trip(test, node, file);
 }
 
-/* A save that is aborted stops those who help with it. */
+/* A save that is aborted stops the tasks that help with it. */
 static void file_save_stopped(struct kunit *test)
 {
 	struct file *file = kt_new_file(test, 2 * PKRAM_BATCH * PAGE_SIZE);
@@ -524,7 +524,7 @@ static void file_loaded(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, kernel_write(file, "x", 1, &pos), -EPERM);
 	KUNIT_EXPECT_EQ(test, kt_truncate_to(file, 0), -EPERM);
 	KUNIT_EXPECT_EQ(test, vfs_fallocate(file, 0, 0, PAGE_SIZE), -EPERM);
-	/* page cache that cannot be reclaimed, for those who filter crash dumps, too */
+	/* page cache that cannot be reclaimed, for programs that filter crash dumps, too */
 	for (i = 0; i < 100; i++) {
 		folio = filemap_get_folio(file->f_mapping, i);
 		KUNIT_ASSERT_FALSE(test, IS_ERR(folio));

@@ -10,7 +10,7 @@
  * with which the next kernel would look at it, see kt_check_node().
  *
  * Whatever takes a struct kunit fails the case if it cannot do what it says.
- * What it makes "for the case" goes away with the case: nobody lets go of it.
+ * What it makes "for the case" goes away with the case: the caller does not release it.
  */
 #ifndef _MM_PKRAM_TESTS_HELPERS_H
 #define _MM_PKRAM_TESTS_HELPERS_H
@@ -124,7 +124,7 @@ void kt_load_copy(struct kunit *test, struct folio *large, struct folio *fine);
 struct pkram_node *kt_new_node(struct kunit *test, const char *name);
 /* Commit an empty node and check it; returns its id. */
 u64 kt_commit_node(struct kunit *test, const char *name, bool replace);
-/* Remove a node that nobody uses. */
+/* Remove a node that is not in use. */
 void kt_remove_node(struct kunit *test, const char *name);
 /* A committed node, in use until pkram_node_put() or kt_end_trip(). */
 struct pkram_node *kt_pin(struct kunit *test, const char *name);
@@ -147,7 +147,7 @@ struct vfsmount *kt_new_tmpfs(struct kunit *test, const char *key, const char *v
 /* truncate(2), without asking whether the caller may. */
 int kt_truncate_to(struct file *file, loff_t size);
 /*
- * Fill a page of a file with what nobody else writes there. Like kt_new_folio(),
+ * Fill a page of a file with unique contents. Like kt_new_folio(),
  * not a page that would be copied.
  */
 void kt_fill_page(struct kunit *test, struct file *file, u64 index);

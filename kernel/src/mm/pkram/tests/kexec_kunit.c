@@ -368,7 +368,7 @@ static void kexec_alloc_packs(struct kunit *test)
 	pkram_alloc_release(true);
 }
 
-/* A block that the page allocator returns next to whoever asks. */
+/* A block that the page allocator returns next. */
 static struct page *new_free_block(struct kunit *test)
 {
 	struct page *page = alloc_pages(GFP_KERNEL, PKRAM_BLOCK_ORDER);

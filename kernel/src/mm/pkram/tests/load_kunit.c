@@ -36,7 +36,7 @@ static void file_load_target(struct kunit *test)
 	KUNIT_ASSERT_EQ(test, kt_truncate_to(sized, 0), 0);
 	KUNIT_ASSERT_EQ(test, vfs_fallocate(sized, FALLOC_FL_KEEP_SIZE, 0, PAGE_SIZE), 0);
 	KUNIT_EXPECT_PTR_EQ(test, pkram_file_load(obj, sized, NULL), ERR_PTR(-EINVAL));
-	/* mapped by somebody who could change what is loaded */
+	/* mapped by a process that could change what is loaded */
 	KUNIT_ASSERT_EQ(test, mapping_map_writable(held->f_mapping), 0);
 	KUNIT_EXPECT_PTR_EQ(test, pkram_file_load(obj, held, NULL), ERR_PTR(-EBUSY));
 	mapping_unmap_writable(held->f_mapping);

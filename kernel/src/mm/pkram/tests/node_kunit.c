@@ -83,7 +83,7 @@ static void node_take(struct kunit *test)
 	pkram_node_destroy(node);
 }
 
-/* A reserved name is nobody's yet. */
+/* A reserved name has no node yet. */
 static void node_reserved(struct kunit *test)
 {
 	struct pkram_node *node = kt_new_node(test, "n"), *other;
@@ -223,7 +223,7 @@ static void node_max_objects(struct kunit *test)
 	kt_end_load(&ps);
 }
 
-/* Objects taken back: a page of objects that holds none is not committed. */
+/* Objects removed again: a page of objects that holds none is not committed. */
 static void node_drop_object(struct kunit *test)
 {
 	const u32 nr = PKRAM_NODE_OBJECTS + PKRAM_PAGE_OBJECTS_MAX + 1;

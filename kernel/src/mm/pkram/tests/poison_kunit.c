@@ -165,7 +165,7 @@ static void poison_metadata(struct kunit *test)
 	bad = pfn_to_page(le64_to_cpu(head));
 	SetPageHWPoison(bad);
 	KUNIT_EXPECT_LT(test, pkram_poison_node(node[0]->page), 0);
-	/* nobody told memory_failure(): nothing is looked at */
+	/* memory_failure() was not called: nothing is looked at */
 	if (!atomic_long_read(&num_poisoned_pages)) {
 		KUNIT_EXPECT_TRUE(test, pkram_poison_seal());
 		KUNIT_EXPECT_NE(test, le64_to_cpu(*node[0]->slot), 0);

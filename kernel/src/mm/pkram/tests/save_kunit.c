@@ -77,7 +77,7 @@ static void save_range_errors(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, kt_frozen(file));
 	KUNIT_EXPECT_EQ(test, kt_add_file(save, other), 0);
 	KUNIT_EXPECT_EQ(test, save_part(save, file, 0, 0, 1), -EINVAL);
-	/* overlap is found out in the end */
+	/* overlap is detected at the end */
 	KUNIT_EXPECT_EQ(test, save_part(save, file, PKRAM_OBJECT_NEW, 0, 2), 0);
 	KUNIT_EXPECT_EQ(test, save_part(save, file, 1, 0, 1), 0);
 	KUNIT_EXPECT_EQ(test, pkram_save_commit(save, false, &id), -EINVAL);
@@ -115,7 +115,7 @@ static void save_commit_again(struct kunit *test)
 	kt_remove_node(test, "n");
 	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 0);
 
-	/* nor is anything freed twice, or not at all, when it is given up then */
+	/* nor is anything freed twice, or not at all, when it is aborted then */
 	kt_commit_node(test, "n", false);
 	save = kt_begin_files(test, "n");
 	KUNIT_EXPECT_EQ(test, save_part(save, file, PKRAM_OBJECT_NEW, 1, 1), 0);

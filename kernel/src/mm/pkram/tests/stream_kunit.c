@@ -478,7 +478,7 @@ static void stream_reader_empty(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pkram_stream_free(0), 0);
 }
 
-/* A writer that was discarded begins anew; one that wrote nothing has no head. */
+/* A writer that was discarded starts again; one that wrote nothing has no head. */
 static void stream_writer_discard(struct kunit *test)
 {
 	struct folio *folio = kt_new_folio(test, 0, 0);

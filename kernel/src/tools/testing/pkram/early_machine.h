@@ -61,7 +61,7 @@ void *machine_page(__u64 pfn);
 /* Boot with pkram=@pfn. Returns enum pkram_boot_result. */
 int machine_boot(__u64 pfn);
 
-/* Is the page known as somebody else's, or as the firmware's? */
+/* Returns true if the page is known to be in use by others, or by the firmware. */
 bool machine_busy(__u64 pfn);
 bool machine_firmware(__u64 pfn);
 unsigned int machine_nr_busy(void);

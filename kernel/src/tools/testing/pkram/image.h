@@ -62,7 +62,7 @@ struct pkram_page_hdr *image_page(struct image *img, unsigned int type);
  */
 __u64 image_data(struct image *img, unsigned int order, __u64 count);
 
-/* Compute the checksum of page @pfn anew, if its length allows that. */
+/* Compute the checksum of page @pfn again, if its length allows that. */
 void image_finish(struct image *img, __u64 pfn);
 
 /* Set bits of the map, bring copies up to date, and compute the checksums of all pages. */

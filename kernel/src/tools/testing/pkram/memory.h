@@ -2,8 +2,8 @@
 /*
  * A small physical memory, and the surroundings that pkram_walk_node() needs.
  *
- * The first pages can hold metadata. The others can only be claimed: nobody
- * looks into data pages, so they need not exist. Metadata pages do not follow
+ * The first pages can hold metadata. The others can only be claimed: data
+ * pages are not read, so they need not exist. Metadata pages do not follow
  * each other in the address space of the test; what lies between them is out of
  * bounds for the address sanitizer.
  */

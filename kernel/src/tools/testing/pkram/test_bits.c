@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Every single bit of sealed images is flipped, once as memory would do it and
- * once as a writer would do it who then makes the checksum.
+ * once as a writer would do it that then makes the checksum.
  */
 #include <string.h>
 

@@ -135,7 +135,7 @@ void test_early(void)
 	EXPECT(!machine_busy(hole(0) - 1) && !machine_busy(hole(0) + 21));
 	machine_done();
 
-	tap_begin("early: holes outside of preserved blocks are nobody's business");
+	tap_begin("early: holes outside of preserved blocks are ignored");
 	machine_init(4 * GIB_PAGES);
 	machine_store(SUPER);
 	machine_seal();
@@ -248,7 +248,7 @@ void test_early(void)
 	EXPECT_EQ(*(__u8 *)machine_page(SUPER + 1), 0x5a);
 	machine_done();
 
-	tap_begin("early: pages of the map damaged by turns are mended");
+	tap_begin("early: pages of the map damaged by turns are repaired");
 	machine_init(70ULL * GIB_PAGES * 2);
 	machine_store(SUPER);
 	machine_touch(GIB_PAGES / BLOCK);

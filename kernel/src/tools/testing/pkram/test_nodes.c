@@ -247,7 +247,7 @@ static void good_gaps(void)
 	fixture_done(&f);
 }
 
-/* Names are of use in the directory only if all kinds of them come back. */
+/* Names are of use in the directory only if all kinds of them are restored. */
 static void good_names(void)
 {
 	struct fixture f;
