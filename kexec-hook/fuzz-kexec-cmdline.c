@@ -10,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Counts pkram= words the way the kernel's next_arg() cuts them, written anew from its description. */
+/* Counts pkram= words the way the kernel's next_arg() cuts them, written again from its description. */
 static unsigned count_words(const char *p) {
         unsigned n = 0;
 

@@ -177,7 +177,7 @@ static void test_force_mark(void **state) {
         assert_int_equal(kexec_force_set(path), 0);
         assert_int_equal(kexec_force_get(path), 1);
 
-        /* One that was left behind is none, and can be made anew. */
+        /* One that was left behind is none, and can be made again. */
         const struct timespec old[2] = { { .tv_sec = time(NULL) - KEXEC_FORCE_SEC - 10 }, { .tv_sec = time(NULL) - KEXEC_FORCE_SEC - 10 } };
         assert_return_code(utimensat(AT_FDCWD, path, old, 0), errno);
         assert_int_equal(kexec_force_get(path), 0);
@@ -200,7 +200,7 @@ static void test_force_mark(void **state) {
 
 #define T(f) cmocka_unit_test_setup(f, setup)
 
-/* Mounted trees are not stored yet, and would be lost all the same. */
+/* Mounted trees are not stored yet, and would be lost anyway. */
 static void test_trees(void **state) {
         KexecCheck c;
 

@@ -63,7 +63,7 @@ static void test_strip_quotes(void **state) {
         /* Inside a quoted value it is no word. */
         check_strip("dyndbg=\"file a.c +p pkram=1 x\" ro", "dyndbg=\"file a.c +p pkram=1 x\" ro");
         check_strip("\"init arg pkram=1\" ro", "\"init arg pkram=1\" ro");
-        /* A quoted word or value is the parameter all the same. */
+        /* A quoted word or value is the parameter anyway. */
         check_strip("\"pkram=0x5\" ro", "ro");
         check_strip("pkram=\"0x5 ro\" quiet", "quiet");
         check_strip("\"pkram=0x5 ro\" quiet", "quiet");

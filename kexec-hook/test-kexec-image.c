@@ -144,7 +144,7 @@ static void test_two_tags(void **state) {
         assert_null(kexec_image_format(&image, 0));
 }
 
-/* More than anybody looks for: the first ones count. */
+/* More than are looked for: the first ones count. */
 static void test_many_tags(void **state) {
         KexecImage image;
 

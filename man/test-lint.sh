@@ -68,7 +68,7 @@ if [ -n "$made" ]; then
         done
 fi
 
-# What somebody copies out of an example is the very program that the tests run.
+# The programs in the examples are the ones that the tests run.
 formatted() { LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=250 man -E UTF-8 -l -Tutf8 "$1" 2>/dev/null | col -bx; }
 if [ -n "$made" ] && command -v man >/dev/null && command -v col >/dev/null; then
         compared=0

@@ -15,7 +15,7 @@ run() { # STATUS ARGS...: runs pkramctl, keeps what it says, compares the status
     "$ctl" --socket="$dir/socket" "$@" >"$dir/stdout" 2>"$dir/stderr"
     local got=$?
     ((got == want)) || { echo "# status $got, not $want"; return 1; }
-    # Errors are one line on standard error that begins with who says it.
+    # Errors are one line on standard error that begins with the name of the program.
     if ((want != 0 && want != 2)) && [[ $1 != check ]]; then
         (($(wc -l <"$dir/stderr") == 1)) && grep -q '^pkramctl: ' "$dir/stderr"
     fi
@@ -255,7 +255,7 @@ run 9 list && says 'not support PKRAM'; ok "status 9: no device"
 run 0 status && says 'not support PKRAM'; ok "status says that there is no PKRAM"
 
 stop
-run 10 list && says 'Nothing is listening' && says 'systemctl start pkramd.socket'; ok "status 10: nobody listens"
+run 10 list && says 'Nothing is listening' && says 'systemctl start pkramd.socket'; ok "status 10: no process listens"
 rm -f socket
 run 10 store n a && says 'Nothing is listening'; ok "status 10: no socket"
 run 0 --version && says pkramctl; ok version

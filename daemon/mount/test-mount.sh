@@ -90,7 +90,7 @@ exec 7>&-
 echo two >>"$dir/m/file"; ok "and can be written to"
 cd "$dir/m" || exit 1
 unmount 32 && mounted && says 'Failed to unmount'; ok "in use otherwise: fails"
-cd / && ! "$ctl" --socket="$dir/socket" show tree >/dev/null 2>&1 && echo three >>"$dir/m/file"; ok "and is not stored behind everybody's back"
+cd / && ! "$ctl" --socket="$dir/socket" show tree >/dev/null 2>&1 && echo three >>"$dir/m/file"; ok "and is not stored unnoticed"
 mkdir "$dir/m/within" && mount -t tmpfs none "$dir/m/within"
 unmount 32 && says "'./within' in the tree cannot be preserved" && says 'stays mounted' && echo four >>"$dir/m/file"; ok "what cannot be stored stays mounted, and writable"
 umount "$dir/m/within"
@@ -99,23 +99,23 @@ cd "$dir/m" && unmount 0 -l && ! mounted; ok "lazily, it can be in use for readi
 cd / && run pkram.required,ro 0 && (($(wc -l <"$dir/m/file") == 4)); ok "with everything"
 unmount 0; ok "read-only, it is stored as well"
 
-# While the system goes down nobody comes back to try again.
+# During shutdown there is no second attempt.
 mkdir "$dir/bin" && printf '#!/bin/sh\necho stopping\n' >"$dir/bin/systemctl" && chmod +x "$dir/bin/systemctl"
 path=$PATH
 run pkram.required 0 && cd "$dir/m" && PATH=$dir/bin:$path unmount 32 && mounted && says "Tree 'tree' is stored anyway" &&
-    says "stop the processes that use it (.*bash ($$)"; ok "in use while the system goes down: it is stored, and who uses it is said"
-! { touch file; } 2>/dev/null && ! remembered; ok "nobody can change it then, and it does not count as lost"
+    says "stop the processes that use it (.*bash ($$)"; ok "in use during shutdown: it is stored, and its users are named"
+! { touch file; } 2>/dev/null && ! remembered; ok "it cannot be changed then, and does not count as lost"
 # A restore in this system, unlike one in the next, opens the files where they are.
 cd / && mount -o remount,rw "$dir/m" && clear
 run pkram.required 0; ok "it comes back"
 exec 7>>"$dir/m/file"
 PATH=$dir/bin:$path unmount 32 && mounted && says "Tree 'tree' is lost: .*by .*bash ($$).*RequiresMountsFor=$dir/m to the units"
-ok "in use for writing while the system goes down: what is lost, and why"
+ok "in use for writing during shutdown: what is lost, and why"
 remembered && grep -q 'x-pkram.lost=use' /run/mount/utab; ok "which is counted, with the reason"
 exec 7>&-
 unmount 0
 
-# The time-out of a unit ends with a signal, while pkramd has not answered yet.
+# The timeout of a unit ends with a signal, while pkramd has not answered yet.
 interrupt() { # STATUS SIGNAL READY COMMAND...: by then the command READY succeeds
     local child got=0 status=$1 signal=$2 ready=$3
     shift 3
@@ -138,7 +138,7 @@ run pkram.required 0
 interrupt 32 TERM frozen "$uhelper" "$dir/m" && mounted && says "Interrupted while storing tree 'tree' (Terminated), .*stays mounted. Try again"; ok "asked to end while it stores: it stays mounted"
 remembered && rm "$dir/m/probe" && ! stored; ok "and writable, and nothing is stored"
 path=$PATH
-PATH=$dir/bin:$path interrupt 32 TERM frozen "$uhelper" "$dir/m" && mounted && says "Tree 'tree' is lost: storing it took longer than its unit may take"; ok "the same while the system goes down: what is lost, and what to do"
+PATH=$dir/bin:$path interrupt 32 TERM frozen "$uhelper" "$dir/m" && mounted && says "Tree 'tree' is lost: storing it took longer than its unit may take"; ok "the same during shutdown: what is lost, and what to do"
 remembered && grep -q 'x-pkram.lost=timeout' /run/mount/utab; ok "which is counted, with the reason"
 PATH=$dir/bin:$path unmount 32 && says "Not trying again"; ok "and not tried again"
 rm "$dir/m/probe"
@@ -203,7 +203,7 @@ run bind 1; ok "no bind mounts"
 # A removed file that is still read: the kernel does not make the file system read-only, though nothing can write.
 run pkram.required 0 && echo log >"$dir/m/log" && exec 7<"$dir/m/log" && rm "$dir/m/log"
 unmount 32 && says "in use by .*bash ($$" && says 'Removed files' && ! says 'for writing' && echo three >>"$dir/m/file"; ok "a removed file is read: fails, without talking of writers"
-PATH=$dir/bin:$path unmount 32 && says "stored anyway" && ! touch "$dir/m/late" 2>/dev/null && stored; ok "while the system goes down the tree is stored"
+PATH=$dir/bin:$path unmount 32 && says "stored anyway" && ! touch "$dir/m/late" 2>/dev/null && stored; ok "during shutdown the tree is stored"
 exec 7>&- && umount -i "$dir/m"
 run pkram.required 0 && (($(wc -l <"$dir/m/file") == 3)); ok "and comes back"
 exec 7<"$dir/m/file" 8>"$dir/m/log" && rm "$dir/m/log"
@@ -218,7 +218,7 @@ unshare --mount --propagation private sleep 100 &
 sleeper=$!
 until [[ $(readlink /proc/$sleeper/ns/mnt) != $(readlink /proc/$$/ns/mnt) && $(cat /proc/$sleeper/comm) == sleep ]]; do sleep 0.05; done
 unmount 32 && says "in the mount namespace of sleep ($sleeper" && echo five >>"$dir/m/file" && ! stored; ok "a private mount namespace: refused, and its process named"
-PATH=$dir/bin:$path unmount 0 && stored && ! mounted; ok "while the system goes down it is stored"
+PATH=$dir/bin:$path unmount 0 && stored && ! mounted; ok "during shutdown it is stored"
 ! { echo late >"/proc/$sleeper/root$dir/m/late"; } 2>/dev/null && [[ -e /proc/$sleeper/root$dir/m/file ]]; ok "and read-only in the other namespace"
 run pkram.required 0 && (($(wc -l <"$dir/m/file") == 5)) && cmp "$dir/m/large" "$dir/large"; ok "it comes back in this system"
 kill $sleeper; wait $sleeper 2>/dev/null

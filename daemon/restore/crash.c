@@ -120,8 +120,8 @@ static int log_crash(const char *boot_id, const Stored *s) {
         f.objects = UINT64_MAX;
         f.bytes = sum;
         journal_entry(LOG_WARNING, PKRAM_MESSAGE_CRASHED_STR, &f,
-                      "The previous boot ended without a shutdown, and what it kept in memory is lost. "
-                      "By its journal it had stored, unless removed since: %s.", text);
+                      "Previous boot ended without a shutdown, its stored nodes are lost. "
+                      "Nodes named in its journal, unless removed since: %s.", text);
         return 0;
 }
 

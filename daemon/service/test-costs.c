@@ -378,7 +378,7 @@ static void test_stuck_helper(void **state) {
         assert_served(c);
         assert_false(is_closed(f, first));
 
-        /* Nobody waits for that one: connections and their calls do not need it. */
+        /* No client waits for that one: connections and their calls do not need it. */
         client_free(a);
         assert_served(c);
         assert_true(closer_pending() > 0);

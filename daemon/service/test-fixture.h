@@ -37,7 +37,7 @@ typedef struct Client {
         Varlink *link; /* the other end, as long as that lives */
 } Client;
 
-/* A connection whose owner is who runs the tests, or that uid and owner. */
+/* A connection owned by the user that runs the tests, or by that uid and owner. */
 Client *client_new(Fixture *f);
 Client *client_new_as(Fixture *f, uid_t uid, const char *owner);
 Client *client_free(Client *c);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Store and Retrieve: what they do, each way they say no, and who dies in between. */
+/* Store and Retrieve: what they do, each error they return, and clients that die in between. */
 #include <stdio.h>
 
 #include "pkram-messages.h"

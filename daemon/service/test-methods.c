@@ -322,7 +322,7 @@ static void test_check_kexec_by_worker(void **state) {
         check_worker_init(&w);
         f->manager->check_path = w.path;
 
-        /* The policy is pkramd's. Who calls while it works gets the next answer, and nobody waits for the others. */
+        /* The policy is pkramd's. A client that calls while it works gets the next answer, and no client waits for the others. */
         client_send(c1, CALL("CheckKexec", "{}"), NULL, 0);
         fixture_run(f);
         client_send(c2, CALL("CheckKexec", "{}"), NULL, 0);

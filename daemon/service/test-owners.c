@@ -198,7 +198,7 @@ static void test_names_of_owners(void **state) {
 
         expect(w, 12345, "a.service", STORE_N, NULL);
         for (size_t i = 0; i < ELEMENTSOF(others); i++) {
-                /* What others have stored is not there, and is in nobody's way. */
+                /* Nodes of others are not visible, and do not get in the way. */
                 for (size_t k = 0; k < ELEMENTSOF(calls_of_n); k++)
                         expect(w, others[i].uid, others[i].unit, calls_of_n[k], ERROR("NoSuchNode"));
                 expect(w, others[i].uid, others[i].unit, STORE_N, NULL);
@@ -223,7 +223,7 @@ static void test_naming_an_owner(void **state) {
                         expect(w, 0, NULL, STORE_N, NULL);
         }
 
-        /* Oneself may be named by everybody, and anybody by root in whatever unit. */
+        /* Every client may name itself, and root, in any unit, may name every owner. */
         expect(w, 12345, NULL, CALL("Store", "{\"name\":\"n\",\"owner\":\"uid:12345\",\"objects\":[]}"), NULL);
         expect(w, 0, "b.service", CALL("Describe", "{\"name\":\"n\",\"owner\":\"uid:12345\"}"), NULL);
         expect(w, 0, "b.service", CALL("Describe", "{\"name\":\"n\",\"owner\":\"no owner\"}"), INVALID);

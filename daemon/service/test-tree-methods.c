@@ -139,7 +139,7 @@ static void test_store_and_restore(void **state) {
         assert_string_equal(json_get_string(reply_parameters(e3), "event"), "released");
 }
 
-/* With keep the node stays until it is released: whoever dies before that restores it again. */
+/* With keep the node stays until it is released: a client that dies before that can restore it again. */
 static void test_restore_and_keep(void **state) {
         Trees *t = *state;
         _cleanup_(client_freep) Client *c = client_new(t->f), *monitor = NULL;
@@ -155,7 +155,7 @@ static void test_restore_and_keep(void **state) {
         check_files(t);
         assert_int_equal(mock_n_nodes(t->f->mock), 1);
 
-        /* The first one died before anybody saw its directory. */
+        /* The first one died before its directory was used. */
         assert_ok(tree_remove_contents(t->to_fd));
         again = client_call_fds(c, RESTORE_AND_KEEP, &t->to_fd, 1);
         assert_true(json_get_bool(reply_parameters(again), "verified", false));

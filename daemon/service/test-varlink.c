@@ -206,7 +206,7 @@ static void test_oneway_and_gone(void **state) {
         _cleanup_close_ int fd = make_memfd(100000, 0);
         Client *c = client_new(f);
 
-        /* Also if it takes a while: who wants no answer may leave. */
+        /* Also if it takes a while: a client that wants no answer may disconnect. */
         client_send(c, "{\"method\":\"io.pkram.Store.Store\",\"oneway\":true,\"parameters\":"
                     "{\"name\":\"n\",\"objects\":[{\"fileDescriptor\":0}],\"verify\":true}}", &fd, 1);
         for (unsigned i = 0; i < 20; i++)
@@ -316,7 +316,7 @@ static void test_too_many_descriptors(void **state) {
         assert_int_equal(json_get_int(json_get(reply, "parameters"), "requested", 0), 100);
         assert_alive(c);
 
-        /* Descriptors nobody asked for are closed. */
+        /* Descriptors that were not asked for are closed. */
         json_object_put(client_call_fds(c, STATUS, fds, 20));
         assert_alive(c);
 }
@@ -334,7 +334,7 @@ static void test_no_descriptor_leaks(void **state) {
         _cleanup_close_ int fd = make_memfd(100, 0);
         unsigned before;
 
-        client_free(client_new(f)); /* the event loop opens what it needs for good */
+        client_free(client_new(f)); /* the event loop opens what it needs permanently */
         fixture_wait_closed(f);
         before = n_open();
 
@@ -344,7 +344,7 @@ static void test_no_descriptor_leaks(void **state) {
                 json_object_put(client_call_fds(c, "{\"method\":\"io.pkram.Store.Store\",\"parameters\":{\"name\":\"n\",\"objects\":"
                                                 "[{\"fileDescriptor\":0}],\"verify\":true}}", &fd, 1));
                 client_send(c, "{\"method\":\"io.pkram.Store.Retrieve\",\"parameters\":{\"name\":\"n\"}}", NULL, 0);
-                fixture_run(f); /* and nobody takes it */
+                fixture_run(f); /* and it is not received */
         }
         fixture_wait_closed(f);
         assert_true(n_open() <= before + 1); /* the model's own */

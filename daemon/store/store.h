@@ -152,7 +152,7 @@ typedef struct StoreLoadItem {
         char *name;
         ObjectKind kind;
         uint64_t size;
-        int fd;     /* or -EBADF; to be taken out by whoever needs it longer */
+        int fd;     /* or -EBADF; a caller that needs it longer takes it out */
         bool with_bytes;  /* it has a byte stream that is handed out */
         void *data;       /* or NULL */
         size_t data_size; /* also before it is loaded */

@@ -38,7 +38,7 @@ int store_put_data(StoreFixture *f, const Peer *peer, const char *name, StoreFla
 int store_put_fd(StoreFixture *f, const Peer *peer, int fd, StoreError *e);
 int store_get(StoreFixture *f, const Peer *peer, const char *name, bool want_data, StoreLoad **ret, StoreError *e);
 
-/* How many nodes somebody sees. */
+/* Returns the number of nodes that a peer sees. */
 size_t store_count(StoreFixture *f, const Peer *peer);
 
 /* A memfd of n bytes, byte i of it being i * 31 + seed, and a check that it is one. */

@@ -219,7 +219,7 @@ static void test_old_names(void **state) {
         l = store_load_free(l);
         assert_int_equal(store_count(f, &f->alice), 1);
 
-        /* They keep nobody else from the name, and are replaced in one step. */
+        /* They do not keep others from using the name, and are replaced in one step. */
         assert_ok(store_put_data(f, &f->bob, "n", 0, NULL));
         assert_errno(store_put_data(f, &f->alice, "n", 0, NULL), EEXIST);
         assert_ok(store_put_data(f, &f->alice, "n", STORE_REPLACE, NULL));
@@ -288,7 +288,7 @@ static void test_long_names(void **state) {
                 assert_ok(store_remove(f->store, peer, NULL, a, 0, NULL, NULL));
                 assert_errno(store_get(f, peer, a, false, &none, NULL), ENOENT);
 
-                /* An unreadable manifest leaves the hashes, which are enough for whoever asks by name. */
+                /* An unreadable manifest leaves the hashes, which are enough to find it by name. */
                 list = store_list_free(list);
                 assert_ok(store_list_new(f->store, peer, NULL, &list, NULL));
                 store_node_done(&node);
@@ -410,7 +410,7 @@ static void test_read_only_file_of_others(void **state) {
         ro = open(proc, O_RDONLY | O_CLOEXEC);
         assert_ok(ro);
 
-        /* What alice may only read she must not freeze; the file belongs to whoever runs the tests. */
+        /* What alice may only read she must not freeze; the file belongs to the user that runs the tests. */
         f->alice.uid = geteuid() + 5;
         assert_errno(store_put_fd(f, &f->alice, ro, &e), EOPNOTSUPP);
         assert_int_equal(e.kind, STORE_ERROR_NOT_PRESERVABLE);

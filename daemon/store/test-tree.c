@@ -376,7 +376,7 @@ static void test_special_files(void **state) {
         assert_true(shell(f, "[ -d \"$b/d\" ] && [ -z \"$(ls \"$b/d\")\" ]"));
 }
 
-/* What would be dangerous if it were made with root's rights for somebody who could not make it himself. */
+/* Files that would be dangerous if root created them for users that cannot create them. */
 static void test_what_only_root_may_store(void **state) {
         static const struct {
                 const char *make, *word;
@@ -548,7 +548,7 @@ static void test_store_fails_everywhere(void **state) {
 
                 mock_fail(f->s.mock, MOCK_ANY, i, -ENOMEM);
                 if (store_tree(f, &f->s.root, STORE_VERIFY, NULL, &e) >= 0)
-                        fail_msg("call %u may fail without anybody noticing", i);
+                        fail_msg("call %u may fail without being noticed", i);
                 assert_int_equal(e.kind, STORE_ERROR_NO_MEMORY);
                 assert_int_equal(mock_n_nodes(f->s.mock), 0);
                 assert_int_equal(mock_n_handles(f->s.mock), 0);

@@ -357,7 +357,7 @@ static void test_many_messages_at_once(_unused_ void **state) {
         assert_int_equal(message_stream_queued(out), 0);
 }
 
-/* Descriptors nobody asked for take no memory, however many they are; the next message is told of its own. */
+/* Descriptors that were not asked for take no memory, however many they are; the next message gets its own. */
 static void test_endless_fds(_unused_ void **state) {
         _cleanup_message_ Message m = {};
         int fds[3] = { STDERR_FILENO, STDERR_FILENO, STDERR_FILENO };

@@ -172,7 +172,7 @@ static void state_store(const char *name) {
         close(s);
 }
 
-/* Bytes nobody can guess and no page has twice. */
+/* Bytes that cannot be guessed and that no page has twice. */
 static void state_make(uint64_t mib) {
         uint64_t x = 0x2545f4914f6cdd1dULL, *block = malloc(1 << 20);
         int fd = memfd_create("keeper", MFD_CLOEXEC | MFD_ALLOW_SEALING);

@@ -31,7 +31,7 @@ step_package() {
                 apt build-dep --no-install-recommends ./units
                 units/deb "$DEBS"
         fi
-        # What it depends on is somebody else's business.
+        # Its dependencies are not resolved here.
         apt install --no-install-recommends "$DEBS"/pkram_*.deb
         pkramctl --version
         apt remove pkram

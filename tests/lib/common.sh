@@ -25,7 +25,7 @@ cache_dir() {
         printf '%s\n' "$PKRAM_CACHE/$1"
 }
 
-# with_lock NAME COMMAND...: run the command while nobody else runs one under the same name. The lock is a file
+# with_lock NAME COMMAND...: run the command while no other process runs one under the same name. The lock is a file
 # in the cache and dies with the process. A function may be the command; it runs in a subshell.
 with_lock() {
         # Named so that the command, which sees them, does not trip over them.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 // Every method of io.pkram.Store, called with the varlink library for Go as Debian ships it. It cannot pass descriptors:
-// what needs one is called all the same and has to be refused by name, the rest is done with inline data.
+// a method that needs one is called anyway and has to be refused by name, the rest is done with inline data.
 //
 //	varlink-go-client [ADDRESS]
 package main

@@ -59,7 +59,7 @@ def outcomes(results, suite_name, chosen, prepare, run_one, *, memory, busy):
             for future in concurrent.futures.as_completed(running):
                 yield running[future], future.result()
         finally:
-            # Whoever is stopped, or gives up, leaves no guest behind.
+            # A process that is stopped, or fails, leaves no guest behind.
             for future in running:
                 future.cancel()
             qemu.stop()

@@ -181,7 +181,7 @@ def cppcheck():
     return (r.stdout + r.stderr).strip()[-2000:] if r.returncode else ""
 
 
-# What lintian says about packages that are not for Debian's archive: there is no bug to close and nobody to write to, and
+# What lintian says about packages that are not for Debian's archive: there is no bug to close and no maintainer's address, and
 # an older lintian does not know the newest policy. A test client is written in Go, whose programs are static.
 NOT_FOR_THE_ARCHIVE = ("initial-upload-closes-no-bugs,bogus-mail-host,bogus-mail-host-in-debian-changelog,newer-standards-version,"
                        "statically-linked-binary")

@@ -168,6 +168,6 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    # Somebody who ends us wants the guests gone, too.
+    # The guests end with this process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main(sys.argv[1:]))

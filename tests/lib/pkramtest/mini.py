@@ -89,7 +89,7 @@ def run_one(suite_name, s):
 
 def judge(results, suite_name, s, outcome):
     """The results of one scenario. False if it failed: what a guest measured while something was wrong is not to be
-    shown to anybody."""
+    shown."""
     wrong = scenario.verdict(s, outcome)
     if s.kunit:
         wrong += add_kunit(results, suite_name, outcome)

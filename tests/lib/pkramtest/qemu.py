@@ -83,7 +83,7 @@ class Machine:
 
 
 def patience():
-    """How much longer than on an idle host everything may take: a test must not fail because somebody compiles."""
+    """How much longer than on an idle host everything may take: a test must not fail because the host is busy compiling."""
     return min(6.0, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
 
 
@@ -92,7 +92,7 @@ _running = set()
 
 
 def stop():
-    """End every guest; who follows it sees the end of its console."""
+    """End every guest; readers of its console see the end."""
     for proc in list(_running):
         proc.kill()
 

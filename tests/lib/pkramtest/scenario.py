@@ -68,7 +68,7 @@ def _stage_and_regex(path, value):
 
 
 def load(path):
-    """Read one scenario. Raises ValueError for a key nobody knows, so that a typing error cannot disarm a test."""
+    """Read one scenario. Raises ValueError for an unknown key, so that a typing error cannot disarm a test."""
     name = os.path.basename(path)
     name = name[:-3] if name.endswith(".sh") else name
     s = Scenario(name=name, path=path)

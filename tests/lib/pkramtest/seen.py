@@ -10,7 +10,7 @@ import time
 
 from .common import CACHE, TOP
 
-# What nobody asked for in so many days is forgotten.
+# An entry that was not used for so many days is forgotten.
 DAYS = 30
 
 

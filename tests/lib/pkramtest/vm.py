@@ -19,8 +19,8 @@ MEMORY = "2G"
 SANITIZED = ("bad-requests", "hostile-clients", "store-retrieve", "tree", "varlink-clients")
 # All of it takes several times as long: a tree of 20,000 files more than the 90 seconds that units are given otherwise.
 SANITIZED_APPEND = "systemd.default_timeout_start_sec=900"
-# The wizard of the first boot would wait for somebody at the console. Crashes end the guest at once. QEMU before version 8
-# translates a program anew for each address it is seen at: with addresses chosen at random, starting programs takes most
+# The wizard of the first boot would wait for input at the console. Crashes end the guest at once. QEMU before version 8
+# translates a program again for each address it is seen at: with addresses chosen at random, starting programs takes most
 # of the time.
 COMMAND_LINE = (
     "console=ttyS0 root=/dev/vda rw rootwait panic=-1 oops=panic printk.devkmsg=on loglevel=7 "
@@ -136,7 +136,7 @@ def run_one(s, out, on_line=None):
 
 def run(results, suite_name, chosen):
     # systemd starts everything at once, so both processors of a guest have something to do much of the time. Two guests
-    # beside each other would take three quarters of the time, but time-outs in a guest do not know of the other one.
+    # beside each other would take three quarters of the time, but timeouts in a guest do not know of the other one.
     for s, outcome in guests.outcomes(results, suite_name, chosen, what_it_needs,
                                       lambda s: run_one(s, guests.log_dir(suite_name, s)),
                                       memory=MEMORY, busy=2):

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Clients nobody wants, and one that is to notice nothing of them.
+"""Hostile clients, and an ordinary one that is to notice nothing of them.
 
     hostile.py KIND SECONDS     be one of them for so long; print what became of it
     hostile.py victim SECONDS   store, retrieve, compare and release all the time; fail if a call takes 15 s
@@ -58,7 +58,7 @@ def flood(until):
 
 
 def never_read(until):
-    """Calls whose answers nobody reads, and monitors that nobody reads, until the daemon takes no more."""
+    """Calls whose answers are not read, and monitors that are not read, until the daemon takes no more."""
     links = [connect() for _ in range(10)]
     for s in links[5:]:
         s.sendall(b'{"method":"' + INTERFACE.encode() + b'Monitor","more":true}\0')
@@ -245,7 +245,7 @@ def verify(until):
 
 
 def trees(until):
-    """StoreTree of an own directory and of others, and nobody waits for the answer."""
+    """StoreTree of an own directory and of others, without waiting for the answer."""
     calls = 0
     with tempfile.TemporaryDirectory(dir="/dev/shm") as path:
         open(path + "/file", "w", encoding="utf-8").close()
@@ -303,7 +303,7 @@ def crowd(_):
 
 
 def victim(until):
-    """Somebody who only wants to work."""
+    """A client that only wants to work."""
     rounds, slowest = 0, 0.0
     while time.monotonic() < until or rounds < 3:
         data, begin = content(rounds, 100_000), time.monotonic()

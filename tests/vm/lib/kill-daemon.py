@@ -5,7 +5,7 @@
     kill-daemon.py KILLS [SEED]
 
 Each client keeps account of what was acknowledged. A call that got no answer was either done or not: the node has to be
-what it was before, or what it should have become, never anything else and never busy for good. In the end every node is
+what it was before, or what it should have become, never anything else and never busy for ever. In the end every node is
 compared bit for bit, and the kernel's count of pages with what they take. The last line of the output is "ok".
 """
 
@@ -54,7 +54,7 @@ def insist(method, parameters):
             return call(method, parameters)
         except OSError as e:
             if time.monotonic() > until:
-                raise Wrong(f"nobody answers {method} for 60 s: {e}") from e
+                raise Wrong(f"no answer to {method} for 60 s: {e}") from e
             time.sleep(0.01)
 
 

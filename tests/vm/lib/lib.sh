@@ -43,7 +43,7 @@ example_text() {
         return 1
 }
 
-# example PAGE BEGINNING [PART]: run it, as somebody does who copies it. Its output is in $OUT.
+# example PAGE BEGINNING [PART]: run it as it is printed. Its output is in $OUT.
 example() {
         local text
         text=$(example_text "$@") || return
@@ -150,7 +150,7 @@ wait_for_report() {
 # clean_boot: no unit failed
 clean_boot() { equal "no unit failed" "$(systemctl --failed --no-legend --plain)" ""; }
 
-# next_boot: wait to be stopped by the shutdown somebody has asked for. A shutdown that does not come is a failure.
+# next_boot: wait to be stopped by the shutdown that was requested. A shutdown that does not come is a failure.
 next_boot() {
         sleep 120
         fail "stage $STAGE" "the next boot was asked for, but did not come"

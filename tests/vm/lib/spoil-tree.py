@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """spoil-tree.py NAME TEXT: change one bit of TEXT, which is in a small file of the tree whose kernel name is NAME. The node is
-read from the kernel and stored again by hand, since nobody can write to a stored one; the checksums stay as they were."""
+read from the kernel and stored again by hand, since a stored one cannot be written to; the checksums stay as they were."""
 
 import ctypes
 import errno

@@ -114,7 +114,7 @@ static void field_text(const struct damage *d, unsigned i, char *text, size_t si
         const char *type = page_of(i, which, &nth), *other = d->target;
 
         if (!other) {
-                snprintf(text, size, "%s%s %u %u %u", d->mended ? "+" : "", type, nth, d->byte, d->bit);
+                snprintf(text, size, "%s%s %u %u %u", d->fixed ? "+" : "", type, nth, d->byte, d->bit);
                 return;
         }
         if (strcmp(other, "self") == 0)
@@ -127,7 +127,7 @@ static void field_text(const struct damage *d, unsigned i, char *text, size_t si
                 other = "link", other_nth = 2 * i - 2;
         else if (strcmp(other, "after") == 0)
                 other = "link", other_nth = 2 * i + 2;
-        snprintf(text, size, "%s%s %u %u =%s %u", d->mended ? "+" : "", type, nth, d->byte, other, other_nth);
+        snprintf(text, size, "%s%s %u %u =%s %u", d->fixed ? "+" : "", type, nth, d->byte, other, other_nth);
 }
 
 /* The plan for node i. Returns false if it is left alone. */

@@ -23,7 +23,7 @@ struct damage {
         const char *page;       /* node, pages (link page of the file), bytes (of the byte stream), objects */
         unsigned byte, bit;
         const char *target;     /* self, node, pages: of this node; before, after: link page of the next one; super, dir, map */
-        bool mended;            /* the checksum is right */
+        bool fixed;            /* the checksum is right */
         unsigned may;           /* MAY_* */
 };
 

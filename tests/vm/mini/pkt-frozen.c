@@ -45,7 +45,7 @@ static int try_protect(int fd) {
         return e;
 }
 
-/* What may work or not, but never changes seals that somebody has seen. */
+/* What may work or not, but never changes seals that a process has seen. */
 static int try_seal(int fd) { return fcntl(fd, F_ADD_SEALS, 0) == 0 ? 0 : errno; }
 
 static const struct {

@@ -29,7 +29,7 @@ static uint64_t page_flags(uint64_t pfn) {
         return flags;
 }
 
-/* Whoever has the page mapped is told by this signal. */
+/* A process that has the page mapped gets this signal. */
 static void on_sigbus(int signal) { (void) signal; }
 
 int file_poison(int fd, uint64_t index, uint64_t *ret_pfn) {
@@ -46,7 +46,7 @@ int file_poison(int fd, uint64_t index, uint64_t *ret_pfn) {
                 complain("cannot find out where page %" PRIu64 " is", index);
                 r = -EIO;
         } else if (madvise((void *) p, PKT_PAGE, MADV_HWPOISON) < 0 && errno != EBUSY && errno != EHWPOISON)
-                /* A page that somebody holds on to has the flag, but the kernel would have liked to be rid of it. */
+                /* A page that is still referenced has the flag, but the kernel could not get rid of it. */
                 r = -errno, complain("madvise(MADV_HWPOISON): %m");
         else if (!(page_flags(*ret_pfn) & 1ULL << KPF_HWPOISON))
                 r = -EIO, complain("page %" PRIu64 " has no memory error now", index);
@@ -55,7 +55,7 @@ int file_poison(int fd, uint64_t index, uint64_t *ret_pfn) {
         return r;
 }
 
-/* poison NAME OBJECT PAGE...: pages of a stored file, which is not loaded from the node by anybody else. */
+/* poison NAME OBJECT PAGE...: pages of a stored file, which is not loaded from the node by another process. */
 int cmd_poison(int argc, char **argv) {
         struct pkram_ioctl_load_file load = {
                 .size = sizeof(load), .target_fd = PKRAM_FD_NONE, .charge_pidfd = PKRAM_FD_NONE,

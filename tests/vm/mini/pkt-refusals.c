@@ -170,7 +170,7 @@ static void bad_bytes(int dev) {
         expect("bytes after a failure", device_call(dev, PKRAM_IOC_SAVE_BYTES, &c), -EBADFD);
         expect("commit after a failure", commit(dev, 0), -EBADFD);
         expect("abort after a failure", simple(dev, PKRAM_IOC_SAVE_ABORT), 0);
-        expect("begin anew", node_begin(dev, PKRAM_IOC_SAVE_BEGIN, "bytes"), 0);
+        expect("begin again", node_begin(dev, PKRAM_IOC_SAVE_BEGIN, "bytes"), 0);
         expect("bytes", device_call(dev, PKRAM_IOC_SAVE_BYTES, &b), 0);
         expect("commit with an unknown flag", commit(dev, 1U << 7), -EINVAL);
         expect("commit", commit(dev, 0), 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Saves for which memory does not suffice. Everything this program needs is there and locked before memory is eaten up,
- * so that nobody but the save asks for more: whom the kernel kills for a page fault would say nothing about PKRAM.
+ * so that only the save asks for more: a process that the kernel kills for a page fault would say nothing about PKRAM.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -49,7 +49,7 @@ static int eat(uint64_t size, uint64_t left) {
 
 /*
  * Load an image onto pages of the file: where most of those in IMAGE_MAX bytes are its own. What the image needs itself
- * is then elsewhere, and whoever saves the file has to copy those pages.
+ * is then elsewhere, and saving the file has to copy those pages.
  */
 static int load_onto(int fd, uint64_t left, char **files) {
         static uint64_t pfns[FILE_SIZE / PKT_PAGE];

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Requests nobody should make: each gets a named varlink error and one clear sentence, and the daemon keeps serving.
+# Requests that should not be made: each gets a named varlink error and one clear sentence, and the daemon keeps serving.
 # stages: 1
 # timeout: 400
 
-# Another user, as the user of a unit of its own, as one for whom a unit of root runs something (as cron does), and as a
+# Another user, as the user of a unit of its own, as one for which a unit of root runs something (as cron does), and as a
 # dynamic user.
 as_nobody() { timeout 90 systemd-run --quiet --wait --pipe --collect --unit=nobody-test --uid=nobody "$@"; }
 

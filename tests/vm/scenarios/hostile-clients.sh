@@ -75,7 +75,7 @@ stage1() {
 
         check "root's tree is restored" mount -t pkram hostile /run/pkram-test-tree
         equal "with its contents" "$(cat /run/pkram-test-tree/file)" "kept in spite of them"
-        check "and unmounted for good" umount -i /run/pkram-test-tree
+        check "and unmounted permanently" umount -i /run/pkram-test-tree
         equal "nothing is left of all that" "$(status_field nodes)" 0
         fds=$(find "/proc/$daemon/fd" -type l | wc -l)
         if [ "$fds" -lt 40 ]; then pass "no descriptor leaks"; else fail "no descriptor leaks" "the daemon has $fds"; fi

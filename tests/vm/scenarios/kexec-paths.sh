@@ -72,7 +72,7 @@ stage2() {
         mkdir -p /srv/open
         check "a tree" mount -t pkram -o size=16m open /srv/open
         echo lost >/srv/open/file
-        equal "its name is kept, and is no node of anybody" "$(status_field nodes)" 2
+        equal "its name is kept, and is not a node" "$(status_field nodes)" 2
         equal "systemctl kexec would keep it, kexec -e would not" "$(check_field keeps) $(check_field keepsAtOnce)" "True False"
         matches "pkramctl check says so" "$(pkramctl check)" "'kexec -e', a kexec would lose the contents of 1 mounted tree"
         leave "kexec -s -l, kexec -e"
@@ -125,7 +125,7 @@ stage5() {
 
 stage6() {
         arrived yes
-        check "retrieved for good" pkramctl retrieve --release kept /run/back
+        check "retrieved and released" pkramctl retrieve --release kept /run/back
         check "removed" pkramctl remove late
         equal "nodes in the end" "$(status_field nodes)" 0
         clean_boot

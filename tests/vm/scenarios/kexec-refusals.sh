@@ -20,7 +20,7 @@ no_jobs() {
         equal "$1: no job is left" "$(systemctl list-jobs --no-legend)" ""
 }
 
-# refuses CASE REASON TEXT: what is loaded now is refused by everybody who is asked, for that reason.
+# refuses CASE REASON TEXT: what is loaded now is refused by every program that is asked, for that reason.
 refuses() {
         local n
         n=$(refused_entries)
@@ -117,7 +117,7 @@ END
         kexec -u
 }
 
-# A tree that cannot be stored: there are too many files, or somebody writes in it whom nobody stops.
+# A tree that cannot be stored: there are too many files, or a process writes in it that is not stopped.
 unstorable_trees() {
         mkdir -p /srv/web /etc/pkram/pkramd.conf.d
         check "tree: mounted" mount -t pkram -o size=64m web /srv/web
@@ -137,7 +137,7 @@ unstorable_trees() {
         systemd-run --quiet --unit=writer --property=DefaultDependencies=no sh -c 'exec sleep infinity >>/srv/web/log'
         sleep 1
         refuses "tree: in use for writing" tree "'/srv/web' is in use for writing by sleep \\([0-9]+, writer.service\\), which"
-        check "tree: nobody writes any more" systemctl stop writer.service stopped.service
+        check "tree: no process writes any more" systemctl stop writer.service stopped.service
         equal "tree: and it will be stored" "$(check_field reason)" keeps
         check "tree: unmounted" umount /srv/web
         check "tree: removed" pkramctl remove --owner=root web
@@ -207,7 +207,7 @@ stage1() {
         command_lines
         conflicts
 
-        # The way people do it: nobody waits for an answer.
+        # The way people do it: without waiting for an answer.
         check "systemctl kexec: the wrong image is loaded" kexec -s -l "$WRONG" --reuse-cmdline
         n=$(refused_entries)
         systemctl kexec
@@ -235,7 +235,7 @@ stage1() {
                         fail "every service still runs" "$unit does not"
         done
         pass "every service still runs"
-        equal "nobody is kept from logging in" "$(ls /run/nologin 2>/dev/null)" ""
+        equal "users can still log in" "$(ls /run/nologin 2>/dev/null)" ""
         check "the node is usable" bash -c 'pkramctl retrieve --keep kept /run/back >/dev/null && cmp /run/back/* /run/data'
         equal "the node is listed" "$(status_field nodes)" 1
 

@@ -20,7 +20,7 @@ hurry() {
         mkdir -p "/run/systemd/system/$2.d"
         printf '[%s]\n%s=15\n' "$([[ $2 = *.mount ]] && echo Mount || echo Service)" "$1" >"/run/systemd/system/$2.d/50-test.conf"
         systemctl daemon-reload
-        equal "time-out of $2" "$(systemctl show -P "${1%Sec}USec" "$2")" 15s
+        equal "timeout of $2" "$(systemctl show -P "${1%Sec}USec" "$2")" 15s
 }
 
 # Two trees whose units will not have the time to store them, and one that has it.
@@ -29,7 +29,7 @@ make_trees() {
         printf '%s\n' 'slow /srv/slow pkram x-systemd.mount-timeout=200 0 0' 'fine /srv/fine pkram x-systemd.mount-timeout=200 0 0' >>/etc/fstab
         systemctl daemon-reload
         check "trees are mounted" systemctl start srv-slow.mount srv-fine.mount pkram-tree@late.service
-        equal "time-out by fstab" "$(systemctl show -P TimeoutUSec srv-slow.mount)" "3min 20s"
+        equal "timeout by fstab" "$(systemctl show -P TimeoutUSec srv-slow.mount)" "3min 20s"
         hurry TimeoutSec srv-slow.mount
         hurry TimeoutStopSec pkram-tree@late.service
         for tree in /srv/slow /srv/fine $LATE; do
@@ -38,7 +38,7 @@ make_trees() {
 }
 
 # hold_workers PATTERN: however fast the machine is, no worker begins as long as there is such a command line, which is that
-# of somebody who waits for the worker.
+# of a client that waits for the worker.
 hold_workers() {
         mkdir -p /etc/systemd/system/pkram-tree-worker@.service.d
         printf '#!/bin/sh\nwhile pgrep -f "%s" >/dev/null; do sleep 1; done\n' "$1" >/usr/local/bin/hold-worker
@@ -54,7 +54,7 @@ release_workers() {
         systemctl daemon-reload
 }
 
-# Until who was interrupted has put everything in order: systemd does not wait for that.
+# Until the interrupted process has put everything in order: systemd does not wait for that.
 until_gone() {
         for _ in $(seq 100); do
                 pgrep -f 'mount.pkram.* /srv/slow' >/dev/null || break
@@ -81,7 +81,7 @@ check_too_late() {
         equal "why" "$(last 'sum("took longer to store than its unit may take" in n["reason"] for n in k["lost"])')" 2
         matches "pkramctl status: why, and what to do" "$(pkramctl status)" 'slow, it took longer .*x-systemd.mount-timeout='
         # Not for what fstab says.
-        equal "nobody waited longer than 15 seconds" "$(journalctl -q -b -1 -o json -u srv-slow.mount | python3 -c '
+        equal "no unit waited longer than 15 seconds" "$(journalctl -q -b -1 -o json -u srv-slow.mount | python3 -c '
 import json, sys
 at = [(e["MESSAGE"], int(e["__MONOTONIC_TIMESTAMP"])) for e in map(json.loads, sys.stdin)]
 begin = [t for m, t in at if m.startswith("Unmounting ") and m.endswith("...")][-1]
@@ -103,14 +103,14 @@ print(14_900_000 <= end - begin < 90_000_000)')" True
         release_workers
 }
 
-# The same on the way up: whoever needs the tree does not start without it, and it stays where it is.
+# The same at boot: a unit that needs the tree does not start without it, and it stays stored.
 too_late_to_restore() {
         check "slow is stored in time" systemctl stop srv-slow.mount
         hold_workers '/mount.pkram.* /srv/slow'
         hurry TimeoutSec srv-slow.mount
         printf '[Unit]\nRequiresMountsFor=/srv/slow\n[Service]\nType=oneshot\nExecStart=true\n' >/run/systemd/system/needs-slow.service
         systemctl daemon-reload
-        refused "restoring it takes too long: who requires it does not start" 'dependency' systemctl start needs-slow.service
+        refused "restoring it takes too long: a unit that requires it does not start" 'dependency' systemctl start needs-slow.service
         until_gone
         equal "it is not mounted" "$(findmnt -no FSTYPE,SOURCE /srv/slow)" ""
         matches "its unit says why" "$(journalctl -q -b -u srv-slow.mount -o cat)" "Interrupted while restoring tree 'slow' .*, not mounting"

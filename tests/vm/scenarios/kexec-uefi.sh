@@ -30,7 +30,7 @@ stage1() {
         matches "it is the default one" "$(bootctl list 2>&1)" 'default'
         matches "it boots this system" "$(entry)" 'root=/dev/vda.*pkramtest\.cmdline=yes'
         equal "no pkram= gets into it" "$(entry | grep -c 'pkram=')" 0
-        # Somebody else's program may still have written one.
+        # Another program may still have written one.
         sed -i 's/^options.*/& pkram=12345 pkramtest.entry=yes/' /efi/loader/entries/*.conf
         head -c 5000000 /dev/urandom >/run/kept
         sha kept </run/kept >/dev/null

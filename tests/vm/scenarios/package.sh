@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The Debian packages: an upgrade loses nothing that is stored and leaves the guard on duty; purging leaves no file and
-# changes none of anybody else's; an installation works at once. Then the first kexec as README.md has it, into the kernel
+# changes none of other packages; an installation works at once. Then the first kexec as README.md has it, into the kernel
 # of the kernel's package with the initial RAM disk that Debian's tools make for it.
 # stages: 2
 # timeout: 900
@@ -36,7 +36,7 @@ units_of_ours() {
 }
 
 stage1() {
-        # There is nobody to ask, and the disk is gone afterwards.
+        # There is no user to ask, and the disk is gone afterwards.
         echo force-unsafe-io >/etc/dpkg/dpkg.cfg.d/90test
         echo 'APT::Get::Assume-Yes "true";' >/etc/apt/apt.conf.d/90test
         export DEBIAN_FRONTEND=noninteractive
@@ -77,7 +77,7 @@ stage1() {
         equal "it is still there" "$(dpkg-query -W -f '${db:Status-Status}' pkram) $(systemctl is-active pkramd.socket)" "installed active"
 
         check "purge" apt purge pkram pkram-tests
-        matches "who removes it is told what stays" "$OUT" 'nodes are still stored'
+        matches "removing it reports what stays" "$OUT" 'nodes are still stored'
         listing >/run/without
         equal "files with its name" "$(find / -xdev -name '*pkram*' ! -path '*pkram-test*' ! -path '/boot/*' ! -path '/tmp/*' 2>/dev/null)" ""
         equal "its directory in /run" "$(ls -d /run/pkram 2>/dev/null)" ""

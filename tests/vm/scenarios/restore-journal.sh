@@ -29,7 +29,7 @@ stage2() {
                 matches "owner of $n" "$(field PKRAM_OWNER "$e")" '^(root|pkram-test\.service)$'
                 equal "kernel of $n" "$(field PKRAM_KERNEL "$e")" "$(uname -r)"
                 matches "time for $n" "$(field PKRAM_USEC "$e")" '^[0-9]+$'
-                equal "who says so for $n" "$(field SYSLOG_IDENTIFIER "$e")" pkramd
+                equal "the program that logs $n" "$(field SYSLOG_IDENTIFIER "$e")" pkramd
         done
         equal "bytes of five" "$(field PKRAM_BYTES "$(entries RESTORED PKRAM_NODE=five)")" 5000000
         equal "bytes of one" "$(field PKRAM_BYTES "$(entries RESTORED PKRAM_NODE=one)")" 1
@@ -40,7 +40,7 @@ stage2() {
         else
                 fail "before basic.target" "pkram-restore ended at $restored, basic.target was reached at $basic"
         fi
-        matches "the catalog explains it" "$(journalctl -q -b -x "MESSAGE_ID=${ID[RESTORED]}")" 'Node five came back over a kexec'
+        matches "the catalog explains it" "$(journalctl -q -b -x "MESSAGE_ID=${ID[RESTORED]}")" 'Node five was restored after a kexec'
         rm /var/cache/app/file
         example pkramctl 'tar -C /var/cache/app' 2
         equal "what was archived" "$(cat /var/cache/app/file)" "in an archive"

@@ -82,13 +82,13 @@ make_trees() {
         example README 'echo "web'
         check "the manual page has the same line" grep -qxF "$(example_text pkram-tree@.service 'web')" /etc/fstab
         example pkram-tree@.service 'systemctl enable --now'
-        # What somebody would write into the editor.
+        # What an administrator would write into the editor.
         mkdir -p /etc/systemd/system/pkram-tree@jobs.service.d
         printf '[Service]\nEnvironment=PKRAM_OPTIONS=size=32M,mode=0750\nTimeoutStopSec=10min\n' >/etc/systemd/system/pkram-tree@jobs.service.d/override.conf
         systemctl daemon-reload
         check "with options" systemctl restart pkram-tree@jobs.service
         matches "its options" "$(findmnt -n -o OPTIONS $JOBS)" 'size=32768k,mode=750'
-        equal "its time-out can be seen" "$(systemctl show -P TimeoutStopUSec pkram-tree@jobs.service)" 10min
+        equal "its timeout can be seen" "$(systemctl show -P TimeoutStopUSec pkram-tree@jobs.service)" 10min
 }
 
 make_service() { # NAME UNIT-SECTION DIR...
@@ -118,7 +118,7 @@ kexec_by() {
                 next_boot
                 ;;
         3)
-                # kexec_load(2) leaves pkram= to whoever makes the command line.
+                # kexec_load(2) leaves pkram= to the program that builds the command line.
                 check "kexec -c -l" kexec -c -l /boot/vmlinuz-pkram \
                         --command-line="$(sed 's/ *pkram=[^ ]*//g' /proc/cmdline) pkram=$(cat /sys/kernel/pkram)"
                 systemctl kexec
@@ -200,7 +200,7 @@ check_services() { # STARTS
         clean_boot
 }
 
-# Trees nobody has stored.
+# Trees that were never stored.
 check_missing() {
         mkdir -p /srv/none /srv/wanted
         cat >>/etc/fstab <<'END'
@@ -225,7 +225,7 @@ RequiresMountsFor=/srv/wanted" /srv/wanted
         systemctl daemon-reload
 }
 
-# A stored tree of which one bit is not what it was. Kept with checksums, or nobody could tell.
+# A stored tree of which one bit is not what it was. Stored with checksums, or it would not be noticed.
 check_damaged() {
         mkdir -p /srv/spoilt /srv/wanted
         check "damaged: a tree" mount -t pkram -o pkram.verify spoilt /srv/spoilt
@@ -252,7 +252,7 @@ RequiresMountsFor=/srv/spoilt" /srv/spoilt
         refused "damaged, pkram.required in pkram-tree@.service: the service does not start" 'dependency' systemctl start with-service.service
         equal "nothing is mounted there" "$(findmnt -n /run/pkram/trees/spoilt)" ""
         matches "the journal says why, too" "$(journalctl -q -b -u pkram-tree@spoilt.service -o cat)" "'spoilt' is damaged, not mounting because of pkram.required"
-        check "the node is kept for whoever can read it" pkramctl --owner=root show spoilt
+        check "the node is kept" pkramctl --owner=root show spoilt
         check "damaged: without the option the service starts" systemctl start with-spoilt.service
         matches "damaged: the journal says that it is empty" "$(journalctl -q -b -u srv-spoilt.mount -o cat)" "'spoilt' is damaged, mounting an empty file system"
         equal "damaged: nothing of it is there" "$(find /srv/spoilt -name file | wc -l)" 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What happens to what is stored when the system goes down in another way than by kexec, or does not: a cancelled kexec
+# What happens to what is stored at a shutdown other than a kexec, or does not: a cancelled kexec
 # and a soft-reboot keep everything, reboot and poweroff name what they lose, and after a crash the next boot says it.
 # stages: 5
 # timeout: 700

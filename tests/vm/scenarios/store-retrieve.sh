@@ -109,7 +109,7 @@ for line in sys.stdin:
     print(e["MESSAGE"])
     print("    " + " ".join(f"{k}={e[k]}" for k in ("PKRAM_NODE", "PKRAM_BYTES", "PKRAM_OWNER", "PKRAM_GENERATION", "PKRAM_KERNEL")))')
         equal "nodes after that" "$(status_field nodes)" 1
-        # The inline node stays: nobody releases it, and the next kexec has to carry it.
+        # The inline node stays: it is not released, and the next kexec has to carry it.
         remember_boot
         kexec_now
 }
@@ -123,7 +123,7 @@ other_kernel() {
 stage3() {
         other_kernel
         equal "nodes" "$(status_field nodes)" 1
-        matches "generation of the node nobody released" "$(pkramctl --json=short show lease)" '"generation":2'
+        matches "generation of the node that was not released" "$(pkramctl --json=short show lease)" '"generation":2'
         inline_data "$(call Retrieve '{"name":"lease","inline":true}')" | same inline
         keeper_memory | sha256sum >/run/memfd.sum &
         matches "the service got its memfd back again" "$(journalctl -q -b -u keeper.service -o cat)" '^got my memfd back, start 3$'

@@ -63,7 +63,7 @@ END
 setfacl -m u:77:r,g:88:rwx "$1/small" && setfacl -d -m u:99:rwx "$1/d/e"
 }
 
-# Everything that can be asked about a tree, one line an entry, without what nobody can keep (ctime, inode numbers) and
+# Everything that can be asked about a tree, one line an entry, without what cannot be preserved (ctime, inode numbers) and
 # without what asking changes (access times of links).
 manifest() { python3 - "$1" <<'END'
 import hashlib, os, stat, sys
@@ -145,7 +145,7 @@ stage1() {
         manifest $CACHE >"$STATE/manifest"
         equal "with a line for everything in it" "$(grep -c '^\[' "$STATE/manifest")" "$(find $CACHE -printf '\n' | wc -l)"
 
-        # As somebody who is nobody: their own files, and nothing else.
+        # As an unprivileged user: their own files, and nothing else.
         install -d -o 1000 -g 1000 $MINE
         as_user sh -c "mkdir $MINE/d && head -c 100000 /dev/urandom >$MINE/d/large && echo small >$MINE/small && chmod 4700 $MINE/small"
         check "a user stores a tree" as_user pkramctl store mine $MINE

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
-# Trees that somebody still uses while the system goes down: the one that is only read is stored and comes back, the one
+# Trees in use during shutdown: the one that is only read is stored and restored, the one
 # that is written is lost, and the operator reads which, why and what to do, before and after. And a tree of 100,000 files.
 # suite: campaign
 # stages: 2
@@ -9,7 +9,7 @@
 
 FILES=100000
 
-# By somebody whom nobody stops before the file systems are unmounted.
+# By a process that is not stopped before the file systems are unmounted.
 hold() { # NAME COMMAND
         systemd-run --quiet --unit="$1" --property=DefaultDependencies=no sh -c "$2; exec sleep infinity"
 }
@@ -41,8 +41,8 @@ stage1() {
         check "one of them with $FILES files" make_many /srv/many
         sum_many /srv/many >"$STATE/many"
 
-        check "somebody is in one" hold reader "cd /srv/reading"
-        check "somebody writes in another" hold writer "exec >>/srv/writing/log"
+        check "a process is in one" hold reader "cd /srv/reading"
+        check "a process writes in another" hold writer "exec >>/srv/writing/log"
         sleep 1
         refused "which cannot be unmounted" "in use by .*sleep.* Stop the processes that have files open" umount /srv/writing
         # It is refused as long as something can be done about it.

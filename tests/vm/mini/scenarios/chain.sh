@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A node nobody loads is carried through three kexecs unchanged, while others come and go. The pfn stays the same.
+# A node that is not loaded is carried through three kexecs unchanged, while others come and go. The pfn stays the same.
 # stages: 4
 # memory: 512M
 # timeout: 180

@@ -11,7 +11,7 @@ R="file:size=5M,seed=402,scatter"
 
 pkram_words() { tr ' ' '\n' | grep -c '^"\?pkram='; }
 
-# The command line as it came, which the log shows, and as everybody may see it.
+# The command line as it came, which the log shows, and as users may see it.
 given_line() { dmesg | sed -n 's/.*\] Command line: //p'; }
 
 TIGHT=
@@ -107,7 +107,7 @@ stage3() {
         check "kexec" pkt kexec --exec-only
 }
 
-# What nobody told it about is ordinary memory.
+# Memory that it was not told about is ordinary memory.
 stage4() {
         boot_result NONE
         nodes 0

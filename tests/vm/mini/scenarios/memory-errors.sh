@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Memory errors: a file that has one is refused; one that comes later costs the object it is in, in this kernel and in
-# those to come, and nothing else; the bad pages never get to anybody again.
+# those to come, and nothing else; the bad pages are never used again.
 # stages: 3
 # timeout: 150
 # expect: 1 pkram: node at pfn 0x[0-9a-f]+: memory errors in 3 pages, affected objects are lost

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A save for which memory does not suffice fails with ENOMEM: nobody is killed, no node and no page is left.
+# A save for which memory does not suffice fails with ENOMEM: no process is killed, no node and no page is left.
 # stages: 2
 # memory: 384M
 # timeout: 150
 # refuse: * Out of memory|oom-kill|page allocation failure
 
 stage1() {
-        # Below the one, memory is only for the kernel's emergencies, and whoever wants some is killed; as much as the other
-        # says may lie with a processor that nobody else gets it from. Both depend on the size of the guest.
+        # Below the one, memory is only for the kernel's emergencies, and a process that wants some is killed; as much as the other
+        # says may lie with a processor, out of reach of the others. Both depend on the size of the guest.
         echo 2048 >/proc/sys/vm/min_free_kbytes
         echo 1000 >/proc/sys/vm/percpu_pagelist_high_fraction
         check "saved" pkt save before "file:size=4M,seed=421" "bytes:size=100000,seed=422"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# pkram= from a boot loader, with values nobody should give: the machine boots and PKRAM works.
+# pkram= from a boot loader, with values that should not be given: the machine boots and PKRAM works.
 # stages: 1
 # memory: 384M
 # append: pkram=0 pkram=zzz pkram= pkram=fffffffffffffffff pkram=1

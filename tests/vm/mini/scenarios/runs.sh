@@ -10,7 +10,7 @@ PAGES="file:size=96M,seed=482,keep=2"
 
 mem_total() { awk '/^MemTotal:/ { print $2 }' /proc/meminfo; }
 
-# Blocks of 2 MiB that the kernel takes for memory nobody can move.
+# Blocks of 2 MiB that the kernel uses for unmovable memory.
 unmovable() {
         awk '/^Number of blocks/ { seen = 1; next } seen && /^Node/ { n += $5 } END { print n + 0 }' /proc/pagetypeinfo
 }
@@ -30,7 +30,7 @@ stage1() {
 stage2() {
         boot_result RESTORED
         within "runs of blocks" "$(dmesg | sed -n 's/.*pkram: \([0-9]*\) runs of 2 MiB blocks.*/\1/p')" 100 200
-        # What is free in preserved blocks is for the same uses as ever.
+        # What is free in preserved blocks has the same uses as usual.
         within "unmovable blocks" "$(unmovable)" 1 $(($(word pkramtest.unmovable) + 40))
         check "every second block is the same" pkt verify blocks "$BLOCKS,pages=$(word pkramtest.blocks)"
         check "every second page is the same" pkt verify pages "$PAGES,pages=$(word pkramtest.pages)"

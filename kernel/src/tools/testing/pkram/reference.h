@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A second reading of the format, written from its description and not from
+ * A second implementation of the format, written from its description and not from
  * mm/pkram/format.c, to compare that with. Slow, and it only says yes or no.
  */
 #ifndef _PKRAM_REFERENCE_H
