@@ -10,11 +10,24 @@
 #include "tree-call.h"
 #include "tree-error.h"
 
+/* The items of a call, with the data that had to be decoded for them. Names are those of the message. */
+typedef struct Items {
+        StoreItem *item;
+        size_t n;
+} Items;
+
+static void items_done(Items *items) {
+        for (size_t i = 0; i < items->n; i++)
+                free((void *) items->item[i].data);
+        free(items->item);
+}
+
 /* A Store from its call to its reply. */
 typedef struct StoreJob {
         Manager *manager;
         char *name;
         char *owner;
+        Items items;
         StoreSave *save;
         uint64_t begin_usec;
         Varlink *link;  /* with a tree */
@@ -26,6 +39,7 @@ static void store_job_free(void *data) {
 
         tree_call_free(job->call);
         store_save_free(job->save);
+        items_done(&job->items);
         free(job->name);
         free(job->owner);
         free(job);
@@ -34,18 +48,6 @@ static void store_job_free(void *data) {
 static void store_job_freep(StoreJob **job) {
         if (*job)
                 store_job_free(*job);
-}
-
-/* The items of a call, with the data that had to be decoded for them. */
-typedef struct Items {
-        StoreItem *item;
-        size_t n;
-} Items;
-
-static void items_done(Items *items) {
-        for (size_t i = 0; i < items->n; i++)
-                free((void *) items->item[i].data);
-        free(items->item);
 }
 
 static int invalid_field(StoreError *e, const char *field, size_t index) {
@@ -180,6 +182,17 @@ static const JobType store_job = {
         .free = store_job_free,
 };
 
+/* Forgets what belongs to the message. Returns how many bytes of data the items have. */
+static size_t items_forget_names(Items *items) {
+        size_t bytes = 0;
+
+        for (size_t i = 0; i < items->n; i++) {
+                items->item[i].name = NULL;
+                bytes += items->item[i].size;
+        }
+        return bytes;
+}
+
 static int store_job_new(Varlink *link, struct json_object *parameters, Manager *m, StoreJob **ret) {
         const Peer *peer = varlink_userdata(link);
         const char *owner = json_get_string(parameters, "owner") ?: peer->owner;
@@ -208,7 +221,6 @@ static StoreFlags store_flags(struct json_object *parameters) {
 int vl_method_store(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags, void *userdata) {
         Manager *m = userdata;
         _cleanup_(store_job_freep) StoreJob *job = NULL;
-        _cleanup_(items_done) Items items = {};
         _cleanup_error_ StoreError e = {};
         int r;
 
@@ -218,19 +230,22 @@ int vl_method_store(Varlink *link, struct json_object *parameters, _unused_ Varl
         if (r < 0)
                 return r;
 
-        r = parse_items(link, json_get_array(parameters, "objects"), &items, &e);
+        r = parse_items(link, json_get_array(parameters, "objects"), &job->items, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
 
-        r = store_save_new(m->store, varlink_userdata(link), job->owner, job->name, items.item, items.n, store_flags(parameters),
-                           &job->save, &e);
+        r = store_save_new(m->store, varlink_userdata(link), job->owner, job->name, job->items.item, job->items.n,
+                           store_flags(parameters), &job->save, &e);
+        if (r >= 0)
+                r = store_save_step(job->save, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
-
-        if (!json_get_bool(parameters, "verify", false))
+        if (r == 0)
                 return finish(link, job);
 
-        return job_keep(link, &store_job, TAKE_PTR(job));
+        /* The message is gone when the work goes on, but not what was decoded. */
+        r = varlink_reserve(link, items_forget_names(&job->items), /* fds= */ 0);
+        return r <= 0 ? r : job_keep(link, &store_job, TAKE_PTR(job));
 }
 
 /* --- StoreTree --- */

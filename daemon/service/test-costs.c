@@ -446,9 +446,8 @@ static void test_death_with_stuck_helper(_unused_ void **state) {
 
 /* --- replies that are not read --- */
 
-/* Stores a node of that many files. */
-static void store_files(Client *c, const char *name, unsigned n) {
-        _cleanup_json_ struct json_object *reply = NULL;
+/* Sends a call that stores a node of that many files, of a page each. */
+static void send_store_files(Client *c, const char *name, unsigned n) {
         static char text[100 + 1000 * 32];
         static int fds[1000];
         char *p = text;
@@ -462,9 +461,16 @@ static void store_files(Client *c, const char *name, unsigned n) {
                 assert_int_equal(write(fds[i], "x", 1), 1);
         }
         (void) sprintf(p, "]}}");
-        reply = client_call_fds(c, text, fds, n);
-        assert_true(json_get_int(reply_parameters(reply), "id", 0) > 0);
+        client_send(c, text, fds, n);
         close_many(fds, n);
+}
+
+static void store_files(Client *c, const char *name, unsigned n) {
+        _cleanup_json_ struct json_object *reply = NULL;
+
+        send_store_files(c, name, n);
+        reply = client_receive(c, NULL, NULL);
+        assert_true(json_get_int(reply_parameters(reply), "id", 0) > 0);
 }
 
 static void test_unread_descriptors(void **state) {
@@ -718,6 +724,48 @@ static void test_large_retrieve_keeps_no_one_waiting(void **state) {
         close_many(fds, n);
 }
 
+/* And stored piece by piece. */
+static void test_large_store_keeps_no_one_waiting(void **state) {
+        enum { N = 200 };
+        Fixture *f = *state;
+        _cleanup_(client_freep) Client *a = client_new_as(f, 1000, "uid:1000"), *c = client_new_as(f, 1001, "uid:1001");
+        _cleanup_json_ struct json_object *reply = NULL;
+
+        mock_fail(f->mock, PKRAM_IOC_SAVE_FILE, UINT_MAX, -EIO);
+        send_store_files(a, "n", N);
+        while (mock_calls(f->mock) == 0)
+                assert_ok(sd_event_run(f->manager->event, 0));
+        client_send_raw(c, STATUS, sizeof(STATUS));
+        run_until_reply(c);
+        json_object_put(client_receive(c, NULL, NULL));
+        assert_true(mock_calls(f->mock) <= N / 2);
+
+        run_until_reply(a);
+        reply = client_receive(a, NULL, NULL);
+        assert_non_null(reply_parameters(reply));
+        assert_int_equal(mock_calls(f->mock), N);
+}
+
+/* Nodes that are stored at the same time do not get past a limit together. */
+static void test_stores_at_once_have_one_limit(void **state) {
+        enum { N = 100 };
+        Fixture *f = *state;
+        _cleanup_(client_freep) Client *a = client_new_as(f, 1000, "uid:1000"), *b = client_new_as(f, 1000, "uid:1000");
+        _cleanup_json_ struct json_object *first = NULL, *second = NULL;
+
+        /* For one of them and its metadata, but not for two. */
+        f->manager->config.limit[LIMIT_OWNER_BYTES] = 3 * N * KIB(4);
+        send_store_files(a, "a", N);
+        send_store_files(b, "b", N);
+        run_until_reply(a);
+        run_until_reply(b);
+        first = client_receive(a, NULL, NULL);
+        second = client_receive(b, NULL, NULL);
+        assert_true(!json_get_string(first, "error") != !json_get_string(second, "error"));
+        assert_error(json_get_string(first, "error") ? first : second, ERROR("QuotaExceeded"), "limit", "OwnerBytesMax");
+        assert_int_equal(mock_n_nodes(f->mock), 1);
+}
+
 /* One owner's calls wait for no more than one turn of each other owner, on however many connections that calls. */
 static void test_calls_are_shared_fairly(void **state) {
         static const char describe[] = CALL("Describe", "{\"name\":\"none\"}");
@@ -818,6 +866,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_half_messages_have_a_budget, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_refused_retrieves_load_nothing, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_large_retrieve_keeps_no_one_waiting, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_large_store_keeps_no_one_waiting, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_stores_at_once_have_one_limit, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_calls_are_shared_fairly, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_checksums_are_shared_fairly, fixture_setup, fixture_teardown),
         };

@@ -12,8 +12,8 @@
 #define VERIFY_SLICE MIB(8)
 
 /* Objects loaded or saved at once, and bytes of files after which no further one is begun, for the same reason. */
-#define LOAD_SLICE_OBJECTS 32U
-#define LOAD_SLICE_BYTES MIB(64)
+#define SLICE_OBJECTS 32U
+#define SLICE_BYTES MIB(64)
 
 /*
  * Memory of the kernel's metadata, as far as it is known before the commit: a page for each stream with pages, one for the node, in
@@ -62,13 +62,16 @@ struct StoreSave {
         uint64_t replaces; /* id of the node that goes, or 0 */
         KernelName replaced_name; /* and its kernel name */
         KernelName kernel_name;
-        int *fds;       /* own descriptors of the files, -EBADF for data */
-        bool *shared;   /* their position is the client's, too */
+        uint64_t expected; /* memory that it was expected to take before anything was saved */
+        const StoreItem *items; /* borrowed; their names are not there any more */
         uint64_t *sizes;
         size_t n_objects;
+        size_t n_saved;
         size_t n_summed;
         Checksums checksums;
         Checksum *checksum; /* in progress */
+        int fd;             /* of the file whose checksum is in progress */
+        bool fd_is_shared;  /* its position is the client's, too */
         bool is_tree;
         Usage usage;           /* of a tree: what there was when it began */
         struct TreeSave *tree; /* or NULL: another process does the work */

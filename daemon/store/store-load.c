@@ -164,7 +164,7 @@ static int items_load_slice(StoreLoad *load, StoreError *e) {
         uint64_t bytes = 0;
         int r;
 
-        for (unsigned n = 0; n < LOAD_SLICE_OBJECTS && bytes < LOAD_SLICE_BYTES && load->n_loaded < load->n_items; n++) {
+        for (unsigned n = 0; n < SLICE_OBJECTS && bytes < SLICE_BYTES && load->n_loaded < load->n_items; n++) {
                 r = item_load(load, load->n_loaded, e);
                 if (r < 0)
                         return r;

@@ -20,10 +20,7 @@ StoreSave *store_save_free(StoreSave *save) {
 
         /* Closing the descriptor is what discards a half-done node. */
         pkram_handle_done(&save->handle);
-        if (save->fds)
-                closer_close_many(/* budget= */ NULL, save->fds, save->n_objects);
-        free(save->fds);
-        free(save->shared);
+        closer_close(/* budget= */ NULL, save->fd);
         free(save->sizes);
         free(save->name);
         checksums_done(&save->checksums);
@@ -64,6 +61,7 @@ int store_save_start(
                 .store = s,
                 .flags = flags,
                 .handle = PKRAM_HANDLE_NONE,
+                .fd = -EBADF,
                 .n_objects = n_objects,
                 .kernel_name = node_name_encode(owner, name),
                 .next = s->saves,

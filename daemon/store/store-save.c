@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 
+#include "closer.h"
 #include "name.h"
 #include "store-internal.h"
 #include "watchdog.h"
@@ -140,6 +141,8 @@ static int own_descriptor(int fd, int *ret, bool *ret_shared) {
         char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
         int copy;
 
+        *ret_shared = false;
+
         (void) snprintf(path, sizeof(path), "/proc/self/fd/%i", fd);
         copy = open(path, O_RDONLY | O_CLOEXEC);
         if (copy >= 0) {
@@ -158,13 +161,8 @@ static int own_descriptor(int fd, int *ret, bool *ret_shared) {
 static int prepare(StoreSave *save, const StoreItem *items, StoreError *e) {
         int r;
 
-        save->fds = malloc((save->n_objects + 1) * sizeof(int));
         save->sizes = calloc(save->n_objects + 1, sizeof(uint64_t));
-        save->shared = calloc(save->n_objects + 1, sizeof(bool));
-        if (save->fds)
-                for (size_t i = 0; i < save->n_objects; i++)
-                        save->fds[i] = -EBADF;
-        if (!save->fds || !save->shared || !save->sizes)
+        if (!save->sizes)
                 return store_error_device(e, -ENOMEM);
 
         for (size_t i = 0; i < save->n_objects; i++) {
@@ -178,30 +176,34 @@ static int prepare(StoreSave *save, const StoreItem *items, StoreError *e) {
                 r = check_file(save, i, items[i].fd, e);
                 if (r < 0)
                         return r;
-                if (save->flags & STORE_VERIFY) {
-                        r = own_descriptor(items[i].fd, &save->fds[i], &save->shared[i]);
-                        if (r < 0)
-                                return r;
-                }
         }
 
         return 0;
 }
 
-static int save_all(StoreSave *save, const StoreItem *items, StoreError *e) {
+static int save_begin(StoreSave *save, const StoreItem *items, StoreError *e) {
         int r;
 
         r = pkram_save_begin(&save->store->device, save->kernel_name.text, &save->handle);
         if (r < 0)
                 return store_error_device(e, r);
 
+        /* From here on what is there is counted, and others are told of what is expected. */
+        save->expected = store_save_memory(save);
         save->bytes = 0;
         save->meta_pages = 0;
-        r = store_save_manifest(save, items, e);
-        if (r < 0)
-                return r;
+        return store_save_manifest(save, items, e);
+}
 
-        for (size_t i = 0; i < save->n_objects; i++) {
+/* Saves some objects. Their number and size are limited, since others wait meanwhile. */
+static int save_slice(StoreSave *save, StoreError *e) {
+        const StoreItem *items = save->items;
+        uint64_t bytes = 0;
+        int r;
+
+        for (unsigned n = 0; n < SLICE_OBJECTS && bytes < SLICE_BYTES && save->n_saved < save->n_objects; n++) {
+                size_t i = save->n_saved;
+
                 r = save_object(save, i, items + i, e);
                 if (r < 0)
                         return r;
@@ -210,9 +212,11 @@ static int save_all(StoreSave *save, const StoreItem *items, StoreError *e) {
                         if (r < 0)
                                 return store_error_device(e, r);
                 }
+                save->n_saved++;
+                if (!inc_u64(&bytes, save->sizes[i]))
+                        break;
         }
-
-        return 0;
+        return save->n_saved < save->n_objects;
 }
 
 int store_save_new(
@@ -245,10 +249,11 @@ int store_save_new(
         r = store_save_start(s, peer, owner, name, flags, n_items, &save, reterr_error);
         if (r < 0)
                 return r;
-        r = prepare(save, items, reterr_error);
+        save->items = items;
+        r = store_save_check_existing(save, reterr_error);
         if (r < 0)
                 return r;
-        r = store_save_check_existing(save, reterr_error);
+        r = prepare(save, items, reterr_error);
         if (r < 0)
                 return r;
         r = store_usage(s, save->peer.owner, save->replaces, save, &usage, reterr_error);
@@ -257,50 +262,80 @@ int store_save_new(
         r = store_save_check_quota(save, &usage, reterr_error);
         if (r < 0)
                 return r;
-        r = save_all(save, items, reterr_error);
+        r = save_begin(save, items, reterr_error);
+        if (r < 0)
+                return r;
+        r = save_slice(save, reterr_error);
         if (r < 0)
                 return r;
         /* Files could grow until they were frozen, and pages could be added: only now the size is known. */
-        r = store_save_check_quota(save, &usage, reterr_error);
-        if (r < 0)
-                return r;
+        if (r == 0) {
+                r = store_save_check_quota(save, &usage, reterr_error);
+                if (r < 0)
+                        return r;
+        }
 
         *ret = TAKE_PTR(save);
         return 0;
 }
 
+/* Saves some more objects, and after the last one checks the size, which is known only then. Others may have stored meanwhile. */
+static int save_more(StoreSave *save, StoreError *e) {
+        Usage usage;
+        int r;
+
+        r = save_slice(save, e);
+        if (r != 0)
+                return r;
+        r = store_usage(save->store, save->peer.owner, save->replaces, save, &usage, e);
+        if (r < 0)
+                return r;
+        r = store_save_check_quota(save, &usage, e);
+        return r < 0 ? r : !!(save->flags & STORE_VERIFY);
+}
+
+/* Computes the next part of the checksum of a file. Returns 1 if there is more to do, or 0. */
+static int sum_file(StoreSave *save, size_t index, StoreError *e) {
+        int r = 0;
+
+        if (!save->checksum) {
+                r = checksum_new(save->sizes[index], &save->checksum);
+                if (r >= 0)
+                        r = own_descriptor(save->items[index].fd, &save->fd, &save->fd_is_shared);
+        }
+        if (r >= 0)
+                r = checksum_file_step(save->checksum, save->fd, !save->fd_is_shared, VERIFY_SLICE);
+        if (r < 0)
+                return store_error_device(e, r);
+        if (r == 0) {
+                checksum_final(save->checksum, save->checksums.objects[index]);
+                save->checksum = checksum_free(save->checksum);
+                save->fd = closer_close(/* budget= */ NULL, save->fd);
+        }
+        return r;
+}
+
 int store_save_step(StoreSave *save, StoreError *reterr_error) {
-        size_t i;
         int r;
 
         assert(save);
 
         if (save->tree)
                 return store_tree_save_step(save, reterr_error);
+        if (save->n_saved < save->n_objects)
+                return save_more(save, reterr_error);
         if (!(save->flags & STORE_VERIFY))
                 return 0;
 
-        while (save->n_summed < save->n_objects && save->fds[save->n_summed] < 0)
+        while (save->n_summed < save->n_objects && save->items[save->n_summed].fd < 0)
                 save->n_summed++;
-        i = save->n_summed;
-        if (i >= save->n_objects)
+        if (save->n_summed >= save->n_objects)
                 return 0;
 
-        if (!save->checksum) {
-                r = checksum_new(save->sizes[i], &save->checksum);
-                if (r < 0)
-                        return store_error_device(reterr_error, r);
-        }
-
-        r = checksum_file_step(save->checksum, save->fds[i], !save->shared[i], VERIFY_SLICE);
+        r = sum_file(save, save->n_summed, reterr_error);
         if (r < 0)
-                return store_error_device(reterr_error, r);
-        if (r == 0) {
-                checksum_final(save->checksum, save->checksums.objects[i]);
-                save->checksum = checksum_free(save->checksum);
-                save->n_summed++;
-        }
-
+                return r;
+        save->n_summed += r == 0;
         return 1;
 }
 
@@ -311,6 +346,7 @@ int store_save_commit(StoreSave *save, StoreSaved *ret, StoreError *reterr_error
 
         assert(save);
         assert(ret);
+        assert(save->is_tree || save->n_saved == save->n_objects);
 
         if (save->flags & STORE_VERIFY) {
                 _cleanup_free_ char *text = NULL;

@@ -471,7 +471,7 @@ int store_usage(
 
         for (const StoreSave *i = s->saves; i; i = i->next)
                 if (i != except)
-                        use(&pass, i->peer.owner, store_save_memory(i));
+                        use(&pass, i->peer.owner, MAX(i->expected, store_save_memory(i)));
 
         *ret = pass.usage;
         return 0;

@@ -124,10 +124,11 @@ typedef struct StoreSaved {
 } StoreSaved;
 
 /*
- * Checks everything, freezes the files and records what they hold. Then
+ * Checks everything, and begins to freeze the files and to record what they hold. Then
  * store_save_step() until it returns 0, and store_save_commit(). Freeing it before
- * that undoes everything. Nothing borrowed is needed after the first call, except
- * for the store and the files' descriptors.
+ * that undoes everything. Until then the items, their descriptors and data are
+ * borrowed; their names are needed only by this call. Small nodes without checksums
+ * are done with the first call, and store_save_step() has nothing left to do for them.
  */
 int store_save_new(
                 Store *s,
