@@ -114,7 +114,9 @@ int vl_method_restore_tree(Varlink *link, struct json_object *parameters, Varlin
                 .keep = json_get_bool(parameters, "keep", false),
         };
 
-        r = store_tree_open(m->store, peer, json_get_string(parameters, "owner"), json_get_string(parameters, "name"), &job->tree, &e);
+        r = tree_call_check(m, peer, fd, TREE_CALL_RESTORE, &e);
+        if (r >= 0)
+                r = store_tree_open(m->store, peer, json_get_string(parameters, "owner"), json_get_string(parameters, "name"), &job->tree, &e);
         if (r >= 0)
                 r = make_reply(job);
         if (r >= 0)

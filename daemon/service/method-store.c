@@ -357,7 +357,9 @@ int vl_method_store_tree(Varlink *link, struct json_object *parameters, VarlinkF
                 return r;
         job->link = link;
 
-        r = store_save_new_tree(m->store, peer, job->owner, job->name, store_flags(parameters), &job->save, &e);
+        r = tree_call_check(m, peer, fd, TREE_CALL_SAVE, &e);
+        if (r >= 0)
+                r = store_save_new_tree(m->store, peer, job->owner, job->name, store_flags(parameters), &job->save, &e);
         if (r >= 0)
                 r = call_worker(job, peer, fd, store_flags(parameters), flags & VARLINK_MORE, &e);
         if (r < 0)

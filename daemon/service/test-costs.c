@@ -265,6 +265,7 @@ static void test_fuse(void **state) {
                 STATUS,
                 CALL("Store", "{\"name\":\"n\",\"objects\":[{\"fileDescriptor\":0}]}"),
                 CALL("Store", "{\"name\":\"n\",\"verify\":true,\"objects\":[{\"fileDescriptor\":0}]}"),
+                CALL("StoreTree", "{\"name\":\"n\",\"directory\":0}"),
         };
         Fixture *f = *state;
         _cleanup_(client_freep) Client *c = client_new(f);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* StoreTree and RestoreTree, called as clients do. Needs a tmpfs at /dev/shm. */
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -93,6 +94,7 @@ static void check_files(Trees *t) {
 }
 
 #define STORE CALL("StoreTree", "{\"name\":\"n\",\"directory\":0,\"verify\":true}")
+#define STORE_AGAIN CALL("StoreTree", "{\"name\":\"n\",\"directory\":0,\"replace\":true}")
 #define RESTORE CALL("RestoreTree", "{\"name\":\"n\",\"directory\":0}")
 #define RESTORE_AND_KEEP CALL("RestoreTree", "{\"name\":\"n\",\"directory\":0,\"keep\":true}")
 
@@ -307,6 +309,17 @@ static void expect_failure(Client *c, const char *error, const char *word) {
         assert_non_null(strstr(json_get_string(json_get(r, "parameters"), "reason"), word));
 }
 
+/* The same, with steps that count from when the worker was called. */
+static Client *begin_at_worker(Trees *t, const char *call, int fd, unsigned steps) {
+        Client *c = begin(t, call, fd, 0);
+
+        while (!t->f->manager->tree_slots)
+                assert_ok(sd_event_run(t->f->manager->event, 1000));
+        for (unsigned i = 0; i < steps; i++)
+                (void) sd_event_run(t->f->manager->event, 0);
+        return c;
+}
+
 static void test_worker_dies(void **state) {
         Trees *t = *state;
         Manager *m = t->f->manager;
@@ -314,10 +327,10 @@ static void test_worker_dies(void **state) {
 
         /* Only as long as the call is not over in fewer steps. */
         add_files(t);
-        for (unsigned n = 1; n < 4; n++) {
-                c = begin(t, STORE, t->from_fd, n);
+        for (unsigned n = 0; n < 3; n++) {
+                c = begin_at_worker(t, STORE, t->from_fd, n);
                 m->tree_worker = tree_worker_free(m->tree_worker);
-                expect_failure(c, ERROR("Unexpected"), n == 1 ? "worker" : "terminated unexpectedly");
+                expect_failure(c, ERROR("Unexpected"), "terminated unexpectedly");
                 client_free(c);
                 assert_int_equal(mock_n_nodes(t->f->mock), 0);
                 assert_ok(manager_use_own_tree_worker(m));
@@ -327,12 +340,12 @@ static void test_worker_dies(void **state) {
         json_object_unref(client_receive(c, NULL, NULL));
         client_free(c);
         mock_kexec(t->f->mock);
-        for (unsigned n = 1; n < 4; n++) {
+        for (unsigned n = 0; n < 3; n++) {
                 struct stat st;
 
-                c = begin(t, RESTORE, t->to_fd, n);
+                c = begin_at_worker(t, RESTORE, t->to_fd, n);
                 m->tree_worker = tree_worker_free(m->tree_worker);
-                expect_failure(c, ERROR("Unexpected"), n == 1 ? "worker" : "terminated unexpectedly");
+                expect_failure(c, ERROR("Unexpected"), "terminated unexpectedly");
                 client_free(c);
                 assert_int_equal(mock_n_nodes(t->f->mock), 1);
                 assert_ok(fstat(t->to_fd, &st));
@@ -373,8 +386,11 @@ static Client *begin_as(Trees *t, uid_t uid) {
         Client *c;
 
         (void) snprintf(owner, sizeof(owner), "uid:%u", uid);
-        c = client_new_as(t->f, uid, owner);
-        client_send(c, STORE, &t->from_fd, 1);
+        /* The directory belongs to the user. */
+        if (geteuid() == 0)
+                assert_ok(fchown(t->from_fd, uid, uid));
+        c = client_new_as(t->f, uid == 0 || geteuid() == 0 ? uid : geteuid(), owner);
+        client_send(c, STORE_AGAIN, &t->from_fd, 1);
         fixture_run(t->f);
         return c;
 }
@@ -432,6 +448,38 @@ static void test_slots_for_root(void **state) {
         for (unsigned i = 0; i < ELEMENTSOF(root); i++)
                 client_free(root[i]);
         end_busy_worker(t, busy);
+}
+
+/* What is no directory of a tmpfs that the user owns takes neither a worker nor a session. */
+static void test_wrong_places_take_no_worker(void **state) {
+        static const char *const paths[] = { "/", "/proc", "/dev/null", "/dev/shm" };
+        Trees *t = *state;
+        _cleanup_(client_freep) Client *c = client_new_as(t->f, 1000, "uid:1000"), *root = client_new_as(t->f, 0, OWNER_ROOT);
+
+        t->f->manager->tree_hold_usec = 10 * USEC_PER_SEC;
+        for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
+                _cleanup_close_ int fd = open(paths[i], O_RDONLY | O_CLOEXEC);
+                bool tmpfs = i + 1 == ELEMENTSOF(paths);
+                unsigned begins;
+
+                assert_ok(fd);
+                mock_fail(t->f->mock, PKRAM_IOC_SAVE_BEGIN, UINT_MAX, -EIO);
+                for (unsigned k = 0; k < 2 * TREE_CALLS_PER_OWNER; k++) {
+                        _cleanup_json_ struct json_object *store = client_call_fds(c, STORE, &fd, 1);
+                        _cleanup_json_ struct json_object *restore = client_call_fds(c, RESTORE, &fd, 1);
+
+                        assert_error(store, ERROR("NotPreservable"), NULL, NULL);
+                        assert_error(restore, tmpfs ? DENIED : ERROR("BadDirectory"), NULL, NULL);
+                }
+                if (!tmpfs) {
+                        _cleanup_json_ struct json_object *r = client_call_fds(root, STORE, &fd, 1);
+
+                        assert_error(r, ERROR("NotPreservable"), NULL, NULL);
+                }
+                begins = mock_calls(t->f->mock);
+                assert_int_equal(begins, 0);
+                assert_null(t->f->manager->tree_slots);
+        }
 }
 
 /* However fast a worker exits, a user cannot have many of them in a short time. */
@@ -504,6 +552,7 @@ int main(void) {
                 T(test_worker_dies),
                 T(test_too_many_at_once),
                 T(test_slots_for_root),
+                T(test_wrong_places_take_no_worker),
                 T(test_rate_of_workers),
                 T(test_errors_of_the_worker),
         };

@@ -8,6 +8,7 @@
 #include "time-util.h"
 #include "tree-call.h"
 #include "tree-error.h"
+#include "tree-place.h"
 #include "varlink-client.h"
 
 struct TreeCall {
@@ -160,6 +161,26 @@ static int slots_check(const Manager *m, const Peer *peer, StoreError *e) {
         return 0;
 }
 
+int tree_call_check(const Manager *m, const Peer *peer, int directory, TreeCallKind kind, StoreError *reterr_error) {
+        bool save = kind == TREE_CALL_SAVE;
+        uid_t uid;
+        int r;
+
+        r = slots_check(m, peer, reterr_error);
+        if (r < 0)
+                return r;
+
+        r = tree_place_find(directory, &uid);
+        if (r < 0)
+                return store_error_errno(reterr_error, r);
+        if (r == TREE_PLACE_OTHER)
+                return save ? tree_place_refuse_save(reterr_error) : tree_place_refuse_load(reterr_error);
+        if (r == TREE_PLACE_TMPFS && peer->uid != 0 && peer->uid != uid)
+                return save ? tree_place_refuse_save_owner(reterr_error) :
+                        store_error_set(reterr_error, -EACCES, STORE_ERROR_PERMISSION_DENIED, NULL, NULL);
+        return 0;
+}
+
 /* Takes a slot. *ret_fd goes to the worker, which keeps it open until it exits. */
 static int tree_slot_new(Manager *m, const Peer *peer, TreeSlot **ret, int *ret_fd) {
         _cleanup_(tree_slot_freep) TreeSlot *s = NULL;
@@ -219,10 +240,6 @@ int tree_call_new(
         int r;
 
         assert(n_fds <= TREE_CALL_FDS_MAX);
-
-        r = slots_check(m, peer, reterr_error);
-        if (r < 0)
-                return r;
 
         c = calloc(1, sizeof(TreeCall));
         if (!c || !p || json_add_int(p, "lifetime", (int64_t) n_fds) < 0)

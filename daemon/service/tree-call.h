@@ -37,11 +37,24 @@ typedef void (*TreeCallDone)(int r, struct json_object *parameters, const StoreE
  */
 typedef void (*TreeCallProgress)(struct json_object *parameters, void *userdata);
 
+/* What a tree worker is called for. */
+typedef enum TreeCallKind {
+        TREE_CALL_SAVE,
+        TREE_CALL_RESTORE,
+} TreeCallKind;
+
 /*
- * Calls a method of io.pkram.TreeWorker for a peer. parameters is taken over in any
+ * Checks what can be checked before anything is done for a call: whether the peer may
+ * have another worker, and whether its directory can be one that the worker accepts.
+ * Nothing waits for the file system of the directory. Returns 0; TryAgain if there are too many
+ * workers, or the peer has too many of them; NotPreservable, BadDirectory or PermissionDenied, as the worker does.
+ */
+int tree_call_check(const Manager *m, const Peer *peer, int directory, TreeCallKind kind, StoreError *reterr_error);
+
+/*
+ * Calls a method of io.pkram.TreeWorker for a peer, after tree_call_check(). parameters is taken over in any
  * case, the descriptors are borrowed for this call. progress may be NULL. Freeing it before the answer came has what was
- * done so far undone. TryAgain if there are too many workers, or the peer has too many
- * of them.
+ * done so far undone. Returns 0; TryAgain if PID 1 has too many connections to start workers for; Unexpected.
  */
 int tree_call_new(
                 Manager *m,

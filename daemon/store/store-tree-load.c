@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Restoring a tree: what comes before and after store-tree-make.c. */
 #include "tree-load.h"
+#include "tree-place.h"
 
 static void unlock_root(StoreTreeLoad *load) {
         const struct stat *st = &load->root_stat;
@@ -219,8 +220,7 @@ static int open_target(StoreTreeLoad *load, int directory, StoreError *e) {
         if (r < 0 && r != -ENOTDIR)
                 return r;
         if (r <= 0)
-                return store_error_set(e, -EINVAL, STORE_ERROR_BAD_DIRECTORY, NULL,
-                                       "The directory is not on a tmpfs. Mount a tmpfs there first.");
+                return tree_place_refuse_load(e);
         if (load->peer->uid != 0 && load->root_stat.st_uid != load->peer->uid)
                 return store_error_set(e, -EACCES, STORE_ERROR_PERMISSION_DENIED, load->name, NULL);
 

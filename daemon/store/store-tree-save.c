@@ -6,6 +6,7 @@
 #include <search.h>
 #include <sys/statvfs.h>
 
+#include "tree-place.h"
 #include "tree-save.h"
 
 /* Entries looked at, and bytes saved, before others get their turn. */
@@ -90,11 +91,9 @@ static int check_directory(const Peer *peer, int fd, struct stat *ret, StoreErro
         if (r < 0 && r != -ENOTDIR)
                 return r;
         if (r <= 0)
-                return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL,
-                                       "The tree cannot be preserved: it is no directory of a tmpfs; mount one there, with 'mount -t pkram' or 'mount -t tmpfs'.");
+                return tree_place_refuse_save(e);
         if (peer->uid != 0 && ret->st_uid != peer->uid)
-                return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL,
-                                       "The tree cannot be preserved: its directory is owned by another user, and only root may store it.");
+                return tree_place_refuse_save_owner(e);
         return 0;
 }
 
