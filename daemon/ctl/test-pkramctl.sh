@@ -35,7 +35,7 @@ run 0 status && says 'supported by this kernel'; ok status
 run 0 list && says '0 nodes.'; ok "list of nothing"
 run 0 check && says 'othing'; ok "check with nothing stored"
 run 0 store files a b && says '2 objects'; ok "store files"
-run 11 check && says 'A kexec would lose'; ok "check says no"
+run 11 check && says 'A kexec would lose'; ok "check: it would"
 run 4 store files a && says -- '--replace'; ok "store a name that is taken"
 run 0 store files a b --replace; ok "store --replace"
 run 0 show files && says 'CHECKSUM' && says '4750'; ok show

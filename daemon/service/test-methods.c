@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The other methods, and what all of them have in common when they say no. */
+/* The other methods, and the errors that all of them have in common. */
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>

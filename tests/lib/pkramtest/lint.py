@@ -12,7 +12,7 @@ import subprocess
 import time
 import unittest
 
-from . import examples as man_examples, profile, programs, test_judge, test_programs, unit, vm
+from . import examples as man_examples, profile, programs, test_judge, test_programs, test_words, unit, vm, words
 from .common import TESTS, TOP, Broken, make, output_dir, shown
 from .seen import Seen
 
@@ -56,6 +56,11 @@ def judge():
 def harness():
     """The reader of scripts sees each kind of call, and a message about a missing program names it with its package."""
     return _unittests(test_programs)
+
+
+def prose():
+    """No text has a phrase that the style sheet avoids, and error messages begin with the verb that failed."""
+    return _unittests(test_words) or "\n".join(words.check(_tracked(), _read))
 
 
 def _unittests(module):
@@ -226,7 +231,7 @@ def _kernel_check(part):
     return check
 
 
-CHECKS = {"shell": shell, "python": python, "judge": judge, "harness": harness, "licences": licences, "programs": external_programs, "places": places, "examples": examples, "warnings": warnings, "clang-tidy": clang_tidy,
+CHECKS = {"shell": shell, "python": python, "judge": judge, "harness": harness, "words": prose, "licences": licences, "programs": external_programs, "places": places, "examples": examples, "warnings": warnings, "clang-tidy": clang_tidy,
           "cppcheck": cppcheck, "package": package}
 CHECKS.update({f"kernel-{p}": _kernel_check(p) for p in ("patches", "warnings", "kernel-doc", "floors", "off")})
 

@@ -70,7 +70,7 @@ def suites():
 
 # What "tests/run quick" runs: of each kind of test what finds most, in less than five minutes from the cache.
 QUICK = [
-    ("lint", ["shell", "python", "judge", "harness", "programs", "licences", "places", "examples"]),
+    ("lint", ["shell", "python", "judge", "harness", "words", "programs", "licences", "places", "examples"]),
     ("unit", ["plain"]),
     ("kernel", ["check", "kunit"]),
     ("mini", ["store-load", "chain", "frozen"]),
