@@ -18,6 +18,9 @@
 #include "name.h"
 #include "peer.h"
 
+/* Where libmount has a file system mounted of which only a directory is wanted (X-mount.subdir=). */
+#define SUBDIR_TARGET "/run/mount/tmptgt"
+
 typedef struct Options {
         unsigned long flags;
         bool required, verify, existing, remount;
@@ -512,6 +515,11 @@ int main(int argc, char *argv[]) {
         if (!realpath(argv[optind + 1], path)) {
                 (void) log_error_errno(-errno, "Failed to mount on '%s'", argv[optind + 1]);
                 return EXIT_MOUNT;
+        }
+        if (streq(path, SUBDIR_TARGET)) {
+                log_error("The option X-mount.subdir= is not supported: a tree is mounted as a whole. "
+                          "Use 'mount --bind' for a directory of a mounted tree.");
+                return EXIT_USAGE;
         }
         if ((o.flags & MS_BIND) && !o.remount) {
                 log_error("Bind mounts are not supported by mount.pkram. Use 'mount --bind' without a type.");

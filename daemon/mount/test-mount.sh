@@ -68,6 +68,8 @@ run pkram.frobnicate 1 && ! mounted && run x-pkram.required 1 && ! mounted; ok "
 "$helper" a/b "$dir/m" >"$dir/stdout" 2>&1; (($? == 1)) && ! mounted; ok "status 1: no name"
 "$helper" tree >"$dir/stdout" 2>&1; (($? == 1)); ok "status 1: no directory"
 "$helper" tree "$dir/m" -f -o pkram.required; ok "-f mounts nothing"
+mkdir -p /run/mount/tmptgt && "$helper" tree /run/mount/tmptgt >"$dir/stdout" 2>&1; (($? == 1)) && says 'X-mount.subdir=' && ! mountpoint -q /run/mount/tmptgt
+ok "a directory of a tree is not mounted without the rest"
 
 echo x >"$dir/x" && "$ctl" --socket="$dir/socket" store tree "$dir/x" >/dev/null
 run '' 32 && ! mounted && says 'is not a directory tree'; ok "what is no tree is not hidden by an empty file system"
