@@ -133,6 +133,9 @@ static int fail_quota(struct json_object *p) {
         if (streq(limit, "NextKernelMemory"))
                 return fail(EXIT_LIMIT, "Too little memory would remain for the next kernel to boot. "
                             "Remove nodes that are no longer needed, or store less.");
+        if (streq(limit, "DiskSpace"))
+                return fail(EXIT_LIMIT, "The file system of /var/lib/pkram/disk is full. "
+                            "Remove nodes or files that are no longer needed.");
 
         return fail(EXIT_LIMIT, "%s=%s exceeded: %s requested, %s in use. "
                     "Remove nodes that are no longer needed, or raise the limit in pkramd.conf.", limit,

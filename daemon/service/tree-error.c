@@ -47,7 +47,7 @@ static const char *find_limit(const char *name) {
 
         if (id >= 0)
                 return limit_name((LimitId) id);
-        return streq(name, STORE_LIMIT_NEXT_KERNEL) ? STORE_LIMIT_NEXT_KERNEL : NULL;
+        return streq(name, STORE_LIMIT_NEXT_KERNEL) ? STORE_LIMIT_NEXT_KERNEL : streq(name, STORE_LIMIT_DISK) ? STORE_LIMIT_DISK : NULL;
 }
 
 int tree_error_from_json(struct json_object *o, StoreError *e) {

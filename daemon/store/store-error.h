@@ -33,6 +33,8 @@ typedef enum StoreErrorKind {
 
 /* The limit that is not in pkramd.conf: the next kernel needs memory to boot. */
 #define STORE_LIMIT_NEXT_KERNEL "NextKernelMemory"
+/* The file system of the nodes on disk is full; it has no number either. */
+#define STORE_LIMIT_DISK "DiskSpace"
 
 typedef struct StoreError {
         StoreErrorKind kind;

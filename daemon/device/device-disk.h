@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A device that keeps nodes in files of a directory, with everything that <linux/pkram.h> promises about the calls
+ * that device.h makes, except for these:
+ *
+ *   - A file that is saved is copied and not frozen. Each load makes a new file, which is not frozen either.
+ *   - Nodes survive a reboot as well as a kexec. PKRAM_IOC_INFO describes the directory: the generation counts boots,
+ *     and the super block is 0.
+ *   - A node that was set aside is listed as dropped.
+ *   - More errors are possible: -EDQUOT if the disk is full, -EROFS, -EIO.
+ *
+ * A descriptor of this device is one of the directory while it is idle, and of the file of a node while it is saving or
+ * loading. Therefore it can be sent to another process, whose own device of this kind goes on with it.
+ */
+#pragma once
+
+#include "device.h"
+#include "disk-directory.h"
+
+/* In struct pkram_ioctl_info.flags, as this device returns them. */
+#define DISK_INFO_FLAG (1U << 31)
+
+#define PKRAM_DISK_DIRECTORY "/var/lib/pkram/disk"
+
+/* Ids of nodes are greater than this, and those of the kernel never are. */
+#define DISK_ID_BASE (UINT64_C(1) << 40)
+
+/* In struct pkram_node_info.damage: the node belongs to an earlier shutdown than the last one. */
+#define DISK_DAMAGE_STALE 256U
+
+typedef struct DiskDevice DiskDevice;
+
+/*
+ * path: an absolute path, borrowed. boot: NULL for the running system. The directory is opened, or created, with the
+ * first call. notice may be NULL.
+ */
+int disk_device_new(const char *path, const DiskBoot *boot, DiskNotice notice, void *userdata, DiskDevice **ret);
+DiskDevice *disk_device_free(DiskDevice *d);
+DEFINE_CLEANUP(DiskDevice *, disk_device_free)
+
+PkramDevice disk_device(DiskDevice *d);
+
+/* How long nodes that were set aside are kept, in seconds. They are removed when the directory is opened first. */
+void disk_device_set_keep(DiskDevice *d, uint64_t seconds);
+
+/* Is this a descriptor of a device of this kind? */
+bool disk_device_has(int fd);
+
+/* The part that needs nothing but the descriptor, and, to remove the node, the path of the directory. */
+int disk_device_ioctl_attached(const char *path, int fd, unsigned long request, void *argument);

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The two places of nodes as one device. Without PKRAM all nodes are on disk. With PKRAM new nodes are in memory, and
+ * those that an earlier kernel left on disk are there, too, until they are removed or replaced: their ids are greater
+ * than DISK_ID_BASE. A node in memory hides one with the same name on disk.
+ */
+#pragma once
+
+#include "device-disk.h"
+
+typedef struct Places Places;
+
+/* memory is copied and disk borrowed; disk may be NULL: then there is no second place. */
+int places_new(const PkramDevice *memory, DiskDevice *disk, const char *disk_path, Places **ret);
+Places *places_free(Places *p);
+DEFINE_CLEANUP(Places *, places_free)
+
+PkramDevice places_device(Places *p);
+
+/* Is a node with this id on disk? */
+static inline bool node_is_on_disk(uint64_t id) {
+        return id > DISK_ID_BASE;
+}
+
+/* Goes on with descriptors of both places, for a process that was sent one. userdata: the path of the directory. */
+extern const PkramDevice pkram_device_attached;

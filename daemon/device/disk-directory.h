@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The directory that nodes are kept in:
+ *
+ *   state             which boot the nodes belong to, see below
+ *   nodes.TOKEN/      a file HASH.node for each node, tmp-HEX for one that is being saved
+ *   set-aside/TOKEN/  what was found and is not offered: of another shutdown, damaged, or not root's
+ *
+ * The nodes belong to one boot, and after it ended to the next one. Each boot draws a random token, writes it to the
+ * state together with its boot ID and the token before, and then renames the directory of the nodes. Nodes under any
+ * other token are of an earlier shutdown: someone restored a backup, or a boot went by in which the store was off. They
+ * are set aside, since newer data may exist.
+ */
+#pragma once
+
+#include "macro.h"
+
+#define DISK_TOKEN_LENGTH 32U
+
+typedef struct DiskRecord {
+        char boot_id[DISK_TOKEN_LENGTH + 1];
+        char token[DISK_TOKEN_LENGTH + 1];
+        char from[DISK_TOKEN_LENGTH + 1];       /* the token before, "" if there was none */
+        uint64_t generation;                    /* boots since the store was created */
+        char release[64];                       /* of the kernel before this one, "" if there was none */
+        char running[64];                       /* of this one */
+} DiskRecord;
+
+/* Text of the file "state". Parsing returns -EBADMSG if it is damaged, -EPROTONOSUPPORT if it is of a later version. */
+#define DISK_RECORD_MAX 512U
+int disk_record_format(const DiskRecord *record, char ret[DISK_RECORD_MAX]);
+int disk_record_parse(const char *text, size_t size, DiskRecord *ret);
+
+/* A notice for the log, without a period at its end. */
+typedef void (*DiskNotice)(const char *text, void *userdata);
+
+typedef struct DiskDirectory {
+        int fd, nodes;          /* or -EBADF */
+        DiskRecord record;
+        bool reset;             /* the state was damaged */
+        DiskNotice notice;      /* or NULL */
+        void *userdata;
+} DiskDirectory;
+
+void disk_directory_done(DiskDirectory *d);
+#define _cleanup_disk_directory_ _cleanup_(disk_directory_done)
+#define DISK_DIRECTORY_NONE ((DiskDirectory) { .fd = -EBADF, .nodes = -EBADF })
+
+/* Opens the directory as it is, and its nodes. -ENODEV: there is none, or it has no state. */
+int disk_directory_open(const char *path, DiskDirectory *d);
+
+typedef struct DiskBoot {
+        char boot_id[DISK_TOKEN_LENGTH + 1];
+        char release[64];
+} DiskBoot;
+
+int disk_boot_get(DiskBoot *ret);
+
+/* Opens it for this boot: creates what is missing, takes over the nodes of the last boot, and sets aside all others. */
+int disk_directory_enter(const char *path, const DiskBoot *boot, DiskDirectory *d);
+
+/* Lets this boot go by without its nodes, which are set aside at the next disk_directory_enter(). 0 if there are none. */
+int disk_directory_pass(const char *path, const DiskBoot *boot);
+
+/* Moves a file of the nodes to what is set aside in this boot. reason: a word for the notice. */
+int disk_directory_set_aside(DiskDirectory *d, const char *file, const char *reason);
+
+/* Opens what was set aside in this boot. -ENOENT. */
+int disk_directory_open_aside(const DiskDirectory *d);
+
+/* Removes what was set aside more than so many seconds ago. */
+int disk_directory_expire(DiskDirectory *d, uint64_t seconds);
+
+_printf_(2, 3) void disk_directory_notice(const DiskDirectory *d, const char *format, ...);

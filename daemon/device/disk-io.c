@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "disk-io.h"
+
+int (*disk_io_hook)(const char *call);
+
+static int hook(const char *call) {
+        return disk_io_hook ? disk_io_hook(call) : 0;
+}
+
+static int disk_errno(void) {
+        return errno == ENOSPC ? -EDQUOT : -errno;
+}
+
+int disk_open(int directory, const char *name, int flags) {
+        int r, fd;
+
+        r = hook("open");
+        if (r < 0)
+                return r;
+        fd = openat(directory, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
+        return fd < 0 ? disk_errno() : fd;
+}
+
+int disk_mkdir(int directory, const char *name) {
+        int r;
+
+        r = hook("mkdir");
+        if (r < 0)
+                return r;
+        return mkdirat(directory, name, 0700) < 0 ? disk_errno() : 0;
+}
+
+int disk_rename(int from_directory, const char *from, int to_directory, const char *to, unsigned flags) {
+        int r;
+
+        r = hook("rename");
+        if (r < 0)
+                return r;
+        return renameat2(from_directory, from, to_directory, to, flags) < 0 ? disk_errno() : 0;
+}
+
+int disk_unlink(int directory, const char *name, int flags) {
+        int r;
+
+        r = hook("unlink");
+        if (r < 0)
+                return r;
+        return unlinkat(directory, name, flags) < 0 ? disk_errno() : 0;
+}
+
+int disk_sync(int fd) {
+        int r;
+
+        r = hook("sync");
+        if (r < 0)
+                return r;
+        while (fsync(fd) < 0)
+                if (errno != EINTR)
+                        return disk_errno();
+        return 0;
+}
+
+int disk_lock(int fd, int operation) {
+        int r;
+
+        r = hook("lock");
+        if (r < 0)
+                return r;
+        while (flock(fd, operation | LOCK_NB) < 0)
+                if (errno != EINTR)
+                        return errno == EWOULDBLOCK ? -EBUSY : -errno;
+        return 0;
+}
+
+int disk_read(int fd, void *buffer, size_t size, uint64_t offset) {
+        uint8_t *p = buffer;
+        int r;
+
+        r = hook("read");
+        if (r < 0)
+                return r;
+        if (offset > INT64_MAX - size)
+                return -EBADMSG;
+
+        while (size > 0) {
+                ssize_t n = pread(fd, p, size, (off_t) offset);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        return -EBADMSG;
+                p += n;
+                offset += (size_t) n;
+                size -= (size_t) n;
+        }
+        return 0;
+}
+
+int disk_write(int fd, const void *data, size_t size, uint64_t offset) {
+        const uint8_t *p = data;
+        int r;
+
+        r = hook("write");
+        if (r < 0)
+                return r;
+        if (offset > INT64_MAX - size)
+                return -EFBIG;
+
+        while (size > 0) {
+                ssize_t n = pwrite(fd, p, size, (off_t) offset);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return disk_errno();
+                if (n == 0)
+                        return -EIO;
+                p += n;
+                offset += (size_t) n;
+                size -= (size_t) n;
+        }
+        return 0;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * System calls of the disk device. All functions return negative errno, retry after signals, and report a full disk
+ * as -EDQUOT: -ENOSPC of the device means that the next kernel would lack memory.
+ */
+#pragma once
+
+#include "macro.h"
+
+/*
+ * Called with the name of each call before it is made. A negative errno makes the call fail without being made.
+ * For tests; NULL otherwise.
+ */
+extern int (*disk_io_hook)(const char *call);
+
+int disk_open(int directory, const char *name, int flags);
+int disk_mkdir(int directory, const char *name);
+int disk_rename(int from_directory, const char *from, int to_directory, const char *to, unsigned flags);
+int disk_unlink(int directory, const char *name, int flags);
+int disk_sync(int fd);
+
+/* Takes the lock of flock(2) without waiting. -EBUSY: another open file has it. */
+int disk_lock(int fd, int operation);
+
+/* Reads exactly so many bytes. -EBADMSG: the file ends before that. */
+int disk_read(int fd, void *buffer, size_t size, uint64_t offset);
+int disk_write(int fd, const void *data, size_t size, uint64_t offset);

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The store over nodes on disk, and over both places. Trees need root, to mount tmpfs. */
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "device-places.h"
+#include "disk-io.h"
+#include "test-store-fixture.h"
+
+typedef struct Fixture {
+        StoreFixture s; /* its model of the kernel is the memory */
+        char parent[64], path[96];
+        DiskBoot boot;
+        DiskDevice *disk;
+        Places *places;
+} Fixture;
+
+/* Another pkramd, in this boot or in the next one, with PKRAM or without. */
+static void restart(Fixture *f, bool reboot, bool pkram) {
+        store_free(f->s.store);
+        places_free(f->places);
+        disk_device_free(f->disk);
+        if (reboot)
+                (void) snprintf(f->boot.boot_id, sizeof(f->boot.boot_id), "%032x", (unsigned) strtoul(f->boot.boot_id, NULL, 16) + 1);
+        mock_set_missing(f->s.mock, pkram ? 0 : -ENOENT);
+        assert_ok(disk_device_new(f->path, &f->boot, NULL, NULL, &f->disk));
+        PkramDevice memory = mock_device(f->s.mock);
+        assert_ok(places_new(&memory, f->disk, f->path, &f->places));
+        f->s.device = places_device(f->places);
+        assert_ok(store_new(&f->s.device, &f->s.config, &f->s.store));
+}
+
+static int setup(void **state) {
+        Fixture *f = calloc(1, sizeof(Fixture));
+
+        store_fixture_init(&f->s, GIB(1));
+        (void) snprintf(f->parent, sizeof(f->parent), "%s/pkram-store-XXXXXX", access("/dev/shm", W_OK) >= 0 ? "/dev/shm" : "/tmp");
+        assert_non_null(mkdtemp(f->parent));
+        (void) snprintf(f->path, sizeof(f->path), "%s/disk", f->parent);
+        restart(f, true, false);
+        *state = f;
+        return 0;
+}
+
+static int remove_one(const char *path, _unused_ const struct stat *st, _unused_ int type, _unused_ struct FTW *ftw) {
+        return remove(path);
+}
+
+static int teardown(void **state) {
+        Fixture *f = *state;
+
+        disk_io_hook = NULL;
+        store_fixture_done(&f->s);
+        places_free(f->places);
+        disk_device_free(f->disk);
+        (void) nftw(f->parent, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        free(f);
+        return 0;
+}
+
+static bool is_on_disk(Fixture *f, const char *name) {
+        _cleanup_(store_load_freep) StoreLoad *l = NULL;
+
+        assert_ok(store_get(&f->s, &f->s.root, name, false, &l, NULL));
+        return node_is_on_disk(l->node.info.id);
+}
+
+static void test_objects(void **state) {
+        Fixture *f = *state;
+        _cleanup_close_ int fd = make_memfd(300000, 7);
+        StoreItem items[2] = { { .name = "file", .fd = fd }, { .name = "data", .fd = -EBADF, .data = "inline", .size = 6 } };
+
+        assert_ok(store_put(&f->s, &f->s.root, "n", items, 2, STORE_VERIFY, NULL, NULL));
+        assert_ok(store_put_data(&f->s, &f->s.alice, "n", 0, NULL));
+        /* What is stored is a copy. */
+        assert_int_equal(pwrite(fd, "changed", 7, 100), 7);
+
+        for (unsigned i = 0; i < 3; i++) {
+                _cleanup_(store_load_freep) StoreLoad *l = NULL;
+
+                assert_ok(store_get(&f->s, &f->s.root, "n", false, &l, NULL));
+                assert_int_equal(l->n_items, 2);
+                assert_string_equal(l->items[0].name, "file");
+                assert_memfd(l->items[0].fd, 300000, 7);
+                assert_int_equal(l->items[1].data_size, 6);
+                assert_memory_equal(l->items[1].data, "inline", 6);
+                assert_int_equal(l->node.info.generation, i);
+                l = store_load_free(l);
+                assert_int_equal(store_count(&f->s, &f->s.alice), 1);
+                assert_int_equal(store_count(&f->s, &f->s.bob), 0);
+                assert_int_equal(store_count(&f->s, &f->s.root), 2);
+                restart(f, true, false);
+        }
+        assert_ok(store_remove(f->s.store, &f->s.root, NULL, "n", 0, NULL, NULL));
+        restart(f, true, false);
+        assert_int_equal(store_count(&f->s, &f->s.root), 1);
+}
+
+static int disk_is_full(const char *call) {
+        return streq(call, "write") ? -EDQUOT : 0;
+}
+
+static int disk_is_read_only(const char *call) {
+        return streq(call, "write") ? -EROFS : 0;
+}
+
+static void test_errors(void **state) {
+        Fixture *f = *state;
+        _cleanup_error_ StoreError full = {}, ro = {}, gone = {};
+
+        assert_ok(store_put_data(&f->s, &f->s.root, "n", 0, NULL));
+        disk_io_hook = disk_is_full;
+        assert_fails(store_put_data(&f->s, &f->s.root, "n", STORE_REPLACE, &full));
+        assert_int_equal(full.kind, STORE_ERROR_QUOTA_EXCEEDED);
+        assert_string_equal(full.limit, STORE_LIMIT_DISK);
+        disk_io_hook = disk_is_read_only;
+        assert_fails(store_put_data(&f->s, &f->s.root, "m", 0, &ro));
+        assert_int_equal(ro.kind, STORE_ERROR_UNEXPECTED);
+        assert_non_null(strstr(ro.reason, "read-only"));
+        disk_io_hook = NULL;
+        assert_int_equal(store_count(&f->s, &f->s.root), 1);
+
+        char away[128];
+        (void) snprintf(away, sizeof(away), "%s.away", f->path);
+        assert_ok(rename(f->path, away));
+        assert_fails(store_put_data(&f->s, &f->s.root, "m", 0, &gone));
+        assert_non_null(strstr(gone.reason, "unmounted"));
+        assert_ok(rename(away, f->path));
+        assert_ok(store_put_data(&f->s, &f->s.root, "m", 0, NULL));
+}
+
+/* A kernel with PKRAM after one without: new nodes are in memory, and old ones are found until they are replaced. */
+static void test_both_places(void **state) {
+        Fixture *f = *state;
+        struct pkram_ioctl_info info;
+
+        assert_ok(store_put_data(&f->s, &f->s.root, "old", 0, NULL));
+        assert_ok(store_put_data(&f->s, &f->s.root, "replaced", 0, NULL));
+        assert_ok(store_info(f->s.store, &info, NULL));
+        assert_true(info.flags & DISK_INFO_FLAG);
+
+        restart(f, true, true);
+        assert_ok(store_info(f->s.store, &info, NULL));
+        assert_int_equal(info.flags, 0);
+        assert_int_equal(info.nr_nodes, 2);
+        assert_ok(store_put_data(&f->s, &f->s.root, "new", 0, NULL));
+        assert_false(is_on_disk(f, "new"));
+        assert_true(is_on_disk(f, "old"));
+        assert_true(is_on_disk(f, "replaced"));
+        assert_int_equal(store_count(&f->s, &f->s.root), 3);
+        assert_errno(store_put_data(&f->s, &f->s.root, "old", 0, NULL), EEXIST);
+        assert_ok(store_put_data(&f->s, &f->s.root, "replaced", STORE_REPLACE, NULL));
+        assert_false(is_on_disk(f, "replaced"));
+        assert_int_equal(store_count(&f->s, &f->s.root), 3);
+
+        /* The reboot loses what is in memory, and does not bring back what it replaced. */
+        restart(f, true, false);
+        assert_int_equal(store_count(&f->s, &f->s.root), 1);
+        assert_true(is_on_disk(f, "old"));
+        restart(f, true, true);
+        assert_ok(store_remove(f->s.store, &f->s.root, NULL, "old", 0, NULL, NULL));
+        assert_int_equal(store_count(&f->s, &f->s.root), 2);
+}
+
+/* Nothing is created on disk where nodes are in memory. */
+static void test_memory_only(void **state) {
+        Fixture *f = *state;
+
+        restart(f, true, true);
+        assert_ok(store_put_data(&f->s, &f->s.root, "n", 0, NULL));
+        assert_int_equal(store_count(&f->s, &f->s.root), 1);
+        assert_int_equal(access(f->path, F_OK), -1);
+        /* PKRAM that is off is none. */
+        mock_set_off(f->s.mock, true);
+        restart(f, false, true);
+        assert_ok(store_put_data(&f->s, &f->s.root, "m", 0, NULL));
+        assert_true(is_on_disk(f, "m"));
+}
+
+static int shell(const char *command) {
+        int r = system(command);
+
+        return r == 0 ? 0 : -EIO;
+}
+
+/* As the daemon and its worker do it, which has the descriptor only. */
+static int store_tree(Fixture *f, int directory, StoreFlags flags) {
+        PkramDevice attached = { .ops = pkram_device_attached.ops, .userdata = f->path };
+        _cleanup_(store_save_freep) StoreSave *save = NULL, *work = NULL;
+        _cleanup_handle_ PkramHandle session = PKRAM_HANDLE_NONE;
+        _cleanup_checksums_ Checksums copy = {};
+        const Checksums *sums;
+        StoreSaved saved;
+        uint64_t bytes, meta_bytes, size;
+        int r;
+
+        r = store_save_new_tree(f->s.store, &f->s.root, NULL, "tree", flags, &save, NULL);
+        if (r < 0)
+                return r;
+        session = (PkramHandle) { .device = attached, .fd = fcntl(store_save_session(save), F_DUPFD_CLOEXEC, 3) };
+        r = store_save_attach_tree(f->s.store, &f->s.root, &session, directory, flags, store_save_usage(save), &work, NULL);
+        while (r >= 0 && (r = store_save_step(work, NULL)) > 0)
+                ;
+        if (r < 0)
+                return r;
+        store_save_tree_result(work, &bytes, &meta_bytes, &size, &sums);
+        assert_ok(checksums_init(&copy, sums->n_objects));
+        memcpy(copy.objects, sums->objects, sums->n_objects * sizeof(sums->objects[0]));
+        work = store_save_free(work);
+        r = store_save_take_tree(save, bytes, meta_bytes, size, &copy, NULL);
+        return r < 0 ? r : store_save_commit(save, &saved, NULL);
+}
+
+static int restore_tree(Fixture *f, int directory) {
+        PkramDevice attached = { .ops = pkram_device_attached.ops, .userdata = f->path };
+        _cleanup_(store_tree_load_freep) StoreTreeLoad *load = NULL;
+        _cleanup_handle_ PkramHandle session = PKRAM_HANDLE_NONE;
+        _cleanup_(store_tree_done) StoreTree tree = { .handle = PKRAM_HANDLE_NONE };
+        int r;
+
+        r = store_tree_open(f->s.store, &f->s.root, NULL, "tree", &tree, NULL);
+        if (r < 0)
+                return r;
+        session = (PkramHandle) { .device = attached, .fd = fcntl(tree.handle.fd, F_DUPFD_CLOEXEC, 3) };
+        r = store_tree_load_new(&f->s.root, &session, "tree", tree.node.info.name, tree.node.info.nr_objects, directory, &load, NULL);
+        while (r >= 0 && (r = store_tree_load_step(load, NULL)) > 0)
+                ;
+        return r < 0 ? r : store_tree_load_commit(load, /* keep= */ false, NULL);
+}
+
+static void test_tree(void **state) {
+        Fixture *f = *state;
+        char from[] = "/tmp/pkram-from-XXXXXX", to[] = "/tmp/pkram-to-XXXXXX";
+
+        if (geteuid() != 0)
+                skip();
+        assert_non_null(mkdtemp(from));
+        assert_non_null(mkdtemp(to));
+        assert_ok(mount("pkram-test", from, "tmpfs", 0, "size=64m,mode=755"));
+        assert_ok(mount("pkram-test", to, "tmpfs", 0, "size=64m,mode=755"));
+        assert_ok(setenv("a", from, 1));
+        assert_ok(setenv("b", to, 1));
+        int a = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC), b = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        assert_ok(shell("cd $a && mkdir -p d/e && echo small >d/small && ln d/small link && ln -s /nowhere sym && "
+                        "head -c 3000000 /dev/urandom >large && chown 12:34 large && chmod 4750 large && touch -d 2001-02-03 large && "
+                        "for i in $(seq 200); do echo $i >d/e/$i; done && truncate -s 1T sparse"));
+        assert_ok(store_tree(f, a, STORE_VERIFY));
+        restart(f, true, false);
+        assert_int_equal(store_count(&f->s, &f->s.root), 1);
+        assert_ok(restore_tree(f, b));
+        assert_ok(shell("diff -r --no-dereference -x sparse $a $b && test $(stat -c %s $b/sparse) = 1099511627776 && "
+                        "test \"$(stat -c '%a %u %g %Y %h' $a/large $a/link)\" = \"$(stat -c '%a %u %g %Y %h' $b/large $b/link)\""));
+        assert_int_equal(store_count(&f->s, &f->s.root), 0);
+        restart(f, true, false);
+        assert_int_equal(store_count(&f->s, &f->s.root), 0);
+
+        safe_close(a);
+        safe_close(b);
+        assert_ok(umount2(from, MNT_DETACH));
+        assert_ok(umount2(to, MNT_DETACH));
+        assert_ok(rmdir(from));
+        assert_ok(rmdir(to));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_objects, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_both_places, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_memory_only, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_tree, setup, teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
