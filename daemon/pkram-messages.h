@@ -20,3 +20,7 @@
 #define PKRAM_MESSAGE_UP_STR "57159849e5f6fb4420dcf6876938c438"
 /* The previous boot ended without a shutdown, and what it stored is lost. */
 #define PKRAM_MESSAGE_CRASHED_STR "5962413383663f596c7207dbb4ea7f96"
+/* A guest of pkram-qemu goes on after a kexec. */
+#define PKRAM_MESSAGE_GUEST_RESUMED_STR "3a1f6c0b7d9e4b52a8c4e15f90d2637b"
+/* A guest of pkram-qemu that had been saved could not go on, and boots. */
+#define PKRAM_MESSAGE_GUEST_BOOTED_STR "b86d2f4e19c34a7085fe3d7c6a91e0d4"

@@ -60,6 +60,16 @@ if [ -x "$program" ]; then
         ran=$((ran + 1))
 fi
 
+program=$build/pkram-qemu
+if [ -x "$program" ]; then
+        compare "options only in pkram-qemu --help (left) or pkram-qemu(8) (right)" \
+                "$(help_options "$program")" "$(page_options "$src/pkram-qemu.xml")"
+        compare "settings only in guest-config.c (left) or pkram-qemu(8) (right)" \
+                "$(sed -n 's/.*streq(key, "\([A-Z][A-Za-z]*\)").*/\1/p' "$src/../daemon/qemu/guest-config.c")" \
+                "$(sed -n 's|.*<term><varname>\(.*\)=</varname></term>.*|\1|p' "$src/pkram-qemu.xml")"
+        ran=$((ran + 1))
+fi
+
 program=$build/mount.pkram
 if [ -x "$program" ]; then
         compare "options only in mount.pkram --help (left) or mount.pkram(8) (right)" \

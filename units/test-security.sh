@@ -14,6 +14,7 @@ limits=(
         pkram-shutdown.service 16
         pkram-kexec-guard.service 23
         pkram-kexec-check@.service 22
+        pkram-qemu@.service 26
 )
 
 fail=0

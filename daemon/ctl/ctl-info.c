@@ -5,6 +5,7 @@
 
 #include "ctl.h"
 #include "format.h"
+#include "guests.h"
 #include "json-util.h"
 #include "time-util.h"
 
@@ -184,6 +185,26 @@ static void print_kernel_status(struct json_object *p) {
         line_in(streq(image, "keeps") ? COLOR_GOOD : streq(image, "none") ? COLOR_NORMAL : COLOR_BAD, "Next kexec", image_state_text(image));
 }
 
+/* One line for each guest of pkram-qemu. */
+static void print_guests(struct json_object *guests) {
+        for (size_t i = 0; guests && i < json_object_array_length(guests); i++) {
+                struct json_object *g = json_object_array_get_idx(guests, i);
+                char bytes[FORMAT_MAX], paused[FORMAT_MAX];
+
+                printf("%17s: ", "Guest");
+                ctl_print_text(json_get_string(g, "name") ?: "");
+                printf(", %s in ", format_size(bytes, json_get_int(g, "bytes", 0)));
+                ctl_print_text(json_get_string(g, "directory") ?: "");
+                if (json_get_bool(g, "resumed", false))
+                        printf(", went on after %s", format_usec(paused, (uint64_t) MAX(json_get_int(g, "pausedUSec", 0), 0)));
+                else if (json_get_string(g, "reason")) {
+                        printf(", booted: ");
+                        ctl_print_text(json_get_string(g, "reason"));
+                }
+                (void) putchar('\n');
+        }
+}
+
 int verb_status(int argc, char *argv[]) {
         _cleanup_reply_ VarlinkReply reply = {};
         int r;
@@ -205,6 +226,7 @@ int verb_status(int argc, char *argv[]) {
         line("Kexec policy", json_get_string(reply.parameters, "kexecPolicy") ?: "");
         if (supported)
                 print_kernel_status(reply.parameters);
+        print_guests(json_get_array(reply.parameters, "guests"));
         return EXIT_OK;
 }
 
@@ -549,6 +571,17 @@ int verb_monitor(int argc, char *argv[]) {
 
 /* --- check --- */
 
+/* Names the guests that a kexec saves. */
+static void print_saved_guests(struct json_object *guests) {
+        _cleanup_free_ char *text = guests && json_object_array_length(guests) > 0 ? guests_to_text(guests) : NULL;
+
+        if (!text)
+                return;
+        printf("%zu guest%s will be saved on the way: ", json_object_array_length(guests), json_object_array_length(guests) == 1 ? "" : "s");
+        ctl_print_text(text);
+        (void) putchar('\n');
+}
+
 int verb_check(int argc, char *argv[]) {
         _cleanup_reply_ VarlinkReply reply = {};
         int r;
@@ -566,6 +599,7 @@ int verb_check(int argc, char *argv[]) {
                         ctl_print_text(json_get_string(reply.parameters, "atOnce"));
                         (void) putchar('\n');
                 }
+                print_saved_guests(json_get_array(reply.parameters, "guests"));
         }
         return json_get_bool(reply.parameters, "keeps", false) ? EXIT_OK : EXIT_WOULD_LOSE;
 }

@@ -91,7 +91,8 @@ static int send_answer(Manager *m, Varlink *link, struct json_object *answer) {
                 if (r < 0)
                         return r;
         }
-        return varlink_reply(link, TAKE_PTR(o));
+        r = add_guests(o, varlink_userdata(link));
+        return r < 0 ? r : varlink_reply(link, TAKE_PTR(o));
 }
 
 /* Has the answer what every reply needs? */

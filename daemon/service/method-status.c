@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
 
+#include "guests.h"
 #include "json-util.h"
 #include "kexec-report.h"
 #include "log.h"
@@ -73,6 +74,22 @@ static int add_last_kexec(struct json_object *o, const char *path, const Peer *p
         return json_add(o, "lastKexec", TAKE_PTR(report));
 }
 
+int add_guests(struct json_object *o, const Peer *peer) {
+        _cleanup_json_ struct json_object *guests = NULL;
+        int r;
+
+        if (!peer_may(peer, OWNER_KERNEL))
+                return 0;
+        r = guests_read(GUESTS_DIRECTORY, &guests);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) {
+                log_warning("Failed to read notes about guests in " GUESTS_DIRECTORY ", ignoring: %s", strerror(-r));
+                return 0;
+        }
+        return json_object_array_length(guests) == 0 ? 0 : json_add(o, "guests", TAKE_PTR(guests));
+}
+
 int vl_method_get_status(
                 Varlink *link,
                 _unused_ struct json_object *parameters,
@@ -106,7 +123,7 @@ int vl_method_get_status(
             json_add_string(o, "kexecPolicy", kexec_policy_to_string(m->config.kexec_policy)) < 0 ||
             json_add(o, "limits", limits_to_json(&m->config, supported ? &info : NULL)) < 0 ||
             (r >= 0 && add_kernel_fields(o, &info, peer->uid == 0) < 0) ||
-            add_last_kexec(o, m->report_path, peer) < 0)
+            add_last_kexec(o, m->report_path, peer) < 0 || add_guests(o, peer) < 0)
                 return -ENOMEM;
 
         return varlink_reply(link, TAKE_PTR(o));

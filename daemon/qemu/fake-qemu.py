@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What pkram-qemu sees of QEMU, without a machine in it: the monitor, the file with RAM and a state that is written and read.
+
+Its arguments are those that pkram-qemu passes on. $FAKE has words for what goes wrong: no-mode, blocked, save-fails, save-dies,
+load-dies, load-fails, stubborn (ignores the power button), new-machine. The guest's memory is a count of its starts, in the
+first byte of RAM; the state is that byte once more.
+"""
+import json
+import os
+import re
+import signal
+import socket
+import sys
+import time
+
+FAKE = os.environ.get("FAKE", "").split()
+line = " ".join(sys.argv)
+ram = re.search(r"size=(\d+),mem-path=([^,]+),share=on", line)
+monitor = socket.socket(fileno=int(re.search(r"socket,id=pkram-qmp,fd=(\d+)", line).group(1)))
+incoming = "-incoming defer" in line
+memory = open(ram.group(2), "r+b", buffering=0)
+status = "inmigrate" if incoming else "prelaunch"
+migration = {}
+
+
+def count():
+    memory.seek(0)
+    return memory.read(1)[0]
+
+
+def run():
+    global status
+    status = "running"
+    starts = count() + 1
+    memory.seek(0)
+    memory.write(bytes([starts]))
+
+
+def execute(command, arguments):
+    global status, migration
+    if command == "migrate-set-parameters" and "no-mode" in FAKE:
+        raise ValueError("Parameter 'mode' is unexpected")
+    if command == "x-query-ramblock":
+        return {"human-readable-text": f" Block Name PSize Offset Used Total HVA RO\n /objects/pkram-ram 4 KiB 0x0 {int(ram.group(1)):#x} 0x1 0x1 rw\n"
+                " pc.bios 4 KiB 0x1 0x40000 0x40000 0x2 ro\n"}
+    if command == "query-migrate":
+        return migration | ({"blocked-reasons": ["a device that cannot be saved"]} if "blocked" in FAKE else {})
+    if command == "qom-get":
+        return "pc-q35-11.0-machine" if "new-machine" in FAKE else "pc-q35-10.0-machine"
+    if command == "query-status":
+        return {"status": status, "running": status == "running"}
+    if command == "query-named-block-nodes":
+        disk = re.search(r"-hda (\S+)", line)
+        return [{"drv": "file", "file": disk.group(1)}] if disk else []
+    if command == "migrate":
+        path = arguments["uri"].removeprefix("file:")
+        with open(path, "wb") as f:
+            f.write(bytes([count()]))
+        if "save-dies" in FAKE:
+            os.kill(os.getpid(), signal.SIGKILL)
+        status, migration = "postmigrate", {"status": "completed"}
+        if "save-fails" in FAKE:
+            migration = {"status": "failed", "error-desc": "No space left on device"}
+    if command == "migrate-incoming":
+        with open(arguments["uri"].removeprefix("file:"), "rb") as f:
+            if "load-dies" in FAKE or f.read(1)[0] != count():
+                sys.exit(1)
+        status, migration = "paused", {"status": "completed"}
+        if "load-fails" in FAKE:
+            migration = {"status": "failed", "error-desc": "Unknown section"}
+    if command == "cont":
+        if status == "paused":
+            status = "running"
+        else:
+            run()
+    if command == "quit":
+        raise SystemExit(0)
+    if command == "system_powerdown" and "stubborn" not in FAKE:
+        print(f"off after {count()}", flush=True)
+        raise SystemExit(0)
+    return {}
+
+
+if "start-fails" in FAKE:
+    sys.exit("fake-qemu: a wrong argument")
+f = monitor.makefile("rw", encoding="utf-8", newline="\n")
+f.write(json.dumps({"QMP": {"version": {"qemu": {"micro": 0, "minor": 0, "major": 10}}, "capabilities": []}}) + "\r\n")
+f.flush()
+for text in f:
+    message = json.loads(text)
+    try:
+        answer = {"return": execute(message["execute"], message.get("arguments", {}))}
+    except ValueError as e:
+        answer = {"error": {"class": "GenericError", "desc": str(e)}}
+    except SystemExit:
+        # As QEMU does: it answers, and ends.
+        f.write(json.dumps({"return": {}, "id": message["id"]}) + "\r\n")
+        f.flush()
+        time.sleep(0.1)
+        raise
+    f.write(json.dumps(answer | {"id": message["id"]}) + "\r\n")
+    f.flush()

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What pkram-qemu is told about a guest: NAME.conf, or options of the same meaning. */
+#pragma once
+
+#include "qemu-args.h"
+
+#define GUEST_CONFIG_DIRECTORY "/etc/pkram/qemu"
+#define GUEST_DIRECTORY "/var/lib/pkram-qemu"
+
+typedef struct GuestConfig {
+        char *directory;          /* on a tree; NULL: GUEST_DIRECTORY/NAME */
+        char *agent;              /* socket of the guest agent, or NULL */
+        uint64_t size;            /* of the RAM, in bytes; 0: as the command says */
+        uint64_t extra_max;       /* of memory beside the RAM, in bytes */
+        uint64_t shutdown_usec;   /* for the guest to shut down */
+        uint64_t save_usec;       /* for QEMU to save it */
+        StringList command;       /* QEMU and its arguments */
+} GuestConfig;
+
+void guest_config_init(GuestConfig *c);
+void guest_config_done(GuestConfig *c);
+#define _cleanup_guest_config_ _cleanup_(guest_config_done)
+
+/* Names begin with a letter or digit, and have letters, digits and "._-" besides, at most 64 characters. */
+bool guest_name_is_valid(const char *name);
+
+/*
+ * Sets what an assignment in the section [Guest] says. Returns 0, -ENOENT: there is no such setting, -EINVAL or -ERANGE: not
+ * such a value, or -ENOMEM.
+ */
+int guest_config_set(GuestConfig *c, const char *key, const char *value);
+
+/*
+ * Reads the text of a file. Nothing in it is ignored. Returns 0, -ENOMEM, or -EINVAL, where *reterr says which line is wrong
+ * and why; the caller frees it.
+ */
+int guest_config_parse(GuestConfig *c, const char *text, size_t length, char **reterr);
+
+/*
+ * Splits a text into words at white space, and adds them. Between quotation marks of either kind white space does not count;
+ * a backslash makes the next character an ordinary one, except between single ones. -EINVAL: a quotation mark or a
+ * backslash has no end; -ENOMEM.
+ */
+int words_split(const char *text, StringList *l);

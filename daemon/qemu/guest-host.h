@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the host has to offer to a guest that is kept: a tree with room, limits that it fits into; and what the host is about to do. */
+#pragma once
+
+#include "macro.h"
+
+/*
+ * Checks the directory (a descriptor, and its path for messages) of a guest that takes up to so many bytes. held is what of them
+ * its files take already. Returns 0: it fits; -EOPNOTSUPP: it does not, *reterr is the reason as a sentence; or another
+ * negative errno. *ret_notice is a sentence to log if the guest will not be kept although nothing is wrong, else NULL. The
+ * caller frees both.
+ */
+int host_check(int directory, const char *path, uint64_t bytes, uint64_t held, char **ret_notice, char **reterr);
+
+/* Is the system on its way into a kexec? A negative errno if the service manager cannot be asked. */
+int host_is_in_kexec(void);
+
+/* What is known about a guest for pkramctl, below GUESTS_DIRECTORY. */
+typedef struct GuestNote {
+        const char *directory;  /* where its memory is */
+        uint64_t bytes;         /* of its RAM */
+        const char *came;       /* "resumed" or "booted" */
+        const char *reason;     /* why it was booted although it had been saved, or NULL */
+        uint64_t stopped_usec;  /* how long it stood still, if it was resumed */
+} GuestNote;
+
+/* Writes and removes the note about a guest. Failing is no reason to stop: only pkramctl reads it. -errno. */
+int guest_note_write(const char *name, const GuestNote *note);
+void guest_note_remove(const char *name);

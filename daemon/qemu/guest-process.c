@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/pidfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "guest-process.h"
+#include "log.h"
+
+/* For QEMU to end after it was told to. */
+#define QUIT_USEC (10 * USEC_PER_SEC)
+
+/* Descriptor of the monitor in QEMU. */
+#define MONITOR_FD 3
+
+int process_wait(GuestRun *run, uint64_t usec) {
+        struct pollfd p = { .fd = run->process, .events = POLLIN };
+        int r;
+
+        if (run->process < 0)
+                return 1;
+        r = poll(&p, 1, (int) (usec / 1000));
+        if (r <= 0)
+                return r < 0 && errno != EINTR ? -errno : 0;
+        if (waitpid(run->pid, &run->status, 0) < 0)
+                return -errno;
+        run->process = safe_close(run->process);
+        run->qmp = qmp_free(run->qmp);
+        return 1;
+}
+
+void process_end(GuestRun *run) {
+        if (run->process < 0)
+                return;
+        if (run->qmp && guest_quit(run->qmp) >= 0 && process_wait(run, QUIT_USEC) > 0)
+                return;
+        (void) kill(run->pid, SIGKILL);
+        (void) process_wait(run, QUIT_USEC);
+}
+
+const char *process_end_text(const GuestRun *run, char *buffer, size_t size) {
+        if (WIFSIGNALED(run->status))
+                (void) snprintf(buffer, size, "signal %i (%s)", WTERMSIG(run->status), sigdescr_np(WTERMSIG(run->status)) ?: "unknown");
+        else
+                (void) snprintf(buffer, size, "exit status %i", WEXITSTATUS(run->status));
+        return buffer;
+}
+
+/* In the child. */
+static void process_exec(const GuestRun *run, int monitor, char **arguments) __attribute__((noreturn));
+static void process_exec(const GuestRun *run, int monitor, char **arguments) {
+        sigset_t set;
+        int lock;
+
+        /* QEMU's own handlers for these never run. */
+        (void) sigemptyset(&set);
+        (void) sigaddset(&set, SIGTERM);
+        (void) sigaddset(&set, SIGINT);
+        (void) sigaddset(&set, SIGHUP);
+        (void) sigprocmask(SIG_SETMASK, &set, NULL);
+        (void) unsetenv("NOTIFY_SOCKET");
+        (void) unsetenv("WATCHDOG_PID");
+        (void) unsetenv("WATCHDOG_USEC");
+
+        /* The lock of the directory lasts as long as QEMU does. */
+        lock = fcntl(run->directory, F_DUPFD, MONITOR_FD + 1);
+        if (lock < 0 || (monitor == MONITOR_FD ? fcntl(monitor, F_SETFD, 0) : dup2(monitor, MONITOR_FD)) < 0)
+                _exit(EXIT_FAILURE);
+        (void) execvp(arguments[0], arguments);
+        (void) log_error_errno(-errno, "Failed to execute '%s'", arguments[0]);
+        _exit(127);
+}
+
+int process_start(GuestRun *run, bool incoming) {
+        _cleanup_list_ StringList arguments = {};
+        _cleanup_close_ int ours = -EBADF, theirs = -EBADF;
+        int pair[2], r;
+
+        r = qemu_plan_command(&run->plan, run->config.command.item, run->path, MONITOR_FD, incoming, &arguments);
+        if (r < 0)
+                return r;
+        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+                return -errno;
+        ours = pair[0];
+        theirs = pair[1];
+
+        run->pid = fork();
+        if (run->pid < 0)
+                return -errno;
+        if (run->pid == 0)
+                process_exec(run, theirs, arguments.item);
+        run->process = pidfd_open(run->pid, 0);
+        if (run->process < 0)
+                return -errno;
+        theirs = safe_close(theirs);
+        return qmp_new(TAKE_FD(ours), &run->qmp);
+}
+
+int process_complain(GuestRun *run, int r, const char *what) {
+        char end[128];
+
+        if (process_wait(run, USEC_PER_SEC) > 0) {
+                log_error("QEMU ended (%s) when %s.", process_end_text(run, end, sizeof(end)), what);
+                return r;
+        }
+        return log_error_errno(r, "QEMU does not answer when %s", what);
+}

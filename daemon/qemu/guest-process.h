@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* QEMU as a child process. */
+#pragma once
+
+#include "guest-run.h"
+
+/* Starts QEMU, which waits for a saved guest if incoming, and connects to its monitor. -errno. */
+int process_start(GuestRun *run, bool incoming);
+
+/* Waits for the end of QEMU. Returns 1: it has ended, 0: not within usec, or a negative errno. */
+int process_wait(GuestRun *run, uint64_t usec);
+
+/* Ends QEMU, in a friendly way if it listens. */
+void process_end(GuestRun *run);
+
+/* How QEMU ended, as part of a sentence. Returns buffer. */
+const char *process_end_text(const GuestRun *run, char *buffer, size_t size);
+
+/* Logs that QEMU did not do what it should, and whether it has ended. Returns r. */
+int process_complain(GuestRun *run, int r, const char *what);

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "file-util.h"
+#include "guest-record.h"
+#include "utf8.h"
+
+#define RECORD_VERSION 1
+#define RECORD_BYTES_MAX MIB(4)
+
+static const char *const phase_names[_GUEST_PHASE_MAX] = {
+        [GUEST_SAVING] = "saving",
+        [GUEST_SAVED] = "saved",
+        [GUEST_FAILED] = "failed",
+};
+
+void guest_record_done(GuestRecord *r) {
+        free(r->reason);
+        free(r->qemu);
+        free(r->machine);
+        string_list_done(&r->arguments);
+        json_object_unref(r->disks);
+        *r = (GuestRecord) {};
+}
+
+static struct json_object *list_to_json(const StringList *l) {
+        _cleanup_json_ struct json_object *array = json_object_new_array();
+
+        for (size_t i = 0; array && i < l->n; i++)
+                if (json_append(array, json_object_new_string(l->item[i])) < 0)
+                        return NULL;
+        return TAKE_PTR(array);
+}
+
+int guest_record_write(const GuestRecord *r, int directory) {
+        _cleanup_json_ struct json_object *o = json_object_new_object();
+        _cleanup_close_ int fd = -EBADF;
+        const char *text;
+        size_t length;
+        int k;
+
+        if (!o || json_add_int(o, "version", RECORD_VERSION) < 0 || json_add_string(o, "phase", phase_names[r->phase]) < 0 ||
+            (r->reason && json_add_string(o, "reason", r->reason) < 0) ||
+            json_add(o, "arguments", list_to_json(&r->arguments)) < 0 || json_add_u64(o, "size", r->size) < 0 ||
+            json_add_string(o, "qemu", r->qemu ?: "") < 0 || json_add_string(o, "machine", r->machine ?: "") < 0 ||
+            json_add_bool(o, "running", r->running) < 0 || json_add_u64(o, "stoppedUSec", r->stopped_usec) < 0 ||
+            json_add(o, "disks", r->disks ? json_object_get(r->disks) : json_object_new_array()) < 0)
+                return -ENOMEM;
+        text = json_text(o, &length);
+        if (!text)
+                return -ENOMEM;
+
+        fd = openat(directory, "." GUEST_RECORD_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return -errno;
+        k = write_all(fd, text, length);
+        if (k >= 0 && renameat(directory, "." GUEST_RECORD_FILE, directory, GUEST_RECORD_FILE) < 0)
+                k = -errno;
+        if (k < 0)
+                (void) unlinkat(directory, "." GUEST_RECORD_FILE, 0);
+        return k;
+}
+
+static int string_copy(struct json_object *o, const char *key, char **ret) {
+        const char *text = json_get_string(o, key);
+
+        if (!text)
+                return -EBADMSG;
+        *ret = strdup(text);
+        return *ret ? 0 : -ENOMEM;
+}
+
+static int list_from_json(struct json_object *array, StringList *ret) {
+        if (!array)
+                return -EBADMSG;
+        for (size_t i = 0; i < json_object_array_length(array); i++) {
+                struct json_object *v = json_object_array_get_idx(array, i);
+
+                if (!json_object_is_type(v, json_type_string))
+                        return -EBADMSG;
+                if (string_list_add(ret, json_object_get_string(v)) < 0)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+int guest_record_parse(const char *text, size_t length, GuestRecord *ret) {
+        _cleanup_json_ struct json_object *o = NULL;
+        _cleanup_record_ GuestRecord g = { .phase = _GUEST_PHASE_MAX };
+        const char *phase;
+        int r;
+
+        r = json_parse_strict(text, length, &o, /* reterr_key= */ NULL);
+        if (r < 0 || !json_object_is_type(o, json_type_object))
+                return r == -ENOMEM ? r : -EBADMSG;
+        phase = json_get_string(o, "phase") ?: "";
+        for (GuestPhase p = 0; p < _GUEST_PHASE_MAX; p++)
+                if (streq(phase, phase_names[p]))
+                        g.phase = p;
+        if (json_get_int(o, "version", -1) != RECORD_VERSION || g.phase == _GUEST_PHASE_MAX || json_get_int(o, "size", -1) < 0 ||
+            json_get_int(o, "stoppedUSec", -1) < 0)
+                return -EBADMSG;
+        g.size = (uint64_t) json_get_int(o, "size", 0);
+        g.stopped_usec = (uint64_t) json_get_int(o, "stoppedUSec", 0);
+        g.running = json_get_bool(o, "running", true);
+
+        r = list_from_json(json_get_array(o, "arguments"), &g.arguments);
+        if (r >= 0)
+                r = string_copy(o, "qemu", &g.qemu);
+        if (r >= 0)
+                r = string_copy(o, "machine", &g.machine);
+        if (r >= 0 && json_get_string(o, "reason")) {
+                g.reason = utf8_escape(json_get_string(o, "reason"));
+                r = g.reason ? 0 : -ENOMEM;
+        }
+        if (r < 0)
+                return r;
+        g.disks = json_get_array(o, "disks") ? json_object_get(json_get_array(o, "disks")) : json_object_new_array();
+        if (!g.disks)
+                return -ENOMEM;
+        *ret = g;
+        g = (GuestRecord) {};
+        return 0;
+}
+
+int guest_record_read(int directory, GuestRecord *ret) {
+        _cleanup_free_ char *text = NULL;
+        _cleanup_close_ int fd = -EBADF;
+        struct stat st;
+        ssize_t n;
+
+        fd = openat(directory, GUEST_RECORD_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (fd < 0)
+                return -errno;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode) || (uint64_t) st.st_size > RECORD_BYTES_MAX)
+                return -EBADMSG;
+        text = malloc((size_t) st.st_size + 1);
+        if (!text)
+                return -ENOMEM;
+        n = pread(fd, text, (size_t) st.st_size, 0);
+        if (n < 0)
+                return -errno;
+        return guest_record_parse(text, (size_t) n, ret);
+}
+
+/* The first disk that is not as it was, NULL if all are, borrowed; and whether it is not there at all. */
+static const char *disk_changed(const GuestRecord *r, bool *ret_missing) {
+        for (size_t i = 0; i < json_object_array_length(r->disks); i++) {
+                struct json_object *d = json_object_array_get_idx(r->disks, i);
+                const char *path = json_get_string(d, "path");
+                struct stat st;
+
+                if (!path)
+                        return "(unknown)";
+                *ret_missing = stat(path, &st) < 0;
+                if (*ret_missing || (int64_t) st.st_size != json_get_int(d, "bytes", -1) ||
+                    (int64_t) st.st_mtim.tv_sec != json_get_int(d, "mtimeSec", -1) ||
+                    (int64_t) st.st_mtim.tv_nsec != json_get_int(d, "mtimeNSec", -1))
+                        return path;
+        }
+        return NULL;
+}
+
+/* How the command lines differ, as part of a sentence. -ENOMEM, 1: they do, 0. */
+static int arguments_differ(const StringList *saved, char *const *now, char **ret_why) {
+        size_t n = 0;
+
+        while (now[n] && n < saved->n && streq(now[n], saved->item[n]))
+                n++;
+        if (!now[n] && n == saved->n)
+                return 0;
+
+        _cleanup_free_ char *was = utf8_escape(n < saved->n ? saved->item[n] : ""), *is = utf8_escape(now[n] ?: "");
+
+        if (!was || !is || asprintf(ret_why, "QEMU's arguments are not those that it was saved with: '%.200s' was '%.200s'",
+                                    is, was) < 0)
+                return -ENOMEM;
+        return 1;
+}
+
+int guest_record_differs(const GuestRecord *r, char *const *arguments, uint64_t size, char **ret_why) {
+        bool missing = false;
+        const char *disk;
+        int k = 0;
+
+        *ret_why = NULL;
+        if (r->phase == GUEST_SAVING)
+                k = asprintf(ret_why, "it was not saved completely");
+        else if (r->phase == GUEST_FAILED)
+                k = asprintf(ret_why, "it could not be saved: %s", r->reason ?: "unknown reason");
+        if (k == 0 && r->phase == GUEST_SAVED)
+                k = arguments_differ(&r->arguments, arguments, ret_why);
+        if (k == 0 && r->size != size)
+                k = asprintf(ret_why, "it had %llu bytes of memory, and not %llu", (unsigned long long) r->size,
+                             (unsigned long long) size);
+        disk = k == 0 ? disk_changed(r, &missing) : NULL;
+        if (disk) {
+                _cleanup_free_ char *path = utf8_escape(disk);
+
+                k = path ? asprintf(ret_why, "its disk %s %s", path, missing ? "is missing" : "was changed") : -1;
+        }
+        if (k < 0) {
+                *ret_why = NULL;
+                return -ENOMEM;
+        }
+        return missing ? -ENOENT : k > 0;
+}
+
+struct json_object *guest_disks_to_json(const StringList *paths) {
+        _cleanup_json_ struct json_object *array = json_object_new_array();
+
+        for (size_t i = 0; array && i < paths->n; i++) {
+                _cleanup_json_ struct json_object *d = NULL;
+                struct stat st;
+
+                /* A block device has no time of the last change. */
+                if (stat(paths->item[i], &st) < 0 || !S_ISREG(st.st_mode))
+                        continue;
+                d = json_object_new_object();
+                if (!d || json_add_string(d, "path", paths->item[i]) < 0 || json_add_int(d, "bytes", st.st_size) < 0 ||
+                    json_add_int(d, "mtimeSec", st.st_mtim.tv_sec) < 0 || json_add_int(d, "mtimeNSec", st.st_mtim.tv_nsec) < 0 ||
+                    json_append(array, TAKE_PTR(d)) < 0)
+                        return NULL;
+        }
+        return TAKE_PTR(array);
+}

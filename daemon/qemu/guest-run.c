@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+
+#include "format.h"
+#include "guest-host.h"
+#include "guest-process.h"
+#include "log.h"
+#include "pkram-messages.h"
+#include "time-util.h"
+
+/* For QEMU to start, and to load a guest. */
+#define START_USEC (60 * USEC_PER_SEC)
+
+/* For the guest's agent to answer. */
+#define AGENT_USEC (5 * USEC_PER_SEC)
+
+/* Beyond RAM and other memory: states of devices, and metadata of the tree. */
+#define STATE_BYTES MIB(16)
+
+void guest_run_done(GuestRun *run) {
+        guest_config_done(&run->config);
+        qemu_plan_done(&run->plan);
+        guest_record_done(&run->record);
+        guest_facts_done(&run->facts);
+        run->qmp = qmp_free(run->qmp);
+        free(run->version);
+        safe_close(run->process);
+        safe_close(run->directory);
+        safe_close(run->signals);
+}
+
+/* --- files of the guest --- */
+
+static void files_remove(const GuestRun *run, bool record) {
+        for (size_t i = 0; i < run->plan.ram_files.n; i++)
+                (void) unlink(run->plan.ram_files.item[i]);
+        (void) unlinkat(run->directory, GUEST_STATE_FILE, 0);
+        if (record)
+                (void) unlinkat(run->directory, GUEST_RECORD_FILE, 0);
+}
+
+/* The file that QEMU finds: its own would be readable for all. */
+static int file_create_ram(const GuestRun *run) {
+        _cleanup_close_ int fd = -EBADF;
+
+        if (!run->plan.add_ram)
+                return 0;
+        fd = openat(run->directory, GUEST_RAM_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        return fd < 0 || ftruncate(fd, (off_t) run->plan.size) < 0 ? -errno : 0;
+}
+
+/* Memory that the guest's files take already. */
+static uint64_t files_bytes(const GuestRun *run) {
+        uint64_t sum = 0;
+        struct stat st;
+
+        for (size_t i = 0; i < run->plan.ram_files.n; i++)
+                if (stat(run->plan.ram_files.item[i], &st) >= 0)
+                        sum += (uint64_t) st.st_blocks * 512;
+        if (fstatat(run->directory, GUEST_STATE_FILE, &st, AT_SYMLINK_NOFOLLOW) >= 0)
+                sum += (uint64_t) st.st_blocks * 512;
+        return sum;
+}
+
+static bool files_are_there(const GuestRun *run) {
+        for (size_t i = 0; i < run->plan.ram_files.n; i++)
+                if (access(run->plan.ram_files.item[i], F_OK) < 0)
+                        return false;
+        return faccessat(run->directory, GUEST_STATE_FILE, F_OK, 0) >= 0;
+}
+
+/* --- start --- */
+
+static int directory_open(GuestRun *run) {
+        if (mkdir(run->path, 0700) < 0 && errno != EEXIST)
+                return log_error_errno(-errno, "Failed to create '%s'", run->path);
+        run->directory = open(run->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        if (run->directory < 0)
+                return log_error_errno(-errno, "Failed to open '%s'", run->path);
+        if (flock(run->directory, LOCK_EX | LOCK_NB) >= 0)
+                return 0;
+        if (errno == EWOULDBLOCK) {
+                log_error("Refusing to start guest '%s': it runs already, or another guest uses '%s'.", run->name, run->path);
+                return -EBUSY;
+        }
+        return log_error_errno(-errno, "Failed to lock '%s'", run->path);
+}
+
+/* Can the guest be kept at all, as far as this is known before QEMU runs? */
+static int run_prepare(GuestRun *run) {
+        _cleanup_free_ char *why = NULL, *notice = NULL;
+        int r;
+
+        r = qemu_plan_make(run->config.command.item, run->path, run->config.size, &run->plan, &why);
+        if (r >= 0)
+                r = directory_open(run);
+        if (r >= 0)
+                r = host_check(run->directory, run->path, run->plan.size + run->config.extra_max + STATE_BYTES, files_bytes(run),
+                               &notice, &why);
+        if (why)
+                log_error("Refusing to start guest '%s': %s", run->name, why);
+        else if (r < 0 && r != -EBUSY && run->directory >= 0)
+                (void) log_error_errno(r, "Failed to examine '%s'", run->path);
+        if (notice)
+                log_warning("%s", notice);
+        return r;
+}
+
+/* Starts QEMU and has it checked. Returns -EOPNOTSUPP if the guest could not be kept, after a message. */
+static int run_launch(GuestRun *run, bool incoming) {
+        _cleanup_free_ char *why = NULL;
+        int r;
+
+        r = process_start(run, incoming);
+        if (r < 0)
+                return log_error_errno(r, "Failed to start QEMU");
+        free(run->version);
+        run->version = NULL;
+        r = qmp_greet(run->qmp, START_USEC, &run->version);
+        if (r < 0)
+                return process_complain(run, r, "it was started");
+        guest_facts_done(&run->facts);
+        r = guest_check(run->qmp, run->version, &run->plan.ram_ids, run->config.extra_max, &run->facts, &why);
+        if (r == -EOPNOTSUPP) {
+                log_error("Refusing to start guest '%s': %s", run->name, why);
+                return r;
+        }
+        return r < 0 ? process_complain(run, r, "it was examined") : 0;
+}
+
+/*
+ * Reads what is known about a saved guest. 1: it can go on, 0: it cannot, where *ret_why is the reason, or NULL if there is
+ * nothing to go on from. A negative errno after a message.
+ */
+static int run_may_resume(GuestRun *run, char **ret_why) {
+        int r;
+
+        r = guest_record_read(run->directory, &run->record);
+        if (r == -ENOENT)
+                return 0;
+        if (r == -ENOMEM)
+                return log_error_errno(r, "Failed to read " GUEST_RECORD_FILE);
+        if (r < 0) {
+                *ret_why = strdup("the record of its state cannot be read");
+                return *ret_why ? 0 : log_error_errno(-ENOMEM, "Failed to read " GUEST_RECORD_FILE);
+        }
+        r = guest_record_differs(&run->record, run->config.command.item, run->plan.size, ret_why);
+        if (r == -ENOENT) {
+                log_error("Refusing to start guest '%s': %s. Its saved memory stays in '%s' for the next start; remove '%s/"
+                          GUEST_RECORD_FILE "' to boot it.", run->name, *ret_why, run->path, run->path);
+                return r;
+        }
+        if (r < 0)
+                return log_error_errno(r, "Failed to compare " GUEST_RECORD_FILE);
+        if (r == 0 && !files_are_there(run)) {
+                *ret_why = strdup("the files with its memory are not complete");
+                return *ret_why ? 0 : log_error_errno(-ENOMEM, "Failed to compare " GUEST_RECORD_FILE);
+        }
+        return r == 0;
+}
+
+/* Has QEMU load the saved guest. 1: it is there, 0: it cannot be, *ret_why is the reason and QEMU is gone. */
+static int run_resume(GuestRun *run, char **ret_why) {
+        _cleanup_free_ char *path = NULL, *why = NULL;
+        char end[128];
+        int r;
+
+        r = run_launch(run, /* incoming= */ true);
+        if (r < 0)
+                return r;
+        if (!streq(run->facts.machine, run->record.machine)) {
+                process_end(run);
+                r = asprintf(ret_why, "its machine is '%s' now, and was '%s': name a version with -machine", run->facts.machine,
+                             run->record.machine);
+                return r < 0 ? -ENOMEM : 0;
+        }
+        if (asprintf(&path, "%s/" GUEST_STATE_FILE, run->path) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        r = guest_load(run->qmp, path, START_USEC, &why);
+        if (r >= 0)
+                return 1;
+        if (process_wait(run, USEC_PER_SEC) > 0)
+                r = asprintf(ret_why, "QEMU ended (%s) when it loaded its state", process_end_text(run, end, sizeof(end)));
+        else {
+                process_end(run);
+                r = asprintf(ret_why, "QEMU cannot load its state: %s", why ?: strerror(-r));
+        }
+        return r < 0 ? -ENOMEM : 0;
+}
+
+/* The guest's own clock stood still. */
+static void run_set_clock(const GuestRun *run) {
+        union {
+                struct sockaddr sa;
+                struct sockaddr_un un;
+        } address = { .un.sun_family = AF_UNIX };
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        if (!run->config.agent)
+                return;
+        if (strlen(run->config.agent) >= sizeof(address.un.sun_path)) {
+                log_warning("Ignoring the guest's agent: the path of its socket is too long.");
+                return;
+        }
+        (void) strcpy(address.un.sun_path, run->config.agent);
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0 || connect(fd, &address.sa, sizeof(address.un)) < 0)
+                r = -errno;
+        else
+                r = guest_set_clock(TAKE_FD(fd), AGENT_USEC, now_usec(CLOCK_REALTIME));
+        if (r < 0)
+                log_warning("The guest's agent did not set its clock (%s): the clock is behind by the time it stood still, unless the "
+                            "guest corrects it.", strerror(-r));
+        else
+                log_info("The guest's agent has set its clock.");
+}
+
+/* Tells that the guest runs. why: it had been saved, and could not go on. */
+static void run_announce(const GuestRun *run, bool resumed, const char *why) {
+        uint64_t now = now_usec(CLOCK_REALTIME), stopped = now > run->record.stopped_usec ? now - run->record.stopped_usec : 0;
+        GuestNote note = {
+                .directory = run->path,
+                .bytes = run->plan.size,
+                .came = resumed ? "resumed" : "booted",
+                .reason = why,
+                .stopped_usec = stopped,
+        };
+        JournalFields fields = JOURNAL_FIELDS_NONE;
+        char text[FORMAT_MAX];
+        int r;
+
+        fields.node = run->name;
+        fields.identifier = "pkram-qemu";
+        fields.bytes = run->plan.size;
+        if (resumed) {
+                fields.usec = stopped;
+                journal_entry(LOG_INFO, PKRAM_MESSAGE_GUEST_RESUMED_STR, &fields, "Guest '%s' goes on; it stood still for %s.", run->name,
+                              format_usec(text, stopped));
+        } else if (why)
+                journal_entry(LOG_WARNING, PKRAM_MESSAGE_GUEST_BOOTED_STR, &fields, "Guest '%s' boots and does not go on: %s.", run->name, why);
+        else
+                log_info("Guest '%s' boots: it was not saved.", run->name);
+
+        r = guest_note_write(run->name, &note);
+        if (r < 0 && r != -EACCES && r != -EROFS && r != -ENOENT)
+                log_warning("pkramctl will not show guest '%s': %s.", run->name, strerror(-r));
+        (void) sd_notifyf(/* unset_environment= */ 0, "READY=1\nSTATUS=%s", resumed ? "The guest goes on." : "The guest was booted.");
+}
+
+static int run_start(GuestRun *run) {
+        _cleanup_free_ char *why = NULL;
+        bool runs, resumed;
+        int r;
+
+        r = run_may_resume(run, &why);
+        if (r > 0)
+                r = run_resume(run, &why);
+        if (r < 0)
+                return r;
+        resumed = r > 0;
+
+        if (!resumed) {
+                /* From here on what was saved is gone. */
+                files_remove(run, /* record= */ true);
+                run->booted = true;
+                r = file_create_ram(run);
+                if (r < 0)
+                        return log_error_errno(r, "Failed to create the file with the guest's memory in '%s'", run->path);
+                r = run_launch(run, /* incoming= */ false);
+                if (r < 0)
+                        return r;
+        } else if (unlinkat(run->directory, GUEST_RECORD_FILE, 0) < 0 || unlinkat(run->directory, GUEST_STATE_FILE, 0) < 0)
+                /* It must not go on from there a second time. */
+                return log_error_errno(-errno, "Failed to remove the guest's saved state from '%s'", run->path);
+
+        runs = resumed ? run->record.running : !run->plan.start_paused;
+        r = runs ? guest_continue(run->qmp) : 0;
+        if (r < 0)
+                return process_complain(run, r, "the guest was to run");
+        run_announce(run, resumed, why);
+        if (resumed)
+                run_set_clock(run);
+        return 0;
+}
+
+/* --- stop --- */
+
+/* Notes that saving failed, for the next start. */
+static void record_failure(GuestRun *run, const char *why) {
+        int r;
+
+        log_error("Guest '%s' cannot be saved: %s.", run->name, why);
+        run->record.phase = GUEST_FAILED;
+        free(run->record.reason);
+        run->record.reason = strdup(why);
+        r = guest_record_write(&run->record, run->directory);
+        if (r < 0)
+                log_warning("The next start will not know that guest '%s' was not saved: %s.", run->name, strerror(-r));
+}
+
+static int record_begin(GuestRun *run) {
+        guest_record_done(&run->record);
+        run->record.phase = GUEST_SAVING;
+        run->record.size = run->plan.size;
+        run->record.qemu = strdup(run->version);
+        run->record.machine = strdup(run->facts.machine);
+        if (!run->record.qemu || !run->record.machine)
+                return -ENOMEM;
+        for (char **a = run->config.command.item; *a; a++)
+                if (string_list_add(&run->record.arguments, *a) < 0)
+                        return -ENOMEM;
+        return guest_record_write(&run->record, run->directory);
+}
+
+/* Saves the guest and ends QEMU. Returns 1: it is saved; 0: it is not, and runs; or a negative errno: it is not, and is gone. */
+static int run_save(GuestRun *run) {
+        _cleanup_free_ char *path = NULL, *why = NULL;
+        uint64_t begin = now_usec(CLOCK_MONOTONIC);
+        _cleanup_list_ StringList disks = {};
+        char text[128];
+        int r;
+
+        (void) sd_notify(/* unset_environment= */ 0, "STOPPING=1\nSTATUS=Saving the guest.");
+        r = record_begin(run);
+        if (r >= 0 && asprintf(&path, "%s/" GUEST_STATE_FILE, run->path) < 0) {
+                path = NULL;
+                r = -ENOMEM;
+        }
+        if (r >= 0)
+                r = guest_save(run->qmp, path, run->config.save_usec, &run->record, &disks, &why);
+        if (r < 0 && process_wait(run, r == -ECONNRESET ? USEC_PER_SEC : 0) > 0) {
+                char end[160];
+
+                (void) snprintf(end, sizeof(end), "QEMU ended (%s) while it saved it", process_end_text(run, text, sizeof(text)));
+                record_failure(run, end);
+                return -ECONNRESET;
+        }
+        if (r < 0) {
+                record_failure(run, why ?: strerror(-r));
+                return 0;
+        }
+
+        /* Disks are closed when QEMU has ended, and nothing changes them from then on. */
+        process_end(run);
+        if (run->process >= 0) {
+                record_failure(run, "QEMU does not end");
+                return -EBUSY;
+        }
+        run->record.disks = guest_disks_to_json(&disks);
+        run->record.phase = GUEST_SAVED;
+        r = run->record.disks ? guest_record_write(&run->record, run->directory) : -ENOMEM;
+        if (r < 0) {
+                record_failure(run, strerror(-r));
+                return r;
+        }
+        log_info("Saved guest '%s' in %s: it goes on at the next start.", run->name,
+                 format_usec(text, now_usec(CLOCK_MONOTONIC) - begin));
+        return 1;
+}
+
+/* Is the guest off, in a QEMU that does not end by itself (-no-shutdown)? */
+static bool guest_is_off(GuestRun *run) {
+        _cleanup_json_ struct json_object *value = NULL;
+        const char *status;
+
+        if (qmp_execute(run->qmp, "query-status", NULL, USEC_PER_SEC, &value, NULL) < 0)
+                return false;
+        status = json_get_string(value, "status");
+        return status && streq(status, "shutdown");
+}
+
+static bool signal_came(const GuestRun *run, int timeout_msec, struct signalfd_siginfo *ret) {
+        struct pollfd p = { .fd = run->signals, .events = POLLIN };
+
+        return poll(&p, 1, timeout_msec) > 0 && read(run->signals, ret, sizeof(*ret)) == sizeof(*ret);
+}
+
+/* Has the guest shut down. A second signal ends it at once. */
+static void run_power_down(GuestRun *run) {
+        uint64_t deadline = now_usec(CLOCK_MONOTONIC) + run->config.shutdown_usec;
+        struct signalfd_siginfo info;
+        int r;
+
+        (void) sd_notify(/* unset_environment= */ 0, "STOPPING=1\nSTATUS=The guest is shutting down.");
+        r = guest_power_down(run->qmp);
+        while (r >= 0 && now_usec(CLOCK_MONOTONIC) < deadline) {
+                r = process_wait(run, USEC_PER_SEC / 5);
+                if (r > 0)
+                        return;
+                if (r == 0 && (guest_is_off(run) || signal_came(run, /* timeout_msec= */ 0, &info)))
+                        break;
+        }
+        if (r >= 0 && now_usec(CLOCK_MONOTONIC) >= deadline)
+                log_warning("Guest '%s' did not shut down in time, and is switched off.", run->name);
+        process_end(run);
+}
+
+/* Does what a signal asks for. Returns 1 if the guest is saved, 0 if it is off, or a negative errno. */
+static int run_stop(GuestRun *run, bool save) {
+        int r;
+
+        if (!save) {
+                r = host_is_in_kexec();
+                if (r < 0)
+                        log_warning("Whether the system goes into a kexec is not known, and guest '%s' is shut down: %s.", run->name,
+                                    strerror(-r));
+                save = r > 0;
+        }
+        r = save ? run_save(run) : 0;
+        if (r == 0)
+                run_power_down(run);
+        return r;
+}
+
+/* Follows QEMU until it has ended. Returns an exit status. */
+static int run_follow(GuestRun *run) {
+        bool stopped = false, saved = false;
+        char end[128];
+        int r = 0;
+
+        while (run->process >= 0) {
+                struct pollfd p[] = {
+                        { .fd = run->process, .events = POLLIN },
+                        { .fd = run->signals, .events = POLLIN },
+                        { .fd = run->qmp ? qmp_fd(run->qmp) : -1, .events = POLLIN },
+                };
+                struct signalfd_siginfo info;
+
+                if (poll(p, ELEMENTSOF(p), -1) < 0 && errno != EINTR)
+                        return log_error_errno(-errno, "Failed to wait for QEMU") < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                if (p[0].revents)
+                        (void) process_wait(run, 0);
+                else if (p[1].revents && signal_came(run, 0, &info)) {
+                        stopped = true;
+                        r = run_stop(run, info.ssi_signo == SIGUSR1);
+                        saved = r > 0;
+                        if (r < 0)
+                                process_end(run);
+                } else if (p[2].revents && qmp_drain(run->qmp) < 0)
+                        run->qmp = qmp_free(run->qmp); /* it is ending, or cannot be talked to */
+        }
+        guest_note_remove(run->name);
+        if (saved)
+                return EXIT_SUCCESS;
+        /* What saving said stays for the next start. */
+        files_remove(run, /* record= */ !stopped || run->record.phase != GUEST_FAILED);
+        if (r < 0)
+                return EXIT_FAILURE;
+        if (!stopped && (!WIFEXITED(run->status) || WEXITSTATUS(run->status) != 0)) {
+                log_error("QEMU ended: %s.", process_end_text(run, end, sizeof(end)));
+                return EXIT_FAILURE;
+        }
+        log_info("Guest '%s' is off.", run->name);
+        return EXIT_SUCCESS;
+}
+
+int guest_run(GuestRun *run) {
+        int r;
+
+        r = run_prepare(run);
+        if (r >= 0)
+                r = run_start(run);
+        if (r < 0) {
+                process_end(run);
+                /* There is nothing in the memory of a guest that has not run. */
+                if (run->booted)
+                        files_remove(run, /* record= */ true);
+                return r == -EOPNOTSUPP || r == -EBUSY ? EXIT_REFUSED : EXIT_FAILURE;
+        }
+        return run_follow(run);
+}

@@ -1,0 +1,433 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "json-util.h"
+#include "qemu-args.h"
+#include "utf8.h"
+
+void string_list_done(StringList *l) {
+        for (size_t i = 0; i < l->n; i++)
+                free(l->item[i]);
+        free(l->item);
+        *l = (StringList) {};
+}
+
+static int string_list_take(StringList *l, char *text) {
+        if (!text || GREEDY_REALLOC(l->item, l->allocated, l->n + 2) < 0) {
+                free(text);
+                return -ENOMEM;
+        }
+        l->item[l->n++] = text;
+        l->item[l->n] = NULL;
+        return 0;
+}
+
+int string_list_add(StringList *l, const char *text) {
+        return string_list_take(l, strdup(text));
+}
+
+int string_list_addf(StringList *l, const char *format, ...) {
+        char *text;
+        va_list ap;
+        int n;
+
+        va_start(ap, format);
+        n = vasprintf(&text, format, ap);
+        va_end(ap);
+        return n < 0 ? -ENOMEM : string_list_take(l, text);
+}
+
+void qemu_plan_done(QemuPlan *p) {
+        string_list_done(&p->ram_files);
+        string_list_done(&p->ram_ids);
+        *p = (QemuPlan) {};
+}
+
+int size_parse(const char *text, unsigned shift, uint64_t *ret) {
+        static const char units[] = "KMGT";
+        uint64_t v = 0;
+
+        if (!isdigit((unsigned char) *text))
+                return -EINVAL;
+        for (; isdigit((unsigned char) *text); text++)
+                if (__builtin_mul_overflow(v, 10, &v) || !inc_u64(&v, (uint64_t) (*text - '0')))
+                        return -ERANGE;
+        if (*text) {
+                const char *unit = strchr(units, toupper((unsigned char) *text));
+
+                if (!unit || text[1])
+                        return -EINVAL;
+                shift = 10 * (unsigned) (unit - units + 1);
+        }
+        if (v > (uint64_t) INT64_MAX >> shift)
+                return -ERANGE;
+        *ret = v << shift;
+        return 0;
+}
+
+/* --- options of options: "driver,key=value,...", where a comma in a value is written twice, or JSON --- */
+
+/* The value of a key in such a text, NULL if it is not there. The first one may come without its key. To be freed. */
+static int value_find(const char *text, const char *implied, const char *key, char **ret) {
+        *ret = NULL;
+        if (*text == '{') {
+                _cleanup_json_ struct json_object *o = NULL;
+                struct json_object *v;
+                const char *s;
+                int r;
+
+                r = json_parse_strict(text, strlen(text), &o, /* reterr_key= */ NULL);
+                if (r < 0)
+                        return r == -ENOMEM ? r : 0; /* QEMU will say what is wrong */
+                v = json_object_is_type(o, json_type_object) ? json_get(o, key) : NULL;
+                if (!v)
+                        return 0;
+                s = json_object_is_type(v, json_type_boolean) ? (json_object_get_boolean(v) ? "on" : "off") : json_object_get_string(v);
+                *ret = s ? strdup(s) : NULL;
+                return *ret ? 0 : -ENOMEM;
+        }
+
+        for (bool first = true; *text; first = false) {
+                _cleanup_free_ char *item = malloc(strlen(text) + 1);
+                char *p = item, *value;
+
+                if (!item)
+                        return -ENOMEM;
+                for (; *text && (*text != ',' || text[1] == ','); text++) {
+                        if (*text == ',')
+                                text++;
+                        *p++ = *text;
+                }
+                *p = 0;
+                text += *text == ',';
+
+                value = strchr(item, '=');
+                if (value)
+                        *value++ = 0;
+                if (first && !value && implied && streq(implied, key)) {
+                        *ret = strdup(item);
+                        return *ret ? 0 : -ENOMEM;
+                }
+                if (streq(item, key)) {
+                        /* As in QEMU: the last one counts, and "share" alone is "share=on". */
+                        free(*ret);
+                        *ret = strdup(value ?: "on");
+                        if (!*ret)
+                                return -ENOMEM;
+                }
+        }
+        return 0;
+}
+
+static bool is_on(const char *value) {
+        return value && (streq(value, "on") || streq(value, "yes") || streq(value, "true") || streq(value, "y"));
+}
+
+/* --- what cannot be kept --- */
+
+static int refuse(char **reterr, const char *format, ...) _printf_(2, 3);
+static int refuse(char **reterr, const char *format, ...) {
+        va_list ap;
+        int n;
+
+        va_start(ap, format);
+        n = vasprintf(reterr, format, ap);
+        va_end(ap);
+        if (n < 0) {
+                *reterr = NULL;
+                return -ENOMEM;
+        }
+        return -EOPNOTSUPP;
+}
+
+/* Options that exclude being kept, each with the reason. */
+static const struct {
+        const char *option, *reason;
+} refused_options[] = {
+        { "daemonize",   "pkram-qemu has to see QEMU end, and the service manager does what it is for" },
+        { "fsdev",       "QEMU cannot save a guest that has mounted a file system over 9p" },
+        { "incoming",    "pkram-qemu adds it when there is a saved guest" },
+        { "loadvm",      "a guest begins from its saved memory or boots" },
+        { "mem-path",    "memory in that file is not shared; give --size= alone, or a memory-backend-file with share=on" },
+        { "preconfig",   "pkram-qemu does not wait for a configuration over QMP" },
+        { "readconfig",  "options in a file cannot be checked; write them on the command line" },
+        { "runas",       "QEMU has to write into the guest's directory when it saves; set User= in the unit" },
+        { "snapshot",    "QEMU drops the changes to disks when it ends, and a guest that goes on would miss them" },
+        { "virtfs",      "QEMU cannot save a guest that has mounted a file system over 9p" },
+};
+
+/* Beginnings of names of devices, network backends and objects that exclude it. */
+static const struct {
+        const char *beginning, *reason;
+} refused_drivers[] = {
+        { "vfio",       "a device that is passed through reads and writes the guest's memory at fixed addresses (pinned memory)" },
+        { "x-vfio",     "a device that is passed through reads and writes the guest's memory at fixed addresses (pinned memory)" },
+        { "iommufd",    "a device that is passed through reads and writes the guest's memory at fixed addresses (pinned memory)" },
+        { "vhost-user", "another process has the guest's memory mapped and keeps a state that is not saved (vhost-user, virtiofsd)" },
+        { "vhost-vdpa", "the device reads and writes the guest's memory at fixed addresses (pinned memory)" },
+        { "ivshmem",    "memory that is shared with other programs is not saved" },
+        { "sev-",       "encrypted memory can be used by the system that encrypted it only" },
+        { "tdx-guest",  "encrypted memory can be used by the system that encrypted it only" },
+        { "memory-backend-epc", "encrypted memory can be used by the system that encrypted it only" },
+        { "virtio-9p",  "QEMU cannot save a guest that has mounted a file system over 9p" },
+};
+
+static int driver_check(const char *option, const char *text, const char *key, char **reterr) {
+        _cleanup_free_ char *driver = NULL;
+        int r;
+
+        r = value_find(text, key, key, &driver);
+        if (r < 0 || !driver)
+                return r;
+        for (size_t i = 0; i < ELEMENTSOF(refused_drivers); i++)
+                if (startswith(driver, refused_drivers[i].beginning))
+                        return refuse(reterr, "-%s %s: %s.", option, driver, refused_drivers[i].reason);
+        return 0;
+}
+
+static int drive_check(const char *option, const char *text, char **reterr) {
+        _cleanup_free_ char *driver = NULL, *format = NULL, *file = NULL, *snapshot = NULL;
+        int r;
+
+        r = value_find(text, NULL, "driver", &driver);
+        if (r >= 0)
+                r = value_find(text, NULL, "format", &format);
+        if (r >= 0)
+                r = value_find(text, NULL, "file", &file);
+        if (r >= 0)
+                r = value_find(text, NULL, "snapshot", &snapshot);
+        if (r < 0)
+                return r;
+        if ((driver && streq(driver, "nvme")) || (format && streq(format, "nvme")) || (file && startswith(file, "nvme://")) ||
+            strstr(text, "\"nvme\""))
+                return refuse(reterr, "-%s: the driver nvme gives the device fixed addresses in the guest's memory (pinned memory).", option);
+        if (is_on(snapshot))
+                return refuse(reterr, "-%s snapshot=on: QEMU drops the changes when it ends, and a guest that goes on would miss them.", option);
+        return 0;
+}
+
+/* Is path below directory? Without "..", which could lead out again. */
+static bool path_is_below(const char *path, const char *directory) {
+        const char *rest = startswith(path, directory);
+
+        return rest && *rest == '/' && !strstr(path, "/..");
+}
+
+static int object_check(QemuPlan *p, const char *text, const char *directory, char **reterr) {
+        _cleanup_free_ char *type = NULL, *share = NULL, *path = NULL, *id = NULL;
+        int r;
+
+        r = driver_check("object", text, "qom-type", reterr);
+        if (r >= 0)
+                r = value_find(text, "qom-type", "qom-type", &type);
+        if (r >= 0)
+                r = value_find(text, NULL, "share", &share);
+        if (r >= 0)
+                r = value_find(text, NULL, "mem-path", &path);
+        if (r >= 0)
+                r = value_find(text, NULL, "id", &id);
+        if (r < 0 || !type || !startswith(type, "memory-backend-"))
+                return r;
+
+        if (id && streq(id, QEMU_RAM_ID))
+                return refuse(reterr, "-object id=%s: pkram-qemu uses this identifier itself.", QEMU_RAM_ID);
+        if (!is_on(share) && !streq(type, "memory-backend-shm"))
+                return 0; /* goes into the saved state, which has a limit, and is refused as the guest's RAM */
+        if (!streq(type, "memory-backend-file") || !path || !path_is_below(path, directory))
+                return refuse(reterr, "-object %s with share=on: only files below %s are kept. Use memory-backend-file with mem-path= there.",
+                              type, directory);
+        r = string_list_add(&p->ram_files, path);
+        return r < 0 ? r : string_list_add(&p->ram_ids, id ?: "");
+}
+
+static bool list_has(const StringList *l, const char *text) {
+        for (size_t i = 0; i < l->n; i++)
+                if (streq(l->item[i], text))
+                        return true;
+        return false;
+}
+
+/* --- the command line as a whole --- */
+
+typedef struct Scan {
+        char *memory_backend; /* of -machine */
+        StringList numa;      /* memory backends of -numa */
+        uint64_t size;        /* of -m */
+} Scan;
+
+static void scan_done(Scan *s) {
+        free(s->memory_backend);
+        string_list_done(&s->numa);
+}
+
+static int machine_check(Scan *s, const char *text, char **reterr) {
+        static const char *const encrypted[] = { "confidential-guest-support", "memory-encryption" };
+        _cleanup_free_ char *backend = NULL;
+        int r;
+
+        for (size_t i = 0; i < ELEMENTSOF(encrypted); i++) {
+                _cleanup_free_ char *value = NULL;
+
+                r = value_find(text, "type", encrypted[i], &value);
+                if (r < 0)
+                        return r;
+                if (value)
+                        return refuse(reterr, "-machine %s=: encrypted memory can be used by the system that encrypted it only.", encrypted[i]);
+        }
+        r = value_find(text, "type", "memory-backend", &backend);
+        if (r < 0 || !backend)
+                return r;
+        free(s->memory_backend);
+        s->memory_backend = TAKE_PTR(backend);
+        return 0;
+}
+
+static int memory_size_check(Scan *s, const char *text, char **reterr) {
+        _cleanup_free_ char *value = NULL;
+        int r;
+
+        r = value_find(text, "size", "size", &value);
+        if (r < 0 || !value)
+                return r;
+        if (size_parse(value, /* shift= */ 20, &s->size) < 0 || s->size == 0)
+                return refuse(reterr, "-m %s: write the size as a whole number with K, M, G or T.", value);
+        return 0;
+}
+
+static int numa_check(Scan *s, const char *text, char **reterr) {
+        _cleanup_free_ char *memdev = NULL, *mem = NULL;
+        int r;
+
+        r = value_find(text, "type", "memdev", &memdev);
+        if (r >= 0)
+                r = value_find(text, "type", "mem", &mem);
+        if (r < 0)
+                return r;
+        if (mem)
+                return refuse(reterr, "-numa mem=: give each node a memory-backend-file with share=on, and memdev=.");
+        return memdev ? string_list_add(&s->numa, memdev) : 0;
+}
+
+static int option_check(QemuPlan *p, Scan *s, const char *option, const char *value, const char *directory, char **reterr) {
+        static const char *const drivers[][2] = { { "device", "driver" }, { "netdev", "type" }, { "nic", "type" } };
+
+        for (size_t i = 0; i < ELEMENTSOF(refused_options); i++)
+                if (streq(option, refused_options[i].option))
+                        return refuse(reterr, "-%s: %s.", option, refused_options[i].reason);
+        if (streq(option, "S"))
+                p->start_paused = true;
+        if (!value)
+                return 0;
+
+        for (size_t i = 0; i < ELEMENTSOF(drivers); i++)
+                if (streq(option, drivers[i][0]))
+                        return driver_check(option, value, drivers[i][1], reterr);
+        if (streq(option, "object"))
+                return object_check(p, value, directory, reterr);
+        if (streq(option, "machine") || streq(option, "M"))
+                return machine_check(s, value, reterr);
+        if (streq(option, "m"))
+                return memory_size_check(s, value, reterr);
+        if (streq(option, "numa"))
+                return numa_check(s, value, reterr);
+        if (streq(option, "drive") || streq(option, "blockdev"))
+                return drive_check(option, value, reterr);
+        if (streq(option, "run-with")) {
+                _cleanup_free_ char *user = NULL, *chroot = NULL;
+                int r = value_find(value, NULL, "user", &user);
+
+                if (r >= 0)
+                        r = value_find(value, NULL, "chroot", &chroot);
+                if (r < 0)
+                        return r;
+                if (user || chroot)
+                        return refuse(reterr, "-run-with user= or chroot=: QEMU has to write into the guest's directory when it saves; "
+                                      "set User= in the unit.");
+        }
+        return 0;
+}
+
+static int ram_check(QemuPlan *p, const Scan *s, uint64_t size, const char *directory, char **reterr) {
+        if (size > 0 && s->size > 0 && size != s->size)
+                return refuse(reterr, "--size= and -m say different sizes: give one of them.");
+        p->size = size ?: s->size;
+        if (p->size == 0)
+                return refuse(reterr, "How much memory the guest has is not known: give --size=.");
+        p->add_size = s->size == 0;
+
+        if (s->memory_backend && !list_has(&p->ram_ids, s->memory_backend))
+                return refuse(reterr, "-machine memory-backend=%s: the guest's RAM has to be a memory-backend-file with share=on and "
+                              "mem-path= below %s. Without memory-backend=, pkram-qemu adds that.", s->memory_backend, directory);
+        for (size_t i = 0; i < s->numa.n; i++)
+                if (!list_has(&p->ram_ids, s->numa.item[i]))
+                        return refuse(reterr, "-numa memdev=%s: the guest's RAM has to be a memory-backend-file with share=on and "
+                                      "mem-path= below %s.", s->numa.item[i], directory);
+        p->add_ram = !s->memory_backend && s->numa.n == 0;
+        if (!p->add_ram)
+                return 0;
+        if (string_list_addf(&p->ram_files, "%s/" GUEST_RAM_FILE, directory) < 0)
+                return -ENOMEM;
+        return string_list_add(&p->ram_ids, QEMU_RAM_ID);
+}
+
+int qemu_plan_make(char *const *arguments, const char *directory, uint64_t size, QemuPlan *ret, char **reterr) {
+        _cleanup_(scan_done) Scan s = {};
+        _cleanup_plan_ QemuPlan p = {};
+        int r;
+
+        *reterr = NULL;
+        if (!arguments[0])
+                return refuse(reterr, "There is no command.");
+        if (*directory != '/' || strpbrk(directory, ",\n") || strstr(directory, "/.."))
+                return refuse(reterr, "The directory '%s' has to be absolute, without '..' and without a comma.", directory);
+
+        for (char *const *a = arguments + 1; *a; a++) {
+                const char *option = **a == '-' ? *a + 1 : NULL;
+
+                if (!utf8_is_valid(*a))
+                        return refuse(reterr, "The arguments have to be UTF-8.");
+                if (!option)
+                        continue; /* the value of an option, or a disk image */
+                option += *option == '-';
+                r = option_check(&p, &s, option, a[1], directory, reterr);
+                if (r < 0)
+                        return r;
+        }
+        r = ram_check(&p, &s, size, directory, reterr);
+        if (r < 0)
+                return r;
+        *ret = p;
+        p = (QemuPlan) {};
+        return 0;
+}
+
+int qemu_plan_command(const QemuPlan *p, char *const *arguments, const char *directory, int monitor_fd, bool incoming, StringList *ret) {
+        _cleanup_list_ StringList l = {};
+        int r = 0;
+
+        for (char *const *a = arguments; r >= 0 && *a; a++)
+                r = string_list_add(&l, *a);
+        if (r >= 0 && p->add_size && (r = string_list_add(&l, "-m")) >= 0)
+                r = string_list_addf(&l, "size=%lluK", (unsigned long long) (p->size >> 10));
+        if (r >= 0 && p->add_ram && (r = string_list_add(&l, "-object")) >= 0)
+                r = string_list_addf(&l, "memory-backend-file,id=" QEMU_RAM_ID ",size=%llu,mem-path=%s/" GUEST_RAM_FILE ",share=on",
+                                     (unsigned long long) p->size, directory);
+        if (r >= 0 && p->add_ram && (r = string_list_add(&l, "-machine")) >= 0)
+                r = string_list_add(&l, "memory-backend=" QEMU_RAM_ID);
+        if (r >= 0 && (r = string_list_add(&l, "-chardev")) >= 0)
+                r = string_list_addf(&l, "socket,id=" QEMU_MONITOR_ID ",fd=%i", monitor_fd);
+        if (r >= 0 && (r = string_list_add(&l, "-mon")) >= 0)
+                r = string_list_add(&l, "chardev=" QEMU_MONITOR_ID ",mode=control");
+        /* The guest runs when everything has been checked. */
+        if (r >= 0 && !p->start_paused)
+                r = string_list_add(&l, "-S");
+        if (r >= 0 && incoming && (r = string_list_add(&l, "-incoming")) >= 0)
+                r = string_list_add(&l, "defer");
+        if (r < 0)
+                return r;
+        *ret = l;
+        l = (StringList) {};
+        return 0;
+}

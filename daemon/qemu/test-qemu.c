@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The parts of pkram-qemu against a model of QEMU's monitor, which also lies. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "guest-config.h"
+#include "guest.h"
+#include "test.h"
+
+#define SHORT_USEC (USEC_PER_SEC / 5)
+#define LONG_USEC (20 * USEC_PER_SEC)
+
+/* --- a monitor --- */
+
+/* What it answers to a command: the text after {"id":N, and before }. NULL: nothing; "": it hangs up. */
+typedef struct Answer {
+        const char *command, *text;
+} Answer;
+
+#define GREETING "{\"QMP\":{\"version\":{\"qemu\":{\"micro\":13,\"minor\":0,\"major\":10},\"package\":\"x\"},\"capabilities\":[]}}\r\n"
+
+static const Answer good[] = {
+        { "qmp_capabilities",        "\"return\":{}" },
+        { "migrate-set-capabilities", "\"return\":{}" },
+        { "migrate-set-parameters",  "\"return\":{}" },
+        { "x-query-ramblock", "\"return\":{\"human-readable-text\":\"   Block Name    PSize   Offset   Used   Total   HVA  RO\\n"
+                              " /objects/pkram-ram    4 KiB  0x0 0x4000000 0x4000000 0x7f00 rw\\n pc.bios 4 KiB 0x1 0x40000 0x40000 0x7f01 ro\\n\"}" },
+        { "query-migrate",           "\"return\":{\"status\":\"completed\"}" },
+        { "qom-get",                 "\"return\":\"pc-q35-10.0-machine\"" },
+        { "query-status",            "\"return\":{\"status\":\"running\",\"running\":true}" },
+        { "query-named-block-nodes", "\"return\":[{\"drv\":\"file\",\"file\":\"/etc/passwd\"},{\"drv\":\"raw\",\"file\":\"/x\"},7]" },
+        { "migrate",                 "\"return\":{}" },
+        { "migrate-incoming",        "\"return\":{}" },
+        { "migrate_cancel",          "\"return\":{}" },
+        { "cont",                    "\"return\":{}" },
+        { "guest-set-time",          "\"return\":{}" },
+        {}
+};
+
+static const char *answer_find(const Answer *special, const char *line) {
+        for (int pass = 0; pass < 2; pass++)
+                for (const Answer *a = pass == 0 ? special : good; a && a->command; a++) {
+                        char key[64];
+
+                        (void) snprintf(key, sizeof(key), "\"execute\":\"%s\"", a->command);
+                        if (strstr(line, key))
+                                return a->text;
+                }
+        return "\"error\":{\"class\":\"CommandNotFound\",\"desc\":\"The command has not been found\"}";
+}
+
+static void monitor_serve(int fd, const char *greeting, const Answer *special) {
+        FILE *f = fdopen(fd, "r+");
+        char *line = NULL;
+        size_t allocated = 0;
+
+        (void) dprintf(fd, "%s", greeting);
+        while (f && getline(&line, &allocated, f) >= 0) {
+                const char *id = strstr(line, "\"id\":"), *text = answer_find(special, line);
+                const char *last = id;
+
+                for (; id; id = strstr(id + 1, "\"id\":"))
+                        last = id;
+                if (!text || !last)
+                        continue;
+                if (!*text)
+                        break;
+                /* Events come in between. */
+                (void) dprintf(fd, "{\"event\":\"RESUME\",\"data\":{},\"timestamp\":{\"seconds\":1,\"microseconds\":2}}\r\n"
+                               "{\"id\":%lld,%s}\r\n", strtoll(last + 5, NULL, 10), text);
+        }
+        _exit(0);
+}
+
+static pid_t monitor;
+
+static Qmp *monitor_start(const char *greeting, const Answer *special) {
+        int pair[2];
+        Qmp *q;
+
+        assert_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+        monitor = fork();
+        assert_ok(monitor);
+        if (monitor == 0) {
+                (void) close(pair[0]);
+                monitor_serve(pair[1], greeting, special);
+        }
+        (void) close(pair[1]);
+        assert_ok(qmp_new(pair[0], &q));
+        return q;
+}
+
+static void monitor_stop(Qmp *q) {
+        qmp_free(q);
+        (void) kill(monitor, SIGKILL);
+        assert_int_equal(waitpid(monitor, NULL, 0), monitor);
+}
+
+/* A monitor that has been greeted. */
+static Qmp *monitor_ready(const Answer *special) {
+        _cleanup_free_ char *version = NULL;
+        Qmp *q = monitor_start(GREETING, special);
+
+        assert_ok(qmp_greet(q, LONG_USEC, &version));
+        assert_string_equal(version, "10.0.13");
+        return q;
+}
+
+/* --- protocol --- */
+
+static void test_qmp_greet(_unused_ void **state) {
+        static const struct {
+                const char *greeting;
+                int error;
+        } table[] = {
+                { "",                                                          ETIMEDOUT },
+                { "hello\r\n",                                                 EBADMSG },
+                { "[]\r\n",                                                    EBADMSG },
+                { "{}\r\n",                                                    EBADMSG },
+                { "{\"QMP\":{\"version\":{\"qemu\":{\"major\":\"x\"}}}}\r\n",  EBADMSG },
+                { "{\"QMP\":{\"version\":{\"qemu\":[1,2]}}}\r\n",              EBADMSG },
+                { "{\"QMP\":1,\"QMP\":2}\r\n",                                 EBADMSG },
+                { "{\"QMP\":",                                                 ETIMEDOUT },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Qmp *q = monitor_start(table[i].greeting, NULL);
+                char *version = NULL;
+
+                assert_errno(qmp_greet(q, SHORT_USEC, &version), table[i].error);
+                assert_null(version);
+                monitor_stop(q);
+        }
+        monitor_stop(monitor_ready(NULL));
+}
+
+static void test_qmp_execute(_unused_ void **state) {
+        static const Answer special[] = {
+                { "fails",     "\"error\":{\"class\":\"GenericError\",\"desc\":\"no\\u001b[31m\"}" },
+                { "no-reason", "\"error\":{}" },
+                { "nothing",   "\"other\":1" },
+                { "null",      "\"return\":null" },
+                { "silent",    NULL },
+                { "nonsense",  "\"return\":NaN" },
+                { "hang-up",   "" },
+                {}
+        };
+        Qmp *q = monitor_ready(special);
+        char *why = NULL;
+
+        assert_errno(qmp_execute(q, "silent", NULL, SHORT_USEC, NULL, NULL), ETIMEDOUT);
+        assert_errno(qmp_execute(q, "fails", NULL, LONG_USEC, NULL, &why), EREMOTEIO);
+        assert_string_equal(why, "no\\x1b[31m");
+        free(why);
+        assert_errno(qmp_execute(q, "no-reason", NULL, LONG_USEC, NULL, &why), EREMOTEIO);
+        assert_string_equal(why, "unknown error");
+        free(why);
+        assert_errno(qmp_execute(q, "unheard-of", NULL, LONG_USEC, NULL, NULL), EREMOTEIO);
+        assert_errno(qmp_execute(q, "nothing", NULL, LONG_USEC, NULL, NULL), EBADMSG);
+        assert_errno(qmp_execute(q, "null", NULL, LONG_USEC, NULL, NULL), EBADMSG);
+        assert_errno(qmp_execute(q, "nonsense", NULL, LONG_USEC, NULL, NULL), EBADMSG);
+        assert_ok(qmp_execute(q, "cont", NULL, LONG_USEC, NULL, NULL));
+        assert_errno(qmp_execute(q, "hang-up", NULL, LONG_USEC, NULL, NULL), ECONNRESET);
+        assert_errno(qmp_execute(q, "cont", NULL, LONG_USEC, NULL, NULL), ECONNRESET);
+        monitor_stop(q);
+}
+
+static void test_qmp_too_long(_unused_ void **state) {
+        _cleanup_free_ char *text = malloc(QMP_MESSAGE_MAX + 2);
+        char *version = NULL;
+        Qmp *q;
+
+        assert_non_null(text);
+        memset(text, ' ', QMP_MESSAGE_MAX + 1);
+        text[QMP_MESSAGE_MAX + 1] = 0;
+        q = monitor_start(text, NULL);
+        assert_errno(qmp_greet(q, LONG_USEC, &version), EFBIG);
+        monitor_stop(q);
+}
+
+/* --- checks --- */
+
+static const char *check_refusal(const Answer *special, uint64_t extra_max) {
+        static char text[512];
+        _cleanup_facts_ GuestFacts f = {};
+        _cleanup_list_ StringList ids = {};
+        _cleanup_free_ char *why = NULL;
+        Qmp *q = monitor_ready(special);
+        int r;
+
+        assert_ok(string_list_add(&ids, QEMU_RAM_ID));
+        r = guest_check(q, "10.0.13", &ids, extra_max, &f, &why);
+        monitor_stop(q);
+        if (r == 0) {
+                assert_string_equal(f.machine, "pc-q35-10.0-machine");
+                assert_int_equal(f.extra, KIB(256));
+                return NULL;
+        }
+        assert_errno(r, EOPNOTSUPP);
+        (void) snprintf(text, sizeof(text), "%s", why);
+        return text;
+}
+
+static void test_guest_check(_unused_ void **state) {
+        static const Answer no_mode[] = { { "migrate-set-parameters", "\"error\":{\"desc\":\"Parameter 'mode' is unexpected\"}" }, {} };
+        static const Answer no_capability[] = { { "migrate-set-capabilities", "\"error\":{\"desc\":\"bad\"}" }, {} };
+        static const Answer blocked[] = { { "query-migrate", "\"return\":{\"blocked-reasons\":[\"0000:01:00.0: VFIO device\"]}" }, {} };
+        static const Answer other_ram[] = { { "x-query-ramblock", "\"return\":{\"human-readable-text\":\" pc.ram 4 KiB 0x0 0x10 0x10 0x7f rw\"}" }, {} };
+        static const Answer no_table[] = { { "x-query-ramblock", "\"return\":{\"human-readable-text\":\"pc.ram 0x0\"}" }, {} };
+
+        assert_null(check_refusal(NULL, KIB(256)));
+        assert_non_null(strstr(check_refusal(NULL, KIB(255)), "256.0K of memory beside its RAM"));
+        assert_non_null(strstr(check_refusal(no_mode, MIB(1)), "QEMU 10.0.13 cannot keep"));
+        assert_non_null(strstr(check_refusal(no_capability, MIB(1)), "bad"));
+        assert_non_null(strstr(check_refusal(blocked, MIB(1)), "VFIO device"));
+        assert_non_null(strstr(check_refusal(other_ram, MIB(1)), "does not use the file"));
+        assert_non_null(strstr(check_refusal(no_table, MIB(1)), "not tell what memory"));
+}
+
+static void test_ramblocks(_unused_ void **state) {
+        _cleanup_list_ StringList ids = {};
+        uint64_t extra;
+        size_t found;
+
+        assert_ok(string_list_add(&ids, "a"));
+        assert_ok(string_list_add(&ids, "b"));
+        assert_ok(ramblocks_count("a 4 KiB 0x0 0x1000 0x1000 0x1 rw\n/objects/b 4 KiB 0x0 0x1000 0x1 0x1\nvga 4 KiB 0x0 0x2000 0x1", &ids, &extra, &found));
+        assert_int_equal(extra, 0x2000);
+        assert_int_equal(found, 2);
+        assert_ok(ramblocks_count("", &ids, &extra, &found));
+        assert_int_equal(found, 0);
+        assert_errno(ramblocks_count("x 0x1 0xfffffffffffffffff", &ids, &extra, &found), EBADMSG);
+        assert_errno(ramblocks_count("x 0x1 0xffffffffffffffff\ny 0x1 0x1", &ids, &extra, &found), EBADMSG);
+        assert_errno(ramblocks_count("x 0x1 0xzz", &ids, &extra, &found), EBADMSG);
+        assert_errno(ramblocks_count("one", &ids, &extra, &found), EBADMSG);
+}
+
+/* --- saving and loading --- */
+
+static int save(const Answer *special, GuestRecord *record, char **why) {
+        _cleanup_list_ StringList disks = {};
+        Qmp *q = monitor_ready(special);
+        int r;
+
+        r = guest_save(q, "/x/state", SHORT_USEC, record, &disks, why);
+        monitor_stop(q);
+        if (r == 0) {
+                assert_int_equal(disks.n, 1);
+                assert_string_equal(disks.item[0], "/etc/passwd");
+        }
+        return r;
+}
+
+static void test_guest_save(_unused_ void **state) {
+        static const Answer full[] = { { "query-migrate", "\"return\":{\"status\":\"failed\",\"error-desc\":\"No space left\"}" }, {} };
+        static const Answer slow[] = { { "query-migrate", "\"return\":{\"status\":\"active\"}" }, {} };
+        static const Answer off[] = { { "query-status", "\"return\":{\"status\":\"shutdown\"}" }, {} };
+        static const Answer strange[] = { { "query-status", "\"return\":[]" }, {} };
+        static const Answer paused[] = { { "query-status", "\"return\":{\"status\":\"paused\"}" }, {} };
+        static const Answer dies[] = { { "migrate", "" }, {} };
+        static const Answer no_disks[] = { { "query-named-block-nodes", "\"return\":{}" }, {} };
+        static const struct {
+                const Answer *special;
+                int error;
+                const char *why;
+        } table[] = {
+                { NULL,     0,          NULL },
+                { paused,   0,          NULL },
+                { full,     EREMOTEIO,  "No space left" },
+                { slow,     EREMOTEIO,  "it took too long" },
+                { off,      EREMOTEIO,  "its state is 'shutdown'" },
+                { strange,  EREMOTEIO,  "its state is 'unknown'" },
+                { dies,     ECONNRESET, NULL },
+                { no_disks, EBADMSG,    NULL },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_record_ GuestRecord record = {};
+                _cleanup_free_ char *why = NULL;
+
+                assert_errno(save(table[i].special, &record, &why), table[i].error);
+                if (table[i].why)
+                        assert_string_equal(why, table[i].why);
+                if (table[i].error == 0) {
+                        assert_int_equal(record.running, table[i].special != paused);
+                        assert_true(record.stopped_usec > 0);
+                }
+        }
+}
+
+static void test_guest_load(_unused_ void **state) {
+        static const Answer fails[] = { { "query-migrate", "\"return\":{\"status\":\"failed\"}" }, {} };
+        char *why = NULL;
+        Qmp *q = monitor_ready(NULL);
+
+        assert_ok(guest_load(q, "/x/state", LONG_USEC, &why));
+        assert_null(why);
+        monitor_stop(q);
+        q = monitor_ready(fails);
+        assert_errno(guest_load(q, "/x/state", LONG_USEC, &why), EREMOTEIO);
+        assert_string_equal(why, "failed");
+        free(why);
+        monitor_stop(q);
+}
+
+static void test_guest_clock(_unused_ void **state) {
+        /* The model answers anything but this with an error, so the agent counts as one that is out of step. */
+        static const Answer wrong[] = { { "guest-sync-delimited", "\"return\":\"x\"" }, {} };
+        static const Answer *const table[] = { wrong, NULL };
+        int pair[2];
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                assert_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+                monitor = fork();
+                assert_ok(monitor);
+                if (monitor == 0) {
+                        (void) close(pair[0]);
+                        monitor_serve(pair[1], "", table[i]);
+                }
+                (void) close(pair[1]);
+                assert_errno(guest_set_clock(pair[0], SHORT_USEC, 1), EBADMSG);
+                (void) kill(monitor, SIGKILL);
+                (void) waitpid(monitor, NULL, 0);
+        }
+}
+
+/* --- record --- */
+
+static void record_fill(GuestRecord *r) {
+        *r = (GuestRecord) { .phase = GUEST_SAVED, .size = MIB(64), .running = true, .stopped_usec = 5 };
+        assert_ok(string_list_add(&r->arguments, "qemu"));
+        assert_ok(string_list_add(&r->arguments, "-m"));
+        r->qemu = strdup("10.0.2");
+        r->machine = strdup("pc");
+        assert_non_null(r->qemu);
+        assert_non_null(r->machine);
+}
+
+static void test_record(_unused_ void **state) {
+        char *same[] = { (char *) "qemu", (char *) "-m", NULL }, *shorter[] = { (char *) "qemu", NULL },
+             *other[] = { (char *) "qemu", (char *) "-M", NULL };
+        char directory[] = "/tmp/test-qemu-XXXXXX", disk[64], *why;
+        _cleanup_record_ GuestRecord r = {}, back = {};
+        _cleanup_list_ StringList disks = {};
+        _cleanup_close_ int dir = -EBADF, fd = -EBADF;
+
+        assert_non_null(mkdtemp(directory));
+        dir = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_ok(dir);
+        assert_errno(guest_record_read(dir, &back), ENOENT);
+        fd = openat(dir, "disk", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        assert_ok(fd);
+        (void) snprintf(disk, sizeof(disk), "%s/disk", directory);
+        assert_ok(string_list_add(&disks, disk));
+        assert_ok(string_list_add(&disks, "/dev/null"));
+
+        record_fill(&r);
+        r.disks = guest_disks_to_json(&disks);
+        assert_int_equal(json_object_array_length(r.disks), 1);
+        assert_ok(guest_record_write(&r, dir));
+        assert_ok(guest_record_read(dir, &back));
+        assert_int_equal(back.phase, GUEST_SAVED);
+        assert_int_equal(back.stopped_usec, 5);
+        assert_string_equal(back.machine, "pc");
+
+        assert_int_equal(guest_record_differs(&back, same, MIB(64), &why), 0);
+        assert_int_equal(guest_record_differs(&back, shorter, MIB(64), &why), 1);
+        free(why);
+        assert_int_equal(guest_record_differs(&back, other, MIB(64), &why), 1);
+        assert_non_null(strstr(why, "'-M' was '-m'"));
+        free(why);
+        assert_int_equal(guest_record_differs(&back, same, MIB(32), &why), 1);
+        free(why);
+        assert_int_equal(write(fd, "x", 1), 1);
+        assert_int_equal(guest_record_differs(&back, same, MIB(64), &why), 1);
+        assert_non_null(strstr(why, "was changed"));
+        free(why);
+        assert_ok(unlinkat(dir, "disk", 0));
+        assert_errno(guest_record_differs(&back, same, MIB(64), &why), ENOENT);
+        free(why);
+        back.phase = GUEST_SAVING;
+        assert_int_equal(guest_record_differs(&back, same, MIB(64), &why), 1);
+        assert_string_equal(why, "it was not saved completely");
+        free(why);
+
+        /* A record that leads elsewhere, or never ends, is none. */
+        assert_ok(unlinkat(dir, GUEST_RECORD_FILE, 0));
+        assert_ok(symlinkat("/etc/passwd", dir, GUEST_RECORD_FILE));
+        guest_record_done(&back);
+        assert_errno(guest_record_read(dir, &back), ELOOP);
+        assert_ok(unlinkat(dir, GUEST_RECORD_FILE, 0));
+        assert_ok(mkfifoat(dir, GUEST_RECORD_FILE, 0600));
+        assert_errno(guest_record_read(dir, &back), EBADMSG);
+        assert_ok(unlinkat(dir, GUEST_RECORD_FILE, 0));
+        assert_ok(rmdir(directory));
+}
+
+static void test_record_parse(_unused_ void **state) {
+        static const char *const bad[] = {
+                "", "[]", "{}", "{\"version\":2}",
+                "{\"version\":1,\"phase\":\"eaten\",\"size\":1,\"stoppedUSec\":1,\"arguments\":[],\"qemu\":\"\",\"machine\":\"\"}",
+                "{\"version\":1,\"phase\":\"saved\",\"size\":-1,\"stoppedUSec\":1,\"arguments\":[],\"qemu\":\"\",\"machine\":\"\"}",
+                "{\"version\":1,\"phase\":\"saved\",\"size\":1,\"stoppedUSec\":1,\"arguments\":[1],\"qemu\":\"\",\"machine\":\"\"}",
+                "{\"version\":1,\"phase\":\"saved\",\"size\":1,\"stoppedUSec\":1,\"arguments\":{},\"qemu\":\"\",\"machine\":\"\"}",
+                "{\"version\":1,\"phase\":\"saved\",\"size\":1,\"stoppedUSec\":1,\"arguments\":[],\"qemu\":1,\"machine\":\"\"}",
+        };
+        static const char disks[] = "{\"version\":1,\"phase\":\"saved\",\"size\":1,\"stoppedUSec\":1,\"arguments\":[],\"qemu\":\"\","
+                                    "\"machine\":\"\",\"disks\":[7]}";
+        char *none[] = { NULL }, *why;
+
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                GuestRecord r = {};
+
+                assert_errno(guest_record_parse(bad[i], strlen(bad[i]), &r), EBADMSG);
+        }
+
+        _cleanup_record_ GuestRecord r = {};
+
+        assert_ok(guest_record_parse(disks, strlen(disks), &r));
+        assert_int_equal(guest_record_differs(&r, none, 1, &why), 1);
+        free(why);
+}
+
+/* --- configuration --- */
+
+static void test_words(_unused_ void **state) {
+        _cleanup_list_ StringList l = {};
+
+        assert_ok(words_split("  a 'b c'\"d \\\" e\" \\ f '' g\\\\", &l));
+        assert_int_equal(l.n, 5);
+        assert_string_equal(l.item[1], "b cd \" e");
+        assert_string_equal(l.item[2], " f");
+        assert_string_equal(l.item[3], "");
+        assert_string_equal(l.item[4], "g\\");
+        assert_errno(words_split("'a", &l), EINVAL);
+        assert_errno(words_split("\"a", &l), EINVAL);
+        assert_errno(words_split("a\\", &l), EINVAL);
+}
+
+static void test_config(_unused_ void **state) {
+        static const char text[] = "# a guest\n[Guest]\nSize = 4G\nDirectory=/srv/vm/a\nCommand=qemu -m 4G\nCommand=-smp 2\nShutdownSec=2min\nExtraMax=1M";
+        static const struct {
+                const char *text, *why;
+        } bad[] = {
+                { "Size=1G",                    "line 1: it stands outside" },
+                { "[Guest]\nnonsense",          "line 2: it is neither" },
+                { "[Gast]",                     "line 1: the only section" },
+                { "[Guest]\nColour=red",        "line 2: there is no such setting" },
+                { "[Guest]\nSize=0",            "line 2: the value is out of range" },
+                { "[Guest]\nSize=9999999999T",  "line 2: the value is out of range" },
+                { "[Guest]\nSize=-1",           "line 2: this setting does not take" },
+                { "[Guest]\nShutdownSec=2days", "line 2: this setting does not take" },
+                { "[Guest]\nSaveSec=90000",     "line 2: the value is out of range" },
+                { "[Guest]\nDirectory=vm",      "line 2: this setting does not take" },
+                { "[Guest]\nCommand='",         "line 2: this setting does not take" },
+        };
+        _cleanup_guest_config_ GuestConfig c;
+        char *why;
+
+        guest_config_init(&c);
+        assert_ok(guest_config_parse(&c, text, strlen(text), &why));
+        assert_int_equal(c.size, GIB(4));
+        assert_int_equal(c.extra_max, MIB(1));
+        assert_int_equal(c.shutdown_usec, 120 * USEC_PER_SEC);
+        assert_int_equal(c.command.n, 5);
+        assert_string_equal(c.command.item[4], "2");
+        assert_errno(guest_config_parse(&c, "[Guest]\n\0", 9, &why), EINVAL);
+        free(why);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                assert_errno(guest_config_parse(&c, bad[i].text, strlen(bad[i].text), &why), EINVAL);
+                assert_true(startswith(why, bad[i].why));
+                free(why);
+        }
+
+        assert_true(guest_name_is_valid("web-1.example_x"));
+        assert_false(guest_name_is_valid(""));
+        assert_false(guest_name_is_valid(".web"));
+        assert_false(guest_name_is_valid("a/b"));
+        assert_false(guest_name_is_valid("\xc3\xa4"));
+}
+
+/* --- command line --- */
+
+static void test_arguments(_unused_ void **state) {
+        /* A command line after "qemu -m 64", and what the refusal says, or NULL. */
+        static const struct {
+                const char *text, *why;
+        } table[] = {
+                { "",                                                              NULL },
+                { "-device virtio-blk-pci,drive=d -netdev tap,id=n,vhost=on",      NULL },
+                { "-device vfio-pci,host=01:00.0",                                 "pinned memory" },
+                { "--device driver=vfio-pci,host=01:00.0",                         "pinned memory" },
+                { "-device '{\"driver\":\"vfio-pci\"}'",                           "pinned memory" },
+                { "-device vhost-user-fs-pci,chardev=c",                           "virtiofsd" },
+                { "-netdev vhost-user,id=n,chardev=c",                             "another process" },
+                { "-netdev type=vhost-vdpa,id=n",                                  "pinned memory" },
+                { "-device ivshmem-plain,memdev=m",                                "shared with other programs" },
+                { "-drive file=nvme://0000:01:00.0/1",                             "pinned memory" },
+                { "-blockdev '{\"driver\":\"nvme\",\"device\":\"x\"}'",            "pinned memory" },
+                { "-drive file=/x,snapshot=on",                                    "drops the changes" },
+                { "-snapshot",                                                     "drops the changes" },
+                { "-daemonize",                                                    "see QEMU end" },
+                { "-incoming defer",                                               "adds it" },
+                { "-mem-path /dev/hugepages",                                      "not shared" },
+                { "-virtfs local,path=/x",                                         "9p" },
+                { "-machine q35,confidential-guest-support=sev0",                  "encrypted memory" },
+                { "-object sev-guest,id=sev0",                                     "encrypted memory" },
+                { "-machine q35,memory-backend=ram0",                              "has to be a memory-backend-file" },
+                { "-object memory-backend-file,id=ram0,size=64M,mem-path=/srv/a/m,share=on -M q35,memory-backend=ram0", NULL },
+                { "-object memory-backend-file,id=ram0,size=64M,mem-path=/srv/a/m -M q35,memory-backend=ram0", "share=on" },
+                { "-object memory-backend-file,id=ram0,size=64M,mem-path=/dev/shm/m,share=on", "only files below /srv/a" },
+                { "-object memory-backend-file,id=ram0,size=64M,mem-path=/srv/a/../m,share=on", "only files below /srv/a" },
+                { "-object memory-backend-memfd,id=m,size=1M,share=on",            "only files below /srv/a" },
+                { "-object memory-backend-ram,id=m,size=1M",                       NULL },
+                { "-numa node,memdev=m",                                           "-numa memdev=m" },
+                { "-numa node,mem=32",                                             "-numa mem=" },
+                { "-m 128",                                                        NULL },
+                { "-m 1.5G",                                                       "whole number" },
+                { "-run-with user=nobody",                                         "User=" },
+                { "-readconfig x",                                                 "cannot be checked" },
+                { "-object memory-backend-ram,id=pkram-ram,size=1M",               "identifier itself" },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_list_ StringList arguments = {};
+                _cleanup_plan_ QemuPlan p = {};
+                _cleanup_free_ char *why = NULL;
+                int r;
+
+                assert_ok(words_split("qemu -m 64", &arguments));
+                assert_ok(words_split(table[i].text, &arguments));
+                r = qemu_plan_make(arguments.item, "/srv/a", 0, &p, &why);
+                if (table[i].why) {
+                        assert_errno(r, EOPNOTSUPP);
+                        if (!strstr(why, table[i].why))
+                                fail_msg("'%s' is refused with: %s", table[i].text, why);
+                } else if (r < 0)
+                        fail_msg("'%s' is refused: %s", table[i].text, why);
+        }
+}
+
+static void test_command(_unused_ void **state) {
+        _cleanup_list_ StringList arguments = {}, command = {}, line = {};
+        _cleanup_plan_ QemuPlan p = {};
+        _cleanup_free_ char *text = NULL;
+        char *why, *none[] = { (char *) "qemu", NULL };
+        QemuPlan refused = {};
+
+        assert_errno(qemu_plan_make(none, "/srv/a", 0, &refused, &why), EOPNOTSUPP);
+        free(why);
+        assert_errno(qemu_plan_make(none, "srv", 1, &refused, &why), EOPNOTSUPP);
+        free(why);
+        assert_errno(qemu_plan_make(none, "/srv/a,b", 1, &refused, &why), EOPNOTSUPP);
+        free(why);
+
+        assert_ok(words_split("qemu -M q35", &arguments));
+        assert_ok(qemu_plan_make(arguments.item, "/srv/a", MIB(64), &p, &why));
+        assert_ok(qemu_plan_command(&p, arguments.item, "/srv/a", 3, /* incoming= */ true, &command));
+        assert_ok(words_split("qemu -M q35 -m size=65536K -object memory-backend-file,id=pkram-ram,size=67108864,mem-path=/srv/a/ram,share=on "
+                              "-machine memory-backend=pkram-ram -chardev socket,id=pkram-qmp,fd=3 -mon chardev=pkram-qmp,mode=control "
+                              "-S -incoming defer", &line));
+        assert_int_equal(command.n, line.n);
+        for (size_t i = 0; i < line.n; i++)
+                assert_string_equal(command.item[i], line.item[i]);
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_qmp_greet),
+                cmocka_unit_test(test_qmp_execute),
+                cmocka_unit_test(test_qmp_too_long),
+                cmocka_unit_test(test_guest_check),
+                cmocka_unit_test(test_ramblocks),
+                cmocka_unit_test(test_guest_save),
+                cmocka_unit_test(test_guest_load),
+                cmocka_unit_test(test_guest_clock),
+                cmocka_unit_test(test_record),
+                cmocka_unit_test(test_record_parse),
+                cmocka_unit_test(test_words),
+                cmocka_unit_test(test_config),
+                cmocka_unit_test(test_arguments),
+                cmocka_unit_test(test_command),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
