@@ -169,7 +169,7 @@ static const char *disk_changed(const GuestRecord *r, bool *ret_missing) {
 static int arguments_differ(const StringList *saved, char *const *now, char **ret_why) {
         size_t n = 0;
 
-        while (now[n] && n < saved->n && streq(now[n], saved->item[n]))
+        while (n < saved->n && now[n] && streq(now[n], saved->item[n]))
                 n++;
         if (!now[n] && n == saved->n)
                 return 0;

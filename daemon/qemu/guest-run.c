@@ -215,7 +215,7 @@ static void run_set_clock(const GuestRun *run) {
                 log_warning("Ignoring the guest's agent: the path of its socket is too long.");
                 return;
         }
-        (void) strcpy(address.un.sun_path, run->config.agent);
+        memcpy(address.un.sun_path, run->config.agent, strlen(run->config.agent));
         fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (fd < 0 || connect(fd, &address.sa, sizeof(address.un)) < 0)
                 r = -errno;

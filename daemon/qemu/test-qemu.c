@@ -546,7 +546,6 @@ static void test_arguments(_unused_ void **state) {
 static void test_command(_unused_ void **state) {
         _cleanup_list_ StringList arguments = {}, command = {}, line = {};
         _cleanup_plan_ QemuPlan p = {};
-        _cleanup_free_ char *text = NULL;
         char *why, *none[] = { (char *) "qemu", NULL };
         QemuPlan refused = {};
 
