@@ -6,6 +6,8 @@
 #   guest     base + guest + kunit: boots Debian 13 with systemd, and the small guest
 #   debug     guest + debug: KASAN, lockdep, page poisoning ...
 #   nopkram   guest with PKRAM left out, built in guest's directories
+#
+# A fragment that is named like a series has what only that kernel knows.
 
 # config_fragments NAME: print the fragment files in order. Fails for an unknown name.
 config_fragments() {
@@ -18,8 +20,8 @@ config_fragments() {
         *) return 1 ;;
         esac
         local n
-        for n in $names; do
-                printf '%s\n' "$KERNEL_DIR/config/$n.config"
+        for n in $names "$SERIES"; do
+                [ "$n" = "$SERIES" ] && [ ! -e "$KERNEL_DIR/config/$n.config" ] || printf '%s\n' "$KERNEL_DIR/config/$n.config"
         done
 }
 
@@ -71,7 +73,7 @@ config_make() {
                 '# '*) line=${line#\# }; line=${line% is not set}; ! grep -q "^$line=" "$obj/.config" || echo "# $line is not set" ;;
                 *) grep -qxF -- "$line" "$obj/.config" || echo "$line" ;;
                 esac
-        done | grep -v -E '^(CONFIG_(KERNEL_XZ|SLUB_TINY|CC_OPTIMIZE_FOR_SIZE|OPTIMIZE_INLINING)=|# CONFIG_KERNEL_|CONFIG_NOHIGHMEM|# CONFIG_HIGHMEM|CONFIG_UNWINDER|# CONFIG_UNWINDER)' || true)
+        done | grep -v -E '^(CONFIG_(KERNEL_XZ|SLUB_TINY|LD_DEAD_CODE_DATA_ELIMINATION|CC_OPTIMIZE_FOR_SIZE|OPTIMIZE_INLINING)=|# CONFIG_KERNEL_|CONFIG_NOHIGHMEM|# CONFIG_HIGHMEM|CONFIG_UNWINDER|# CONFIG_UNWINDER)' || true)
         if [ -n "$missing" ]; then
                 rm -f "$obj/.wanted"
                 say "the final configuration '$name' lacks what its fragments ask for:"

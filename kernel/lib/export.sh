@@ -50,7 +50,7 @@ series_git() {
                 patch=$PATCHES_DIR/$name
                 awk -F'\t' -v n="$name" '$1 == n { print $2 }' "$info/files" | while read -r path; do
                         mkdir -p "$repo/$(dirname "$path")"
-                        cp -P "$KERNEL_DIR/src/$path" "$repo/$path"
+                        src_copy "$path" "$repo/$path"
                 done
                 if patch_has_diff "$patch"; then
                         patch -d "$repo" -p1 -s -N --no-backup-if-mismatch -r - <"$patch" >&2 || die "patches/$SERIES/$name does not apply"

@@ -10,7 +10,7 @@ PATCHES_DIR=$KERNEL_DIR/patches/$SERIES
 # series_choose NAME: work on that series from now on. Fails for an unknown name.
 series_choose() {
         case $1 in
-        6.12) ;;
+        6.12|7.3) ;;
         *) return 1 ;;
         esac
         SERIES=$1
@@ -32,6 +32,7 @@ series_state() {
 source_suite_default() {
         case $SERIES in
         6.12) echo trixie ;;
+        7.3) echo trixie-backports ;;
         esac
 }
 
@@ -113,6 +114,31 @@ src_files() {
         fi | LC_ALL=C sort -u
 }
 
+# src_copy PATH TARGET: copy a file of src/, keeping of its conditions on LINUX_VERSION_CODE what is for this series. They
+# are "#if LINUX_VERSION_CODE < KERNEL_VERSION(X, Y, 0)", with or without #else.
+src_copy() {
+        local file=$KERNEL_DIR/src/$1
+        if [ -L "$file" ] || ! grep -q LINUX_VERSION_CODE "$file"; then
+                cp -P "$file" "$2"
+                return
+        fi
+        awk -v series="$SERIES" '
+                BEGIN { split(series, v, "."); ours = v[1] * 1000 + v[2]; keep = 1 }
+                /^#include <linux\/version.h>$/ { next }
+                /^#[ \t]*if/ { depth++ }
+                /^#if LINUX_VERSION_CODE < KERNEL_VERSION\([0-9]+, [0-9]+, 0\)$/ && !at {
+                        split($0, v, /[(,)]/)
+                        at = depth; keep = ours < v[2] * 1000 + v[3]; next
+                }
+                /^#else/ && depth == at { keep = !keep; next }
+                /^#endif/ { if (depth-- == at) { at = 0; keep = 1; next } }
+                /LINUX_VERSION_CODE|KERNEL_VERSION/ { bad = 1 }
+                keep
+                END { exit bad || at }
+        ' "$file" >"$2" || die "src/$1 has a condition on LINUX_VERSION_CODE that cannot be resolved"
+        chmod --reference="$file" "$2"
+}
+
 # stage_sources DIRECTORY: make a directory that holds every file we bring or change, in its final form.
 stage_sources() {
         local stage=$1 pristine name patch path
@@ -130,7 +156,7 @@ stage_sources() {
                 [ ! -e "$pristine/$path" ] ||
                         die "src/$path exists in $SOURCE_PACKAGE already: change it with a patch instead"
                 mkdir -p "$stage/$(dirname "$path")"
-                cp -P "$KERNEL_DIR/src/$path" "$stage/$path"
+                src_copy "$path" "$stage/$path"
         done < <(src_files)
         while read -r name; do
                 patch=$PATCHES_DIR/$name

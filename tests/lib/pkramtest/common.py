@@ -52,8 +52,10 @@ def contents(path):
 
 @functools.cache
 def kernel(config):
-    """The kernel of a configuration, built if need be, as the source was when it was first asked for."""
-    return make(os.path.join(TOP, "kernel", "tree"), "build", "--config", config)
+    """The kernel of a configuration, built if need be, as the source was when it was first asked for. CONFIG@SERIES is that
+    of another series than the default."""
+    config, _, series = config.partition("@")
+    return make(os.path.join(TOP, "kernel", "tree"), "build", "--config", config, *(["--series", series] if series else []))
 
 
 @functools.cache

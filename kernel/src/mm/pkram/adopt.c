@@ -10,6 +10,7 @@
 #include <linux/page-isolation.h>
 #include <linux/pgalloc_tag.h>
 #include <linux/pkram.h>
+#include <linux/pkram_compat.h>
 #include <linux/slab.h>
 #include <linux/string_helpers.h>
 #include <trace/events/pkram.h>
@@ -94,7 +95,7 @@ static __always_inline int claim_page(u64 pfn, u64 nr_blocks, u32 *count)
 		if (pkram_busy_test(&pkram_early.others, pfn))
 			return PKRAM_DAMAGE_BUSY;
 	}
-	if (unlikely(!__test_and_clear_bit(PG_reserved, &pfn_to_page(pfn)->flags)))
+	if (unlikely(!__test_and_clear_bit(PG_reserved, page_flags_word(pfn_to_page(pfn)))))
 		return PKRAM_DAMAGE_TWICE;
 	count[block]++;
 	return 0;
@@ -394,7 +395,7 @@ static void __init make_movable(struct page *page)
 {
 	/* not with the other half, which may be in use */
 	if (pageblock_order <= PKRAM_BLOCK_ORDER)
-		set_pageblock_migratetype(page, MIGRATE_MOVABLE);
+		init_pageblock_migratetype(page, MIGRATE_MOVABLE, false);
 }
 
 /*
@@ -412,7 +413,7 @@ static u64 __init finish_block(u64 block)
 	if (IS_ENABLED(CONFIG_MEM_ALLOC_PROFILING))
 		for (i = 0; i < PKRAM_BLOCK_PAGES; i++)
 			clear_page_tag_ref(page + i);
-	return claimed < PKRAM_BLOCK_PAGES ? free_reserved_pages(page, PKRAM_BLOCK_PAGES) : 0;
+	return claimed < PKRAM_BLOCK_PAGES ? free_reserved_range(page, PKRAM_BLOCK_PAGES) : 0;
 }
 
 /* The same for a block with pages of others, or holes, or of two zones. */

@@ -9,6 +9,7 @@
 #include <linux/memory.h>
 #include <linux/memory_hotplug.h>
 #include <linux/pkram.h>
+#include <linux/pkram_compat.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/vmalloc.h>
@@ -282,11 +283,12 @@ void __init pkram_blocks_pin(u64 pfn, u64 nr)
 
 /*
  * Blocks in which nothing is RAM for the firmware: the next kernel does not see them, even
- * if memory was added there and is in use now. Looked at only once there is such memory.
+ * if memory was added there and is in use now. Blocks in which KHO starts the next kernel
+ * count as such. Looked at only once there is such memory.
  */
 static unsigned long *no_ram __ro_after_init;
 
-/** pkram_memory_added - memory that the firmware does not call RAM is in use */
+/** pkram_memory_added - memory in use is not there for the next kernel to keep */
 bool pkram_memory_added __read_mostly;
 
 #ifdef CONFIG_MEMORY_HOTPLUG
@@ -321,13 +323,19 @@ void __init pkram_blocks_find_ram(void)
 		if (first <= last)
 			bitmap_clear(no_ram, first, last - first + 1);
 	}
+	for (first = 0; first < pkram_nr_blocks; first++) {
+		if (is_kho_scratch(PFN_PHYS(first << PKRAM_BLOCK_ORDER), SZ_2M)) {
+			__set_bit(first, no_ram);
+			pkram_memory_added = true;
+		}
+	}
 #ifdef CONFIG_MEMORY_HOTPLUG
 	hotplug_memory_notifier(memory_notify, DEFAULT_CALLBACK_PRI);
 #endif
 }
 
 /**
- * pkram_blocks_ram - how many pages from @pfn on will be RAM for the next kernel?
+ * pkram_blocks_ram - how many pages from @pfn on can the next kernel find in place?
  * @pfn: first page
  * @nr:  how many are asked about
  *

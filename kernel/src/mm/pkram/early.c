@@ -10,6 +10,7 @@
 #include <linux/kstrtox.h>
 #include <linux/memblock.h>
 #include <linux/pkram.h>
+#include <linux/pkram_compat.h>
 #include <linux/string.h>
 #include <asm/pkram.h>
 
@@ -105,14 +106,14 @@ static bool __init next_run(const struct pkram_map *map, u64 nr_blocks, u64 *sta
 	return *start < nr_blocks;
 }
 
-/* Room that overlaps neither reserved nor preserved memory, nor what EFI may keep. */
+/* Room that overlaps neither reserved nor preserved memory, nor what EFI or KHO may keep. */
 static phys_addr_t __init find_room(const struct pkram_map *map, u64 nr_blocks,
 				    phys_addr_t size)
 {
 	phys_addr_t from, to;
 	u64 i;
 
-	for_each_free_mem_range_reverse(i, NUMA_NO_NODE, MEMBLOCK_NONE, &from, &to, NULL) {
+	for_each_free_mem_range_reverse(i, NUMA_NO_NODE, early_room_flags(), &from, &to, NULL) {
 		u64 low = PFN_UP(from), high = PFN_DOWN(to), start, end, past;
 		u64 nr = PFN_UP(size);
 

@@ -10,6 +10,7 @@
 #include <linux/mm_inline.h>
 #include <linux/pagemap.h>
 #include <linux/pkram.h>
+#include <linux/pkram_compat.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
@@ -66,7 +67,7 @@ static int freeze_locked(struct pkram_file *pf)
 	struct shmem_inode_info *info = SHMEM_I(file_inode(file));
 	int err;
 
-	if (info->flags & SHMEM_PRESERVED)
+	if (info->flags & (SHMEM_PRESERVED | SHMEM_F_MAPPING_FROZEN))
 		return -EBUSY;
 	if (!(info->seals & F_SEAL_WRITE)) {
 		err = mapping_deny_writable(file->f_mapping);
@@ -96,7 +97,7 @@ static void thaw_locked(struct pkram_file *pf)
 	if (pf->denied)
 		mapping_allow_writable(mapping);
 	/* SHM_LOCK may have been set in the meantime */
-	if (pf->locked && !(info->flags & VM_LOCKED))
+	if (pf->locked && !(info->flags & SHMEM_F_LOCKED))
 		mapping_clear_unevictable(mapping);
 }
 
@@ -232,7 +233,7 @@ static __always_inline bool base_page_plain(const struct folio *folio)
 	const unsigned long want = 1UL << PG_uptodate, unwanted = 1UL << PG_head |
 		(IS_ENABLED(CONFIG_MEMORY_FAILURE) ? 1UL << PG_hwpoison : 0);
 
-	return (READ_ONCE(folio->flags) & (want | unwanted)) == want &&
+	return (READ_ONCE(*page_flags_word(folio)) & (want | unwanted)) == want &&
 	       folio_ref_count(folio) < GUP_PIN_COUNTING_BIAS;
 }
 
@@ -597,9 +598,9 @@ static int fill_batch(struct pkram_reader *r, struct load_batch *b)
 static void count_pages(struct folio *folio, long nr, long thp)
 {
 	if (thp)
-		__lruvec_stat_mod_folio(folio, NR_SHMEM_THPS, thp);
-	__lruvec_stat_mod_folio(folio, NR_FILE_PAGES, nr);
-	__lruvec_stat_mod_folio(folio, NR_SHMEM, nr);
+		lruvec_stat_mod_folio(folio, NR_SHMEM_THPS, thp);
+	lruvec_stat_mod_folio(folio, NR_FILE_PAGES, nr);
+	lruvec_stat_mod_folio(folio, NR_SHMEM, nr);
 }
 
 /*
@@ -639,7 +640,7 @@ static int insert_batch(struct address_space *mapping, struct load_batch *b, gfp
 			folio->mapping = mapping;
 			folio->index = b->at[i];
 			/* memory_failure() can set PG_hwpoison at the same time */
-			set_mask_bits(&folio->flags, 0UL, flags);
+			set_mask_bits(page_flags_word(folio), 0UL, flags);
 			folio_ref_add(folio, 1 << order);
 			xas_store(&xas, folio);
 			if (unlikely(xas_error(&xas))) {
@@ -782,11 +783,11 @@ static struct folio *lru_add_run(struct folio *folio, struct pkram_reader *r)
 	do {
 		pages += folio_nr_pages(folio);
 		folio->mlock_count = 0;
-		set_mask_bits(&folio->flags, 0UL, flags);
+		set_mask_bits(page_flags_word(folio), 0UL, flags);
 		folio = pkram_reader_folio(r, &index, &order);
 	} while (--left && folio && folio_zonenum(folio) == zone && folio_nid(folio) == nid);
 	update_lru_size(lruvec, LRU_UNEVICTABLE, zone, pages);
-	unlock_page_lruvec_irq(lruvec);
+	lruvec_unlock_irq(lruvec);
 	cond_resched();
 	return folio;
 }
@@ -903,7 +904,7 @@ struct pkram_file *pkram_file_load(const struct pkram_object *obj, struct file *
 	if (obj->nr_poisoned)
 		return ERR_PTR(-EHWPOISON);
 	if (!target) {
-		file = shmem_file_setup("memfd:pkram", 0, VM_NORESERVE);
+		file = shmem_file_setup("memfd:pkram", 0, mk_vma_flags(VMA_NORESERVE_BIT));
 		if (IS_ERR(file))
 			return ERR_CAST(file);
 	}

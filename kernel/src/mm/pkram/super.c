@@ -58,7 +58,7 @@ bool pkram_active(void)
 
 /**
  * struct dir_page - what this kernel knows about a directory page
- * @link: in dir_pages, in the order of the chain
+ * @link: in dir_chain, in the order of the chain
  * @dir:  the page
  * @nr:   slots in use
  * @used: slots in use, including those of nodes that are not committed yet
@@ -70,7 +70,7 @@ struct dir_page {
 	DECLARE_BITMAP(used, PKRAM_DIR_SLOTS);
 };
 
-static LIST_HEAD(dir_pages);
+static LIST_HEAD(dir_chain);
 
 /**
  * pkram_page_init - fill in the header of a metadata page
@@ -292,10 +292,10 @@ static int dir_grow(gfp_t gfp)
 		return -ENOMEM;
 	}
 	pkram.meta_pages += 2;
-	if (!list_empty(&dir_pages))
-		last = list_last_entry(&dir_pages, struct dir_page, link)->dir;
+	if (!list_empty(&dir_chain))
+		last = list_last_entry(&dir_chain, struct dir_page, link)->dir;
 	pkram_dir_link(last, dir->hdr.pfn);
-	list_add_tail(&d->link, &dir_pages);
+	list_add_tail(&d->link, &dir_chain);
 	return 0;
 }
 
@@ -330,7 +330,7 @@ __le64 *pkram_dir_reserve(gfp_t gfp)
 	lockdep_assert_held(&pkram.lock);
 	for (;;) {
 		/* pages fill up from the front, so the free one is usually last */
-		list_for_each_entry_reverse(d, &dir_pages, link) {
+		list_for_each_entry_reverse(d, &dir_chain, link) {
 			unsigned int i;
 
 			if (d->nr == PKRAM_DIR_SLOTS)
@@ -361,18 +361,18 @@ void pkram_dir_release(__le64 *slot)
 
 	lockdep_assert_held(&pkram.lock);
 	pkram_dir_set(slot, 0);
-	list_for_each_entry(d, &dir_pages, link) {
+	list_for_each_entry(d, &dir_chain, link) {
 		if (d->dir != dir)
 			continue;
 		__clear_bit(slot - dir->slot, d->used);
 		d->nr--;
 		break;
 	}
-	while (!list_empty(&dir_pages)) {
-		d = list_last_entry(&dir_pages, struct dir_page, link);
+	while (!list_empty(&dir_chain)) {
+		d = list_last_entry(&dir_chain, struct dir_page, link);
 		if (d->nr)
 			break;
-		pkram_dir_link(list_is_singular(&dir_pages) ? NULL : list_prev_entry(d, link)->dir,
+		pkram_dir_link(list_is_singular(&dir_chain) ? NULL : list_prev_entry(d, link)->dir,
 			       0);
 		list_del(&d->link);
 		pkram.meta_pages -= dir_nr_pages(d->dir);
@@ -401,7 +401,7 @@ int pkram_dir_move(void (*moved)(const struct pkram_dir *from, struct pkram_dir 
 	struct dir_page *d;
 
 	lockdep_assert_held(&pkram.lock);
-	list_for_each_entry(d, &dir_pages, link) {
+	list_for_each_entry(d, &dir_chain, link) {
 		if (dir_banned(d->dir)) {
 			to = alloc_dir(PKRAM_GFP);
 			if (!to)
@@ -436,7 +436,7 @@ void __init pkram_dir_adopt(struct pkram_dir *dir)
 		__set_bit(i, d->used);
 		d->nr++;
 	}
-	list_add_tail(&d->link, &dir_pages);
+	list_add_tail(&d->link, &dir_chain);
 	pkram.meta_pages += dir_nr_pages(dir);
 	if (!pkram_is_alone(dir))
 		copy_to_twin(dir);

@@ -9,6 +9,7 @@
 #include <linux/mm.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
+#include <linux/pkram_compat.h>
 #include <linux/shmem_fs.h>
 #include <linux/swap.h>
 #include <linux/uio.h>
@@ -35,7 +36,7 @@ static void close_file(struct kunit *test, struct file *file)
 
 struct file *kt_new_file(struct kunit *test, loff_t size)
 {
-	struct file *file = shmem_file_setup("pkram-test", size, VM_NORESERVE);
+	struct file *file = shmem_file_setup("pkram-test", size, mk_vma_flags(VMA_NORESERVE_BIT));
 
 	kt_own_file(test, file);
 	file->f_flags |= O_LARGEFILE;
@@ -58,7 +59,7 @@ struct vfsmount *kt_new_tmpfs(struct kunit *test, const char *key, const char *v
 
 	fc = fs_context_for_mount(get_fs_type("tmpfs"), SB_KERNMOUNT);
 	KUNIT_ASSERT_FALSE(test, IS_ERR(fc));
-	err = vfs_parse_fs_string(fc, key, value, strlen(value));
+	err = vfs_parse_fs_string(fc, key, value);
 	mnt = err ? ERR_PTR(err) : fc_mount(fc);
 	put_fs_context(fc);
 	KUNIT_ASSERT_FALSE_MSG(test, IS_ERR(mnt), "%pe", mnt);
@@ -192,9 +193,10 @@ void kt_make_fresh(const struct pkram_object *obj)
 		if (folio_isolate_lru(folio))
 			folio_put(folio);
 		mem_cgroup_uncharge(folio);
-		folio->flags &= ~(1UL << PG_uptodate | 1UL << PG_dirty | 1UL << PG_referenced |
-				  1UL << PG_active | 1UL << PG_workingset |
-				  1UL << PG_swapbacked | 1UL << PG_unevictable);
+		*page_flags_word(folio) &=
+			~(1UL << PG_uptodate | 1UL << PG_dirty | 1UL << PG_referenced |
+			  1UL << PG_active | 1UL << PG_workingset |
+			  1UL << PG_swapbacked | 1UL << PG_unevictable);
 	}
 }
 

@@ -11,6 +11,7 @@
 #include <linux/mm.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
+#include <linux/pkram_compat.h>
 #include <linux/shmem_fs.h>
 
 #include "helpers.h"
@@ -107,12 +108,12 @@ static void file_frozen_seals(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_ADD_SEALS, F_SEAL_GROW), -EPERM);
 	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_ADD_SEALS, F_SEAL_WRITE), -EPERM);
 	flags = VM_SHARED | VM_WRITE | VM_MAYWRITE;
-	KUNIT_EXPECT_EQ(test, memfd_check_seals_mmap(file, &flags), -EPERM);
+	KUNIT_EXPECT_EQ(test, check_seals_mmap(file, &flags), -EPERM);
 	flags = VM_SHARED | VM_MAYWRITE;
-	KUNIT_EXPECT_EQ(test, memfd_check_seals_mmap(file, &flags), 0);
+	KUNIT_EXPECT_EQ(test, check_seals_mmap(file, &flags), 0);
 	KUNIT_EXPECT_EQ(test, flags, VM_SHARED);
 	flags = VM_WRITE | VM_MAYWRITE;
-	KUNIT_EXPECT_EQ(test, memfd_check_seals_mmap(file, &flags), 0);
+	KUNIT_EXPECT_EQ(test, check_seals_mmap(file, &flags), 0);
 	KUNIT_EXPECT_EQ(test, flags, VM_WRITE | VM_MAYWRITE);
 	/* a write that is refused does not change attributes either */
 	KUNIT_EXPECT_EQ(test, kernel_write(file, "x", 1, &pos), -EPERM);
@@ -123,7 +124,7 @@ static void file_frozen_seals(struct kunit *test)
 
 	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_GET_SEALS, 0), 0);
 	flags = VM_SHARED | VM_WRITE | VM_MAYWRITE;
-	KUNIT_EXPECT_EQ(test, memfd_check_seals_mmap(file, &flags), 0);
+	KUNIT_EXPECT_EQ(test, check_seals_mmap(file, &flags), 0);
 	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SEAL), 0);
 	pf = freeze(test, file);
 	KUNIT_EXPECT_EQ(test, memfd_fcntl(file, F_GET_SEALS, 0), F_SEAL_GROW | F_SEAL_SEAL);
@@ -429,7 +430,7 @@ static void file_trip_huge_pages(struct kunit *test)
 	struct folio *folio;
 	unsigned int order;
 
-	file = shmem_file_setup_with_mnt(mnt, "huge", 2 * SZ_2M, VM_NORESERVE);
+	file = shmem_file_setup_with_mnt(mnt, "huge", 2 * SZ_2M, mk_vma_flags(VMA_NORESERVE_BIT));
 	kt_own_file(test, file);
 	kt_fill_page(test, file, 5);
 	kt_fill_page(test, file, 1000);
@@ -440,7 +441,7 @@ static void file_trip_huge_pages(struct kunit *test)
 	if (!order)
 		kunit_skip(test, "no huge page to be had");
 
-	target = shmem_file_setup_with_mnt(mnt, "huge", 0, VM_NORESERVE);
+	target = shmem_file_setup_with_mnt(mnt, "huge", 0, mk_vma_flags(VMA_NORESERVE_BIT));
 	kt_own_file(test, target);
 	file = kt_round_trip(test, file, target, &node);
 	folio = filemap_get_folio(file->f_mapping, 5);

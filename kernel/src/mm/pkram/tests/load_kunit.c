@@ -11,6 +11,7 @@
 #include <linux/kthread.h>
 #include <linux/memfd.h>
 #include <linux/pagemap.h>
+#include <linux/pkram_compat.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 
@@ -66,7 +67,7 @@ static void file_load_no_space(struct kunit *test)
 	struct timespec64 ts;
 	unsigned int i;
 
-	target = shmem_file_setup_with_mnt(mnt, "small", 0, VM_NORESERVE);
+	target = shmem_file_setup_with_mnt(mnt, "small", 0, mk_vma_flags(VMA_NORESERVE_BIT));
 	kt_own_file(test, target);
 	SHMEM_I(file_inode(target))->seals = 0;
 	file_inode(target)->i_mode = S_IFREG | 0640;

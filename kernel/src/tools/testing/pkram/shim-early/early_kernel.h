@@ -48,6 +48,7 @@ typedef unsigned short umode_t;
 #define WRITE_ONCE(x, v)	((x) = (v))
 #define NUMA_NO_NODE		(-1)
 #define MEMBLOCK_NONE		0
+#define early_room_flags()	MEMBLOCK_NONE
 #define CC_ATTR_MEM_ENCRYPT	0
 
 struct list_head { struct list_head *next, *prev; };
