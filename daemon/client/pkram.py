@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Preserve memory across kexec with pkramd.
+
+    with pkram.Memory("cache", 1024 * 1024) as memory:
+        memory[0] += 1
+
+retrieves the node "cache" on entry, or begins with zeroes if there is none, and stores it on exit. Client has the calls
+one by one. The varlink module of Debian cannot pass descriptors and is not in Debian 12, so this speaks varlink itself.
+"""
+
+import array
+import base64
+import errno
+import json
+import mmap
+import os
+import socket
+
+__all__ = ["Client", "Error", "Memory", "SOCKET"]
+
+SOCKET = "/run/pkram/io.pkram.Store"
+_FDS_MAX = 253  # the kernel passes no more in one message
+
+
+class Error(Exception):
+    """An error that pkramd returned. name is that of the varlink error, parameters is a dict."""
+
+    def __init__(self, name, parameters):
+        super().__init__(f"{name}: {parameters.get('reason') or parameters.get('name') or 'failed'}")
+        self.name, self.parameters = name, parameters
+
+
+class Client:
+    """A connection to pkramd. Raises OSError if it does not answer, Error if it refuses a call."""
+
+    def __init__(self, path=SOCKET, owner=None):
+        self.owner = owner
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        self._input, self._fds = bytearray(), []
+        try:
+            self._socket.connect(path)
+        except OSError:
+            self._socket.close()
+            raise
+
+    def close(self):
+        """Close the connection and the descriptors that were received and not returned."""
+        self._socket.close()
+        self._drop_fds()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def fileno(self):
+        """The descriptor of the connection, to wait for input with select or poll after monitor() began."""
+        return self._socket.fileno()
+
+    def _drop_fds(self):
+        for fd in self._fds:
+            os.close(fd)
+        self._fds = []
+
+    def _send(self, method, parameters, fds=(), more=False):
+        if len(fds) > _FDS_MAX:
+            raise ValueError(f"at most {_FDS_MAX} descriptors")
+        self._drop_fds()
+        message = {"method": f"io.pkram.Store.{method}", "parameters": parameters, "more": more}
+        data = json.dumps(message).encode() + b"\0"
+        control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))] if fds else []
+        self._socket.sendall(data[self._socket.sendmsg([data], control, socket.MSG_NOSIGNAL):])
+
+    def _receive(self):
+        while b"\0" not in self._input:
+            data, fds, _, _ = socket.recv_fds(self._socket, 1 << 16, _FDS_MAX, socket.MSG_CMSG_CLOEXEC)
+            self._fds += fds
+            if not data:
+                raise ConnectionResetError(errno.ECONNRESET, "pkramd closed the connection")
+            self._input += data
+        text, _, rest = bytes(self._input).partition(b"\0")
+        self._input = bytearray(rest)
+        reply = json.loads(text)
+        if reply.get("error"):
+            raise Error(reply["error"], reply.get("parameters") or {})
+        return reply.get("parameters") or {}, reply.get("continues", False)
+
+    def _call(self, method, parameters, fds=()):
+        self._send(method, parameters, fds)
+        return self._receive()[0]
+
+    def _node(self, name, **more):
+        parameters = {"name": name, **{key: value for key, value in more.items() if value is not None}}
+        if self.owner is not None:
+            parameters["owner"] = self.owner
+        return parameters
+
+    def status(self):
+        """The reply of GetStatus as a dict."""
+        return self._call("GetStatus", {})
+
+    def store(self, name, objects, replace=False, verify=False):
+        """Store a dict of object names and contents: descriptors (or objects with fileno()), or bytes of at most 1 MiB.
+        Returns the ID of the node. Files are frozen until the node is released or removed."""
+        fds, described = [], []
+        for key, value in objects.items():
+            if isinstance(value, (bytes, bytearray, memoryview)):
+                described.append({"name": key, "data": base64.b64encode(value).decode()})
+            else:
+                described.append({"name": key, "fileDescriptor": len(fds)})
+                fds.append(value if isinstance(value, int) else value.fileno())
+        return self._call("Store", self._node(name, objects=described, replace=replace, verify=verify), fds)["id"]
+
+    def retrieve(self, name):
+        """Returns the description of a node and a dict of its objects: descriptors, which the caller closes, or bytes.
+        Objects without a name have their position as the key. The node remains stored until it is released."""
+        reply = self._call("Retrieve", self._node(name))
+        fds, objects, taken = self._fds, {}, set()
+        for position, o in enumerate(reply["objects"]):
+            if o.get("fileDescriptor") is not None:
+                value = fds[o["fileDescriptor"]]
+                taken.add(value)
+            else:
+                value = base64.b64decode(o.get("data") or "")
+            objects[position if o.get("name") is None else o["name"]] = value
+        self._fds = [fd for fd in fds if fd not in taken]
+        return reply["node"], objects
+
+    def release(self, name, node_id=None):
+        """Remove a node after its contents were retrieved."""
+        self._call("Release", self._node(name, id=node_id))
+
+    def remove(self, name, node_id=None):
+        """Remove a node and free its memory."""
+        self._call("Remove", self._node(name, id=node_id))
+
+    def list(self):
+        """Yield the description of each node that the caller may see. Finish it before the next call."""
+        self._send("List", {} if self.owner is None else {"owner": self.owner}, more=True)
+        more = True
+        while more:
+            reply, more = self._receive()
+            if reply.get("node"):
+                yield reply["node"]
+
+    def monitor(self):
+        """Yield events as dicts, beginning with {"event": "ready"}. The connection cannot be used for anything else."""
+        self._send("Monitor", {}, more=True)
+        while True:
+            yield self._receive()[0]
+
+
+class Memory:
+    """Memory of a fixed size that is preserved across kexec: a context manager that returns an mmap.
+
+    On entry the node is retrieved and released if it has this size and layout, a number that the caller changes
+    whenever it changes the meaning of the bytes. Otherwise the memory is zero, and created is true. On exit the node is
+    stored, also if the block raised an exception."""
+
+    def __init__(self, name, size, layout=1, path=SOCKET, verify=False):
+        self.name, self.size, self.layout, self.path, self.verify = name, size, layout, path, verify
+        self.created = True
+        self._fd, self._map = -1, None
+
+    def _retrieve(self, client):
+        """The descriptor of the memory that was stored, or -1."""
+        try:
+            node, objects = client.retrieve(self.name)
+        except Error as e:
+            if e.name == "io.pkram.Store.NoSuchNode":
+                return -1
+            raise
+        fd, layout = objects.get("memory"), objects.get("layout")
+        if isinstance(fd, int) and os.fstat(fd).st_size == self.size and layout == str(self.layout).encode():
+            # Frozen until it is released; after a crash before that, it is retrieved again.
+            client.release(self.name, node["id"])
+            return fd
+        for value in objects.values():
+            if isinstance(value, int):
+                os.close(value)
+        return -1
+
+    def __enter__(self):
+        with Client(self.path) as client:
+            self._fd = self._retrieve(client)
+        self.created = self._fd < 0
+        if self.created:
+            self._fd = os.memfd_create(self.name)
+            os.ftruncate(self._fd, self.size)
+        self._map = mmap.mmap(self._fd, self.size)
+        return self._map
+
+    def __exit__(self, *_):
+        # A file that is mapped for writing cannot be frozen.
+        self._map.close()
+        try:
+            with Client(self.path) as client:
+                objects = {"memory": self._fd, "layout": str(self.layout).encode()}
+                client.store(self.name, objects, replace=True, verify=self.verify)
+        finally:
+            os.close(self._fd)
+            self._fd = -1
