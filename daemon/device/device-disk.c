@@ -233,7 +233,7 @@ static int dropped_scan(DiskDevice *d, int dir, bool stale) {
                 safe_close(dir);
                 return -errno;
         }
-        while (r >= 0 && (errno = 0, de = readdir(stream))) {
+        while ((de = disk_read_entry(stream, &r))) {
                 _cleanup_close_ int fd = -EBADF;
                 struct stat st;
                 DiskHeader h = {};
@@ -254,8 +254,6 @@ static int dropped_scan(DiskDevice *d, int dir, bool stale) {
                 bool readable = disk_read(fd, &h, sizeof(h), 0) >= 0 && memchr(h.name, 0, sizeof(h.name)) && disk_name_is_valid(h.name);
                 r = dropped_add(d, readable ? h.name : "", stale ? DISK_DAMAGE_STALE : PKRAM_DAMAGE_CHECKSUM);
         }
-        if (r >= 0 && errno != 0)
-                r = -errno;
         (void) closedir(stream);
         return r;
 }
@@ -323,14 +321,12 @@ static int scan(DiskDevice *d, DiskDirectory *dir) {
         }
 
         d->n_entries = 0;
-        while (r >= 0 && (errno = 0, de = readdir(stream))) {
+        while ((de = disk_read_entry(stream, &r))) {
                 char file[256];
 
                 (void) snprintf(file, sizeof(file), "%s", de->d_name);
                 r = scan_file(d, dir, file);
         }
-        if (r >= 0 && errno != 0)
-                r = -errno;
         (void) closedir(stream);
         if (r < 0)
                 return r;
@@ -557,7 +553,7 @@ static uint64_t next_id(const DiskDevice *d, uint64_t now_ns) {
         return MAX(now_ns / NSEC_PER_USEC, d->last_id + 1);
 }
 
-/* Nobody loads the node that is to be replaced, and nobody will while *ret_fd is open. */
+/* Locks the node that is to be replaced: no descriptor loads it while *ret_fd is open. */
 static int replaced_lock(const DiskDirectory *dir, const char *file, int *ret_fd) {
         _cleanup_close_ int fd = disk_open(dir->nodes, file, O_RDONLY);
         int r;
@@ -866,7 +862,7 @@ static int disk_device_open(void *userdata) {
         return r < 0 ? r : TAKE_FD(dir.fd);
 }
 
-/* What was half done goes with the descriptor that this process has, whoever else has it, too. */
+/* An incomplete save ends with the descriptor of this process, even if a worker has a copy of it. */
 static void disk_device_close(void *userdata, int fd) {
         _cleanup_disk_directory_ DiskDirectory dir = DISK_DIRECTORY_NONE;
         DiskDevice *d = userdata;

@@ -331,7 +331,7 @@ static int set_aside_others(DiskDirectory *d) {
         }
 
         const struct dirent *de;
-        while (r >= 0 && (errno = 0, de = readdir(dir))) {
+        while ((de = disk_read_entry(dir, &r))) {
                 char name[256];
 
                 if (!startswith(de->d_name, NODES) || streq(de->d_name, own))
@@ -345,8 +345,6 @@ static int set_aside_others(DiskDirectory *d) {
                         disk_directory_notice(d, "Set aside '%s', which does not belong to the last shutdown, in " SET_ASIDE "/%s",
                                               name, d->record.token);
         }
-        if (r >= 0 && errno != 0)
-                r = -errno;
         (void) closedir(dir);
         return r;
 }
@@ -458,11 +456,9 @@ static int remove_tree(int dir, const char *name, unsigned depth) {
         if (!stream)
                 return -errno;
         int own = TAKE_FD(fd);
-        while (r >= 0 && (errno = 0, de = readdir(stream)))
+        while ((de = disk_read_entry(stream, &r)))
                 if (!streq(de->d_name, ".") && !streq(de->d_name, ".."))
                         r = remove_tree(own, de->d_name, depth - 1);
-        if (r >= 0 && errno != 0)
-                r = -errno;
         (void) closedir(stream);
         return r < 0 ? r : disk_unlink(dir, name, AT_REMOVEDIR);
 }
@@ -482,7 +478,7 @@ int disk_directory_expire(DiskDirectory *d, uint64_t seconds) {
         if (!stream)
                 return -errno;
         int own = TAKE_FD(all);
-        while (r >= 0 && (errno = 0, de = readdir(stream))) {
+        while ((de = disk_read_entry(stream, &r))) {
                 struct stat st;
 
                 if (!token_is_valid(de->d_name) || streq(de->d_name, d->record.token) ||
@@ -492,8 +488,6 @@ int disk_directory_expire(DiskDirectory *d, uint64_t seconds) {
                         continue;
                 r = remove_tree(own, de->d_name, 4);
         }
-        if (r >= 0 && errno != 0)
-                r = -errno;
         (void) closedir(stream);
         return r;
 }

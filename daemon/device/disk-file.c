@@ -32,8 +32,9 @@ int disk_file_read_header(int fd, DiskHeader *ret) {
         struct stat st;
         int r;
 
+        *ret = (DiskHeader) {};
         if (fstat(fd, &st) < 0)
-                return -errno;
+                return -EBADF;
         if (!S_ISREG(st.st_mode))
                 return -EBADMSG;
         r = disk_read(fd, ret, sizeof(*ret), 0);
@@ -58,7 +59,7 @@ static int object_read(int fd, const DiskHeader *h, uint32_t index, DiskObject *
         return disk_object_check(h, ret, index);
 }
 
-/* The list of chunks of an object, to be freed; NULL if there are none. */
+/* Returns the list of chunks of an object, to be freed, or NULL if there are none. */
 static int chunks_read(int fd, const DiskHeader *h, const DiskObject *o, DiskChunk **ret) {
         _cleanup_free_ DiskChunk *chunks = NULL;
         int r;
@@ -68,7 +69,7 @@ static int chunks_read(int fd, const DiskHeader *h, const DiskObject *o, DiskChu
 
                 /* The header of a damaged file may claim any size. */
                 if (fstat(fd, &st) < 0)
-                        return -errno;
+                        return -EBADF;
                 if (o->list > (uint64_t) st.st_size || (uint64_t) o->n_chunks * sizeof(DiskChunk) > (uint64_t) st.st_size - o->list)
                         return -EBADMSG;
                 chunks = malloc((size_t) o->n_chunks * sizeof(DiskChunk));
@@ -230,7 +231,7 @@ static int copy_pages(Writer *w, int from, uint8_t *buffer, uint64_t offset, siz
         return n > begin ? add_chunk(w, offset + begin, buffer + begin, n - begin) : 0;
 }
 
-/* seek: the position of the descriptor is nobody else's. */
+/* seek: the descriptor is not shared, so its position may move. */
 static int copy_contents(Writer *w, int from, bool seek, uint64_t size) {
         _cleanup_free_ uint8_t *buffer = malloc(DISK_CHUNK_MAX);
         uint64_t offset = 0;

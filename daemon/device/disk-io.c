@@ -65,6 +65,18 @@ int disk_sync(int fd) {
         return 0;
 }
 
+const struct dirent *disk_read_entry(DIR *stream, int *r) {
+        const struct dirent *de;
+
+        if (*r < 0)
+                return NULL;
+        errno = 0;
+        de = readdir(stream);
+        if (!de && errno != 0)
+                *r = -errno;
+        return de;
+}
+
 int disk_lock(int fd, int operation) {
         int r;
 

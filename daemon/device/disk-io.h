@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <dirent.h>
+
 #include "macro.h"
 
 /*
@@ -18,6 +20,9 @@ int disk_mkdir(int directory, const char *name);
 int disk_rename(int from_directory, const char *from, int to_directory, const char *to, unsigned flags);
 int disk_unlink(int directory, const char *name, int flags);
 int disk_sync(int fd);
+
+/* Returns the next entry of a directory, or NULL at its end, if *r is negative already, or on failure, which sets *r. */
+const struct dirent *disk_read_entry(DIR *stream, int *r);
 
 /* Takes the lock of flock(2) without waiting. -EBUSY: another open file has it. */
 int disk_lock(int fd, int operation);

@@ -222,7 +222,7 @@ static void test_round_trip(void **state) {
         assert_int_equal(st.state, PKRAM_STAT_BYTES);
         assert_ok(pkram_load_bytes_at(&h, 0, 5, part, sizeof(part), &n));
         assert_int_equal(n, sizeof(part));
-        assert_memory_equal(part, DATA + 5, n);
+        assert_memory_equal(part, &DATA[5], n);
         assert_ok(pkram_load_bytes_at(&h, 0, 1000, part, sizeof(part), &n));
         assert_int_equal(n, 0);
 
@@ -327,7 +327,7 @@ static void test_attached(void **state) {
         assert_ok(disk_device_ioctl_attached(f->path, theirs, PKRAM_IOC_SAVE_BYTES, &a));
         assert_errno(disk_device_ioctl_attached(f->path, theirs, PKRAM_IOC_LOAD_BYTES, &a), EBADFD);
         assert_ok(pkram_save_commit(&h, false, NULL));
-        /* It is still open there, but that keeps nobody. */
+        /* The worker still has it open, which delays no other client. */
         assert_node(f, "n", "what");
         pkram_handle_done(&h);
         safe_close(theirs);
@@ -383,7 +383,7 @@ static void shell(const char *format, ...) {
         assert_int_equal(system(command), 0);
 }
 
-/* Nodes that nobody retrieves are carried from boot to boot. */
+/* Nodes that are not retrieved are carried from boot to boot. */
 static void test_carried(void **state) {
         struct pkram_node_info nodes[4];
         Fixture *f = *state;
@@ -646,7 +646,7 @@ static void test_foreign(void **state) {
         node_path(f, NULL, dir, sizeof(dir));
         shell("test ! -e %s/tmp-0000000000000000 && test -e %s/foreign", dir, dir);
 
-        /* Anybody could put nodes there. */
+        /* Any user could put nodes there. */
         assert_ok(chmod(f->path, 0777));
         restart(f, false);
         assert_errno(put(f, "m", DATA, -EBADF, false), EPERM);
