@@ -12,6 +12,7 @@ import array
 import base64
 import errno
 import json
+import logging
 import mmap
 import os
 import socket
@@ -179,6 +180,7 @@ class Memory:
         for value in objects.values():
             if isinstance(value, int):
                 os.close(value)
+        logging.getLogger("pkram").warning("Ignoring node %s, which has another size or layout.", self.name)
         return -1
 
     def __enter__(self):

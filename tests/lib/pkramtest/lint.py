@@ -12,7 +12,7 @@ import subprocess
 import time
 import unittest
 
-from . import examples as man_examples, profile, programs, test_judge, test_programs, test_words, unit, vm, words
+from . import examples as man_examples, floors, profile, programs, test_floors, test_judge, test_programs, test_words, unit, vm, words
 from .common import TESTS, TOP, Broken, make, output_dir, shown
 from .seen import Seen
 
@@ -61,6 +61,11 @@ def harness():
 def prose():
     """No text has a phrase that the style sheet avoids, and error messages begin with the verb that failed."""
     return _unittests(test_words) or "\n".join(words.check(_tracked(), _read))
+
+
+def layers():
+    """No folder of daemon/ and kexec-hook/ includes a header of a layer above its own; floors.py has the table."""
+    return _unittests(test_floors) or "\n".join(floors.check(_tracked("daemon/*", "kexec-hook/*"), _read))
 
 
 def _unittests(module):
@@ -231,7 +236,7 @@ def _kernel_check(part):
     return check
 
 
-CHECKS = {"shell": shell, "python": python, "judge": judge, "harness": harness, "words": prose, "licences": licences, "programs": external_programs, "places": places, "examples": examples, "warnings": warnings, "clang-tidy": clang_tidy,
+CHECKS = {"shell": shell, "python": python, "judge": judge, "harness": harness, "words": prose, "floors": layers, "licences": licences, "programs": external_programs, "places": places, "examples": examples, "warnings": warnings, "clang-tidy": clang_tidy,
           "cppcheck": cppcheck, "package": package}
 CHECKS.update({f"kernel-{p}": _kernel_check(p) for p in ("patches", "warnings", "kernel-doc", "floors", "off")})
 

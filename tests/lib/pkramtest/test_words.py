@@ -46,12 +46,5 @@ class Messages(unittest.TestCase):
         self.assertFalse(words.messages("f.c", 'log_warning("Ignoring the record, which was damaged.");'))
 
 
-class Lines(unittest.TestCase):
-    def test_length(self):
-        self.assertFalse(words.lines("f", "x" * 119))
-        self.assertTrue(words.lines("f", "x" * 120))
-        self.assertTrue(words.lines("f", "\t" + "x" * 112))
-
-
 if __name__ == "__main__":
     unittest.main()

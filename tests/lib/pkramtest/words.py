@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The part of the style of prose that a machine can check: phrases to avoid, the form of messages, the length of lines."""
+"""The part of the style of prose that a machine can check: phrases to avoid, and the form of messages."""
 
 import re
 
@@ -35,8 +35,6 @@ ERRNO_CALL = re.compile(r'\blog_(?:error|warning)_errno\(\s*[^"]*?"((?:[^"\\]|\\
 ANY_CALL = re.compile(r'\b(?:log_(?:error|warning|notice|info)|say)\(\s*(?:[A-Z_]+,\s*)?"((?:[^"\\]|\\.)*)"')
 PASSIVE = re.compile(r"^[^:.;]{0,60}?\bcannot be [a-z]+(ed|de|nd|t|en)\b")
 
-LINE_MAX = 119
-
 
 def phrases(path, text):
     """Returns the lines of a text that have a phrase to avoid."""
@@ -71,15 +69,8 @@ def _line(text, match):
     return text.count("\n", 0, match.start()) + 1
 
 
-def lines(path, text):
-    """Returns the lines that are longer than .editorconfig allows."""
-    return [f"{path}:{n}: {len(line.expandtabs(8))} columns" for n, line in enumerate(text.splitlines(), 1)
-            if len(line.expandtabs(8)) > LINE_MAX]
-
-
 # Files whose text is not ours, or is data; and the files that name the phrases.
 NOT_PROSE = re.compile(r"/corpus/|/seeds/|^LICENSES/|^kernel/config/|^kernel/debian/|/pkramtest/(words|test_words)\.py$|\.(svg|png|bin)$")
-CODE = re.compile(r"\.(c|h|in|sh|py|service|socket|varlink|go|mount)$|/(run|demo|bare|tree|deb)$")
 
 
 def check(files, read):
