@@ -106,5 +106,5 @@ int process_complain(GuestRun *run, int r, const char *what) {
                 log_error("QEMU ended (%s) when %s.", process_end_text(run, end, sizeof(end)), what);
                 return r;
         }
-        return log_error_errno(r, "QEMU does not answer when %s", what);
+        return log_error_errno(r, "Failed to get an answer from QEMU when %s", what);
 }

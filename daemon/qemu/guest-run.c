@@ -302,7 +302,7 @@ static int run_start(GuestRun *run) {
 static void record_failure(GuestRun *run, const char *why) {
         int r;
 
-        log_error("Guest '%s' cannot be saved: %s.", run->name, why);
+        log_error("Failed to save guest '%s': %s.", run->name, why);
         run->record.phase = GUEST_FAILED;
         free(run->record.reason);
         run->record.reason = strdup(why);

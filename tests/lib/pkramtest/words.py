@@ -7,7 +7,7 @@ import re
 PHRASES = [
     (r"\b[Nn]obody('s)?\b", "name the actor, or use the passive"),
     (r"\b(?:[Ss]ome|[Aa]ny|[Ee]very)body('s)?\b", "name the user, client or process"),
-    (r"\b[Ww]ho(ever|m)\b", "name the caller, client or process"),
+    (r"(?<!-)\b[Ww]ho(ever|m)\b", "name the caller, client or process"),
     (r"\bWho\b(?! am I)|(?:[.:;(] |, and |\b(?:by|for|of|from|than|about) )who\b", "make a noun the subject"),
     (r"\b(him|her)self\b", "themselves, itself"),
     (r"\ball the same\b", "anyway"),
