@@ -53,6 +53,7 @@ typedef struct Handle {
 struct Mock {
         Node *nodes;  /* ascending ids */
         Node *recent; /* the one found last */
+        const Node *listed; /* the last one of the latest list */
         uint64_t last_id;
         Handle *handles;
         size_t n_handles, allocated;
@@ -407,10 +408,17 @@ static int do_list(Mock *m, struct pkram_ioctl_list *a) {
                 for (size_t i = 0; i < m->n_dropped && a->returned < a->capacity; i++)
                         if (m->dropped[i].id > a->cursor)
                                 nodes[a->returned++] = m->dropped[i];
-        } else
-                for (Node *n = m->recent && m->recent->id <= a->cursor ? m->recent : m->nodes; n && a->returned < a->capacity; n = n->next)
-                        if (n->id > a->cursor)
+        } else {
+                const Node *begin = m->recent && m->recent->id <= a->cursor ? m->recent : m->nodes;
+
+                if (m->listed && m->listed->id <= a->cursor && m->listed->id > begin->id)
+                        begin = m->listed;
+                for (const Node *n = begin; n && a->returned < a->capacity; n = n->next)
+                        if (n->id > a->cursor) {
                                 get_node_info(m, n, nodes + a->returned++);
+                                m->listed = n;
+                        }
+        }
 
         if (a->returned > 0)
                 a->cursor = nodes[a->returned - 1].id;
@@ -525,6 +533,7 @@ static int do_save_bytes(Handle *h, struct pkram_ioctl_bytes *a) {
 
 static void unlink_node(Mock *m, Node *n) {
         m->recent = NULL;
+        m->listed = NULL;
         for (Node **p = &m->nodes; *p; p = &(*p)->next)
                 if (*p == n) {
                         *p = n->next;
@@ -571,6 +580,13 @@ static int do_load_begin(Mock *m, Handle *h, struct pkram_ioctl_name *a) {
                 return -ENOENT;
         h->state = LOADING;
         h->loading = a->id = n->id;
+        return 0;
+}
+
+static int do_load_end(Handle *h, const struct pkram_ioctl_simple *a) {
+        if (a->size < sizeof(*a) || a->flags || a->fd || a->reserved)
+                return -EINVAL;
+        h->state = IDLE;
         return 0;
 }
 
@@ -738,6 +754,8 @@ static int mock_ioctl(void *userdata, int fd, unsigned long request, void *a) {
                 return in_state(h, LOADING) ?: do_load_file(m, h, a);
         case PKRAM_IOC_LOAD_BYTES:
                 return in_state(h, LOADING) ?: do_load_bytes(m, h, a);
+        case PKRAM_IOC_LOAD_END:
+                return in_state(h, LOADING) ?: do_load_end(h, a);
         case PKRAM_IOC_REMOVE:
                 return h->state == SAVING ? -EBADFD : do_remove(m, h, a);
         default:

@@ -198,6 +198,35 @@ int pkram_load_begin(const PkramDevice *device, const char *name, PkramHandle *r
         return begin(device, PKRAM_IOC_LOAD_BEGIN, name, ret, ret_id);
 }
 
+int pkram_load_next(const PkramDevice *device, PkramHandle *h, const char *name, uint64_t *ret_id) {
+        struct pkram_ioctl_name argument = { .size = sizeof(argument) };
+        int r;
+
+        if (h->fd < 0)
+                return pkram_load_begin(device, name, h, ret_id);
+
+        r = set_name(&argument, name);
+        if (r < 0)
+                return r;
+        r = call(h, PKRAM_IOC_LOAD_BEGIN, &argument);
+        if (r < 0)
+                return r;
+        *ret_id = argument.id;
+        return 0;
+}
+
+int pkram_load_end(PkramHandle *h) {
+        struct pkram_ioctl_simple argument = { .size = sizeof(argument) };
+        int r;
+
+        r = call(h, PKRAM_IOC_LOAD_END, &argument);
+        if (r == -ENOTTY) {
+                pkram_handle_done(h);
+                r = 0;
+        }
+        return r;
+}
+
 int pkram_load_stat(PkramHandle *h, uint32_t object, struct pkram_ioctl_stat *ret) {
         struct pkram_ioctl_stat argument = { .size = sizeof(argument), .object = object };
         int r;

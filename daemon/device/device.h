@@ -77,6 +77,15 @@ int pkram_save_commit(PkramHandle *h, bool replace, uint64_t *ret_id);
 /* --- loading --- */
 
 int pkram_load_begin(const PkramDevice *device, const char *name, PkramHandle *ret, uint64_t *ret_id);
+
+/*
+ * For a look at one node after the other: pkram_load_end() lets go of the node, and leaves the
+ * handle for pkram_load_next(), which opens it if it is PKRAM_HANDLE_NONE. Where a session is for
+ * one node only, as on disk, pkram_load_end() closes it.
+ */
+int pkram_load_next(const PkramDevice *device, PkramHandle *h, const char *name, uint64_t *ret_id);
+int pkram_load_end(PkramHandle *h);
+
 int pkram_load_stat(PkramHandle *h, uint32_t object, struct pkram_ioctl_stat *ret);
 
 /* A new descriptor, owned by the caller. charge_pidfd: whose memory it becomes, or PKRAM_FD_NONE. */

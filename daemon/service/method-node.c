@@ -112,7 +112,7 @@ int vl_method_describe(Varlink *link, struct json_object *parameters, _unused_ V
 /* --- List --- */
 
 /* Nodes listed before others get their turn. */
-#define NODES_PER_TURN 64U
+#define NODES_PER_TURN 128U
 
 typedef struct ListJob {
         StoreList *list;

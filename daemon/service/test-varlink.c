@@ -370,14 +370,16 @@ static void test_long_call_keeps_nobody_waiting(void **state) {
         _cleanup_(client_freep) Client *slow = client_new(f), *c = client_new(f);
         _cleanup_close_ int fd = memfd_create("long", MFD_CLOEXEC);
 
-        /* Some ten steps of checksums. */
-        assert_ok(fallocate(fd, 0, 0, (off_t) MIB(640)));
+        /* Many steps of checksums: there is something in each block that is read. */
+        assert_ok(ftruncate(fd, (off_t) MIB(640)));
+        for (off_t i = 0; i < (off_t) MIB(640); i += (off_t) KIB(16))
+                assert_int_equal(pwrite(fd, "x", 1, i), 1);
         client_send(slow, "{\"method\":\"io.pkram.Store.Store\",\"parameters\":{\"name\":\"n\",\"objects\":"
                     "[{\"fileDescriptor\":0}],\"verify\":true}}", &fd, 1);
         assert_ok(sd_event_run(f->manager->event, 0));
         client_send(c, STATUS, NULL, 0);
 
-        for (unsigned i = 0; i < 4 && !message_stream_pending(c->stream); i++) {
+        for (unsigned i = 0; i < 6 && !message_stream_pending(c->stream); i++) {
                 assert_ok(sd_event_run(f->manager->event, 0));
                 (void) message_stream_read(c->stream);
         }
@@ -386,7 +388,7 @@ static void test_long_call_keeps_nobody_waiting(void **state) {
 
         /* And who dies within the call does not wait for its end either. */
         slow->stream = message_stream_free(slow->stream);
-        for (unsigned i = 0; i < 4; i++)
+        for (unsigned i = 0; i < 6; i++)
                 assert_ok(sd_event_run(f->manager->event, 0));
         assert_int_equal(varlink_server_connections(f->manager->server), 1);
         assert_int_equal(mock_n_handles(f->mock), 0);

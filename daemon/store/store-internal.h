@@ -135,8 +135,11 @@ int store_tree_save_step(StoreSave *save, StoreError *e);
 /* Reads the manifest of an open node with that many kernel objects. Errors of manifest_parse(). */
 int store_read_manifest(PkramHandle *h, size_t n_objects, Manifest *ret, size_t *ret_size);
 
-/* Finds out what is known about a listed node; the caller ends it with known_node_done(). Returns -ENOENT if the node is gone. */
-int store_know(Store *s, const struct pkram_node_info *info, KnownNode *ret);
+/*
+ * Finds out what is known about a listed node; the caller ends it with known_node_done(). session is PKRAM_HANDLE_NONE for the
+ * first node, and may be open afterwards, with no node. Returns -ENOENT if the node is gone.
+ */
+int store_know(Store *s, PkramHandle *session, const struct pkram_node_info *info, KnownNode *ret);
 void known_node_done(Store *s, KnownNode *known);
 
 /* Fills in everything that goes beyond node->info, except for its name. Returns 0 or -ENOMEM. */

@@ -4,6 +4,7 @@
 
 struct StoreList {
         Store *store;
+        PkramHandle session; /* to look at nodes with */
         char *owner; /* whose nodes are listed, or NULL for all */
         uint64_t cursor;
         bool end;
@@ -16,6 +17,7 @@ StoreList *store_list_free(StoreList *l) {
         if (!l)
                 return NULL;
 
+        pkram_handle_done(&l->session);
         free(l->owner);
         free(l->nodes);
         free(l);
@@ -49,6 +51,7 @@ int store_list_new(Store *s, const Peer *peer, const char *owner, StoreList **re
         if (!l)
                 return store_error_device(reterr_error, -ENOMEM);
         l->store = s;
+        l->session = PKRAM_HANDLE_NONE;
         if (owner)
                 l->owner = strdup(owner);
         l->nodes = malloc(NODES_PER_CALL * sizeof(struct pkram_node_info));
@@ -82,7 +85,7 @@ int store_list_next(StoreList *l, StoreNode *ret, StoreError *reterr_error) {
                 node.info = l->nodes[l->next++];
                 if (system_node_name(node.info.name))
                         continue;
-                r = store_know(l->store, &node.info, &known);
+                r = store_know(l->store, &l->session, &node.info, &known);
                 if (r == -ENOENT)
                         continue;
                 if (r < 0)

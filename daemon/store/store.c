@@ -285,20 +285,27 @@ static int read_manifest(Store *s, PkramHandle *h, const struct pkram_node_info 
         return r;
 }
 
-static int look_at(Store *s, const struct pkram_node_info *info, KnownNode *ret) {
-        _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+/* Reads the manifest of a listed node. The session is left open for the next one, and closed on failure. */
+static int look_at(Store *s, PkramHandle *session, const struct pkram_node_info *info, KnownNode *ret) {
         _cleanup_manifest_ Manifest m = {};
         uint64_t id;
         int r;
 
-        r = pkram_load_begin(&s->device, info->name, &h, &id);
+        r = pkram_load_next(&s->device, session, info->name, &id);
         if (r < 0)
                 return r;
-        if (id != info->id)
-                return -ENOENT;
 
-        r = read_manifest(s, &h, info, &m, ret);
-        return is_unreadable(r) ? 0 : r;
+        r = id == info->id ? read_manifest(s, session, info, &m, ret) : -ENOENT;
+        if (is_unreadable(r))
+                r = 0;
+        if (r >= 0) {
+                r = pkram_load_end(session);
+                if (r < 0)
+                        known_node_done(s, ret);
+        }
+        if (r < 0)
+                pkram_handle_done(session);
+        return r;
 }
 
 static int compare_known(const void *a, const void *b) {
@@ -314,7 +321,7 @@ static KnownNode *known_find(const Store *s, uint64_t id) {
 }
 
 /* Remembers a node, so that its manifest is read once. Only those that are newer than all others, as most are. */
-static int known_append(Store *s, const struct pkram_node_info *info) {
+static int known_append(Store *s, PkramHandle *session, const struct pkram_node_info *info) {
         int r;
 
         if (s->n_known > 0 && s->known[s->n_known - 1].id > info->id)
@@ -322,26 +329,26 @@ static int known_append(Store *s, const struct pkram_node_info *info) {
         r = GREEDY_REALLOC(s->known, s->known_allocated, s->n_known + 1);
         if (r < 0)
                 return r;
-        r = look_at(s, info, s->known + s->n_known);
+        r = look_at(s, session, info, s->known + s->n_known);
         if (r < 0)
                 return r;
         s->n_known++;
         return 0;
 }
 
-int store_know(Store *s, const struct pkram_node_info *info, KnownNode *ret) {
+int store_know(Store *s, PkramHandle *session, const struct pkram_node_info *info, KnownNode *ret) {
         KnownNode *known, copy;
         int r;
 
         known = known_find(s, info->id);
         if (!known) {
-                r = known_append(s, info);
+                r = known_append(s, session, info);
                 if (r < 0)
                         return r;
                 known = known_find(s, info->id);
         }
         if (!known)
-                return look_at(s, info, ret);
+                return look_at(s, session, info, ret);
 
         copy = *known;
         if (known->name) {
@@ -382,6 +389,7 @@ static int for_each_node(Store *s, NodeFunction function, void *userdata) {
 
 /* The result of one pass over all nodes. */
 typedef struct Pass {
+        PkramHandle session; /* to look at nodes with */
         KnownNode *known; /* takes the place of what the store knew before */
         size_t n, allocated;
         const char *owner; /* whose nodes are counted, or NULL */
@@ -410,7 +418,7 @@ static int pass_node(Store *s, const struct pkram_node_info *info, void *userdat
 
         if (system_node_name(info->name))
                 return 0;
-        r = store_know(s, info, &known);
+        r = store_know(s, &pass->session, info, &known);
         if (r == -ENOENT)
                 return 0;
         if (r < 0)
@@ -435,7 +443,9 @@ static int pass_node(Store *s, const struct pkram_node_info *info, void *userdat
 static int pass_over_nodes(Store *s, Pass *pass) {
         int r;
 
+        pass->session = PKRAM_HANDLE_NONE;
         r = for_each_node(s, pass_node, pass);
+        pkram_handle_done(&pass->session);
         if (r < 0) {
                 known_nodes_free(s, pass->known, pass->n);
                 return r;

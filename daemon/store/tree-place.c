@@ -45,7 +45,7 @@ static int device_find_place(dev_t device, TreePlace *ret) {
 
 int tree_place_find(int fd, uid_t *ret_uid) {
         struct statx stx;
-        TreePlace place;
+        TreePlace place = TREE_PLACE_UNKNOWN;
         int r;
 
         /* Network file systems and FUSE answer this from what they know. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include "varlink-internal.h"
@@ -13,38 +14,6 @@
  * that waits behind a thousand of them must not wait for a thousand turns of busy links.
  */
 #define CONNECTIONS_PER_TURN 64U
-
-int varlink_server_new(
-                sd_event *event,
-                const VarlinkInfo *info,
-                const VarlinkLimits *limits,
-                void *userdata,
-                VarlinkServer **ret) {
-
-        _cleanup_(varlink_server_freep) VarlinkServer *s = NULL;
-
-        assert(event);
-        assert(info);
-        assert(limits);
-        assert(ret);
-
-        s = malloc(sizeof(VarlinkServer));
-        if (!s)
-                return -ENOMEM;
-        *s = (VarlinkServer) {
-                .stray = budget_new(),
-                .event = sd_event_ref(event),
-                .info = *info,
-                .limits = limits,
-                .userdata = userdata,
-        };
-
-        if (!s->stray)
-                return -ENOMEM;
-
-        *ret = TAKE_PTR(s);
-        return 0;
-}
 
 VarlinkServer *varlink_server_free(VarlinkServer *s) {
         if (!s)
@@ -225,7 +194,7 @@ static Varlink *server_next_link(const VarlinkServer *s, bool *ret_more) {
         return best;
 }
 
-static int on_work(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
+static int on_work(_unused_ sd_event_source *source, _unused_ int fd, _unused_ uint32_t revents, void *userdata) {
         VarlinkServer *s = userdata;
         Varlink *link;
         bool more;
@@ -244,20 +213,66 @@ static int on_work(_unused_ sd_event_source *source, _unused_ uint64_t usec, voi
 }
 
 /*
- * The source is a timer that has elapsed already, and not a defer source: those count
- * as older than everything else that is pending, and work would keep calls waiting.
+ * The source is a descriptor that can always be read from, and not a defer source: those count
+ * as older than everything else that is pending, and work would keep what comes from clients waiting. A
+ * timer would do, but costs more, since it is programmed each time.
  */
+static int server_add_work_source(VarlinkServer *s) {
+        _cleanup_close_ int fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+        int r;
+
+        if (fd < 0)
+                return -errno;
+        r = sd_event_add_io(s->event, &s->work_source, fd, EPOLLIN, on_work, s);
+        if (r < 0)
+                return r;
+        r = sd_event_source_set_enabled(s->work_source, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_source_set_io_fd_own(s->work_source, true);
+        if (r < 0)
+                return r;
+
+        TAKE_FD(fd);
+        return 0;
+}
+
 int varlink_server_wake(VarlinkServer *s) {
-        int enabled = SD_EVENT_OFF, r;
+        return sd_event_source_set_enabled(s->work_source, SD_EVENT_ONESHOT);
+}
 
-        if (!s->work_source)
-                return sd_event_add_time_relative(s->event, &s->work_source, CLOCK_MONOTONIC, 0, /* accuracy= */ 1, on_work, s);
+int varlink_server_new(
+                sd_event *event,
+                const VarlinkInfo *info,
+                const VarlinkLimits *limits,
+                void *userdata,
+                VarlinkServer **ret) {
 
-        r = sd_event_source_get_enabled(s->work_source, &enabled);
-        if (r < 0 || enabled != SD_EVENT_OFF)
-                return r < 0 ? r : 0;
-        r = sd_event_source_set_time_relative(s->work_source, 0);
-        return r < 0 ? r : sd_event_source_set_enabled(s->work_source, SD_EVENT_ONESHOT);
+        _cleanup_(varlink_server_freep) VarlinkServer *s = NULL;
+        int r;
+
+        assert(event);
+        assert(info);
+        assert(limits);
+        assert(ret);
+
+        s = malloc(sizeof(VarlinkServer));
+        if (!s)
+                return -ENOMEM;
+        *s = (VarlinkServer) {
+                .stray = budget_new(),
+                .event = sd_event_ref(event),
+                .info = *info,
+                .limits = limits,
+                .userdata = userdata,
+        };
+        if (!s->stray)
+                return -ENOMEM;
+        r = server_add_work_source(s);
+        if (r < 0)
+                return r;
+
+        *ret = TAKE_PTR(s);
+        return 0;
 }
 
 int varlink_server_add_connection(VarlinkServer *s, int fd, Varlink **ret) {
