@@ -31,6 +31,22 @@ def connect():
     return s
 
 
+def remove(name):
+    """Removes a node. Calls of connections that were just closed may have it in use for a moment."""
+    for _ in range(100):
+        with Connection() as c:
+            try:
+                c.call("Remove", {"name": name})
+                return
+            except StoreError as e:
+                if e.name == "NoSuchNode":
+                    return
+                if e.name != "NodeBusy":
+                    raise
+        time.sleep(0.2)
+    sys.exit(f"{name} remains in use")
+
+
 def is_closed(s):
     """Has the daemon hung up? What it wrote before does not matter."""
     s.settimeout(0)
@@ -188,8 +204,7 @@ def unread(until, name, objects, fds, links):
         time.sleep(0.05)
     for s in connections:
         s.close()
-    with Connection() as c:
-        c.call("Remove", {"name": name})
+    remove(name)
     return f"{sent // len(call)} calls sent, nothing read"
 
 
@@ -239,8 +254,7 @@ def verify(until):
         except OSError:
             pass
         s.close()
-    with Connection() as c:
-        c.call("Remove", {"name": "sums"})
+    remove("sums")
     return f"{done} of 100 done"
 
 
@@ -259,8 +273,9 @@ def trees(until):
             time.sleep(0.002)
     time.sleep(3)
     with Connection() as c:
-        for node in c.list():
-            c.call("Remove", {"name": node["name"]})
+        nodes = c.list()
+    for node in nodes:
+        remove(node["name"])
     return f"{calls} trees"
 
 
