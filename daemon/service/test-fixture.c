@@ -76,7 +76,7 @@ void fixture_run(Fixture *f) {
 }
 
 void fixture_wait_closed(Fixture *f) {
-        for (unsigned i = 0; i < 1000 && closer_pending() > 0; i++)
+        for (unsigned i = 0; i < 6000 && closer_pending() > 0; i++)
                 assert_ok(sd_event_run(f->manager->event, 10000));
         assert_int_equal(closer_pending(), 0);
 }
