@@ -7,7 +7,7 @@
 # timeout: 420
 
 as_unit() { timeout 120 systemd-run --quiet --wait --pipe --collect --unit="$1" --uid=nobody "${@:2}"; }
-as_user() { timeout 120 systemd-run --quiet --scope --collect --slice=user-65534.slice --uid=nobody "$@"; }
+as_user() { timeout 300 systemd-run --quiet --scope --collect --slice=user-65534.slice --uid=nobody "$@"; }
 KINDS="flood never_read stall connections descriptors large linger unread_descriptors unread_bytes deep verify trees"
 SECONDS_EACH=20
 
@@ -37,6 +37,9 @@ stage1() {
         echo "kept in spite of them" >/run/pkram-test-tree/file
 
         daemon=$(systemctl show -P MainPID pkramd.service)
+        # How slow the machine is by itself, in milliseconds for one call.
+        idle=$(python3 "$DIR/hostile.py" watch 2 | sed -n 's/.*\bmedian=\([0-9]*\).*/\1/p')
+        show "a call without the others takes ${idle:-?} ms"
         for kind in $KINDS; do
                 # What they do with the processors is no business of the daemon.
                 systemd-run --quiet --unit="hostile-$kind" --uid=nobody --nice=19 --property=RemainAfterExit=yes \
@@ -45,7 +48,7 @@ stage1() {
         as_user python3 "$DIR/hostile.py" crowd 0 >/run/crowd 2>&1 &
         python3 "$DIR/hostile.py" watch $SECONDS_EACH >/run/watch 2>&1 &
         sleep 5
-        check "root's tree is stored meanwhile" timeout 60 umount /run/pkram-test-tree
+        check "root's tree is stored meanwhile" timeout 180 umount /run/pkram-test-tree
         check "an ordinary client works on" timeout 200 python3 "$DIR/hostile.py" victim $((SECONDS_EACH - 5))
         matches "and gets its answers" "$OUT" 'rounds'
         wait
@@ -70,6 +73,7 @@ stage1() {
         # OwnerDescriptorsMax= for what the attackers hand over, and connections and files of the daemon itself.
         at_most "its descriptors" "$(peak_of descriptors)" $((8192 + 500))
         at_most "processes in its unit" "$(peak_of processes)" 35
+        slowest=$((slowest + 50 * ${idle:-0}))
         at_most "milliseconds for most calls" "$(peak_of late)" $((slowest / 4))
         at_most "milliseconds for any call" "$(peak_of slowest)" $slowest
 
