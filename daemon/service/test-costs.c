@@ -828,7 +828,7 @@ static void test_checksums_are_shared_fairly(void **state) {
                 client_send_raw(clients[i], CALL("Retrieve", "{\"name\":\"n\"}"), sizeof(CALL("Retrieve", "{\"name\":\"n\"}")));
         }
         /* Until all of them are at work. */
-        for (unsigned i = 0; i < 3 * N; i++)
+        while (mock_n_handles(f->mock) < N)
                 assert_ok(sd_event_run(f->manager->event, 0));
 
         for (unsigned i = 0; i < 5; i++) {
@@ -843,8 +843,8 @@ static void test_checksums_are_shared_fairly(void **state) {
                 }
                 json_object_put(client_receive(c, NULL, NULL));
                 slowest = MAX(slowest, now_usec(CLOCK_MONOTONIC) - begin);
-                /* However slow the machine is. */
-                assert_true(turns <= 4);
+                /* However slow the machine is: some for the call, work in between, and helpers that have closed something. */
+                assert_true(turns <= 10);
         }
         if (slowest > USEC_PER_SEC / 20)
                 print_message("another client waited for %llu us\n", (unsigned long long) slowest);
