@@ -221,7 +221,8 @@ static void test_progress(void **state) {
         mock_kexec(t->f->mock);
         r2 = call_with_progress(c, WITH_MORE("RestoreTree", "{\"name\":\"n\",\"directory\":0}"), t->to_fd, &done, &total);
         assert_true(json_get_bool(reply_parameters(r2), "verified", false));
-        assert_true(done > 0 && done < total);
+        /* On a busy machine the last one comes when everything is done. */
+        assert_true(done > 0 && done <= total);
         assert_int_equal(total, 49 * 4096 + 1000 * 100);
         assert_file(t->to_fd, "999", 100, 's');
 }
