@@ -6,6 +6,8 @@
 # mount.pkram.
 set -euo pipefail
 
+command -v systemd-analyze >/dev/null || { echo "systemd-analyze is missing: install the package systemd"; exit 1; }
+
 src=$1 build=$2 libexec=$3 sbin=$4
 root=$(mktemp -d)
 trap 'rm -rf -- "$root"' EXIT

@@ -67,7 +67,7 @@ int main(int argc, char *argv[]) {
                 bool help = argc == 2 && streq(argv[1], "--help");
 
                 (void) fputs("pkram-tree-worker [--help|--version]\n\n"
-                             "Reads and makes directory trees for pkramd. Started by pkram-tree-worker.socket.\n"
+                             "Store and restore directory trees on behalf of pkramd. Started by pkram-tree-worker.socket.\n"
                              "See pkramd(8).\n", help ? stdout : stderr);
                 return help ? EXIT_SUCCESS : EXIT_FAILURE;
         }

@@ -189,7 +189,7 @@ static void parse_assignment(Parser *p, const char *key, const char *value) {
                 return;
         }
 
-        warn(p, "There is no setting %s=, ignoring", key);
+        warn(p, "Unknown setting '%s=', ignoring", key);
 }
 
 static void parse_line(Parser *p, char *line) {
@@ -202,7 +202,7 @@ static void parse_line(Parser *p, char *line) {
         if (*line == '[') {
                 p->in_store = streq(line, "[Store]");
                 if (!p->in_store)
-                        warn(p, "There is no section %s, only [Store], ignoring what is in it", line);
+                        warn(p, "Unknown section '%s', ignoring", line);
                 return;
         }
 

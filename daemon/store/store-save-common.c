@@ -168,7 +168,7 @@ int store_save_check_existing(StoreSave *save, StoreError *e) {
 const char *store_save_file_reason(int r) {
         switch (r) {
         case -EBUSY:
-                return "it is mapped shared and writable, in use for DMA, or stored already; unmap it everywhere, "
+                return "it is mapped shared and writable, pinned for DMA, or already stored; unmap it everywhere, "
                         "or store a copy";
         case -EHWPOISON:
                 return "the hardware lost a part of it; store it again from where its contents came";

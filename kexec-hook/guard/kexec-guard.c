@@ -77,7 +77,7 @@ static int refuse(sd_bus *bus, const char *why, uint64_t n_nodes) {
                                NULL);
 
         if (asprintf(&text,
-                     "pkram: the kexec was refused, nothing was stopped.\n"
+                     "pkram: kexec refused, no unit was stopped.\n"
                      "%s\n"
                      "To proceed and lose what is stored, run 'pkramctl kexec --force'.", why) < 0) {
                 text = NULL;

@@ -5,7 +5,7 @@
 # stages: 4
 # timeout: 700
 # kernels: nopkram
-# expect: 1 pkram: the kexec was refused, nothing was stopped
+# expect: 1 pkram: kexec refused, no unit was stopped
 
 WRONG=/boot/vmlinuz-nopkram
 # Says that it reads a later version of the format.
