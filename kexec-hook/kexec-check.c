@@ -139,7 +139,10 @@ static void describe(const KexecFacts *facts, const KexecImage *image, KexecChec
 
         switch (check->reason) {
         case KEXEC_REASON_NOTHING_STORED:
-                TEXT(check, "Nothing is stored, so a kexec loses nothing.");
+                if (facts->info)
+                        TEXT(check, "Nothing is stored, so a kexec loses nothing.");
+                else
+                        TEXT(check, "This kernel preserves no memory, so a kexec loses nothing. Nodes on disk are kept.");
                 return;
         case KEXEC_REASON_KEEPS:
                 TEXT(check, "A kexec keeps ");

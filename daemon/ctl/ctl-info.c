@@ -148,6 +148,17 @@ static void print_last_kexec(struct json_object *o) {
         }
 }
 
+static bool is_on_disk(struct json_object *o) {
+        return streq(json_get_string(o, "place") ?: "", "disk");
+}
+
+static const char *disk_boot_text(const char *result) {
+        return streq(result, "restored") ? "all nodes of the previous boot are there" :
+                streq(result, "none") ? "the previous boot left no nodes" :
+                streq(result, "partial") ? "some nodes were set aside, see 'journalctl -u pkramd'" :
+                streq(result, "damaged") ? "the state was damaged and all nodes were set aside, see 'journalctl -u pkramd'" : result;
+}
+
 static void print_kernel_status(struct json_object *p) {
         const char *previous = json_get_string(p, "previousKernel");
         char text[FORMAT_MAX], line_text[2 * FORMAT_MAX], maximum[FORMAT_MAX];
@@ -156,14 +167,16 @@ static void print_kernel_status(struct json_object *p) {
 
         const char *boot = json_get_string(p, "bootResult") ?: "unknown", *image = json_get_string(p, "imageState") ?: "unknown";
 
-        line_in(boot_result_color(boot), "Boot", boot_result_text(boot));
+        bool disk = is_on_disk(p);
+
+        line_in(boot_result_color(boot), "Boot", disk ? disk_boot_text(boot) : boot_result_text(boot));
         if (previous)
                 line("Previous kernel", previous);
         if (json_get(p, "lastKexec"))
                 print_last_kexec(json_get(p, "lastKexec"));
         else if (json_get(p, "sealedUSec"))
                 line_timestamp("Sealed", json_get_int(p, "sealedUSec", 0));
-        if (json_get_int(p, "generation", 0) > 0)
+        if (json_get_int(p, "generation", 0) > 0 && !disk)
                 line("Adopted in", format_usec(text, (uint64_t) json_get_int(p, "restoreUSec", 0)));
         line_int("Generation", json_get_int(p, "generation", 0));
         if (json_get_string(p, "superBlock"))
@@ -180,9 +193,12 @@ static void print_kernel_status(struct json_object *p) {
         }
         (void) snprintf(line_text, sizeof(line_text), "%s of %s", format_bytes(text, (uint64_t) json_get_int(p, "bytes", 0)),
                         max == INT64_MAX ? "unlimited" : format_bytes(maximum, (uint64_t) max));
-        line("Memory", line_text);
+        line(disk ? "On disk" : "Memory", line_text);
         line_bytes("Metadata", json_get_int(p, "metadataBytes", 0));
-        line_in(streq(image, "keeps") ? COLOR_GOOD : streq(image, "none") ? COLOR_NORMAL : COLOR_BAD, "Next kexec", image_state_text(image));
+        if (disk)
+                line_in(COLOR_GOOD, "Next boot", "a kexec and a reboot preserve all nodes");
+        else
+                line_in(streq(image, "keeps") ? COLOR_GOOD : streq(image, "none") ? COLOR_NORMAL : COLOR_BAD, "Next kexec", image_state_text(image));
 }
 
 /* One line for each guest of pkram-qemu. */
@@ -221,7 +237,11 @@ int verb_status(int argc, char *argv[]) {
         bool supported = json_get_bool(reply.parameters, "supported", false);
         pager_open();
         line("pkramd", json_get_string(reply.parameters, "version") ?: "");
-        line_in(supported ? COLOR_GOOD : COLOR_BAD, "PKRAM", supported ? "supported by this kernel" : json_get_string(reply.parameters, "reason") ?: "not supported");
+        if (is_on_disk(reply.parameters)) {
+                line_in(COLOR_WARNING, "PKRAM", "not supported by this kernel, nodes are kept on disk");
+                line("Place", "/var/lib/pkram/disk: slower, stored files are copies and are not frozen");
+        } else
+                line_in(supported ? COLOR_GOOD : COLOR_BAD, "PKRAM", supported ? "supported by this kernel" : json_get_string(reply.parameters, "reason") ?: "not supported");
         line("Caller", json_get_string(reply.parameters, "owner") ?: "");
         line("Kexec policy", json_get_string(reply.parameters, "kexecPolicy") ?: "");
         if (supported)
@@ -418,7 +438,8 @@ static void print_description(struct json_object *p) {
                 line("Stored under", json_get_string(p, "kernel"));
         line_int("Kexecs survived", json_get_int(node, "generation", 0));
         line_bytes("Size", json_get_int(node, "bytes", 0));
-        line_bytes("Memory", json_get_int(node, "dataBytes", 0));
+        line("Place", json_get_string(node, "place") ?: "memory");
+        line_bytes(is_on_disk(node) ? "On disk" : "Memory", json_get_int(node, "dataBytes", 0));
         line_bytes("Metadata", json_get_int(node, "metadataBytes", 0));
         line("Checksums", json_get_string(p, "verify") ?: "none");
         line("State", json_get_bool(node, "busy", false) ? "being retrieved" :

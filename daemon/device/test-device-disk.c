@@ -709,8 +709,11 @@ static int on_call(_unused_ const char *call) {
  * far they came.
  */
 static int steps(Fixture *f, unsigned *ret_done) {
-        _cleanup_close_ int fd = make_file();
+        _cleanup_close_ int fd = memfd_create("small", MFD_CLOEXEC);
         int r;
+
+        assert_int_equal(pwrite(fd, DATA, sizeof(DATA), 0), sizeof(DATA));
+        assert_int_equal(pwrite(fd, DATA, sizeof(DATA), 20000), sizeof(DATA));
 
         r = put(f, "old", "new", fd, true);
         if (r < 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
 
+#include "device-disk.h"
 #include "guests.h"
 #include "json-util.h"
 #include "kexec-report.h"
@@ -119,6 +120,7 @@ int vl_method_get_status(
             json_add_string(o, "version", PKRAM_VERSION) < 0 ||
             json_add_bool(o, "supported", supported) < 0 ||
             (!supported && json_add_string(o, "reason", e.reason ?: "") < 0) ||
+            (supported && json_add_string(o, "place", place_to_string(info.flags & DISK_INFO_FLAG)) < 0) ||
             json_add_string(o, "owner", peer->owner) < 0 ||
             json_add_string(o, "kexecPolicy", kexec_policy_to_string(m->config.kexec_policy)) < 0 ||
             json_add(o, "limits", limits_to_json(&m->config, supported ? &info : NULL)) < 0 ||

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "device-places.h"
 #include "json-util.h"
 #include "methods.h"
 #include "varlink-idl-texts.h"
@@ -118,6 +119,10 @@ int reply_store_error(Varlink *link, int r, const StoreError *error) {
         return varlink_error(link, errors[error->kind].name, TAKE_PTR(p));
 }
 
+const char *place_to_string(bool disk) {
+        return disk ? "disk" : "memory";
+}
+
 void node_write(JsonWriter *w, const char *key, const StoreNode *node) {
         const struct pkram_node_info *i = &node->info;
 
@@ -134,6 +139,7 @@ void node_write(JsonWriter *w, const char *key, const StoreNode *node) {
         json_writer_bool(w, "inherited", i->flags & PKRAM_NODE_INHERITED);
         json_writer_bool(w, "busy", i->flags & PKRAM_NODE_BUSY);
         json_writer_bool(w, "retrieved", i->flags & PKRAM_NODE_LOADED);
+        json_writer_string(w, "place", place_to_string(node_is_on_disk(i->id)));
         json_writer_end(w);
 }
 

@@ -27,6 +27,9 @@ int vl_method_check_kexec(Varlink *link, struct json_object *parameters, Varlink
 int reply_store_error(Varlink *link, int r, const StoreError *error);
 
 /* A Node as in the interface description, as text and as an object; NULL without memory. */
+/* Place, as in io.pkram.Store. */
+const char *place_to_string(bool disk);
+
 void node_write(JsonWriter *w, const char *key, const StoreNode *node);
 struct json_object *node_to_json(const StoreNode *node);
 

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
+#include "device-places.h"
 #include "file-util.h"
 #include "log.h"
 #include "tree-worker.h"
@@ -47,7 +48,7 @@ static int run(void) {
 
         r = sd_event_new(&event);
         if (r >= 0)
-                r = tree_worker_new(event, &pkram_device_kernel, &w);
+                r = tree_worker_new(event, &pkram_device_attached, &w);
         if (r >= 0)
                 r = tree_worker_add_connection(w, fd);
         if (r < 0)

@@ -1,15 +1,63 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
 
+#include "device-places.h"
 #include "kexec-call.h"
 #include "log.h"
 #include "manager.h"
 
-static int run(void) {
-        _cleanup_(manager_freep) Manager *m = NULL;
+static void on_disk_notice(const char *text, _unused_ void *userdata) {
+        log_warning("%s.", text);
+}
+
+/* Sets up the disk as the place of nodes, or lets this boot go by without it. */
+static int disk_set_up(DiskDevice **ret) {
+        _cleanup_(disk_device_freep) DiskDevice *disk = NULL;
+        DiskBoot boot;
+        Config c;
         int r;
 
-        r = manager_new(&pkram_device_kernel, &m);
+        /* A kdump kernel saves the dump. The nodes are for the boot after it. */
+        if (access("/proc/vmcore", F_OK) >= 0)
+                return 0;
+
+        config_init(&c);
+        r = config_load(&c, /* root= */ "", /* warning= */ NULL, /* userdata= */ NULL);
+        if (r < 0)
+                return log_error_errno(r, "Failed to read the configuration");
+        r = disk_boot_get(&boot);
+        if (r < 0)
+                return log_error_errno(r, "Failed to read the boot ID");
+        if (!c.disk) {
+                r = disk_directory_pass(PKRAM_DISK_DIRECTORY, &boot);
+                if (r < 0)
+                        log_warning("Failed to mark the nodes in " PKRAM_DISK_DIRECTORY " as not used in this boot: %s.", strerror(-r));
+                return 0;
+        }
+
+        r = disk_device_new(PKRAM_DISK_DIRECTORY, &boot, on_disk_notice, /* userdata= */ NULL, &disk);
+        if (r < 0)
+                return log_error_errno(r, "Failed to set up the store on disk");
+        disk_device_set_keep(disk, c.disk_keep_days * 24 * 60 * 60);
+        *ret = TAKE_PTR(disk);
+        return 0;
+}
+
+static int run(void) {
+        _cleanup_(disk_device_freep) DiskDevice *disk = NULL;
+        _cleanup_(places_freep) Places *places = NULL;
+        _cleanup_(manager_freep) Manager *m = NULL;
+        PkramDevice device;
+        int r;
+
+        r = disk_set_up(&disk);
+        if (r < 0)
+                return r;
+        r = places_new(&pkram_device_kernel, disk, PKRAM_DISK_DIRECTORY, &places);
+        if (r < 0)
+                return log_error_errno(r, "Failed to set up the device");
+        device = places_device(places);
+        r = manager_new(&device, &m);
         if (r < 0)
                 return log_error_errno(r, "Failed to set up pkramd");
 

@@ -64,6 +64,7 @@ static uint64_t percent(uint64_t memory, uint64_t p) {
 void config_init_memory(Config *c, uint64_t memory) {
         *c = (Config) {
                 .kexec_policy = KEXEC_POLICY_REFUSE,
+                .disk_keep_days = 30,
                 .memory = memory,
         };
 
@@ -131,11 +132,13 @@ static int parse_limit(const Config *c, const LimitInfo *l, const char *s, uint6
         return 0;
 }
 
+typedef struct ConfigSection ConfigSection;
+
 typedef struct Parser {
         Config *config;
         const char *path;
         unsigned line;
-        bool in_store;
+        const ConfigSection *section; /* that the lines are in, or NULL */
         ConfigWarning warning;
         void *userdata;
 } Parser;
@@ -192,6 +195,47 @@ static void parse_assignment(Parser *p, const char *key, const char *value) {
         warn(p, "Unknown setting '%s=', ignoring", key);
 }
 
+static void parse_disk_assignment(Parser *p, const char *key, const char *value) {
+        Config *c = p->config;
+        char suffix;
+        uint64_t v;
+
+        if (streq(key, "Use")) {
+                if (streq(value, "auto") || streq(value, "no"))
+                        c->disk = streq(value, "auto");
+                else
+                        warn(p, "Use= is auto or no, not '%s', ignoring", value);
+        } else if (streq(key, "KeepDays")) {
+                int r = parse_number(value, "", &v, &suffix);
+
+                if (r == -ERANGE || (r >= 0 && v > 36500))
+                        warn(p, "%s=%s is out of range, ignoring", key, value);
+                else if (r < 0)
+                        warn(p, "%s= takes a number of days, not '%s', ignoring", key, value);
+                else
+                        c->disk_keep_days = v;
+        } else
+                warn(p, "Unknown setting '%s=', ignoring", key);
+}
+
+/* A section of the file, and what an assignment in it does. */
+struct ConfigSection {
+        const char *line;
+        void (*assign)(Parser *p, const char *key, const char *value);
+};
+
+static const ConfigSection config_sections[] = {
+        { "[Store]", parse_assignment      },
+        { "[Disk]",  parse_disk_assignment },
+};
+
+static const ConfigSection *config_section_find(const char *line) {
+        for (size_t i = 0; i < ELEMENTSOF(config_sections); i++)
+                if (streq(line, config_sections[i].line))
+                        return config_sections + i;
+        return NULL;
+}
+
 static void parse_line(Parser *p, char *line) {
         char *eq;
 
@@ -200,8 +244,8 @@ static void parse_line(Parser *p, char *line) {
                 return;
 
         if (*line == '[') {
-                p->in_store = streq(line, "[Store]");
-                if (!p->in_store)
+                p->section = config_section_find(line);
+                if (!p->section)
                         warn(p, "Unknown section '%s', ignoring", line);
                 return;
         }
@@ -211,13 +255,13 @@ static void parse_line(Parser *p, char *line) {
                 warn(p, "'%s' is neither a setting nor a section, ignoring", line);
                 return;
         }
-        if (!p->in_store) {
-                warn(p, "'%s' stands outside of the section [Store], ignoring", line);
+        if (!p->section) {
+                warn(p, "'%s' is outside of the known sections, ignoring", line);
                 return;
         }
 
         *eq = 0;
-        parse_assignment(p, strip(line), strip(eq + 1));
+        p->section->assign(p, strip(line), strip(eq + 1));
 }
 
 void config_parse(

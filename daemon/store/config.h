@@ -31,6 +31,8 @@ typedef enum LimitId {
 typedef struct Config {
         uint64_t limit[_LIMIT_MAX]; /* UINT64_MAX: no limit */
         KexecPolicy kexec_policy;
+        bool disk;               /* nodes may be on disk; false by default */
+        uint64_t disk_keep_days; /* how long nodes on disk that were set aside are kept */
         uint64_t memory; /* what percentages refer to: bytes of RAM */
 } Config;
 

@@ -1,0 +1,140 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# pkramd and its worker on a kernel without PKRAM, with nodes on disk, in a mount namespace of their own: reboots, a daemon
+# that is killed, and what pkramctl shows. Speaks TAP.
+# Usage: test-disk.sh PKRAMD WORKER PKRAMCTL
+set -u
+if [[ ${4-} != inside ]]; then
+    if ! unshare --mount --propagation private true 2>/dev/null || ((EUID != 0)); then
+        echo "1..0 # SKIP needs to be root and allowed to mount"
+        exit 0
+    fi
+    if [[ -e /dev/pkram || -e /proc/vmcore ]] || ! command -v systemd-socket-activate >/dev/null; then
+        echo "1..0 # SKIP needs a kernel without PKRAM, and systemd-socket-activate"
+        exit 0
+    fi
+    exec unshare --mount --propagation private "$BASH" "$0" "$@" inside
+fi
+
+daemon=$(realpath "$1") worker=$(realpath "$2") ctl=$(realpath "$3")
+# Directories and the boot ID of this system stay as they are.
+mount -t tmpfs none /run && mount -t tmpfs none /var/lib || exit 1
+mkdir -p /etc/pkram && mount -t tmpfs none /etc/pkram || exit 1
+dir=$(mktemp -d) mock=none workers=
+# shellcheck source=daemon/tools/test-tap.sh
+. "$(dirname "$0")/../tools/test-tap.sh"
+trap 'stop; kill $workers; rm -rf --one-file-system "$dir"' EXIT
+
+new_boot() {
+    cat /proc/sys/kernel/random/uuid >"$dir/boot_id"
+    umount /proc/sys/kernel/random/boot_id 2>/dev/null
+    mount --bind "$dir/boot_id" /proc/sys/kernel/random/boot_id 2>/dev/null && return
+    echo "1..0 # SKIP needs to be allowed to mount on /proc/sys"
+    exit 0
+}
+
+up() {
+    stop
+    rm -f /run/pkram/io.pkram.Store
+    systemd-socket-activate -l /run/pkram/io.pkram.Store "$daemon" 2>>"$dir/journal" &
+    pid=$!
+    for _ in {1..100}; do
+        [[ -S /run/pkram/io.pkram.Store ]] && "$ctl" status >/dev/null 2>&1 && return
+        sleep 0.05
+    done
+    echo "Bail out! pkramd does not start"
+    exit 1
+}
+
+run() { # STATUS ARGS...
+    "$ctl" "${@:2}" >"$dir/stdout" 2>"$dir/stderr"
+    local got=$?
+    ((got == $1)) || { echo "# status $got, not $1"; return 1; }
+}
+says() { grep -qF -- "$1" "$dir/stdout" "$dir/stderr"; }
+# A store whose writes end at so many KiB: the disk is full.
+small_disk() { mount -t tmpfs -o "size=$1,mode=700" none /var/lib/pkram/disk; }
+
+mkdir -p /run/pkram /run/t /run/u
+systemd-socket-activate -a -l /run/pkram/tree-worker "$worker" 2>>"$dir/journal" &
+workers=$!
+mount -t tmpfs none /run/t && mount -t tmpfs none /run/u
+head -c 3000000 /dev/urandom >"$dir/data"
+mkdir /run/t/d && seq 2000 >/run/t/d/small && cp "$dir/data" /run/t/large && truncate -s 1T /run/t/sparse && ln /run/t/large /run/t/link
+
+printf '[Disk]\nUse=auto\n' >/etc/pkram/pkramd.conf
+new_boot
+up
+run 0 status && says 'nodes are kept on disk' && says 'are not frozen'; ok "status says where nodes are"
+run 0 store --verify big "$dir/data"; ok "stored"
+run 0 show big && says 'Place: disk'; ok "show says where it is"
+[[ $(stat -c '%a %u' /var/lib/pkram/disk/nodes.*/*.node) == '600 0' ]]; ok "the file is root's alone"
+run 0 store --tree --verify tree /run/t; ok "a tree is stored"
+{ kill -KILL $pid && wait $pid; } 2>/dev/null
+up
+run 0 list -q && [[ $(sort "$dir/stdout" | tr '\n' ' ') == 'big tree ' ]]; ok "both are there after the daemon was killed"
+
+new_boot
+up
+run 0 status && says 'all nodes of the previous boot'; ok "both are there after a reboot"
+run 0 retrieve --release big "$dir/back" && cmp "$dir/data" "$dir"/back/*; ok "what was stored comes back"
+run 0 retrieve --release tree /run/u && diff -r -x sparse /run/t /run/u && [[ $(stat -c %s:%b /run/u/sparse) == 1099511627776:0 ]] &&
+    [[ /run/u/large -ef /run/u/link ]]; ok "and so does the tree"
+run 0 list && says '0 nodes.'; ok "it is released"
+new_boot
+up
+run 0 list && says '0 nodes.'; ok "and does not come back"
+
+# 20 times, at random moments.
+bad_kills=0
+echo old >"$dir/old"
+run 0 store --replace kept "$dir/old"
+for i in {1..20}; do
+    "$ctl" store --replace kept "$dir/data" >/dev/null 2>&1 &
+    client=$!
+    sleep "0.00$((RANDOM % 90 + 10))"
+    { kill -KILL $pid && wait $pid; } 2>/dev/null
+    wait $client
+    stored=$?
+    ((i % 2)) && new_boot
+    up
+    "$ctl" retrieve --keep kept - >"$dir/kept" 2>/dev/null
+    if ((stored == 0)); then
+        cmp -s "$dir/kept" "$dir/data"
+    else
+        cmp -s "$dir/kept" "$dir/data" || cmp -s "$dir/kept" "$dir/old"
+    fi || ((bad_kills++))
+    compgen -G '/var/lib/pkram/disk/nodes.*/tmp-*' >/dev/null && ((bad_kills++))
+    "$ctl" store --replace kept "$dir/old" >/dev/null
+done
+((bad_kills == 0)); ok "a daemon that is killed while it stores leaves the old node or the new one"
+
+stop
+cp -a /var/lib/pkram/disk "$dir/disk"
+rm -rf /var/lib/pkram/disk/*
+small_disk 1m
+up
+run 0 store small "$dir/old"; ok "a small node fits on a small disk"
+run 6 store big "$dir/data" && says 'full'; ok "a large one does not, and the reason is told"
+run 0 retrieve --keep small -; ok "the small one is as it was"
+mount -o remount,ro /var/lib/pkram/disk
+run 1 store more "$dir/old" && says 'read-only'; ok "read-only, which is told"
+run 0 retrieve --keep small -; ok "but what is there can be read"
+umount /var/lib/pkram/disk
+run 1 store more "$dir/old" && says 'unmounted'; ok "an unmounted disk is not replaced by what is under it"
+
+stop
+cp -a "$dir"/disk/. /var/lib/pkram/disk/
+rm /etc/pkram/pkramd.conf
+new_boot
+up
+run 9 store n "$dir/old" && says PKRAM; ok "without Use=auto: nothing can be stored"
+run 0 status && says 'does not support PKRAM'; ok "without Use=auto: status says why"
+printf '[Disk]\nUse=auto\n' >/etc/pkram/pkramd.conf
+new_boot
+up
+run 0 list && says '0 nodes.'; ok "nodes from before a boot without the store are not offered"
+grep -q 'does not belong to the last shutdown' "$dir/journal"; ok "and that is logged"
+compgen -G '/var/lib/pkram/disk/set-aside/*/nodes.*/*.node' >/dev/null; ok "they are set aside"
+run 0 status && says 'set aside'; ok "status says so"
+finish
