@@ -24,3 +24,9 @@
 #define PKRAM_MESSAGE_GUEST_RESUMED_STR "3a1f6c0b7d9e4b52a8c4e15f90d2637b"
 /* A guest of pkram-qemu that had been saved could not go on, and boots. */
 #define PKRAM_MESSAGE_GUEST_BOOTED_STR "b86d2f4e19c34a7085fe3d7c6a91e0d4"
+/* Descriptors in a unit's file descriptor store are not preserved across the kexec that begins. */
+#define PKRAM_MESSAGE_FDSTORE_LOST_STR "7b23162af33b453e863cdb9d2b3b94c6"
+/* A unit's file descriptor store was restored after a kexec. */
+#define PKRAM_MESSAGE_FDSTORE_RESTORED_STR "67ef04ec4c6d45f8a62763ebe4b404c2"
+/* A unit's file descriptor store could not be restored, and remains stored. */
+#define PKRAM_MESSAGE_FDSTORE_FAILED_STR "874974e60439495bbcf681c3c789fc0e"

@@ -128,6 +128,48 @@ static void describe_trees(const KexecFacts *facts, KexecCheck *check) {
                 TEXT(check, " Unmount the tree to store it now.");
 }
 
+/* Names units whose whole file descriptor store exceeds a limit. */
+static void describe_fdstore_limits(const KexecFacts *facts, KexecCheck *check) {
+        bool first = true;
+
+        for (size_t i = 0; i < facts->n_fdstore_problems; i++) {
+                const KexecFdStoreProblem *p = facts->fdstore_problems + i;
+
+                if (!p->limit)
+                        continue;
+                if (strlen(check->text) > sizeof(check->text) / 2) {
+                        TEXT(check, "; and others");
+                        break;
+                }
+                TEXT(check, "%sthe file descriptor store of %s needs %" PRIu64 ", which exceeds %s=%" PRIu64, first ? "" : "; ", p->unit,
+                     p->needed, p->limit, p->maximum);
+                first = false;
+        }
+        TEXT(check, ". Let the service keep less, or raise the limit in pkramd.conf.");
+}
+
+/* Names single descriptors that are not preserved, which does not keep anything else from being preserved. */
+static void describe_fdstore_losses(const KexecFacts *facts, KexecCheck *check) {
+        for (size_t i = 0; i < facts->n_fdstore_problems; i++) {
+                const KexecFdStoreProblem *p = facts->fdstore_problems + i;
+
+                if (!p->lost)
+                        continue;
+                if (strlen(check->text) > sizeof(check->text) / 2) {
+                        TEXT(check, " Other units lose file descriptors as well.");
+                        break;
+                }
+                TEXT(check, " %s loses %" PRIu64 " file descriptor%s: %s.", p->unit, p->needed, p->needed == 1 ? "" : "s", p->lost);
+        }
+}
+
+static bool facts_have_fdstore_limit(const KexecFacts *facts) {
+        for (size_t i = 0; i < facts->n_fdstore_problems; i++)
+                if (facts->fdstore_problems[i].limit)
+                        return true;
+        return false;
+}
+
 /* What would happen, and what to do about it. */
 static void describe(const KexecFacts *facts, const KexecImage *image, KexecCheck *check) {
         const char *which = image ? "the given kernel" : "the loaded kernel";
@@ -150,11 +192,17 @@ static void describe(const KexecFacts *facts, const KexecImage *image, KexecChec
                         TEXT(check, "%s ", facts->n_nodes + facts->n_trees == 1 ? "the" : "all");
                 describe_facts(facts, check);
                 TEXT(check, ".");
+                describe_fdstore_losses(facts, check);
                 return;
         case KEXEC_REASON_TREE:
                 TEXT(check, "A kexec would lose %zu of %" PRIu64 " mounted tree%s: ", facts->n_problems, facts->n_trees,
                      facts->n_trees == 1 ? "" : "s");
                 describe_trees(facts, check);
+                return;
+        case KEXEC_REASON_FDSTORE:
+                TEXT(check, "A kexec would lose file descriptors: ");
+                describe_fdstore_limits(facts, check);
+                describe_fdstore_losses(facts, check);
                 return;
         default:
                 TEXT(check, "A kexec would lose ");
@@ -228,6 +276,8 @@ void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy p
                 check.reason = image ? reason_of_image(facts->info, image) : reason_of_loaded(facts->info->image_state);
                 if (check.reason == KEXEC_REASON_KEEPS && facts->n_problems > 0)
                         check.reason = KEXEC_REASON_TREE;
+                if (check.reason == KEXEC_REASON_KEEPS && facts_have_fdstore_limit(facts))
+                        check.reason = KEXEC_REASON_FDSTORE;
         }
 
         check.keeps = check.reason == KEXEC_REASON_NOTHING_STORED || check.reason == KEXEC_REASON_KEEPS;
@@ -237,7 +287,7 @@ void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy p
         describe(facts, image, &check);
         if (possible)
                 describe_at_once(facts, &check);
-        check.keeps_at_once = check.at_once[0] == 0 && (check.keeps || check.reason == KEXEC_REASON_TREE);
+        check.keeps_at_once = check.at_once[0] == 0 && (check.keeps || check.reason == KEXEC_REASON_TREE || check.reason == KEXEC_REASON_FDSTORE);
         *ret = check;
 }
 
@@ -275,6 +325,7 @@ const char *kexec_reason_to_string(KexecReason reason) {
                 [KEXEC_REASON_ARCHITECTURE]   = "architecture",
                 [KEXEC_REASON_UNKNOWN]        = "unknown",
                 [KEXEC_REASON_TREE]           = "tree",
+                [KEXEC_REASON_FDSTORE]        = "fdStore",
         };
 
         return (unsigned) reason < _KEXEC_REASON_MAX ? table[reason] : NULL;

@@ -31,6 +31,7 @@ typedef enum KexecReason {
         KEXEC_REASON_ARCHITECTURE,      /* it is for another architecture, or cannot be relocated */
         KEXEC_REASON_UNKNOWN,           /* the kernel gave an answer this program does not know */
         KEXEC_REASON_TREE,              /* the image would preserve everything, but a mounted tree cannot be stored */
+        KEXEC_REASON_FDSTORE,           /* the same, but a file descriptor store exceeds a limit */
         _KEXEC_REASON_MAX,
 } KexecReason;
 
@@ -45,6 +46,15 @@ typedef struct KexecTreeProblem {
         const char *detail;     /* else: why it cannot be examined */
 } KexecTreeProblem;
 
+/* What is not preserved of a unit's file descriptor store. All strings are valid UTF-8 without control characters. */
+typedef struct KexecFdStoreProblem {
+        const char *unit;
+        const char *limit;      /* of pkramd.conf, which storing it would exceed; or NULL */
+        uint64_t maximum;       /* with limit: its value */
+        uint64_t needed;        /* with limit: what all that counts against it would come to; else: number of lost descriptors */
+        const char *lost;       /* else: names of descriptors that cannot be preserved, with reasons; the others can */
+} KexecFdStoreProblem;
+
 /* What there is to lose. */
 typedef struct KexecFacts {
         const struct pkram_ioctl_info *info;    /* from PKRAM_IOC_INFO; NULL if the running kernel has no PKRAM */
@@ -54,6 +64,8 @@ typedef struct KexecFacts {
         size_t n_problems;
         const char *const *units;               /* services that store memory when they stop */
         size_t n_units;
+        const KexecFdStoreProblem *fdstore_problems;
+        size_t n_fdstore_problems;
         bool strict;                            /* an image that preserves nothing loses something even if there is nothing now */
 } KexecFacts;
 

@@ -15,6 +15,7 @@ limits=(
         pkram-kexec-guard.service 23
         pkram-kexec-check@.service 22
         pkram-qemu@.service 26
+        pkram-fdstore.service 16
 )
 
 fail=0

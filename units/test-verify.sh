@@ -74,7 +74,7 @@ if [ -e "$header" ]; then
 fi
 
 # Every option is in the file of defaults, commented out, and nothing else is set.
-if grep -vE '^(#.*|\[(Store|Disk)\]|)$' "$src/pkramd.conf"; then
+if grep -vE '^(#.*|\[[A-Za-z]+\]|)$' "$src/pkramd.conf"; then
         echo "pkramd.conf sets something, see above"
         exit 1
 fi

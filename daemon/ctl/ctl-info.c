@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "ctl.h"
+#include "fdstore-node.h"
 #include "format.h"
 #include "guests.h"
 #include "json-util.h"
@@ -58,6 +59,32 @@ static void line_timestamp(const char *key, int64_t usec) {
         char text[FORMAT_MAX];
 
         line(key, format_timestamp(text, (uint64_t) MAX(usec, 0)));
+}
+
+/* --- file descriptor stores --- */
+
+/* Returns the unit whose file descriptor store the node holds, borrowed, or NULL if it is another node. */
+static const char *node_fdstore_unit(struct json_object *node) {
+        return fdstore_node_flags(json_get_string(node, "name") ?: "") >= 0 ? json_get_string(node, "owner") : NULL;
+}
+
+/* Prints which units have descriptors in the store. Says nothing if that cannot be determined: the status is there. */
+static void print_fdstores(void) {
+        _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
+        bool more = varlink_client_connect(arg_socket, &c) >= 0 &&
+                varlink_client_send(c, "io.pkram.Store.List", NULL, NULL, 0, /* more= */ true) >= 0;
+
+        while (more) {
+                _cleanup_reply_ VarlinkReply reply = {};
+                struct json_object *node;
+
+                if (varlink_client_receive(c, &reply) < 0 || reply.error)
+                        return;
+                more = reply.continues;
+                node = json_get(reply.parameters, "node");
+                if (node_fdstore_unit(node))
+                        line("Descriptors of", node_fdstore_unit(node));
+        }
 }
 
 /* --- status --- */
@@ -247,6 +274,8 @@ int verb_status(int argc, char *argv[]) {
         if (supported)
                 print_kernel_status(reply.parameters);
         print_guests(json_get_array(reply.parameters, "guests"));
+        if (supported && json_get_int(reply.parameters, "nodes", 0) > 0)
+                print_fdstores();
         return EXIT_OK;
 }
 
@@ -356,11 +385,17 @@ static void print_names(struct json_object *array) {
 static void print_nodes(struct json_object *array) {
         static const char *const headings[] = { "NAME", "OWNER", ">OBJECTS", ">SIZE", ">MEMORY", ">KEXECS", "STORED" };
         _cleanup_(table_freep) Table *t = table_new(ELEMENTSOF(headings), headings);
+        size_t n_fdstores = 0;
 
-        for (size_t i = 0; i < json_object_array_length(array); i++)
+        for (size_t i = 0; i < json_object_array_length(array); i++) {
                 add_row(t, json_object_array_get_idx(array, i));
+                n_fdstores += node_fdstore_unit(json_object_array_get_idx(array, i)) != NULL;
+        }
         pager_open();
         table_print(t, "node");
+        if (arg_legend && n_fdstores > 0)
+                printf("%zu of them hold%s file descriptors of a unit, which gets them when it starts.\n", n_fdstores,
+                       n_fdstores == 1 ? "s" : "");
 }
 
 int verb_list(_unused_ int argc, char *argv[]) {
@@ -433,6 +468,10 @@ static void print_description(struct json_object *p) {
         line("Name", json_get_string(node, "name") ?: "");
         line_int("Id", json_get_int(node, "id", 0));
         line("Owner", json_get_string(node, "owner") ?: "");
+        if (node_fdstore_unit(node)) {
+                line("Contents", "file descriptor store");
+                line("Waits for", node_fdstore_unit(node));
+        }
         line_timestamp("Stored", json_get_int(node, "storedUSec", 0));
         if (json_get_string(p, "kernel"))
                 line("Stored under", json_get_string(p, "kernel"));

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* pkramd over a model of the kernel, at a given socket: for trying clients on hosts without PKRAM. Never installed. */
+/*
+ * pkramd over a model of the kernel, at a given socket: for trying clients on hosts without PKRAM. SIGUSR1 is a
+ * kexec, after which all nodes are those of an earlier kernel. Never installed.
+ */
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -7,6 +11,11 @@
 #include "device-mock.h"
 #include "log.h"
 #include "manager.h"
+
+static int on_kexec(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si, void *userdata) {
+        mock_kexec(userdata);
+        return 0;
+}
 
 int main(int argc, char *argv[]) {
         _cleanup_(mock_freep) Mock *mock = NULL;
@@ -16,6 +25,7 @@ int main(int argc, char *argv[]) {
                 struct sockaddr_un un;
         } address = { .un.sun_family = AF_UNIX };
         PkramDevice device;
+        sigset_t set;
         int fd;
 
         if (argc < 2 || strlen(argv[1]) >= sizeof(address.un.sun_path)) {
@@ -42,5 +52,9 @@ int main(int argc, char *argv[]) {
         if (varlink_server_listen(m->server, fd) < 0)
                 return EXIT_FAILURE;
 
+        (void) sigemptyset(&set);
+        (void) sigaddset(&set, SIGUSR1);
+        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0 || sd_event_add_signal(m->event, NULL, SIGUSR1, on_kexec, mock) < 0)
+                return EXIT_FAILURE;
         return manager_run(m) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

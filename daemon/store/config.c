@@ -46,6 +46,10 @@ static const LimitInfo limits[_LIMIT_MAX] = {
         [LIMIT_OWNER_DESCRIPTORS]   = { "OwnerDescriptorsMax",   LIMIT_KIND_COUNT,  8192,    1,       1 << 20 },
 };
 
+/* [FdStore]: limits of one unit's file descriptor store, on top of those of its owner. */
+static const LimitInfo fdstore_bytes_limit = { "UnitBytesMax", LIMIT_KIND_MEMORY, 100, 0, UINT64_MAX };
+static const LimitInfo fdstore_descriptors_limit = { "UnitDescriptorsMax", LIMIT_KIND_COUNT, 1023, 0, 65534 };
+
 const char *limit_name(LimitId id) {
         return limits[id].name;
 }
@@ -66,6 +70,9 @@ void config_init_memory(Config *c, uint64_t memory) {
                 .kexec_policy = KEXEC_POLICY_REFUSE,
                 .disk_keep_days = 30,
                 .memory = memory,
+                .fdstore_units = "all",
+                .fdstore_unit_bytes = percent(memory, fdstore_bytes_limit.value),
+                .fdstore_unit_descriptors = fdstore_descriptors_limit.value,
         };
 
         for (LimitId i = 0; i < _LIMIT_MAX; i++)
@@ -167,6 +174,18 @@ static char *strip(char *s) {
         return s;
 }
 
+static void assign_limit(const Parser *p, const LimitInfo *l, const char *value, uint64_t *limit) {
+        int r;
+
+        r = parse_limit(p->config, l, value, limit);
+        if (r == -ERANGE)
+                warn(p, "%s=%s is out of range, ignoring", l->name, value);
+        else if (r < 0)
+                warn(p, "%s= takes %s, not '%s', ignoring", l->name,
+                     l->kind == LIMIT_KIND_MEMORY ? "bytes (K, M, G, T), a percentage of the memory, or infinity" :
+                     l->kind == LIMIT_KIND_BYTES ? "bytes (K, M, G, T)" : "a number", value);
+}
+
 static void parse_assignment(Parser *p, const char *key, const char *value) {
         Config *c = p->config;
         int r;
@@ -178,19 +197,11 @@ static void parse_assignment(Parser *p, const char *key, const char *value) {
                 return;
         }
 
-        for (LimitId i = 0; i < _LIMIT_MAX; i++) {
-                if (!streq(key, limits[i].name))
-                        continue;
-
-                r = parse_limit(c, limits + i, value, &c->limit[i]);
-                if (r == -ERANGE)
-                        warn(p, "%s=%s is out of range, ignoring", key, value);
-                else if (r < 0)
-                        warn(p, "%s= takes %s, not '%s', ignoring", key,
-                             limits[i].kind == LIMIT_KIND_MEMORY ? "bytes (K, M, G, T), a percentage of the memory, or infinity" :
-                             limits[i].kind == LIMIT_KIND_BYTES ? "bytes (K, M, G, T)" : "a number", value);
-                return;
-        }
+        for (LimitId i = 0; i < _LIMIT_MAX; i++)
+                if (streq(key, limits[i].name)) {
+                        assign_limit(p, limits + i, value, &c->limit[i]);
+                        return;
+                }
 
         warn(p, "Unknown setting '%s=', ignoring", key);
 }
@@ -225,6 +236,7 @@ struct ConfigSection {
 };
 
 static const ConfigSection config_sections[] = {
+        { "[FdStore]", parse_fdstore_assignment },
         { "[Store]", parse_assignment      },
         { "[Disk]",  parse_disk_assignment },
 };
@@ -234,6 +246,44 @@ static const ConfigSection *config_section_find(const char *line) {
                 if (streq(line, config_sections[i].line))
                         return config_sections + i;
         return NULL;
+}
+
+/* Is this "all", "none", or a list of patterns of unit names? */
+static bool unit_patterns_are_valid(const char *value) {
+        if (streq(value, "all") || streq(value, "none"))
+                return true;
+        if (!*value || value[strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@*?[]! \t")])
+                return false;
+        /* These words stand alone. */
+        for (const char *word = value + strspn(value, " \t"); *word; word += strspn(word, " \t")) {
+                size_t n = strcspn(word, " \t");
+
+                if ((n == 3 && strneq(word, "all", n)) || (n == 4 && strneq(word, "none", n)))
+                        return false;
+                word += n;
+        }
+        return true;
+}
+
+static void parse_fdstore_assignment(Parser *p, const char *key, const char *value) {
+        Config *c = p->config;
+
+        if (streq(key, "Units")) {
+                if (unit_patterns_are_valid(value))
+                        (void) snprintf(c->fdstore_units, sizeof(c->fdstore_units), "%s", value);
+                else
+                        warn(p, "Units= is all, none, or a list of unit names, not '%s', ignoring", value);
+        } else if (streq(key, "RequireRestore")) {
+                if (streq(value, "yes") || streq(value, "no"))
+                        c->fdstore_require_restore = streq(value, "yes");
+                else
+                        warn(p, "RequireRestore= is yes or no, not '%s', ignoring", value);
+        } else if (streq(key, fdstore_bytes_limit.name))
+                assign_limit(p, &fdstore_bytes_limit, value, &c->fdstore_unit_bytes);
+        else if (streq(key, fdstore_descriptors_limit.name))
+                assign_limit(p, &fdstore_descriptors_limit, value, &c->fdstore_unit_descriptors);
+        else
+                warn(p, "Unknown setting '%s=', ignoring", key);
 }
 
 static void parse_line(Parser *p, char *line) {

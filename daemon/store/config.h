@@ -28,11 +28,18 @@ typedef enum LimitId {
         _LIMIT_MAX,
 } LimitId;
 
+/* Length of a line of the configuration, and so of a list in it. */
+#define FDSTORE_UNITS_BYTES_MAX 1024U
+
 typedef struct Config {
         uint64_t limit[_LIMIT_MAX]; /* UINT64_MAX: no limit */
         KexecPolicy kexec_policy;
         bool disk;               /* nodes may be on disk; false by default */
         uint64_t disk_keep_days; /* how long nodes on disk that were set aside are kept */
+        char fdstore_units[FDSTORE_UNITS_BYTES_MAX]; /* Units=: "all", "none", or patterns of unit names with spaces between */
+        bool fdstore_require_restore;                /* RequireRestore=: a unit whose descriptors cannot be restored does not start */
+        uint64_t fdstore_unit_bytes;                 /* UnitBytesMax=; UINT64_MAX: no limit */
+        uint64_t fdstore_unit_descriptors;           /* UnitDescriptorsMax= */
         uint64_t memory; /* what percentages refer to: bytes of RAM */
 } Config;
 

@@ -32,6 +32,7 @@ void kexec_state_done(KexecState *s) {
                 problem_done(s->problems + i);
         free(s->problems);
         unit_list_done(&s->units);
+        kexec_fdstores_done(&s->fdstores);
         *s = (KexecState) {};
 }
 
@@ -182,6 +183,17 @@ static int read_usage(const PkramDevice *device, const Config *config, Usage *re
         return r < 0 ? r : store_usage(s, TREE_OWNER, /* except_id= */ 0, /* except= */ NULL, ret, /* reterr_error= */ NULL);
 }
 
+static int collect_fdstores(const PkramDevice *device, const Config *config, const KexecSources *sources, sd_bus *bus,
+                            KexecState *state) {
+        _cleanup_(store_freep) Store *s = NULL;
+        int r;
+
+        r = store_new(device, config, &s);
+        if (r < 0)
+                return r;
+        return kexec_fdstores_collect(bus, s, sources->proc ?: "/proc/1", sources->root ?: "", config, &state->units, &state->fdstores);
+}
+
 static void bus_unrefp(sd_bus **bus) {
         (void) sd_bus_flush_close_unref(*bus);
 }
@@ -235,6 +247,13 @@ int kexec_state_collect(const PkramDevice *device, const Config *config, const K
                 log_warning("Failed to determine which units hold memory, ignoring: %s", strerror(-r));
                 unit_list_done(&s.units);
         }
+        r = t.full && t.bus ? collect_fdstores(device, config, sources, t.bus, &s) : 0;
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                log_warning("Failed to examine file descriptor stores, ignoring: %s", strerror(-r));
+        s.facts.fdstore_problems = s.fdstores.problems;
+        s.facts.n_fdstore_problems = s.fdstores.n;
         s.facts.units = (const char *const *) s.units.names;
         s.facts.n_units = s.units.n;
 
@@ -271,6 +290,23 @@ static struct json_object *problems_to_json(const KexecFacts *facts) {
         return TAKE_PTR(array);
 }
 
+static struct json_object *fdstore_problems_to_json(const KexecFacts *facts) {
+        _cleanup_json_ struct json_object *array = json_object_new_array();
+
+        for (size_t i = 0; i < facts->n_fdstore_problems; i++) {
+                _cleanup_json_ struct json_object *o = json_object_new_object();
+                const KexecFdStoreProblem *p = facts->fdstore_problems + i;
+
+                if (!array || !o || json_add_string(o, "unit", p->unit) < 0 ||
+                    (p->limit && (json_add_string(o, "limit", p->limit) < 0 || json_add_u64(o, "maximum", p->maximum) < 0 ||
+                                  json_add_u64(o, "needed", p->needed) < 0)) ||
+                    (p->lost && json_add_string(o, "lost", p->lost) < 0) ||
+                    json_append(array, TAKE_PTR(o)) < 0)
+                        return NULL;
+        }
+        return TAKE_PTR(array);
+}
+
 struct json_object *kexec_check_to_json(const KexecCheck *check, const KexecState *state, KexecPolicy policy) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
         const struct pkram_ioctl_info *info = &state->info;
@@ -287,7 +323,8 @@ struct json_object *kexec_check_to_json(const KexecCheck *check, const KexecStat
             json_add_bool(o, "keepsAtOnce", check->keeps_at_once) < 0 ||
             (check->at_once[0] && json_add_string(o, "atOnce", check->at_once) < 0) ||
             json_add(o, "units", strings_to_json(&state->units)) < 0 ||
-            json_add(o, "treeProblems", problems_to_json(&state->facts)) < 0)
+            json_add(o, "treeProblems", problems_to_json(&state->facts)) < 0 ||
+            json_add(o, "fdStoreProblems", fdstore_problems_to_json(&state->facts)) < 0)
                 return NULL;
         return TAKE_PTR(o);
 }

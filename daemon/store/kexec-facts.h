@@ -7,6 +7,7 @@
 #include "config.h"
 #include "device.h"
 #include "kexec-check.h"
+#include "kexec-fdstores.h"
 #include "kexec-units.h"
 
 /* What storing a tree takes. */
@@ -29,6 +30,7 @@ typedef struct KexecState {
         KexecTreeProblem *problems;
         size_t problems_allocated;
         UnitList units;
+        KexecFdStores fdstores;
 } KexecState;
 
 void kexec_state_done(KexecState *s);
@@ -48,6 +50,7 @@ typedef struct KexecSources {
         const char *utab;       /* NULL for /run/mount/utab */
         const char *units;      /* NULL for KEXEC_UNITS_DIR */
         const char *root;       /* NULL for "", before the directories of unit files */
+        const char *proc;       /* NULL for "/proc/1", of the service manager */
         sd_bus *bus;            /* of the service manager; NULL: KEXEC_STATE_FULL connects to it, or does without */
 } KexecSources;
 

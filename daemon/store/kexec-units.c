@@ -59,7 +59,7 @@ static bool unit_name_is_valid(const char *name) {
 }
 
 bool kexec_unit_counts(const char *name) {
-        if (!unit_name_is_valid(name) || streq(name, "init.scope") || startswith(name, "pkram-tree@"))
+        if (!unit_name_is_valid(name) || streq(name, "init.scope") || startswith(name, "pkram-tree@") || streq(name, "pkram-fdstore.service"))
                 return false;
         /* Commands of an interactive session hold nothing. */
         return ends_with(name, ".service") || (ends_with(name, ".scope") && !startswith(name, "session-"));
@@ -117,7 +117,7 @@ int kexec_units_marked(const char *directory, UnitList *ret) {
 
 /* --- unit files --- */
 
-static int parse_value(const char *value, size_t n, int before) {
+int unit_setting_parse_boolean(const char *value, size_t n, int before) {
         static const char *const yes[] = { "yes", "y", "true", "t", "on", "1" }, *const no[] = { "no", "n", "false", "f", "off", "0" };
 
         if (n == 0)
@@ -131,7 +131,7 @@ static int parse_value(const char *value, size_t n, int before) {
         return before;
 }
 
-int kexec_unit_parse(const char *text, size_t size, int before) {
+int unit_text_fold(const char *text, size_t size, const char *key, UnitSettingParse parse, int before) {
         bool section = false;
 
         for (const char *end = text + size, *next; text < end; text = next) {
@@ -150,9 +150,9 @@ int kexec_unit_parse(const char *text, size_t size, int before) {
                                 (n == 7 && strneq(line, "[Scope]", n));
                         continue;
                 }
-                if (!section || stop - line < (ptrdiff_t) strlen(KEY) || !strneq(line, KEY, strlen(KEY)))
+                if (!section || stop - line < (ptrdiff_t) strlen(key) || !strneq(line, key, strlen(key)))
                         continue;
-                value = line + strlen(KEY);
+                value = line + strlen(key);
                 while (value < stop && (*value == ' ' || *value == '\t'))
                         value++;
                 if (value == stop || *value != '=')
@@ -160,12 +160,16 @@ int kexec_unit_parse(const char *text, size_t size, int before) {
                 value++;
                 while (value < stop && (*value == ' ' || *value == '\t'))
                         value++;
-                before = parse_value(value, (size_t) (stop - value), before);
+                before = parse(value, (size_t) (stop - value), before);
         }
         return before;
 }
 
-static int parse_file(const char *root, const char *path, int before) {
+int kexec_unit_parse(const char *text, size_t size, int before) {
+        return unit_text_fold(text, size, KEY, unit_setting_parse_boolean, before);
+}
+
+static int fold_file(const char *root, const char *path, const char *key, UnitSettingParse parse, int before) {
         _cleanup_free_ char *text = NULL, *full = NULL;
         size_t n;
 
@@ -175,7 +179,7 @@ static int parse_file(const char *root, const char *path, int before) {
         }
         if (file_read(full, UNIT_FILE_BYTES_MAX, &text, &n) < 0)
                 return before;
-        return kexec_unit_parse(text, n, before);
+        return unit_text_fold(text, n, key, parse, before);
 }
 
 static int add_if_mentioned(const char *root, const char *directory, const char *sub, const char *file, UnitList *ret) {
@@ -263,16 +267,16 @@ static bool candidate_matches(const char *candidate, const char *unit) {
         return false;
 }
 
-static int read_declaration(sd_bus *bus, const char *root, const char *object) {
+int unit_files_fold(sd_bus *bus, const char *root, const char *object, const char *key, UnitSettingParse parse) {
         _cleanup_free_ char *fragment = NULL;
         char **drop_ins = NULL;
         int value = -1;
 
         if (sd_bus_get_property_string(bus, MANAGER_NAME, object, UNIT_IFACE, "FragmentPath", NULL, &fragment) >= 0 && *fragment)
-                value = parse_file(root, fragment, value);
+                value = fold_file(root, fragment, key, parse, value);
         if (sd_bus_get_property_strv(bus, MANAGER_NAME, object, UNIT_IFACE, "DropInPaths", NULL, &drop_ins) >= 0)
                 for (char **p = drop_ins; p && *p; p++) {
-                        value = parse_file(root, *p, value);
+                        value = fold_file(root, *p, key, parse, value);
                         free(*p);
                 }
         free(drop_ins);
@@ -360,7 +364,7 @@ int kexec_units_find(sd_bus *bus, const char *directory, const char *root, UnitL
         if (r >= 0)
                 r = list_active(bus, &marked, &candidates, &active);
         for (size_t i = 0; r >= 0 && i < active.n; i++) {
-                int declared = candidates.n > 0 ? read_declaration(bus, root, active.units[i].object) : -1;
+                int declared = candidates.n > 0 ? unit_files_fold(bus, root, active.units[i].object, KEY, unit_setting_parse_boolean) : -1;
 
                 if (declared > 0 || (declared < 0 && active.units[i].marked))
                         r = unit_list_add(&found, active.units[i].name);

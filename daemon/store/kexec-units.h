@@ -40,6 +40,27 @@ int kexec_unit_mark(const char *directory, const char *name);
 int kexec_units_marked(const char *directory, UnitList *ret);
 
 /*
+ * Parses one assignment of a setting. value: n bytes without surrounding blanks. Returns the new value, -1 to reset it, or
+ * before if the text makes no sense.
+ */
+typedef int (*UnitSettingParse)(const char *value, size_t n, int before);
+
+/* For a boolean: 1 or 0, and -1 for an empty value. */
+int unit_setting_parse_boolean(const char *value, size_t n, int before);
+
+/*
+ * Parses all assignments of a setting in the text of a unit file or drop-in, in [Unit], [Service] or [Scope]. Returns the
+ * last value, or before if the text does not set it.
+ */
+int unit_text_fold(const char *text, size_t size, const char *key, UnitSettingParse parse, int before);
+
+/*
+ * The same for all files of a unit, given its object path on the bus. root is put before their paths, "" for the real ones.
+ * Returns the value, or -1 if none of the files sets it. Files that cannot be read are ignored.
+ */
+int unit_files_fold(sd_bus *bus, const char *root, const char *object, const char *key, UnitSettingParse parse);
+
+/*
  * Reads X-Pkram-Stores= from the text of a unit file or drop-in, in [Unit], [Service] or [Scope]. Returns 1 for yes, 0 for
  * no, or the value of before if the text does not set it. An empty value resets to -1.
  */

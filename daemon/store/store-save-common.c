@@ -50,7 +50,7 @@ int store_save_start(
                 return r;
         if (streq(owner, OWNER_KERNEL))
                 return store_error_set(e, -EINVAL, STORE_ERROR_INVALID_PARAMETER, "owner", NULL);
-        if (startswith(name, SYSTEM_NODE_PREFIX))
+        if (startswith(name, SYSTEM_NODE_PREFIX) && !(peer->uid == 0 && startswith(name, FDSTORE_NODE)))
                 return store_error_set(e, -EINVAL, STORE_ERROR_INVALID_NAME, name,
                                        "The name cannot be used: those that begin with '" SYSTEM_NODE_PREFIX "' are the system's own.");
 

@@ -17,6 +17,12 @@
 #define SYSTEM_NODE_RECORD SYSTEM_NODE_PREFIX "kexec"
 #define SYSTEM_NODE_LOG SYSTEM_NODE_PREFIX "log"
 
+/*
+ * Name of a node with the file descriptor store of the unit that owns it, and beginning of the names that go with it: only
+ * root may store them. See fdstore-manifest.h.
+ */
+#define FDSTORE_NODE SYSTEM_NODE_PREFIX "fdstore"
+
 /* No system node is larger. */
 #define SYSTEM_NODE_BYTES_MAX MIB(1)
 

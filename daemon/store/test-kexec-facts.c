@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a kexec would lose: trees that do not fit, and units that hold memory. */
 #include <fcntl.h>
+#include <linux/pkram.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "device-mock.h"
 #include "file-util.h"
+#include "json-util.h"
 #include "kexec-facts.h"
+#include "mock-service-manager.h"
+#include "service-manager.h"
 #include "test.h"
 #include "tree-files.h"
 
@@ -233,6 +239,121 @@ static void test_trees(_unused_ void **state) {
         mock_free(mock);
 }
 
+static void mock_keep_fd(MockManager *m, const char *unit, const char *name, int fd) {
+        assert_ok(fd);
+        mock_manager_add_fd(m, unit, name, fd);
+        (void) close(fd);
+}
+
+static int memfd_with(size_t size) {
+        _cleanup_free_ char *data = calloc(1, size);
+        int fd = memfd_create("x", MFD_CLOEXEC);
+
+        assert_non_null(data);
+        assert_ok(fd);
+        assert_ok(write_all(fd, data, size));
+        return fd;
+}
+
+/* Units that have the service manager keep descriptors. */
+static void test_fdstores(_unused_ void **state) {
+        MockUnit units[] = {
+                { "a.service",             "active",   "", "yes",     "main", 8, NULL },
+                { "b.service",             "active",   "", "yes",     "main", 8, NULL },
+                { "c.service",             "active",   "", "restart", "main", 8, NULL },
+                { "d.service",             "active",   "", "yes",     "main", 8, NULL },
+                { "pkram-fdstore.service", "active",   "", "yes",     "main", 8, NULL },
+        };
+        MockManager *m = mock_manager_new(dir, units, ELEMENTSOF(units));
+        Mock *mock = mock_new();
+        PkramDevice device = mock_device(mock);
+        KexecSources sources = { .utab = "/proc/none", .units = "/proc/none", .root = "/proc/none", .proc = "/proc/self" };
+        KexecCheck check;
+        Config config;
+        int pair[2];
+
+        config_init_memory(&config, GIB(4));
+        mock_info(mock)->image_state = PKRAM_IMAGE_KEEPS;
+        assert_ok(service_manager_connect_at(mock_manager_address(m), &sources.bus));
+        mock_keep_fd(m, "a.service", "one", memfd_with(MIB(1)));
+        mock_keep_fd(m, "b.service", "two", memfd_with(KIB(8)));
+        mock_keep_fd(m, "b.service", "root", open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        mock_keep_fd(m, "c.service", "three", memfd_with(MIB(2)));
+        assert_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+        mock_keep_fd(m, "d.service", "socket", pair[0]);
+        (void) close(pair[1]);
+
+        /* The image preserves them. One that is of another kind is named. */
+        {
+                _cleanup_kexec_state_ KexecState s = {};
+
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                assert_int_equal(s.facts.n_units, 2);
+                assert_true(unit_list_has(&s.units, "a.service") && unit_list_has(&s.units, "b.service"));
+                assert_int_equal(s.facts.n_fdstore_problems, 1);
+                kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                assert_true(check.keeps);
+                assert_non_null(strstr(check.text, "b.service loses 1 file descriptor: 'root' (directories are not preserved)."));
+        }
+
+        /* An image that preserves nothing is refused, though nothing is stored yet. */
+        {
+                _cleanup_kexec_state_ KexecState s = {};
+
+                mock_info(mock)->image_state = PKRAM_IMAGE_NO_SUPPORT;
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                assert_false(check.allowed);
+                assert_non_null(strstr(check.text, "a.service"));
+                mock_info(mock)->image_state = PKRAM_IMAGE_KEEPS;
+        }
+
+        /* Each limit is named. */
+        for (unsigned i = 0; i < 5; i++) {
+                _cleanup_kexec_state_ KexecState s = {};
+                _cleanup_json_ struct json_object *o = NULL;
+                static const char *const names[] = { "UnitBytesMax", "UnitDescriptorsMax", "NodeBytesMax", "OwnerBytesMax", "TotalBytesMax" };
+                const KexecFdStoreProblem *p;
+                Config small = config;
+
+                uint64_t *values[] = { &small.fdstore_unit_bytes, &small.fdstore_unit_descriptors, &small.limit[LIMIT_NODE_BYTES],
+                                       &small.limit[LIMIT_OWNER_BYTES], &small.limit[LIMIT_TOTAL_BYTES] };
+
+                *values[i] = i == 1 ? 0 : KIB(64);
+                assert_ok(kexec_state_collect(&device, &small, &sources, KEXEC_STATE_FULL, &s));
+                kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                assert_int_equal(check.reason, KEXEC_REASON_FDSTORE);
+                assert_false(check.keeps);
+                p = s.facts.fdstore_problems;
+                assert_string_equal(p->unit, "a.service");
+                assert_string_equal(p->limit, names[i]);
+                assert_int_equal(p->maximum, *values[i]);
+                assert_non_null(strstr(check.text, names[i]));
+                o = kexec_check_to_json(&check, &s, KEXEC_POLICY_REFUSE);
+                assert_non_null(o);
+                assert_string_equal(json_get_string(o, "reason"), "fdStore");
+                assert_non_null(json_get_array(o, "fdStoreProblems"));
+        }
+
+        /* Without the service that stores them, and with a configuration against it, they do not count. */
+        for (unsigned i = 0; i < 2; i++) {
+                _cleanup_kexec_state_ KexecState s = {};
+
+                units[4].active = i == 0 ? "inactive" : "active";
+                if (i == 1)
+                        (void) strcpy(config.fdstore_units, "none");
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                assert_int_equal(s.facts.n_units, 0);
+                assert_int_equal(s.facts.n_fdstore_problems, 0);
+        }
+
+        (void) sd_bus_flush_close_unref(sources.bus);
+        mock_manager_free(m);
+        mock_free(mock);
+        (void) unlink(path_of("notify"));
+        (void) unlink(path_of("private"));
+}
+
 static void test_no_pkram(_unused_ void **state) {
         static const int errors[] = { -ENOENT, -ENODEV, -ENXIO };
         Mock *mock = mock_new();
@@ -258,6 +379,7 @@ int main(void) {
                 cmocka_unit_test(test_unit_marks),
                 cmocka_unit_test(test_tree_cost),
                 cmocka_unit_test(test_trees),
+                cmocka_unit_test(test_fdstores),
                 cmocka_unit_test(test_no_pkram),
         };
         int r;

@@ -268,6 +268,35 @@ static void test_config_good(_unused_ void **state) {
         assert_int_equal(c.kexec_policy, KEXEC_POLICY_WARN);
 }
 
+static void test_config_fdstore(_unused_ void **state) {
+        static const char text[] = "[FdStore]\nUnits= a.service \tb@*.service\nRequireRestore=yes\nUnitBytesMax=1G\nUnitDescriptorsMax=5\n";
+        static const char *const bad[] = {
+                "[FdStore]\nUnits=", "[FdStore]\nUnits=all a.service", "[FdStore]\nUnits=a/b", "[FdStore]\nRequireRestore=maybe",
+                "[FdStore]\nUnitBytesMax=1Z", "[FdStore]\nUnitDescriptorsMax=65535", "[FdStore]\nNodesMax=1", "[Store]\nUnits=none",
+        };
+        Warnings w = {};
+        Config c, defaults;
+
+        config_init_memory(&defaults, GIB(8));
+        assert_string_equal(defaults.fdstore_units, "all");
+        assert_false(defaults.fdstore_require_restore);
+        c = defaults;
+        config_parse(&c, "x", text, strlen(text), on_warning, &w);
+        assert_int_equal(w.n, 0);
+        assert_string_equal(c.fdstore_units, "a.service \tb@*.service");
+        assert_true(c.fdstore_require_restore);
+        assert_int_equal(c.fdstore_unit_bytes, GIB(1));
+        assert_int_equal(c.fdstore_unit_descriptors, 5);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                c = defaults;
+                w.n = 0;
+                config_parse(&c, "x", bad[i], strlen(bad[i]), on_warning, &w);
+                if (w.n < 1)
+                        fail_msg("no warning for '%s'", bad[i]);
+                assert_memory_equal(&c, &defaults, sizeof(c));
+        }
+}
+
 static void test_config_bad(_unused_ void **state) {
         static const char *const bad[] = {
                 "[Store]\nTotalBytesMax=", "[Store]\nTotalBytesMax=101%", "[Store]\nTotalBytesMax=-1", "[Store]\nTotalBytesMax=5Q",
@@ -499,6 +528,7 @@ int main(void) {
                 cmocka_unit_test(test_checksum_truncated),
                 cmocka_unit_test(test_config_defaults),
                 cmocka_unit_test(test_config_good),
+                cmocka_unit_test(test_config_fdstore),
                 cmocka_unit_test(test_config_bad),
                 cmocka_unit_test(test_config_long_and_binary_lines),
                 cmocka_unit_test(test_config_files),

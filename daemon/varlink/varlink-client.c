@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -10,6 +11,7 @@
 struct VarlinkClient {
         MessageStream *stream;
         MessageLimits limits;
+        int timeout_msec;
 };
 
 int varlink_client_new(int fd, VarlinkClient **ret) {
@@ -24,6 +26,7 @@ int varlink_client_new(int fd, VarlinkClient **ret) {
         if (!c)
                 return -ENOMEM;
         *c = (VarlinkClient) {
+                .timeout_msec = -1,
                 .limits = {
                         .message_bytes = GIB(1),
                         .message_fds = 65536,
@@ -67,6 +70,10 @@ int varlink_client_connect_now(const char *path, VarlinkClient **ret) {
         return client_connect(path, SOCK_NONBLOCK, ret);
 }
 
+void varlink_client_set_timeout(VarlinkClient *c, uint64_t usec) {
+        c->timeout_msec = usec >= INT_MAX * UINT64_C(1000) ? -1 : (int) (usec / 1000);
+}
+
 int varlink_client_fd(const VarlinkClient *c) {
         return message_stream_fd(c->stream);
 }
@@ -90,10 +97,12 @@ void varlink_reply_done(VarlinkReply *r) {
 static int wait_for(const VarlinkClient *c, short events) {
         struct pollfd p = { .fd = message_stream_fd(c->stream), .events = events };
 
-        while (poll(&p, 1, -1) < 0)
+        int n;
+
+        while ((n = poll(&p, 1, c->timeout_msec)) < 0)
                 if (errno != EINTR)
                         return -errno;
-        return 0;
+        return n == 0 ? -ETIMEDOUT : 0;
 }
 
 static int build_call(const char *method, struct json_object *parameters, bool more, struct json_object **ret) {

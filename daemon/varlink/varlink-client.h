@@ -15,6 +15,12 @@ int varlink_client_connect(const char *path, VarlinkClient **ret);
 /* The same without waiting for room in the listener's queue: -EAGAIN. */
 int varlink_client_connect_now(const char *path, VarlinkClient **ret);
 
+/*
+ * Limits how long a call waits for the server to take or send anything, in microseconds; UINT64_MAX, the default, is forever.
+ * After that the call returns -ETIMEDOUT, and the connection can only be freed.
+ */
+void varlink_client_set_timeout(VarlinkClient *c, uint64_t usec);
+
 /* On a connected socket, which it owns from here on, also on failure. */
 int varlink_client_new(int fd, VarlinkClient **ret);
 

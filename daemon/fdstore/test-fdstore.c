@@ -1,0 +1,779 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* pkram-fdstore with a service manager and a pkramd that only look like them. $PKRAMD_MOCK: the program for the latter. */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "fdstore.h"
+#include "fdstore-manifest.h"
+#include "mock-service-manager.h"
+#include "test.h"
+
+static MockUnit units[] = {
+        { "a.service",    "inactive", "",      "yes",     "main", 8 },
+        { "b.service",    "failed",   "",      "yes",     "all",  8 },
+        { "runs.service", "active",   "stop",  "yes",     "main", 8 },
+        { "soon.service", "inactive", "start", "yes",     "main", 8 },
+        { "temp.service", "inactive", "",      "restart", "main", 8 },
+        { FDSTORE_UNIT,   "active",   "stop",  "yes",     "exec", 64 },
+};
+
+static char dir[] = "/tmp/test-fdstore-XXXXXX";
+static char store_socket[64];
+static pid_t store_pid;
+static MockManager *manager;
+static Config config;
+static FdStoreEnvironment e;
+
+/* A new connection to pkramd: one that timed out cannot be used any more. */
+static void connect_store(void) {
+        e.store = varlink_client_free(e.store);
+        for (unsigned i = 0; i < 500 && varlink_client_connect(store_socket, &e.store) < 0; i++)
+                (void) poll(NULL, 0, 10);
+        assert_non_null(e.store);
+}
+
+static int setup(void **state) {
+        char *argv[] = { getenv("PKRAMD_MOCK"), store_socket, NULL };
+
+        (void) state;
+        strcpy(dir + strlen(dir) - 6, "XXXXXX");
+        assert_non_null(mkdtemp(dir));
+        (void) snprintf(store_socket, sizeof(store_socket), "%s/store", dir);
+        assert_non_null(argv[0]);
+        store_pid = fork();
+        if (store_pid == 0) {
+                (void) execv(argv[0], argv);
+                _exit(127);
+        }
+        manager = mock_manager_new(dir, units, ELEMENTSOF(units));
+        assert_ok(setenv("NOTIFY_SOCKET", mock_manager_notify_socket(manager), 1));
+        e.proc = "/proc/self";
+        e.root = dir;
+        e.config = &config;
+        e.timeout_usec = 5 * 1000 * 1000;
+        assert_ok(service_manager_connect_at(mock_manager_address(manager), &e.bus));
+        connect_store();
+        return 0;
+}
+
+static int teardown(void **state) {
+        char command[128];
+
+        (void) state;
+        e.store = varlink_client_free(e.store);
+        e.bus = sd_bus_flush_close_unref(e.bus);
+        manager = mock_manager_free(manager);
+        (void) kill(store_pid, SIGTERM);
+        (void) waitpid(store_pid, NULL, 0);
+        (void) snprintf(command, sizeof(command), "rm -rf -- %s", dir);
+        return system(command);
+}
+
+/* Forgets everything, as a test begins. */
+static void forget(void) {
+        config_init_memory(&config, GIB(1));
+        units[0].notify_access = "main";
+        mock_manager_fail(manager, NULL);
+        mock_manager_garble(manager, NULL);
+        mock_manager_distort(manager, MOCK_DISTORT_NONE);
+        for (size_t i = 0; i < ELEMENTSOF(units); i++) {
+                mock_manager_clear(manager, units[i].name);
+                units[i].max = 8;
+                units[i].fragment = NULL;
+                units[i].drop_in = NULL;
+                units[i].root = NULL;
+                units[i].start_only = false;
+                units[i].has_stop_command = false;
+        }
+        assert_ok(fdstore_begin(&e)); /* all nodes are of this boot */
+}
+
+static int memfd(const char *text) {
+        int fd = memfd_create("state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+        assert_ok(fd);
+        assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+        return fd;
+}
+
+/* Puts a descriptor into the store of a unit, and closes ours. */
+static void keep(const char *unit, const char *name, int fd) {
+        assert_ok(fd);
+        mock_manager_add_fd(manager, unit, name, fd);
+        (void) close(fd);
+}
+
+static void assert_holds(const char *unit, const char *name, const char *text) {
+        char data[64] = "";
+        int fd = mock_manager_get_fd(manager, unit, name);
+
+        assert_ok(fd);
+        assert_int_equal(pread(fd, data, sizeof(data) - 1, 0), strlen(text));
+        assert_string_equal(data, text);
+}
+
+static bool is_stored(const char *unit, const char *name) {
+        _cleanup_retrieved_node_ RetrievedNode n = {};
+        _cleanup_free_ char *reason = NULL;
+        int r = store_call_retrieve(e.store, unit, name, &n, &reason);
+
+        assert_true(r == 0 || r == -ENOENT);
+        return r == 0;
+}
+
+/* The service manager starts anew, with nothing. */
+static void next_boot(void) {
+        for (size_t i = 0; i < ELEMENTSOF(units); i++)
+                mock_manager_clear(manager, units[i].name);
+}
+
+static void test_round_trip(void **state) {
+        int fd = memfd("first");
+
+        (void) state;
+        forget();
+        mock_manager_add_fd(manager, "a.service", "rw", fd);
+        assert_int_equal(lseek(fd, 3, SEEK_SET), 3);
+        keep("a.service", "ro", memfd("second"));
+        keep("b.service", "other", memfd("third"));
+        assert_ok(fdstore_save(&e));
+        assert_true(is_stored("a.service", FDSTORE_NODE));
+        assert_true(is_stored("b.service", fdstore_node_name(FDSTORE_NODE_ALL)));
+        (void) close(fd);
+
+        next_boot();
+        mock_manager_set_sender(manager, "a.service");
+        assert_ok(fdstore_push(&e, "a.service"));
+        assert_int_equal(mock_manager_n_fds(manager, "a.service"), 2);
+        assert_holds("a.service", "rw", "first");
+        assert_holds("a.service", "ro", "second");
+        assert_int_equal(lseek(mock_manager_get_fd(manager, "a.service", "rw"), 0, SEEK_CUR), 3);
+        assert_false(is_stored("a.service", FDSTORE_NODE));
+
+        mock_manager_set_sender(manager, "b.service");
+        assert_ok(fdstore_push(&e, "b.service"));
+        assert_holds("b.service", "other", "third");
+        /* What is released can be written again. */
+        assert_int_equal(pwrite(mock_manager_get_fd(manager, "b.service", "other"), "T", 1, 0), 1);
+        /* There is nothing left to push. */
+        assert_ok(fdstore_push(&e, "b.service"));
+}
+
+static void test_flags(void **state) {
+        _cleanup_close_ int fd = memfd("data");
+        char path[64];
+
+        (void) state;
+        forget();
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        keep("a.service", "ro", open(path, O_RDONLY | O_CLOEXEC));
+        keep("a.service", "append", open(path, O_WRONLY | O_APPEND | O_CLOEXEC));
+        keep("a.service", "path", open(path, O_PATH | O_CLOEXEC));
+        assert_ok(fdstore_save(&e));
+        next_boot();
+        mock_manager_set_sender(manager, "a.service");
+        assert_ok(fdstore_push(&e, "a.service"));
+        assert_int_equal(fcntl(mock_manager_get_fd(manager, "a.service", "ro"), F_GETFL) & O_ACCMODE, O_RDONLY);
+        assert_int_equal(fcntl(mock_manager_get_fd(manager, "a.service", "append"), F_GETFL) & (O_ACCMODE | O_APPEND), O_WRONLY | O_APPEND);
+        assert_true(fcntl(mock_manager_get_fd(manager, "a.service", "path"), F_GETFL) & O_PATH);
+}
+
+static void test_which_units(void **state) {
+        int pair[2];
+
+        (void) state;
+        forget();
+        /* The sockets of a unit that runs to the end are no loss. */
+        assert_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+        keep("runs.service", "socket", pair[0]);
+        (void) close(pair[1]);
+        assert_ok(fdstore_save(&e));
+        keep("runs.service", "x", memfd("x"));
+        keep("soon.service", "x", memfd("x"));
+        keep("temp.service", "x", memfd("x"));
+        /* What a running unit has would be frozen under it. */
+        assert_errno(fdstore_save(&e), EBUSY);
+        assert_false(is_stored("runs.service", FDSTORE_NODE));
+        assert_false(is_stored("soon.service", FDSTORE_NODE));
+        assert_false(is_stored("temp.service", FDSTORE_NODE));
+}
+
+static void test_kinds(void **state) {
+        int ends[2], pair[2];
+
+        (void) state;
+        forget();
+        assert_ok(pipe2(ends, O_CLOEXEC));
+        assert_int_equal(write(ends[1], "in flight", 9), 9);
+        assert_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+        keep("a.service", "reader", ends[0]);
+        keep("a.service", "writer", ends[1]);
+        keep("a.service", "socket", pair[0]);
+        (void) close(pair[1]);
+        /* Sockets are left out without a word; anything else that is left out is an error. */
+        assert_ok(fdstore_save(&e));
+        keep("a.service", "directory", open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        assert_errno(fdstore_save(&e), ENODATA);
+
+        next_boot();
+        mock_manager_set_sender(manager, "a.service");
+        assert_ok(fdstore_push(&e, "a.service"));
+        assert_int_equal(mock_manager_n_fds(manager, "a.service"), 2);
+        assert_int_equal(write(mock_manager_get_fd(manager, "a.service", "writer"), "!", 1), 1);
+        char data[16] = "";
+        assert_int_equal(read(mock_manager_get_fd(manager, "a.service", "reader"), data, sizeof(data)), 10);
+        assert_string_equal(data, "in flight!");
+}
+
+static void test_what_cannot_be_stored(void **state) {
+        _cleanup_close_ int mapped = memfd("mapped");
+        void *p;
+
+        (void) state;
+        forget();
+        keep("a.service", "good", memfd("good"));
+        mock_manager_add_fd(manager, "a.service", "mapped", mapped);
+        p = mmap(NULL, 6, PROT_READ | PROT_WRITE, MAP_SHARED, mapped, 0);
+        assert_true(p != MAP_FAILED);
+        /* One file that cannot be frozen costs itself and no other. */
+        int r = fdstore_save(&e);
+        (void) munmap(p, 6);
+        next_boot();
+        mock_manager_set_sender(manager, "a.service");
+        assert_ok(fdstore_push(&e, "a.service"));
+        assert_holds("a.service", "good", "good");
+        if (r < 0) /* the model of the kernel sees writable mappings */
+                assert_int_equal(mock_manager_n_fds(manager, "a.service"), 1);
+}
+
+/* Gives a unit a file with one line in [Service]. */
+static void declare(size_t unit, const char *line) {
+        char path[128];
+        FILE *f;
+
+        (void) snprintf(path, sizeof(path), "%s/fragment", dir);
+        f = fopen(path, "we");
+        assert_non_null(f);
+        assert_true(fprintf(f, "[Service]\n%s\n", line) > 0);
+        assert_int_equal(fclose(f), 0);
+        units[unit].fragment = "/fragment";
+}
+
+static void test_policy(void **state) {
+        static const struct {
+                const char *units, *declaration;
+                bool require;
+                int flags; /* of the node, or -1 for none */
+        } table[] = {
+                { "all",                 "",                          false, 0 },
+                { "none",                "",                          false, -1 },
+                { "none",                "X-Pkram-FdStore=yes",       false, -1 },
+                { "x.service a.service", "",                          false, 0 },
+                { "x.service",           "",                          false, -1 },
+                { "x.service",           "X-Pkram-FdStore=yes",       false, 0 },
+                { "*.service",           "X-Pkram-FdStore=no",        false, -1 },
+                { "[a-b].*",             "X-Pkram-FdStore=bogus",     false, 0 },
+                { "all",                 "",                          true,  FDSTORE_NODE_REQUIRED },
+                { "all",                 "X-Pkram-FdStore=yes",       true,  0 },
+                { "x.service",           "X-Pkram-FdStore = required", false, FDSTORE_NODE_REQUIRED },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                forget();
+                (void) snprintf(config.fdstore_units, sizeof(config.fdstore_units), "%s", table[i].units);
+                config.fdstore_require_restore = table[i].require;
+                declare(0, table[i].declaration);
+                keep("a.service", "x", memfd("x"));
+                assert_ok(fdstore_save(&e));
+                for (FdStoreNodeFlags flags = 0; flags < _FDSTORE_NODE_FLAGS_MAX; flags++)
+                        if (fdstore_node_flags_are_valid(flags) &&
+                            is_stored("a.service", fdstore_node_name(flags)) != ((int) flags == table[i].flags))
+                                fail_msg("line %zu, flags %u", i, flags);
+                if (table[i].flags < 0)
+                        continue;
+                next_boot();
+                mock_manager_set_sender(manager, "a.service");
+                assert_ok(fdstore_push(&e, "a.service"));
+                assert_holds("a.service", "x", "x");
+        }
+}
+
+static int count_inherited(_unused_ const char *name, _unused_ const char *owner, bool inherited, void *userdata) {
+        ((unsigned *) userdata)[inherited]++;
+        return 0;
+}
+
+/* A kexec: all nodes are those of an earlier kernel, and the service manager begins with nothing. */
+static void kexec(void) {
+        unsigned n[2] = { 0, 1 };
+
+        assert_ok(kill(store_pid, SIGUSR1));
+        for (unsigned i = 0; i < 100; i++) {
+                _cleanup_free_ char *reason = NULL;
+
+                n[0] = n[1] = 0;
+                assert_ok(store_call_list(e.store, "", count_inherited, n, &reason));
+                if (n[0] == 0)
+                        break;
+                (void) poll(NULL, 0, 10);
+        }
+        assert_int_equal(n[0], 0);
+        next_boot();
+}
+
+/* A unit with a root directory is preserved if its other commands, of which it has none, do not matter. */
+static void test_root_directory(void **state) {
+        char path[128];
+        FILE *f;
+
+        (void) state;
+        forget();
+        units[0].root = "/srv/root";
+        keep("a.service", "x", memfd("x"));
+        assert_ok(fdstore_save(&e));
+        assert_true(is_stored("a.service", fdstore_node_name(FDSTORE_NODE_ROOT)));
+
+        units[0].has_stop_command = true;
+        assert_ok(fdstore_begin(&e));
+        assert_errno(fdstore_save(&e), ENOTSUP);
+        assert_false(is_stored("a.service", fdstore_node_name(FDSTORE_NODE_ROOT)));
+
+        units[0].start_only = true;
+        assert_ok(fdstore_save(&e));
+        assert_true(is_stored("a.service", fdstore_node_name(0)));
+        kexec();
+
+        /* In the boot after a kexec the drop-in has changed the unit. */
+        (void) snprintf(path, sizeof(path), "%s/" FDSTORE_DROP_IN_NAME, dir);
+        f = fopen(path, "we");
+        assert_non_null(f);
+        assert_true(fputs("[Service]\n" FDSTORE_DROP_IN_NOTIFY FDSTORE_DROP_IN_ROOT, f) >= 0);
+        assert_int_equal(fclose(f), 0);
+        units[0].drop_in = "/" FDSTORE_DROP_IN_NAME;
+        units[0].notify_access = "exec";
+        keep("a.service", "x", memfd("x"));
+        assert_ok(fdstore_save(&e));
+        assert_true(is_stored("a.service", fdstore_node_name(FDSTORE_NODE_ROOT)));
+        /* What the earlier boot stored, and the unit never got, has made way for this one. */
+        assert_false(is_stored("a.service", fdstore_node_name(0)));
+}
+
+static void test_limits(void **state) {
+        (void) state;
+        forget();
+        config.fdstore_unit_bytes = KIB(4);
+        keep("a.service", "small", memfd("x"));
+        assert_ok(fdstore_save(&e));
+        keep("a.service", "more", memfd("x"));
+        assert_errno(fdstore_save(&e), EDQUOT);
+        forget();
+        config.fdstore_unit_descriptors = 1;
+        keep("a.service", "one", memfd("x"));
+        assert_ok(fdstore_save(&e));
+        keep("a.service", "two", memfd("x"));
+        assert_errno(fdstore_save(&e), EDQUOT);
+        assert_int_equal(fdstore_node_flags(FDSTORE_NODE "-other"), -EINVAL);
+}
+
+static void test_too_small_store(void **state) {
+        (void) state;
+        forget();
+        keep("a.service", "one", memfd("1"));
+        keep("a.service", "two", memfd("2"));
+        assert_ok(fdstore_save(&e));
+        next_boot();
+        units[0].max = 1;
+        mock_manager_set_sender(manager, "a.service");
+        /* The service starts with all or with nothing, and what is stored stays. */
+        assert_errno(fdstore_push(&e, "a.service"), ENOBUFS);
+        for (unsigned i = 0; i < 100 && mock_manager_n_fds(manager, "a.service") > 0; i++)
+                (void) poll(NULL, 0, 10);
+        assert_int_equal(mock_manager_n_fds(manager, "a.service"), 0);
+        assert_true(is_stored("a.service", FDSTORE_NODE));
+        units[0].max = 8;
+        assert_ok(fdstore_push(&e, "a.service"));
+        assert_holds("a.service", "two", "2");
+}
+
+static void test_pushed_twice(void **state) {
+        (void) state;
+        forget();
+        keep("a.service", "one", memfd("1"));
+        assert_ok(fdstore_save(&e));
+        next_boot();
+        mock_manager_set_sender(manager, "a.service");
+        /* The first attempt is killed between the push and the release: here it cannot read the store back. */
+        mock_manager_fail(manager, "DumpUnitFileDescriptorStore");
+        assert_fails(fdstore_push(&e, "a.service"));
+        mock_manager_fail(manager, NULL);
+        assert_ok(fdstore_push(&e, "a.service"));
+        assert_int_equal(mock_manager_n_fds(manager, "a.service"), 1);
+        assert_ok(fdstore_push(&e, "a.service"));
+        assert_int_equal(mock_manager_n_fds(manager, "a.service"), 1);
+}
+
+/* A file in two stores is one file again, in whichever order the units start, and is given up when both have it. */
+static void test_shared_across_kexec(void **state) {
+        (void) state;
+        for (unsigned turn = 0; turn < 2; turn++) {
+                const char *first = turn == 0 ? "a.service" : "b.service", *second = turn == 0 ? "b.service" : "a.service";
+                const char *names[2] = { turn == 0 ? "mine" : "yours", turn == 0 ? "yours" : "mine" };
+                struct stat a, b;
+                unsigned n_reloads;
+                int fd;
+
+                forget();
+                fd = memfd("both");
+                mock_manager_add_fd(manager, "a.service", "mine", fd);
+                keep("b.service", "yours", fd);
+                keep("a.service", "own", memfd("own"));
+                assert_ok(fdstore_save(&e));
+                kexec();
+
+                mock_manager_set_sender(manager, FDSTORE_UNIT);
+                assert_ok(fdstore_begin(&e));
+                assert_int_equal(mock_manager_n_fds(manager, FDSTORE_UNIT), 1);
+                n_reloads = mock_manager_n_reloads(manager);
+                mock_manager_set_sender(manager, first);
+                assert_ok(fdstore_push(&e, first));
+                assert_int_equal(mock_manager_n_reloads(manager), n_reloads + 1);
+                mock_manager_set_sender(manager, FDSTORE_UNIT);
+                assert_ok(fdstore_drop_shared(&e));
+                /* The other unit still needs it. */
+                assert_int_equal(mock_manager_n_fds(manager, FDSTORE_UNIT), 1);
+                mock_manager_set_sender(manager, second);
+                assert_ok(fdstore_push(&e, second));
+                mock_manager_set_sender(manager, FDSTORE_UNIT);
+                assert_ok(fdstore_drop_shared(&e));
+                for (unsigned i = 0; i < 100 && mock_manager_n_fds(manager, FDSTORE_UNIT) > 0; i++)
+                        (void) poll(NULL, 0, 10);
+                assert_int_equal(mock_manager_n_fds(manager, FDSTORE_UNIT), 0);
+
+                assert_ok(fstat(mock_manager_get_fd(manager, first, names[0]), &a));
+                assert_ok(fstat(mock_manager_get_fd(manager, second, names[1]), &b));
+                assert_true(a.st_dev == b.st_dev && a.st_ino == b.st_ino);
+                assert_holds(first, names[0], "both");
+                assert_holds("a.service", "own", "own");
+                assert_int_equal(pwrite(mock_manager_get_fd(manager, second, names[1]), "B", 1, 0), 1);
+        }
+}
+
+/* A unit that does not start in a boot in between: the next kexec preserves its nodes and shared files again. */
+static void test_skipped_boot(void **state) {
+        struct stat a, b;
+        int fd;
+
+        (void) state;
+        forget();
+        fd = memfd("both");
+        mock_manager_add_fd(manager, "a.service", "mine", fd);
+        keep("b.service", "yours", fd);
+        assert_ok(fdstore_save(&e));
+        kexec();
+        mock_manager_set_sender(manager, FDSTORE_UNIT);
+        assert_ok(fdstore_begin(&e));
+        mock_manager_set_sender(manager, "a.service");
+        assert_ok(fdstore_push(&e, "a.service"));
+        assert_ok(fdstore_save(&e));
+        kexec();
+        mock_manager_set_sender(manager, FDSTORE_UNIT);
+        assert_ok(fdstore_begin(&e));
+        mock_manager_set_sender(manager, "b.service");
+        assert_ok(fdstore_push(&e, "b.service"));
+        mock_manager_set_sender(manager, "a.service");
+        assert_ok(fdstore_push(&e, "a.service"));
+        assert_ok(fstat(mock_manager_get_fd(manager, "a.service", "mine"), &a));
+        assert_ok(fstat(mock_manager_get_fd(manager, "b.service", "yours"), &b));
+        assert_true(a.st_dev == b.st_dev && a.st_ino == b.st_ino);
+        mock_manager_set_sender(manager, FDSTORE_UNIT);
+        assert_ok(fdstore_drop_shared(&e));
+}
+
+/* A unit that has stored another descriptor under the same name since does not get a second one. */
+static void test_name_taken(void **state) {
+        (void) state;
+        forget();
+        keep("a.service", "state", memfd("old"));
+        assert_ok(fdstore_save(&e));
+        next_boot();
+        mock_manager_set_sender(manager, "a.service");
+        keep("a.service", "state", memfd("new"));
+        assert_errno(fdstore_push(&e, "a.service"), EEXIST);
+        assert_int_equal(mock_manager_n_fds(manager, "a.service"), 1);
+        assert_holds("a.service", "state", "new");
+        assert_true(is_stored("a.service", FDSTORE_NODE));
+        mock_manager_clear(manager, "a.service");
+        assert_ok(fdstore_push(&e, "a.service"));
+        assert_holds("a.service", "state", "old");
+}
+
+static void start_unit_a(void) { units[0].active = "activating"; }
+
+/* A unit that is started while its descriptors are stored gets files that it can write. */
+static void test_started_meanwhile(void **state) {
+        _cleanup_close_ int fd = memfd("x");
+
+        (void) state;
+        forget();
+        mock_manager_add_fd(manager, "a.service", "x", fd);
+        keep("b.service", "y", memfd("y"));
+        mock_manager_set_hook(manager, 1, start_unit_a);
+        assert_errno(fdstore_save(&e), EBUSY);
+        units[0].active = "inactive";
+        assert_false(is_stored("a.service", FDSTORE_NODE));
+        assert_true(is_stored("b.service", fdstore_node_name(FDSTORE_NODE_ALL)));
+}
+
+static void stop_store(void) { (void) kill(store_pid, SIGSTOP); }
+
+static void continue_store(void) {
+        assert_ok(kill(store_pid, SIGCONT));
+        connect_store();
+}
+
+/* pkramd that does not answer costs a limited time, and leaves nothing frozen in a store. */
+static void test_pkramd_hangs(void **state) {
+        (void) state;
+        forget();
+        keep("a.service", "x", memfd("x"));
+        assert_ok(fdstore_save(&e));
+        next_boot();
+        mock_manager_set_sender(manager, "a.service");
+
+        stop_store();
+        varlink_client_set_timeout(e.store, 100000);
+        assert_errno(fdstore_push(&e, "a.service"), ETIMEDOUT);
+        continue_store();
+        assert_int_equal(mock_manager_n_fds(manager, "a.service"), 0);
+
+        /* Between the push and the release. */
+        varlink_client_set_timeout(e.store, 100000);
+        mock_manager_set_hook(manager, 2, stop_store);
+        assert_errno(fdstore_push(&e, "a.service"), ETIMEDOUT);
+        continue_store();
+        for (unsigned i = 0; i < 100 && mock_manager_n_fds(manager, "a.service") > 0; i++)
+                (void) poll(NULL, 0, 10);
+        assert_int_equal(mock_manager_n_fds(manager, "a.service"), 0);
+}
+
+/* Neither does a service manager that does not read notifications. */
+static void test_manager_deaf(void **state) {
+        (void) state;
+        forget();
+        keep("a.service", "x", memfd("x"));
+        assert_ok(fdstore_save(&e));
+        next_boot();
+        mock_manager_set_sender(manager, "a.service");
+        mock_manager_set_deaf(manager, true);
+        (void) poll(NULL, 0, 50);
+        e.timeout_usec = 100000;
+        assert_errno(fdstore_push(&e, "a.service"), ETIMEDOUT);
+        e.timeout_usec = 5 * 1000 * 1000;
+        mock_manager_set_deaf(manager, false);
+        assert_true(is_stored("a.service", FDSTORE_NODE));
+        for (unsigned i = 0; i < 100 && mock_manager_n_fds(manager, "a.service") > 0; i++)
+                (void) poll(NULL, 0, 10);
+        assert_ok(fdstore_push(&e, "a.service"));
+        assert_holds("a.service", "x", "x");
+
+        /* No socket at all. */
+        assert_ok(fdstore_save(&e));
+        next_boot();
+        assert_ok(unsetenv("NOTIFY_SOCKET"));
+        assert_errno(fdstore_push(&e, "a.service"), ENOTCONN);
+        assert_ok(setenv("NOTIFY_SOCKET", mock_manager_notify_socket(manager), 1));
+        assert_true(is_stored("a.service", FDSTORE_NODE));
+}
+
+/* Answers that are not what was asked for, or not true, cost what they are about. */
+static void test_hostile_answers(void **state) {
+        static const char *const methods[] = { "ListUnitsByPatterns", "DumpUnitFileDescriptorStore" };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTSOF(methods); i++) {
+                forget();
+                keep("a.service", "x", memfd("x"));
+                mock_manager_garble(manager, methods[i]);
+                assert_fails(fdstore_save(&e));
+                mock_manager_garble(manager, NULL);
+                assert_false(is_stored("a.service", FDSTORE_NODE));
+        }
+        for (MockDistortion d = MOCK_DISTORT_PATH; d < _MOCK_DISTORTION_MAX; d++) {
+                forget();
+                keep("a.service", "x", memfd("x"));
+                keep("a.service", "directory", open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+                mock_manager_distort(manager, d);
+                assert_fails(fdstore_save(&e));
+                mock_manager_distort(manager, MOCK_DISTORT_NONE);
+                next_boot();
+                mock_manager_set_sender(manager, "a.service");
+                if (d == MOCK_DISTORT_NAME) {
+                        /* It is stored, but nothing is made of such a name. */
+                        assert_true(is_stored("a.service", FDSTORE_NODE));
+                        assert_errno(fdstore_push(&e, "a.service"), EBADMSG);
+                        assert_int_equal(mock_manager_n_fds(manager, "a.service"), 0);
+                        continue;
+                }
+                assert_ok(fdstore_push(&e, "a.service"));
+                assert_int_equal(mock_manager_n_fds(manager, "a.service"), d == MOCK_DISTORT_KIND);
+        }
+}
+
+/* What a node holds is checked as well: it comes from another kernel. */
+static void test_hostile_nodes(void **state) {
+        static const char *const manifests[] = {
+                "",
+                "{\"pkramFdStore\":2}",
+                "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"main\",\"entries\":[{\"name\":\"n\",\"kind\":\"pipe\",\"flags\":0,\"position\":0,\"object\":1}]}",
+                "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"main\",\"entries\":[{\"name\":\"n\",\"kind\":\"file\",\"flags\":0,\"position\":0,\"object\":2}]}",
+                "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"main\",\"entries\":[{\"name\":\"n\",\"kind\":\"file\",\"flags\":0,\"position\":0,\"shared\":\"" FDSTORE_SHARED_PREFIX "0\"}]}",
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTSOF(manifests); i++) {
+                _cleanup_close_ int fd = memfd("file");
+                const StoreCallObject objects[] = {
+                        { .fd = -EBADF, .data = manifests[i], .size = strlen(manifests[i]) }, { .fd = fd }, { .fd = -EBADF, .data = "x", .size = 1 },
+                };
+                _cleanup_free_ char *reason = NULL;
+
+                forget();
+                assert_ok(store_call_store(e.store, "a.service", FDSTORE_NODE, objects, ELEMENTSOF(objects), &reason));
+                mock_manager_set_sender(manager, "a.service");
+                assert_fails(fdstore_push(&e, "a.service"));
+                assert_int_equal(mock_manager_n_fds(manager, "a.service"), 0);
+                assert_true(is_stored("a.service", FDSTORE_NODE));
+        }
+}
+
+static void test_shared(void **state) {
+        _cleanup_close_ int fd = memfd("both");
+
+        (void) state;
+        forget();
+        mock_manager_add_fd(manager, "a.service", "mine", fd);
+        mock_manager_add_fd(manager, "b.service", "yours", fd);
+        keep("a.service", "own", memfd("own"));
+        assert_ok(fdstore_save(&e));
+        /* A cancelled kexec leaves nothing stored and nothing frozen. */
+        assert_ok(fdstore_begin(&e));
+        assert_false(is_stored("a.service", FDSTORE_NODE));
+        assert_false(is_stored("b.service", fdstore_node_name(FDSTORE_NODE_ALL)));
+        assert_int_equal(pwrite(fd, "B", 1, 0), 1);
+        assert_ok(fdstore_save(&e));
+}
+
+static void test_manager_errors(void **state) {
+        static const char *const methods[] = { "ListUnitsByPatterns", "NFileDescriptorStore", "NotifyAccess", "DumpUnitFileDescriptorStore" };
+
+        (void) state;
+        forget();
+        keep("a.service", "one", memfd("1"));
+        for (size_t i = 0; i < ELEMENTSOF(methods); i++) {
+                mock_manager_fail(manager, methods[i]);
+                assert_fails(fdstore_save(&e));
+                assert_false(is_stored("a.service", FDSTORE_NODE));
+        }
+        mock_manager_fail(manager, NULL);
+        assert_ok(fdstore_save(&e));
+        assert_int_equal(service_manager_version(e.bus), 257);
+
+        /* Without the property, as before version 254, no store outlives its service. */
+        mock_manager_fail(manager, "FileDescriptorStorePreserve");
+        forget();
+        keep("a.service", "one", memfd("1"));
+        mock_manager_fail(manager, "FileDescriptorStorePreserve");
+        assert_ok(fdstore_save(&e));
+        assert_false(is_stored("a.service", FDSTORE_NODE));
+
+        /* The table of descriptors cannot be read. */
+        forget();
+        keep("a.service", "one", memfd("1"));
+        e.proc = "/proc/none";
+        assert_errno(fdstore_save(&e), ENOENT);
+        e.proc = "/proc/self";
+        assert_false(is_stored("a.service", FDSTORE_NODE));
+
+        uint64_t usec;
+        mock_manager_fail(manager, "GetUnit");
+        assert_fails(service_manager_start_timeout(e.bus, "a.service", &usec));
+        assert_fails(service_manager_unit_is_active(e.bus, "a.service"));
+        mock_manager_fail(manager, "TimeoutStartUSec");
+        assert_fails(service_manager_start_timeout(e.bus, "a.service", &usec));
+        mock_manager_fail(manager, NULL);
+        assert_ok(service_manager_start_timeout(e.bus, "a.service", &usec));
+        assert_int_equal(usec, 90000000);
+        assert_int_equal(service_manager_unit_is_active(e.bus, "runs.service"), 1);
+        assert_errno(service_manager_unit_is_active(e.bus, "other.service"), ENOENT);
+}
+
+static void test_manifest(void **state) {
+        static const char *const bad[] = {
+                "", "[]", "{}", "{\"pkramFdStore\":0}", "{\"pkramFdStore\":1}",
+                "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"some\",\"entries\":[]}",
+                "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"main\",\"entries\":[1]}",
+                /* no such object, the description itself, flags that are none, a negative position, a wrong kind, ... */
+                "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"main\",\"entries\":[{\"name\":\"n\",\"kind\":\"file\",\"flags\":0,\"position\":0,\"object\":2}]}",
+                "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"main\",\"entries\":[{\"name\":\"n\",\"kind\":\"file\",\"flags\":0,\"position\":0,\"object\":0}]}",
+                "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"main\",\"entries\":[{\"name\":\"n\",\"kind\":\"file\",\"flags\":512,\"position\":0,\"object\":1}]}",
+                "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"main\",\"entries\":[{\"name\":\"n\",\"kind\":\"file\",\"flags\":0,\"position\":-2,\"object\":1}]}",
+                "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"main\",\"entries\":[{\"name\":\"n\",\"kind\":\"disk\",\"flags\":0,\"position\":0,\"object\":1}]}",
+                "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"main\",\"entries\":[{\"name\":\"a:b\",\"kind\":\"file\",\"flags\":0,\"position\":0,\"object\":1}]}",
+                "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"main\",\"entries\":[{\"name\":\"a\\nFDSTORE=1\",\"kind\":\"file\",\"flags\":0,\"position\":0,\"object\":1}]}",
+                "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"main\",\"entries\":[{\"name\":\"n\",\"kind\":\"file\",\"flags\":0,\"position\":0,\"shared\":\"x\"}]}",
+        };
+        _cleanup_fdstore_manifest_ FdStoreManifest m = {}, back = {};
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                assert_errno(fdstore_manifest_parse(bad[i], strlen(bad[i]), 2, &back), EBADMSG);
+        assert_errno(fdstore_manifest_parse("{\"pkramFdStore\":2}", 18, 2, &back), EPROTONOSUPPORT);
+
+        m.unit = strdup("u.service");
+        m.notify_access = strdup("exec");
+        assert_ok(fdstore_manifest_add(&m, "n", FD_KIND_PIPE, O_WRONLY | O_NONBLOCK | O_CLOEXEC, -1, 1, NULL));
+        assert_ok(fdstore_manifest_add(&m, "", FD_KIND_FILE, O_RDWR, 4096, 0, FDSTORE_SHARED_PREFIX "0"));
+        assert_ok(fdstore_manifest_format(&m, &text, &size));
+        assert_ok(fdstore_manifest_parse(text, size, 2, &back));
+        assert_int_equal(back.n, 2);
+        assert_int_equal(back.entries[0].flags, O_WRONLY | O_NONBLOCK);
+        assert_int_equal(back.entries[1].position, 4096);
+        assert_string_equal(back.entries[1].shared, FDSTORE_SHARED_PREFIX "0");
+}
+
+int main(void) {
+        static const struct CMUnitTest tests[] = {
+                cmocka_unit_test(test_manifest),
+                cmocka_unit_test(test_round_trip),
+                cmocka_unit_test(test_flags),
+                cmocka_unit_test(test_which_units),
+                cmocka_unit_test(test_kinds),
+                cmocka_unit_test(test_what_cannot_be_stored),
+                cmocka_unit_test(test_policy),
+                cmocka_unit_test(test_root_directory),
+                cmocka_unit_test(test_limits),
+                cmocka_unit_test(test_too_small_store),
+                cmocka_unit_test(test_pushed_twice),
+                cmocka_unit_test(test_shared),
+                cmocka_unit_test(test_shared_across_kexec),
+                cmocka_unit_test(test_skipped_boot),
+                cmocka_unit_test(test_name_taken),
+                cmocka_unit_test(test_started_meanwhile),
+                cmocka_unit_test(test_pkramd_hangs),
+                cmocka_unit_test(test_manager_deaf),
+                cmocka_unit_test(test_hostile_answers),
+                cmocka_unit_test(test_hostile_nodes),
+                cmocka_unit_test(test_manager_errors),
+        };
+
+        return cmocka_run_group_tests(tests, setup, teardown);
+}

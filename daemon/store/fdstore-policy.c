@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fnmatch.h>
+#include <stdio.h>
+#include <strings.h>
+
+#include "fdstore-policy.h"
+#include "kexec-units.h"
+
+static bool unit_is_listed(const char *patterns, const char *unit) {
+        char pattern[FDSTORE_UNITS_BYTES_MAX];
+
+        for (const char *p = patterns + strspn(patterns, " \t"); *p; p += strspn(p, " \t")) {
+                size_t n = strcspn(p, " \t");
+
+                (void) snprintf(pattern, sizeof(pattern), "%.*s", (int) n, p);
+                /* Names of units hold backslashes. */
+                if (fnmatch(pattern, unit, FNM_NOESCAPE) == 0)
+                        return true;
+                p += n;
+        }
+        return false;
+}
+
+int fdstore_policy_parse(const char *value, size_t n, int before) {
+        /* A boolean's values are those of FDSTORE_NO and FDSTORE_YES. */
+        if (n == strlen("required") && strncasecmp(value, "required", n) == 0)
+                return FDSTORE_REQUIRED;
+        return unit_setting_parse_boolean(value, n, before);
+}
+
+FdStorePolicy fdstore_policy_decide(const Config *c, const char *unit, int own) {
+        if (streq(c->fdstore_units, "none") || own == FDSTORE_NO)
+                return FDSTORE_NO;
+        if (own == FDSTORE_REQUIRED)
+                return FDSTORE_REQUIRED;
+        if (own < 0 && !streq(c->fdstore_units, "all") && !unit_is_listed(c->fdstore_units, unit))
+                return FDSTORE_NO;
+        /* A plain yes is an answer to the list, and to RequireRestore= as well. */
+        return own < 0 && c->fdstore_require_restore ? FDSTORE_REQUIRED : FDSTORE_YES;
+}

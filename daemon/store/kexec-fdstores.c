@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "fd-table.h"
+#include "fdstore-policy.h"
+#include "kexec-fdstores.h"
+#include "store-internal.h"
+#include "utf8.h"
+
+#define FDSTORE_UNIT "pkram-fdstore.service"
+
+/* Descriptors of one unit that are named. */
+#define NAMED_MAX 5U
+
+/* What is in the store of one unit. */
+typedef struct FdStoreContents {
+        uint64_t bytes;
+        size_t n_kept, n_lost;
+        char *lost; /* names and reasons */
+} FdStoreContents;
+
+static void problem_done(KexecFdStoreProblem *p) {
+        free((char *) p->unit);
+        free((char *) p->lost);
+}
+
+void kexec_fdstores_done(KexecFdStores *s) {
+        for (size_t i = 0; i < s->n; i++)
+                problem_done(&s->problems[i]);
+        free(s->problems);
+        *s = (KexecFdStores) {};
+}
+
+/* Takes p->lost over. */
+static int problem_add(KexecFdStores *s, const char *unit, KexecFdStoreProblem p) {
+        p.unit = strdup(unit);
+        if (!p.unit || GREEDY_REALLOC(s->problems, s->allocated, s->n + 1) < 0) {
+                problem_done(&p);
+                return -ENOMEM;
+        }
+        s->problems[s->n++] = p;
+        return 0;
+}
+
+/* Names a descriptor that is not preserved. */
+static int contents_lose(FdStoreContents *c, const char *name, const char *why) {
+        _cleanup_free_ char *before = c->lost, *clean = utf8_sanitize(name);
+
+        c->lost = NULL;
+        if (!clean)
+                return -ENOMEM;
+        if (c->n_lost++ >= NAMED_MAX) {
+                c->lost = TAKE_PTR(before);
+                return 0;
+        }
+        if (asprintf(&c->lost, "%s%s'%s' (%s)", before ?: "", before ? ", " : "", clean, why) < 0) {
+                c->lost = NULL;
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+static bool file_seen_before(const StoredFds *fds, size_t n) {
+        for (size_t i = 0; i < n; i++)
+                if (fds->fds[i].dev == fds->fds[n].dev && fds->fds[i].inode == fds->fds[n].inode)
+                        return true;
+        return false;
+}
+
+/* Sums up a store. A descriptor that is gone by now is left out. The caller frees ret->lost. */
+static int contents_read(FdTable *table, const StoredFds *fds, FdStoreContents *ret) {
+        FdStoreContents c = {};
+
+        for (size_t i = 0; i < fds->n; i++) {
+                _cleanup_close_ int opened = -EBADF;
+                OpenedFd found;
+                struct stat st;
+                const char *why;
+                int r;
+
+                r = fd_table_open(table, &fds->fds[i], &found);
+                if (r == -ENOMEM) {
+                        free(c.lost);
+                        return r;
+                }
+                if (r == -ENOENT)
+                        continue;
+                if (r >= 0)
+                        opened = found.fd;
+                why = r < 0 ? strerror(-r) : stored_fd_refusal(&fds->fds[i], opened);
+                if (why) {
+                        /* As in the log, sockets do not count. */
+                        if (!S_ISSOCK(fds->fds[i].mode) && contents_lose(&c, fds->fds[i].name, why) < 0)
+                                return -ENOMEM;
+                        continue;
+                }
+                c.n_kept++;
+                if (S_ISREG(fds->fds[i].mode) && !file_seen_before(fds, i) && fstat(opened, &st) >= 0)
+                        c.bytes += (uint64_t) st.st_blocks * 512;
+        }
+        *ret = c;
+        return 0;
+}
+
+static bool limit_exceeded(const char *name, uint64_t maximum, uint64_t current, uint64_t requested, KexecFdStoreProblem *ret) {
+        if (inc_u64(&current, requested) && current <= maximum)
+                return false;
+        *ret = (KexecFdStoreProblem) { .limit = name, .maximum = maximum, .needed = current };
+        return true;
+}
+
+/* Which limit does storing this exceed? Adds it to what is stored otherwise. */
+static bool contents_exceed(const Config *config, const FdStoreContents *c, Usage *usage,
+                            uint64_t *total, KexecFdStoreProblem *ret) {
+        if (limit_exceeded("UnitBytesMax", config->fdstore_unit_bytes, 0, c->bytes, ret) ||
+            limit_exceeded(limit_name(LIMIT_MESSAGE_DESCRIPTORS), config->limit[LIMIT_MESSAGE_DESCRIPTORS], 0, c->n_kept, ret) ||
+            limit_exceeded(limit_name(LIMIT_NODE_BYTES), config->limit[LIMIT_NODE_BYTES], 0, c->bytes, ret) ||
+            limit_exceeded(limit_name(LIMIT_OWNER_BYTES), config->limit[LIMIT_OWNER_BYTES], usage->owner_bytes, c->bytes, ret) ||
+            limit_exceeded(limit_name(LIMIT_TOTAL_BYTES), config->limit[LIMIT_TOTAL_BYTES], usage->total_bytes + *total, c->bytes, ret))
+                return true;
+        *total += c->bytes;
+        return false;
+}
+
+static int unit_examine(sd_bus *bus, Store *store, FdTable *table, const Config *config, const char *unit, uint64_t *total,
+                        UnitList *units, KexecFdStores *s) {
+        _cleanup_stored_fds_ StoredFds fds = {};
+        KexecFdStoreProblem p;
+        FdStoreContents c = {};
+        Usage usage = {};
+        int r;
+
+        r = service_manager_dump_store(bus, unit, &fds);
+        if (r < 0)
+                return r;
+        if (limit_exceeded("UnitDescriptorsMax", config->fdstore_unit_descriptors, 0, fds.n, &p)) {
+                r = unit_list_add(units, unit);
+                return r < 0 ? r : problem_add(s, unit, p);
+        }
+        r = contents_read(table, &fds, &c);
+        if (r < 0)
+                return r;
+        if (c.n_lost > 0)
+                r = problem_add(s, unit, (KexecFdStoreProblem) { .lost = c.lost, .needed = c.n_lost });
+        if (r < 0 || c.n_kept == 0)
+                return r;
+        r = unit_list_add(units, unit);
+        if (r >= 0)
+                r = store_usage(store, unit, /* except_id= */ 0, /* except= */ NULL, &usage, /* reterr_error= */ NULL);
+        if (r >= 0 && contents_exceed(config, &c, &usage, total, &p))
+                r = problem_add(s, unit, p);
+        return r;
+}
+
+int kexec_fdstores_collect(sd_bus *bus, Store *store, const char *proc, const char *root, const Config *config, UnitList *units,
+                           KexecFdStores *ret) {
+        _cleanup_preserving_units_ PreservingUnits preserving = {};
+        _cleanup_(fd_table_freep) FdTable *table = NULL;
+        uint64_t total = 0;
+        int r;
+
+        if (service_manager_unit_is_active(bus, FDSTORE_UNIT) <= 0 || service_manager_preserves_stores(bus))
+                return 0;
+        r = service_manager_list_preserving(bus, root, &preserving);
+        if (r < 0 || preserving.n == 0)
+                return r;
+        r = fd_table_new(proc, &table);
+        for (size_t i = 0; r >= 0 && i < preserving.n; i++) {
+                const PreservingUnit *u = &preserving.units[i];
+
+                if (!streq(u->name, FDSTORE_UNIT) && fdstore_policy_decide(config, u->name, u->own_policy) != FDSTORE_NO)
+                        r = unit_examine(bus, store, table, config, u->name, &total, units, ret);
+        }
+        return r;
+}
