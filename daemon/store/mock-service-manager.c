@@ -18,6 +18,13 @@
 #define UNIT_IFACE "org.freedesktop.systemd1.Unit"
 #define UNIT_PATH MANAGER_PATH "/unit"
 
+/* Also without assertions. */
+#define require(expr)            \
+        do {                     \
+                if (!(expr))     \
+                        abort(); \
+        } while (0)
+
 typedef struct KeptFd {
         char name[64];
         int fd;
@@ -303,17 +310,19 @@ static const sd_bus_vtable service_vtable[] = {
 
 static void accept_client(MockManager *m) {
         sd_id128_t id = {};
-        int fd = accept4(m->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        struct sockaddr_un address;
+        socklen_t length = sizeof(address);
+        int fd = accept4(m->listen_fd, (struct sockaddr *) &address, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-        assert(fd >= 0 && !m->bus);
-        assert(sd_bus_new(&m->bus) >= 0);
-        assert(sd_bus_set_fd(m->bus, fd, fd) >= 0);
-        assert(sd_bus_set_server(m->bus, 1, id) >= 0);
-        assert(sd_bus_set_trusted(m->bus, 1) >= 0);
-        assert(sd_bus_start(m->bus) >= 0);
-        assert(sd_bus_add_object_vtable(m->bus, NULL, MANAGER_PATH, MANAGER_IFACE, manager_vtable, m) >= 0);
-        assert(sd_bus_add_fallback_vtable(m->bus, NULL, UNIT_PATH, UNIT_IFACE, unit_vtable, find_unit, m) >= 0);
-        assert(sd_bus_add_fallback_vtable(m->bus, NULL, UNIT_PATH, SERVICE_IFACE, service_vtable, find_unit, m) >= 0);
+        require(fd >= 0 && !m->bus);
+        require(sd_bus_new(&m->bus) >= 0);
+        require(sd_bus_set_fd(m->bus, fd, fd) >= 0);
+        require(sd_bus_set_server(m->bus, 1, id) >= 0);
+        require(sd_bus_set_trusted(m->bus, 1) >= 0);
+        require(sd_bus_start(m->bus) >= 0);
+        require(sd_bus_add_object_vtable(m->bus, NULL, MANAGER_PATH, MANAGER_IFACE, manager_vtable, m) >= 0);
+        require(sd_bus_add_fallback_vtable(m->bus, NULL, UNIT_PATH, UNIT_IFACE, unit_vtable, find_unit, m) >= 0);
+        require(sd_bus_add_fallback_vtable(m->bus, NULL, UNIT_PATH, SERVICE_IFACE, service_vtable, find_unit, m) >= 0);
 }
 
 static void read_notification(MockManager *m) {
@@ -381,9 +390,9 @@ static int socket_bind(int type, const char *path) {
         } address = { .un.sun_family = AF_UNIX };
         int fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 
-        assert(fd >= 0 && strlen(path) < sizeof(address.un.sun_path));
+        require(fd >= 0 && strlen(path) < sizeof(address.un.sun_path));
         memcpy(address.un.sun_path, path, strlen(path));
-        assert(bind(fd, &address.sa, sizeof(address.un)) >= 0);
+        require(bind(fd, &address.sa, sizeof(address.un)) >= 0);
         return fd;
 }
 
@@ -391,7 +400,7 @@ MockManager *mock_manager_new(const char *dir, MockUnit *units, size_t n_units) 
         MockManager *m = calloc(1, sizeof(*m));
         char path[128];
 
-        assert(m);
+        require(m);
         m->units = units;
         m->n_units = n_units;
         pthread_mutex_init(&m->lock, NULL);
@@ -400,9 +409,9 @@ MockManager *mock_manager_new(const char *dir, MockUnit *units, size_t n_units) 
         (void) snprintf(m->address, sizeof(m->address), "unix:path=%.*s", 100, path);
         m->notify_fd = socket_bind(SOCK_DGRAM, m->notify);
         m->listen_fd = socket_bind(SOCK_STREAM, path);
-        assert(listen(m->listen_fd, 4) >= 0);
-        assert(pipe2(m->stop, O_CLOEXEC) >= 0);
-        assert(pthread_create(&m->thread, NULL, manager_thread, m) == 0);
+        require(listen(m->listen_fd, 4) >= 0);
+        require(pipe2(m->stop, O_CLOEXEC) >= 0);
+        require(pthread_create(&m->thread, NULL, manager_thread, m) == 0);
         return m;
 }
 
