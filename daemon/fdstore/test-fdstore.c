@@ -127,7 +127,7 @@ static bool is_stored(const char *unit, const char *name) {
         return r == 0;
 }
 
-/* The service manager starts anew, with nothing. */
+/* The service manager starts again, with nothing. */
 static void next_boot(void) {
         for (size_t i = 0; i < ELEMENTSOF(units); i++)
                 mock_manager_clear(manager, units[i].name);

@@ -19,6 +19,7 @@ LAYERS = {
     "daemon/ctl": _SERVICE,
     "daemon/mount": _SERVICE,
     "daemon/restore": _SERVICE,
+    "daemon/fdstore": {*_SERVICE, "kexec-hook/guard"},
     "kexec-hook/guard": _SERVICE,
     "daemon/qemu": {*_SERVICE, "daemon/mount", "kexec-hook/guard"},
 }

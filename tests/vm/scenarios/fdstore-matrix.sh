@@ -169,7 +169,7 @@ stage3() {
         equal "small: starts without" "$(systemctl is-active fx-small.service)" active
         equal "req: does not start" "$(systemctl is-failed fx-req.service)" failed
         matches "small: the journal says why" "$(why -b 0)" "fx-small.service to the service manager, they remain stored: it did not accept all"
-        matches "status says for whom they wait" "$(pkramctl status)" 'Descriptors of: fx-small.service'
+        matches "status says which units they wait for" "$(pkramctl status)" 'Descriptors of: fx-small.service'
         matches "show as well" "$(pkramctl show --owner=fx-req.service io.pkram.fdstore-required)" 'Waits for: fx-req.service'
         sed -i s/StoreMax=0/StoreMax=4/ /etc/systemd/system/fx-small.service /etc/systemd/system/fx-req.service
         systemctl stop fx-small.service

@@ -146,7 +146,7 @@ back() {
 stage2() {
         back 3 2
         # A kexec that is cancelled when everything was stored leaves nothing frozen.
-        check "restarted as ever" systemctl restart fd-plain.service
+        check "restarted as usual" systemctl restart fd-plain.service
         equal "after a restart" "$(systemctl show -P StatusText fd-plain.service)" "start 4, 0 words wrong"
         check "the others too" systemctl restart fd-python.service fd-dynamic.service fd-socket.service "fd-inst@a\\x2db.service"
         remember_boot
