@@ -70,6 +70,13 @@ if [ -x "$program" ]; then
         ran=$((ran + 1))
 fi
 
+program=$build/pkram-shm
+if [ -x "$program" ]; then
+        compare "options only in pkram-shm --help (left) or pkram-shm.service(8) (right)" \
+                "$(help_options "$program")" "$(page_options "$src/pkram-shm.service.xml")"
+        ran=$((ran + 1))
+fi
+
 program=$build/mount.pkram
 if [ -x "$program" ]; then
         compare "options only in mount.pkram --help (left) or mount.pkram(8) (right)" \
@@ -84,7 +91,7 @@ if [ "$ran" -eq 0 ]; then
 fi
 
 # Settings: the table in the source, the file of defaults, the page.
-source=$(sed -n 's/.*{ "\([A-Z][A-Za-z]*\)", *LIMIT_KIND_.*/\1/p' "$src/../daemon/store/config.c"; sed -n 's/.*streq(key, "\([A-Z][A-Za-z]*\)").*/\1/p' "$src/../daemon/store/config.c")
+source=$(sed -n 's/.*{ "\([A-Z][A-Za-z]*\)", *LIMIT_KIND_.*/\1/p' "$src/../daemon/store/config.c"; sed -n 's/.*\[SHARED_MEMORY_[A-Z]*\] = "\([A-Za-z]*\)",/\1/p' "$src/../daemon/store/config.c"; sed -n 's/.*streq(key, "\([A-Z][A-Za-z]*\)").*/\1/p' "$src/../daemon/store/config.c")
 [ "$(wc -l <<<"$source")" -ge 5 ] || { echo "found no settings in config.c"; exit 1; }
 defaults=$(sed -n 's/^#\([A-Z][A-Za-z]*\)=.*/\1/p' "$src/../units/pkramd.conf")
 page=$(sed -n 's|.*<term><varname>\(.*\)=</varname></term>.*|\1|p' "$src/pkramd.conf.xml")

@@ -16,6 +16,7 @@ limits=(
         pkram-kexec-check@.service 22
         pkram-qemu@.service 26
         pkram-fdstore.service 16
+        pkram-shm.service 25
 )
 
 fail=0

@@ -26,14 +26,14 @@ for type in service scope socket timer path mount automount swap slice; do
         install -D -m 0644 "$src/order-before-guard.conf" "$units/$type.d/50-pkram.conf"
 done
 install -D -m 0644 "$src/order-before-guard-none.conf" "$units/pkram-kexec-guard.service.d/50-pkram.conf"
-for program in "$libexec/pkramd" "$libexec/pkram-restore" "$libexec/pkram-kexec-guard" "$libexec/pkram-tree-worker" /bin/kill /bin/systemctl /bin/true /bin/rm /bin/sh /bin/mkdir "$sbin/mount.pkram" "$sbin/umount.pkram" "$sbin/pkram-qemu"; do
+for program in "$libexec/pkramd" "$libexec/pkram-restore" "$libexec/pkram-kexec-guard" "$libexec/pkram-tree-worker" "$libexec/pkram-shm" /bin/kill /bin/systemctl /bin/true /bin/rm /bin/sh /bin/mkdir "$sbin/mount.pkram" "$sbin/umount.pkram" "$sbin/pkram-qemu"; do
         install -D -m 0755 /bin/true "$root/$program"
 done
 
 cp "$units/pkram-tree@.service" "$units/pkram-tree@web.service"
 cp "$units/pkram-qemu@.service" "$units/pkram-qemu@web.service"
 names=(pkramd.socket pkram-kexec-check.socket pkram-kexec-check@.service pkram-tree-worker.socket pkram-tree-worker@.service pkramd.service pkram-restore.service pkram-report.service pkram-shutdown.service pkram-trees.service pkram-kexec-guard.service
-        pkram-tree@web.service pkram-qemu@web.service)
+        pkram-tree@web.service pkram-qemu@web.service pkram-shm.service)
 
 # The manager's words about anything of ours are failures; the distribution's own units may have their troubles here.
 out=$(systemd-analyze verify --root="$root" --man=no --recursive-errors=no "${names[@]}" 2>&1) || {

@@ -139,8 +139,14 @@ int vl_method_retrieve(Varlink *link, struct json_object *parameters, _unused_ V
         const Peer *peer = varlink_userdata(link);
         _cleanup_(retrieve_job_freep) RetrieveJob *job = NULL;
         _cleanup_error_ StoreError e = {};
+        int r, target = -EBADF;
         size_t bytes, fds;
-        int r;
+
+        if (json_get(parameters, "into")) {
+                target = varlink_peek_fd(link, json_get_int(parameters, "into", -1));
+                if (target < 0)
+                        return varlink_error_invalid_parameter(link, "into");
+        }
 
         kexec_call_mark_unit(m, peer, parameters);
 
@@ -152,6 +158,8 @@ int vl_method_retrieve(Varlink *link, struct json_object *parameters, _unused_ V
 
         r = store_load_new(m->store, peer, json_get_string(parameters, "owner"), json_get_string(parameters, "name"),
                            job->want_data, &job->load, &e);
+        if (r >= 0 && target >= 0)
+                r = store_load_set_target(job->load, target, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
 

@@ -236,6 +236,7 @@ struct ConfigSection {
 };
 
 static const ConfigSection config_sections[] = {
+        { "[SharedMemory]", parse_shared_memory },
         { "[FdStore]", parse_fdstore_assignment },
         { "[Store]", parse_assignment      },
         { "[Disk]",  parse_disk_assignment },
@@ -284,6 +285,25 @@ static void parse_fdstore_assignment(Parser *p, const char *key, const char *val
                 assign_limit(p, &fdstore_descriptors_limit, value, &c->fdstore_unit_descriptors);
         else
                 warn(p, "Unknown setting '%s=', ignoring", key);
+}
+
+/* A list of words: later ones are added, and nothing after the sign empties it. */
+static void parse_shared_memory(Parser *p, const char *key, const char *value) {
+        for (SharedMemoryId i = 0; i < _SHARED_MEMORY_MAX; i++) {
+                char *list = p->config->shared_memory[i];
+                size_t n = strlen(list), k = strlen(value);
+
+                if (!streq(key, shared_memory_names[i]))
+                        continue;
+                if (k == 0)
+                        *list = 0;
+                else if (n + k + 2 > sizeof(p->config->shared_memory[i]))
+                        warn(p, "%s= is too long, ignoring", key);
+                else
+                        (void) snprintf(list + n, sizeof(p->config->shared_memory[i]) - n, "%s%s", n > 0 ? " " : "", value);
+                return;
+        }
+        warn(p, "Unknown setting '%s=', ignoring", key);
 }
 
 static void parse_line(Parser *p, char *line) {

@@ -31,6 +31,14 @@ typedef enum LimitId {
 /* Length of a line of the configuration, and so of a list in it. */
 #define FDSTORE_UNITS_BYTES_MAX 1024U
 
+/* Lists of words in the section [SharedMemory], which pkram-shm reads. */
+typedef enum SharedMemoryId {
+        SHARED_MEMORY_KEYS,
+        SHARED_MEMORY_USERS,
+        SHARED_MEMORY_FILES,
+        _SHARED_MEMORY_MAX,
+} SharedMemoryId;
+
 typedef struct Config {
         uint64_t limit[_LIMIT_MAX]; /* UINT64_MAX: no limit */
         KexecPolicy kexec_policy;
@@ -41,6 +49,7 @@ typedef struct Config {
         uint64_t fdstore_unit_bytes;                 /* UnitBytesMax=; UINT64_MAX: no limit */
         uint64_t fdstore_unit_descriptors;           /* UnitDescriptorsMax= */
         uint64_t memory; /* what percentages refer to: bytes of RAM */
+        char shared_memory[_SHARED_MEMORY_MAX][1024]; /* "" if it is not set */
 } Config;
 
 /* The name of a limit, as in pkramd.conf and in QuotaExceeded. */

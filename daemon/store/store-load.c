@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+
 #include "closer.h"
 #include "store-internal.h"
 #include "watchdog.h"
@@ -8,6 +10,7 @@ StoreLoad *store_load_free(StoreLoad *load) {
                 return NULL;
 
         pkram_handle_done(&load->handle);
+        closer_close(/* budget= */ NULL, load->target);
         for (size_t i = 0; i < load->n_items; i++) {
                 free(load->items[i].name);
                 free(load->items[i].data);
@@ -57,6 +60,10 @@ static int object_failed(const StoreLoad *load, int r, StoreError *e) {
 /* Loads a file, with the attributes that the kernel does not keep; NULL if there are none. */
 static int file_load(StoreLoad *load, const Peer *peer, uint32_t object, const ObjectAttributes *attributes, int *ret) {
         int charge = peer->pidfd >= 0 ? peer->pidfd : PKRAM_FD_NONE, r;
+
+        /* The client has its file, and needs no descriptor. */
+        if (load->target >= 0)
+                return pkram_load_file_into(&load->handle, object, charge, load->target);
 
         if (attributes && object_attributes_is_set(attributes)) {
                 _cleanup_close_ int fd = object_attributes_make_memfd(attributes);
@@ -139,6 +146,18 @@ static int items_prepare(StoreLoad *load, StoreError *e) {
         return 0;
 }
 
+/* The kernel does not take the client's file. */
+static int target_failed(const StoreLoad *load, int r, StoreError *e) {
+        if (r == -EBUSY)
+                return store_error_set(e, r, STORE_ERROR_BAD_DIRECTORY, load->node.name,
+                                       "The object exists as a file in this system already, and cannot be put into another one.");
+        if (r == -EINVAL || r == -EPERM || r == -EBADF)
+                return store_error_set(e, r, STORE_ERROR_BAD_DIRECTORY, load->node.name,
+                                       "The file has to be an empty one on a tmpfs or a memfd, open for reading and writing, and mapped "
+                                       "nowhere.");
+        return object_failed(load, r, e);
+}
+
 static int item_load(StoreLoad *load, size_t index, StoreError *e) {
         uint32_t object = load->managed ? manifest_kernel_object(index) : (uint32_t) index;
         StoreLoadItem *item = load->items + index;
@@ -148,6 +167,8 @@ static int item_load(StoreLoad *load, size_t index, StoreError *e) {
                 watchdog_begin(item->size);
                 r = file_load(load, load->peer, object, load->managed ? &load->manifest.objects[index].attributes : NULL, &item->fd);
                 watchdog_end();
+                if (r < 0 && load->target >= 0)
+                        return target_failed(load, r, e);
                 if (r >= 0 && load->want_data)
                         r = read_file(item->fd, item->data_size, &item->data);
         }
@@ -193,7 +214,7 @@ int store_load_new(
         load = malloc(sizeof(StoreLoad));
         if (!load)
                 return store_error_device(reterr_error, -ENOMEM);
-        *load = (StoreLoad) { .store = s, .peer = peer, .want_data = want_data, .handle = PKRAM_HANDLE_NONE };
+        *load = (StoreLoad) { .store = s, .peer = peer, .want_data = want_data, .target = -EBADF, .handle = PKRAM_HANDLE_NONE };
 
         r = store_open(s, peer, owner, name, /* damaged_is_fine= */ false,
                        &load->handle, &load->node, &load->managed, &load->manifest, reterr_error);
@@ -215,6 +236,21 @@ int store_load_new(
                 return r;
 
         *ret = TAKE_PTR(load);
+        return 0;
+}
+
+int store_load_set_target(StoreLoad *load, int fd, StoreError *reterr_error) {
+        size_t files = 0;
+
+        for (size_t i = 0; load->managed && i < load->n_items; i++)
+                files += load->items[i].kind == OBJECT_FILE;
+        if (files != 1 || load->manifest.verify || load->want_data)
+                return store_error_set(reterr_error, -EINVAL, STORE_ERROR_BAD_DIRECTORY, load->node.name,
+                                       "Only a node with a single file, stored without verify, can be put into a file.");
+        load->target = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        if (load->target < 0)
+                return store_error_device(reterr_error, -errno);
+        closer_mark(load->target, CLOSER_FOREIGN);
         return 0;
 }
 

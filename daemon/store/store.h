@@ -163,6 +163,7 @@ typedef struct StoreLoad {
         Store *store;
         const Peer *peer; /* borrowed */
         bool want_data;
+        int target; /* the client's file that takes the only file, or -EBADF */
         StoreNode node;
         PkramHandle handle;
         Manifest manifest;
@@ -189,6 +190,12 @@ int store_load_new(
                 bool want_data,
                 StoreLoad **ret,
                 StoreError *reterr_error);
+
+/*
+ * Has the contents of the node's only file put into this file, which is duplicated, and no descriptor handed out. Comes before
+ * the first step. Returns -EINVAL with BadDirectory for nodes with more or fewer files, with checksums, and with want_data.
+ */
+int store_load_set_target(StoreLoad *load, int fd, StoreError *reterr_error);
 
 /* Returns what the objects take once they are loaded: bytes of data in memory of this process, and descriptors. */
 void store_load_cost(const StoreLoad *load, size_t *ret_bytes, size_t *ret_fds);

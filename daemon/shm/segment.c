@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <ctype.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <sys/shm.h>
+#include <sys/vfs.h>
+
+#include "file-util.h"
+#include "segment.h"
+#include "utf8.h"
+
+/* Processes that are named. */
+#define WRITERS_MAX 4U
+
+static void segment_from_kernel(int id, const struct shmid_ds *ds, Segment *ret) {
+        *ret = (Segment) {
+                .id = id,
+                .key = (uint32_t) ds->shm_perm.__key,
+                .size = ds->shm_segsz,
+                .mode = ds->shm_perm.mode & 0777,
+                .uid = ds->shm_perm.uid,
+                .gid = ds->shm_perm.gid,
+                .locked = ds->shm_perm.mode & SHM_LOCKED,
+                .attached = ds->shm_nattch,
+        };
+}
+
+int segments_list(Segment **ret, size_t *ret_n) {
+        _cleanup_free_ Segment *list = NULL;
+        size_t n = 0, allocated = 0;
+        struct shmid_ds ds;
+        int highest;
+
+        highest = shmctl(0, SHM_INFO, &ds);
+        if (highest < 0)
+                return -errno;
+        for (int i = 0; i <= highest; i++) {
+                int id = shmctl(i, SHM_STAT_ANY, &ds);
+
+                /* One that waits for its last user to end is gone then. */
+                if (id < 0 || (ds.shm_perm.mode & SHM_DEST))
+                        continue;
+                if (GREEDY_REALLOC(list, allocated, n + 1) < 0)
+                        return -ENOMEM;
+                segment_from_kernel(id, &ds, list + n++);
+        }
+        *ret = TAKE_PTR(list);
+        *ret_n = n;
+        return 0;
+}
+
+int segment_find(uint32_t key_or_id, bool by_id, Segment *ret) {
+        _cleanup_free_ Segment *list = NULL;
+        size_t n = 0;
+        int r;
+
+        r = segments_list(&list, &n);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < n; i++)
+                if (by_id ? (uint32_t) list[i].id == key_or_id : list[i].key == key_or_id) {
+                        *ret = list[i];
+                        return 0;
+                }
+        return -ENOENT;
+}
+
+/* Finds where in this process a segment is mapped, and opens what is mapped there. */
+static int mapping_open(const void *address, int flags) {
+        _cleanup_free_ char *line = NULL;
+        size_t allocated = 0;
+        int fd = -ENOENT;
+        FILE *f;
+
+        f = fopen("/proc/self/maps", "re");
+        if (!f)
+                return -errno;
+        while (fd == -ENOENT && getline(&line, &allocated, f) >= 0) {
+                unsigned long begin, end;
+                char path[64];
+
+                if (sscanf(line, "%lx-%lx ", &begin, &end) != 2 || begin != (unsigned long) address)
+                        continue;
+                (void) snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx", begin, end);
+                fd = open(path, flags | O_CLOEXEC);
+                if (fd < 0) {
+                        fd = -errno;
+                        break;
+                }
+        }
+        (void) fclose(f);
+        return fd;
+}
+
+int segment_open(const Segment *s, bool write) {
+        _cleanup_close_ int fd = -EBADF;
+        struct statfs fs;
+        void *address;
+
+        address = shmat(s->id, NULL, write ? 0 : SHM_RDONLY);
+        if (address == (void *) -1)
+                return -errno;
+        fd = mapping_open(address, write ? O_RDWR : O_RDONLY);
+        if (shmdt(address) < 0)
+                return -errno;
+        if (fd < 0)
+                return TAKE_FD(fd);
+        if (fstatfs(fd, &fs) < 0)
+                return -errno;
+        return fs.f_type == HUGETLBFS_MAGIC ? -EOPNOTSUPP : TAKE_FD(fd);
+}
+
+int segment_create(const Segment *s, int *ret_id) {
+        int id = shmget((key_t) s->key, s->size, IPC_CREAT | IPC_EXCL | 0600);
+
+        if (id < 0)
+                return -errno;
+        *ret_id = id;
+        return 0;
+}
+
+int segment_publish(const Segment *s, int id) {
+        struct shmid_ds ds;
+
+        if (shmctl(id, IPC_STAT, &ds) < 0)
+                return -errno;
+        if (s->locked && shmctl(id, SHM_LOCK, NULL) < 0)
+                return -errno;
+        ds.shm_perm.uid = s->uid;
+        ds.shm_perm.gid = s->gid;
+        ds.shm_perm.mode = s->mode;
+        return shmctl(id, IPC_SET, &ds) < 0 ? -errno : 0;
+}
+
+/* Has this process the segment attached for writing? Its identifier is the number of its inode. */
+static bool process_writes(const char *pid, int id) {
+        _cleanup_free_ char *line = NULL;
+        size_t allocated = 0;
+        bool found = false;
+        char path[64];
+        FILE *f;
+
+        (void) snprintf(path, sizeof(path), "/proc/%.20s/maps", pid);
+        f = fopen(path, "re");
+        if (!f)
+                return false;
+        while (!found && getline(&line, &allocated, f) >= 0) {
+                unsigned long inode;
+                char perms[5];
+
+                found = sscanf(line, "%*s %4s %*s %*s %lu", perms, &inode) == 2 && perms[1] == 'w' && inode == (unsigned long) id &&
+                        strstr(line, " /SYSV");
+        }
+        (void) fclose(f);
+        return found;
+}
+
+char *segment_writers(int id) {
+        _cleanup_closedir_ DIR *d = opendir("/proc");
+        _cleanup_free_ char *text = NULL;
+        const struct dirent *e;
+        unsigned n = 0;
+
+        while (d && n <= WRITERS_MAX && (e = readdir(d))) {
+                _cleanup_free_ char *comm = NULL, *name = NULL;
+                char path[64], *more;
+                size_t size;
+
+                if (!isdigit((unsigned char) e->d_name[0]) || !process_writes(e->d_name, id))
+                        continue;
+                (void) snprintf(path, sizeof(path), "/proc/%.20s/comm", e->d_name);
+                if (file_read(path, 64, &comm, &size) >= 0) {
+                        comm[strcspn(comm, "\n")] = 0;
+                        name = utf8_escape(comm);
+                }
+                if (n++ == WRITERS_MAX ? asprintf(&more, "%s and others", text) < 0 :
+                    asprintf(&more, "%s%s%s (%s)", text ?: "", text ? ", " : "", name ?: "?", e->d_name) < 0)
+                        return NULL;
+                free(text);
+                text = more;
+        }
+        return TAKE_PTR(text);
+}
+
+char *segment_to_object_name(const Segment *s) {
+        char *name;
+
+        if (asprintf(&name, "key=0x%08x size=%llu mode=%04o uid=%u gid=%u locked=%i", s->key, (unsigned long long) s->size,
+                     (unsigned) s->mode, s->uid, s->gid, s->locked) < 0)
+                return NULL;
+        return name;
+}
+
+int segment_from_object_name(const char *name, Segment *ret) {
+        _cleanup_free_ char *again = NULL;
+        unsigned long long size;
+        unsigned key, mode, uid, gid;
+        int locked;
+
+        if (sscanf(name, "key=0x%8x size=%19llu mode=%4o uid=%10u gid=%10u locked=%1i", &key, &size, &mode, &uid, &gid, &locked) != 6 ||
+            key == 0 || size == 0 || size > INT64_MAX || (mode & ~0777U) || locked < 0 || locked > 1)
+                return -EBADMSG;
+        *ret = (Segment) { .id = -1, .key = key, .size = size, .mode = mode, .uid = uid, .gid = gid, .locked = locked };
+
+        /* There is one way to write it. */
+        again = segment_to_object_name(ret);
+        if (!again)
+                return -ENOMEM;
+        return streq(again, name) ? 0 : -EBADMSG;
+}
+
+int key_parse(const char *text, uint32_t *ret) {
+        unsigned long long v;
+        char *end;
+
+        if (!isdigit((unsigned char) *text))
+                return -EINVAL;
+        errno = 0;
+        v = strtoull(text, &end, startswith(text, "0x") ? 16 : 10);
+        if (*end)
+                return -EINVAL;
+        if (errno != 0 || v > UINT32_MAX)
+                return -ERANGE;
+        *ret = (uint32_t) v;
+        return 0;
+}

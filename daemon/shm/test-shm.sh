@@ -1,0 +1,113 @@
+#!/bin/bash
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# pkram-shm with pkramd over a model of the kernel, in an IPC namespace of their own, where a kexec is a signal to the model and
+# the removal of all segments. Speaks TAP. Usage: test-shm.sh PKRAM-SHM PKRAMCTL PKRAMD-MOCK SEGMENTS
+set -u
+if [[ ${5-} != inside ]]; then
+    if ! unshare --ipc --mount --propagation private true 2>/dev/null || ((EUID != 0)); then
+        echo "1..0 # SKIP needs to be root and allowed to make namespaces"
+        exit 0
+    fi
+    exec unshare --ipc --mount --propagation private "$BASH" "$0" "$@" inside
+fi
+
+shm=$(realpath "$1") ctl=$(realpath "$2") mock=$(realpath "$3") segments=$(realpath "$4")
+dir=$(mktemp -d)
+# shellcheck source=daemon/tools/test-tap.sh
+. "$(dirname "$0")/../tools/test-tap.sh"
+trap 'stop; umount "$dir/shm" 2>/dev/null; rm -rf "$dir"' EXIT
+mkdir -p "$dir/shm" "$dir/etc/pkram"
+mount -t tmpfs none "$dir/shm" || exit 1
+
+configure() { printf '[SharedMemory]\n%s\n' "$@" >"$dir/etc/pkram/pkramd.conf"; }
+run() { # STATUS VERB
+    "$shm" "$2" --now --root="$dir" --shm="$dir/shm" --socket="$dir/socket" >"$dir/stdout" 2>&1
+    local got=$?
+    ((got == $1)) || { echo "# status $got, not $1"; return 1; }
+}
+says() { grep -q -e "$1" "$dir/stdout"; }
+use() { "$segments" "$@" >"$dir/stderr" 2>&1; }
+forget() {
+    local line word
+    # All of it at once: the file changes when a segment is removed.
+    mapfile -t -s 1 lines </proc/sysvipc/shm
+    for line in "${lines[@]}"; do
+        read -r -a word <<<"$line"
+        ipcrm -m "${word[1]}"
+    done
+    rm -f "$dir/shm"/* "$dir/shm"/.app*
+}
+kexec() { forget && kill -USR1 "$pid" && sleep 0.2; }
+stored() { "$ctl" --socket="$dir/socket" --owner=root show "$1" >/dev/null 2>&1; }
+
+start
+configure 'SysVKeys=0x52e2c1 0xae001000' 'SysVUsers=daemon'
+use create 0x52e2c1 1000000 640 && use create 0xae001000 4194304 600 && use create 77 8192 600
+chown_segment() { python3 -c 'import ctypes,sys
+libc = ctypes.CDLL(None, use_errno=True)
+class Ds(ctypes.Structure): _fields_ = [("key", ctypes.c_int), ("uid", ctypes.c_uint), ("gid", ctypes.c_uint), ("rest", ctypes.c_char * 200)]
+ds, i = Ds(), libc.shmget(int(sys.argv[1], 0), 0, 0)
+assert libc.shmctl(i, 2, ctypes.byref(ds)) == 0
+ds.uid, ds.gid = int(sys.argv[2]), int(sys.argv[2])
+assert libc.shmctl(i, 1, ctypes.byref(ds)) == 0' "$@"; }
+chown_segment 0x52e2c1 999
+run 0 save && says 'Stored segment 0x0052e2c1' && says 'Stored segment 0xae001000' && ! says '0x0000004d'; ok "segments are stored by key, and no others"
+stored sysv:0x0052e2c1; ok "as nodes of root"
+kexec
+run 0 restore && says 'Restored segment 0x0052e2c1: 1000000 bytes'; ok "and come back"
+use check 0x52e2c1 1000000 640 && grep -qx 'uid 999 gid 999' "$dir/stderr"; ok "with contents, size, mode and owner"
+use check 0xae001000 4194304 600 && use write 0xae001000; ok "and can be written"
+! stored sysv:0x0052e2c1 && ! use check 77 8192 600; ok "nothing else does"
+run 0 save && run 0 restore && ! stored sysv:0x0052e2c1 && use check 0x52e2c1 1000000 640; ok "a kexec that did not happen leaves them as they are"
+
+chown_segment 0x52e2c1 1
+configure 'SysVUsers=daemon'
+run 0 save && says 0x0052e2c1 && ! says 0xae001000; ok "segments are chosen by owner"
+run 0 restore
+
+configure 'SysVKeys=0xae001000'
+"$segments" hold 0xae001000 >"$dir/held" & holder=$!
+for _ in {1..50}; do [[ -s $dir/held ]] && break; sleep 0.1; done
+run 2 save && says "Refusing to store segment 0xae001000.*attached for writing by segments ($holder)"; ok "one that is in use is not stored, and by whom it is used"
+kill "$holder"; wait "$holder" 2>/dev/null
+run 0 save && kexec && use create 0xae001000 8192 600
+run 2 restore && says 'another segment with this key exists already, from uid 0 with 8192 bytes' && stored sysv:0xae001000; ok "one whose key is taken stays stored"
+use remove 0xae001000 && run 0 restore && use check 0xae001000 4194304 600; ok "and comes back when it is free"
+forget
+
+use private 4096
+configure 'SysVKeys=*'
+run 2 save && says 'Refusing to store segment 0x00000000.*is private'; ok "one without a key is refused"
+configure 'SysVUsers=root'
+run 0 save; ok "but left out if only its owner is named"
+forget
+if use huge 5 2097152; then
+    configure 'SysVKeys=5'
+    run 2 save && says 'is of huge pages'; ok "one of huge pages is refused"
+    forget
+fi
+
+configure 'SysVKeys=*'
+for ((i = 1; i <= 100; i++)); do use create $((i + 1000)) 65536 600; done
+run 0 save && kexec && run 0 restore
+good=0
+for ((i = 1; i <= 100; i++)); do use check $((i + 1000)) 65536 600 && ((good++)); done
+((good == 100)); ok "100 segments"
+forget
+
+configure 'PosixFiles=app-* cache' 'PosixFiles=other?'
+for f in app-1 app-2 cache other1 other ignored .app-3; do printf '%s' "$f is here" >"$dir/shm/$f"; done
+chmod 640 "$dir/shm/app-1" && chown 5:6 "$dir/shm/app-1" && ln -s cache "$dir/shm/app-link"
+run 2 save && says 'app-link'; ok "a symbolic link is refused"
+rm "$dir/shm/app-link" && run 0 save && kexec && run 0 restore; ok "files by pattern"
+[[ $(ls -A "$dir/shm" | tr '\n' ' ') == 'app-1 app-2 cache other1 ' ]]; ok "and no others"
+[[ $(cat "$dir/shm/app-1") == 'app-1 is here' && $(stat -c %u:%g:%a "$dir/shm/app-1") == 5:6:640 ]]; ok "with contents, mode and owner"
+run 0 save && run 0 restore && [[ $(cat "$dir/shm/cache") == 'cache is here' ]] && ! stored posix:cache; ok "a kexec that did not happen leaves them as they are"
+run 0 save && kexec && echo new >"$dir/shm/cache"
+run 2 restore && says "Failed to create shared memory 'cache'" && [[ $(cat "$dir/shm/cache") == new ]] && stored posix:cache; ok "a file that is there already stays"
+
+rm "$dir/etc/pkram/pkramd.conf" && run 0 save && run 0 restore && stored posix:cache; ok "without a configuration nothing happens"
+
+run 1 nonsense; ok "a wrong command"
+"$shm" --help >/dev/null && "$shm" --version | grep -q pkram-shm; ok "help and version"
+finish
