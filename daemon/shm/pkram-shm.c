@@ -118,7 +118,7 @@ static int segment_save(VarlinkClient *c, const Segment *s) {
         return file_store(c, node, object, fd, what);
 }
 
-/* Is the word in a list of words? user: words are names of users, and text is a number. */
+/* Is the key in a list of words? "*" stands for all. */
 static bool words_have_key(const char *words, uint32_t key) {
         _cleanup_free_ char *copy = strdup(words);
         char *state = NULL;
@@ -132,12 +132,14 @@ static bool words_have_key(const char *words, uint32_t key) {
         return false;
 }
 
+/* The same for the number of a user, of which the words are names or numbers. */
 static bool words_have_user(const char *words, uid_t uid) {
         _cleanup_free_ char *copy = strdup(words);
         char *state = NULL;
 
         for (char *w = copy ? strtok_r(copy, " \t", &state) : NULL; w; w = strtok_r(NULL, " \t", &state)) {
-                const struct passwd *pw;
+                struct passwd record, *pw = NULL;
+                char buffer[16384];
                 uint32_t v;
 
                 if (key_parse(w, &v) >= 0) {
@@ -145,13 +147,13 @@ static bool words_have_user(const char *words, uid_t uid) {
                                 return true;
                         continue;
                 }
-                pw = getpwnam(w);
-                if (pw && pw->pw_uid == uid)
+                if (getpwnam_r(w, &record, buffer, sizeof(buffer), &pw) == 0 && pw && pw->pw_uid == uid)
                         return true;
         }
         return false;
 }
 
+/* The same for the name of a file, of which the words are patterns. */
 static bool words_have_file(const char *words, const char *name) {
         _cleanup_free_ char *copy = strdup(words);
         char *state = NULL;

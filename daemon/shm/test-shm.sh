@@ -56,7 +56,7 @@ stored sysv:0x0052e2c1; ok "as nodes of root"
 kexec
 run 0 restore && says 'Restored segment 0x0052e2c1: 1000000 bytes'; ok "and come back"
 use check 0x52e2c1 1000000 640 && grep -qx 'uid 999 gid 999' "$dir/stderr"; ok "with contents, size, mode and owner"
-use check 0xae001000 4194304 600 && use write 0xae001000; ok "and can be written"
+use check 0xae001000 4194304 600 && use change 0xae001000; ok "and can be written"
 ! stored sysv:0x0052e2c1 && ! use check 77 8192 600; ok "nothing else does"
 run 0 save && run 0 restore && ! stored sysv:0x0052e2c1 && use check 0x52e2c1 1000000 640; ok "a kexec that did not happen leaves them as they are"
 

@@ -7,7 +7,7 @@
  *     segments huge KEY SIZE          creates a segment of huge pages
  *     segments check KEY SIZE MODE    fails if it is not there, or not what was created
  *     segments hold KEY               attaches it for writing, prints "attached", and waits
- *     segments write KEY              changes and restores a word
+ *     segments change KEY             changes and restores a word
  *     segments remove KEY
  */
 #include <errno.h>
@@ -92,7 +92,7 @@ int main(int argc, char *argv[]) {
         p = shmat(id, NULL, 0);
         if (p == (volatile void *) -1)
                 return die("shmat");
-        if (!strcmp(verb, "write")) {
+        if (!strcmp(verb, "change")) {
                 p[0] = ~p[0];
                 p[0] = ~p[0];
                 return EXIT_SUCCESS;

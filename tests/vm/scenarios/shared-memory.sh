@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 # System V segments that a service uses as a database does, and files of /dev/shm, come back after a kexec by configuration
-# alone: key, size, mode, owner and contents. A segment that is still attached is named with its process.
+# alone, with key, size, mode, owner and contents. A segment that is still attached is named with its process.
 # suite: campaign
 # stages: 3
 # timeout: 400
@@ -36,7 +36,7 @@ came_back_whole() {
         matches "$1: the segment of the service" "$("$SEGMENTS" check 0x0052e2c1 8388608 640 2>&1)" "uid $(id -u daemon) "
         equal "$1: which found it" "$(systemctl is-active database.service) $(journalctl -q -b -u database.service -o cat | grep -c '^uid')" "active 1"
         check "$1: the segment of root" "$SEGMENTS" check 0xae001000 4194304 600
-        check "$1: it can be written" "$SEGMENTS" write 0xae001000
+        check "$1: it can be written" "$SEGMENTS" change 0xae001000
         refused "$1: no other" 'No such file' "$SEGMENTS" check 77 8192 600
         same posix </dev/shm/database.1
         equal "$1: its mode" "$(stat -c %U:%a /dev/shm/database.1)" daemon:604
