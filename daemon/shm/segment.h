@@ -27,7 +27,7 @@ int segment_find(uint32_t key_or_id, bool by_id, Segment *ret);
  */
 int segment_open(const Segment *s, bool write);
 
-/* Creates a segment with the key, size and attributes given, which nobody else may attach yet; *ret_id is its identifier. -EEXIST. */
+/* Creates a segment with the key, size and attributes given, which only root may attach yet; *ret_id is its identifier. -EEXIST. */
 int segment_create(const Segment *s, int *ret_id);
 
 /* Gives a segment that was created the mode, owner and lock that it should have. -errno. */

@@ -68,7 +68,7 @@ run 0 restore
 configure 'SysVKeys=0xae001000'
 "$segments" hold 0xae001000 >"$dir/held" & holder=$!
 for _ in {1..50}; do [[ -s $dir/held ]] && break; sleep 0.1; done
-run 2 save && says "Refusing to store segment 0xae001000.*attached for writing by segments ($holder)"; ok "one that is in use is not stored, and by whom it is used"
+run 2 save && says "Refusing to store segment 0xae001000.*attached for writing by segments ($holder)"; ok "one that is in use is not stored, and the process is named"
 kill "$holder"; wait "$holder" 2>/dev/null
 run 0 save && kexec && use create 0xae001000 8192 600
 run 2 restore && says 'another segment with this key exists already, from uid 0 with 8192 bytes' && stored sysv:0xae001000; ok "one whose key is taken stays stored"

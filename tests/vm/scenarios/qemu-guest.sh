@@ -52,7 +52,8 @@ goes_on() {
 }
 
 # By hand, as by a kexec.
-save() { systemctl kill --kill-whom=main -s USR1 $UNIT; wait_for_end; }
+main_process() { systemctl show -P MainPID $UNIT; }
+save() { kill -USR1 "$(main_process)"; wait_for_end; }
 wait_for_end() {
         for _ in $(seq 120); do
                 case $(systemctl is-active $UNIT) in inactive | failed) return ;; esac
@@ -78,7 +79,7 @@ cancelled_kexec() {
         [ "$(tick_number)" -gt "$last" ] && pass "cancelled: it counts on" || fail "cancelled: it counts on" "$(last_tick), before $last"
         healthy "cancelled"
         matches "cancelled: it goes on" "$(journalctl -q -b -o cat -t pkram-qemu)" "Guest 'web' goes on"
-        systemctl kill --kill-whom=all -s KILL slow-to-stop.service
+        systemctl kill -s KILL slow-to-stop.service
         remember_boot
         # The number is known when the guest has been saved.
         systemctl start --no-block kexec.target
@@ -136,9 +137,9 @@ stage3() {
         goes_on "second kexec"
 
         # QEMU does not answer, and is killed then.
-        systemctl kill --kill-whom=all -s STOP $UNIT
-        systemctl kill --kill-whom=main -s CONT $UNIT
-        systemctl kill --kill-whom=main -s USR1 $UNIT
+        systemctl kill -s STOP $UNIT
+        kill -CONT "$(main_process)"
+        kill -USR1 "$(main_process)"
         sleep 1
         pkill -KILL qemu-system
         wait_for_end

@@ -9,7 +9,7 @@
 SEGMENTS=$TESTS/segments
 
 stage1() {
-        mkdir -p /etc/pkram/pkramd.conf.d
+        example README 'sudo mkdir -p /etc/pkram/pkramd.conf.d'
         example_text pkram-shm.service '[SharedMemory]' >/etc/pkram/pkramd.conf.d/50-database.conf
         check "configured" systemctl reload-or-restart pkramd.service
         # It finds its segment, or makes it, before it is ready, and has it attached until it is stopped.
@@ -24,7 +24,7 @@ WantedBy=multi-user.target
 END
         check "the service" systemctl enable --now database.service
         check "a segment of root" "$SEGMENTS" create 0xae001000 4194304 600
-        check "one that nobody asked for" "$SEGMENTS" create 77 8192 600
+        check "one that is not configured" "$SEGMENTS" create 77 8192 600
         check "a file" bash -c 'head -c 3000000 /dev/urandom >/dev/shm/database.1 && chmod 604 /dev/shm/database.1 && chown daemon: /dev/shm/database.1'
         sha posix </dev/shm/database.1
         remember_boot
@@ -55,7 +55,7 @@ stage2() {
 
 stage3() {
         another_kernel
-        matches "in use: the last boot says by whom" "$(journalctl -q -b -1 -o cat -u pkram-shm.service)" 'segment 0xae001000 .*attached for writing by segments \([0-9]+\)'
+        matches "in use: the last boot names the process" "$(journalctl -q -b -1 -o cat -u pkram-shm.service)" 'segment 0xae001000 .*attached for writing by segments \([0-9]+\)'
         matches "in use: the others come back" "$("$SEGMENTS" check 0x0052e2c1 8388608 640 2>&1)" "uid $(id -u daemon) "
         refused "in use: it does not" 'No such file' "$SEGMENTS" check 0xae001000 4194304 600
         same posix </dev/shm/database.1
