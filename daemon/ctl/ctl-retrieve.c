@@ -328,6 +328,10 @@ int verb_retrieve(int argc, char *argv[]) {
         struct json_object *p;
         int r;
 
+        if (arg_sysv && argc > 1) {
+                r = ctl_connect(&c);
+                return r ?: retrieve_segments(c, argv + 1);
+        }
         if (argc < 2 || argc > 3)
                 return fail(EXIT_USAGE, "Invalid number of arguments: pkramctl retrieve NAME [DIR]");
         if (arg_tree)

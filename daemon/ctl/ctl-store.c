@@ -119,7 +119,12 @@ int verb_store(int argc, char *argv[]) {
         int n_files = argc - 2, r;
 
         if (argc < 2)
-                return fail(EXIT_USAGE, "Name required: pkramctl store NAME [FILE...]");
+                return fail(EXIT_USAGE, arg_sysv ? "Key or identifier required: pkramctl store --sysv KEY|ID..." :
+                            "Name required: pkramctl store NAME [FILE...]");
+        if (arg_sysv) {
+                r = ctl_connect(&c);
+                return r ?: store_segments(c, argv + 1);
+        }
         if (arg_tree && n_files != 1)
                 return fail(EXIT_USAGE, "One directory required: pkramctl store --tree NAME DIR");
         if (arg_tree || (n_files == 1 && is_directory(files[0])))

@@ -35,7 +35,7 @@ typedef enum JsonMode {
 extern JsonMode arg_json;
 extern bool arg_pager, arg_legend, arg_quiet, arg_dry_run, arg_bytes;
 extern const char *arg_socket, *arg_owner, *arg_sort;
-extern bool arg_replace, arg_verify, arg_tree, arg_skip_special, arg_release, arg_force;
+extern bool arg_replace, arg_verify, arg_tree, arg_sysv, arg_skip_special, arg_release, arg_force;
 extern const char *arg_object_name;
 extern bool arg_reboot, arg_reuse_cmdline, arg_no_initrd, arg_ask_password;
 extern const char *arg_kernel, *arg_append, *arg_when, *arg_check_inhibitors;
@@ -60,6 +60,10 @@ int verb_kexec(int argc, char *argv[]);
 /* --- ctl-tree.c: store and retrieve for directory trees. Both return an exit status. --- */
 int store_tree(const char *name, const char *path);
 int retrieve_tree(const char *name, const char *path);
+
+/* --- ctl-sysv.c: store and retrieve for segments, a list that ends with NULL. Both return an exit status. --- */
+int store_segments(VarlinkClient *c, char *const *segments);
+int retrieve_segments(VarlinkClient *c, char *const *segments);
 
 /* --- ctl-retrieve.c: releases a node, whichever it is if id is 0. Returns an exit status. --- */
 int release_node(VarlinkClient *c, const char *name, int64_t id);

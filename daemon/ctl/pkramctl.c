@@ -10,7 +10,7 @@
 JsonMode arg_json = JSON_OFF;
 bool arg_pager = true, arg_legend = true, arg_quiet, arg_dry_run, arg_bytes;
 const char *arg_socket = SOCKET_PATH, *arg_owner, *arg_sort;
-bool arg_replace, arg_verify, arg_tree, arg_skip_special, arg_release, arg_force;
+bool arg_replace, arg_verify, arg_tree, arg_sysv, arg_skip_special, arg_release, arg_force;
 const char *arg_object_name = "stdin";
 bool arg_reboot = true, arg_reuse_cmdline, arg_no_initrd, arg_ask_password = true;
 const char *arg_kernel, *arg_append, *arg_when, *arg_check_inhibitors;
@@ -63,12 +63,14 @@ static void help(void) {
              "     --object=NAME          Object name for standard input\n"
              "     --tree                 Fail if the argument is not a directory\n"
              "     --skip-special         With DIR, leave out sockets and device nodes\n"
+             "     --sysv                 Store System V segments, named by key (0x...) or identifier\n"
              "\n"
              "Options for retrieve:\n"
              "     --release              Release the node once its contents are safe\n"
              "     --keep                 Keep the node stored (default)\n"
              "     --force                Replace existing files\n"
              "     --tree                 Fail if the node is not a directory tree\n"
+             "     --sysv                 Create System V segments again, named by key (0x...)\n"
              "\n"
              "Options for kexec:\n"
              "     --kernel=FILE          Kernel image to load\n"
@@ -148,6 +150,7 @@ enum {
         ARG_OBJECT,
         ARG_TREE,
         ARG_SKIP_SPECIAL,
+        ARG_SYSV,
         ARG_RELEASE,
         ARG_KEEP,
         ARG_FORCE,
@@ -180,6 +183,7 @@ static int parse_argv(int argc, char *argv[]) {
                 { "object",           required_argument, NULL, ARG_OBJECT           },
                 { "tree",             no_argument,       NULL, ARG_TREE             },
                 { "skip-special",     no_argument,       NULL, ARG_SKIP_SPECIAL     },
+                { "sysv",             no_argument,       NULL, ARG_SYSV             },
                 { "release",          no_argument,       NULL, ARG_RELEASE          },
                 { "keep",             no_argument,       NULL, ARG_KEEP             },
                 { "force",            no_argument,       NULL, ARG_FORCE            },
@@ -278,6 +282,9 @@ static int parse_argv(int argc, char *argv[]) {
                         break;
                 case ARG_TREE:
                         arg_tree = true;
+                        break;
+                case ARG_SYSV:
+                        arg_sysv = true;
                         break;
                 case ARG_SKIP_SPECIAL:
                         arg_skip_special = true;

@@ -8,7 +8,6 @@
 #include <getopt.h>
 #include <pwd.h>
 #include <stdio.h>
-#include <sys/shm.h>
 #include <sys/stat.h>
 
 #include "config.h"
@@ -18,105 +17,11 @@
 #include "log.h"
 #include "mount-util.h"
 #include "peer.h"
-#include "segment.h"
+#include "shm-node.h"
 #include "utf8.h"
-
-#define SYSV_PREFIX "sysv:"
-#define POSIX_PREFIX "posix:"
 
 static const char *arg_socket = SOCKET_PATH, *arg_root = "", *arg_shm = "/dev/shm";
 static bool arg_now;
-
-static struct json_object *node_parameters(const char *name) {
-        _cleanup_json_ struct json_object *p = json_object_new_object();
-
-        if (!p || json_add_string(p, "owner", OWNER_ROOT) < 0 || (name && json_add_string(p, "name", name) < 0))
-                return NULL;
-        return TAKE_PTR(p);
-}
-
-/* Calls a method and logs what is wrong, as "Failed to VERB WHAT: ...". */
-static int call(VarlinkClient *c, const char *method, struct json_object *p, int fd, const char *verb, const char *what, VarlinkReply *ret) {
-        _cleanup_free_ char *text = NULL;
-        int r;
-
-        r = p ? pkram_call(c, method, p, fd, ret) : -ENOMEM;
-        if (r < 0)
-                return log_error_errno(r, "Failed to %s %s", verb, what);
-        if (!ret->error)
-                return 0;
-        text = reply_to_text(ret);
-        log_error("Failed to %s %s: %s", verb, what, text ?: ret->error);
-        return -EREMOTEIO;
-}
-
-/* --- saving --- */
-
-/* Removes what was stored in this boot under that name: it has frozen what it was made of, which may be the same file. */
-static int node_forget(VarlinkClient *c, const char *node) {
-        _cleanup_reply_ VarlinkReply described = {}, removed = {};
-        struct json_object *p = node_parameters(node), *n;
-        int r;
-
-        r = p ? pkram_call(c, "Describe", p, -EBADF, &described) : -ENOMEM;
-        if (r < 0 || described.error)
-                return r;
-        n = json_get(described.parameters, "node");
-        if (json_get_bool(n, "inherited", true))
-                return 0;
-        p = node_parameters(node);
-        if (!p || json_add_int(p, "id", json_get_int(n, "id", 0)) < 0) {
-                json_object_unref(p);
-                return -ENOMEM;
-        }
-        return pkram_call(c, "Remove", p, -EBADF, &removed);
-}
-
-static int file_store(VarlinkClient *c, const char *node, const char *object, int fd, const char *what) {
-        _cleanup_json_ struct json_object *p = node_parameters(node), *objects = json_object_new_array(), *o = json_object_new_object();
-        _cleanup_reply_ VarlinkReply reply = {};
-        int r;
-
-        if (!p || !objects || !o || json_add_string(o, "name", object) < 0 || json_add_int(o, "fileDescriptor", 0) < 0 ||
-            json_append(objects, TAKE_PTR(o)) < 0 || json_add(p, "objects", TAKE_PTR(objects)) < 0 || json_add_bool(p, "replace", true) < 0)
-                return log_error_errno(-ENOMEM, "Failed to store %s", what);
-        r = node_forget(c, node);
-        if (r < 0)
-                return log_error_errno(r, "Failed to store %s", what);
-        r = call(c, "Store", TAKE_PTR(p), fd, "store", what, &reply);
-        if (r >= 0)
-                log_info("Stored %s.", what);
-        return r;
-}
-
-static int segment_save(VarlinkClient *c, const Segment *s) {
-        _cleanup_free_ char *object = segment_to_object_name(s), *writers = NULL;
-        char what[64], node[32];
-        _cleanup_close_ int fd = -EBADF;
-
-        (void) snprintf(what, sizeof(what), "segment 0x%08x (%i)", s->key, s->id);
-        if (!object)
-                return log_error_errno(-ENOMEM, "Failed to store %s", what);
-        if (s->key == 0) {
-                log_error("Refusing to store %s: it is private (IPC_PRIVATE), and without a key no program could find it again.", what);
-                return -EOPNOTSUPP;
-        }
-        writers = s->attached > 0 ? segment_writers(s->id) : NULL;
-        if (writers) {
-                log_error("Refusing to store %s: it is attached for writing by %s. Have them stop first: Before=pkram-shm.service is "
-                          "the wrong order, After=pkram-shm.service the right one.", what, writers);
-                return -EBUSY;
-        }
-        fd = segment_open(s, /* write= */ false);
-        if (fd == -EOPNOTSUPP) {
-                log_error("Refusing to store %s: it is of huge pages (SHM_HUGETLB), which do not survive a kexec.", what);
-                return fd;
-        }
-        if (fd < 0)
-                return log_error_errno(fd, "Failed to open %s", what);
-        (void) snprintf(node, sizeof(node), SYSV_PREFIX "0x%08x", s->key);
-        return file_store(c, node, object, fd, what);
-}
 
 /* Is the key in a list of words? "*" stands for all. */
 static bool words_have_key(const char *words, uint32_t key) {
@@ -204,7 +109,7 @@ static int save_file(VarlinkClient *c, int dir, const char *name) {
                 return log_error_errno(-errno, "Failed to open %s", what);
         if (!S_ISREG(st.st_mode) || st.st_size == 0)
                 return 0;
-        return file_store(c, node, name, fd, what);
+        return shm_store(c, node, name, fd, what);
 }
 
 static int save_files(VarlinkClient *c, const Config *config) {
@@ -262,128 +167,12 @@ static int save(VarlinkClient *c, const Config *config) {
 
 /* --- restoring --- */
 
-static int node_end(VarlinkClient *c, const char *method, const char *name, int64_t id, const char *verb, const char *what) {
-        _cleanup_json_ struct json_object *p = node_parameters(name);
-        _cleanup_reply_ VarlinkReply reply = {};
-
-        if (!p || json_add_int(p, "id", id) < 0)
-                return log_error_errno(-ENOMEM, "Failed to %s %s", verb, what);
-        return call(c, method, TAKE_PTR(p), -EBADF, verb, what, &reply);
-}
-
-/* Puts the contents of a node into an empty file. */
-static int node_load(VarlinkClient *c, const char *name, int fd, const char *what) {
-        _cleanup_json_ struct json_object *p = node_parameters(name);
-        _cleanup_reply_ VarlinkReply reply = {};
-
-        if (!p || json_add_int(p, "into", 0) < 0)
-                return log_error_errno(-ENOMEM, "Failed to restore %s", what);
-        return call(c, "Retrieve", TAKE_PTR(p), fd, "restore", what, &reply);
-}
-
-static int segment_fill(VarlinkClient *c, const char *name, int64_t id, const Segment *s, const char *what) {
-        _cleanup_close_ int fd = segment_open(s, /* write= */ true);
-        int r;
-
-        if (fd < 0 || ftruncate(fd, 0) < 0)
-                return log_error_errno(fd < 0 ? fd : -errno, "Failed to open %s", what);
-        r = node_load(c, name, fd, what);
-        if (r >= 0)
-                r = node_end(c, "Release", name, id, "release", what);
-        if (r < 0)
-                return r;
-        r = segment_publish(s, s->id);
-        return r < 0 ? log_error_errno(r, "Failed to set the owner and mode of %s", what) : 0;
-}
-
-/* A node that was stored in this boot is not needed: what it is about is there, and can be used again without the node. */
-static int segment_restore(VarlinkClient *c, const char *name, int64_t id, bool inherited, const char *object) {
-        Segment s, other;
-        char what[64];
-        int r;
-
-        if (segment_from_object_name(object, &s) < 0) {
-                log_error("Failed to restore '%s': it does not say what segment it was.", name);
-                return -EBADMSG;
-        }
-        (void) snprintf(what, sizeof(what), "segment 0x%08x", s.key);
-        r = segment_find(s.key, /* by_id= */ false, &other);
-        if (r >= 0 && !inherited)
-                return node_end(c, "Remove", name, id, "unfreeze", what);
-        if (r >= 0) {
-                log_error("Failed to restore %s: another segment with this key exists already, from uid %u with %llu bytes. What was "
-                          "stored stays in the node '%s'.", what, other.uid, (unsigned long long) other.size, name);
-                return -EEXIST;
-        }
-        r = r == -ENOENT ? segment_create(&s, &s.id) : r;
-        if (r < 0)
-                return log_error_errno(r, "Failed to create %s", what);
-        r = segment_fill(c, name, id, &s, what);
-        if (r < 0)
-                (void) shmctl(s.id, IPC_RMID, NULL);
-        else
-                log_info("Restored %s: %llu bytes.", what, (unsigned long long) s.size);
-        return r;
-}
-
-static int file_restore(VarlinkClient *c, const char *name, int64_t id, bool inherited, struct json_object *object) {
-        const char *file = json_get_string(object, "name");
-        _cleanup_close_ int dir = -EBADF, fd = -EBADF;
-        _cleanup_free_ char *what = NULL;
-        int r;
-
-        if (!file || !*file || *file == '.' || strchr(file, '/')) {
-                log_error("Failed to restore '%s': it does not say what file it was.", name);
-                return -EBADMSG;
-        }
-        if (asprintf(&what, "shared memory '%s'", file) < 0) {
-                what = NULL;
-                return -ENOMEM;
-        }
-        dir = open(arg_shm, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (dir < 0)
-                return log_error_errno(-errno, "Failed to open '%s'", arg_shm);
-        if (!inherited && faccessat(dir, file, F_OK, AT_SYMLINK_NOFOLLOW) >= 0)
-                return node_end(c, "Remove", name, id, "unfreeze", what);
-        fd = openat(dir, file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0)
-                return log_error_errno(-errno, "Failed to create %s, which stays in the node '%s'", what, name);
-        r = node_load(c, name, fd, what);
-        if (r >= 0)
-                r = node_end(c, "Release", name, id, "release", what);
-        if (r >= 0 && (fchown(fd, (uid_t) json_get_int(object, "uid", 0), (gid_t) json_get_int(object, "gid", 0)) < 0 ||
-                       fchmod(fd, (mode_t) json_get_int(object, "mode", 0600) & 07777) < 0))
-                return log_error_errno(-errno, "Failed to set the owner and mode of %s", what);
-        if (r < 0)
-                (void) unlinkat(dir, file, 0);
-        else
-                log_info("Restored %s.", what);
-        return r;
-}
-
-static int node_restore(VarlinkClient *c, struct json_object *node) {
-        const char *name = json_get_string(node, "name");
-        bool inherited = json_get_bool(node, "inherited", false);
-        int64_t id = json_get_int(node, "id", 0);
-        _cleanup_reply_ VarlinkReply reply = {};
-        struct json_object *objects, *object;
-        int r;
-
-        r = call(c, "Describe", node_parameters(name), -EBADF, "describe", name, &reply);
-        if (r < 0)
-                return r;
-        objects = json_get_array(reply.parameters, "objects");
-        object = objects && json_object_array_length(objects) == 1 ? json_object_array_get_idx(objects, 0) : NULL;
-        return startswith(name, SYSV_PREFIX) ? segment_restore(c, name, id, inherited, json_get_string(object, "name") ?: "") :
-                file_restore(c, name, id, inherited, object);
-}
-
 /* Collects the nodes that are ours. */
 static int list_nodes(VarlinkClient *c, struct json_object *array) {
         bool more = true;
         int r;
 
-        r = varlink_client_send(c, "io.pkram.Store.List", node_parameters(/* name= */ NULL), NULL, 0, /* more= */ true);
+        r = varlink_client_send(c, "io.pkram.Store.List", shm_parameters(/* name= */ NULL), NULL, 0, /* more= */ true);
         while (r >= 0 && more) {
                 _cleanup_reply_ VarlinkReply reply = {};
                 struct json_object *node;
@@ -409,7 +198,7 @@ static int restore(VarlinkClient *c) {
         if (r < 0)
                 return log_error_errno(r, "Failed to list stored shared memory");
         for (size_t i = 0; i < json_object_array_length(array); i++) {
-                r = node_restore(c, json_object_array_get_idx(array, i));
+                r = shm_restore(c, json_object_array_get_idx(array, i), arg_shm);
                 if (r < 0)
                         result = r;
         }

@@ -95,6 +95,17 @@ for ((i = 1; i <= 100; i++)); do use check $((i + 1000)) 65536 600 && ((good++))
 ((good == 100)); ok "100 segments"
 forget
 
+by_hand() { # STATUS ARGUMENT...
+    "$ctl" --socket="$dir/socket" "${@:2}" >"$dir/stdout" 2>&1
+    local got=$?
+    ((got == $1)) || { echo "# status $got, not $1"; return 1; }
+}
+use create 0x99 65536 600 && use create 0x98 65536 640; id=$(grep -o '^[0-9]*' "$dir/stderr")
+by_hand 0 store --sysv 0x99 "$id" && stored sysv:0x00000098 && stored sysv:0x00000099; ok "pkramctl stores segments by key and identifier"
+kexec && by_hand 0 retrieve --sysv 0x99 0x98 && use check 0x99 65536 600 && use check 0x98 65536 640; ok "and creates them again"
+by_hand 3 retrieve --sysv 0x99 && by_hand 1 store --sysv 0x97 && by_hand 2 store --sysv abc && by_hand 2 retrieve --sysv 5 && by_hand 2 store --sysv; ok "or says what is wrong"
+forget
+
 configure 'PosixFiles=app-* cache' 'PosixFiles=other?'
 for f in app-1 app-2 cache other1 other ignored .app-3; do printf '%s' "$f is here" >"$dir/shm/$f"; done
 chmod 640 "$dir/shm/app-1" && chown 5:6 "$dir/shm/app-1" && ln -s cache "$dir/shm/app-link"
