@@ -16,12 +16,13 @@ LAYERS = {
     "daemon/store": _STORE,
     "daemon/client": {"daemon/basic", "daemon/varlink"},
     "daemon/service": _SERVICE,
-    "daemon/ctl": _SERVICE,
+    "daemon/ctl": {*_SERVICE, "daemon/shm"},
     "daemon/mount": _SERVICE,
     "daemon/restore": _SERVICE,
     "daemon/fdstore": {*_SERVICE, "kexec-hook/guard"},
     "kexec-hook/guard": _SERVICE,
     "daemon/qemu": {*_SERVICE, "daemon/mount", "kexec-hook/guard"},
+    "daemon/shm": {*_SERVICE, "daemon/mount", "daemon/qemu"},
 }
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.M)
 
