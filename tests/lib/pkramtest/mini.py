@@ -14,6 +14,7 @@ from .console import ktap_results
 
 DIRECTORY = os.path.join(TESTS, "vm", "mini", "scenarios")
 MEMORY = "512M"
+SERIES = ["7.3"]  # further ones than the default
 # No quiet: every kernel line counts. The reports of a panic end the guest at once. A busy host makes processors of an
 # emulated guest stand still for long, which is no fault of the kernel's. The check of the timer would panic because of it.
 COMMAND_LINE = "console=ttyS0 no_timer_check panic=-1 oops=panic printk.devkmsg=on rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
@@ -23,18 +24,26 @@ def scenarios(suite=""):
     return [s for s in scenario.load_all(DIRECTORY) if s.suite == suite]
 
 
+def _on_series(s, series):
+    """The same scenario on the kernels of another series."""
+    return dataclasses.replace(s, name=f"{series}-{s.name}", script=s.script or s.name, config=f"{s.config}@{series}",
+                               kernels=[f"{k}@{series}" for k in s.kernels])
+
+
 def campaign():
-    """The long ones, and the ordinary ones once more on the debug kernel, which needs more memory and time. Poisoning
-    free pages switches init_on_alloc off: they take turns."""
+    """The long ones, and the ordinary ones once more on the debug kernel and on the kernels of the other series. The debug
+    kernel needs more memory and time. Poisoning free pages switches init_on_alloc off: they take turns."""
     slow = []
-    for n, s in enumerate(s for s in scenarios() + scenarios("kunit") if s.debug):
+    ordinary = scenarios() + scenarios("kunit")
+    for n, s in enumerate(s for s in ordinary if s.debug):
         mib = int((s.memory or MEMORY).removesuffix("M"))
         if "-numa" not in s.qemu:
             mib += min(mib, 768) + 256
         slow.append(dataclasses.replace(s, name=f"debug-{s.name}", script=s.name, config="debug", memory=f"{mib}M",
                                         append=f"{s.append} page_owner=on page_poison={n % 2}".strip(),
                                         timeout=(s.timeout or 120) * 8, silence=s.silence * 4, kernels=s.kernels))
-    return scenarios("campaign") + slow
+    other = [_on_series(s, series) for series in SERIES for s in ordinary + slow]
+    return scenarios("campaign") + slow + other
 
 
 def console_log(suite_name, s):
@@ -45,7 +54,9 @@ def console_log(suite_name, s):
 def boot_archive(config, further):
     """The kernel, the initrd, and a disk for the guest: a tar archive with both and further kernels. Raises Broken."""
     initrd = make(os.path.join(TESTS, "vm", "mini", "build"))
-    files = [("bzImage", kernel(config)), ("initrd", initrd)] + [(c, kernel(c)) for c in further]
+    # A scenario knows the further kernels by their configuration, on whatever series it runs.
+    series = "@" + config.partition("@")[2]
+    files = [("bzImage", kernel(config)), ("initrd", initrd)] + [(c.removesuffix(series), kernel(c)) for c in further]
     key = hashlib.sha256("|".join(p for _, p in files).encode()).hexdigest()[:16]
     path = os.path.join(CACHE, "mini", f"boot-{key}.tar")
     if not os.path.exists(path):
