@@ -277,6 +277,7 @@ struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid)
 {
 	struct folio *folio;
 
+	lockdep_assert_held_read(&pkram_kexec_sem);
 	scoped_guard(spinlock, &pkram_alloc_lock)
 		nr_allocating++;
 	/* Terminates: rejects stay allocated, and the number of banned pages is finite. */
@@ -437,6 +438,7 @@ struct page *pkram_alloc_page(gfp_t gfp, int nid)
 	struct page *page = pool_take(nid);
 	struct folio *folio;
 
+	lockdep_assert_held_read(&pkram_kexec_sem);
 	if (!page && pool_fill(nid, gfp, false))
 		page = pool_take(nid);
 	if (page) {
@@ -471,6 +473,7 @@ struct page *pkram_alloc_packed(int nid)
 	struct page *page = pool_take(nid);
 	unsigned int i;
 
+	lockdep_assert_held_read(&pkram_kexec_sem);
 	if (!page && pool_fill(nid, GFP_KERNEL, true))
 		page = pool_take(nid);
 	if (page)

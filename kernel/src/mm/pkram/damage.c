@@ -173,7 +173,7 @@ static bool parse_hit(const char *word, struct hit *hit)
 	return true;
 }
 
-static void spoil(const struct hit *hit, u8 *page)
+static void spoil_page(const struct hit *hit, u8 *page)
 {
 	__le64 pfn = cpu_to_le64(hit->pfn);
 
@@ -185,7 +185,7 @@ static void spoil(const struct hit *hit, u8 *page)
 		page[hit->byte] ^= 1U << hit->bit;
 }
 
-static void mend(const struct hit *hit, u8 *page)
+static void mend_page(const struct hit *hit, u8 *page)
 {
 	struct pkram_page_hdr *hdr = (void *)page;
 
@@ -211,12 +211,12 @@ void pkram_damage(void)
 		if (*word && parse_hit(word, &hits[nr]))
 			nr++;
 	for (i = 0; i < nr; i++) {
-		spoil(&hits[i], hits[i].page);
-		spoil(&hits[i], hits[i].copy);
+		spoil_page(&hits[i], hits[i].page);
+		spoil_page(&hits[i], hits[i].copy);
 	}
 	for (i = 0; i < nr; i++) {
-		mend(&hits[i], hits[i].page);
-		mend(&hits[i], hits[i].copy);
+		mend_page(&hits[i], hits[i].page);
+		mend_page(&hits[i], hits[i].copy);
 	}
 	if (nr)
 		pr_info("damage: %u places damaged\n", nr);

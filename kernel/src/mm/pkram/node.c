@@ -160,7 +160,7 @@ struct pkram_object *pkram_node_object(struct pkram_node *node, u32 index)
  * @node: an adopted node
  * @gfp:  allocation flags
  *
- * Context: pkram.lock held.
+ * Context: pkram.lock held, or the node belongs to the caller.
  *
  * Return: 0 or -ENOMEM. Does nothing if it was done before.
  */
@@ -315,7 +315,7 @@ static void count_node(const struct pkram_node *node, int sign)
 	pkram_count_features(le64_to_cpu(node->page->incompat), sign);
 }
 
-static void publish(struct pkram_node *node)
+static void node_publish(struct pkram_node *node)
 {
 	node->state = PKRAM_NODE_IDLE;
 	xa_store(&pkram.nodes, node->id, node, 0);
@@ -326,7 +326,7 @@ static void publish(struct pkram_node *node)
 }
 
 /* Take a committed node out of all tables; its slot is dealt with elsewhere. */
-static void unpublish(struct pkram_node *node)
+static void node_unpublish(struct pkram_node *node)
 {
 	xa_erase(&pkram.nodes, node->id);
 	rb_erase(&node->by_name, &pkram.names);
@@ -360,7 +360,7 @@ void pkram_node_publish(struct pkram_node *node)
 {
 	guard(mutex)(&pkram.lock);
 	finish_pages(node);
-	publish(node);
+	node_publish(node);
 	trace_pkram_save((const char *)node->page->name, node->totals.data_pages,
 			 node->totals.meta_pages);
 }
@@ -378,13 +378,13 @@ static int replace_node(struct pkram_node *node, struct pkram_node *old, gfp_t g
 		return err;
 	pkram.next_id++;
 	finish_pages(node);
-	unpublish(old);
+	node_unpublish(old);
 	node->id = id;
 	node->slot = old->slot;
 	old->slot = NULL;
 	old->state = PKRAM_NODE_TAKEN;
 	rb_add(&node->by_name, &pkram.names, name_less);
-	publish(node);
+	node_publish(node);
 	return 0;
 }
 
@@ -412,7 +412,7 @@ int pkram_node_commit(struct pkram_node *node, bool replace, gfp_t gfp, u64 *ret
 		err = pkram_node_reserve(node, gfp);
 		if (!err) {
 			finish_pages(node);
-			publish(node);
+			node_publish(node);
 		}
 	}
 	if (!err) {
@@ -531,9 +531,9 @@ void pkram_node_put(struct pkram_node *node)
 	node->users--;
 }
 
-static void take(struct pkram_node *node)
+static void node_take(struct pkram_node *node)
 {
-	unpublish(node);
+	node_unpublish(node);
 	release_slot(node);
 	node->state = PKRAM_NODE_TAKEN;
 }
@@ -559,7 +559,7 @@ struct pkram_node *pkram_node_take(const char *name)
 	err = pkram_node_index(node, GFP_KERNEL);
 	if (err)
 		return ERR_PTR(err);
-	take(node);
+	node_take(node);
 	return node;
 }
 
@@ -715,7 +715,7 @@ int pkram_node_remove(const char *name, struct pkram_node *mine, u64 *ret_id)
 		if (node->users != (node == mine ? 1 : 0))
 			return -EBUSY;
 		*ret_id = node->id;
-		take(node);
+		node_take(node);
 	}
 	pkram_node_destroy(node);
 	return 0;
@@ -740,7 +740,7 @@ int pkram_remove_idle(void)
 				return ret;
 			taken = !node->users;
 			if (taken)
-				take(node);
+				node_take(node);
 			else
 				ret = -EBUSY;
 		}
@@ -771,6 +771,7 @@ static bool has_files(struct pkram_node *node)
  */
 void pkram_node_info(struct pkram_node *node, struct pkram_node_info *info)
 {
+	lockdep_assert_held(&pkram.lock);
 	memset(info, 0, sizeof(*info));
 	info->id = node->id;
 	info->generation = pkram_generation() - node->born;

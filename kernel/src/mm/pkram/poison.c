@@ -242,7 +242,7 @@ static bool node_is_hit(struct pkram_node_page *page)
  * The node in @slot is hit: by which page is determined again by the seal, so all that were
  * not known to be elsewhere may be it. One slot is enough for each.
  */
-static void blame(__le64 *slot, bool *more)
+static void blame_node(__le64 *slot, bool *more)
 {
 	unsigned int i;
 
@@ -284,7 +284,7 @@ static void poison_work_fn(struct work_struct *work)
 		for (i = 0; i < PKRAM_DIR_SLOTS; i++)
 			if (dir->slot[i] &&
 			    node_is_hit(pfn_to_kaddr(le64_to_cpu(dir->slot[i]))))
-				blame(&dir->slot[i], &more);
+				blame_node(&dir->slot[i], &more);
 	}
 	if (more || pfn)
 		return;
@@ -302,6 +302,7 @@ static void poison_work_fn(struct work_struct *work)
  */
 void pkram_poison_commit(struct pkram_node_page *page, __le64 *slot)
 {
+	lockdep_assert_held(&pkram.lock);
 	if (likely(!READ_ONCE(poison.nr)))
 		return;
 	if (node_is_hit(page))
@@ -317,6 +318,7 @@ void pkram_poison_recheck(void)
 {
 	unsigned int i;
 
+	lockdep_assert_held(&pkram.lock);
 	for (i = 0; i < poison.nr; i++)
 		WRITE_ONCE(poison.page[i].checked, false);
 	if (poison.nr)

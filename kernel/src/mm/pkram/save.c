@@ -166,7 +166,7 @@ static void close_bytes(struct pkram_save *save)
 	save->open = false;
 }
 
-static bool usable(const struct pkram_save *save)
+static bool save_usable(const struct pkram_save *save)
 {
 	return save->node && !save->broken;
 }
@@ -297,7 +297,7 @@ int pkram_save_file(struct pkram_save *save, struct file *file,
 		return -ENOMEM;
 
 	mutex_lock(&save->lock);
-	if (!usable(save)) {
+	if (!save_usable(save)) {
 		err = -EBADFD;
 	} else if (fresh) {
 		err = new_object(save, file, &index);
@@ -354,7 +354,7 @@ int pkram_save_bytes(struct pkram_save *save, u32 *object, struct iov_iter *from
 	int err;
 
 	guard(mutex)(&save->lock);
-	if (!usable(save))
+	if (!save_usable(save))
 		return -EBADFD;
 	nr = pkram_node_nr_objects(save->node);
 	if (*object == PKRAM_OBJECT_NEW) {
@@ -446,7 +446,7 @@ int pkram_save_commit(struct pkram_save *save, bool replace, u64 *ret_id)
 	int err;
 
 	guard(mutex)(&save->lock);
-	if (!usable(save))
+	if (!save_usable(save))
 		return -EBADFD;
 	if (save->active)
 		return -EBUSY;
