@@ -227,7 +227,9 @@ u32 * __init pkram_blocks_adopt(void)
 	u64 block = 0;
 	u32 *counts;
 
-	counts = kvcalloc(pkram_nr_blocks, sizeof(*counts), GFP_KERNEL | __GFP_NOFAIL);
+	/* the map may become longer */
+	counts = kvcalloc(max(pkram_nr_blocks, DIV_ROUND_UP(max_pfn, PKRAM_BLOCK_PAGES)),
+			  sizeof(*counts), GFP_KERNEL | __GFP_NOFAIL);
 	while ((block = pkram_map_next(pkram_map, pkram_nr_blocks, block, true)) <
 	       pkram_nr_blocks)
 		counts[block++] = PKRAM_BLOCK_OURS | PKRAM_BLOCK_ALONE;
@@ -279,6 +281,22 @@ void __init pkram_blocks_pin(u64 pfn, u64 nr)
 	for (block = pins[nr_pins].first; block <= pins[nr_pins].last; block++)
 		pkram_map_change(block, true);
 	nr_pins++;
+}
+
+/**
+ * pkram_blocks_pin_map - the map and its copy are elsewhere now
+ * @map_pfn:  first page of the map
+ * @twin_pfn: and of its copy
+ * @nr:       pages in each
+ *
+ * Context: before pkram_blocks_adopted(), which takes the old places out of the map.
+ */
+void __init pkram_blocks_pin_map(u64 map_pfn, u64 twin_pfn, u64 nr)
+{
+	/* the super block came first, and stays */
+	nr_pins = 1;
+	pkram_blocks_pin(map_pfn, nr);
+	pkram_blocks_pin(twin_pfn, nr);
 }
 
 /*

@@ -60,8 +60,10 @@ extern u64 pkram_nr_blocks;
 #define PKRAM_BLOCK_OURS	BIT(31)
 /** PKRAM_BLOCK_ALONE - and none of its pages has another user */
 #define PKRAM_BLOCK_ALONE	BIT(30)
+/** PKRAM_BLOCK_WHOLE - and all of it was claimed at once */
+#define PKRAM_BLOCK_WHOLE	BIT(29)
 /** PKRAM_BLOCK_COUNT - the rest of a counter, which is all of it later on */
-#define PKRAM_BLOCK_COUNT	(BIT(30) - 1)
+#define PKRAM_BLOCK_COUNT	(BIT(29) - 1)
 
 int pkram_blocks_init(gfp_t gfp);
 void pkram_blocks_setup(struct pkram_map *map, struct pkram_map *twin, u64 nr_blocks);
@@ -69,6 +71,7 @@ u64 pkram_blocks_add(u64 pfn, u64 nr);
 void pkram_blocks_sub(u64 pfn, u64 nr);
 u64 pkram_blocks_count(u64 block);
 void pkram_blocks_pin(u64 pfn, u64 nr);
+void pkram_blocks_pin_map(u64 map_pfn, u64 twin_pfn, u64 nr);
 extern bool pkram_memory_added;
 void pkram_blocks_find_ram(void);
 u64 pkram_blocks_ram(u64 pfn, u64 nr);
@@ -167,6 +170,7 @@ u64 pkram_needed_features(void);
 u64 pkram_super_pages(void);
 int pkram_super_create(void);
 void pkram_super_adopt(u64 sb_pfn, u64 map_pfn, u64 map_twin_pfn);
+void pkram_map_grow(u32 *counts);
 void pkram_map_copy_again(void);
 
 /* The copy of a super block or a directory page, wherever it may be used. */

@@ -2,6 +2,8 @@
 /*
  * PKRAM: super block, directory and metadata pages.
  */
+#define pr_fmt(fmt) "pkram: " fmt
+
 #include <linux/bitmap.h>
 #include <linux/bitops.h>
 #include <linux/init.h>
@@ -514,6 +516,12 @@ static struct pkram_map * __init map_create(u32 nr_map)
 	return alloc_above_min(nr_map * PAGE_SIZE);
 }
 
+/* Blocks of memory that a map of @nr_map pages covers. */
+static u64 __init blocks_covered(u32 nr_map)
+{
+	return min_t(u64, (u64)nr_map * PKRAM_MAP_BITS, DIV_ROUND_UP(max_pfn, PKRAM_BLOCK_PAGES));
+}
+
 /**
  * pkram_super_create - make a super block and a map, and a copy of each
  *
@@ -526,8 +534,6 @@ static struct pkram_map * __init map_create(u32 nr_map)
 int __init pkram_super_create(void)
 {
 	u32 nr_map = pkram_map_pages(max_pfn);
-	u64 nr_blocks = min_t(u64, DIV_ROUND_UP(max_pfn, PKRAM_BLOCK_PAGES),
-			      (u64)nr_map * PKRAM_MAP_BITS);
 	bool one_piece = 2 + 2 * nr_map <= MAX_ORDER_NR_PAGES;
 	u32 pages = one_piece ? 2 + 2 * nr_map : 2;
 	struct pkram_super *sb = alloc_above_min(pages * PAGE_SIZE);
@@ -564,7 +570,7 @@ int __init pkram_super_create(void)
 	sb->nr_map = cpu_to_le32(nr_map);
 	copy_to_twin(sb);
 
-	pkram_blocks_setup(map, twin, nr_blocks);
+	pkram_blocks_setup(map, twin, blocks_covered(nr_map));
 	pkram_blocks_pin(pkram_pfn(sb), 2);
 	pkram_blocks_pin(pkram_pfn(map), nr_map);
 	pkram_blocks_pin(pkram_pfn(twin), nr_map);
@@ -592,13 +598,65 @@ void __init pkram_super_adopt(u64 sb_pfn, u64 map_pfn, u64 map_twin_pfn)
 	if (pkram.sb_twin)
 		copy_to_twin(sb);
 	pkram.sealed_ns = le64_to_cpu(sb->sealed_ns);
-	pkram_blocks_setup(pkram.map, pkram.map_twin,
-			   min_t(u64, (u64)nr_map * PKRAM_MAP_BITS,
-				 DIV_ROUND_UP(max_pfn, PKRAM_BLOCK_PAGES)));
+	pkram_blocks_setup(pkram.map, pkram.map_twin, blocks_covered(nr_map));
 	pkram_blocks_pin(sb_pfn, 2);
 	pkram_blocks_pin(map_pfn, nr_map);
 	if (pkram.map_twin)
 		pkram_blocks_pin(pkram_pfn(pkram.map_twin), nr_map);
+}
+
+static void __init map_free(struct pkram_map *map, u32 nr_map, u32 *counts)
+{
+	u32 i;
+
+	for (i = 0; map && i < nr_map; i++) {
+		map[i].hdr.magic = 0;
+		counts[pkram_pfn(map + i) >> PKRAM_BLOCK_ORDER]--;
+		free_page((unsigned long)(map + i));
+	}
+}
+
+/**
+ * pkram_map_grow - replace an inherited map that is too short
+ * @counts: counters of pkram_blocks_adopt()
+ *
+ * The machine may have memory now that it did not have when the map was made. Without
+ * memory for a longer map, what lies above is not preserved in place.
+ *
+ * Context: boot, between the adoption of all nodes and pkram_blocks_adopted().
+ */
+void __init pkram_map_grow(u32 *counts)
+{
+	u32 i, nr_map = le32_to_cpu(pkram.sb->nr_map), nr_new = pkram_map_pages(max_pfn);
+	struct pkram_map *map, *twin;
+
+	if (nr_new <= nr_map)
+		return;
+	map = map_create(nr_new);
+	twin = map ? map_create(nr_new) : NULL;
+	if (!twin) {
+		if (map)
+			free_pages_exact(map, nr_new * PAGE_SIZE);
+		return;
+	}
+	map_init(map, nr_new);
+	map_init(twin, nr_new);
+	for (i = 0; i < nr_map; i++) {
+		memcpy(map[i].bits, pkram.map[i].bits, sizeof(map->bits));
+		memcpy(twin[i].bits, pkram.map[i].bits, sizeof(twin->bits));
+	}
+	pkram_blocks_setup(map, twin, blocks_covered(nr_new));
+	pkram_blocks_pin_map(pkram_pfn(map), pkram_pfn(twin), nr_new);
+	map_free(pkram.map, nr_map, counts);
+	map_free(pkram.map_twin, nr_map, counts);
+	pkram.map = map;
+	pkram.map_twin = twin;
+	pkram.sb->map_pfn = cpu_to_le64(pkram_pfn(map));
+	pkram.sb->map_copy_pfn = cpu_to_le64(pkram_pfn(twin));
+	pkram.sb->nr_map = cpu_to_le32(nr_new);
+	if (pkram.sb_twin)
+		copy_to_twin(pkram.sb);
+	pr_info("the map has %u pages now, it had %u\n", nr_new, nr_map);
 }
 
 /**
