@@ -34,6 +34,7 @@ static const struct {
         { "join-cross", cmd_join_cross, ": two idle descriptors join each other, again and again" },
         { "poison",   cmd_poison,   "NAME OBJECT PAGE...: memory errors in pages of a stored file" },
         { "poisoned", cmd_poisoned, "PFN...: are these pages marked as bad, and not free?" },
+        { "hidden",   cmd_hidden,   "PFN...: are these pages left out of crash dumps as memory that is offline?" },
         { "starve",   cmd_starve,   "LEFT NAME [KERNEL INITRD COMMAND-LINE]: save more than the LEFT KiB that are free" },
         { "uncapable", cmd_uncapable, "PROGRAM [ARGUMENT...]: run it as root without CAP_SYS_ADMIN" },
         { "tsc",      cmd_tsc,      ": a marker line with the time stamp counter" },

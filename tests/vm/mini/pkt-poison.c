@@ -93,3 +93,16 @@ int cmd_poisoned(int argc, char **argv) {
         }
         return 0;
 }
+
+/* hidden PFN...: are these pages left out of crash dumps as memory that is offline? */
+int cmd_hidden(int argc, char **argv) {
+        if (argc < 2)
+                return complain("hidden PFN...");
+        for (int i = 1; i < argc; i++) {
+                uint64_t flags = page_flags(strtoull(argv[i], NULL, 10));
+
+                if (!(flags & 1ULL << KPF_OFFLINE))
+                        return complain("page %s would be dumped, its flags are 0x%" PRIx64, argv[i], flags);
+        }
+        return 0;
+}

@@ -100,6 +100,7 @@ int cmd_load_killed(int argc, char **argv);
 int cmd_join_cross(int argc, char **argv);
 int cmd_poison(int argc, char **argv);
 int cmd_poisoned(int argc, char **argv);
+int cmd_hidden(int argc, char **argv);
 int cmd_starve(int argc, char **argv);
 int cmd_tsc(int argc, char **argv);
 int cmd_uncapable(int argc, char **argv);

@@ -19,6 +19,7 @@
 #include "../internal.h"
 #include "node.h"
 #include "pkram.h"
+#include "stream.h"
 
 /**
  * DOC: adopting preserved memory
@@ -35,7 +36,14 @@
  * have been damaged. A base page is an ordinary page then, but for the counters
  * of its zone. A node that turns out to be damaged gets walked again to set the
  * flags of everything it had claimed, and is dropped. The others do not notice.
- * One that has large folios is walked again to make them, which is not undone.
+ *
+ * Where an extent covers a block of which nothing is claimed, the block is claimed
+ * as a whole: only its counter says so, and none of its pages is looked at. A node
+ * with such blocks, or with large folios, is walked again when it is known to be good,
+ * to make of the pages what they are. This is not undone.
+ *
+ * Data that is adopted has the page type of memory that is offline until it is loaded
+ * or freed, so that it is left out of crash dumps as page cache is.
  *
  * Whatever is still reserved in the preserved blocks in the end is given to the
  * page allocator, except what was busy before, and all of it is counted as
@@ -49,12 +57,12 @@
  * struct adoption - state of a walk over a node
  * @claimed: pages claimed so far
  * @left:    pages that undoing has still to give back
- * @large:   some were large folios
+ * @again:   there are large folios or blocks claimed as a whole: walk again
  */
 struct adoption {
 	u64 claimed;
 	u64 left;
-	bool large;
+	bool again;
 };
 
 /* Of each block, see pkram_blocks_adopt(). */
@@ -90,6 +98,8 @@ static __always_inline int claim_page(u64 pfn, u64 nr_blocks, u32 *count)
 	if (unlikely(block >= nr_blocks))
 		return PKRAM_DAMAGE_RANGE;
 	if (unlikely(!(count[block] & PKRAM_BLOCK_ALONE))) {
+		if (count[block] & PKRAM_BLOCK_WHOLE)
+			return PKRAM_DAMAGE_TWICE;
 		if (!(count[block] & PKRAM_BLOCK_OURS))
 			return PKRAM_DAMAGE_RANGE;
 		if (pkram_busy_test(&pkram_early.others, pfn))
@@ -112,38 +122,75 @@ static int __init claim_pages(void *ctx, const u64 *pfn, u32 nr)
 		r = claim_page(pfn[i], nr_blocks, count);
 		if (unlikely(r))
 			break;
+		pkram_page_hide(pfn_to_page(pfn[i]));
 	}
 	a->claimed += i;
 	return r;
 }
 
-static int __init claim(void *ctx, enum pkram_claim what, u64 pfn, u32 count, u32 order)
+/*
+ * Claim the block that begins at @pfn as a whole. False if a page of it is claimed
+ * already, or is not ours.
+ */
+static bool __init claim_block(u64 pfn)
+{
+	u64 block = pfn >> PKRAM_BLOCK_ORDER;
+
+	if (block >= pkram_nr_blocks || counts[block] != (PKRAM_BLOCK_OURS | PKRAM_BLOCK_ALONE))
+		return false;
+	counts[block] = PKRAM_BLOCK_OURS | PKRAM_BLOCK_WHOLE | PKRAM_BLOCK_PAGES;
+	return true;
+}
+
+static bool __init block_is_whole(u64 pfn)
+{
+	return counts[pfn >> PKRAM_BLOCK_ORDER] & PKRAM_BLOCK_WHOLE;
+}
+
+static int __init claim_range(void *ctx, enum pkram_claim what, u64 pfn, u32 count, u32 order)
 {
 	u64 start = pfn, end = pfn + ((u64)count << order);
 	struct adoption *a = ctx;
 	int r = 0;
 
-	a->large |= order;
-	for (; pfn < end; pfn++) {
+	a->again |= order;
+	while (pfn < end) {
+		if (what == PKRAM_CLAIM_DATA && pfn % PKRAM_BLOCK_PAGES == 0 &&
+		    end - pfn >= PKRAM_BLOCK_PAGES && claim_block(pfn)) {
+			a->again = true;
+			pfn += PKRAM_BLOCK_PAGES;
+			continue;
+		}
 		r = claim_page(pfn, pkram_nr_blocks, counts);
 		if (unlikely(r))
 			break;
+		if (what == PKRAM_CLAIM_DATA && !order)
+			pkram_page_hide(pfn_to_page(pfn));
+		pfn++;
 	}
 	a->claimed += pfn - start;
 	return r;
 }
 
-static int __init unclaim(void *ctx, enum pkram_claim what, u64 pfn, u32 count, u32 order)
+static int __init unclaim_range(void *ctx, enum pkram_claim what, u64 pfn, u32 count, u32 order)
 {
 	u64 end = pfn + ((u64)count << order);
 	struct adoption *a = ctx;
 
-	for (; pfn < end; pfn++) {
+	while (pfn < end) {
 		if (!a->left)
 			return PKRAM_DAMAGE_TWICE;
+		if (block_is_whole(pfn)) {
+			counts[pfn >> PKRAM_BLOCK_ORDER] = PKRAM_BLOCK_OURS | PKRAM_BLOCK_ALONE;
+			a->left -= PKRAM_BLOCK_PAGES;
+			pfn += PKRAM_BLOCK_PAGES;
+			continue;
+		}
+		pkram_page_show(pfn_to_page(pfn));
 		__SetPageReserved(pfn_to_page(pfn));
 		counts[pfn >> PKRAM_BLOCK_ORDER]--;
 		a->left--;
+		pfn++;
 	}
 	return 0;
 }
@@ -153,27 +200,38 @@ static int __init unclaim_pages(void *ctx, const u64 *pfn, u32 nr)
 	int r = 0;
 
 	for (; nr && !r; nr--)
-		r = unclaim(ctx, PKRAM_CLAIM_DATA, *pfn++, 1, 0);
+		r = unclaim_range(ctx, PKRAM_CLAIM_DATA, *pfn++, 1, 0);
 	return r;
 }
 
-/* Second walk, of a node that is kept: its large folios become such. */
-static int __init make_large(void *ctx, enum pkram_claim what, u64 pfn, u32 count, u32 order)
+/* Make a large folio of pages that are reserved or claimed one by one. */
+static void __init make_folio(struct page *page, unsigned int order)
 {
-	unsigned int made = pkram_folio_order(order);
-	struct page *page = pfn_to_page(pfn);
-	u64 left = (u64)count << (order - made);
-	u32 i;
+	unsigned int i;
 
-	order = made;
-	if (!order)
+	__ClearPageReserved(page);
+	for (i = 1; i < 1U << order; i++) {
+		__ClearPageReserved(page + i);
+		set_page_count(page + i, 0);
+	}
+	prep_compound_page(page, order);
+	page_rmappable_folio(page);
+	pkram_page_hide(page);
+}
+
+/* Second walk, of a node that is kept: its pages become what they are. */
+static int __init make_pages(void *ctx, enum pkram_claim what, u64 pfn, u32 count, u32 order)
+{
+	u64 end = pfn + ((u64)count << order);
+
+	if (what == PKRAM_CLAIM_META)
 		return 0;
-	for (; left; left--) {
-		for (i = 1; i < 1U << order; i++)
-			set_page_count(page + i, 0);
-		prep_compound_page(page, order);
-		page_rmappable_folio(page);
-		page += 1UL << order;
+	order = pkram_folio_order(order);
+	for (; order && pfn < end; pfn += 1ULL << order)
+		make_folio(pfn_to_page(pfn), order);
+	for (; pfn < end; pfn++) {
+		__ClearPageReserved(pfn_to_page(pfn));
+		pkram_page_hide(pfn_to_page(pfn));
 	}
 	return 0;
 }
@@ -201,8 +259,8 @@ static const char * const damage_names[] = {
 };
 
 /* Remember and log a node that is dropped. @page may be anything. */
-static void __init drop(u64 pfn, int damage, const struct pkram_node_totals *totals,
-			const struct pkram_node_page *page)
+static void __init drop_node(u64 pfn, int damage, const struct pkram_node_totals *totals,
+			     const struct pkram_node_page *page)
 {
 	u32 len = page ? le32_to_cpu(page->name_len) : 0;
 	struct pkram_dropped *d;
@@ -239,7 +297,7 @@ static bool __init adopt_node(u64 pfn, __le64 *slot)
 {
 	struct adoption a = { };
 	struct pkram_walker w = {
-		.claim = claim,
+		.claim = claim_range,
 		.claim_pages = claim_pages,
 		.map = map_page,
 		.ctx = &a,
@@ -260,9 +318,9 @@ static bool __init adopt_node(u64 pfn, __le64 *slot)
 		node->totals = totals;
 		node->slot = slot;
 		if (!pkram_node_insert(node)) {
-			w.claim = make_large;
+			w.claim = make_pages;
 			w.claim_pages = make_none;
-			if (a.large && IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE))
+			if (a.again)
 				pkram_walk_node(&w, pfn, &ignored);
 			poisoned = pkram_poison_adopt(page);
 			if (poisoned)
@@ -274,9 +332,9 @@ static bool __init adopt_node(u64 pfn, __le64 *slot)
 		damage = PKRAM_DAMAGE_NAME;
 	}
 
-	drop(pfn, damage, &totals, page);
+	drop_node(pfn, damage, &totals, page);
 	a.left = a.claimed;
-	w.claim = unclaim;
+	w.claim = unclaim_range;
 	w.claim_pages = unclaim_pages;
 	pkram_walk_node(&w, pfn, &ignored);
 	return false;
@@ -287,14 +345,14 @@ static bool __init claim_one(u64 pfn)
 	struct adoption a = { };
 
 	return pfn >= PKRAM_MIN_PFN && pfn < PKRAM_MAX_PFN &&
-	       !claim(&a, PKRAM_CLAIM_META, pfn, 1, 0);
+	       !claim_range(&a, PKRAM_CLAIM_META, pfn, 1, 0);
 }
 
 static void __init unclaim_one(u64 pfn)
 {
 	struct adoption a = { .left = 1 };
 
-	unclaim(&a, PKRAM_CLAIM_META, pfn, 1, 0);
+	unclaim_range(&a, PKRAM_CLAIM_META, pfn, 1, 0);
 }
 
 /*
@@ -408,12 +466,14 @@ static u64 __init finish_block(u64 block)
 	struct page *page = pfn_to_page(block << PKRAM_BLOCK_ORDER);
 	u32 i, claimed = counts[block] & PKRAM_BLOCK_COUNT;
 
+	BUILD_BUG_ON(FREE_RESERVED_ORDER != PKRAM_BLOCK_ORDER);
+
 	make_movable(page);
 	adjust_managed_page_count(page, claimed);
 	if (IS_ENABLED(CONFIG_MEM_ALLOC_PROFILING))
 		for (i = 0; i < PKRAM_BLOCK_PAGES; i++)
 			clear_page_tag_ref(page + i);
-	return claimed < PKRAM_BLOCK_PAGES ? free_reserved_range(page, PKRAM_BLOCK_PAGES) : 0;
+	return claimed < PKRAM_BLOCK_PAGES ? free_reserved_block(page) : 0;
 }
 
 /* The same for a block with pages of others, or holes, or of two zones. */
@@ -451,7 +511,7 @@ static u64 __init finish_blocks(void)
 	       pkram_nr_blocks) {
 		struct page *first = pfn_to_page(block << PKRAM_BLOCK_ORDER);
 
-		if (counts[block] & PKRAM_BLOCK_ALONE &&
+		if (counts[block] & (PKRAM_BLOCK_ALONE | PKRAM_BLOCK_WHOLE) &&
 		    page_zone_id(first) == page_zone_id(first + PKRAM_BLOCK_PAGES - 1))
 			freed += finish_block(block);
 		else
@@ -491,9 +551,9 @@ static void __init pkram_adopt(void)
 
 	claim_one(pkram_early.sb_pfn);
 	settle_twin(&sb->hdr, claim_one(pkram_twin(pkram_early.sb_pfn)));
-	claim(&a, PKRAM_CLAIM_META, pkram_early.map_pfn, nr_map, 0);
+	claim_range(&a, PKRAM_CLAIM_META, pkram_early.map_pfn, nr_map, 0);
 	if (pkram_early.map_twin_pfn)
-		claim(&a, PKRAM_CLAIM_META, pkram_early.map_twin_pfn, nr_map, 0);
+		claim_range(&a, PKRAM_CLAIM_META, pkram_early.map_twin_pfn, nr_map, 0);
 
 	/* Pages of this boot belong to the next generation. */
 	le64_add_cpu(&sb->hdr.generation, 1);
@@ -501,6 +561,7 @@ static void __init pkram_adopt(void)
 		pkram.sb_twin->hdr.generation = sb->hdr.generation;
 	adopt_dirs();
 	freed = finish_blocks();
+	pkram_map_grow(counts);
 	pkram_blocks_adopted(counts);
 	pkram_map_copy_again();
 	free_busy(&pkram_early.others);

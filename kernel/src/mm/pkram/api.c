@@ -410,6 +410,7 @@ struct folio *pkram_load_file_folio(struct pkram_access *pa, unsigned long *inde
 		return NULL;
 	if (index)
 		*index = at;
+	pkram_page_show(page);
 	/* the stream's own reference goes when the object is finished */
 	get_page(page);
 	return page_folio(page);

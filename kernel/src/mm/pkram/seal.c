@@ -38,8 +38,8 @@
 void pkram_seal(const struct kimage *image)
 {
 	struct pkram_super *sb = pkram.sb;
+	u64 nr_nodes = 0, begin = arch_pkram_ticks();
 	u32 i, nr_map, nr_dir = 0;
-	u64 nr_nodes = 0;
 	__le64 pfn;
 
 	if (!sb || image->type != KEXEC_TYPE_DEFAULT || image->preserve_context)
@@ -93,6 +93,7 @@ void pkram_seal(const struct kimage *image)
 	trace_pkram_seal(nr_nodes, pkram.data_pages);
 	if (IS_ENABLED(CONFIG_PKRAM_DAMAGE))
 		pkram_damage();
-	pr_info("sealed %llu nodes, %llu pages of data, super block at pfn 0x%llx\n",
-		nr_nodes, pkram.data_pages, le64_to_cpu(sb->hdr.pfn));
+	pr_info("sealed %llu nodes, %llu pages of data, super block at pfn 0x%llx, in %llu ns\n",
+		nr_nodes, pkram.data_pages, le64_to_cpu(sb->hdr.pfn),
+		arch_pkram_ticks_to_ns(arch_pkram_ticks() - begin));
 }

@@ -339,6 +339,8 @@ static int save_batch(struct address_space *mapping, u64 *index, u64 first, u64 
 			pkram_writer_add(w, folio->index, folio_pfn(folio), order, 1);
 			left--;
 		}
+		/* past the entries that stand for the rest of it */
+		xas_advance(&xas, folio_next_index(folio) - 1);
 		folio = xas_next_entry(&xas, last);
 	}
 	xas_unlock_irq(&xas);
@@ -557,117 +559,181 @@ int pkram_file_save(struct file *file, u64 start, u64 last, const bool *stop,
 
 /**
  * struct load_batch - folios on their way into a file
- * @nr:    how many
- * @pages: base pages in them
- * @folio: the folios, in order
- * @at:    index of each
+ * @nr:       how many
+ * @poisoned: the hardware lost a part of them
+ * @pages:    base pages in them
+ * @folio:    the folios, in order
+ * @at:       index of each
  */
 struct load_batch {
 	unsigned int nr;
+	bool poisoned;
 	unsigned long pages;
 	struct folio *folio[LOAD_BATCH];
 	pgoff_t at[LOAD_BATCH];
 };
 
-/* Returns 0 when there are no more, 1, or -EHWPOISON. */
-static int fill_batch(struct pkram_reader *r, struct load_batch *b)
+/* Get the next folios of a stream. False if there are no more. */
+static bool batch_read(struct load_batch *b, struct pkram_reader *r)
 {
-	struct folio *folio;
-	unsigned int order;
+	unsigned int order, n = 0;
+	struct page *page;
 	u64 index;
+	u32 nr;
 
-	b->nr = 0;
 	b->pages = 0;
-	while (b->nr < LOAD_BATCH) {
-		folio = pkram_reader_folio(r, &index, &order);
-		if (!folio)
+	b->poisoned = false;
+	while (n < LOAD_BATCH) {
+		page = pkram_reader_run(r, LOAD_BATCH - n, &index, &order, &nr);
+		if (!page)
 			break;
-		if (unlikely(pkram_folio_poisoned(folio)))
-			return -EHWPOISON;
-		b->folio[b->nr] = folio;
-		b->at[b->nr++] = index;
-		b->pages += 1UL << order;
+		b->pages += (unsigned long)nr << order;
+		for (; nr; nr--) {
+			/* an extent names whole folios */
+			struct folio *folio = (struct folio *)page;
+
+			if (unlikely(pkram_folio_poisoned(folio)))
+				b->poisoned = true;
+			b->folio[n] = folio;
+			b->at[n++] = index;
+			page += 1UL << order;
+			index += 1UL << order;
+		}
 	}
-	return b->nr > 0;
+	b->nr = n;
+	return n;
+}
+
+/* Make the folios of a batch such of a file that does not have them yet. */
+static void batch_attach(struct load_batch *b, struct address_space *mapping)
+{
+	const unsigned long flags = 1UL << PG_uptodate | 1UL << PG_swapbacked |
+				    1UL << PG_dirty;
+	unsigned int i;
+
+	for (i = 0; i < b->nr; i++) {
+		struct folio *folio = b->folio[i];
+
+		pkram_page_show(folio_page(folio, 0));
+		folio->mapping = mapping;
+		folio->index = b->at[i];
+		/* memory_failure() can set PG_hwpoison at the same time */
+		set_mask_bits(page_flags_word(folio), 0UL, flags);
+		folio_ref_add(folio, folio_nr_pages(folio));
+	}
+}
+
+/* Undo batch_attach() from folio @i on. */
+static void batch_detach(struct load_batch *b, unsigned int i)
+{
+	for (; i < b->nr; i++) {
+		b->folio[i]->mapping = NULL;
+		folio_ref_sub(b->folio[i], folio_nr_pages(b->folio[i]));
+	}
 }
 
 /*
- * Count @nr pages of folios on the NUMA node of @folio. All folios of a load are
- * charged to the same memory cgroup.
+ * Count folios of a batch, from @i to @end, in the statistics of their NUMA nodes. All
+ * folios of a load are charged to the same memory cgroup.
  */
-static void count_pages(struct folio *folio, long nr, long thp)
+static void batch_count(const struct load_batch *b, unsigned int i, unsigned int end)
 {
-	if (thp)
-		lruvec_stat_mod_folio(folio, NR_SHMEM_THPS, thp);
-	lruvec_stat_mod_folio(folio, NR_FILE_PAGES, nr);
-	lruvec_stat_mod_folio(folio, NR_SHMEM, nr);
+	struct folio *first, *folio;
+	long nr, pages, thp;
+
+	while (i < end) {
+		first = b->folio[i];
+		pages = 0;
+		thp = 0;
+		do {
+			folio = b->folio[i];
+			nr = folio_nr_pages(folio);
+			pages += nr;
+			if (nr > 1 && folio_test_pmd_mappable(folio))
+				thp += nr;
+		} while (++i < end && folio_nid(b->folio[i]) == folio_nid(first));
+		if (thp)
+			lruvec_stat_mod_folio(first, NR_SHMEM_THPS, thp);
+		lruvec_stat_mod_folio(first, NR_FILE_PAGES, pages);
+		lruvec_stat_mod_folio(first, NR_SHMEM, pages);
+	}
+}
+
+/*
+ * Store base pages of a batch, from @i to @end, at the indices after the one that @xas is
+ * at, as far as they are in the same node and nothing is there. For most pages this is
+ * all there is to do, and xas_store() takes ten times as long. Moves @xas to the last of
+ * them. Returns how many there are.
+ */
+static unsigned int insert_next(struct xa_state *xas, const struct load_batch *b,
+				unsigned int i, unsigned int end)
+{
+	struct xa_node *node = xas->xa_node;
+	void __rcu **slot;
+	unsigned int n;
+
+	/* the only entry of an array is not in a node */
+	if (!node || node->shift)
+		return 0;
+	end = min(end, i + XA_CHUNK_MASK - xas->xa_offset);
+	slot = &node->slots[xas->xa_offset + 1];
+	for (n = 0; i + n < end && !rcu_access_pointer(slot[n]); n++)
+		rcu_assign_pointer(slot[n], b->folio[i + n]);
+	node->count += n;
+	xas->xa_offset += n;
+	xas->xa_index += n;
+	return n;
+}
+
+/*
+ * Put folio @i of a batch into the page cache, and base pages that follow it in the file.
+ * Returns how many got in; the error of @xas says why if it is none.
+ */
+static unsigned int insert_some(struct xa_state *xas, struct load_batch *b, unsigned int i)
+{
+	unsigned int order = folio_order(b->folio[i]), end = i + 1;
+
+	xas_set_order(xas, b->at[i], order);
+	if (unlikely(xas_find_conflict(xas))) {
+		xas_set_err(xas, -EBUSY);
+		return 0;
+	}
+	xas_store(xas, b->folio[i]);
+	if (unlikely(xas_error(xas)))
+		return 0;
+	if (order)
+		return 1;
+	while (end < b->nr && b->at[end] == b->at[end - 1] + 1 && !folio_test_large(b->folio[end]))
+		end++;
+	return 1 + insert_next(xas, b, i + 1, end);
 }
 
 /*
  * Put a batch into the page cache. The file is empty, frozen and its inode locked,
  * but a page fault may be under way that began when the file had a size, and adds
  * a page before it looks at the size again. Sets @done to how many folios got in;
- * the others were not touched. Returns 0, -EBUSY or -ENOMEM.
+ * the others belong to no file. Returns 0, -EBUSY or -ENOMEM.
  */
 static int insert_batch(struct address_space *mapping, struct load_batch *b, gfp_t gfp,
 			unsigned int *done)
 {
-	XA_STATE(xas, &mapping->i_pages, b->at[0]);
-	const unsigned long flags = 1UL << PG_uptodate | 1UL << PG_swapbacked |
-				    1UL << PG_dirty;
-	struct folio *folio, *counted = NULL;
-	unsigned int i = 0, order;
-	bool taken;
-	long pages = 0, thp = 0;
-	pgoff_t next = -1;
+	XA_STATE(xas, &mapping->i_pages, 0);
+	unsigned int i = 0, begin, nr;
 
+	batch_attach(b, mapping);
 	do {
 		xas_lock_irq(&xas);
-		for (; i < b->nr; i++) {
-			folio = b->folio[i];
-			order = folio_order(folio);
-
-			if (!order && b->at[i] == next) {
-				taken = xas_next(&xas);
-			} else {
-				xas_set_order(&xas, b->at[i], order);
-				taken = xas_find_conflict(&xas);
-			}
-			if (unlikely(taken)) {
-				xas_set_err(&xas, -EBUSY);
+		begin = i;
+		while (i < b->nr) {
+			nr = insert_some(&xas, b, i);
+			if (!nr)
 				break;
-			}
-			folio->mapping = mapping;
-			folio->index = b->at[i];
-			/* memory_failure() can set PG_hwpoison at the same time */
-			set_mask_bits(page_flags_word(folio), 0UL, flags);
-			folio_ref_add(folio, 1 << order);
-			xas_store(&xas, folio);
-			if (unlikely(xas_error(&xas))) {
-				folio->mapping = NULL;
-				folio_ref_sub(folio, 1 << order);
-				next = -1;
-				break;
-			}
-			next = order ? -1 : b->at[i] + 1;
-
-			if (counted && folio_nid(counted) != folio_nid(folio)) {
-				count_pages(counted, pages, thp);
-				pages = 0;
-				thp = 0;
-			}
-			counted = folio;
-			pages += 1 << order;
-			if (order && folio_test_pmd_mappable(folio))
-				thp += 1 << order;
+			i += nr;
 		}
-		if (pages)
-			count_pages(counted, pages, thp);
-		pages = 0;
-		thp = 0;
-		counted = NULL;
+		batch_count(b, begin, i);
 		xas_unlock_irq(&xas);
 	} while (xas_nomem(&xas, gfp));
+	batch_detach(b, i);
 	*done = i;
 	return xas_error(&xas);
 }
@@ -722,25 +788,24 @@ static int load_batch(struct inode *inode, struct load_batch *b, gfp_t gfp)
  * Put the pages of an object into a file. Sets *@ret_end to the index after the last
  * page that may be in it, on error, too.
  */
-static int load_pages(struct inode *inode, const struct pkram_object *obj, u64 *ret_end)
+static int load_pages(struct inode *inode, const struct pkram_object *obj,
+		      struct load_batch *b, u64 *ret_end)
 {
 	/* A load that exceeds a limit fails; the OOM killer is not invoked. */
 	gfp_t gfp = (mapping_gfp_mask(inode->i_mapping) & GFP_RECLAIM_MASK) |
 		    __GFP_RETRY_MAYFAIL | __GFP_NOWARN;
-	struct load_batch *b __free(kfree) = kmalloc(sizeof(*b), GFP_KERNEL);
 	struct pkram_reader r;
 	int err = 0;
 
 	*ret_end = 0;
-	if (!b)
-		return -ENOMEM;
 	pkram_reader_init(&r, obj->pages_head);
 	while (!err) {
 		if (fatal_signal_pending(current))
 			return -EINTR;
-		err = fill_batch(&r, b);
-		if (err <= 0)
+		if (!batch_read(b, &r))
 			break;
+		if (b->poisoned)
+			return -EHWPOISON;
 		err = load_batch(inode, b, gfp);
 		*ret_end = r.index;
 		cond_resched();
@@ -769,27 +834,28 @@ static void unload_pages(struct inode *inode, const struct pkram_object *obj, u6
 	}
 }
 
-/* Put folios that follow each other onto the unevictable list of one lruvec. */
-static struct folio *lru_add_run(struct folio *folio, struct pkram_reader *r)
+/*
+ * Put folios of a batch, from @i on, onto the unevictable list of one lruvec. Returns
+ * which is the first that belongs to another zone, or the number of all.
+ */
+static unsigned int lru_add_some(const struct load_batch *b, unsigned int i)
 {
 	const unsigned long flags = 1UL << PG_lru | 1UL << PG_unevictable;
-	enum zone_type zone = folio_zonenum(folio);
+	struct folio *folio = b->folio[i];
 	struct lruvec *lruvec = folio_lruvec_lock_irq(folio);
-	unsigned int order, left = LOAD_BATCH;
-	int nid = folio_nid(folio);
+	enum zone_type zone = folio_zonenum(folio);
+	int zone_id = page_zone_id(folio_page(folio, 0));
 	long pages = 0;
-	u64 index;
 
 	do {
+		folio = b->folio[i];
 		pages += folio_nr_pages(folio);
 		folio->mlock_count = 0;
 		set_mask_bits(page_flags_word(folio), 0UL, flags);
-		folio = pkram_reader_folio(r, &index, &order);
-	} while (--left && folio && folio_zonenum(folio) == zone && folio_nid(folio) == nid);
+	} while (++i < b->nr && page_zone_id(folio_page(b->folio[i], 0)) == zone_id);
 	update_lru_size(lruvec, LRU_UNEVICTABLE, zone, pages);
 	lruvec_unlock_irq(lruvec);
-	cond_resched();
-	return folio;
+	return i;
 }
 
 /*
@@ -797,17 +863,17 @@ static struct folio *lru_add_run(struct folio *folio, struct pkram_reader *r)
  * nothing can fail any more: a folio on a list can be isolated, and could not be taken
  * back at any time.
  */
-static void lru_add_pages(const struct pkram_object *obj)
+static void lru_add_pages(const struct pkram_object *obj, struct load_batch *b)
 {
 	struct pkram_reader r;
-	struct folio *folio;
-	unsigned int order;
-	u64 index;
+	unsigned int i;
 
 	pkram_reader_init(&r, obj->pages_head);
-	folio = pkram_reader_folio(&r, &index, &order);
-	while (folio)
-		folio = lru_add_run(folio, &r);
+	while (batch_read(b, &r)) {
+		for (i = 0; i < b->nr; )
+			i = lru_add_some(b, i);
+		cond_resched();
+	}
 }
 
 static int set_attributes(struct file *file, const struct pkram_object *obj)
@@ -839,9 +905,12 @@ static int load_locked(struct pkram_file *pf, const struct pkram_object *obj, bo
 				       F_SEAL_FUTURE_WRITE | F_SEAL_EXEC;
 	struct inode *inode = file_inode(pf->file);
 	struct shmem_inode_info *info = SHMEM_I(inode);
+	struct load_batch *b __free(kfree) = kmalloc(sizeof(*b), GFP_KERNEL);
 	u64 end, size = le64_to_cpu(obj->size);
 	int err;
 
+	if (!b)
+		return -ENOMEM;
 	if (i_size_read(inode) || inode->i_mapping->nrpages || info->swapped)
 		return -EINVAL;
 	if (size > inode->i_sb->s_maxbytes)
@@ -851,7 +920,7 @@ static int load_locked(struct pkram_file *pf, const struct pkram_object *obj, bo
 	err = freeze_locked(pf);
 	if (err)
 		return err;
-	err = load_pages(inode, obj, &end);
+	err = load_pages(inode, obj, b, &end);
 	/* last of what can fail, so that the attributes of @target need not be restored */
 	if (!err)
 		err = set_attributes(pf->file, obj);
@@ -871,7 +940,7 @@ static int load_locked(struct pkram_file *pf, const struct pkram_object *obj, bo
 	i_size_write(inode, size);
 	info->fallocend = max_t(u64, info->fallocend,
 				end > DIV_ROUND_UP(size, PAGE_SIZE) ? end : 0);
-	lru_add_pages(obj);
+	lru_add_pages(obj, b);
 	return 0;
 }
 

@@ -93,6 +93,7 @@ void pkram_writer_settle(struct pkram_writer *w)
 	u64 nr = ((u64)w->run.count << w->run.order) - w->counted;
 
 	if (nr) {
+		lockdep_assert_held_read(&pkram_kexec_sem);
 		w->nr_blocks += pkram_blocks_add(w->run.pfn + w->counted, nr);
 		w->counted += nr;
 	}
@@ -221,6 +222,7 @@ u64 pkram_stream_free(__le64 head)
 			pkram_blocks_sub(e.pfn, (u64)e.count << e.order);
 			do {
 				folio = pfn_folio(e.pfn);
+				pkram_page_show(folio_page(folio, 0));
 				/* see poison.c: not to the allocator with its bad page */
 				if (!folio_test_large(folio) ||
 				    !folio_test_has_hwpoisoned(folio))
@@ -327,6 +329,7 @@ bool pkram_stream_banned(__le64 head)
 	const struct pkram_link *link;
 	u32 i;
 
+	lockdep_assert_held_read(&pkram_kexec_sem);
 	for (link = link_at(head); link; link = link_at(link->hdr.next)) {
 		if (pkram_banned(pkram_pfn(link), 1))
 			return true;

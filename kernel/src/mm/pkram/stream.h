@@ -10,6 +10,22 @@
 
 struct iov_iter;
 
+/*
+ * Adopted data that nothing uses so far is hidden from crash dumps, which leave page
+ * cache out. The first page of a folio counts. To be shown before it is used or freed.
+ */
+static inline void pkram_page_hide(struct page *page)
+{
+	__SetPageOffline(page);
+}
+
+static inline void pkram_page_show(struct page *page)
+{
+	/* the same word counts the mappings of a page that is in use */
+	if (unlikely(PageOffline(page)))
+		__ClearPageOffline(page);
+}
+
 /**
  * struct pkram_writer - a page stream being written
  * @head:     first link page, NULL while the stream is empty
@@ -146,6 +162,36 @@ static inline struct folio *pkram_reader_folio(struct pkram_reader *r, u64 *inde
 {
 	/* the first page of a folio has its address; NULL stays NULL */
 	return (struct folio *)pkram_reader_next(r, index, order);
+}
+
+/**
+ * pkram_reader_run - next folios of a stream that follow each other in memory as well
+ * @r:     the reader
+ * @max:   highest number of them
+ * @index: output, index of the first in the stream
+ * @order: output, order of each
+ * @nr:    output, how many there are, at least 1
+ *
+ * Return: the first page of the first folio, NULL at the end. The references stay the
+ * stream's.
+ */
+static inline struct page *pkram_reader_run(struct pkram_reader *r, u32 max, u64 *index,
+					    unsigned int *order, u32 *nr)
+{
+	struct page *page;
+	u64 pages;
+
+	if (!r->ext.count && !pkram_reader_fill(r))
+		return NULL;
+	*nr = min(r->ext.count, max);
+	*index = r->index;
+	*order = r->ext.order;
+	page = pfn_to_page(r->ext.pfn);
+	pages = (u64)*nr << r->ext.order;
+	r->ext.pfn += pages;
+	r->index += pages;
+	r->ext.count -= *nr;
+	return page;
 }
 
 int pkram_writer_copy(struct pkram_writer *w, u64 index, struct folio *folio,

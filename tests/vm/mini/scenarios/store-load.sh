@@ -20,16 +20,20 @@ stage1() {
         check "saved one byte" pkt save "a name with spaces, ümläut and ~" "bytes:size=1,seed=11"
         check "saved 64 MiB" pkt save big "file:size=64M,seed=12"
         nodes 3
-        next_stage
+        next_stage "pkramtest.pfns=$(pkt pfns big 0 1 100 16383 | sed 's/[0-9]*=//g' | tr ' ' ',')"
 }
 
 stage2() {
         boot_result RESTORED
         nodes 3
         equal "generation of the store" "$(pkt info generation)" 1
+        # shellcheck disable=SC2046
+        check "adopted pages are left out of crash dumps" pkt hidden $(word pkramtest.pfns | tr ',' ' ')
         check "shapes are the same" pkt verify --generation=1 shapes "$SMALL" "$EMPTY" "$HOLES" "$ALLHOLES" "$RUNS" "$TAIL" "$ALLOC" "$TMPFS" "$BYTES"
         check "one byte is the same" pkt verify "a name with spaces, ümläut and ~" "bytes:size=1,seed=11"
         check "64 MiB are the same, twice" pkt verify --keep big "file:size=64M,seed=12"
+        # shellcheck disable=SC2046
+        check_not "pages that were loaded are not offline" pkt hidden $(word pkramtest.pfns | tr ',' ' ')
         check "64 MiB are the same, twice" pkt verify big "file:size=64M,seed=12"
         nodes 0
         equal "pages left" "$(pkt info data_pages)" 0

@@ -12,11 +12,13 @@ stage1() {
         check "huge pages for shmem" huge_on
         check "saved" pkt save huge "$HUGE"
         within "pages of metadata for 64 folios" "$(pkt list | sed 's/.*meta_pages=\([0-9]*\).*/\1/')" 1 4
-        next_stage
+        next_stage "pkramtest.pfns=$(pkt pfns huge 0 512 32256 | sed 's/[0-9]*=//g' | tr ' ' ',')"
 }
 
 stage2() {
         boot_result RESTORED
+        # shellcheck disable=SC2046
+        check "adopted folios are left out of crash dumps" pkt hidden $(word pkramtest.pfns | tr ',' ' ')
         check "huge pages for shmem" huge_on
         check "the same" pkt verify --keep huge "$HUGE"
         within "KiB of huge pages after the load" "$(shmem_huge_kib)" 131072 131072
