@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The bench: what the guests measured, beside the rival's figures, and what of it is not good enough."""
 
+import re
 from dataclasses import dataclass
 
 from . import mini
@@ -24,8 +25,8 @@ class Figure:
 
 FIGURES = [
     Figure("save_base", "save, base pages", "insn/4KiB", "bench-base", 563, 45, 40),
-    Figure("load_base", "load, base pages", "insn/4KiB", "bench-base", 1384, 460, 160),
-    Figure("save_2m", "save, 2 MiB folios", "insn/4KiB", "bench-2m", 134, 1.2, 0.7),
+    Figure("load_base", "load, base pages", "insn/4KiB", "bench-base", 1384, 255, 160),
+    Figure("save_2m", "save, 2 MiB folios", "insn/4KiB", "bench-2m", 134, 1.1, 0.7),
     Figure("load_2m", "load, 2 MiB folios", "insn/4KiB", "bench-2m", 21, 2, 1),
     Figure("save_after_image", "bytes, with an image of 256 MiB loaded", "x", "bench-save", None, 1.2, 1.05),
     Figure("save_packed", "packing, each page that is packed", "insn/page", "bench-save"),
@@ -34,10 +35,13 @@ FIGURES = [
     Figure("meta_2m", "metadata, 2 MiB folios", "B/2MiB", "bench-2m", None, 64),
     Figure("boot_scattered", "early boot, 1 GiB of scattered pages", "insn/page", "bench-scattered", None, 60),
     Figure("adopt_scattered", "adopting them, later on", "insn/page", "bench-scattered"),
-    Figure("boot_adopt_scattered", "both: all that they add", "insn/page", "bench-scattered", None, 150, 60),
-    Figure("memblock_regions", "memblock, every second 2 MiB of 2 GiB", "regions/GiB", "bench-regions", None, 520),
+    Figure("boot_adopt_scattered", "both: all that they add", "insn/page", "bench-scattered", None, 100, 60),
+    Figure("boot_adopt_2m", "the same, 1 GiB of 2 MiB folios", "insn/4KiB", "bench-adopt", None, 12, 4),
+    Figure("memblock_regions", "memblock, every second 2 MiB of 2 GiB", "regions/GiB", "bench-regions", None, 530),
+    Figure("seal_poison", "sealing after a memory error", "x", "bench-scattered", None, 1.1, 1),
     Figure("blackout_0", "reboot() to init, nothing stored", "insn", "bench-scattered"),
     Figure("blackout_1g", "reboot() to init, 1 GiB scattered", "insn", "bench-scattered"),
+    Figure("blackout_ratio", "the one divided by the other", "x", "bench-scattered", None, 1.025, 1.001),
 ]
 
 
@@ -49,29 +53,40 @@ PAGES_OF_1G = 262144
 
 
 def measured(s, outcome):
-    """{name: value} of one scenario, from its DATA lines and, for the blackouts, from its time stamps.
+    """{name: value} of one scenario, from its DATA lines and, for the blackouts and seals, from its console.
 
     Early boot is everything that 1 GiB adds to the time from reboot() to init, but for the adoption of nodes, which
     comes when the page allocator and the scheduler run, and which the kernel measures itself. Both are given together,
-    too: more than half of it is giving back the holes between the pages, of which this guest has one for every four."""
+    too: much of it is giving back the holes between the pages, of which this guest has one for every four."""
     values = {}
     for line in outcome.console.data:
         name, value, _ = line.split(None, 2)
         values[name] = float(value)
-    if s.name == "bench-scattered":
-        for name, ticks in zip(("blackout_0", "blackout_1g"), outcome.console.blackouts):
-            values[name] = float(ticks)
-        if {"blackout_0", "blackout_1g", "adopt_scattered"} <= set(values):
-            added = (values["blackout_1g"] - values["blackout_0"]) / PAGES_OF_1G
-            values["boot_scattered"] = added - values["adopt_scattered"]
+    blackouts = outcome.console.blackouts
+    if s.name in ("bench-scattered", "bench-adopt") and len(blackouts) >= 2:
+        added = (blackouts[1] - blackouts[0]) / PAGES_OF_1G
+        if s.name == "bench-adopt":
+            values["boot_adopt_2m"] = added
+        else:
+            values["blackout_0"], values["blackout_1g"] = map(float, blackouts[:2])
+            values["blackout_ratio"] = blackouts[1] / blackouts[0]
             values["boot_adopt_scattered"] = added
+            if "adopt_scattered" in values:
+                values["boot_scattered"] = added - values["adopt_scattered"]
+    if s.name == "bench-scattered":
+        # Of nothing, of the node, and of the node after a memory error.
+        seals = [float(ns) for ns in re.findall(r"pkram: sealed .* in (\d+) ns", outcome.console.text())]
+        if len(seals) == 3:
+            values["seal_poison"] = seals[2] / seals[1]
     return values
 
 
 def number(value):
     if value is None:
         return ""
-    return f"{value:.0f}" if value >= 1000 or value == int(value) else f"{value:.2f}"
+    if value >= 1000 or value == int(value):
+        return f"{value:.0f}"
+    return f"{value:.3f}" if value < 2 else f"{value:.2f}"
 
 
 def run(results, suite_name, chosen):

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# What 1 GiB of 2 MiB folios adds to the time from reboot() to the next kernel's init, in a guest of 1.5 GiB.
+# suite: bench
+# stages: 3
+# memory: 1536M
+# config: minimal
+# icount: yes
+# cpus: 1
+# append: nolapic_timer
+# timeout: 900
+
+SPEC="file:size=1G,seed=206,thp,light"
+
+stage1() {
+        nodes 0
+        next_stage
+}
+
+stage2() {
+        check "huge pages for shmem" huge_on
+        check "saved 1 GiB" pkt save huge "$SPEC"
+        equal "pages of data" "$(pkt info data_pages)" 262144
+        next_stage
+}
+
+stage3() {
+        boot_result RESTORED
+        check "1 GiB is the same" pkt verify huge "$SPEC"
+}
