@@ -236,10 +236,10 @@ struct ConfigSection {
 };
 
 static const ConfigSection config_sections[] = {
-        { "[SharedMemory]", parse_shared_memory },
-        { "[FdStore]", parse_fdstore_assignment },
-        { "[Store]", parse_assignment      },
-        { "[Disk]",  parse_disk_assignment },
+        { "[Store]",        parse_assignment         },
+        { "[Disk]",         parse_disk_assignment    },
+        { "[FdStore]",      parse_fdstore_assignment },
+        { "[SharedMemory]", parse_shared_memory      },
 };
 
 static const ConfigSection *config_section_find(const char *line) {
