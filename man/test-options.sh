@@ -91,7 +91,10 @@ if [ "$ran" -eq 0 ]; then
 fi
 
 # Settings: the table in the source, the file of defaults, the page.
-source=$(sed -n 's/.*{ "\([A-Z][A-Za-z]*\)", *LIMIT_KIND_.*/\1/p' "$src/../daemon/store/config.c"; sed -n 's/.*\[SHARED_MEMORY_[A-Z]*\] = "\([A-Za-z]*\)",/\1/p' "$src/../daemon/store/config.c"; sed -n 's/.*streq(key, "\([A-Z][A-Za-z]*\)").*/\1/p' "$src/../daemon/store/config.c")
+config=$src/../daemon/store/config.c
+source=$(sed -n -e 's/.*{ "\([A-Z][A-Za-z]*\)", *LIMIT_KIND_.*/\1/p' \
+                -e 's/.*\[SHARED_MEMORY_[A-Z]*\] *= "\([A-Za-z]*\)",/\1/p' \
+                -e 's/.*streq(key, "\([A-Z][A-Za-z]*\)").*/\1/p' "$config")
 [ "$(wc -l <<<"$source")" -ge 5 ] || { echo "found no settings in config.c"; exit 1; }
 defaults=$(sed -n 's/^#\([A-Z][A-Za-z]*\)=.*/\1/p' "$src/../units/pkramd.conf")
 page=$(sed -n 's|.*<term><varname>\(.*\)=</varname></term>.*|\1|p' "$src/pkramd.conf.xml")

@@ -139,6 +139,12 @@ static int parse_limit(const Config *c, const LimitInfo *l, const char *s, uint6
         return 0;
 }
 
+static const char *const shared_memory_names[_SHARED_MEMORY_MAX] = {
+        [SHARED_MEMORY_KEYS]  = "SysVKeys",
+        [SHARED_MEMORY_USERS] = "SysVUsers",
+        [SHARED_MEMORY_FILES] = "PosixFiles",
+};
+
 typedef struct ConfigSection ConfigSection;
 
 typedef struct Parser {
@@ -229,26 +235,6 @@ static void parse_disk_assignment(Parser *p, const char *key, const char *value)
                 warn(p, "Unknown setting '%s=', ignoring", key);
 }
 
-/* A section of the file, and what an assignment in it does. */
-struct ConfigSection {
-        const char *line;
-        void (*assign)(Parser *p, const char *key, const char *value);
-};
-
-static const ConfigSection config_sections[] = {
-        { "[Store]",        parse_assignment         },
-        { "[Disk]",         parse_disk_assignment    },
-        { "[FdStore]",      parse_fdstore_assignment },
-        { "[SharedMemory]", parse_shared_memory      },
-};
-
-static const ConfigSection *config_section_find(const char *line) {
-        for (size_t i = 0; i < ELEMENTSOF(config_sections); i++)
-                if (streq(line, config_sections[i].line))
-                        return config_sections + i;
-        return NULL;
-}
-
 /* Is this "all", "none", or a list of patterns of unit names? */
 static bool unit_patterns_are_valid(const char *value) {
         if (streq(value, "all") || streq(value, "none"))
@@ -304,6 +290,26 @@ static void parse_shared_memory(Parser *p, const char *key, const char *value) {
                 return;
         }
         warn(p, "Unknown setting '%s=', ignoring", key);
+}
+
+/* A section of the file, and what an assignment in it does. */
+struct ConfigSection {
+        const char *line;
+        void (*assign)(Parser *p, const char *key, const char *value);
+};
+
+static const ConfigSection config_sections[] = {
+        { "[Store]",        parse_assignment         },
+        { "[Disk]",         parse_disk_assignment    },
+        { "[FdStore]",      parse_fdstore_assignment },
+        { "[SharedMemory]", parse_shared_memory      },
+};
+
+static const ConfigSection *config_section_find(const char *line) {
+        for (size_t i = 0; i < ELEMENTSOF(config_sections); i++)
+                if (streq(line, config_sections[i].line))
+                        return config_sections + i;
+        return NULL;
 }
 
 static void parse_line(Parser *p, char *line) {
