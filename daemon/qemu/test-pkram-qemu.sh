@@ -26,6 +26,8 @@ kexec() { "$umount" "$dir/vm" >"$dir/stdout" 2>&1 && tree; }
 
 arguments=(-machine q35)
 guest=
+# The QEMU that pkram-qemu, a process with this id, has started.
+child_of() { tr -d ' ' <"/proc/$1/task/$1/children"; }
 # launch WORDS-FOR-FAKE [OPTION...]: in the background
 launch() {
     rm -f "$dir/stdout"
@@ -91,7 +93,7 @@ launch '' && says boots && ends 0 USR1 && rm "$dir/vm/a/state"
 launch '' && says "are not complete" && ends 0 TERM; ok "a file is missing"
 
 launch stubborn --shutdown=1 && says boots && ends 0 TERM && says "did not shut down in time"; ok "a guest that does not shut down is switched off"
-launch '' && says boots && kill -KILL $(<"/proc/$guest/task/$guest/children") && ends 1 && says "QEMU ended: signal 9"; ok "QEMU crashes"
+launch '' && says boots && kill -KILL "$(child_of "$guest")" && ends 1 && says "QEMU ended: signal 9"; ok "QEMU crashes"
 [[ -z $(ls -A "$dir/vm/a") ]]; ok "of which nothing is left"
 
 launch no-mode && ends 2 && says "cannot keep a guest's memory"; ok "refused: a QEMU without the mode"

@@ -16,10 +16,10 @@ ticks() { grep -c '^guest tick' $SERIAL 2>/dev/null; }
 last_tick() { grep '^guest tick' $SERIAL | tail -n 1; }
 tick_number() { last_tick | cut -d' ' -f3; }
 
-# Until the guest has done some rounds since QEMU was started.
+# Until the guest has done three rounds since QEMU was started.
 rounds() {
         for _ in $(seq 120); do
-                [ "$(ticks)" -ge "${1:-3}" ] && return
+                [ "$(ticks)" -ge 3 ] && return
                 sleep 0.5
         done
         fail "the guest runs" "$(tail -n 3 $SERIAL 2>&1; systemctl status $UNIT 2>&1 | tail -n 5)"
