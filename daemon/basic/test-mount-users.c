@@ -30,8 +30,9 @@ static Child child_start(int flags, bool map, bool close_file) {
         assert_true(c.pid >= 0);
         if (c.pid == 0) {
                 int fd = open(path, flags | O_CLOEXEC);
+                void *mapped = fd >= 0 && map ? mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) : NULL;
 
-                if (fd < 0 || (map && mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED))
+                if (fd < 0 || mapped == MAP_FAILED)
                         _exit(1);
                 if (close_file)
                         (void) close(fd);
