@@ -39,33 +39,35 @@ static bool word_is_any(const char *word, size_t n, const char *const *names) {
         return false;
 }
 
+/* Finds the next word. Returns its length, 0 after the last one. */
+static size_t next_word(const char **line, const char **ret) {
+        bool in_quote = false;
+        const char *p = *line;
+
+        while (is_space(*p))
+                p++;
+        /* An unfinished quote reaches to the end, for the kernel too. */
+        for (*ret = p; *p && (in_quote || !is_space(*p)); p++)
+                if (*p == '"')
+                        in_quote = !in_quote;
+        *line = p;
+        return (size_t) (p - *ret);
+}
+
 /* Copies a command line word by word, without those that set one of the named parameters. */
 static int filter(const char *cmdline, const char *const *names, char **ret) {
         _cleanup_free_ char *out = NULL;
-        size_t used = 0;
+        const char *word;
+        size_t used = 0, n;
 
         out = malloc(strlen(cmdline) + 1);
         if (!out)
                 return -ENOMEM;
 
-        for (const char *p = cmdline;;) {
-                bool in_quote = false;
-                const char *word;
-                size_t n;
-
-                while (is_space(*p))
-                        p++;
-                if (!*p)
-                        break;
-
-                /* An unfinished quote reaches to the end, for the kernel too. */
-                for (word = p; *p && (in_quote || !is_space(*p)); p++) {
-                        if (*p == '"')
-                                in_quote = !in_quote;
-                        else if (((unsigned char) *p < 0x20 && !is_space(*p)) || *p == 0x7f)
+        while ((n = next_word(&cmdline, &word)) > 0) {
+                for (size_t i = 0; i < n; i++)
+                        if (((unsigned char) word[i] < 0x20 && !is_space(word[i])) || word[i] == 0x7f)
                                 return -EINVAL;
-                }
-                n = (size_t) (p - word);
 
                 if (word_is_any(word, n, names))
                         continue;
@@ -88,6 +90,36 @@ int kexec_cmdline_strip(const char *cmdline, char **ret) {
         assert(ret);
 
         return filter(cmdline, names, ret);
+}
+
+int kexec_cmdline_values(const char *cmdline, const char *name, char **ret) {
+        _cleanup_free_ char *values = NULL;
+        const char *word;
+        size_t used = 0, n;
+        int found = 0;
+
+        assert(cmdline);
+        assert(name);
+        assert(ret);
+
+        values = malloc(strlen(cmdline) + 1);
+        if (!values)
+                return -ENOMEM;
+        while ((n = next_word(&cmdline, &word)) > 0) {
+                if (n == 2 && strncmp(word, "--", 2) == 0)
+                        break;
+                if (!word_is(word, n, name))
+                        continue;
+                if (found++)
+                        values[used++] = ' ';
+                for (const char *p = (const char *) memchr(word, '=', n) + 1; p < word + n; p++)
+                        if (*p != '"')
+                                values[used++] = *p;
+        }
+
+        values[used] = 0;
+        *ret = TAKE_PTR(values);
+        return found;
 }
 
 size_t kexec_cmdline_max_base(size_t max) {

@@ -20,6 +20,12 @@
  * space, -ENOMEM. */
 int kexec_cmdline_strip(const char *cmdline, char **ret);
 
+/* Collects the values of a parameter as the kernel reads them: of every word "name=value" before "--", without quotes,
+ * separated by one space.
+ *
+ * ret: string the caller frees. Returns the number of such words, or -ENOMEM. */
+int kexec_cmdline_values(const char *cmdline, const char *name, char **ret);
+
 /* Returns how many bytes a command line without pkram= may have. max is the image's limit (KexecImage.cmdline_max), of
  * which kexec_file_load(2) keeps PKRAM_CMDLINE_ROOM free. */
 size_t kexec_cmdline_max_base(size_t max);

@@ -7,8 +7,10 @@
 #include "ctl.h"
 #include "device.h"
 #include "file-util.h"
+#include "format.h"
 #include "kexec-check.h"
 #include "kexec-cmdline.h"
+#include "kexec-crash.h"
 #include "kexec-facts.h"
 #include "kexec-image.h"
 #include "kexec-load.h"
@@ -55,8 +57,31 @@ static int find_initrds(const char *kernel, const char *const **ret, char **ret_
         return 0;
 }
 
+/* Between preserved memory, crashkernel= may find no larger piece than the one that the running kernel has reserved. */
+static void check_crash_kernel(const KexecFacts *facts, const char *cmdline) {
+        _cleanup_free_ char *running = NULL, *wanted = NULL;
+        char size[FORMAT_MAX];
+        uint64_t reserved = 0;
+        int r;
+
+        if (facts->n_nodes + facts->n_trees + facts->n_units == 0)
+                return;
+        r = kexec_crash_reserved(/* path= */ NULL, &reserved);
+        /* Without that file, the kernel knows no crash kernels. */
+        if (r >= 0 || r == -ENOENT)
+                r = kexec_cmdline_read_running(/* path= */ NULL, &running);
+        if (r >= 0)
+                r = kexec_crash_check(cmdline, running, reserved, &wanted);
+        if (r < 0)
+                (void) fail(0, "Failed to check the memory for a crash kernel: %s. Ignoring.", strerror(-r));
+        else if (r == 0)
+                (void) fail(0, "The next kernel may find no memory for crashkernel=%s: this kernel has reserved %s, and preserved "
+                            "memory may leave no larger piece. Without it there will be no crash dumps. To reserve more, "
+                            "reboot with this parameter.", wanted, format_bytes(size, reserved));
+}
+
 /* Returns 0 if the kexec preserves everything or may proceed anyway, or an exit status. */
-static int judge_kexec(const KexecImage *image, bool *ret_keeps) {
+static int judge_kexec(const KexecImage *image, const char *cmdline, bool *ret_keeps) {
         _cleanup_kexec_state_ KexecState state = {};
         KexecCheck result;
         bool only_loads;
@@ -83,6 +108,7 @@ static int judge_kexec(const KexecImage *image, bool *ret_keeps) {
         if (!result.keeps)
                 (void) fail(0, "%s %s", result.text, only_loads ? "The kernel is loaded, but not started." : "Proceeding anyway.");
 
+        check_crash_kernel(&state.facts, cmdline);
         *ret_keeps = result.keeps;
         return 0;
 }
@@ -229,7 +255,7 @@ int verb_kexec(int argc, char *argv[]) {
                 return r;
         print_plan(kernel, initrds, cmdline);
 
-        r = judge_kexec(&image, &keeps);
+        r = judge_kexec(&image, cmdline, &keeps);
         if (r == 0 && arg_dry_run)
                 return EXIT_OK;
         if (r == 0)
