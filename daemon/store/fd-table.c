@@ -151,9 +151,9 @@ static int fd_link_matches(const FdTable *t, int number, const char *wanted) {
 static int fd_slot_open(const FdTable *t, const FdSlot *slot, const StoredFd *wanted, int *ret) {
         _cleanup_free_ char *path = NULL, *self = NULL;
         _cleanup_close_ int handle = -EBADF;
-        dev_t dev;
-        ino_t inode;
-        mode_t mode;
+        dev_t dev = 0;
+        ino_t inode = 0;
+        mode_t mode = 0;
         int fd, r;
 
         if (asprintf(&path, "%s/fd/%d", t->proc, slot->number) < 0) {
