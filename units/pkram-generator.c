@@ -479,6 +479,8 @@ static const char disk_daemon[] =
         "CapabilityBoundingSet=CAP_CHOWN CAP_FOWNER CAP_FSETID CAP_DAC_READ_SEARCH\n"
         "SystemCallFilter=@chown\n"
         "RestrictSUIDSGID=no\n"
+        /* The boot ID, and whether this is a kdump kernel. */
+        "ProcSubset=all\n"
         /* A disk takes seconds for a gigabyte. */
         "WatchdogSec=5min\n"
         "TimeoutStopSec=90s\n";

@@ -105,6 +105,7 @@ printf '[Disk]\nUse = auto\n' >"$dir/root/etc/pkram/pkramd.conf.d/x.conf"
 PKRAM_DEVICE_PATH=$dir/none disk || { echo "pkramd cannot write to the disk without PKRAM"; exit 1; }
 [ -L "$dir/out/sysinit.target.wants/pkramd.service" ]
 grep -q '^StateDirectory=pkram$' "$dir/out/pkramd.service.d/50-disk.conf"
+grep -q '^ProcSubset=all$' "$dir/out/pkramd.service.d/50-disk.conf"
 grep -q '^BindPaths=' "$dir/out/pkram-tree-worker@.service.d/50-disk.conf"
 PKRAM_STATE_PATH=/dev/null disk || { echo "nodes of an earlier kernel are out of reach"; exit 1; }
 echo '/dev/vdb /var ext4 defaults 0 1' >>"$dir/fstab"

@@ -25,16 +25,21 @@ static int disk_set_up(DiskDevice **ret) {
         r = config_load(&c, /* root= */ "", /* warning= */ NULL, /* userdata= */ NULL);
         if (r < 0)
                 return log_error_errno(r, "Failed to read the configuration");
-        r = disk_boot_get(&boot);
-        if (r < 0)
-                return log_error_errno(r, "Failed to read the boot ID");
         if (!c.disk) {
-                r = disk_directory_pass(PKRAM_DISK_DIRECTORY, &boot);
+                /* Without nodes on disk, the unit hides from the daemon what it would need to look for them. */
+                if (access(PKRAM_DISK_DIRECTORY, F_OK) < 0)
+                        return 0;
+                r = disk_boot_get(&boot);
+                if (r >= 0)
+                        r = disk_directory_pass(PKRAM_DISK_DIRECTORY, &boot);
                 if (r < 0)
                         log_warning("Failed to mark the nodes in " PKRAM_DISK_DIRECTORY " as not used in this boot: %s.", strerror(-r));
                 return 0;
         }
 
+        r = disk_boot_get(&boot);
+        if (r < 0)
+                return log_error_errno(r, "Failed to read the boot ID");
         r = disk_device_new(PKRAM_DISK_DIRECTORY, &boot, on_disk_notice, /* userdata= */ NULL, &disk);
         if (r < 0)
                 return log_error_errno(r, "Failed to set up the store on disk");
