@@ -24,6 +24,6 @@ char *unit_name_from_mount(const char *path) {
         }
         if (p == name)
                 *p++ = '-';
-        (void) strcpy(p, ".mount");
+        memcpy(p, ".mount", sizeof(".mount"));
         return name;
 }

@@ -310,7 +310,12 @@ static const sd_bus_vtable service_vtable[] = {
 
 static void accept_client(MockManager *m) {
         sd_id128_t id = {};
-        int fd = accept4(m->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        union {
+                struct sockaddr sa;
+                struct sockaddr_un un;
+        } address;
+        socklen_t length = sizeof(address);
+        int fd = accept4(m->listen_fd, &address.sa, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         require(fd >= 0 && !m->bus);
         require(sd_bus_new(&m->bus) >= 0);

@@ -216,7 +216,7 @@ RequiresMountsFor=/srv/wanted" /srv/wanted
         matches "missing: the journal says that it is empty" "$(journalctl -q -b -u srv-none.mount -o cat)" "'none' is not stored, mounting an empty file system"
         refused "pkram.required: the service does not start" 'dependency' systemctl start with-wanted.service
         equal "pkram.required: nothing is mounted" "$(findmnt -n /srv/wanted)" ""
-        matches "pkram.required: the journal says why" "$(journalctl -q -b -u srv-wanted.mount -o cat)" "'wanted' is not stored, and the option"
+        matches "pkram.required: the journal says why" "$(journalctl -q -b -u srv-wanted.mount -o cat)" "'wanted' is not stored, not mounting because of pkram.required"
         systemctl reset-failed
         systemctl stop with-none.service srv-none.mount
         pkramctl --owner=root remove none
