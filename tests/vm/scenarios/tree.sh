@@ -191,7 +191,7 @@ stage2() {
 
 unmounting() {
         exec 7>>$CACHE/open
-        refused "a tree in use is not unmounted" "in use by bash .*: stop the processes that have files open" umount $CACHE
+        refused "a tree in use is not unmounted" "in use by bash .*\. Stop the processes that have files open" umount $CACHE
         check "and still there" test -s $CACHE/small
         exec 7>&-
         rm $CACHE/open
@@ -203,7 +203,7 @@ unmounting() {
         check "as it was" compare_manifest $CACHE
         check "umount -i drops it" umount -i $CACHE
         refused "which stores nothing" "'cache' not found" pkramctl --owner=root show cache
-        refused "pkram.required wants a tree" "not stored, and the option" mount -t pkram -o pkram.required cache $CACHE
+        refused "pkram.required wants a tree" "not stored, not mounting because of pkram.required" mount -t pkram -o pkram.required cache $CACHE
         check "without it, it begins empty" mount -t pkram cache $CACHE
         equal "and is empty" "$(find $CACHE | wc -l)" 1
         touch $CACHE/new
