@@ -36,7 +36,7 @@ FIGURES = [
     Figure("boot_scattered", "early boot, 1 GiB of scattered pages", "insn/page", "bench-scattered", None, 60),
     Figure("adopt_scattered", "adopting them, later on", "insn/page", "bench-scattered"),
     Figure("boot_adopt_scattered", "both: all that they add", "insn/page", "bench-scattered", None, 100, 60),
-    Figure("boot_adopt_2m", "the same, 1 GiB of 2 MiB folios", "insn/4KiB", "bench-adopt", None, 12, 4),
+    Figure("boot_adopt_2m", "the same, 1 GiB of 2 MiB folios", "insn/4KiB", "bench-adopt", None, 24, 4),
     Figure("memblock_regions", "memblock, every second 2 MiB of 2 GiB", "regions/GiB", "bench-regions", None, 530),
     Figure("seal_poison", "sealing after a memory error", "x", "bench-scattered", None, 1.1, 1),
     Figure("blackout_0", "reboot() to init, nothing stored", "insn", "bench-scattered"),
