@@ -121,6 +121,12 @@ void kt_spare_block(struct kt_no_room *r, u64 block)
 	}
 }
 
+void kt_spare_some(struct kt_no_room *r, u64 nr)
+{
+	for (; nr && r->nr; nr--)
+		pkram_blocks_sub(r->block[--r->nr] << PKRAM_BLOCK_ORDER, 1);
+}
+
 void kt_give_room(struct kt_no_room r)
 {
 	while (r.nr--)

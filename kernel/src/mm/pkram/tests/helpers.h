@@ -70,6 +70,8 @@ struct kt_no_room {
 struct kt_no_room kt_take_room(struct kunit *test);
 /* One of them does not look preserved any more, if it was made to. */
 void kt_spare_block(struct kt_no_room *r, u64 block);
+/* Nor do so many of the others. */
+void kt_spare_some(struct kt_no_room *r, u64 nr);
 void kt_give_room(struct kt_no_room r);
 
 /* Folios, helpers.c */

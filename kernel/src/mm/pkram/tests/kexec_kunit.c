@@ -378,13 +378,22 @@ static struct page *new_free_block(struct kunit *test)
 	return page;
 }
 
+/* Is the block among those that the page allocator returns next? Others may free and allocate meanwhile. */
 static bool block_offered(struct page *block)
 {
-	struct page *page = alloc_pages(GFP_KERNEL, PKRAM_BLOCK_ORDER);
+	struct page *page[8] = { };
+	bool offered = false;
+	unsigned int i;
 
-	if (page)
-		__free_pages(page, PKRAM_BLOCK_ORDER);
-	return page == block;
+	for (i = 0; i < ARRAY_SIZE(page); i++) {
+		page[i] = alloc_pages(GFP_KERNEL | __GFP_NORETRY, PKRAM_BLOCK_ORDER);
+		if (!page[i])
+			break;
+		offered |= page[i] == block;
+	}
+	while (i--)
+		__free_pages(page[i], PKRAM_BLOCK_ORDER);
+	return offered;
 }
 
 /*
