@@ -14,7 +14,6 @@
 #define NODE "pkram-client"
 #define LAYOUT 1 /* of struct state: another number for each change of it */
 struct state { uint64_t layout, starts; uint8_t data[1024 * 1024 - 2 * sizeof(uint64_t)]; };
-
 static void check(int r, const char *what) {
         if (r < 0)
                 error(EXIT_FAILURE, -r, "Failed to %s", what);
@@ -30,7 +29,6 @@ int main(void) {
         pkram_node *node = NULL;
         sigset_t set;
         int fd, sig, r;
-
         sigemptyset(&set);
         sigaddset(&set, SIGTERM);
         sigprocmask(SIG_BLOCK, &set, NULL);
@@ -50,10 +48,12 @@ int main(void) {
         state->layout = LAYOUT;
         printf("Start number %llu.\n", (unsigned long long) ++state->starts);
         fflush(stdout);
+        pkram_node_free(node);
         pkram_client_free(client);
         sigwait(&set, &sig);
         munmap(state, sizeof(struct state)); /* a file that is mapped for writing cannot be frozen */
         check(pkram_client_new(NULL, &client), "connect to pkramd");
         check(pkram_store(client, NODE, &(pkram_object) { .name = "state", .fd = fd }, 1, PKRAM_STORE_REPLACE, NULL), "store node " NODE);
+        pkram_client_free(client);
         return EXIT_SUCCESS;
 }
