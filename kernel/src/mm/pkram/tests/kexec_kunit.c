@@ -378,7 +378,10 @@ static struct page *new_free_block(struct kunit *test)
 	return page;
 }
 
-/* Is the block among those that the page allocator returns next? Others may free and allocate meanwhile. */
+/*
+ * Is the block among those that the page allocator returns next? Others may free and
+ * allocate meanwhile.
+ */
 static bool block_offered(struct page *block)
 {
 	struct page *page[8] = { };
