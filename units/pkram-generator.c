@@ -45,7 +45,8 @@ _printf_(2, 3) static int complain(int r, const char *format, ...) {
         return r;
 }
 
-static int write_drop_in(const char *where, const char *unit, bool early) {
+/* Writes a drop-in of a unit, from two pieces of text. */
+static int drop_in_write(const char *where, const char *unit, const char *name, const char *text, const char *more) {
         _cleanup_free_ char *dir = NULL, *path = NULL;
         FILE *f;
         int r;
@@ -54,7 +55,7 @@ static int write_drop_in(const char *where, const char *unit, bool early) {
                 dir = NULL;
                 return -ENOMEM;
         }
-        if (asprintf(&path, "%s/50-pkram.conf", dir) < 0) {
+        if (asprintf(&path, "%s/%s", dir, name) < 0) {
                 path = NULL;
                 return -ENOMEM;
         }
@@ -63,11 +64,16 @@ static int write_drop_in(const char *where, const char *unit, bool early) {
         f = fopen(path, "we");
         if (!f)
                 return complain(-errno, "Failed to create '%s'", path);
-        r = fputs(drop_in, f) < 0 || (early && fputs(drop_in_early, f) < 0) ? -EIO : 0;
+        r = fputs(text, f) < 0 || fputs(more, f) < 0 ? -EIO : 0;
         if (fclose(f) != 0)
                 r = -EIO;
         return r < 0 ? complain(r, "Failed to write '%s'", path) : 0;
 }
+
+static int write_drop_in(const char *where, const char *unit, bool early) {
+        return drop_in_write(where, unit, "50-pkram.conf", drop_in, early ? drop_in_early : "");
+}
+
 /*
  * The path without symbolic links, as far as it exists: systemd names mount units by that. To be freed, NULL without memory.
  * A path with '..' behind what exists is left as it is.
@@ -493,28 +499,8 @@ static const char disk_worker[] =
         "BindPaths=-/var/lib/pkram:/var/lib/pkram:norbind\n"
         "ReadWritePaths=-+/var/lib/pkram\n";
 
-static int write_file(const char *where, const char *unit, const char *text) {
-        _cleanup_free_ char *dir = NULL, *path = NULL;
-        FILE *f;
-        int r;
-
-        if (asprintf(&dir, "%s/%s.d", where, unit) < 0) {
-                dir = NULL;
-                return -ENOMEM;
-        }
-        if (asprintf(&path, "%s/50-disk.conf", dir) < 0) {
-                path = NULL;
-                return -ENOMEM;
-        }
-        if (mkdir(dir, 0755) < 0 && errno != EEXIST)
-                return complain(-errno, "Failed to create '%s'", dir);
-        f = fopen(path, "we");
-        if (!f)
-                return complain(-errno, "Failed to create '%s'", path);
-        r = fputs(text, f) < 0 ? -EIO : 0;
-        if (fclose(f) != 0)
-                r = -EIO;
-        return r < 0 ? complain(r, "Failed to write '%s'", path) : 0;
+static int write_disk_drop_in(const char *where, const char *unit, const char *text) {
+        return drop_in_write(where, unit, "50-disk.conf", text, "");
 }
 
 /* Does fstab mount something on the way to the nodes, which may hide some that an earlier kernel left? */
@@ -603,9 +589,9 @@ static int order_disk(const char *where) {
             (!configuration_uses_disk() || (access(device, F_OK) >= 0 && !is_mounted_later())))
                 return 0;
 
-        r = write_file(where, "pkramd.service", disk_daemon);
+        r = write_disk_drop_in(where, "pkramd.service", disk_daemon);
         if (r >= 0)
-                r = write_file(where, "pkram-tree-worker@.service", disk_worker);
+                r = write_disk_drop_in(where, "pkram-tree-worker@.service", disk_worker);
         if (r < 0)
                 return r;
 
