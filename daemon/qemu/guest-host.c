@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -8,25 +7,11 @@
 #include "format.h"
 #include "guard-jobs.h"
 #include "guest-host.h"
+#include "guest-refuse.h"
 #include "guests.h"
 #include "json-util.h"
 #include "kexec-units.h"
 #include "mount-util.h"
-
-static int refuse(char **reterr, const char *format, ...) _printf_(2, 3);
-static int refuse(char **reterr, const char *format, ...) {
-        va_list ap;
-        int n;
-
-        va_start(ap, format);
-        n = vasprintf(reterr, format, ap);
-        va_end(ap);
-        if (n < 0) {
-                *reterr = NULL;
-                return -ENOMEM;
-        }
-        return -EOPNOTSUPP;
-}
 
 /* The tree that a directory is on. 1: *ret is what is known about it, 0: it is on none. */
 static int tree_of_directory(int directory, TreeMount *ret) {
@@ -61,9 +46,9 @@ static int check_limits(struct json_object *limits, uint64_t bytes, char **reter
 
                 for (size_t k = 0; k < ELEMENTSOF(names); k++)
                         if (streq(name, names[k]) && max < INT64_MAX && bytes > (uint64_t) MAX(max, 0))
-                                return refuse(reterr, "%s= of pkramd.conf(5) is %s, and the guest takes up to %s: its memory could not be "
-                                              "stored for a kexec. Raise the limit.", name, format_bytes(maximum, (uint64_t) MAX(max, 0)),
-                                              format_bytes(needed, bytes));
+                                return guest_refuse(reterr, "%s= of pkramd.conf(5) is %s, and the guest takes up to %s: its memory could not be "
+                                                    "stored for a kexec. Raise the limit.", name, format_bytes(maximum, (uint64_t) MAX(max, 0)),
+                                                    format_bytes(needed, bytes));
         }
         return 0;
 }
@@ -102,14 +87,14 @@ int host_check(int directory, const char *path, uint64_t bytes, uint64_t held, c
         if (r < 0)
                 return r;
         if (r == 0)
-                return refuse(reterr, "'%s' is not on a file system of type pkram, and so the guest's memory would not survive a kexec: "
-                              "see mount.pkram(8).", path);
+                return guest_refuse(reterr, "'%s' is not on a file system of type pkram, and so the guest's memory would not survive a kexec: "
+                                    "see mount.pkram(8).", path);
         if (fstatvfs(directory, &fs) < 0)
                 return -errno;
         room = (uint64_t) fs.f_bavail * fs.f_frsize;
         if (fs.f_blocks > 0 && (!inc_u64(&room, held) || room < bytes))
-                return refuse(reterr, "The tree of '%s' has room for %s, and the guest takes up to %s: mount it with a larger size=.", path,
-                              format_bytes(left, room), format_bytes(needed, bytes));
+                return guest_refuse(reterr, "The tree of '%s' has room for %s, and the guest takes up to %s: mount it with a larger size=.", path,
+                                    format_bytes(left, room), format_bytes(needed, bytes));
         return check_store(&m, bytes, ret_notice, reterr);
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "format.h"
+#include "guest-refuse.h"
 #include "guest.h"
 #include "time-util.h"
 #include "utf8.h"
@@ -21,21 +21,6 @@ void guest_facts_done(GuestFacts *f) {
 
 static int command(Qmp *q, const char *name) {
         return qmp_execute(q, name, /* arguments= */ NULL, ANSWER_USEC, /* ret= */ NULL, /* reterr= */ NULL);
-}
-
-static int refuse(char **reterr, const char *format, ...) _printf_(2, 3);
-static int refuse(char **reterr, const char *format, ...) {
-        va_list ap;
-        int n;
-
-        va_start(ap, format);
-        n = vasprintf(reterr, format, ap);
-        va_end(ap);
-        if (n < 0) {
-                *reterr = NULL;
-                return -ENOMEM;
-        }
-        return -EOPNOTSUPP;
 }
 
 /* --- checks --- */
@@ -57,7 +42,7 @@ static int set_mode(Qmp *q, const char *version, char **reterr) {
         if (r >= 0)
                 r = qmp_execute(q, "migrate-set-parameters", TAKE_PTR(parameters), ANSWER_USEC, NULL, &why);
         if (r == -EREMOTEIO)
-                return refuse(reterr, "QEMU %s cannot keep a guest's memory (cpr-reboot, from version 9.0 on): %s.", version, why);
+                return guest_refuse(reterr, "QEMU %s cannot keep a guest's memory (cpr-reboot, from version 9.0 on): %s.", version, why);
         return r;
 }
 
@@ -78,7 +63,7 @@ static int check_blockers(Qmp *q, char **reterr) {
                 json_object_get_string(json_object_array_get_idx(reasons, 0)) : "unknown reason";
         _cleanup_free_ char *text = utf8_escape(first);
 
-        return text ? refuse(reterr, "QEMU says that the guest cannot be saved: %s.", text) : -ENOMEM;
+        return text ? guest_refuse(reterr, "QEMU says that the guest cannot be saved: %s.", text) : -ENOMEM;
 }
 
 /* Is this the block of one of the memory backends? QEMU names it by its identifier or by its place among objects. */
@@ -144,19 +129,19 @@ static int check_memory(Qmp *q, const StringList *ram_ids, uint64_t extra_max, u
 
         r = qmp_execute(q, "x-query-ramblock", NULL, ANSWER_USEC, &value, &why);
         if (r == -EREMOTEIO)
-                return refuse(reterr, "QEMU does not tell what memory the guest has: %s.", why);
+                return guest_refuse(reterr, "QEMU does not tell what memory the guest has: %s.", why);
         if (r < 0)
                 return r;
         r = ramblocks_count(json_get_string(value, "human-readable-text") ?: "?", ram_ids, ret_extra, &found);
         if (r == -EBADMSG)
-                return refuse(reterr, "QEMU does not tell what memory the guest has in a way that is known here.");
+                return guest_refuse(reterr, "QEMU does not tell what memory the guest has in a way that is known here.");
         if (r < 0)
                 return r;
         if (found != ram_ids->n)
-                return refuse(reterr, "QEMU does not use the file that the guest's memory should be in.");
+                return guest_refuse(reterr, "QEMU does not use the file that the guest's memory should be in.");
         if (*ret_extra > extra_max)
-                return refuse(reterr, "The guest has %s of memory beside its RAM, which is copied when it is saved; at most %s are "
-                              "allowed (--extra-max=).", format_bytes(is, *ret_extra), format_bytes(may_be, extra_max));
+                return guest_refuse(reterr, "The guest has %s of memory beside its RAM, which is copied when it is saved; at most %s are "
+                                    "allowed (--extra-max=).", format_bytes(is, *ret_extra), format_bytes(may_be, extra_max));
         return 0;
 }
 

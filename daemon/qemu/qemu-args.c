@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "guest-refuse.h"
 #include "json-util.h"
 #include "qemu-args.h"
 #include "utf8.h"
@@ -127,21 +128,6 @@ static bool is_on(const char *value) {
 
 /* --- what cannot be kept --- */
 
-static int refuse(char **reterr, const char *format, ...) _printf_(2, 3);
-static int refuse(char **reterr, const char *format, ...) {
-        va_list ap;
-        int n;
-
-        va_start(ap, format);
-        n = vasprintf(reterr, format, ap);
-        va_end(ap);
-        if (n < 0) {
-                *reterr = NULL;
-                return -ENOMEM;
-        }
-        return -EOPNOTSUPP;
-}
-
 /* Options that exclude being kept, each with the reason. */
 static const struct {
         const char *option, *reason;
@@ -183,7 +169,7 @@ static int driver_check(const char *option, const char *text, const char *key, c
                 return r;
         for (size_t i = 0; i < ELEMENTSOF(refused_drivers); i++)
                 if (startswith(driver, refused_drivers[i].beginning))
-                        return refuse(reterr, "-%s %s: %s.", option, driver, refused_drivers[i].reason);
+                        return guest_refuse(reterr, "-%s %s: %s.", option, driver, refused_drivers[i].reason);
         return 0;
 }
 
@@ -202,9 +188,9 @@ static int drive_check(const char *option, const char *text, char **reterr) {
                 return r;
         if ((driver && streq(driver, "nvme")) || (format && streq(format, "nvme")) || (file && startswith(file, "nvme://")) ||
             strstr(text, "\"nvme\""))
-                return refuse(reterr, "-%s: the driver nvme gives the device fixed addresses in the guest's memory (pinned memory).", option);
+                return guest_refuse(reterr, "-%s: the driver nvme gives the device fixed addresses in the guest's memory (pinned memory).", option);
         if (is_on(snapshot))
-                return refuse(reterr, "-%s snapshot=on: QEMU drops the changes when it ends, and a guest that goes on would miss them.", option);
+                return guest_refuse(reterr, "-%s snapshot=on: QEMU drops the changes when it ends, and a guest that goes on would miss them.", option);
         return 0;
 }
 
@@ -232,12 +218,12 @@ static int object_check(QemuPlan *p, const char *text, const char *directory, ch
                 return r;
 
         if (id && streq(id, QEMU_RAM_ID))
-                return refuse(reterr, "-object id=%s: pkram-qemu uses this identifier itself.", QEMU_RAM_ID);
+                return guest_refuse(reterr, "-object id=%s: pkram-qemu uses this identifier itself.", QEMU_RAM_ID);
         if (!is_on(share) && !streq(type, "memory-backend-shm"))
                 return 0; /* goes into the saved state, which has a limit, and is refused as the guest's RAM */
         if (!streq(type, "memory-backend-file") || !path || !path_is_below(path, directory))
-                return refuse(reterr, "-object %s with share=on: only files below %s are kept. Use memory-backend-file with mem-path= there.",
-                              type, directory);
+                return guest_refuse(reterr, "-object %s with share=on: only files below %s are kept. Use memory-backend-file with mem-path= there.",
+                                    type, directory);
         r = string_list_add(&p->ram_files, path);
         return r < 0 ? r : string_list_add(&p->ram_ids, id ?: "");
 }
@@ -274,7 +260,7 @@ static int machine_check(Scan *s, const char *text, char **reterr) {
                 if (r < 0)
                         return r;
                 if (value)
-                        return refuse(reterr, "-machine %s=: encrypted memory can be used by the system that encrypted it only.", encrypted[i]);
+                        return guest_refuse(reterr, "-machine %s=: encrypted memory can be used by the system that encrypted it only.", encrypted[i]);
         }
         r = value_find(text, "type", "memory-backend", &backend);
         if (r < 0 || !backend)
@@ -292,7 +278,7 @@ static int memory_size_check(Scan *s, const char *text, char **reterr) {
         if (r < 0 || !value)
                 return r;
         if (size_parse(value, /* shift= */ 20, &s->size) < 0 || s->size == 0)
-                return refuse(reterr, "-m %s: write the size as a whole number with K, M, G or T.", value);
+                return guest_refuse(reterr, "-m %s: write the size as a whole number with K, M, G or T.", value);
         return 0;
 }
 
@@ -306,7 +292,7 @@ static int numa_check(Scan *s, const char *text, char **reterr) {
         if (r < 0)
                 return r;
         if (mem)
-                return refuse(reterr, "-numa mem=: give each node a memory-backend-file with share=on, and memdev=.");
+                return guest_refuse(reterr, "-numa mem=: give each node a memory-backend-file with share=on, and memdev=.");
         return memdev ? string_list_add(&s->numa, memdev) : 0;
 }
 
@@ -315,7 +301,7 @@ static int option_check(QemuPlan *p, Scan *s, const char *option, const char *va
 
         for (size_t i = 0; i < ELEMENTSOF(refused_options); i++)
                 if (streq(option, refused_options[i].option))
-                        return refuse(reterr, "-%s: %s.", option, refused_options[i].reason);
+                        return guest_refuse(reterr, "-%s: %s.", option, refused_options[i].reason);
         if (streq(option, "S"))
                 p->start_paused = true;
         if (!value)
@@ -343,27 +329,27 @@ static int option_check(QemuPlan *p, Scan *s, const char *option, const char *va
                 if (r < 0)
                         return r;
                 if (user || chroot)
-                        return refuse(reterr, "-run-with user= or chroot=: QEMU has to write into the guest's directory when it saves; "
-                                      "set User= in the unit.");
+                        return guest_refuse(reterr, "-run-with user= or chroot=: QEMU has to write into the guest's directory when it saves; "
+                                            "set User= in the unit.");
         }
         return 0;
 }
 
 static int ram_check(QemuPlan *p, const Scan *s, uint64_t size, const char *directory, char **reterr) {
         if (size > 0 && s->size > 0 && size != s->size)
-                return refuse(reterr, "--size= and -m say different sizes: give one of them.");
+                return guest_refuse(reterr, "--size= and -m say different sizes: give one of them.");
         p->size = size ?: s->size;
         if (p->size == 0)
-                return refuse(reterr, "How much memory the guest has is not known: give --size=.");
+                return guest_refuse(reterr, "How much memory the guest has is not known: give --size=.");
         p->add_size = s->size == 0;
 
         if (s->memory_backend && !list_has(&p->ram_ids, s->memory_backend))
-                return refuse(reterr, "-machine memory-backend=%s: the guest's RAM has to be a memory-backend-file with share=on and "
-                              "mem-path= below %s. Without memory-backend=, pkram-qemu adds that.", s->memory_backend, directory);
+                return guest_refuse(reterr, "-machine memory-backend=%s: the guest's RAM has to be a memory-backend-file with share=on and "
+                                    "mem-path= below %s. Without memory-backend=, pkram-qemu adds that.", s->memory_backend, directory);
         for (size_t i = 0; i < s->numa.n; i++)
                 if (!list_has(&p->ram_ids, s->numa.item[i]))
-                        return refuse(reterr, "-numa memdev=%s: the guest's RAM has to be a memory-backend-file with share=on and "
-                                      "mem-path= below %s.", s->numa.item[i], directory);
+                        return guest_refuse(reterr, "-numa memdev=%s: the guest's RAM has to be a memory-backend-file with share=on and "
+                                            "mem-path= below %s.", s->numa.item[i], directory);
         p->add_ram = !s->memory_backend && s->numa.n == 0;
         if (!p->add_ram)
                 return 0;
@@ -379,15 +365,15 @@ int qemu_plan_make(char *const *arguments, const char *directory, uint64_t size,
 
         *reterr = NULL;
         if (!arguments[0])
-                return refuse(reterr, "There is no command.");
+                return guest_refuse(reterr, "There is no command.");
         if (*directory != '/' || strpbrk(directory, ",\n") || strstr(directory, "/.."))
-                return refuse(reterr, "The directory '%s' has to be absolute, without '..' and without a comma.", directory);
+                return guest_refuse(reterr, "The directory '%s' has to be absolute, without '..' and without a comma.", directory);
 
         for (char *const *a = arguments + 1; *a; a++) {
                 const char *option = **a == '-' ? *a + 1 : NULL;
 
                 if (!utf8_is_valid(*a))
-                        return refuse(reterr, "The arguments have to be UTF-8.");
+                        return guest_refuse(reterr, "The arguments have to be UTF-8.");
                 if (!option)
                         continue; /* the value of an option, or a disk image */
                 option += *option == '-';
