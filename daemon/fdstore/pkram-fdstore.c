@@ -80,7 +80,7 @@ static int command_run(const char *command, const char *unit) {
         FdStoreEnvironment e = { .proc = "/proc/1", .root = "", .stopping_msec = 5000, .timeout_usec = ANSWER_TIMEOUT_USEC };
         int r;
 
-        r = service_manager_connect_at(SERVICE_MANAGER_ADDRESS, &bus);
+        r = manager_connect(MANAGER_ADDRESS, ANSWER_TIMEOUT_USEC, &bus);
         if (r < 0)
                 return log_error_errno(r, "Failed to connect to the service manager");
         r = varlink_client_connect(STORE_SOCKET, &store);

@@ -57,7 +57,7 @@ static int setup(void **state) {
         e.root = dir;
         e.config = &config;
         e.timeout_usec = 5 * 1000 * 1000;
-        assert_ok(service_manager_connect_at(mock_manager_address(manager), &e.bus));
+        assert_ok(manager_connect(mock_manager_address(manager), 30 * USEC_PER_SEC, &e.bus));
         connect_store();
         return 0;
 }

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
-#include <systemd/sd-bus.h>
 #include <systemd/sd-daemon.h>
 
 #include "log.h"
+#include "manager-bus.h"
 #include "peer.h"
 #include "time-util.h"
 #include "unit-user.h"
-
-/* PID 1 listens here for root, also when there is no D-Bus daemon. */
-#define PID1_ADDRESS "unix:path=/run/systemd/private"
 
 /* How long PID 1 may take. It does not answer while it reloads units, and its socket vanishes briefly when it re-executes. */
 #define ANSWER_USEC (25 * USEC_PER_SEC)
@@ -88,7 +85,7 @@ int unit_users_new(sd_event *event, UnitUsers **ret) {
         u = malloc(sizeof(UnitUsers));
         if (!u)
                 return -ENOMEM;
-        *u = (UnitUsers) { .event = sd_event_ref(event), .address = PID1_ADDRESS };
+        *u = (UnitUsers) { .event = sd_event_ref(event), .address = MANAGER_ADDRESS };
 
         *ret = u;
         return 0;
@@ -207,7 +204,7 @@ static bool is_temporary(const UnitUsers *u, int r) {
         case -ENOTCONN:
         case -EPIPE:
         case -ETIMEDOUT:
-                return streq(u->address, PID1_ADDRESS) && sd_booted() > 0;
+                return streq(u->address, MANAGER_ADDRESS) && sd_booted() > 0;
         default:
                 return false;
         }
@@ -283,13 +280,13 @@ static int query_call(Query *q) {
         r = unit_users_connect(q->users);
         if (r < 0)
                 return r;
-        r = sd_bus_path_encode("/org/freedesktop/systemd1/unit", q->unit, &path);
+        r = sd_bus_path_encode(MANAGER_PATH "/unit", q->unit, &path);
         if (r < 0)
                 return r;
-        r = sd_bus_message_new_method_call(q->users->bus, &m, "org.freedesktop.systemd1", path,
+        r = sd_bus_message_new_method_call(q->users->bus, &m, MANAGER_NAME, path,
                                            "org.freedesktop.DBus.Properties", "Get");
         if (r >= 0)
-                r = sd_bus_message_append(m, "ss", "org.freedesktop.systemd1.Service", "UID");
+                r = sd_bus_message_append(m, "ss", SERVICE_IFACE, "UID");
         if (r >= 0)
                 r = sd_bus_call_async(q->users->bus, &q->slot, m, on_answer, q, now < q->deadline_usec ? q->deadline_usec - now : 1);
         sd_bus_message_unref(m);

@@ -194,15 +194,11 @@ static int collect_fdstores(const PkramDevice *device, const Config *config, con
         return kexec_fdstores_collect(bus, s, sources->proc ?: "/proc/1", sources->root ?: "", config, &state->units, &state->fdstores);
 }
 
-static void bus_unrefp(sd_bus **bus) {
-        (void) sd_bus_flush_close_unref(*bus);
-}
-
 int kexec_state_collect(const PkramDevice *device, const Config *config, const KexecSources *sources, KexecStateFlags flags,
                         KexecState *ret) {
         static const KexecSources real = {};
         _cleanup_kexec_state_ KexecState s = {};
-        _cleanup_(bus_unrefp) sd_bus *own_bus = NULL;
+        _cleanup_bus_ sd_bus *own_bus = NULL;
         TreeScan t = { .config = config, .left_usec = COST_USEC, .full = flags & KEXEC_STATE_FULL };
         int r;
 

@@ -6,11 +6,6 @@
 #include "file-util.h"
 #include "kexec-units.h"
 
-#define MANAGER_NAME "org.freedesktop.systemd1"
-#define MANAGER_PATH "/org/freedesktop/systemd1"
-#define MANAGER_IFACE MANAGER_NAME ".Manager"
-#define UNIT_IFACE MANAGER_NAME ".Unit"
-
 /* Well below the timeout of the units that call this. */
 #define CALL_TIMEOUT_USEC (5 * USEC_PER_SEC)
 
@@ -66,23 +61,7 @@ bool kexec_unit_counts(const char *name) {
 }
 
 int service_manager_connect(sd_bus **ret) {
-        sd_bus *bus = NULL;
-        int r;
-
-        r = sd_bus_new(&bus);
-        if (r < 0)
-                return r;
-        r = sd_bus_set_address(bus, "unix:path=/run/systemd/private");
-        if (r >= 0)
-                r = sd_bus_set_method_call_timeout(bus, CALL_TIMEOUT_USEC);
-        if (r >= 0)
-                r = sd_bus_start(bus);
-        if (r < 0) {
-                (void) sd_bus_flush_close_unref(bus);
-                return r;
-        }
-        *ret = bus;
-        return 0;
+        return manager_connect(MANAGER_ADDRESS, CALL_TIMEOUT_USEC, ret);
 }
 
 int kexec_unit_mark(const char *directory, const char *name) {
@@ -283,10 +262,6 @@ int unit_files_fold(sd_bus *bus, const char *root, const char *object, const cha
         return value;
 }
 
-static void message_unrefp(sd_bus_message **m) {
-        (void) sd_bus_message_unref(*m);
-}
-
 /* What is looked at for each active unit. */
 typedef struct ActiveUnit {
         char *name, *object;
@@ -326,7 +301,7 @@ static bool is_candidate(const UnitList *candidates, const char *unit) {
 }
 
 static int list_active(sd_bus *bus, const UnitList *marked, const UnitList *candidates, ActiveUnits *ret) {
-        _cleanup_(message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
         int r;
 
         r = sd_bus_call_method(bus, MANAGER_NAME, MANAGER_PATH, MANAGER_IFACE, "ListUnits", /* ret_error= */ NULL, &reply, NULL);
@@ -438,21 +413,6 @@ static int property_has(sd_bus *bus, const char *object, const char *property, c
         return found;
 }
 
-/* The bus object of a loaded unit, to be freed. */
-static int get_object(sd_bus *bus, const char *unit, char **ret) {
-        _cleanup_(message_unrefp) sd_bus_message *reply = NULL;
-        const char *object;
-        int r;
-
-        r = sd_bus_call_method(bus, MANAGER_NAME, MANAGER_PATH, MANAGER_IFACE, "GetUnit", /* ret_error= */ NULL, &reply, "s", unit);
-        if (r >= 0)
-                r = sd_bus_message_read(reply, "o", &object);
-        if (r < 0)
-                return r;
-        *ret = strdup(object);
-        return *ret ? 0 : -ENOMEM;
-}
-
 static int object_needs_mount(sd_bus *bus, const char *object, const char *path, const char *tree) {
         static const char *const properties[] = { "RequiresMountsFor", "Requires", "BindsTo", "PartOf" };
         int r = 0;
@@ -466,7 +426,7 @@ int kexec_unit_needs_mount(sd_bus *bus, const char *unit, const char *path, cons
         _cleanup_free_ char *object = NULL;
         int r;
 
-        r = get_object(bus, unit, &object);
+        r = manager_find_unit(bus, unit, &object);
         return r < 0 ? r : object_needs_mount(bus, object, path, tree);
 }
 
@@ -478,7 +438,7 @@ int kexec_unit_stops_before(sd_bus *bus, const char *unit, const char *path, con
         if (streq(unit, "systemd-journald.service"))
                 return 1;
 
-        r = get_object(bus, unit, &object);
+        r = manager_find_unit(bus, unit, &object);
         if (r < 0)
                 return r;
         r = property_has(bus, object, "Conflicts", /* path= */ NULL, "shutdown.target");

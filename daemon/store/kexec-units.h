@@ -5,9 +5,8 @@
  */
 #pragma once
 
-#include <systemd/sd-bus.h>
-
 #include "macro.h"
+#include "manager-bus.h"
 
 /* An empty file for each unit that stored or retrieved since the kernel was started. Owned by pkramd. */
 #define KEXEC_UNITS_DIR "/run/pkram/units"
@@ -27,7 +26,7 @@ bool unit_list_has(const UnitList *l, const char *name);
 /* Adds a name that is not in the list yet. Returns 0, or -ENOMEM. */
 int unit_list_add(UnitList *l, const char *name);
 
-/* Connects to the service manager without a bus daemon, which works early and late. The caller unrefs the bus. */
+/* Connects to the service manager, with five seconds for each answer. The caller unrefs the bus. */
 int service_manager_connect(sd_bus **ret);
 
 /* Returns true for units that can hold memory for themselves: services, and scopes that are no login session. */

@@ -8,14 +8,10 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
-#include <systemd/sd-bus.h>
 
+#include "manager-bus.h"
 #include "mock-service-manager.h"
 
-#define MANAGER_PATH "/org/freedesktop/systemd1"
-#define MANAGER_IFACE "org.freedesktop.systemd1.Manager"
-#define SERVICE_IFACE "org.freedesktop.systemd1.Service"
-#define UNIT_IFACE "org.freedesktop.systemd1.Unit"
 #define UNIT_PATH MANAGER_PATH "/unit"
 
 /* Also without assertions. */

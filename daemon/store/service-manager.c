@@ -8,23 +8,8 @@
 #include "kexec-units.h"
 #include "service-manager.h"
 
-#define MANAGER_NAME "org.freedesktop.systemd1"
-#define MANAGER_PATH "/org/freedesktop/systemd1"
-#define MANAGER_IFACE MANAGER_NAME ".Manager"
-#define SERVICE_IFACE MANAGER_NAME ".Service"
-#define UNIT_IFACE MANAGER_NAME ".Unit"
-
-/* Well below the timeout of the units that wait for an answer. */
-#define CALL_TIMEOUT_USEC (UINT64_C(30) * 1000 * 1000)
-
 /* More descriptors than a process can have are no valid answer. */
 #define STORED_FDS_MAX (1U << 20)
-
-static void sd_bus_message_donep(sd_bus_message **m) {
-        (void) sd_bus_message_unref(*m);
-}
-
-#define _cleanup_message_ _cleanup_(sd_bus_message_donep)
 
 void stored_fds_done(StoredFds *s) {
         for (size_t i = 0; i < s->n; i++) {
@@ -42,32 +27,6 @@ void preserving_units_done(PreservingUnits *u) {
         }
         free(u->units);
         *u = (PreservingUnits) {};
-}
-
-int service_manager_connect_at(const char *address, sd_bus **ret) {
-        _cleanup_bus_ sd_bus *bus = NULL;
-        int r;
-
-        r = sd_bus_new(&bus);
-        if (r < 0)
-                return r;
-        r = sd_bus_set_address(bus, address);
-        if (r < 0)
-                return r;
-        r = sd_bus_set_method_call_timeout(bus, CALL_TIMEOUT_USEC);
-        if (r < 0)
-                return r;
-        r = sd_bus_start(bus);
-        if (r < 0)
-                return r;
-
-        *ret = TAKE_PTR(bus);
-        return 0;
-}
-
-static int manager_call(sd_bus *bus, const char *method, sd_bus_message **ret, const char *unit) {
-        return sd_bus_call_method(bus, MANAGER_NAME, MANAGER_PATH, MANAGER_IFACE, method, /* reterr_error= */ NULL, ret,
-                                  "s", unit);
 }
 
 /*
@@ -123,7 +82,7 @@ static int preserving_unit_correct(sd_bus *bus, const char *root, const char *pa
 
 /* Is an array property of a unit empty? Returns 1, 0, or a negative errno. */
 static int unit_property_is_empty(sd_bus *bus, const char *path, const char *property) {
-        _cleanup_message_ sd_bus_message *reply = NULL;
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
         const char *contents;
         char type;
         int r;
@@ -205,7 +164,7 @@ static int preserving_unit_read(sd_bus *bus, const char *root, const char *name,
 
 int service_manager_list_preserving(sd_bus *bus, const char *root, PreservingUnits *ret) {
         _cleanup_preserving_units_ PreservingUnits found = {};
-        _cleanup_message_ sd_bus_message *reply = NULL;
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
         size_t allocated = 0;
         int r;
 
@@ -249,12 +208,13 @@ int service_manager_list_preserving(sd_bus *bus, const char *root, PreservingUni
 }
 
 int service_manager_dump_store(sd_bus *bus, const char *unit, StoredFds *ret) {
-        _cleanup_message_ sd_bus_message *reply = NULL;
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
         _cleanup_stored_fds_ StoredFds found = {};
         size_t allocated = 0;
         int r;
 
-        r = manager_call(bus, "DumpUnitFileDescriptorStore", &reply, unit);
+        r = sd_bus_call_method(bus, MANAGER_NAME, MANAGER_PATH, MANAGER_IFACE, "DumpUnitFileDescriptorStore",
+                               /* reterr_error= */ NULL, &reply, "s", unit);
         if (r < 0)
                 return r;
         r = sd_bus_message_enter_container(reply, 'a', "(suuutuusu)");
@@ -297,14 +257,10 @@ int service_manager_dump_store(sd_bus *bus, const char *unit, StoredFds *ret) {
 }
 
 int service_manager_unit_is_active(sd_bus *bus, const char *unit) {
-        _cleanup_message_ sd_bus_message *reply = NULL;
-        _cleanup_free_ char *state = NULL;
-        const char *path;
+        _cleanup_free_ char *path = NULL, *state = NULL;
         int r;
 
-        r = manager_call(bus, "GetUnit", &reply, unit);
-        if (r >= 0)
-                r = sd_bus_message_read(reply, "o", &path);
+        r = manager_find_unit(bus, unit, &path);
         if (r >= 0)
                 r = sd_bus_get_property_string(bus, MANAGER_NAME, path, UNIT_IFACE, "ActiveState", /* reterr_error= */ NULL, &state);
         return r < 0 ? r : streq(state, "active");
@@ -315,14 +271,10 @@ bool service_manager_preserves_stores(sd_bus *bus) {
 }
 
 int service_manager_start_timeout(sd_bus *bus, const char *unit, uint64_t *ret) {
-        _cleanup_message_ sd_bus_message *reply = NULL;
-        const char *path;
+        _cleanup_free_ char *path = NULL;
         int r;
 
-        r = manager_call(bus, "GetUnit", &reply, unit);
-        if (r < 0)
-                return r;
-        r = sd_bus_message_read(reply, "o", &path);
+        r = manager_find_unit(bus, unit, &path);
         if (r < 0)
                 return r;
         return sd_bus_get_property_trivial(bus, MANAGER_NAME, path, SERVICE_IFACE, "TimeoutStartUSec", /* reterr_error= */ NULL,

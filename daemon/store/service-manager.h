@@ -1,22 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What pkram-fdstore asks the service manager: which units preserve their file descriptor
- * stores, what is in a store, and in which state a unit is. The answers come over PID 1's
- * private socket, which exists from the first to the last unit, unlike a bus.
+ * stores, what is in a store, and in which state a unit is.
  */
 #pragma once
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <systemd/sd-bus.h>
 
 #include "macro.h"
-
-static inline void sd_bus_donep(sd_bus **bus) {
-        (void) sd_bus_flush_close_unref(*bus);
-}
-
-#define _cleanup_bus_ _cleanup_(sd_bus_donep)
+#include "manager-bus.h"
 
 /* Open flags that are of the descriptor, or of the kernel's O_LARGEFILE, which C programs on x86-64 cannot see. */
 #define STORED_FD_FLAGS_IGNORED (O_CLOEXEC | 0100000)
@@ -57,11 +50,6 @@ typedef struct PreservingUnits {
 
 void preserving_units_done(PreservingUnits *u);
 #define _cleanup_preserving_units_ _cleanup_(preserving_units_done)
-
-#define SERVICE_MANAGER_ADDRESS "unix:path=/run/systemd/private"
-
-/* Connects to the service manager, with 30 seconds for each answer. The caller unrefs *ret. Returns 0, or a negative errno. */
-int service_manager_connect_at(const char *address, sd_bus **ret);
 
 /*
  * Lists the services that have descriptors in their stores and keep them when they stop

@@ -274,7 +274,7 @@ static void test_fdstores(_unused_ void **state) {
 
         config_init_memory(&config, GIB(4));
         mock_info(mock)->image_state = PKRAM_IMAGE_KEEPS;
-        assert_ok(service_manager_connect_at(mock_manager_address(m), &sources.bus));
+        assert_ok(manager_connect(mock_manager_address(m), 30 * USEC_PER_SEC, &sources.bus));
         mock_keep_fd(m, "a.service", "one", memfd_with(MIB(1)));
         mock_keep_fd(m, "b.service", "two", memfd_with(KIB(8)));
         mock_keep_fd(m, "b.service", "root", open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));

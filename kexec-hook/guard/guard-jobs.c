@@ -4,11 +4,7 @@
 #include <string.h>
 
 #include "guard-jobs.h"
-#include "macro.h"
-
-#define MANAGER_NAME "org.freedesktop.systemd1"
-#define MANAGER_PATH "/org/freedesktop/systemd1"
-#define MANAGER_IFACE "org.freedesktop.systemd1.Manager"
+#include "manager-bus.h"
 
 #define LOGIND_NAME "org.freedesktop.login1"
 #define LOGIND_PATH "/org/freedesktop/login1"
@@ -16,14 +12,6 @@
 
 /* Well below the timeout of the units that run us. */
 #define CALL_TIMEOUT_USEC (UINT64_C(10) * 1000 * 1000)
-
-static void bus_unrefp(sd_bus **bus) {
-        (void) sd_bus_flush_close_unref(*bus);
-}
-
-static void message_unrefp(sd_bus_message **m) {
-        (void) sd_bus_message_unref(*m);
-}
 
 ShutdownKind shutdown_kind_of_job(const char *unit, const char *type) {
         static const struct {
@@ -56,7 +44,7 @@ ShutdownKind shutdown_kind_of_job(const char *unit, const char *type) {
 }
 
 int manager_shutdown_kind(sd_bus *bus, ShutdownKind *ret) {
-        _cleanup_(message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
         ShutdownKind kind = SHUTDOWN_NONE;
         int r;
 
@@ -111,8 +99,8 @@ int manager_cancel_all(sd_bus *bus, const char *unit) {
 }
 
 int logind_cancel_scheduled_kexec(void) {
-        _cleanup_(message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_(bus_unrefp) sd_bus *bus = NULL;
+        _cleanup_bus_message_ sd_bus_message *reply = NULL;
+        _cleanup_bus_ sd_bus *bus = NULL;
         const char *type;
         uint64_t when;
         int r;

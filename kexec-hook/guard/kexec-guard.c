@@ -37,14 +37,11 @@
 #include "kexec-facts.h"
 #include "kexec-record.h"
 #include "macro.h"
+#include "manager-bus.h"
 #include "pkram-messages.h"
 #include "time-util.h"
 
 #define GUARD_UNIT "pkram-kexec-guard.service"
-
-static void bus_unrefp(sd_bus **bus) {
-        (void) sd_bus_flush_close_unref(*bus);
-}
 
 __attribute__((format(printf, 3, 4)))
 static int log_error(int priority, int r, const char *format, ...) {
@@ -212,7 +209,7 @@ static int verb_judge(void) {
 }
 
 int main(int argc, char *argv[]) {
-        _cleanup_(bus_unrefp) sd_bus *bus = NULL;
+        _cleanup_bus_ sd_bus *bus = NULL;
         ShutdownKind kind;
         bool check;
         int r;
