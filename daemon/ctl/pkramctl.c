@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "ctl.h"
+#include "pkram-call.h"
 
-#define SOCKET_PATH "/run/pkram/io.pkram.Store"
 
 JsonMode arg_json = JSON_OFF;
 bool arg_pager = true, arg_legend = true, arg_quiet, arg_dry_run, arg_bytes;

@@ -83,9 +83,9 @@ static int command_run(const char *command, const char *unit) {
         r = manager_connect(MANAGER_ADDRESS, ANSWER_TIMEOUT_USEC, &bus);
         if (r < 0)
                 return log_error_errno(r, "Failed to connect to the service manager");
-        r = varlink_client_connect(STORE_SOCKET, &store);
+        r = varlink_client_connect(SOCKET_PATH, &store);
         if (r < 0)
-                return log_error_errno(r, "Failed to connect to pkramd at '" STORE_SOCKET "'");
+                return log_error_errno(r, "Failed to connect to pkramd at '" SOCKET_PATH "'");
         e.bus = bus;
         e.store = store;
 

@@ -6,8 +6,6 @@
 #include "json-util.h"
 #include "store-calls.h"
 
-#define INTERFACE_PREFIX "io.pkram.Store."
-
 /* Inline data of one object, as the interface limits it. */
 #define OBJECT_DATA_MAX MIB(1)
 
@@ -18,7 +16,7 @@ static int reply_to_errno(const VarlinkReply *reply, char **reterr_reason) {
 
         if (!reply->error)
                 return 0;
-        name = startswith(reply->error, INTERFACE_PREFIX) ?: reply->error;
+        name = startswith(reply->error, STORE_INTERFACE_PREFIX) ?: reply->error;
         reason = json_get_string(reply->parameters, "reason");
         limit = json_get_string(reply->parameters, "limit");
         if (limit)
@@ -32,22 +30,17 @@ static int reply_to_errno(const VarlinkReply *reply, char **reterr_reason) {
                 *reterr_reason = NULL;
                 return -ENOMEM;
         }
-        return streq(name, "NoSuchNode") ? -ENOENT : limit ? -EDQUOT : -ENOTSUP;
+        return reply_is_error(reply, "NoSuchNode") ? -ENOENT : limit ? -EDQUOT : -ENOTSUP;
 }
 
 /* Calls a method and waits for its only reply. parameters is taken over and may be NULL, which is -ENOMEM. */
 static int store_call(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds,
                       VarlinkReply *ret, char **reterr_reason) {
-        char full[64];
         int r;
 
         if (!parameters)
                 return -ENOMEM;
-        (void) snprintf(full, sizeof(full), INTERFACE_PREFIX "%s", method);
-        r = varlink_client_send(c, full, parameters, fds, n_fds, /* more= */ false);
-        if (r < 0)
-                return r;
-        r = varlink_client_receive(c, ret);
+        r = pkram_call_fds(c, method, parameters, fds, n_fds, ret);
         return r < 0 ? r : reply_to_errno(ret, reterr_reason);
 }
 
@@ -177,7 +170,7 @@ int store_call_remove(VarlinkClient *c, const char *owner, const char *name, cha
 int store_call_list(VarlinkClient *c, const char *prefix, StoreCallEach function, void *userdata, char **reterr_reason) {
         int r;
 
-        r = varlink_client_send(c, INTERFACE_PREFIX "List", /* parameters= */ NULL, /* fds= */ NULL, 0, /* more= */ true);
+        r = varlink_client_send(c, STORE_INTERFACE_PREFIX "List", /* parameters= */ NULL, /* fds= */ NULL, 0, /* more= */ true);
         if (r < 0)
                 return r;
 

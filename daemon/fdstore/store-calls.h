@@ -2,9 +2,7 @@
 /* The calls of io.pkram.Store that pkram-fdstore makes, each with the owner it makes them for. */
 #pragma once
 
-#include "varlink-client.h"
-
-#define STORE_SOCKET "/run/pkram/io.pkram.Store"
+#include "pkram-call.h"
 
 /* An object to store: fd, or size bytes of data if fd is negative. All borrowed. */
 typedef struct StoreCallObject {

@@ -12,8 +12,6 @@
 #include "mount-util.h"
 #include "peer.h"
 
-#define STORE_PREFIX "io.pkram.Store."
-
 int mount_next_option(int argc, char *argv[], const char *letters, const char *program, void (*help)(void), int *ret_status) {
         static const struct option long_options[] = {
                 { "help",    no_argument, NULL, 'h' },
@@ -37,36 +35,6 @@ int mount_next_option(int argc, char *argv[], const char *letters, const char *p
         default:
                 return MAX(c, 0);
         }
-}
-
-bool reply_is_error(const VarlinkReply *reply, const char *name) {
-        const char *e = reply->error ? startswith(reply->error, STORE_PREFIX) : NULL;
-
-        return e && streq(e, name);
-}
-
-char *reply_to_text(const VarlinkReply *reply) {
-        const char *e = startswith(reply->error, STORE_PREFIX) ?: reply->error;
-        const char *reason = json_get_string(reply->parameters, "reason"), *limit = json_get_string(reply->parameters, "limit");
-        char *text;
-        int n;
-
-        if (limit)
-                n = asprintf(&text, "It would go over the limit %s=, see pkramd.conf(5)", limit);
-        else if (reason)
-                n = asprintf(&text, "%s", reason);
-        else
-                n = asprintf(&text, "pkramd says %s", e);
-        return n < 0 ? NULL : text;
-}
-
-int pkram_call(VarlinkClient *c, const char *method, struct json_object *parameters, int fd, VarlinkReply *ret) {
-        char full[64];
-        int r;
-
-        (void) snprintf(full, sizeof(full), STORE_PREFIX "%s", method);
-        r = varlink_client_send(c, full, parameters, &fd, fd >= 0 ? 1 : 0, /* more= */ false);
-        return r < 0 ? r : varlink_client_receive(c, ret);
 }
 
 int pkram_is_supported(VarlinkClient *c) {

@@ -3,9 +3,7 @@
 #pragma once
 
 #include "kexec-record.h"
-#include "varlink-client.h"
-
-#define SOCKET_PATH "/run/pkram/io.pkram.Store"
+#include "pkram-call.h"
 
 /* Exit status, as mount(8) and umount(8) have it. */
 enum {
@@ -20,19 +18,6 @@ enum {
  * or a negative number if the program has to end with *ret_status.
  */
 int mount_next_option(int argc, char *argv[], const char *letters, const char *program, void (*help)(void), int *ret_status);
-
-/* The member of io.pkram.Store, or NULL: was this the error? */
-bool reply_is_error(const VarlinkReply *reply, const char *name);
-
-/* The error of a reply in words, with what its reason says; to be freed. NULL without memory. */
-char *reply_to_text(const VarlinkReply *reply);
-
-/*
- * Calls a method of io.pkram.Store and waits for the reply. parameters is taken over in
- * any case and may be NULL; fd is borrowed, and may be negative. An error reply is a
- * success here.
- */
-int pkram_call(VarlinkClient *c, const char *method, struct json_object *parameters, int fd, VarlinkReply *ret);
 
 /* Returns 1 if the kernel supports PKRAM, 0 if not, or a negative errno if pkramd does not answer. */
 int pkram_is_supported(VarlinkClient *c);

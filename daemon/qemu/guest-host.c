@@ -5,12 +5,10 @@
 
 #include "file-util.h"
 #include "format.h"
-#include "guard-jobs.h"
 #include "guest-host.h"
 #include "guest-refuse.h"
 #include "guests.h"
 #include "json-util.h"
-#include "kexec-units.h"
 #include "mount-util.h"
 
 /* The tree that a directory is on. 1: *ret is what is known about it, 0: it is on none. */
@@ -96,21 +94,6 @@ int host_check(int directory, const char *path, uint64_t bytes, uint64_t held, c
                 return guest_refuse(reterr, "The tree of '%s' has room for %s, and the guest takes up to %s: mount it with a larger size=.", path,
                                     format_bytes(left, room), format_bytes(needed, bytes));
         return check_store(&m, bytes, ret_notice, reterr);
-}
-
-int host_is_in_kexec(void) {
-        ShutdownKind kind = SHUTDOWN_NONE;
-        sd_bus *bus = NULL;
-        int r;
-
-        r = service_manager_connect(&bus);
-        if (r < 0)
-                r = sd_bus_open_system(&bus); /* only root may use the private socket */
-        if (r < 0)
-                return r;
-        r = manager_shutdown_kind(bus, &kind);
-        (void) sd_bus_flush_close_unref(bus);
-        return r < 0 ? r : kind == SHUTDOWN_KEXEC;
 }
 
 static int note_path(const char *name, char **ret) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the host has to offer to a guest that is kept: a tree with room, limits that it fits into; and what the host is about to do. */
+/* What the host has to offer to a guest that is kept: a tree with room, and limits that it fits into. */
 #pragma once
 
 #include "macro.h"
@@ -11,9 +11,6 @@
  * caller frees both.
  */
 int host_check(int directory, const char *path, uint64_t bytes, uint64_t held, char **ret_notice, char **reterr);
-
-/* Is the system on its way into a kexec? A negative errno if the service manager cannot be asked. */
-int host_is_in_kexec(void);
 
 /* What is known about a guest for pkramctl, below GUESTS_DIRECTORY. */
 typedef struct GuestNote {

@@ -16,6 +16,7 @@
 #include "guest-process.h"
 #include "log.h"
 #include "pkram-messages.h"
+#include "shutdown-kexec.h"
 #include "time-util.h"
 
 /* For QEMU to start, and to load a guest. */
@@ -413,7 +414,7 @@ static int run_stop(GuestRun *run, bool save) {
         int r;
 
         if (!save) {
-                r = host_is_in_kexec();
+                r = shutdown_is_kexec();
                 if (r < 0)
                         log_warning("Whether the system goes into a kexec is not known, and guest '%s' is shut down: %s.", run->name,
                                     strerror(-r));

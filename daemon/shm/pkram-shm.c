@@ -12,13 +12,18 @@
 
 #include "config.h"
 #include "file-util.h"
-#include "guest-host.h"
 #include "json-util.h"
 #include "log.h"
-#include "mount-util.h"
 #include "peer.h"
+#include "pkram-call.h"
 #include "shm-node.h"
+#include "shutdown-kexec.h"
 #include "utf8.h"
+
+enum {
+        EXIT_USAGE = 1,
+        EXIT_SYSTEM = 2,
+};
 
 static const char *arg_socket = SOCKET_PATH, *arg_root = "", *arg_shm = "/dev/shm";
 static bool arg_now;
@@ -155,7 +160,7 @@ static int configuration_read(Config *ret) {
 static int save(VarlinkClient *c, const Config *config) {
         int r, k;
 
-        r = arg_now ? 1 : host_is_in_kexec();
+        r = arg_now ? 1 : shutdown_is_kexec();
         if (r < 0)
                 return log_error_errno(r, "Failed to ask the service manager whether the system goes into a kexec");
         if (r == 0)

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 
 #include "log.h"
-#include "mount-util.h"
+#include "pkram-call.h"
 #include "peer.h"
 #include "shm-node.h"
 

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+
+#include "json-util.h"
+#include "pkram-call.h"
+
+bool reply_is_error(const VarlinkReply *reply, const char *name) {
+        const char *e = reply->error ? startswith(reply->error, STORE_INTERFACE_PREFIX) : NULL;
+
+        return e && streq(e, name);
+}
+
+char *reply_to_text(const VarlinkReply *reply) {
+        const char *e = startswith(reply->error, STORE_INTERFACE_PREFIX) ?: reply->error;
+        const char *reason = json_get_string(reply->parameters, "reason"), *limit = json_get_string(reply->parameters, "limit");
+        char *text;
+        int n;
+
+        if (limit)
+                n = asprintf(&text, "It would go over the limit %s=, see pkramd.conf(5)", limit);
+        else if (reason)
+                n = asprintf(&text, "%s", reason);
+        else
+                n = asprintf(&text, "pkramd says %s", e);
+        return n < 0 ? NULL : text;
+}
+
+int pkram_call_fds(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds, VarlinkReply *ret) {
+        char full[64];
+        int r;
+
+        (void) snprintf(full, sizeof(full), STORE_INTERFACE_PREFIX "%s", method);
+        r = varlink_client_send(c, full, parameters, fds, n_fds, /* more= */ false);
+        return r < 0 ? r : varlink_client_receive(c, ret);
+}
+
+int pkram_call(VarlinkClient *c, const char *method, struct json_object *parameters, int fd, VarlinkReply *ret) {
+        return pkram_call_fds(c, method, parameters, &fd, fd >= 0 ? 1 : 0, ret);
+}

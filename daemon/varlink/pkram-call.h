@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Calls of pkramd by the programs of this project. */
+#pragma once
+
+#include "varlink-client.h"
+
+#define SOCKET_PATH "/run/pkram/io.pkram.Store"
+#define STORE_INTERFACE_PREFIX "io.pkram.Store."
+
+/* The member of io.pkram.Store, or NULL: was this the error? */
+bool reply_is_error(const VarlinkReply *reply, const char *name);
+
+/* The error of a reply in words, with what its reason says; to be freed. NULL without memory. */
+char *reply_to_text(const VarlinkReply *reply);
+
+/*
+ * Calls a method of io.pkram.Store and waits for the reply. parameters is taken over in any case and may be NULL; the
+ * descriptors are borrowed. An error reply is a success here. Returns the errors of varlink_client_send() and
+ * varlink_client_receive().
+ */
+int pkram_call_fds(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds, VarlinkReply *ret);
+
+/* The same with one descriptor, or none if it is negative. */
+int pkram_call(VarlinkClient *c, const char *method, struct json_object *parameters, int fd, VarlinkReply *ret);
