@@ -15,10 +15,6 @@
 #include "kexec-image.h"
 #include "kexec-load.h"
 
-static void ignore_warning(_unused_ const char *path, _unused_ unsigned line, _unused_ const char *text, _unused_ void *userdata) {
-        /* pkramd logs these warnings when it reads the file. */
-}
-
 /* Selects the kernel: from --kernel=, or the default one. Returns 0 or an exit status. */
 static int find_kernel(char **ret) {
         int r;
@@ -89,7 +85,8 @@ static int judge_kexec(const KexecImage *image, const char *cmdline, bool *ret_k
         int r;
 
         config_init(&c);
-        r = config_load(&c, /* root= */ "", ignore_warning, /* userdata= */ NULL);
+        /* pkramd logs the warnings when it reads the file. */
+        r = config_load(&c, /* root= */ "", /* warning= */ NULL, /* userdata= */ NULL);
         if (r < 0)
                 return fail(EXIT_FAILED, "Failed to read pkramd.conf: %s.", strerror(-r));
 

@@ -30,13 +30,6 @@ static int help(void) {
         return EXIT_SUCCESS;
 }
 
-static void config_warning_log(const char *path, unsigned line, const char *text, _unused_ void *userdata) {
-        if (line > 0)
-                log_warning("%s:%u: %s.", path, line, text);
-        else
-                log_warning("%s: %s.", path, text);
-}
-
 /* Stores only on the way into a kexec: a soft-reboot keeps the service manager, everything else loses memory. */
 static int save(FdStoreEnvironment *e) {
         static Config config;
@@ -53,7 +46,7 @@ static int save(FdStoreEnvironment *e) {
                 return 0;
         }
         config_init(&config);
-        r = config_load(&config, "", config_warning_log, /* userdata= */ NULL);
+        r = config_load(&config, "", config_log_warning, /* userdata= */ NULL);
         if (r < 0) {
                 log_warning("Failed to read pkramd.conf, assuming defaults: %s", strerror(-r));
                 config_init(&config);

@@ -163,19 +163,12 @@ int manager_use_own_tree_worker(Manager *m) {
         return tree_worker_new(m->event, store_device(m->store), &m->tree_worker);
 }
 
-static void on_config_warning(const char *path, unsigned line, const char *text, _unused_ void *userdata) {
-        if (line > 0)
-                log_warning("%s:%u: %s.", path, line, text);
-        else
-                log_warning("%s: %s.", path, text);
-}
-
 int manager_load_config(Manager *m, const char *root) {
         Config c;
         int r;
 
         config_init(&c);
-        r = config_load(&c, root, on_config_warning, /* userdata= */ NULL);
+        r = config_load(&c, root, config_log_warning, /* userdata= */ NULL);
         if (r < 0)
                 return log_error_errno(r, "Failed to load configuration");
 

@@ -139,16 +139,13 @@ static int save_files(VarlinkClient *c, const Config *config) {
         return result;
 }
 
-static void on_warning(_unused_ const char *path, _unused_ unsigned line, _unused_ const char *text, _unused_ void *userdata) {
-        /* pkramd says it. */
-}
-
 /* 1: there is something to keep, 0: there is not. */
 static int configuration_read(Config *ret) {
         int r;
 
         config_init(ret);
-        r = config_load(ret, arg_root, on_warning, NULL);
+        /* pkramd logs the warnings. */
+        r = config_load(ret, arg_root, /* warning= */ NULL, /* userdata= */ NULL);
         if (r < 0)
                 return log_error_errno(r, "Failed to read pkramd.conf");
         for (SharedMemoryId i = 0; i < _SHARED_MEMORY_MAX; i++)

@@ -8,6 +8,7 @@
 
 #include "config.h"
 #include "file-util.h"
+#include "log.h"
 
 /* Far more than is written by hand. */
 #define CONFIG_BYTES_MAX MIB(1)
@@ -144,6 +145,13 @@ static const char *const shared_memory_names[_SHARED_MEMORY_MAX] = {
         [SHARED_MEMORY_USERS] = "SysVUsers",
         [SHARED_MEMORY_FILES] = "PosixFiles",
 };
+
+void config_log_warning(const char *path, unsigned line, const char *text, _unused_ void *userdata) {
+        if (line > 0)
+                log_warning("%s:%u: %s.", path, line, text);
+        else
+                log_warning("%s: %s.", path, text);
+}
 
 typedef struct ConfigSection ConfigSection;
 
@@ -348,7 +356,7 @@ void config_parse(
         while (length > 0) {
                 const char *end = memchr(text, '\n', length);
                 size_t n = end ? (size_t) (end - text) : length;
-                char line[1024];
+                char line[CONFIG_LINE_MAX];
 
                 p.line++;
                 if (n >= sizeof(line) || memchr(text, 0, n))

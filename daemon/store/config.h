@@ -28,8 +28,8 @@ typedef enum LimitId {
         _LIMIT_MAX,
 } LimitId;
 
-/* Length of a line of the configuration, and so of a list in it. */
-#define FDSTORE_UNITS_BYTES_MAX 1024U
+/* Bytes of a line of the configuration, and so of a list in it. */
+#define CONFIG_LINE_MAX 1024U
 
 /* Lists of words in the section [SharedMemory], which pkram-shm reads. */
 typedef enum SharedMemoryId {
@@ -44,12 +44,12 @@ typedef struct Config {
         KexecPolicy kexec_policy;
         bool disk;               /* nodes may be on disk; false by default */
         uint64_t disk_keep_days; /* how long nodes on disk that were set aside are kept */
-        char fdstore_units[FDSTORE_UNITS_BYTES_MAX]; /* Units=: "all", "none", or patterns of unit names with spaces between */
+        char fdstore_units[CONFIG_LINE_MAX]; /* Units=: "all", "none", or patterns of unit names with spaces between */
         bool fdstore_require_restore;                /* RequireRestore=: a unit whose descriptors cannot be restored does not start */
         uint64_t fdstore_unit_bytes;                 /* UnitBytesMax=; UINT64_MAX: no limit */
         uint64_t fdstore_unit_descriptors;           /* UnitDescriptorsMax= */
         uint64_t memory; /* what percentages refer to: bytes of RAM */
-        char shared_memory[_SHARED_MEMORY_MAX][1024]; /* "" if it is not set */
+        char shared_memory[_SHARED_MEMORY_MAX][CONFIG_LINE_MAX]; /* "" if it is not set */
 } Config;
 
 /* The name of a limit, as in pkramd.conf and in QuotaExceeded. */
@@ -60,6 +60,9 @@ int limit_from_name(const char *name);
 
 /* Told about every line that is ignored; line 0 means the file as a whole. path and text are valid during the call. */
 typedef void (*ConfigWarning)(const char *path, unsigned line, const char *text, void *userdata);
+
+/* A ConfigWarning that logs. */
+void config_log_warning(const char *path, unsigned line, const char *text, void *userdata);
 
 /* Sets the defaults, for this machine's RAM. */
 void config_init(Config *c);
@@ -73,7 +76,7 @@ void config_init_memory(Config *c, uint64_t memory);
  * where a file in /etc hides one of the same name in /run, and that one in
  * /usr/lib. root is put before these paths, "" for the real ones. Files that are
  * not there are no error, and lines that make no sense are left out with a
- * warning. -ENOMEM, or what opening a directory said.
+ * warning, which may be NULL. -ENOMEM, or what opening a directory said.
  */
 int config_load(Config *c, const char *root, ConfigWarning warning, void *userdata);
 

@@ -7,7 +7,7 @@
 #include "kexec-units.h"
 
 static bool unit_is_listed(const char *patterns, const char *unit) {
-        char pattern[FDSTORE_UNITS_BYTES_MAX];
+        char pattern[CONFIG_LINE_MAX];
 
         for (const char *p = patterns + strspn(patterns, " \t"); *p; p += strspn(p, " \t")) {
                 size_t n = strcspn(p, " \t");
