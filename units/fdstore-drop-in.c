@@ -7,6 +7,7 @@
 #include "fdstore-node.h"
 #include "file-util.h"
 #include "node-name.h"
+#include "unit-name.h"
 
 #define PUSH_COMMAND PKRAM_LIBEXECDIR "/pkram-fdstore"
 
@@ -28,10 +29,7 @@ static const char drop_in[] =
 
 /* Is this the name of a service that can have a drop-in? Node names come from another kernel. */
 static bool service_name_is_valid(const char *unit) {
-        size_t n = strlen(unit);
-
-        return n > strlen(".service") && streq(unit + n - strlen(".service"), ".service") && unit[0] != '.' &&
-                strspn(unit, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@") == n;
+        return unit_name_is_valid(unit) && ends_with(unit, ".service");
 }
 
 /* Doubles backslashes, as the grammar of ExecStartPre= wants it. */

@@ -57,6 +57,23 @@ static inline const char *startswith(const char *s, const char *prefix) {
         return strneq(s, prefix, n) ? s + n : NULL;
 }
 
+static inline bool ends_with(const char *s, const char *end) {
+        size_t n = strlen(s), k = strlen(end);
+
+        return n >= k && streq(s + n - k, end);
+}
+
+/* Cuts blanks off both ends of a line, in place. */
+static inline char *strip(char *s) {
+        size_t n;
+
+        s += strspn(s, " \t\r");
+        n = strlen(s);
+        while (n > 0 && strchr(" \t\r", s[n - 1]))
+                s[--n] = 0;
+        return s;
+}
+
 static inline void freep(void *p) {
         free(*(void **) p);
 }

@@ -27,3 +27,9 @@ char *unit_name_from_mount(const char *path) {
         memcpy(p, ".mount", sizeof(".mount"));
         return name;
 }
+
+bool unit_name_is_valid(const char *name) {
+        static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@";
+
+        return *name && *name != '.' && strlen(name) < 256 && name[strspn(name, letters)] == 0;
+}

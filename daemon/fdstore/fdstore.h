@@ -14,11 +14,10 @@
 
 #include "config.h"
 #include "fd-table.h"
+#include "fdstore-node.h"
 #include "log.h"
 #include "pkram-messages.h"
 #include "store-calls.h"
-
-#define FDSTORE_UNIT "pkram-fdstore.service"
 
 /* Writes a journal entry about a unit's store. unit and node are borrowed; node may be NULL, n_fds UINT64_MAX. */
 #define fdstore_log(priority, id, unit, name, n_fds, ...)                       \

@@ -119,16 +119,6 @@ int guest_config_set(GuestConfig *c, const char *key, const char *value) {
         return -ENOENT;
 }
 
-static char *strip(char *s) {
-        size_t n;
-
-        s += strspn(s, " \t\r");
-        n = strlen(s);
-        while (n > 0 && strchr(" \t\r", s[n - 1]))
-                s[--n] = 0;
-        return s;
-}
-
 /* Returns 0, -ENOMEM, or another negative errno with what is wrong in *ret_what, which is not freed. */
 static int parse_line(GuestConfig *c, char *line, bool *in_guest, const char **ret_what) {
         char *value;

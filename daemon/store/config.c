@@ -178,16 +178,6 @@ static void warn(const Parser *p, const char *format, ...) {
         p->warning(p->path, p->line, text, p->userdata);
 }
 
-static char *strip(char *s) {
-        size_t n;
-
-        s += strspn(s, " \t\r");
-        n = strlen(s);
-        while (n > 0 && strchr(" \t\r", s[n - 1]))
-                s[--n] = 0;
-        return s;
-}
-
 static void assign_limit(const Parser *p, const LimitInfo *l, const char *value, uint64_t *limit) {
         int r;
 

@@ -4,6 +4,9 @@
 
 #include "system-node.h"
 
+/* The unit that stores and restores them, and holds files that are in the stores of several units. */
+#define FDSTORE_UNIT "pkram-fdstore.service"
+
 /*
  * The name of a unit's node is FDSTORE_NODE with a suffix for these flags. The generator finds units and flags in the names,
  * without reading anything else.

@@ -3,12 +3,11 @@
 #include <sys/stat.h>
 
 #include "fd-table.h"
+#include "fdstore-node.h"
 #include "fdstore-policy.h"
 #include "kexec-fdstores.h"
 #include "store-internal.h"
 #include "utf8.h"
-
-#define FDSTORE_UNIT "pkram-fdstore.service"
 
 /* Descriptors of one unit that are named. */
 #define NAMED_MAX 5U

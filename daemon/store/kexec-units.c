@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "fdstore-node.h"
 #include "file-util.h"
 #include "kexec-units.h"
+#include "unit-name.h"
 
 /* Well below the timeout of the units that call this. */
 #define CALL_TIMEOUT_USEC (5 * USEC_PER_SEC)
@@ -41,20 +43,8 @@ int unit_list_add(UnitList *l, const char *name) {
         return 0;
 }
 
-static bool ends_with(const char *s, const char *end) {
-        size_t n = strlen(s), k = strlen(end);
-
-        return n >= k && streq(s + n - k, end);
-}
-
-static bool unit_name_is_valid(const char *name) {
-        static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@";
-
-        return *name && *name != '.' && strlen(name) < 256 && name[strspn(name, letters)] == 0;
-}
-
 bool kexec_unit_counts(const char *name) {
-        if (!unit_name_is_valid(name) || streq(name, "init.scope") || startswith(name, "pkram-tree@") || streq(name, "pkram-fdstore.service"))
+        if (!unit_name_is_valid(name) || streq(name, "init.scope") || startswith(name, "pkram-tree@") || streq(name, FDSTORE_UNIT))
                 return false;
         /* Commands of an interactive session hold nothing. */
         return ends_with(name, ".service") || (ends_with(name, ".scope") && !startswith(name, "session-"));
