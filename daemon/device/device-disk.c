@@ -52,7 +52,6 @@ struct DiskDevice {
 
 int disk_device_new(const char *path, const DiskBoot *boot, DiskNotice notice, void *userdata, DiskDevice **ret) {
         _cleanup_(disk_device_freep) DiskDevice *d = calloc(1, sizeof(DiskDevice));
-        int r;
 
         if (!d)
                 return -ENOMEM;
@@ -61,13 +60,7 @@ int disk_device_new(const char *path, const DiskBoot *boot, DiskNotice notice, v
         d->userdata = userdata;
         d->keep = UINT64_MAX;
         d->last_id = DISK_ID_BASE;
-        if (boot)
-                d->boot = *boot;
-        else {
-                r = disk_boot_get(&d->boot);
-                if (r < 0)
-                        return r;
-        }
+        d->boot = *boot;
         *ret = TAKE_PTR(d);
         return 0;
 }

@@ -31,8 +31,8 @@
 typedef struct DiskDevice DiskDevice;
 
 /*
- * path: an absolute path, borrowed. boot: NULL for the running system. The directory is opened, or created, with the
- * first call. notice may be NULL.
+ * path: an absolute path, borrowed. The directory is opened, or created, with the first call. notice may be NULL.
+ * Returns 0, or -ENOMEM.
  */
 int disk_device_new(const char *path, const DiskBoot *boot, DiskNotice notice, void *userdata, DiskDevice **ret);
 DiskDevice *disk_device_free(DiskDevice *d);

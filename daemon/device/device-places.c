@@ -12,7 +12,6 @@ typedef struct Saving {
 
 struct Places {
         PkramDevice memory, disk;
-        bool have_disk;
         bool memory_is_off;
         char state_path[128];
         Saving *saving;
@@ -26,13 +25,10 @@ int places_new(const PkramDevice *memory, DiskDevice *disk, const char *disk_pat
         if (!p)
                 return -ENOMEM;
         p->memory = *memory;
-        if (disk) {
-                p->disk = disk_device(disk);
-                p->have_disk = true;
-                (void) snprintf(p->state_path, sizeof(p->state_path), "%s/state", disk_path);
-                /* All other calls would fail. */
-                p->memory_is_off = pkram_device_info(memory, &info) >= 0 && info.boot_result == PKRAM_BOOT_OFF;
-        }
+        p->disk = disk_device(disk);
+        (void) snprintf(p->state_path, sizeof(p->state_path), "%s/state", disk_path);
+        /* All other calls would fail. */
+        p->memory_is_off = pkram_device_info(memory, &info) >= 0 && info.boot_result == PKRAM_BOOT_OFF;
         *ret = p;
         return 0;
 }
@@ -50,7 +46,7 @@ static int places_open(void *userdata) {
 
         if (!p->memory_is_off)
                 fd = p->memory.ops->open(p->memory.userdata);
-        if (p->have_disk && pkram_errno_is_missing(fd))
+        if (pkram_errno_is_missing(fd))
                 return p->disk.ops->open(p->disk.userdata);
         return fd;
 }
@@ -65,10 +61,10 @@ static int disk_call(Places *p, int fd, unsigned long request, void *a) {
 
 /* With PKRAM a directory is not created. */
 static bool disk_is_there(const Places *p) {
-        return p->have_disk && access(p->state_path, F_OK) >= 0;
+        return access(p->state_path, F_OK) >= 0;
 }
 
-/* Makes a call that needs no state. Returns -ENOENT if there is no second place, or it cannot be used. */
+/* Makes a call that needs no state. Returns -ENOENT if the disk is not used yet, or cannot be. */
 static int disk_call_once(Places *p, unsigned long request, void *a) {
         int r, fd;
 
@@ -206,7 +202,7 @@ static int commit(Places *p, int fd, struct pkram_ioctl_commit *a) {
 static int places_ioctl(void *userdata, int fd, unsigned long request, void *a) {
         Places *p = userdata;
 
-        if (p->have_disk && disk_device_has(fd))
+        if (disk_device_has(fd))
                 return disk_call(p, fd, request, a);
 
         switch (request) {
@@ -230,7 +226,7 @@ static int places_ioctl(void *userdata, int fd, unsigned long request, void *a) 
 static void places_close(void *userdata, int fd) {
         Places *p = userdata;
 
-        if (p->have_disk && disk_device_has(fd)) {
+        if (disk_device_has(fd)) {
                 p->disk.ops->close(p->disk.userdata, fd);
                 return;
         }

@@ -10,7 +10,7 @@
 
 typedef struct Places Places;
 
-/* memory is copied and disk borrowed; disk may be NULL: then there is no second place. */
+/* memory is copied, and disk borrowed. Returns 0, or -ENOMEM. */
 int places_new(const PkramDevice *memory, DiskDevice *disk, const char *disk_path, Places **ret);
 Places *places_free(Places *p);
 DEFINE_CLEANUP(Places *, places_free)

@@ -163,26 +163,28 @@ int manager_use_own_tree_worker(Manager *m) {
         return tree_worker_new(m->event, store_device(m->store), &m->tree_worker);
 }
 
-int manager_load_config(Manager *m, const char *root) {
-        Config c;
+int manager_read_config(Config *ret) {
         int r;
 
-        config_init(&c);
-        r = config_load(&c, root, config_log_warning, /* userdata= */ NULL);
-        if (r < 0)
-                return log_error_errno(r, "Failed to load configuration");
+        config_init(ret);
+        r = config_load(ret, /* root= */ "", config_log_warning, /* userdata= */ NULL);
+        return r < 0 ? log_error_errno(r, "Failed to load configuration") : 0;
+}
 
-        m->config = c;
+void manager_set_config(Manager *m, const Config *c) {
+        m->config = *c;
         manager_apply_config(m);
-        return 0;
 }
 
 static int on_reload(_unused_ sd_event_source *source, _unused_ const struct signalfd_siginfo *si, void *userdata) {
+        Config c;
+
         (void) sd_notifyf(/* unset_environment= */ false, "RELOADING=1\nMONOTONIC_USEC=%llu",
                           (unsigned long long) now_usec(CLOCK_MONOTONIC));
 
         /* What cannot be read leaves the old settings in place, and was logged. */
-        (void) manager_load_config(userdata, /* root= */ "");
+        if (manager_read_config(&c) >= 0)
+                manager_set_config(userdata, &c);
         (void) sd_notify(/* unset_environment= */ false, "READY=1");
         return 0;
 }

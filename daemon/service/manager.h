@@ -42,8 +42,11 @@ int manager_new(const PkramDevice *device, Manager **ret);
 Manager *manager_free(Manager *m);
 DEFINE_CLEANUP(Manager *, manager_free)
 
-/* Reads the configuration, below root ("" for the real one); what is wrong in it is logged. */
-int manager_load_config(Manager *m, const char *root);
+/* Reads the configuration. What is wrong in it is logged, and so is an error. Returns 0, or a negative errno. */
+int manager_read_config(Config *ret);
+
+/* Has the configuration take effect. c is copied. */
+void manager_set_config(Manager *m, const Config *c);
 
 /* Has to be called after m->config was changed in another way. */
 void manager_apply_config(Manager *m);

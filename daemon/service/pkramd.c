@@ -11,21 +11,16 @@ static void on_disk_notice(const char *text, _unused_ void *userdata) {
 }
 
 /* Sets up the disk as the place of nodes, or lets this boot go by without it. */
-static int disk_set_up(DiskDevice **ret) {
+static int disk_set_up(const Config *c, DiskDevice **ret) {
         _cleanup_(disk_device_freep) DiskDevice *disk = NULL;
         DiskBoot boot;
-        Config c;
         int r;
 
         /* A kdump kernel saves the dump. The nodes are for the boot after it. */
         if (access("/proc/vmcore", F_OK) >= 0)
                 return 0;
 
-        config_init(&c);
-        r = config_load(&c, /* root= */ "", /* warning= */ NULL, /* userdata= */ NULL);
-        if (r < 0)
-                return log_error_errno(r, "Failed to read the configuration");
-        if (!c.disk) {
+        if (!c->disk) {
                 /* Without nodes on disk, the unit hides from the daemon what it would need to look for them. */
                 if (access(PKRAM_DISK_DIRECTORY, F_OK) < 0)
                         return 0;
@@ -43,7 +38,7 @@ static int disk_set_up(DiskDevice **ret) {
         r = disk_device_new(PKRAM_DISK_DIRECTORY, &boot, on_disk_notice, /* userdata= */ NULL, &disk);
         if (r < 0)
                 return log_error_errno(r, "Failed to set up the store on disk");
-        disk_device_set_keep(disk, c.disk_keep_days * 24 * 60 * 60);
+        disk_device_set_keep(disk, c->disk_keep_days * 24 * 60 * 60);
         *ret = TAKE_PTR(disk);
         return 0;
 }
@@ -52,25 +47,29 @@ static int run(void) {
         _cleanup_(disk_device_freep) DiskDevice *disk = NULL;
         _cleanup_(places_freep) Places *places = NULL;
         _cleanup_(manager_freep) Manager *m = NULL;
-        PkramDevice device;
+        PkramDevice device = pkram_device_kernel;
+        Config config;
         int r;
 
-        r = disk_set_up(&disk);
+        r = manager_read_config(&config);
         if (r < 0)
                 return r;
-        r = places_new(&pkram_device_kernel, disk, PKRAM_DISK_DIRECTORY, &places);
+        r = disk_set_up(&config, &disk);
         if (r < 0)
-                return log_error_errno(r, "Failed to set up the device");
-        device = places_device(places);
+                return r;
+        if (disk) {
+                r = places_new(&pkram_device_kernel, disk, PKRAM_DISK_DIRECTORY, &places);
+                if (r < 0)
+                        return log_error_errno(r, "Failed to set up the device");
+                device = places_device(places);
+        }
         r = manager_new(&device, &m);
         if (r < 0)
                 return log_error_errno(r, "Failed to set up pkramd");
 
         m->check_path = KEXEC_CHECK_SOCKET;
         m->units_path = KEXEC_UNITS_DIR;
-        r = manager_load_config(m, /* root= */ "");
-        if (r < 0)
-                return r;
+        manager_set_config(m, &config);
         r = manager_listen_fds(m);
         if (r < 0)
                 return r;
