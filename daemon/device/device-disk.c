@@ -32,6 +32,7 @@ typedef struct Session {
 struct DiskDevice {
         const char *path;
         DiskBoot boot;
+        uint8_t boot_id[16]; /* the bytes of boot.boot_id, as headers have them */
         DiskNotice notice;
         void *userdata;
         uint64_t keep;
@@ -61,6 +62,11 @@ int disk_device_new(const char *path, const DiskBoot *boot, DiskNotice notice, v
         d->keep = UINT64_MAX;
         d->last_id = DISK_ID_BASE;
         d->boot = *boot;
+        for (size_t i = 0; i < sizeof(d->boot_id); i++) {
+                const char byte[3] = { boot->boot_id[2 * i], boot->boot_id[2 * i + 1] };
+
+                d->boot_id[i] = (uint8_t) strtoul(byte, NULL, 16);
+        }
         *ret = TAKE_PTR(d);
         return 0;
 }
@@ -90,10 +96,7 @@ bool disk_device_has(int fd) {
 
 static void info_from_header(const DiskDevice *d, const DiskHeader *h, struct pkram_node_info *ret) {
         uint64_t now = d->record.generation;
-        char boot_id[DISK_TOKEN_LENGTH + 1];
 
-        for (size_t i = 0; i < sizeof(h->boot_id); i++)
-                (void) sprintf(boot_id + 2 * i, "%02x", h->boot_id[i]);
         *ret = (struct pkram_node_info) {
                 .id = h->id,
                 .generation = now > h->generation ? now - h->generation : 0,
@@ -103,7 +106,7 @@ static void info_from_header(const DiskDevice *d, const DiskHeader *h, struct pk
                 .data_bytes = h->data_bytes,
                 .stored_ns = h->stored_ns,
                 .nr_objects = h->n_objects,
-                .flags = streq(boot_id, d->boot.boot_id) ? 0 : PKRAM_NODE_INHERITED,
+                .flags = memcmp(h->boot_id, d->boot_id, sizeof(h->boot_id)) == 0 ? 0 : PKRAM_NODE_INHERITED,
         };
         memcpy(ret->name, h->name, sizeof(ret->name));
 }
@@ -419,6 +422,21 @@ static int check_name(const struct pkram_ioctl_name *a) {
         return disk_name_is_valid(a->name) ? 0 : -EINVAL;
 }
 
+/* Opens the directory for a call about the node of that name. Returns 0, -ENOENT if there is none, or another negative errno. */
+static int enter_for_node(DiskDevice *d, const struct pkram_ioctl_name *a, DiskDirectory *ret, Entry **ret_entry) {
+        char file[DISK_FILE_NAME_MAX];
+        int r;
+
+        r = check_name(a);
+        if (r >= 0)
+                r = enter(d, ret);
+        if (r < 0)
+                return r;
+        disk_file_name(a->name, file);
+        *ret_entry = entry_find(d, file);
+        return *ret_entry ? 0 : -ENOENT;
+}
+
 /* --- calls --- */
 
 static int do_info(DiskDevice *d, struct pkram_ioctl_info *a) {
@@ -565,7 +583,6 @@ static int do_commit(DiskDevice *d, int fd, struct pkram_ioctl_commit *a) {
         bool replace = a->flags & PKRAM_COMMIT_REPLACE;
         char file[DISK_FILE_NAME_MAX];
         _cleanup_close_ int old = -EBADF;
-        uint8_t boot_id[16];
         struct timespec ts;
         DiskHeader h;
         Session *s;
@@ -592,11 +609,6 @@ static int do_commit(DiskDevice *d, int fd, struct pkram_ioctl_commit *a) {
         if (r < 0 && r != -ENOENT)
                 return r;
 
-        for (size_t i = 0; i < sizeof(boot_id); i++) {
-                char byte[3] = { d->boot.boot_id[2 * i], d->boot.boot_id[2 * i + 1] };
-
-                boot_id[i] = (uint8_t) strtoul(byte, NULL, 16);
-        }
         if (clock_gettime(CLOCK_REALTIME, &ts) < 0)
                 return -errno;
         uint64_t now = (uint64_t) ts.tv_sec * 1000000000 + (uint64_t) ts.tv_nsec;
@@ -604,7 +616,7 @@ static int do_commit(DiskDevice *d, int fd, struct pkram_ioctl_commit *a) {
                 .id = next_id(d, now),
                 .stored_ns = now,
                 .generation = d->record.generation,
-                .boot_id = boot_id,
+                .boot_id = d->boot_id,
                 .release = d->boot.release,
         };
         r = disk_file_commit(fd, &stamp, &h);
@@ -645,22 +657,15 @@ static int do_commit(DiskDevice *d, int fd, struct pkram_ioctl_commit *a) {
 static int do_load_begin(DiskDevice *d, int fd, struct pkram_ioctl_name *a) {
         _cleanup_disk_directory_ DiskDirectory dir = DISK_DIRECTORY_NONE;
         _cleanup_close_ int node = -EBADF;
-        char file[DISK_FILE_NAME_MAX];
         DiskHeader h;
         Entry *e;
         int r;
 
-        r = check_name(a);
-        if (r >= 0)
-                r = enter(d, &dir);
+        r = enter_for_node(d, a, &dir, &e);
         if (r < 0)
                 return r;
-        disk_file_name(a->name, file);
-        e = entry_find(d, file);
-        if (!e)
-                return -ENOENT;
 
-        node = disk_open(dir.nodes, file, O_RDONLY);
+        node = disk_open(dir.nodes, e->file, O_RDONLY);
         if (node == -ENOENT)
                 entry_remove(d, e);
         if (node < 0)
@@ -709,26 +714,19 @@ static int remove_file(const DiskDirectory *dir, int fd, const char *file, uint6
 
 static int do_remove(DiskDevice *d, int fd, struct pkram_ioctl_name *a) {
         _cleanup_disk_directory_ DiskDirectory dir = DISK_DIRECTORY_NONE;
-        char file[DISK_FILE_NAME_MAX];
         struct stat st;
         uint64_t id = 0;
         Entry *e;
         int r;
 
-        r = check_name(a);
-        if (r >= 0)
-                r = enter(d, &dir);
+        r = enter_for_node(d, a, &dir, &e);
         if (r < 0)
                 return r;
-        disk_file_name(a->name, file);
-        e = entry_find(d, file);
-        if (!e)
-                return -ENOENT;
 
-        r = remove_file(&dir, fd, file, &id);
+        r = remove_file(&dir, fd, e->file, &id);
         a->id = id;
         /* It may be gone even if the call failed. */
-        if (fstatat(dir.nodes, file, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+        if (fstatat(dir.nodes, e->file, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
                 entry_remove(d, e);
         directory_remember(d, &dir);
         if (r < 0)
