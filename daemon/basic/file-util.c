@@ -63,6 +63,44 @@ int write_all(int fd, const void *data, size_t size) {
         return 0;
 }
 
+int pread_all(int fd, void *buffer, size_t size, off_t offset) {
+        uint8_t *p = buffer;
+
+        while (size > 0) {
+                ssize_t n = pread(fd, p, size, offset);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        return -EBADMSG;
+                p += n;
+                offset += n;
+                size -= (size_t) n;
+        }
+        return 0;
+}
+
+int pwrite_all(int fd, const void *data, size_t size, off_t offset) {
+        const uint8_t *p = data;
+
+        while (size > 0) {
+                ssize_t n = pwrite(fd, p, size, offset);
+
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        return -EIO;
+                p += n;
+                offset += n;
+                size -= (size_t) n;
+        }
+        return 0;
+}
+
 int file_write(const char *path, const void *data, size_t size) {
         _cleanup_free_ char *temporary = NULL;
         _cleanup_close_ int fd = -EBADF;

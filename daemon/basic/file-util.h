@@ -19,6 +19,12 @@ int file_read(const char *path, size_t max, char **ret, size_t *ret_size);
 /* Writes everything, however many calls it takes. Returns 0, or what write(2) failed with: some of it is written then. */
 int write_all(int fd, const void *data, size_t size);
 
+/* Reads size bytes at an offset. Returns 0, -EBADMSG if the file ends before, or what pread(2) failed with. */
+int pread_all(int fd, void *buffer, size_t size, off_t offset);
+
+/* Writes size bytes at an offset. Returns 0, or what pwrite(2) failed with: some of it is written then. */
+int pwrite_all(int fd, const void *data, size_t size, off_t offset);
+
 /* Replaces the file at path atomically, with mode 0644. Returns 0, or a negative errno. */
 int file_write(const char *path, const void *data, size_t size);
 

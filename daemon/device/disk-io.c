@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "disk-io.h"
+#include "file-util.h"
 
 int (*disk_io_hook)(const char *call);
 
@@ -90,33 +91,15 @@ int disk_lock(int fd, int operation) {
 }
 
 int disk_read(int fd, void *buffer, size_t size, uint64_t offset) {
-        uint8_t *p = buffer;
         int r;
 
         r = hook("read");
         if (r < 0)
                 return r;
-        if (offset > INT64_MAX - size)
-                return -EBADMSG;
-
-        while (size > 0) {
-                ssize_t n = pread(fd, p, size, (off_t) offset);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                if (n == 0)
-                        return -EBADMSG;
-                p += n;
-                offset += (size_t) n;
-                size -= (size_t) n;
-        }
-        return 0;
+        return offset > INT64_MAX - size ? -EBADMSG : pread_all(fd, buffer, size, (off_t) offset);
 }
 
 int disk_write(int fd, const void *data, size_t size, uint64_t offset) {
-        const uint8_t *p = data;
         int r;
 
         r = hook("write");
@@ -124,19 +107,6 @@ int disk_write(int fd, const void *data, size_t size, uint64_t offset) {
                 return r;
         if (offset > INT64_MAX - size)
                 return -EFBIG;
-
-        while (size > 0) {
-                ssize_t n = pwrite(fd, p, size, (off_t) offset);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return disk_errno();
-                if (n == 0)
-                        return -EIO;
-                p += n;
-                offset += (size_t) n;
-                size -= (size_t) n;
-        }
-        return 0;
+        r = pwrite_all(fd, data, size, (off_t) offset);
+        return r == -ENOSPC ? -EDQUOT : r;
 }

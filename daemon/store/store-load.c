@@ -2,6 +2,7 @@
 #include <fcntl.h>
 
 #include "closer.h"
+#include "file-util.h"
 #include "store-internal.h"
 #include "watchdog.h"
 
@@ -27,23 +28,14 @@ StoreLoad *store_load_free(StoreLoad *load) {
 
 static int read_file(int fd, size_t size, void **ret) {
         _cleanup_free_ uint8_t *data = NULL;
-        size_t done = 0;
+        int r;
 
         data = malloc(size + 1);
         if (!data)
                 return -ENOMEM;
-
-        while (done < size) {
-                ssize_t n = pread(fd, data + done, size - done, (off_t) done);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                if (n == 0)
-                        return -EBADMSG;
-                done += n;
-        }
+        r = pread_all(fd, data, size, /* offset= */ 0);
+        if (r < 0)
+                return r;
 
         *ret = TAKE_PTR(data);
         return 0;

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 
+#include "file-util.h"
 #include "tree-files.h"
 
 /* What getdents64(2) is given. */
@@ -352,21 +353,15 @@ int tree_write_packed(int fd, const TreeEntry *e, const uint8_t *data) {
 
         for (unsigned i = 0; i < 16; i++) {
                 size_t offset = i * TREE_PAGE, n;
+                int r;
 
                 if (!(e->pages & (1U << i)))
                         continue;
                 n = MIN(e->size - offset, TREE_PAGE);
-                while (n > 0) {
-                        ssize_t k = pwrite(fd, data, n, (off_t) offset);
-
-                        if (k < 0 && errno == EINTR)
-                                continue;
-                        if (k < 0)
-                                return -errno;
-                        data += k;
-                        offset += (size_t) k;
-                        n -= (size_t) k;
-                }
+                r = pwrite_all(fd, data, n, (off_t) offset);
+                if (r < 0)
+                        return r;
+                data += n;
         }
         return 0;
 }
