@@ -133,6 +133,20 @@ static void next_boot(void) {
                 mock_manager_clear(manager, units[i].name);
 }
 
+/* Stores what all units have, goes into the next boot, and is a process of that unit from there on. */
+static void save_and_boot(const char *unit) {
+        assert_ok(fdstore_save(&e));
+        next_boot();
+        mock_manager_set_sender(manager, unit);
+}
+
+/* The manager drops descriptors when it comes to it. */
+static void wait_until_empty(const char *unit) {
+        for (unsigned i = 0; i < 100 && mock_manager_n_fds(manager, unit) > 0; i++)
+                (void) poll(NULL, 0, 10);
+        assert_int_equal(mock_manager_n_fds(manager, unit), 0);
+}
+
 static void test_round_trip(void **state) {
         int fd = memfd("first");
 
@@ -175,9 +189,7 @@ static void test_flags(void **state) {
         keep("a.service", "ro", open(path, O_RDONLY | O_CLOEXEC));
         keep("a.service", "append", open(path, O_WRONLY | O_APPEND | O_CLOEXEC));
         keep("a.service", "path", open(path, O_PATH | O_CLOEXEC));
-        assert_ok(fdstore_save(&e));
-        next_boot();
-        mock_manager_set_sender(manager, "a.service");
+        save_and_boot("a.service");
         assert_ok(fdstore_push(&e, "a.service"));
         assert_int_equal(fcntl(mock_manager_get_fd(manager, "a.service", "ro"), F_GETFL) & O_ACCMODE, O_RDONLY);
         assert_int_equal(fcntl(mock_manager_get_fd(manager, "a.service", "append"), F_GETFL) & (O_ACCMODE | O_APPEND), O_WRONLY | O_APPEND);
@@ -393,9 +405,7 @@ static void test_too_small_store(void **state) {
         mock_manager_set_sender(manager, "a.service");
         /* The service starts with all or with nothing, and what is stored stays. */
         assert_errno(fdstore_push(&e, "a.service"), ENOBUFS);
-        for (unsigned i = 0; i < 100 && mock_manager_n_fds(manager, "a.service") > 0; i++)
-                (void) poll(NULL, 0, 10);
-        assert_int_equal(mock_manager_n_fds(manager, "a.service"), 0);
+        wait_until_empty("a.service");
         assert_true(is_stored("a.service", FDSTORE_NODE));
         units[0].max = 8;
         assert_ok(fdstore_push(&e, "a.service"));
@@ -406,9 +416,7 @@ static void test_pushed_twice(void **state) {
         (void) state;
         forget();
         keep("a.service", "one", memfd("1"));
-        assert_ok(fdstore_save(&e));
-        next_boot();
-        mock_manager_set_sender(manager, "a.service");
+        save_and_boot("a.service");
         /* The first attempt is killed between the push and the release: here it cannot read the store back. */
         mock_manager_fail(manager, "DumpUnitFileDescriptorStore");
         assert_fails(fdstore_push(&e, "a.service"));
@@ -452,9 +460,7 @@ static void test_shared_across_kexec(void **state) {
                 assert_ok(fdstore_push(&e, second));
                 mock_manager_set_sender(manager, FDSTORE_UNIT);
                 assert_ok(fdstore_drop_shared(&e));
-                for (unsigned i = 0; i < 100 && mock_manager_n_fds(manager, FDSTORE_UNIT) > 0; i++)
-                        (void) poll(NULL, 0, 10);
-                assert_int_equal(mock_manager_n_fds(manager, FDSTORE_UNIT), 0);
+                wait_until_empty(FDSTORE_UNIT);
 
                 assert_ok(fstat(mock_manager_get_fd(manager, first, names[0]), &a));
                 assert_ok(fstat(mock_manager_get_fd(manager, second, names[1]), &b));
@@ -501,9 +507,7 @@ static void test_name_taken(void **state) {
         (void) state;
         forget();
         keep("a.service", "state", memfd("old"));
-        assert_ok(fdstore_save(&e));
-        next_boot();
-        mock_manager_set_sender(manager, "a.service");
+        save_and_boot("a.service");
         keep("a.service", "state", memfd("new"));
         assert_errno(fdstore_push(&e, "a.service"), EEXIST);
         assert_int_equal(mock_manager_n_fds(manager, "a.service"), 1);
@@ -543,9 +547,7 @@ static void test_pkramd_hangs(void **state) {
         (void) state;
         forget();
         keep("a.service", "x", memfd("x"));
-        assert_ok(fdstore_save(&e));
-        next_boot();
-        mock_manager_set_sender(manager, "a.service");
+        save_and_boot("a.service");
 
         stop_store();
         varlink_client_set_timeout(e.store, 100000);
@@ -558,9 +560,7 @@ static void test_pkramd_hangs(void **state) {
         mock_manager_set_hook(manager, 2, stop_store);
         assert_errno(fdstore_push(&e, "a.service"), ETIMEDOUT);
         continue_store();
-        for (unsigned i = 0; i < 100 && mock_manager_n_fds(manager, "a.service") > 0; i++)
-                (void) poll(NULL, 0, 10);
-        assert_int_equal(mock_manager_n_fds(manager, "a.service"), 0);
+        wait_until_empty("a.service");
 }
 
 /* Neither does a service manager that does not read notifications. */
@@ -568,9 +568,7 @@ static void test_manager_deaf(void **state) {
         (void) state;
         forget();
         keep("a.service", "x", memfd("x"));
-        assert_ok(fdstore_save(&e));
-        next_boot();
-        mock_manager_set_sender(manager, "a.service");
+        save_and_boot("a.service");
         mock_manager_set_deaf(manager, true);
         (void) poll(NULL, 0, 50);
         e.timeout_usec = 100000;
