@@ -3,10 +3,10 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/sysmacros.h>
-#include <systemd/sd-login.h>
 
 #include "file-util.h"
 #include "mount-users.h"
+#include "process-util.h"
 #include "unit-name.h"
 #include "utf8.h"
 
@@ -39,90 +39,6 @@ static void places_done(Places *p) {
                 free(p->namespaces[i]);
         free(p->namespaces);
         *p = (Places) {};
-}
-
-/* --- text --- */
-
-typedef struct UserList {
-        char *text;
-        unsigned n;
-} UserList;
-
-/* Appends a user. Returns 0 if there is room for more. */
-static int list_add(UserList *l, const char *user) {
-        char *more;
-
-        if (l->n++ == USERS_MAX ? asprintf(&more, "%s and others", l->text) < 0 :
-            asprintf(&more, "%s%s%s", l->text ?: "", l->text ? ", " : "", user) < 0)
-                return -ENOMEM;
-        free(l->text);
-        l->text = more;
-        return l->n > USERS_MAX ? 1 : 0;
-}
-
-/* Reads a file of /proc or /sys whole. Returns its text, to be freed, or NULL. */
-static char *text_read(int dir, const char *name) {
-        _cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        _cleanup_free_ char *text = NULL;
-        size_t size = 0, allocated = 0;
-
-        if (fd < 0)
-                return NULL;
-        for (;;) {
-                ssize_t n;
-
-                if (GREEDY_REALLOC(text, allocated, size + KIB(16) + 1) < 0)
-                        return NULL;
-                n = read(fd, text + size, KIB(16));
-                if (n < 0)
-                        return NULL;
-                if (n == 0)
-                        break;
-                size += (size_t) n;
-        }
-        text[size] = 0;
-        return TAKE_PTR(text);
-}
-
-/* The system unit of a process, to be freed. NULL: it is in none. */
-static char *process_unit(pid_t pid) {
-        char *unit;
-
-        return sd_pid_get_unit(pid, &unit) < 0 ? NULL : unit;
-}
-
-/* "sleep (1234, container.service)", to be freed. NULL: the process is gone. */
-static char *process_text(int process, pid_t pid, const char *unit) {
-        _cleanup_free_ char *comm = text_read(process, "comm"), *name = NULL;
-        char *text;
-
-        if (!comm)
-                return NULL;
-        comm[strcspn(comm, "\n")] = 0;
-        name = utf8_escape(comm);
-        if (!name)
-                return NULL;
-        return asprintf(&text, unit ? "%s (%i, %s)" : "%s (%i)", name, pid, unit) < 0 ? NULL : text;
-}
-
-/* --- processes --- */
-
-/* Calls back with a descriptor of the directory in /proc of each process but this one, until that is not 0. */
-static int processes_foreach(int (*callback)(int process, pid_t pid, void *userdata), void *userdata) {
-        _cleanup_closedir_ DIR *proc = opendir("/proc");
-        struct dirent *e;
-        int r = 0;
-
-        while (proc && r == 0 && (e = readdir(proc))) {
-                _cleanup_close_ int process = -EBADF;
-
-                if (e->d_name[strspn(e->d_name, "0123456789")])
-                        continue;
-                process = openat(dirfd(proc), e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-                if (process >= 0 && atoi(e->d_name) != getpid())
-                        r = callback(process, atoi(e->d_name), userdata);
-        }
-        return r;
 }
 
 static char *link_read(int dir, const char *name) {
@@ -258,7 +174,7 @@ static int places_add_process(int process, pid_t pid, void *userdata) {
         for (size_t i = 0; i < p->n_namespaces; i++)
                 if (streq(p->namespaces[i], namespace))
                         return 0;
-        text = text_read(process, "mountinfo");
+        text = proc_read(process, "mountinfo");
         lines = text ? strdup(text) : NULL;
         if (!lines)
                 return 0;
@@ -324,7 +240,7 @@ typedef struct Look {
         MountUse use;
         MountUserFilter filter;
         void *userdata;
-        UserList users;
+        NameList users;
 } Look;
 
 static bool look_counts(const Look *look, MountUser user) {
@@ -340,7 +256,7 @@ static bool descriptor_uses(int process, const char *number, const Look *look) {
 
         if (snprintf(name, sizeof(name), "fdinfo/%s", number) >= (int) sizeof(name))
                 return false;
-        text = text_read(process, name);
+        text = proc_read(process, name);
         field = text ? strstr(text, "mnt_id:") : NULL;
         if (!field || sscanf(field, "mnt_id: %i", &id) != 1 || !place_is_mount(look->places, id))
                 return false;
@@ -375,7 +291,7 @@ static bool descriptors_use(int process, const Look *look) {
 }
 
 static bool mappings_use(int process, const Look *look) {
-        _cleanup_free_ char *text = text_read(process, "maps");
+        _cleanup_free_ char *text = proc_read(process, "maps");
         char *rest = text;
 
         for (char *line; rest && (line = strsep(&rest, "\n"));) {
@@ -396,7 +312,7 @@ static bool directory_uses(int process, const char *name, const Look *look) {
 
         if (!path || *path != '/' || look->places->n == 0)
                 return false;
-        mountinfo = text_read(process, "mountinfo");
+        mountinfo = proc_read(process, "mountinfo");
         return mountinfo && place_has_path(mountinfo, look->device, path);
 }
 
@@ -411,7 +327,7 @@ static int look_process(int process, pid_t pid, void *userdata) {
         if (!look_counts(look, (MountUser) { .pid = pid, .unit = unit }))
                 return 0;
         text = process_text(process, pid, unit);
-        return text ? list_add(&look->users, text) : 0;
+        return text ? name_list_add(&look->users, text) : 0;
 }
 
 typedef struct LoopMount {
@@ -439,9 +355,9 @@ static char *loop_mount_unit(int directory, const char *name, const char *mounti
         LoopMount l = {};
 
         (void) snprintf(path, sizeof(path), "%s/loop/autoclear", name);
-        autoclear = text_read(directory, path);
+        autoclear = proc_read(directory, path);
         (void) snprintf(path, sizeof(path), "%s/dev", name);
-        device = text_read(directory, path);
+        device = proc_read(directory, path);
         lines = strdup(mountinfo);
         if (!autoclear || *autoclear != '1' || !device || sscanf(device, "%u:%u", &major, &minor) != 2 || !lines)
                 return NULL;
@@ -463,14 +379,14 @@ static int look_loop_devices(Look *look, const char *mountinfo) {
                 if (!startswith(e->d_name, "loop"))
                         continue;
                 (void) snprintf(name, sizeof(name), "%s/loop/backing_file", e->d_name);
-                file = text_read(dirfd(d), name);
+                file = proc_read(dirfd(d), name);
                 if (!file)
                         continue;
                 file[strcspn(file, "\n")] = 0;
                 if (!place_has_path(mountinfo, look->device, file))
                         continue;
                 (void) snprintf(name, sizeof(name), "%s/ro", e->d_name);
-                ro = text_read(dirfd(d), name);
+                ro = proc_read(dirfd(d), name);
                 if (look->use == MOUNT_USE_WRITING && ro && *ro == '1')
                         continue;
                 if (look->use == MOUNT_USE_DELETED && !strstr(file, " (deleted)"))
@@ -482,7 +398,7 @@ static int look_loop_devices(Look *look, const char *mountinfo) {
                         text = NULL;
                         return -ENOMEM;
                 }
-                r = list_add(&look->users, text);
+                r = name_list_add(&look->users, text);
         }
         return r;
 }
@@ -510,18 +426,20 @@ static int look_overlay(const MountLine *m, void *userdata) {
         target = utf8_escape(m->target);
         if (!target || asprintf(&text, "the overlay at '%s'", target) < 0)
                 return -ENOMEM;
-        return list_add(&look->users, text);
+        return name_list_add(&look->users, text);
 }
 
 char *mount_users(dev_t device, MountUse use, MountUserFilter filter, void *userdata) {
         _cleanup_(places_done) Places places = {};
-        Look look = { .places = &places, .device = device, .use = use, .filter = filter, .userdata = userdata };
+        Look look = {
+                .places = &places, .device = device, .use = use, .filter = filter, .userdata = userdata, .users.max = USERS_MAX,
+        };
         _cleanup_free_ char *mountinfo = NULL;
         int r;
 
         (void) places_find(device, &places);
         r = processes_foreach(look_process, &look);
-        mountinfo = r == 0 ? text_read(AT_FDCWD, "/proc/self/mountinfo") : NULL;
+        mountinfo = r == 0 ? proc_read(AT_FDCWD, "/proc/self/mountinfo") : NULL;
         if (mountinfo) {
                 r = look_loop_devices(&look, mountinfo);
                 if (r == 0 && use == MOUNT_USE_ANY)
@@ -534,7 +452,7 @@ char *mount_users(dev_t device, MountUse use, MountUserFilter filter, void *user
 
 char *mount_elsewhere(dev_t device, const char *path) {
         _cleanup_(places_done) Places places = {};
-        UserList list = {};
+        NameList list = { .max = USERS_MAX };
         bool here = false;
         int r = 0;
 
@@ -571,7 +489,7 @@ char *mount_elsewhere(dev_t device, const char *path) {
                         text = NULL;
                         break;
                 }
-                r = list_add(&list, text);
+                r = name_list_add(&list, text);
         }
         return list.text;
 }

@@ -6,9 +6,8 @@
 #include <sys/shm.h>
 #include <sys/vfs.h>
 
-#include "file-util.h"
+#include "process-util.h"
 #include "segment.h"
-#include "utf8.h"
 
 /* Processes that are named. */
 #define WRITERS_MAX 4U
@@ -133,54 +132,34 @@ int segment_publish(const Segment *s, int id) {
         return shmctl(id, IPC_SET, &ds) < 0 ? -errno : 0;
 }
 
-/* Has this process the segment attached for writing? Its identifier is the number of its inode. */
-static bool process_writes(const char *pid, int id) {
-        _cleanup_free_ char *line = NULL;
-        size_t allocated = 0;
-        bool found = false;
-        char path[64];
-        FILE *f;
+typedef struct SegmentWriters {
+        int id;
+        NameList names;
+} SegmentWriters;
 
-        (void) snprintf(path, sizeof(path), "/proc/%.20s/maps", pid);
-        f = fopen(path, "re");
-        if (!f)
-                return false;
-        while (!found && getline(&line, &allocated, f) >= 0) {
+/* Adds a process that has the segment attached for writing. Its identifier is the number of its inode. */
+static int writers_add_process(int process, pid_t pid, void *userdata) {
+        SegmentWriters *w = userdata;
+        _cleanup_free_ char *maps = proc_read(process, "maps"), *name = NULL;
+        char *rest = maps;
+        bool found = false;
+
+        for (char *line; !found && rest && (line = strsep(&rest, "\n"));) {
                 unsigned long inode;
                 char perms[5];
 
-                found = sscanf(line, "%*s %4s %*s %*s %lu", perms, &inode) == 2 && perms[1] == 'w' && inode == (unsigned long) id &&
-                        strstr(line, " /SYSV");
+                found = sscanf(line, "%*s %4s %*s %*s %lu", perms, &inode) == 2 && perms[1] == 'w' &&
+                        inode == (unsigned long) w->id && strstr(line, " /SYSV");
         }
-        (void) fclose(f);
-        return found;
+        name = found ? process_text(process, pid, /* unit= */ NULL) : NULL;
+        return name ? name_list_add(&w->names, name) : 0;
 }
 
 char *segment_writers(int id) {
-        _cleanup_closedir_ DIR *d = opendir("/proc");
-        _cleanup_free_ char *text = NULL;
-        const struct dirent *e;
-        unsigned n = 0;
+        SegmentWriters w = { .id = id, .names.max = WRITERS_MAX };
 
-        while (d && n <= WRITERS_MAX && (e = readdir(d))) {
-                _cleanup_free_ char *comm = NULL, *name = NULL;
-                char path[64], *more;
-                size_t size;
-
-                if (!isdigit((unsigned char) e->d_name[0]) || !process_writes(e->d_name, id))
-                        continue;
-                (void) snprintf(path, sizeof(path), "/proc/%.20s/comm", e->d_name);
-                if (file_read(path, 64, &comm, &size) >= 0) {
-                        comm[strcspn(comm, "\n")] = 0;
-                        name = utf8_escape(comm);
-                }
-                if (n++ == WRITERS_MAX ? asprintf(&more, "%s and others", text) < 0 :
-                    asprintf(&more, "%s%s%s (%s)", text ?: "", text ? ", " : "", name ?: "?", e->d_name) < 0)
-                        return NULL;
-                free(text);
-                text = more;
-        }
-        return TAKE_PTR(text);
+        (void) processes_foreach(writers_add_process, &w);
+        return w.names.text;
 }
 
 char *segment_to_object_name(const Segment *s) {
