@@ -51,15 +51,18 @@ static void on_unit_user(uid_t uid, void *userdata) {
         (void) accept_peer(p->manager, &p->peer, TAKE_FD(p->fd), uid);
 }
 
-/* Connections that wait take a descriptor each, and count like others. Users have no way to others' share. */
-static bool may_wait(const Manager *m, uid_t uid) {
-        size_t n = varlink_server_connections(m->server), n_uid = 0;
+/*
+ * Connections that wait take a descriptor each, and count like others. The share is that of a user in a unit, which is as
+ * close to an owner as can be told now: neither two users of a unit nor two units of a user take each other's share.
+ */
+static bool peer_may_wait(const Manager *m, const Peer *peer) {
+        size_t n = varlink_server_connections(m->server), n_peer = 0;
 
         for (const PendingPeer *i = m->pending_peers; i; i = i->next) {
                 n++;
-                n_uid += i->peer.uid == uid;
+                n_peer += i->peer.uid == peer->uid && streq(i->peer.unit.unit, peer->unit.unit);
         }
-        return n < m->varlink_limits.connections && n_uid < m->varlink_limits.connections_per_group;
+        return n < m->varlink_limits.connections && n_peer < m->varlink_limits.connections_per_group;
 }
 
 static int on_accept(_unused_ VarlinkServer *server, int fd, void *userdata) {
@@ -75,7 +78,7 @@ static int on_accept(_unused_ VarlinkServer *server, int fd, void *userdata) {
                 return r;
         if (!peer_needs_unit_user(&peer))
                 return accept_peer(m, &peer, TAKE_FD(owned), UID_NONE);
-        if (!may_wait(m, peer.uid))
+        if (!peer_may_wait(m, &peer))
                 return -EUSERS;
 
         p = malloc(sizeof(PendingPeer));

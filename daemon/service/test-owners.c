@@ -340,6 +340,64 @@ static void test_pid1_is_asked(void **state) {
         assert_owner(w, 12345, "b.service", "uid:12345");
 }
 
+/* Connects as user 12345 in that unit, and returns the connection. */
+static int connect_as_user(World *w, const char *unit) {
+        union {
+                struct sockaddr sa;
+                struct sockaddr_un un;
+        } address = { .un.sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        (void) snprintf(address.un.sun_path, sizeof(address.un.sun_path), "%s", w->socket);
+        w->pid = getpid();
+        w->unit = unit;
+        assert_ok(fd);
+        assert_ok(setresuid((uid_t) -1, 12345, (uid_t) -1));
+        assert_ok(connect(fd, &address.sa, sizeof(address)));
+        assert_ok(setresuid((uid_t) -1, 0, (uid_t) -1));
+        fixture_run(w->fixture);
+        return fd;
+}
+
+static bool was_closed(int fd) {
+        char c;
+
+        return recv(fd, &c, 1, MSG_DONTWAIT) == 0;
+}
+
+/* While PID 1 does not answer, a unit that connects without end takes nothing from another unit of the same user. */
+static void test_share_while_waiting(void **state) {
+        World *w = *state;
+        union {
+                struct sockaddr sa;
+                struct sockaddr_un un;
+        } address = { .un.sun_family = AF_UNIX };
+        int silent, fds[5], other;
+        char text[128];
+
+        (void) snprintf(address.un.sun_path, sizeof(address.un.sun_path), "%s/pid1", w->dir);
+        (void) snprintf(text, sizeof(text), "unix:path=%s/pid1", w->dir);
+        silent = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_ok(bind(silent, &address.sa, sizeof(address)));
+        assert_ok(listen(silent, 16));
+        unit_users_set_query(w->fixture->manager->unit_users, NULL, NULL);
+        unit_users_set_address(w->fixture->manager->unit_users, text);
+        w->fixture->manager->config.limit[LIMIT_OWNER_CONNECTIONS] = ELEMENTSOF(fds) - 1;
+        manager_apply_config(w->fixture->manager);
+
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+                fds[i] = connect_as_user(w, "a.service");
+        other = connect_as_user(w, "b.service");
+        for (size_t i = 0; i < ELEMENTSOF(fds); i++)
+                assert_int_equal(was_closed(fds[i]), i == ELEMENTSOF(fds) - 1);
+        assert_false(was_closed(other));
+
+        close_many(fds, ELEMENTSOF(fds));
+        close(other);
+        close(silent);
+        (void) unlink(address.un.sun_path);
+}
+
 #define T(test) cmocka_unit_test_setup_teardown(test, world_setup, world_teardown)
 
 int main(void) {
@@ -351,6 +409,7 @@ int main(void) {
                 T(test_tree_of_root),
                 T(test_limits_of_users),
                 T(test_pid1_is_asked),
+                T(test_share_while_waiting),
         };
 
         if (geteuid() != 0) {
