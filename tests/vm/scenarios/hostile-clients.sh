@@ -14,6 +14,11 @@ SECONDS_EACH=20
 # The peak of that name from what the watcher printed.
 peak_of() { sed -n "s/.*\\b$1=\\([0-9]*\\).*/\\1/p" /run/watch; }
 
+# The last lines that a client itself has printed; the service manager writes about it, too.
+said_by() { # KIND LINES
+        journalctl -q -b -o cat "_SYSTEMD_UNIT=hostile-$1.service" | tail -n "$2"
+}
+
 at_most() { # WHAT VALUE LIMIT
         if [ -n "$2" ] && [ "$2" -le "$3" ]; then pass "$1: $2"; else fail "$1" "'$2', more than $3"; fi
 }
@@ -59,8 +64,10 @@ stage1() {
                         [ "$(systemctl show -P SubState "hostile-$kind")" = running ] || break
                         sleep 1
                 done
-                equal "the client '$kind' met its end: $(journalctl -q -b -u "hostile-$kind" -o cat | tail -n 1)" \
-                        "$(systemctl show -P Result "hostile-$kind")/$(systemctl show -P SubState "hostile-$kind")" success/exited
+                journalctl --sync
+                end=$(systemctl show -P Result "hostile-$kind")/$(systemctl show -P SubState "hostile-$kind")
+                [ "$end" = success/exited ] || while IFS= read -r line; do show "$kind: $line"; done < <(said_by "$kind" 20)
+                equal "the client '$kind' met its end: $(said_by "$kind" 1)" "$end" success/exited
                 systemctl stop "hostile-$kind"
         done
         matches "a user has a limit of its own" "$(cat /run/crowd)" 'then UserNodesMax'
