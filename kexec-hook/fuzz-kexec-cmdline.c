@@ -39,7 +39,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                 abort();
 
         if (kexec_cmdline_build(base, 0x1234, KEXEC_CMDLINE_MAX, &line) >= 0) {
-                if (strlen(line) > KEXEC_CMDLINE_MAX || strncmp(line, "pkram=0x1234", 12) != 0 || count_words(line) != 1)
+                if (strlen(line) > KEXEC_CMDLINE_MAX || strncmp(line, "pkram=0x1234", 12) != 0 ||
+                    count_words(line) != 1)
                         abort();
 
                 /* Building from the result gives the result. */

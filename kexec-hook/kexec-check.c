@@ -70,7 +70,8 @@ static void add_units(char *text, size_t size, const KexecFacts *facts) {
                 text_add(text, size, "%s%s", i == 0 ? "" : i + 1 == facts->n_units ? " and " : ", ", facts->units[i]);
         if (facts->n_units > n)
                 text_add(text, size, " and %zu other units", facts->n_units - n);
-        text_add(text, size, " store%s when %s", facts->n_units == 1 ? "s" : "", facts->n_units == 1 ? "it stops" : "they stop");
+        text_add(text, size, " store%s when %s", facts->n_units == 1 ? "s" : "",
+                 facts->n_units == 1 ? "it stops" : "they stop");
 }
 
 /* "2 stored nodes, 1 mounted tree, and what redis.service stores when it stops" */
@@ -119,7 +120,8 @@ static void describe_trees(const KexecFacts *facts, KexecCheck *check) {
         }
         TEXT(check, ".");
         if (limit)
-                TEXT(check, " Remove files from the tree, or raise the limit in pkramd.conf and run 'systemctl reload pkramd.service'.");
+                TEXT(check, " Remove files from the tree, or raise the limit in pkramd.conf and run 'systemctl reload "
+                     "pkramd.service'.");
         if (users)
                 TEXT(check, " Stop these processes, or add RequiresMountsFor= with the directory to their units.");
         if (loops)
@@ -141,8 +143,8 @@ static void describe_fdstore_limits(const KexecFacts *facts, KexecCheck *check) 
                         TEXT(check, "; and others");
                         break;
                 }
-                TEXT(check, "%sthe file descriptor store of %s needs %" PRIu64 ", which exceeds %s=%" PRIu64, first ? "" : "; ", p->unit,
-                     p->needed, p->limit, p->maximum);
+                TEXT(check, "%sthe file descriptor store of %s needs %" PRIu64 ", which exceeds %s=%" PRIu64,
+                     first ? "" : "; ", p->unit, p->needed, p->limit, p->maximum);
                 first = false;
         }
         TEXT(check, ". Let the service keep less, or raise the limit in pkramd.conf.");
@@ -159,7 +161,8 @@ static void describe_fdstore_losses(const KexecFacts *facts, KexecCheck *check) 
                         TEXT(check, " Other units lose file descriptors as well.");
                         break;
                 }
-                TEXT(check, " %s loses %" PRIu64 " file descriptor%s: %s.", p->unit, p->needed, p->needed == 1 ? "" : "s", p->lost);
+                TEXT(check, " %s loses %" PRIu64 " file descriptor%s: %s.", p->unit, p->needed,
+                     p->needed == 1 ? "" : "s", p->lost);
         }
 }
 
@@ -184,7 +187,8 @@ static void describe(const KexecFacts *facts, const KexecImage *image, KexecChec
                 if (facts->info)
                         TEXT(check, "Nothing is stored, so a kexec loses nothing.");
                 else
-                        TEXT(check, "This kernel preserves no memory, so a kexec loses nothing. Nodes on disk are kept.");
+                        TEXT(check, "This kernel preserves no memory, so a kexec loses nothing. Nodes on disk "
+                             "are kept.");
                 return;
         case KEXEC_REASON_KEEPS:
                 TEXT(check, "A kexec keeps ");
@@ -195,8 +199,8 @@ static void describe(const KexecFacts *facts, const KexecImage *image, KexecChec
                 describe_fdstore_losses(facts, check);
                 return;
         case KEXEC_REASON_TREE:
-                TEXT(check, "A kexec would lose %zu of %" PRIu64 " mounted tree%s: ", facts->n_problems, facts->n_trees,
-                     facts->n_trees == 1 ? "" : "s");
+                TEXT(check, "A kexec would lose %zu of %" PRIu64 " mounted tree%s: ", facts->n_problems,
+                     facts->n_trees, facts->n_trees == 1 ? "" : "s");
                 describe_trees(facts, check);
                 return;
         case KEXEC_REASON_FDSTORE:
@@ -218,15 +222,17 @@ static void describe(const KexecFacts *facts, const KexecImage *image, KexecChec
                 TEXT(check, "%s%s has no PKRAM. Load one that was built with CONFIG_PKRAM=y.", which, name);
                 return;
         case KEXEC_REASON_NO_PARAMETER:
-                TEXT(check, "its command line lacks pkram=0x%" PRIx64 ". Load it with 'pkramctl kexec --no-reboot', or "
-                     "with kexec_file_load(2) as 'kexec -s -l' does.", (uint64_t) info->super_pfn);
+                TEXT(check, "its command line lacks pkram=0x%" PRIx64 ". Load it with 'pkramctl kexec --no-reboot', "
+                     "or with kexec_file_load(2) as 'kexec -s -l' does.", (uint64_t) info->super_pfn);
                 return;
         case KEXEC_REASON_FORMAT:
                 if (image)
-                        TEXT(check, "%s%s reads format version %" PRIu32 ", but the nodes are stored in version %" PRIu32 ".",
-                             which, name, image->n_formats > 0 ? image->formats[0].version : 0, (uint32_t) info->format_version);
+                        TEXT(check, "%s%s reads format version %" PRIu32 ", but the nodes are stored in version "
+                             "%" PRIu32 ".", which, name,
+                             image->n_formats > 0 ? image->formats[0].version : 0, (uint32_t) info->format_version);
                 else
-                        TEXT(check, "%s does not read format version %" PRIu32 ".", which, (uint32_t) info->format_version);
+                        TEXT(check, "%s does not read format version %" PRIu32 ".", which,
+                             (uint32_t) info->format_version);
                 TEXT(check, " Load a kernel that does, or remove the nodes.");
                 return;
         case KEXEC_REASON_ARCHITECTURE:
@@ -249,8 +255,8 @@ static void describe_at_once(const KexecFacts *facts, KexecCheck *check) {
                 return;
         AT_ONCE(check, "Without a shutdown, as with 'kexec -e', a kexec would %slose ", check->keeps ? "" : "also ");
         if (facts->n_trees > 0)
-                AT_ONCE(check, "the contents of %" PRIu64 " mounted tree%s%s", facts->n_trees, facts->n_trees == 1 ? "" : "s",
-                        facts->n_units > 0 ? " and " : "");
+                AT_ONCE(check, "the contents of %" PRIu64 " mounted tree%s%s", facts->n_trees,
+                        facts->n_trees == 1 ? "" : "s", facts->n_units > 0 ? " and " : "");
         if (facts->n_units > 0)
                 add_units(check->at_once, sizeof(check->at_once), facts);
         AT_ONCE(check, ". Use 'systemctl kexec'.");
@@ -273,7 +279,8 @@ void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy p
                 check.n_nodes = facts->n_nodes;
                 check.n_trees = facts->n_trees;
                 check.n_units = facts->n_units;
-                check.reason = image ? reason_of_image(facts->info, image) : reason_of_loaded(facts->info->image_state);
+                check.reason = image ? reason_of_image(facts->info, image) :
+                        reason_of_loaded(facts->info->image_state);
                 if (check.reason == KEXEC_REASON_KEEPS && facts->n_problems > 0)
                         check.reason = KEXEC_REASON_TREE;
                 if (check.reason == KEXEC_REASON_KEEPS && facts_have_fdstore_limit(facts))
@@ -287,7 +294,8 @@ void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy p
         describe(facts, image, &check);
         if (possible)
                 describe_at_once(facts, &check);
-        check.keeps_at_once = check.at_once[0] == 0 && (check.keeps || check.reason == KEXEC_REASON_TREE || check.reason == KEXEC_REASON_FDSTORE);
+        check.keeps_at_once = check.at_once[0] == 0 && (check.keeps || check.reason == KEXEC_REASON_TREE ||
+                                                        check.reason == KEXEC_REASON_FDSTORE);
         *ret = check;
 }
 

@@ -51,7 +51,8 @@ typedef struct KexecFdStoreProblem {
         const char *unit;
         const char *limit;      /* of pkramd.conf, which storing it would exceed; or NULL */
         uint64_t maximum;       /* with limit: its value */
-        uint64_t needed;        /* with limit: what all that counts against it would come to; else: number of lost descriptors */
+        /* with limit: what all that counts against it would come to; else: number of lost descriptors */
+        uint64_t needed;
         const char *lost;       /* else: names of descriptors that cannot be preserved, with reasons; the others can */
 } KexecFdStoreProblem;
 
@@ -66,7 +67,8 @@ typedef struct KexecFacts {
         size_t n_units;
         const KexecFdStoreProblem *fdstore_problems;
         size_t n_fdstore_problems;
-        bool strict;                            /* an image that preserves nothing loses something even if there is nothing now */
+        /* an image that preserves nothing loses something even if there is nothing now */
+        bool strict;
 } KexecFacts;
 
 typedef struct KexecCheck {
@@ -105,5 +107,6 @@ const char *kexec_reason_to_string(KexecReason reason);
 int kexec_force_set(const char *path);
 int kexec_force_clear(const char *path);
 
-/* 1 if a mark is there, 0 if not. A link, a file of another user than root or us, or one that is too old is no mark. */
+/* 1 if a mark is there, 0 if not. A link, a file of another user than root or us, or one that is too old is no
+ * mark. */
 int kexec_force_get(const char *path);

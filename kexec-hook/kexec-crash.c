@@ -11,7 +11,8 @@
 
 #define CRASH_SIZE "/sys/kernel/kexec_crash_size"
 
-/* Reads "size[KMGT][@offset]". Returns false for all other forms, which depend on the size of memory or ask for two pieces. */
+/* Reads "size[KMGT][@offset]". Returns false for all other forms, which depend on the size of memory or ask for two
+ * pieces. */
 static bool parse_size(const char *value, uint64_t *ret) {
         static const char units[] = "KMGT";
         const char *unit;

@@ -66,9 +66,9 @@ const char *kexec_arch_to_string(KexecArch arch);
  *   1. ROOT/vmlinuz, which Debian points at its newest installed kernel;
  *   2. ROOT/boot/vmlinuz, where other systems have that link;
  *   3. ROOT/boot/vmlinuz-RELEASE, with RELEASE of the running kernel (release, may be NULL for uname(2)'s).
- * The first that is an image with PKRAM wins: the links do not cover kernels that were built locally. If none has it, it
- * is the first that exists, so that the caller can tell what is wrong with it. Links are resolved, so that the version
- * shows.
+ * The first that is an image with PKRAM wins: the links do not cover kernels that were built locally. If none has it,
+ * it is the first that exists, so that the caller can tell what is wrong with it. Links are resolved, so that the
+ * version shows.
  *
  * root: "" or a directory to look below, without a slash at the end.
  * ret: path, freed by the caller. Returns 0, -ENOENT if there is none, -ENOMEM. */

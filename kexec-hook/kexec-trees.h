@@ -17,7 +17,7 @@ typedef struct KexecTree {
         const char *lost;       /* the word that umount.pkram left there when it could not store it, or NULL */
 } KexecTree;
 
-/* Calls a function for each tree in the table. Its strings are valid during the call. It returns 0, or a negative errno
- * that ends the loop. Returns 0, also if there is no such file, or a negative errno. */
+/* Calls a function for each tree in the table. Its strings are valid during the call. It returns 0, or a negative
+ * errno that ends the loop. Returns 0, also if there is no such file, or a negative errno. */
 typedef int (*KexecTreeFunction)(const KexecTree *tree, void *userdata);
 int kexec_for_each_tree(const char *utab, KexecTreeFunction function, void *userdata);

@@ -35,7 +35,8 @@ static void judge(const KexecImage *i, uint64_t n_trees, KexecPolicy policy, Kex
         kexec_check(&(KexecFacts) { .info = &info, .n_nodes = info.nr_nodes, .n_trees = n_trees }, i, policy, ret);
 }
 
-static void check(const KexecImage *i, KexecPolicy policy, KexecReason reason, bool keeps, bool allowed, const char *text) {
+static void check(const KexecImage *i, KexecPolicy policy, KexecReason reason, bool keeps, bool allowed,
+                  const char *text) {
         KexecCheck c;
 
         judge(i, /* n_trees= */ 0, policy, &c);
@@ -89,7 +90,8 @@ static void test_no_support(void **state) {
         info.image_state = PKRAM_IMAGE_NO_SUPPORT;
         check(NULL, KEXEC_POLICY_REFUSE, KEXEC_REASON_NO_SUPPORT, false, false, "the loaded kernel has no PKRAM");
         image.has_pkram = false;
-        check(&image, KEXEC_POLICY_REFUSE, KEXEC_REASON_NO_SUPPORT, false, false, "the given kernel 6.12.107 has no PKRAM");
+        check(&image, KEXEC_POLICY_REFUSE, KEXEC_REASON_NO_SUPPORT, false, false,
+              "the given kernel 6.12.107 has no PKRAM");
         image.release[0] = 0;
         check(&image, KEXEC_POLICY_REFUSE, KEXEC_REASON_NO_SUPPORT, false, false, "the given kernel has no PKRAM");
 }
@@ -178,7 +180,8 @@ static void test_force_mark(void **state) {
         assert_int_equal(kexec_force_get(path), 1);
 
         /* One that was left behind is none, and can be made again. */
-        const struct timespec old[2] = { { .tv_sec = time(NULL) - KEXEC_FORCE_SEC - 10 }, { .tv_sec = time(NULL) - KEXEC_FORCE_SEC - 10 } };
+        const struct timespec old[2] = { { .tv_sec = time(NULL) - KEXEC_FORCE_SEC - 10 },
+                                         { .tv_sec = time(NULL) - KEXEC_FORCE_SEC - 10 } };
         assert_return_code(utimensat(AT_FDCWD, path, old, 0), errno);
         assert_int_equal(kexec_force_get(path), 0);
         assert_int_equal(kexec_force_set(path), 0);
@@ -222,7 +225,8 @@ static void test_trees(void **state) {
 
 /* What services will store counts before anything is stored. */
 static void test_units(void **state) {
-        static const char *const units[] = { "a.service", "b.service", "c.service", "d.service", "e.service", "f.service" };
+        static const char *const units[] = { "a.service", "b.service", "c.service", "d.service", "e.service",
+                                             "f.service" };
         KexecFacts facts = { .info = &info, .units = units, .n_units = 1 };
         KexecCheck c;
 
@@ -235,7 +239,8 @@ static void test_units(void **state) {
         kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
         assert_int_equal(c.reason, KEXEC_REASON_NO_SUPPORT);
         assert_false(c.allowed);
-        assert_non_null(strstr(c.text, "would lose what a.service stores when it stops: the loaded kernel has no PKRAM."));
+        assert_non_null(strstr(c.text,
+                               "would lose what a.service stores when it stops: the loaded kernel has no PKRAM."));
 
         image.has_pkram = false;
         facts.n_units = 2;
@@ -245,8 +250,8 @@ static void test_units(void **state) {
         facts.n_nodes = 1;
         facts.n_trees = 2;
         kexec_check(&facts, &image, KEXEC_POLICY_REFUSE, &c);
-        assert_non_null(strstr(c.text, "would lose 1 stored node, 2 mounted trees, and what a.service, b.service, c.service, d.service, "
-                                       "e.service and 1 other units store when they stop: "));
+        assert_non_null(strstr(c.text, "would lose 1 stored node, 2 mounted trees, and what a.service, b.service, "
+                                       "c.service, d.service, e.service and 1 other units store when they stop: "));
 
         /* A kernel without PKRAM cannot have been promised anything. */
         facts.info = NULL;
@@ -266,7 +271,8 @@ static void test_strict(void **state) {
         kexec_check(&facts, &image, KEXEC_POLICY_REFUSE, &c);
         assert_int_equal(c.reason, KEXEC_REASON_NO_SUPPORT);
         assert_false(c.allowed);
-        assert_non_null(strstr(c.text, "would lose what services store when they stop: the given kernel 6.12.107 has no PKRAM."));
+        assert_non_null(strstr(c.text, "would lose what services store when they stop: the given kernel 6.12.107 has "
+                               "no PKRAM."));
         kexec_check(&facts, &image, KEXEC_POLICY_FORCE, &c);
         assert_true(c.allowed);
         assert_false(c.keeps);
@@ -279,7 +285,8 @@ static void test_tree_problems(void **state) {
                 { .name = "log", .path = "/srv/log", .users = "sh (12, writer.service)" },
                 { .name = "old", .path = "/srv/old", .detail = "Permission denied" },
         };
-        static const KexecTreeProblem loop = { .name = "images", .path = "/srv/images", .users = "loop device /dev/loop0" };
+        static const KexecTreeProblem loop = { .name = "images", .path = "/srv/images",
+                                               .users = "loop device /dev/loop0" };
         KexecFacts facts = { .info = &info, .n_nodes = 1, .n_trees = 4, .problems = problems, .n_problems = 1 };
         KexecCheck c;
 
@@ -288,9 +295,9 @@ static void test_tree_problems(void **state) {
         assert_int_equal(c.reason, KEXEC_REASON_TREE);
         assert_false(c.keeps);
         assert_false(c.allowed);
-        assert_string_equal(c.text, "A kexec would lose 1 of 4 mounted trees: tree 'many' at '/srv/many' needs 5001, which exceeds "
-                                    "ObjectsMax=4096. Remove files from the tree, or raise the limit in pkramd.conf and run "
-                                    "'systemctl reload pkramd.service'.");
+        assert_string_equal(c.text, "A kexec would lose 1 of 4 mounted trees: tree 'many' at '/srv/many' needs 5001, "
+                                    "which exceeds ObjectsMax=4096. Remove files from the tree, or raise the limit in "
+                                    "pkramd.conf and run 'systemctl reload pkramd.service'.");
         kexec_check(&facts, NULL, KEXEC_POLICY_WARN, &c);
         assert_true(c.allowed);
 
@@ -329,14 +336,15 @@ static void test_at_once(void **state) {
         kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
         assert_true(c.keeps);
         assert_false(c.keeps_at_once);
-        assert_string_equal(c.at_once, "Without a shutdown, as with 'kexec -e', a kexec would lose the contents of 2 mounted trees. "
-                                       "Use 'systemctl kexec'.");
+        assert_string_equal(c.at_once, "Without a shutdown, as with 'kexec -e', a kexec would lose the contents of 2 "
+                                       "mounted trees. Use 'systemctl kexec'.");
         facts.units = units;
         facts.n_units = 1;
         info.image_state = PKRAM_IMAGE_NONE;
         kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
         assert_false(c.keeps_at_once);
-        assert_non_null(strstr(c.at_once, "would also lose the contents of 2 mounted trees and what a.service stores when it stops."));
+        assert_non_null(strstr(c.at_once, "would also lose the contents of 2 mounted trees and what a.service stores "
+                               "when it stops."));
         facts.n_trees = 0;
         facts.n_units = 0;
         kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
@@ -353,8 +361,10 @@ static void test_many_problems(void **state) {
         memset(name, 'n', 255);
         name[255] = 0;
         for (size_t i = 0; i < ELEMENTSOF(problems); i++)
-                problems[i] = (KexecTreeProblem) { .name = name, .path = name, .limit = "OwnerBytesMax", .maximum = UINT64_MAX, .needed = UINT64_MAX };
-        kexec_check(&(KexecFacts) { .info = &info, .n_trees = 50, .problems = problems, .n_problems = 50 }, NULL, KEXEC_POLICY_REFUSE, &c);
+                problems[i] = (KexecTreeProblem) { .name = name, .path = name, .limit = "OwnerBytesMax",
+                                                   .maximum = UINT64_MAX, .needed = UINT64_MAX };
+        kexec_check(&(KexecFacts) { .info = &info, .n_trees = 50, .problems = problems, .n_problems = 50 }, NULL,
+                    KEXEC_POLICY_REFUSE, &c);
         assert_true(strlen(c.text) < sizeof(c.text) - 1);
         assert_non_null(strstr(c.text, "more trees cannot be stored. Remove files"));
 }

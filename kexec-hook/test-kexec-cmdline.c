@@ -54,7 +54,8 @@ static void test_strip_white_space(void **state) {
 
 static void test_strip_similar_words(void **state) {
         (void) state;
-        check_strip("pkram xpkram=1 pkram.x=1 mypkram=2 pkramx=3 PKRAM=4", "pkram xpkram=1 pkram.x=1 mypkram=2 pkramx=3 PKRAM=4");
+        check_strip("pkram xpkram=1 pkram.x=1 mypkram=2 pkramx=3 PKRAM=4",
+                    "pkram xpkram=1 pkram.x=1 mypkram=2 pkramx=3 PKRAM=4");
         check_strip("a=pkram=1", "a=pkram=1");
 }
 
@@ -124,7 +125,8 @@ static void test_limit(void **state) {
                         memset(base, 'a', sizeof(base));
                         base[length] = 0;
                         if (length > most) {
-                                assert_int_equal(kexec_cmdline_build(base, with ? UINT64_MAX : 0, UINT32_MAX, &out), -E2BIG);
+                                assert_int_equal(kexec_cmdline_build(base, with ? UINT64_MAX : 0, UINT32_MAX, &out),
+                                                 -E2BIG);
                                 assert_null(out);
                                 continue;
                         }

@@ -16,7 +16,8 @@ static void test_check(void **state) {
                 { "ro quiet", "ro", 0, 1, NULL },
                 /* The same words get the same memory. */
                 { "crashkernel=256M ro", "ro crashkernel=256M", MIB(256), 1, "256M" },
-                { "crashkernel=2G-4G:128M,4G-:256M", "crashkernel=2G-4G:128M,4G-:256M", MIB(128), 1, "2G-4G:128M,4G-:256M" },
+                { "crashkernel=2G-4G:128M,4G-:256M", "crashkernel=2G-4G:128M,4G-:256M", MIB(128), 1,
+                  "2G-4G:128M,4G-:256M" },
                 { "crashkernel=1G,high crashkernel=256M,low", "crashkernel=1G,high crashkernel=256M,low", MIB(1024), 1,
                   "1G,high 256M,low" },
                 /* The running kernel has none, for whatever reason. */
@@ -47,7 +48,8 @@ static void test_check(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 _cleanup_free_ char *wanted = NULL;
 
-                assert_int_equal(kexec_crash_check(table[i].cmdline, table[i].running, table[i].reserved, &wanted), table[i].result);
+                assert_int_equal(kexec_crash_check(table[i].cmdline, table[i].running, table[i].reserved, &wanted),
+                                 table[i].result);
                 if (table[i].wanted)
                         assert_string_equal(wanted, table[i].wanted);
                 else

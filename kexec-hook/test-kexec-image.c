@@ -162,7 +162,8 @@ static void test_many_tags(void **state) {
 
 static void test_bad_kernel_info_sizes(void **state) {
         static const uint32_t pairs[][2] = {
-                { 0, 48 }, { 15, 48 }, { 49, 48 }, { 16, 0 }, { 16, 15 }, { 16, 0xffffffff }, { 0xfffffff0, 0xffffffff },
+                { 0, 48 }, { 15, 48 }, { 49, 48 }, { 16, 0 }, { 16, 15 }, { 16, 0xffffffff },
+                { 0xfffffff0, 0xffffffff },
                 { 16, IMG_CODE - IMG_INFO + 1 }, { 16, 65537 },
         };
 
@@ -176,7 +177,8 @@ static void test_bad_kernel_info_sizes(void **state) {
 }
 
 static void test_bad_kernel_info_offsets(void **state) {
-        static const uint32_t offsets[] = { 0, IMG_INFO + 1, IMG_CODE - 11, IMG_CODE - 1, IMG_CODE, 0x80000000, 0xffffffff };
+        static const uint32_t offsets[] = { 0, IMG_INFO + 1, IMG_CODE - 11, IMG_CODE - 1, IMG_CODE, 0x80000000,
+                                            0xffffffff };
 
         (void) state;
         for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {

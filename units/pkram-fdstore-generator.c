@@ -29,7 +29,8 @@ int main(int argc, char *argv[]) {
         int r;
 
         if (argc != 4) {
-                (void) fputs("pkram-fdstore-generator is run by the service manager with three directories.\n", stderr);
+                (void) fputs("pkram-fdstore-generator is run by the service manager with three directories.\n",
+                             stderr);
                 return EXIT_FAILURE;
         }
         r = fdstore_drop_ins_write(&pkram_device_kernel, argv[1], drop_in_log_error);

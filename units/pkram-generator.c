@@ -75,8 +75,8 @@ static int write_drop_in(const char *where, const char *unit, bool early) {
 }
 
 /*
- * The path without symbolic links, as far as it exists: systemd names mount units by that. To be freed, NULL without memory.
- * A path with '..' behind what exists is left as it is.
+ * The path without symbolic links, as far as it exists: systemd names mount units by that. To be freed, NULL without
+ * memory. A path with '..' behind what exists is left as it is.
  */
 static char *path_resolve(const char *path) {
         _cleanup_free_ char *head = strdup(path);
@@ -88,7 +88,8 @@ static char *path_resolve(const char *path) {
                 if (real) {
                         bool gone = strstr(path + n, "/..") != NULL;
 
-                        if (!gone && asprintf(&resolved, "%s%s%s", real, path[n] && path[n] != '/' ? "/" : "", path + n) < 0)
+                        if (!gone && asprintf(&resolved, "%s%s%s", real, path[n] && path[n] != '/' ? "/" : "",
+                                              path + n) < 0)
                                 resolved = NULL;
                         free(real);
                         return gone ? strdup(path) : resolved;
@@ -112,8 +113,8 @@ static bool has_option(const char *options, const char *name) {
 
 static bool is_network_type(const char *type) {
         static const char *const types[] = {
-                "afs", "ceph", "cifs", "davfs", "fuse.ceph", "fuse.sshfs", "gfs", "gfs2", "glusterfs", "lustre", "ncp", "ncpfs",
-                "nfs", "nfs4", "ocfs2", "orangefs", "pvfs2", "smb3", "smbfs", "sshfs",
+                "afs", "ceph", "cifs", "davfs", "fuse.ceph", "fuse.sshfs", "gfs", "gfs2", "glusterfs", "lustre", "ncp",
+                "ncpfs", "nfs", "nfs4", "ocfs2", "orangefs", "pvfs2", "smb3", "smbfs", "sshfs",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(types); i++)
@@ -150,14 +151,14 @@ static bool is_below_network(const char *path) {
 }
 
 /*
- * May the mount be ordered before sysinit.target? If it waits for the network, or for a unit that the administrator names,
- * that would be a cycle.
+ * May the mount be ordered before sysinit.target? If it waits for the network, or for a unit that the administrator
+ * names, that would be a cycle.
  */
 static bool is_early(const char *path, const char *options) {
         return !has_option(options, "_netdev") && !has_option(options, "x-systemd.after=") &&
                 !has_option(options, "x-systemd.requires=") && !has_option(options, "x-systemd.wants=") &&
-                !has_option(options, "x-systemd.requires-mounts-for=") && !has_option(options, "x-systemd.wants-mounts-for=") &&
-                !is_below_network(path);
+                !has_option(options, "x-systemd.requires-mounts-for=") &&
+                !has_option(options, "x-systemd.wants-mounts-for=") && !is_below_network(path);
 }
 
 /* A mount that is written down with its path, and not as a unit. */
@@ -183,7 +184,8 @@ static void names_done(Names *n) {
 static int names_add(Names *n, const char *name) {
         for (size_t i = 0; i < n->n; i++)
                 if (streq(n->names[i], name)) {
-                        (void) complain(-EEXIST, "Only one file system can have the tree '%s', further ones will not be mounted", name);
+                        (void) complain(-EEXIST, "Only one file system can have the tree '%s', further ones will not "
+                                        "be mounted", name);
                         return 0;
                 }
         if (GREEDY_REALLOC(n->names, n->allocated, n->n + 1) < 0)
@@ -238,7 +240,8 @@ static int read_fstab_credential(const char *where, Names *names) {
         return r;
 }
 
-/* The next field of WHAT:WHERE:TYPE:OPTIONS. Fields may be quoted, and a backslash takes the meaning of a colon away. */
+/* The next field of WHAT:WHERE:TYPE:OPTIONS. Fields may be quoted, and a backslash takes the meaning of a colon
+ * away. */
 static char *next_field(char **rest) {
         char *field = *rest, *to = field;
         char quote = 0;
@@ -314,7 +317,8 @@ static void unescape(char *s) {
         char *to = s;
 
         for (; *s; s++)
-                if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
+                if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' &&
+                    s[3] <= '7') {
                         *to++ = (char) ((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
                         s += 3;
                 } else
@@ -323,8 +327,9 @@ static void unescape(char *s) {
 }
 
 /*
- * Trees that are mounted now, whichever way: by hand, by another generator's unit, by a transient unit. /run/mount/utab has
- * them, see mount.pkram. Their units are named by the path that the kernel has. They are early enough already.
+ * Trees that are mounted now, whichever way: by hand, by another generator's unit, by a transient unit.
+ * /run/mount/utab has them, see mount.pkram. Their units are named by the path that the kernel has. They are early
+ * enough already.
  */
 static int read_mounted(const char *where) {
         _cleanup_free_ char *line = NULL;
@@ -391,7 +396,8 @@ static const char *setting_value(const char *line, const char *name) {
 /* Does one of these units come after the network? */
 static bool names_network(const char *units) {
         for (const char *p = units + strspn(units, " \t"); *p; p += strspn(p, " \t")) {
-                if (startswith(p, "network") || startswith(p, "remote-fs") || startswith(p, "basic.target") || startswith(p, "sysinit.target"))
+                if (startswith(p, "network") || startswith(p, "remote-fs") || startswith(p, "basic.target") ||
+                    startswith(p, "sysinit.target"))
                         return true;
                 p += strcspn(p, " \t");
         }
@@ -399,8 +405,8 @@ static bool names_network(const char *units) {
 }
 
 /*
- * Is it a mount unit of type pkram? Not all of systemd's grammar, but all that people write. *ret_early says whether it may
- * be ordered before sysinit.target.
+ * Is it a mount unit of type pkram? Not all of systemd's grammar, but all that people write. *ret_early says whether
+ * it may be ordered before sysinit.target.
  */
 static bool is_pkram_unit(int dir, const char *name, bool *ret_early) {
         _cleanup_free_ char *line = NULL;
@@ -435,7 +441,8 @@ static bool is_pkram_unit(int dir, const char *name, bool *ret_early) {
                 value = mount ? setting_value(p, "Where") : NULL;
                 if (value && is_below_network(value))
                         early = false;
-                value = mount ? NULL : setting_value(p, "After") ?: setting_value(p, "Requires") ?: setting_value(p, "Wants");
+                value = mount ? NULL : setting_value(p, "After") ?: setting_value(p, "Requires") ?:
+                        setting_value(p, "Wants");
                 if (value && names_network(value))
                         early = false;
         }
@@ -538,7 +545,8 @@ static bool file_uses_disk(const char *path) {
         return uses;
 }
 
-/* Does any file of pkramd.conf(5) let pkramd use the disk? If another one forbids it, pkramd has rights that it does not use. */
+/* Does any file of pkramd.conf(5) let pkramd use the disk? If another one forbids it, pkramd has rights that it does
+ * not use. */
 static bool configuration_uses_disk(void) {
         const char *root = getenv("PKRAM_CONFIG_ROOT") ?: "";
         static const char *const directories[] = { "/etc", "/run", "/usr/lib" };
@@ -575,12 +583,13 @@ static bool configuration_uses_disk(void) {
 }
 
 /*
- * Without PKRAM, pkramd keeps nodes on disk if it is configured so: it needs the right to, comes after the file system, and runs from early in
- * the boot, since it cannot be started while the system is shut down if /var is a mount of its own. With PKRAM that is
- * so where an earlier kernel may have left nodes.
+ * Without PKRAM, pkramd keeps nodes on disk if it is configured so: it needs the right to, comes after the file
+ * system, and runs from early in the boot, since it cannot be started while the system is shut down if /var is a mount
+ * of its own. With PKRAM that is so where an earlier kernel may have left nodes.
  */
 static int order_disk(const char *where) {
-        const char *device = getenv("PKRAM_DEVICE_PATH") ?: "/dev/pkram", *state = getenv("PKRAM_STATE_PATH") ?: "/var/lib/pkram/disk/state";
+        const char *device = getenv("PKRAM_DEVICE_PATH") ?: "/dev/pkram",
+                *state = getenv("PKRAM_STATE_PATH") ?: "/var/lib/pkram/disk/state";
         _cleanup_free_ char *dir = NULL, *link = NULL;
         int r;
 
@@ -603,7 +612,8 @@ static int order_disk(const char *where) {
                 link = NULL;
                 return -ENOMEM;
         }
-        if ((mkdir(dir, 0755) < 0 && errno != EEXIST) || (symlink("/usr/lib/systemd/system/pkramd.service", link) < 0 && errno != EEXIST))
+        if ((mkdir(dir, 0755) < 0 && errno != EEXIST) ||
+            (symlink("/usr/lib/systemd/system/pkramd.service", link) < 0 && errno != EEXIST))
                 return complain(-errno, "Failed to create '%s'", link);
         return 0;
 }
@@ -620,7 +630,8 @@ int main(int argc, char *argv[]) {
         }
 
         paths = p = strdup(getenv("SYSTEMD_UNIT_PATH") ?:
-                           "/etc/systemd/system:/run/systemd/system:/usr/local/lib/systemd/system:/usr/lib/systemd/system");
+                           "/etc/systemd/system:/run/systemd/system:"
+                           "/usr/local/lib/systemd/system:/usr/lib/systemd/system");
         if (!paths)
                 return EXIT_FAILURE;
 

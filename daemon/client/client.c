@@ -104,7 +104,8 @@ int pkram_client_get_fd(const pkram_client *c) {
 static struct json_object *client_parameters(const pkram_client *c, const char *name) {
         _cleanup_json_ struct json_object *p = json_object_new_object();
 
-        if (!p || (name && json_add_string(p, "name", name) < 0) || (c->owner && json_add_string(p, "owner", c->owner) < 0))
+        if (!p || (name && json_add_string(p, "name", name) < 0) ||
+            (c->owner && json_add_string(p, "owner", c->owner) < 0))
                 return NULL;
         return TAKE_PTR(p);
 }
@@ -143,7 +144,8 @@ static int client_receive(pkram_client *c) {
 }
 
 /* Sends a call and waits for its reply. parameters is consumed; NULL stands for a lack of memory. */
-static int client_call(pkram_client *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds) {
+static int client_call(pkram_client *c, const char *method, struct json_object *parameters, const int *fds,
+                       size_t n_fds) {
         int r;
 
         if (!parameters)
@@ -218,7 +220,8 @@ int pkram_store(
                 r = client_add_object(array, objects + i, fds, &n_fds);
         if (r < 0)
                 return r;
-        if (json_add_bool(p, "replace", flags & PKRAM_STORE_REPLACE) < 0 || json_add_bool(p, "verify", flags & PKRAM_STORE_VERIFY) < 0)
+        if (json_add_bool(p, "replace", flags & PKRAM_STORE_REPLACE) < 0 ||
+            json_add_bool(p, "verify", flags & PKRAM_STORE_VERIFY) < 0)
                 return -ENOMEM;
 
         r = client_call(c, INTERFACE "Store", TAKE_PTR(p), fds, n_fds);
@@ -285,7 +288,8 @@ int pkram_list(pkram_client *c, pkram_list_func func, void *userdata) {
 }
 
 int pkram_monitor(pkram_client *c) {
-        return client_send(c, INTERFACE "Monitor", /* parameters= */ NULL, /* fds= */ NULL, /* n_fds= */ 0, /* more= */ true);
+        return client_send(c, INTERFACE "Monitor", /* parameters= */ NULL, /* fds= */ NULL, /* n_fds= */ 0,
+                           /* more= */ true);
 }
 
 int pkram_monitor_next(pkram_client *c, pkram_event *ret) {

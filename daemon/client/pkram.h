@@ -52,7 +52,8 @@ int pkram_client_new(const char *path, pkram_client **ret);
 /* Closes and frees a connection, or does nothing if c is NULL. Returns NULL. */
 pkram_client *pkram_client_free(pkram_client *c);
 
-/* Selects the owner whose nodes the following calls are about. NULL, the default, is the caller. Returns 0 or -ENOMEM. */
+/* Selects the owner whose nodes the following calls are about. NULL, the default, is the caller. Returns 0 or
+ * -ENOMEM. */
 int pkram_client_set_owner(pkram_client *c, const char *owner);
 
 /*
@@ -138,7 +139,8 @@ int pkram_node_take_fd(pkram_node *n, size_t i);
  */
 int pkram_monitor(pkram_client *c);
 
-/* Returns the descriptor of the connection, to wait for input (POLLIN) in a loop, for example with sd_event_add_io(). */
+/* Returns the descriptor of the connection, to wait for input (POLLIN) in a loop, for example with
+ * sd_event_add_io(). */
 int pkram_client_get_fd(const pkram_client *c);
 
 /* An event. Strings are valid until the next call for the connection. */

@@ -85,7 +85,8 @@ static void test_connect(void **state) {
 
 static void test_round_trip(void **state) {
         pkram_client *c = connected();
-        pkram_object objects[2] = { { .name = "file", .fd = memfd_with("contents") }, { .name = "bytes", .fd = -1, .data = "a\0b", .size = 3 } };
+        pkram_object objects[2] = { { .name = "file", .fd = memfd_with("contents") },
+                                    { .name = "bytes", .fd = -1, .data = "a\0b", .size = 3 } };
         pkram_object o;
         pkram_node *n = NULL;
         uint64_t id = 0;

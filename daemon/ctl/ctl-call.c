@@ -74,7 +74,8 @@ void ctl_print_json(struct json_object *o) {
 struct json_object *ctl_parameters(const char *name) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
 
-        if (!o || (name && json_add_string(o, "name", name) < 0) || (arg_owner && json_add_string(o, "owner", arg_owner) < 0))
+        if (!o || (name && json_add_string(o, "name", name) < 0) ||
+            (arg_owner && json_add_string(o, "owner", arg_owner) < 0))
                 return NULL;
         return TAKE_PTR(o);
 }
@@ -87,7 +88,8 @@ int ctl_connect(VarlinkClient **ret) {
                 return fail(EXIT_NO_DAEMON, "Nothing is listening on '%s'. "
                             "Start pkramd with 'systemctl start pkramd.socket'.", arg_socket);
         if (r == -EACCES || r == -EPERM)
-                return fail(EXIT_DENIED, "Permission denied when connecting to '%s'. Try again with sudo.", arg_socket);
+                return fail(EXIT_DENIED, "Permission denied when connecting to '%s'. Try again with sudo.",
+                            arg_socket);
         if (r < 0)
                 return fail(EXIT_NO_DAEMON, "Failed to connect to pkramd at '%s': %s. "
                             "See 'systemctl status pkramd.service'.", arg_socket, strerror(-r));
@@ -108,7 +110,8 @@ int ctl_send(
         if (r == -ENOMEM)
                 return fail_memory();
         if (r < 0)
-                return fail(EXIT_NO_DAEMON, "Lost connection to pkramd: %s. See 'journalctl -u pkramd.service'.", strerror(-r));
+                return fail(EXIT_NO_DAEMON, "Lost connection to pkramd: %s. See 'journalctl -u pkramd.service'.",
+                            strerror(-r));
         return 0;
 }
 
@@ -151,7 +154,8 @@ static int fail_reply(const VarlinkReply *reply) {
         if (e) {
                 if (streq(e, "NoSuchNode"))
                         return fail(EXIT_NO_NODE, "Node '%s' not found. See 'pkramctl list'%s.", name,
-                                    geteuid() == 0 && !arg_owner ? ", and use --owner= for nodes of other owners" : "");
+                                    geteuid() == 0 && !arg_owner ?
+                                    ", and use --owner= for nodes of other owners" : "");
                 if (streq(e, "NodeExists"))
                         return fail(EXIT_EXISTS, "Node '%s' already exists. Remove it or use --replace.", name);
                 if (streq(e, "NodeBusy"))
@@ -186,8 +190,8 @@ static int fail_reply(const VarlinkReply *reply) {
             streq(reply->error, "org.varlink.service.MethodNotImplemented"))
                 return fail(EXIT_FAILED, "The running pkramd is too old for this command. Restart pkramd.service.");
 
-        return fail(EXIT_FAILED, "Unexpected error from pkramd: %s %s. Make sure that pkramd and pkramctl have the same version.", reply->error,
-                    json_get_string(reply->parameters, "parameter") ?: "");
+        return fail(EXIT_FAILED, "Unexpected error from pkramd: %s %s. Make sure that pkramd and pkramctl have the "
+                    "same version.", reply->error, json_get_string(reply->parameters, "parameter") ?: "");
 }
 
 /* Prints a message if receiving failed, or the reply is an error. r: result of varlink_client_receive(). */
@@ -195,8 +199,8 @@ static int finish_receive(int r, const VarlinkReply *reply) {
         if (r == -ENOMEM)
                 return fail_memory();
         if (r < 0)
-                return fail(EXIT_NO_DAEMON, "Lost connection to pkramd before it replied%s%s. See 'journalctl -u pkramd.service'.",
-                            r == -ECONNRESET ? "" : ": ", r == -ECONNRESET ? "" : strerror(-r));
+                return fail(EXIT_NO_DAEMON, "Lost connection to pkramd before it replied%s%s. See 'journalctl -u "
+                            "pkramd.service'.", r == -ECONNRESET ? "" : ": ", r == -ECONNRESET ? "" : strerror(-r));
         return reply->error ? fail_reply(reply) : 0;
 }
 

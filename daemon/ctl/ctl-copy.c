@@ -8,7 +8,8 @@
 
 #define BUFFER_BYTES MIB(1)
 
-/* Copies from the current offsets, up to limit bytes. Returns 0 at the end of the input, 1 at the limit, or a negative errno. */
+/* Copies from the current offsets, up to limit bytes. Returns 0 at the end of the input, 1 at the limit, or a negative
+ * errno. */
 static int copy_bytes(int from, int to, uint64_t limit, uint8_t *buffer, Progress *p) {
         while (limit > 0) {
                 ssize_t n = read(from, buffer, MIN(limit, (uint64_t) BUFFER_BYTES));
@@ -55,11 +56,13 @@ static int copy_sparse(int from, int to, uint8_t *buffer, Progress *p) {
         return lseek(to, st.st_size, SEEK_SET) < 0 ? -errno : 0;
 }
 
-/* Checks whether size and holes of a file may be set: it has to be empty, and with O_APPEND data would end up after them. */
+/* Checks whether size and holes of a file may be set: it has to be empty, and with O_APPEND data would end up after
+ * them. */
 static bool file_takes_holes(int fd, const struct stat *st) {
         int flags = fcntl(fd, F_GETFL);
 
-        return S_ISREG(st->st_mode) && st->st_size == 0 && flags >= 0 && !(flags & O_APPEND) && lseek(fd, 0, SEEK_CUR) == 0;
+        return S_ISREG(st->st_mode) && st->st_size == 0 && flags >= 0 && !(flags & O_APPEND) &&
+                lseek(fd, 0, SEEK_CUR) == 0;
 }
 
 int copy_descriptor(int from, int to, uint64_t size, const char *what) {

@@ -137,7 +137,8 @@ static void line_step(const char *key, struct json_object *o, const char *member
         (void) snprintf(text, sizeof(text), "%s", format_timestamp(when, (uint64_t) usec));
         /* A new kernel starts with the hardware clock, which has a resolution of one second. */
         if (*before >= 0 && usec >= *before)
-                (void) snprintf(text, sizeof(text), "%s, after %s", when, format_usec(after, (uint64_t) (usec - *before)));
+                (void) snprintf(text, sizeof(text), "%s, after %s", when,
+                                format_usec(after, (uint64_t) (usec - *before)));
         line(key, text);
         *before = usec;
 }
@@ -157,7 +158,8 @@ static void print_last_kexec(struct json_object *o) {
                 line("Services down for", format_usec(text, (uint64_t) MAX(json_get_int(o, "downUSec", 0), 0)));
 
         (void) snprintf(text, sizeof(text), "%lli node%s, %s", (long long) json_get_int(o, "restoredNodes", 0),
-                        json_get_int(o, "restoredNodes", 0) == 1 ? "" : "s", format_bytes(bytes, (uint64_t) MAX(json_get_int(o, "restoredBytes", 0), 0)));
+                        json_get_int(o, "restoredNodes", 0) == 1 ? "" : "s",
+                        format_bytes(bytes, (uint64_t) MAX(json_get_int(o, "restoredBytes", 0), 0)));
         line("Restored", text);
         line_int("Lost", json_get_int(o, "lostNodes", 0));
         for (size_t i = 0; lost && i < json_object_array_length(lost); i++) {
@@ -170,7 +172,8 @@ static void print_last_kexec(struct json_object *o) {
                 (void) putchar('\n');
         }
         if (json_get_int(o, "logLines", 0) > 0) {
-                (void) snprintf(text, sizeof(text), "%lli lines, see 'journalctl -b -t pkram-replay'", (long long) json_get_int(o, "logLines", 0));
+                (void) snprintf(text, sizeof(text), "%lli lines, see 'journalctl -b -t pkram-replay'",
+                                (long long) json_get_int(o, "logLines", 0));
                 line("Replayed log", text);
         }
 }
@@ -183,7 +186,8 @@ static const char *disk_boot_text(const char *result) {
         return streq(result, "restored") ? "all nodes of the previous boot are there" :
                 streq(result, "none") ? "the previous boot left no nodes" :
                 streq(result, "partial") ? "some nodes were set aside, see 'journalctl -u pkramd'" :
-                streq(result, "damaged") ? "the state was damaged and all nodes were set aside, see 'journalctl -u pkramd'" : result;
+                streq(result, "damaged") ?
+                        "the state was damaged and all nodes were set aside, see 'journalctl -u pkramd'" : result;
 }
 
 static void print_kernel_status(struct json_object *p) {
@@ -192,8 +196,8 @@ static void print_kernel_status(struct json_object *p) {
         int64_t max = INT64_MAX;
         struct json_object *limits = json_get_array(p, "limits");
 
-        const char *boot = json_get_string(p, "bootResult") ?: "unknown", *image = json_get_string(p, "imageState") ?: "unknown";
-
+        const char *boot = json_get_string(p, "bootResult") ?: "unknown";
+        const char *image = json_get_string(p, "imageState") ?: "unknown";
         bool disk = is_on_disk(p);
 
         line_in(boot_result_color(boot), "Boot", disk ? disk_boot_text(boot) : boot_result_text(boot));
@@ -218,14 +222,16 @@ static void print_kernel_status(struct json_object *p) {
                 if (streq(json_get_string(l, "name") ?: "", "TotalBytesMax"))
                         max = json_get_int(l, "maximum", INT64_MAX);
         }
-        (void) snprintf(line_text, sizeof(line_text), "%s of %s", format_bytes(text, (uint64_t) json_get_int(p, "bytes", 0)),
+        (void) snprintf(line_text, sizeof(line_text), "%s of %s",
+                        format_bytes(text, (uint64_t) json_get_int(p, "bytes", 0)),
                         max == INT64_MAX ? "unlimited" : format_bytes(maximum, (uint64_t) max));
         line(disk ? "On disk" : "Memory", line_text);
         line_bytes("Metadata", json_get_int(p, "metadataBytes", 0));
         if (disk)
                 line_in(COLOR_GOOD, "Next boot", "a kexec and a reboot preserve all nodes");
         else
-                line_in(streq(image, "keeps") ? COLOR_GOOD : streq(image, "none") ? COLOR_NORMAL : COLOR_BAD, "Next kexec", image_state_text(image));
+                line_in(streq(image, "keeps") ? COLOR_GOOD : streq(image, "none") ? COLOR_NORMAL : COLOR_BAD,
+                        "Next kexec", image_state_text(image));
 }
 
 /* One line for each guest of pkram-qemu. */
@@ -239,7 +245,8 @@ static void print_guests(struct json_object *guests) {
                 printf(", %s in ", format_size(bytes, json_get_int(g, "bytes", 0)));
                 ctl_print_text(json_get_string(g, "directory") ?: "");
                 if (json_get_bool(g, "resumed", false))
-                        printf(", went on after %s", format_usec(paused, (uint64_t) MAX(json_get_int(g, "pausedUSec", 0), 0)));
+                        printf(", went on after %s",
+                               format_usec(paused, (uint64_t) MAX(json_get_int(g, "pausedUSec", 0), 0)));
                 else if (json_get_string(g, "reason")) {
                         printf(", booted: ");
                         ctl_print_text(json_get_string(g, "reason"));
@@ -268,7 +275,9 @@ int verb_status(int argc, char *argv[]) {
                 line_in(COLOR_WARNING, "PKRAM", "not supported by this kernel, nodes are kept on disk");
                 line("Place", "/var/lib/pkram/disk: slower, stored files are copies and are not frozen");
         } else
-                line_in(supported ? COLOR_GOOD : COLOR_BAD, "PKRAM", supported ? "supported by this kernel" : json_get_string(reply.parameters, "reason") ?: "not supported");
+                line_in(supported ? COLOR_GOOD : COLOR_BAD, "PKRAM",
+                        supported ? "supported by this kernel" :
+                        json_get_string(reply.parameters, "reason") ?: "not supported");
         line("Caller", json_get_string(reply.parameters, "owner") ?: "");
         line("Kexec policy", json_get_string(reply.parameters, "kexecPolicy") ?: "");
         if (supported)
@@ -318,7 +327,8 @@ static int parse_sort(const char *text) {
                         sort_column = i;
                         return 0;
                 }
-        return fail(EXIT_USAGE, "Unknown column '%s'. Sort by name, owner, objects, size, memory, kexecs or stored.", text);
+        return fail(EXIT_USAGE, "Unknown column '%s'. Sort by name, owner, objects, size, memory, kexecs or stored.",
+                    text);
 }
 
 static int node_compare(const void *a, const void *b) {
@@ -345,7 +355,8 @@ static bool name_matches(const char *name, char *const *patterns) {
         return false;
 }
 
-/* Receives the nodes of a List call that match one of the patterns, or all if there are none. Returns 0 or a status. */
+/* Receives the nodes of a List call that match one of the patterns, or all if there are none. Returns 0 or a
+ * status. */
 static int receive_nodes(VarlinkClient *c, char *const *patterns, struct json_object *array) {
         bool more = true;
         int r;
@@ -437,7 +448,8 @@ int verb_list(_unused_ int argc, char *argv[]) {
 /* --- show --- */
 
 static void print_objects(struct json_object *objects) {
-        static const char *const headings[] = { ">INDEX", "NAME", "KIND", ">SIZE", ">MEMORY", "MODE", ">UID", ">GID", "CHECKSUM" };
+        static const char *const headings[] = { ">INDEX", "NAME", "KIND", ">SIZE", ">MEMORY", "MODE", ">UID", ">GID",
+                                                "CHECKSUM" };
         _cleanup_(table_freep) Table *t = table_new(ELEMENTSOF(headings), headings);
 
         for (size_t i = 0; i < json_object_array_length(objects); i++) {
@@ -450,11 +462,14 @@ static void print_objects(struct json_object *objects) {
                 table_add(t, json_get_string(o, "kind") ?: "-");
                 table_add(t, format_size(text, json_get_int(o, "size", 0)));
                 table_add(t, format_size(text, json_get_int(o, "dataBytes", 0)));
-                (void) snprintf(text, sizeof(text), json_get(o, "mode") ? "%04llo" : "-", (unsigned long long) json_get_int(o, "mode", 0));
+                (void) snprintf(text, sizeof(text), json_get(o, "mode") ? "%04llo" : "-",
+                                (unsigned long long) json_get_int(o, "mode", 0));
                 table_add(t, text);
-                (void) snprintf(text, sizeof(text), json_get(o, "uid") ? "%lli" : "-", (long long) json_get_int(o, "uid", 0));
+                (void) snprintf(text, sizeof(text), json_get(o, "uid") ? "%lli" : "-",
+                                (long long) json_get_int(o, "uid", 0));
                 table_add(t, text);
-                (void) snprintf(text, sizeof(text), json_get(o, "gid") ? "%lli" : "-", (long long) json_get_int(o, "gid", 0));
+                (void) snprintf(text, sizeof(text), json_get(o, "gid") ? "%lli" : "-",
+                                (long long) json_get_int(o, "gid", 0));
                 table_add(t, text);
                 table_add(t, json_get_string(o, "checksum") ?: "-");
         }
@@ -564,7 +579,8 @@ static int announce_removal(VarlinkClient *c, const char *verb, const char *name
         ctl_print_text(name);
         printf("' of ");
         ctl_print_text(json_get_string(node, "owner") ?: "");
-        printf(": %lli object%s, %s.\n", (long long) n, n == 1 ? "" : "s", format_size(bytes, json_get_int(node, "bytes", 0)));
+        printf(": %lli object%s, %s.\n", (long long) n, n == 1 ? "" : "s",
+               format_size(bytes, json_get_int(node, "bytes", 0)));
         return EXIT_OK;
 }
 
@@ -615,7 +631,8 @@ int verb_monitor(int argc, char *argv[]) {
                         ctl_print_json(reply.parameters);
                 else if (json_get_string(reply.parameters, "name")) {
                         n = json_get_int(reply.parameters, "objects", 0);
-                        printf("%s  %-9s ", format_timestamp(when, now_usec(CLOCK_REALTIME)), json_get_string(reply.parameters, "event") ?: "");
+                        printf("%s  %-9s ", format_timestamp(when, now_usec(CLOCK_REALTIME)),
+                               json_get_string(reply.parameters, "event") ?: "");
                         ctl_print_text(json_get_string(reply.parameters, "name"));
                         printf(" of ");
                         ctl_print_text(json_get_string(reply.parameters, "owner") ?: "");
@@ -637,7 +654,8 @@ static void print_saved_guests(struct json_object *guests) {
 
         if (!text)
                 return;
-        printf("%zu guest%s will be saved on the way: ", json_object_array_length(guests), json_object_array_length(guests) == 1 ? "" : "s");
+        printf("%zu guest%s will be saved on the way: ", json_object_array_length(guests),
+               json_object_array_length(guests) == 1 ? "" : "s");
         ctl_print_text(text);
         (void) putchar('\n');
 }

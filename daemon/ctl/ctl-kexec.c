@@ -28,7 +28,8 @@ static int find_kernel(char **ret) {
         if (r == -ENOMEM)
                 return fail_memory();
         if (r < 0)
-                return fail(EXIT_FAILED, "No kernel found in /vmlinuz, /boot/vmlinuz or /boot/vmlinuz-RELEASE. Use --kernel=FILE.");
+                return fail(EXIT_FAILED, "No kernel found in /vmlinuz, /boot/vmlinuz or /boot/vmlinuz-RELEASE. Use "
+                            "--kernel=FILE.");
         return 0;
 }
 
@@ -53,7 +54,8 @@ static int find_initrds(const char *kernel, const char *const **ret, char **ret_
         return 0;
 }
 
-/* Between preserved memory, crashkernel= may find no larger piece than the one that the running kernel has reserved. */
+/* Between preserved memory, crashkernel= may find no larger piece than the one that the running kernel has
+ * reserved. */
 static void check_crash_kernel(const KexecFacts *facts, const char *cmdline) {
         _cleanup_free_ char *running = NULL, *wanted = NULL;
         char size[FORMAT_MAX];
@@ -71,9 +73,9 @@ static void check_crash_kernel(const KexecFacts *facts, const char *cmdline) {
         if (r < 0)
                 (void) fail(0, "Failed to check the memory for a crash kernel: %s. Ignoring.", strerror(-r));
         else if (r == 0)
-                (void) fail(0, "The next kernel may find no memory for crashkernel=%s: this kernel has reserved %s, and preserved "
-                            "memory may leave no larger piece. Without it there will be no crash dumps. To reserve more, "
-                            "reboot with this parameter.", wanted, format_bytes(size, reserved));
+                (void) fail(0, "The next kernel may find no memory for crashkernel=%s: this kernel has reserved %s, "
+                            "and preserved memory may leave no larger piece. Without it there will be no crash dumps. "
+                            "To reserve more, reboot with this parameter.", wanted, format_bytes(size, reserved));
 }
 
 /* Returns 0 if the kexec preserves everything or may proceed anyway, or an exit status. */
@@ -103,7 +105,8 @@ static int judge_kexec(const KexecImage *image, const char *cmdline, bool *ret_k
         if (!result.allowed && !only_loads)
                 return fail(EXIT_WOULD_LOSE, "%s Use --force to proceed anyway.", result.text);
         if (!result.keeps)
-                (void) fail(0, "%s %s", result.text, only_loads ? "The kernel is loaded, but not started." : "Proceeding anyway.");
+                (void) fail(0, "%s %s", result.text, only_loads ? "The kernel is loaded, but not started." :
+                            "Proceeding anyway.");
 
         check_crash_kernel(&state.facts, cmdline);
         *ret_keeps = result.keeps;
@@ -118,15 +121,16 @@ static int build_cmdline(const struct pkram_ioctl_info *info, const KexecImage *
         if (!base || arg_reuse_cmdline) {
                 r = kexec_cmdline_read_running(/* path= */ NULL, &running);
                 if (r < 0)
-                        return fail(EXIT_FAILED, "Failed to read the command line of the running kernel: %s. Use --append=.", strerror(-r));
+                        return fail(EXIT_FAILED, "Failed to read the command line of the running kernel: %s. Use "
+                                    "--append=.", strerror(-r));
                 base = running;
         }
 
         r = kexec_cmdline_build(base, info && image->has_pkram ? info->super_pfn : 0,
                                 image->cmdline_max, ret);
         if (r == -E2BIG)
-                return fail(EXIT_FAILED, "The command line is too long for this kernel, which takes %zu bytes without pkram=. "
-                            "Give a shorter one with --append=.", kexec_cmdline_max_base(image->cmdline_max));
+                return fail(EXIT_FAILED, "The command line is too long for this kernel, which takes %zu bytes without "
+                            "pkram=. Give a shorter one with --append=.", kexec_cmdline_max_base(image->cmdline_max));
         if (r < 0)
                 return fail(EXIT_FAILED, "Invalid command line: %s. Use another one with --append=.", strerror(-r));
         return 0;
@@ -181,8 +185,8 @@ static int add_option(char **argv, size_t *n, const char *option, const char *va
 }
 
 /*
- * Requests the kexec from the service manager, now or with --when=. systemctl has the terminal: it asks for passwords and
- * checks inhibitors as usual. Returns 0 or an exit status.
+ * Requests the kexec from the service manager, now or with --when=. systemctl has the terminal: it asks for passwords
+ * and checks inhibitors as usual. Returns 0 or an exit status.
  */
 static int start_kernel(void) {
         _cleanup_free_ char *when = NULL, *inhibitors = NULL;
@@ -202,7 +206,8 @@ static int start_kernel(void) {
         (void) fflush(NULL);
         r = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
         if (r > 0)
-                return fail(EXIT_FAILED, "Failed to run systemctl: %s. The kernel is loaded. Start it with 'systemctl kexec'.", strerror(r));
+                return fail(EXIT_FAILED, "Failed to run systemctl: %s. The kernel is loaded. Start it with "
+                            "'systemctl kexec'.", strerror(r));
         while (waitpid(pid, &status, 0) < 0)
                 if (errno != EINTR)
                         return fail(EXIT_FAILED, "Failed to wait for systemctl: %s.", strerror(errno));
@@ -236,7 +241,8 @@ int verb_kexec(int argc, char *argv[]) {
                 return r;
         r = kexec_image_open(kernel, &image, &kernel_fd);
         if (r < 0)
-                return fail(EXIT_FAILED, "'%s' %s. Select another one with --kernel=FILE.", kernel, kexec_image_error(r));
+                return fail(EXIT_FAILED, "'%s' %s. Select another one with --kernel=FILE.", kernel,
+                            kexec_image_error(r));
 
         r = pkram_device_info(&pkram_device_kernel, &info);
         if (r == -EACCES || r == -EPERM)

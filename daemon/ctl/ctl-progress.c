@@ -41,7 +41,8 @@ static void progress_draw(Progress *p, uint64_t now) {
                 format_usec(eta, per_usec > 0 ? (uint64_t) ((double) (p->size - p->done) / per_usec) : 0);
                 (void) fprintf(stderr, "%.20s [%.*s%*s] %3u%% %s of %s, %s/s, %s left", p->what, (int) filled,
                                "########################################", (int) (bar - filled), "",
-                               (unsigned) ((double) p->done / (double) p->size * 100), done, format_bytes(size, p->size), rate, eta);
+                               (unsigned) ((double) p->done / (double) p->size * 100), done,
+                               format_bytes(size, p->size), rate, eta);
         } else
                 (void) fprintf(stderr, "%.20s %s, %s/s", p->what, done, rate);
         (void) fflush(stderr);

@@ -67,7 +67,8 @@ static bool objects_have_name(const Objects *o, const char *name, size_t except)
         return false;
 }
 
-/* Gives every object a file name of its own. Those without a name get "object-INDEX", or that with a further number. */
+/* Gives every object a file name of its own. Those without a name get "object-INDEX", or that with a further
+ * number. */
 static int objects_name(Objects *o) {
         for (size_t i = 0; i < o->n; i++) {
                 char name[64];
@@ -75,7 +76,8 @@ static int objects_name(Objects *o) {
                 if (o->object[i].named) {
                         assert(o->object[i].name);
                         if (objects_have_name(o, o->object[i].name, i))
-                                return fail(EXIT_FAILED, "pkramd sent two objects with the name '%s'.", o->object[i].name);
+                                return fail(EXIT_FAILED, "pkramd sent two objects with the name '%s'.",
+                                            o->object[i].name);
                         continue;
                 }
 
@@ -194,8 +196,10 @@ static void remove_files(int dir, const Objects *o) {
 
 static int fail_file(const char *path, const Object *o, int r) {
         if (r == -EEXIST)
-                return fail(EXIT_DIRECTORY, "'%s/%s' already exists. Use --force to replace it. The node is still stored.", path, o->name);
-        return fail(EXIT_FAILED, "Failed to write '%s/%s': %s. The node is still stored.", path, o->name, strerror(-r));
+                return fail(EXIT_DIRECTORY, "'%s/%s' already exists. Use --force to replace it. The node is "
+                            "still stored.", path, o->name);
+        return fail(EXIT_FAILED, "Failed to write '%s/%s': %s. The node is still stored.", path, o->name,
+                    strerror(-r));
 }
 
 static int write_all_files(int dir, Objects *o, const char *path) {
@@ -209,7 +213,8 @@ static int write_all_files(int dir, Objects *o, const char *path) {
         }
 
         for (size_t i = 0; i < o->n; i++) {
-                (void) snprintf(o->object[i].temporary, sizeof(o->object[i].temporary), ".pkramctl.%li.%zu", (long) getpid(), i);
+                (void) snprintf(o->object[i].temporary, sizeof(o->object[i].temporary), ".pkramctl.%li.%zu",
+                                (long) getpid(), i);
                 r = write_temporary(dir, o->object + i);
                 if (r < 0)
                         return fail_file(path, o->object + i, r);
@@ -223,7 +228,8 @@ static int write_all_files(int dir, Objects *o, const char *path) {
         }
 
         r = sync_file(dir);
-        return r < 0 ? fail(EXIT_FAILED, "Failed to write '%s': %s. The node is still stored.", path, strerror(-r)) : 0;
+        return r < 0 ? fail(EXIT_FAILED, "Failed to write '%s': %s. The node is still stored.", path, strerror(-r)) :
+                0;
 }
 
 static int write_files(Objects *o, const char *path) {
@@ -252,8 +258,8 @@ static int unread_bytes(int fd, bool socket) {
 }
 
 /*
- * Waits until the reader has read everything. Returns -EPIPE if it has closed its end before that. Waiting until it closes
- * its end as well would tell nothing more, and many readers wait for this program to exit before they do.
+ * Waits until the reader has read everything. Returns -EPIPE if it has closed its end before that. Waiting until it
+ * closes its end as well would tell nothing more, and many readers wait for this program to exit before they do.
  */
 static int wait_drained(int fd, bool socket) {
         for (;;) {
@@ -291,7 +297,8 @@ static int write_to_output(const Objects *o) {
         int r;
 
         if (o->n != 1)
-                return fail(EXIT_USAGE, "Node has %zu objects, but only one can be written to standard output. Specify a directory.", o->n);
+                return fail(EXIT_USAGE, "Node has %zu objects, but only one can be written to standard output. "
+                            "Specify a directory.", o->n);
 
         /* A reader that is gone is an error with a message, if the node depends on it. */
         if (arg_release)
@@ -301,9 +308,11 @@ static int write_to_output(const Objects *o) {
         if (r >= 0 && arg_release)
                 r = confirm_output();
         if (r == -EPIPE)
-                return fail(EXIT_FAILED, "Reader of standard output has not read everything. The node is still stored.");
+                return fail(EXIT_FAILED, "Reader of standard output has not read everything. The node is "
+                            "still stored.");
         if (r < 0)
-                return fail(EXIT_FAILED, "Failed to write to standard output: %s. The node is still stored.", strerror(-r));
+                return fail(EXIT_FAILED, "Failed to write to standard output: %s. The node is still stored.",
+                            strerror(-r));
         return 0;
 }
 

@@ -67,8 +67,8 @@ static int add_file(Request *q, const char *path) {
         if (from < 0 || fstat(from, &st) < 0)
                 return fail(EXIT_FAILED, "Failed to open '%s': %s.", path, strerror(errno));
         if (S_ISDIR(st.st_mode))
-                return fail(EXIT_FAILED, "'%s' is a directory. Store it alone, as a tree, or with 'tar -C %s -c . | pkramctl store NAME'.",
-                            path, path);
+                return fail(EXIT_FAILED, "'%s' is a directory. Store it alone, as a tree, or with 'tar -C %s -c . | "
+                            "pkramctl store NAME'.", path, path);
 
         if (name_validate(name, &e) < 0)
                 return fail(EXIT_REFUSED, "'%s': %s", path, e.reason ?: "Invalid name.");
@@ -131,7 +131,8 @@ int verb_store(int argc, char *argv[]) {
                 return store_tree(argv[1], files[0]);
         if (n_files == 0) {
                 if (isatty(STDIN_FILENO))
-                        return fail(EXIT_USAGE, "Refusing to read from a terminal. Specify files, or pipe data into pkramctl.");
+                        return fail(EXIT_USAGE, "Refusing to read from a terminal. Specify files, or pipe data into "
+                                    "pkramctl.");
                 files = standard_input;
                 n_files = 1;
         }

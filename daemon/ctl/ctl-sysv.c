@@ -6,7 +6,8 @@
 /* Numbers as ipcs(1) shows them: a key is hexadecimal, and an identifier is decimal. */
 static int parse_segment(const char *text, uint32_t *ret, bool *ret_is_id) {
         if (key_parse(text, ret) < 0)
-                return fail(EXIT_USAGE, "'%s' is neither a key (0x and hexadecimal digits) nor the identifier of a segment.", text);
+                return fail(EXIT_USAGE, "'%s' is neither a key (0x and hexadecimal digits) nor the identifier of a "
+                            "segment.", text);
         *ret_is_id = !startswith(text, "0x");
         return 0;
 }
@@ -48,7 +49,8 @@ int retrieve_segments(VarlinkClient *c, char *const *segments) {
 
                 r = parse_segment(*segments, &key, &is_id);
                 if (r == 0 && is_id)
-                        r = fail(EXIT_USAGE, "'%s' is no key (0x and hexadecimal digits). A segment gets another identifier.", *segments);
+                        r = fail(EXIT_USAGE, "'%s' is no key (0x and hexadecimal digits). A segment gets another "
+                                 "identifier.", *segments);
                 if (r != 0)
                         return r;
                 r = status_of_errno(segment_restore_key(c, key));

@@ -14,7 +14,8 @@ static pid_t pager_pid;
 
 /* Parses a boolean as systemd does. Returns 1, 0 or -EINVAL. */
 static int parse_boolean(const char *s) {
-        static const char *const yes[] = { "1", "yes", "y", "true", "t", "on" }, *const no[] = { "0", "no", "n", "false", "f", "off" };
+        static const char *const yes[] = { "1", "yes", "y", "true", "t", "on" },
+                *const no[] = { "0", "no", "n", "false", "f", "off" };
 
         for (size_t i = 0; i < ELEMENTSOF(yes); i++) {
                 if (strcasecmp(s, yes[i]) == 0)

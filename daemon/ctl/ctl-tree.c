@@ -74,7 +74,8 @@ int retrieve_tree(const char *name, const char *path) {
                 return r;
 
         if (!arg_release)
-                hint("Node '%s' is still stored, and its larger files are read-only until it is released with 'pkramctl release'.", name);
+                hint("Node '%s' is still stored, and its larger files are read-only until it is released with "
+                     "'pkramctl release'.", name);
         if (arg_json != JSON_OFF)
                 ctl_print_json(json_get(reply.parameters, "node"));
         return EXIT_OK;

@@ -82,13 +82,15 @@ int ctl_connect(VarlinkClient **ret);
 
 /* Send and receive. Return 0, or an exit status after printing a message, also for error replies. Take ownership of
  * parameters. */
-int ctl_send(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds, bool more);
+int ctl_send(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds,
+             bool more);
 int ctl_receive(VarlinkClient *c, VarlinkReply *ret);
 
 /* Like ctl_receive(), but returns 0 with ret->error set if the reply is this error, which may be NULL. */
 int ctl_receive_unless(VarlinkClient *c, const char *error, VarlinkReply *ret);
 
-int ctl_call(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds, VarlinkReply *ret);
+int ctl_call(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds,
+             VarlinkReply *ret);
 
 /* The same for methods that report progress, which is shown on a terminal, labelled with what. */
 int ctl_call_progress(
@@ -100,7 +102,8 @@ int ctl_call_progress(
                 const char *what,
                 VarlinkReply *ret);
 
-/* Returns parameters with the name of a node, NULL for none, and with --owner= if it was given. NULL without memory. */
+/* Returns parameters with the name of a node, NULL for none, and with --owner= if it was given. NULL without
+ * memory. */
 struct json_object *ctl_parameters(const char *name);
 
 /* Prints JSON as selected with --json=. */
@@ -126,7 +129,8 @@ const char *color_stderr(Color c);
 /* Returns the number of columns of standard output, SIZE_MAX if it is not a terminal. */
 size_t terminal_width(void);
 
-/* Pipes standard output into a pager until the end of the program, if it is a terminal and --no-pager was not given. */
+/* Pipes standard output into a pager until the end of the program, if it is a terminal and --no-pager was not
+ * given. */
 void pager_open(void);
 bool pager_is_open(void);
 void pager_close(void);
@@ -135,11 +139,12 @@ void pager_close(void);
 
 typedef struct Table Table;
 
-/* Creates a table with these headings; columns whose heading begins with '>' are aligned to the right. Exits the program
- * without memory. */
+/* Creates a table with these headings; columns whose heading begins with '>' are aligned to the right. Exits the
+ * program without memory. */
 Table *table_new(size_t n_columns, const char *const *headings);
 void table_add(Table *t, const char *text);
-/* Prints the table, fitted to the terminal, with a count of counted (a noun) as footer unless --no-legend was given. */
+/* Prints the table, fitted to the terminal, with a count of counted (a noun) as footer unless --no-legend was
+ * given. */
 void table_print(const Table *t, const char *counted);
 Table *table_free(Table *t);
 DEFINE_CLEANUP(Table *, table_free)

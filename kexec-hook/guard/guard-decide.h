@@ -18,6 +18,7 @@ typedef enum GuardAction {
  * configured:    KexecPolicy= of the configuration */
 KexecPolicy guard_policy(int forced, int config_result, KexecPolicy configured);
 
-/* device_result: what kexec_state_collect() returned; after an error check is ignored, and the kexec may lose anything.
+/* device_result: what kexec_state_collect() returned; after an error check is ignored, and the kexec may lose
+ * anything.
  * check:         the judgement under that policy */
 GuardAction guard_decide(KexecPolicy policy, int device_result, const KexecCheck *check);

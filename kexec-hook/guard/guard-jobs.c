@@ -112,8 +112,8 @@ int logind_cancel_scheduled_kexec(void) {
         r = sd_bus_set_method_call_timeout(bus, CALL_TIMEOUT_USEC);
         if (r < 0)
                 return r;
-        r = sd_bus_get_property(bus, LOGIND_NAME, LOGIND_PATH, LOGIND_IFACE, "ScheduledShutdown", /* ret_error= */ NULL,
-                                &reply, "(st)");
+        r = sd_bus_get_property(bus, LOGIND_NAME, LOGIND_PATH, LOGIND_IFACE, "ScheduledShutdown",
+                                /* ret_error= */ NULL, &reply, "(st)");
         if (r < 0)
                 return 0;
 

@@ -112,7 +112,8 @@ static int verb_check(sd_bus *bus) {
 
         forced = kexec_force_get(/* path= */ NULL);
         if (forced < 0)
-                (void) log_error(LOG_WARNING, forced, "Failed to look for " KEXEC_FORCE_MARK ", assuming that there is none: %m");
+                (void) log_error(LOG_WARNING, forced,
+                                 "Failed to look for " KEXEC_FORCE_MARK ", assuming that there is none: %m");
         if (forced > 0) {
                 r = kexec_force_clear(/* path= */ NULL);
                 if (r < 0)
@@ -123,10 +124,12 @@ static int verb_check(sd_bus *bus) {
         config_init(&config);
         config_result = config_load(&config, "", /* warning= */ NULL, /* userdata= */ NULL);
         if (config_result < 0 && forced <= 0)
-                (void) log_error(LOG_WARNING, config_result, "Failed to read pkramd.conf, assuming KexecPolicy=refuse: %m");
+                (void) log_error(LOG_WARNING, config_result,
+                                 "Failed to read pkramd.conf, assuming KexecPolicy=refuse: %m");
         policy = guard_policy(forced, config_result, config.kexec_policy);
 
-        r = kexec_state_collect(&pkram_device_kernel, &config, &(KexecSources) { .bus = bus }, KEXEC_STATE_FULL, &state);
+        r = kexec_state_collect(&pkram_device_kernel, &config, &(KexecSources) { .bus = bus }, KEXEC_STATE_FULL,
+                                &state);
         if (r < 0)
                 (void) log_error(LOG_ERR, r, "Failed to query " PKRAM_DEVICE ": %m");
         else
@@ -134,7 +137,9 @@ static int verb_check(sd_bus *bus) {
 
         switch (guard_decide(policy, r, &check)) {
         case GUARD_REFUSE:
-                return refuse(bus, r < 0 ? "Failed to query " PKRAM_DEVICE ", stored nodes might be lost." : check.text, check.n_nodes);
+                return refuse(bus,
+                              r < 0 ? "Failed to query " PKRAM_DEVICE ", stored nodes might be lost." : check.text,
+                              check.n_nodes);
         case GUARD_WARN:
                 (void) sd_journal_print(LOG_WARNING, "%s Going on, since %s.",
                                         r < 0 ? "Stored nodes might be lost." : check.text,
@@ -165,7 +170,8 @@ static int verb_lost(ShutdownKind kind) {
                         if (check.n_nodes > 0)
                                 (void) sd_journal_print(LOG_INFO, "%s", check.text);
                         if (check.n_trees > 0)
-                                (void) sd_journal_print(LOG_WARNING, "Mounted trees: %" PRIu64 ". Their contents are lost unless "
+                                (void) sd_journal_print(LOG_WARNING,
+                                                        "Mounted trees: %" PRIu64 ". Their contents are lost unless "
                                                         "they are unmounted before the kexec.", check.n_trees);
                         note_step(/* first= */ false);
                         return 0;

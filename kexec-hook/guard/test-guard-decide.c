@@ -10,7 +10,8 @@
 static struct pkram_ioctl_info info;
 
 /* What the guard does, from the mark to the end. image_state: of the loaded image. */
-static GuardAction decide(int forced, int config_result, KexecPolicy configured, int device_result, uint32_t image_state) {
+static GuardAction decide(int forced, int config_result, KexecPolicy configured, int device_result,
+                          uint32_t image_state) {
         KexecPolicy policy = guard_policy(forced, config_result, configured);
         KexecCheck check = {};
 
@@ -51,15 +52,18 @@ static void test_loses(void **state) {
                 {  -EACCES, 0,       KEXEC_POLICY_WARN,   GUARD_WARN   },
                 {  -EIO,    -EIO,    KEXEC_POLICY_FORCE,  GUARD_REFUSE },
         };
-        static const uint32_t states[] = { PKRAM_IMAGE_NONE, PKRAM_IMAGE_NO_SUPPORT, PKRAM_IMAGE_NO_PARAM, PKRAM_IMAGE_VERSION, 99 };
+        static const uint32_t states[] = { PKRAM_IMAGE_NONE, PKRAM_IMAGE_NO_SUPPORT, PKRAM_IMAGE_NO_PARAM,
+                                           PKRAM_IMAGE_VERSION, 99 };
 
         (void) state;
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 for (size_t s = 0; s < ELEMENTSOF(states); s++)
-                        assert_int_equal(decide(table[i].forced, table[i].config_result, table[i].configured, 0, states[s]),
+                        assert_int_equal(decide(table[i].forced, table[i].config_result, table[i].configured, 0,
+                                                states[s]),
                                          table[i].action);
                 /* A device that does not answer may hold anything, whatever image is loaded. */
-                assert_int_equal(decide(table[i].forced, table[i].config_result, table[i].configured, -EIO, PKRAM_IMAGE_KEEPS),
+                assert_int_equal(decide(table[i].forced, table[i].config_result, table[i].configured, -EIO,
+                                        PKRAM_IMAGE_KEEPS),
                                  table[i].action);
         }
 }
@@ -67,14 +71,17 @@ static void test_loses(void **state) {
 /* A tree that cannot be stored, and memory of services, are refused like a node. */
 static void test_trees_and_units(void **state) {
         static const char *const units[] = { "redis.service" };
-        static const KexecTreeProblem problem = { .name = "web", .path = "/srv/web", .limit = "ObjectsMax", .maximum = 10, .needed = 11 };
+        static const KexecTreeProblem problem = { .name = "web", .path = "/srv/web", .limit = "ObjectsMax",
+                                                  .maximum = 10, .needed = 11 };
         KexecCheck check;
 
         (void) state;
         info = (struct pkram_ioctl_info) { .image_state = PKRAM_IMAGE_KEEPS };
-        kexec_check(&(KexecFacts) { .info = &info, .n_trees = 1, .problems = &problem, .n_problems = 1 }, NULL, KEXEC_POLICY_REFUSE, &check);
+        kexec_check(&(KexecFacts) { .info = &info, .n_trees = 1, .problems = &problem, .n_problems = 1 }, NULL,
+                    KEXEC_POLICY_REFUSE, &check);
         assert_int_equal(guard_decide(KEXEC_POLICY_REFUSE, 0, &check), GUARD_REFUSE);
-        kexec_check(&(KexecFacts) { .info = &info, .n_trees = 1, .problems = &problem, .n_problems = 1 }, NULL, KEXEC_POLICY_WARN, &check);
+        kexec_check(&(KexecFacts) { .info = &info, .n_trees = 1, .problems = &problem, .n_problems = 1 }, NULL,
+                    KEXEC_POLICY_WARN, &check);
         assert_int_equal(guard_decide(KEXEC_POLICY_WARN, 0, &check), GUARD_WARN);
 
         kexec_check(&(KexecFacts) { .info = &info, .units = units, .n_units = 1 }, NULL, KEXEC_POLICY_REFUSE, &check);
