@@ -107,30 +107,44 @@ huge_on() { echo advise >/sys/kernel/mm/transparent_hugepage/shmem_enabled; }
 
 # word NAME: the value of NAME= on the kernel command line (defined in init)
 
-# bench_save NAME SPEC META UNIT PAGES: save, and carry the figures over the kexec: a figure is printed only when the data
-# has been found right. The metadata is called META and given per PAGES pages.
-bench_save() {
-        local cost pages meta
-        if ! pkt bench save "$1" "$2" >/tmp/bench.out 2>&1; then
-                fail "save $1" "$(cat /tmp/bench.out)"
-                finish
-        fi
-        read -r cost pages </tmp/bench.out
-        meta=$(pkt list | sed -n "s/^$1 .*meta_pages=\([0-9]*\).*/\1/p")
-        pass "save $1"
-        next_stage "pkramtest.cost=$cost pkramtest.pages=$pages pkramtest.meta=$meta pkramtest.metaname=$3 pkramtest.unit=$4 pkramtest.per=$5"
+# bench_least WHAT SPEC NODE...: save or load the nodes, all by one SPEC, and leave the least cost and the number
+# of pages in /tmp/bench.out.
+# Now and then the timer, and what waited for it, take longer than large folios do.
+bench_least() {
+        local what=$1 spec=$2 node cost least='' pages
+        shift 2
+        for node in "$@"; do
+                if ! pkt bench "$what" "$node" "$spec" >/tmp/bench.new 2>&1; then
+                        fail "$what $node" "$(cat /tmp/bench.new)"
+                        finish
+                fi
+                read -r cost pages </tmp/bench.new
+                [ -n "$least" ] && [ "$least" -le "$cost" ] || least=$cost
+                pass "$what $node"
+        done
+        echo "$least $pages" >/tmp/bench.out
 }
 
-bench_load() {
-        local cost pages
-        if ! pkt bench load "$1" "$2" >/tmp/bench.out 2>&1; then
-                fail "load $1" "$(cat /tmp/bench.out)"
-                finish
-        fi
+# bench_save NAME SPEC META UNIT PAGES [OTHER]...: save, and carry the figures over the kexec: a figure is printed only when
+# the data has been found right. The metadata is called META and given per PAGES pages. OTHER is saved by the same SPEC.
+bench_save() {
+        local name=$1 spec=$2 words cost pages meta
+        words="pkramtest.metaname=$3 pkramtest.unit=$4 pkramtest.per=$5"
+        shift 5
+        bench_least save "$spec" "$name" "$@"
         read -r cost pages </tmp/bench.out
-        pass "load $1"
-        mark DATA "save_$1 $(ratio "$(word pkramtest.cost)" "$pages") insn/4KiB"
-        mark DATA "load_$1 $(ratio "$cost" "$pages") insn/4KiB"
+        meta=$(pkt list | sed -n "s/^$name .*meta_pages=\([0-9]*\).*/\1/p")
+        next_stage "pkramtest.cost=$cost pkramtest.pages=$pages pkramtest.meta=$meta $words"
+}
+
+# bench_load NAME SPEC [OTHER]...: load what was saved, and print the figures.
+bench_load() {
+        local name=$1 spec=$2 cost pages
+        shift 2
+        bench_least load "$spec" "$name" "$@"
+        read -r cost pages </tmp/bench.out
+        mark DATA "save_$name $(ratio "$(word pkramtest.cost)" "$pages") insn/4KiB"
+        mark DATA "load_$name $(ratio "$cost" "$pages") insn/4KiB"
         mark DATA "$(word pkramtest.metaname) $(ratio "$(($(word pkramtest.meta) * 4096 * $(word pkramtest.per)))" "$pages") $(word pkramtest.unit)"
 }
 

@@ -2,7 +2,7 @@
 # The same with folios of 2 MiB; metadata in bytes per 2 MiB.
 # suite: bench
 # stages: 2
-# memory: 640M
+# memory: 1G
 # config: minimal
 # icount: yes
 # cpus: 1
@@ -13,9 +13,9 @@ SPEC="file:size=256M,seed=202,thp"
 
 stage1() {
         check "huge pages for shmem" huge_on
-        bench_save 2m "$SPEC" meta_2m "B/2MiB" 512
+        bench_save 2m "$SPEC" meta_2m "B/2MiB" 512 2m-again
 }
 stage2() {
         check "huge pages for shmem" huge_on
-        bench_load 2m "$SPEC"
+        bench_load 2m "$SPEC" 2m-again
 }
