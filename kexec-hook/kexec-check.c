@@ -262,6 +262,15 @@ static void describe_at_once(const KexecFacts *facts, KexecCheck *check) {
         AT_ONCE(check, ". Use 'systemctl kexec'.");
 }
 
+/* Between preserved memory, crashkernel= may find no larger piece than the one that the running kernel has
+ * reserved. */
+static void describe_crash_kernel(const KexecFacts *facts, KexecCheck *check) {
+        text_add(check->crash_kernel, sizeof(check->crash_kernel),
+                 "The next kernel may find no memory for crashkernel=%.100s: this kernel has reserved %" PRIu64 " MiB, "
+                 "and preserved memory may leave no larger piece. Without it there will be no crash dumps. To reserve "
+                 "more, reboot with this parameter.", facts->crash_wanted, facts->crash_reserved >> 20);
+}
+
 void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy policy, KexecCheck *ret) {
         KexecCheck check = {};
         bool possible, nothing;
@@ -294,6 +303,8 @@ void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy p
         describe(facts, image, &check);
         if (possible)
                 describe_at_once(facts, &check);
+        if (facts->crash_wanted && possible && facts->n_nodes + facts->n_trees + facts->n_units > 0)
+                describe_crash_kernel(facts, &check);
         check.keeps_at_once = check.at_once[0] == 0 && (check.keeps || check.reason == KEXEC_REASON_TREE ||
                                                         check.reason == KEXEC_REASON_FDSTORE);
         *ret = check;

@@ -67,6 +67,8 @@ typedef struct KexecFacts {
         size_t n_units;
         const KexecFdStoreProblem *fdstore_problems;
         size_t n_fdstore_problems;
+        const char *crash_wanted;               /* crashkernel= that may find no memory in the next kernel, or NULL */
+        uint64_t crash_reserved;                /* with crash_wanted: bytes that the running kernel has reserved */
         /* an image that preserves nothing loses something even if there is nothing now */
         bool strict;
 } KexecFacts;
@@ -79,6 +81,7 @@ typedef struct KexecCheck {
         uint64_t n_nodes, n_trees, n_units; /* as in KexecFacts */
         char text[2048];        /* one or two sentences, the second saying what to do; no newline */
         char at_once[1024];     /* what 'kexec -e' would lose besides; "" if nothing */
+        char crash_kernel[512]; /* why the next kernel may have no crash kernel; "" if it will have what it asks for */
 } KexecCheck;
 
 /* Judges a kexec.

@@ -351,6 +351,39 @@ static void test_at_once(void **state) {
         assert_false(c.keeps_at_once);
 }
 
+/* A crash kernel that may find no memory is no loss of what is stored, but it is said beforehand. */
+static void test_crash_kernel(void **state) {
+        char words[300];
+        KexecFacts facts = { .info = &info, .n_nodes = 1, .crash_reserved = UINT64_C(128) << 20 };
+        KexecCheck c;
+
+        (void) state;
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_string_equal(c.crash_kernel, "");
+        facts.crash_wanted = "256M";
+        for (unsigned i = 0; i < 2; i++) {
+                kexec_check(&facts, i == 0 ? NULL : &image, KEXEC_POLICY_REFUSE, &c);
+                assert_true(c.keeps && c.allowed);
+                assert_int_equal(c.reason, KEXEC_REASON_KEEPS);
+                assert_non_null(strstr(c.crash_kernel, "no memory for crashkernel=256M: this kernel has reserved 128 MiB,"));
+        }
+        /* It is said whatever else is in the way. */
+        image.has_pkram = false;
+        kexec_check(&facts, &image, KEXEC_POLICY_REFUSE, &c);
+        assert_false(c.keeps);
+        assert_non_null(strstr(c.crash_kernel, "crashkernel=256M"));
+        /* However long it is, the text ends in a sentence. */
+        memset(words, 'x', sizeof(words));
+        words[sizeof(words) - 1] = 0;
+        facts.crash_wanted = words;
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.crash_kernel[strlen(c.crash_kernel) - 1], '.');
+        /* Where nothing is preserved, nothing is in the way. */
+        facts.n_nodes = 0;
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_string_equal(c.crash_kernel, "");
+}
+
 /* However many trees there are, and however long their names, the text ends in a sentence or is cut. */
 static void test_many_problems(void **state) {
         KexecTreeProblem problems[50];
@@ -377,6 +410,7 @@ int main(void) {
                 T(test_strict),
                 T(test_tree_problems),
                 T(test_at_once),
+                T(test_crash_kernel),
                 T(test_many_problems),
                 T(test_keeps),
                 T(test_no_image),

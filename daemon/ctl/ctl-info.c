@@ -677,6 +677,10 @@ int verb_check(int argc, char *argv[]) {
                         ctl_print_text(json_get_string(reply.parameters, "atOnce"));
                         (void) putchar('\n');
                 }
+                if (json_get_string(reply.parameters, "crashKernel")) {
+                        ctl_print_text(json_get_string(reply.parameters, "crashKernel"));
+                        (void) putchar('\n');
+                }
                 print_saved_guests(json_get_array(reply.parameters, "guests"));
         }
         return json_get_bool(reply.parameters, "keeps", false) ? EXIT_OK : EXIT_WOULD_LOSE;

@@ -7,10 +7,8 @@
 #include "ctl.h"
 #include "device.h"
 #include "file-util.h"
-#include "format.h"
 #include "kexec-check.h"
 #include "kexec-cmdline.h"
-#include "kexec-crash.h"
 #include "kexec-facts.h"
 #include "kexec-image.h"
 #include "kexec-load.h"
@@ -54,30 +52,6 @@ static int find_initrds(const char *kernel, const char *const **ret, char **ret_
         return 0;
 }
 
-/* Between preserved memory, crashkernel= may find no larger piece than the one that the running kernel has
- * reserved. */
-static void check_crash_kernel(const KexecFacts *facts, const char *cmdline) {
-        _cleanup_free_ char *running = NULL, *wanted = NULL;
-        char size[FORMAT_MAX];
-        uint64_t reserved = 0;
-        int r;
-
-        if (facts->n_nodes + facts->n_trees + facts->n_units == 0)
-                return;
-        r = kexec_crash_reserved(/* path= */ NULL, &reserved);
-        /* Without that file, the kernel knows no crash kernels. */
-        if (r >= 0 || r == -ENOENT)
-                r = kexec_cmdline_read_running(/* path= */ NULL, &running);
-        if (r >= 0)
-                r = kexec_crash_check(cmdline, running, reserved, &wanted);
-        if (r < 0)
-                (void) fail(0, "Failed to check the memory for a crash kernel: %s. Ignoring.", strerror(-r));
-        else if (r == 0)
-                (void) fail(0, "The next kernel may find no memory for crashkernel=%s: this kernel has reserved %s, "
-                            "and preserved memory may leave no larger piece. Without it there will be no crash dumps. "
-                            "To reserve more, reboot with this parameter.", wanted, format_bytes(size, reserved));
-}
-
 /* Returns 0 if the kexec preserves everything or may proceed anyway, or an exit status. */
 static int judge_kexec(const KexecImage *image, const char *cmdline, bool *ret_keeps) {
         _cleanup_kexec_state_ KexecState state = {};
@@ -93,7 +67,8 @@ static int judge_kexec(const KexecImage *image, const char *cmdline, bool *ret_k
                 return fail(EXIT_FAILED, "Failed to read pkramd.conf: %s.", strerror(-r));
 
         raise_descriptor_limit();
-        r = kexec_state_collect(&pkram_device_kernel, &c, /* sources= */ NULL, KEXEC_STATE_FULL, &state);
+        r = kexec_state_collect(&pkram_device_kernel, &c, &(KexecSources) { .cmdline = cmdline }, KEXEC_STATE_FULL,
+                                &state);
         if (r < 0)
                 return fail(EXIT_FAILED, "Failed to query " PKRAM_DEVICE ": %s.", strerror(-r));
 
@@ -108,7 +83,8 @@ static int judge_kexec(const KexecImage *image, const char *cmdline, bool *ret_k
                 (void) fail(0, "%s %s", result.text, only_loads ? "The kernel is loaded, but not started." :
                             "Proceeding anyway.");
 
-        check_crash_kernel(&state.facts, cmdline);
+        if (result.crash_kernel[0])
+                (void) fail(0, "%s", result.crash_kernel);
         *ret_keeps = result.keeps;
         return 0;
 }
@@ -169,6 +145,11 @@ static int load_kernel(const char *kernel, int kernel_fd, const char *const *ini
                 return fail(EXIT_FAILED, "Failed to read '%s': %s.", path, strerror(-r));
         if (r < 0)
                 return fail(EXIT_FAILED, "Failed to load '%s': %s.", kernel, kexec_load_error(r));
+
+        r = file_write(KEXEC_LOADED_CMDLINE, cmdline, strlen(cmdline));
+        if (r < 0)
+                (void) fail(0, "Failed to write " KEXEC_LOADED_CMDLINE ": %s. 'pkramctl check' assumes the command "
+                            "line of the running kernel.", strerror(-r));
         return 0;
 }
 

@@ -3,7 +3,10 @@
 #include <stdio.h>
 #include <sys/statvfs.h>
 
+#include "file-util.h"
 #include "json-util.h"
+#include "kexec-cmdline.h"
+#include "kexec-crash.h"
 #include "kexec-facts.h"
 #include "kexec-trees.h"
 #include "kexec-users.h"
@@ -33,6 +36,7 @@ void kexec_state_done(KexecState *s) {
         free(s->problems);
         unit_list_done(&s->units);
         kexec_fdstores_done(&s->fdstores);
+        free(s->crash_wanted);
         *s = (KexecState) {};
 }
 
@@ -194,6 +198,36 @@ static int collect_fdstores(const PkramDevice *device, const Config *config, con
         return kexec_fdstores_collect(bus, s, sources->proc ?: "/proc/1", sources->root ?: "", config, &state->units, &state->fdstores);
 }
 
+/* Finds out whether the next kernel may find no memory for its crash kernel. Returns 0, or a negative errno. */
+static int collect_crash_kernel(const KexecSources *sources, KexecState *state) {
+        _cleanup_free_ char *running = NULL, *loaded = NULL, *wanted = NULL;
+        uint64_t reserved = 0;
+        size_t n;
+        int r;
+
+        r = kexec_cmdline_read_running(sources->running, &running);
+        if (r < 0)
+                return r;
+        r = kexec_crash_reserved(sources->crash_size, &reserved);
+        /* Without that file, the kernel knows no crash kernels. */
+        if (r < 0 && r != -ENOENT)
+                return r;
+        if (!sources->cmdline && state->info.image_state != PKRAM_IMAGE_NONE) {
+                r = file_read(sources->loaded ?: KEXEC_LOADED_CMDLINE, KIB(4), &loaded, &n);
+                if (r < 0 && r != -ENOENT)
+                        return r;
+        }
+        r = kexec_crash_check(sources->cmdline ?: loaded ?: running, running, reserved, &wanted);
+        if (r != 0)
+                return MIN(r, 0);
+        state->crash_wanted = clean_text(wanted);
+        if (!state->crash_wanted)
+                return -ENOMEM;
+        state->facts.crash_wanted = state->crash_wanted;
+        state->facts.crash_reserved = reserved;
+        return 0;
+}
+
 int kexec_state_collect(const PkramDevice *device, const Config *config, const KexecSources *sources, KexecStateFlags flags,
                         KexecState *ret) {
         static const KexecSources real = {};
@@ -250,6 +284,11 @@ int kexec_state_collect(const PkramDevice *device, const Config *config, const K
                 log_warning("Failed to examine file descriptor stores, ignoring: %s", strerror(-r));
         s.facts.fdstore_problems = s.fdstores.problems;
         s.facts.n_fdstore_problems = s.fdstores.n;
+        r = t.full ? collect_crash_kernel(sources, &s) : 0;
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                log_warning("Failed to check the memory for a crash kernel, ignoring: %s", strerror(-r));
         s.facts.units = (const char *const *) s.units.names;
         s.facts.n_units = s.units.n;
 
@@ -318,6 +357,7 @@ struct json_object *kexec_check_to_json(const KexecCheck *check, const KexecStat
             json_add_u64(o, "bytes", store_pages_to_bytes(info->data_pages)) < 0 ||
             json_add_bool(o, "keepsAtOnce", check->keeps_at_once) < 0 ||
             (check->at_once[0] && json_add_string(o, "atOnce", check->at_once) < 0) ||
+            (check->crash_kernel[0] && json_add_string(o, "crashKernel", check->crash_kernel) < 0) ||
             json_add(o, "units", strings_to_json(&state->units)) < 0 ||
             json_add(o, "treeProblems", problems_to_json(&state->facts)) < 0 ||
             json_add(o, "fdStoreProblems", fdstore_problems_to_json(&state->facts)) < 0)

@@ -31,6 +31,7 @@ typedef struct KexecState {
         size_t problems_allocated;
         UnitList units;
         KexecFdStores fdstores;
+        char *crash_wanted;
 } KexecState;
 
 void kexec_state_done(KexecState *s);
@@ -40,10 +41,17 @@ typedef enum KexecStateFlags {
         /*
          * Looks at each tree, at the processes that use it, and at the state and the declarations of units. Takes root's
          * view of the file system, and up to 15 seconds for large trees. Without it, trees are only counted, and each
-         * marked unit counts.
+         * marked unit counts, and the memory of a crash kernel is not looked at.
          */
         KEXEC_STATE_FULL = 1 << 0,
 } KexecStateFlags;
+
+/*
+ * Where pkramctl leaves the command line of the kernel that it loaded: the running kernel does not say it. Other
+ * programs leave nothing there, and mostly load with the command line of the running kernel, which is assumed if
+ * there is no such file.
+ */
+#define KEXEC_LOADED_CMDLINE "/run/pkram/kexec-cmdline"
 
 /* Where it looks; tests have other places. */
 typedef struct KexecSources {
@@ -51,6 +59,10 @@ typedef struct KexecSources {
         const char *units;      /* NULL for KEXEC_UNITS_DIR */
         const char *root;       /* NULL for "", before the directories of unit files */
         const char *proc;       /* NULL for "/proc/1", of the service manager */
+        const char *cmdline;    /* the next kernel's command line; NULL: see KEXEC_LOADED_CMDLINE */
+        const char *loaded;     /* NULL for KEXEC_LOADED_CMDLINE */
+        const char *running;    /* NULL for /proc/cmdline */
+        const char *crash_size; /* NULL for /sys/kernel/kexec_crash_size */
         sd_bus *bus;            /* of the service manager; NULL: KEXEC_STATE_FULL connects to it, or does without */
 } KexecSources;
 

@@ -354,6 +354,78 @@ static void test_fdstores(_unused_ void **state) {
         (void) unlink(path_of("private"));
 }
 
+static void write_line(const char *name, const char *text) {
+        assert_ok(file_write(path_of(name), text, strlen(text)));
+}
+
+/* The command line of the next kernel: given, left by pkramctl, or else that of the running one. */
+static void test_crash_kernel(_unused_ void **state) {
+        static const struct {
+                const char *next, *loaded, *running, *size;
+                bool image;         /* is one loaded? */
+                const char *wanted; /* that may find no memory, or NULL */
+        } table[] = {
+                { NULL, NULL, "ro", "0\n", true, NULL },
+                { NULL, NULL, "ro crashkernel=128M", "134217728\n", true, NULL },
+                { NULL, NULL, "ro crashkernel=128M", "0\n", true, "128M" },
+                { NULL, NULL, "ro crashkernel=128M", NULL, true, "128M" },
+                { NULL, "ro crashkernel=256M", "ro crashkernel=128M", "134217728\n", true, "256M" },
+                { NULL, "ro", "ro crashkernel=128M", "0\n", true, NULL },
+                /* What was left is about an image that has been unloaded. */
+                { NULL, "ro crashkernel=256M", "ro crashkernel=128M", "134217728\n", false, NULL },
+                { "crashkernel=1G", "ro", "ro crashkernel=128M", "134217728\n", true, "1G" },
+                { "crashkernel=64M", "ro crashkernel=1G", "ro crashkernel=128M", "134217728\n", false, NULL },
+                /* What cannot be determined is left out. */
+                { "crashkernel=1G", NULL, "ro", "many\n", true, NULL },
+                { "crashkernel=1G", NULL, NULL, "0\n", true, NULL },
+                { NULL, "", "ro crashkernel=128M", "0\n", true, NULL },
+        };
+        Mock *mock = mock_new();
+        PkramDevice device = mock_device(mock);
+        _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+        Config config;
+
+        config_init_memory(&config, GIB(4));
+        assert_ok(pkram_save_begin(&device, "node", &h));
+        assert_ok(pkram_save_commit(&h, false, NULL));
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                KexecSources sources = {
+                        .utab = "/proc/none", .units = "/proc/none", .root = "/proc/none", .cmdline = table[i].next,
+                };
+                _cleanup_kexec_state_ KexecState s = {};
+                _cleanup_json_ struct json_object *o = NULL;
+                KexecCheck check;
+                const struct {
+                        const char **path, *name, *text;
+                } files[] = {
+                        { &sources.loaded,     "loaded",  table[i].loaded  },
+                        { &sources.running,    "running", table[i].running },
+                        { &sources.crash_size, "size",    table[i].size    },
+                };
+
+                for (size_t k = 0; k < ELEMENTSOF(files); k++) {
+                        if (files[k].text)
+                                write_line(files[k].name, files[k].text);
+                        *files[k].path = files[k].text ? strdup(path_of(files[k].name)) : strdup("/proc/none");
+                        assert_non_null(*files[k].path);
+                }
+                mock_info(mock)->image_state = table[i].image ? PKRAM_IMAGE_KEEPS : PKRAM_IMAGE_NONE;
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                if (!table[i].wanted)
+                        assert_null(s.facts.crash_wanted);
+                else
+                        assert_string_equal(s.facts.crash_wanted ?: "none", table[i].wanted);
+                kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                o = kexec_check_to_json(&check, &s, KEXEC_POLICY_REFUSE);
+                assert_int_equal(json_get_string(o, "crashKernel") != NULL, table[i].wanted != NULL);
+                for (size_t k = 0; k < ELEMENTSOF(files); k++) {
+                        (void) unlink(*files[k].path);
+                        free((char *) *files[k].path);
+                }
+        }
+        mock_free(mock);
+}
+
 static void test_no_pkram(_unused_ void **state) {
         static const int errors[] = { -ENOENT, -ENODEV, -ENXIO };
         Mock *mock = mock_new();
@@ -380,6 +452,7 @@ int main(void) {
                 cmocka_unit_test(test_tree_cost),
                 cmocka_unit_test(test_trees),
                 cmocka_unit_test(test_fdstores),
+                cmocka_unit_test(test_crash_kernel),
                 cmocka_unit_test(test_no_pkram),
         };
         int r;

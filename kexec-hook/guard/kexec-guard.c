@@ -148,6 +148,8 @@ static int verb_check(sd_bus *bus) {
         case GUARD_PASS:
                 break;
         }
+        if (check.crash_kernel[0])
+                (void) sd_journal_print(LOG_WARNING, "%s", check.crash_kernel);
         note_step(/* first= */ true);
         return 0;
 }

@@ -126,6 +126,7 @@ stage1() {
         check "restarted once more, to be in step" systemctl restart fd-python.service fd-dynamic.service fd-socket.service "fd-inst@a\\x2db.service"
         kept 2 1
         matches "all of them count" "$(judged)" "fd-dynamic.service.*fd-plain.service"
+        mkdir -p /etc/pkram/pkramd.conf.d
         example_text pkramd.conf '[FdStore]' >/etc/pkram/pkramd.conf.d/50-fdstore.conf
         equal "none of them is in the example's list" "$(judged | grep -c fd-)" 0
         rm /etc/pkram/pkramd.conf.d/50-fdstore.conf
