@@ -97,12 +97,14 @@ static void describe_problem(const KexecTreeProblem *p, KexecCheck *check) {
                 TEXT(check, "needs %" PRIu64 ", which exceeds %s=%" PRIu64, p->needed, p->limit, p->maximum);
         else if (p->users)
                 TEXT(check, "is in use for writing by %s, which the shutdown does not stop before", p->users);
+        else if (p->idmapped)
+                TEXT(check, "cannot be stored (%s)", p->detail ?: "unknown error");
         else
                 TEXT(check, "cannot be examined (%s)", p->detail ?: "unknown error");
 }
 
 static void describe_trees(const KexecFacts *facts, KexecCheck *check) {
-        bool limit = false, users = false, loops = false;
+        bool limit = false, users = false, loops = false, idmapped = false;
 
         for (size_t i = 0; i < facts->n_problems; i++) {
                 if (strlen(check->text) > sizeof(check->text) / 2) {
@@ -113,6 +115,7 @@ static void describe_trees(const KexecFacts *facts, KexecCheck *check) {
                         TEXT(check, "; ");
                 describe_problem(facts->problems + i, check);
                 limit = limit || facts->problems[i].limit;
+                idmapped = idmapped || facts->problems[i].idmapped;
                 if (!facts->problems[i].limit && facts->problems[i].users) {
                         users = true;
                         loops = loops || strstr(facts->problems[i].users, "loop device ");
@@ -126,7 +129,9 @@ static void describe_trees(const KexecFacts *facts, KexecCheck *check) {
                 TEXT(check, " Stop these processes, or add RequiresMountsFor= with the directory to their units.");
         if (loops)
                 TEXT(check, " Detach loop devices with 'losetup -d'.");
-        if (!limit && !users)
+        if (idmapped)
+                TEXT(check, " Copy the contents of a tree with mapped owners, and mount it without X-mount.idmap=.");
+        if (!limit && !users && !idmapped)
                 TEXT(check, " Unmount the tree to store it now.");
 }
 

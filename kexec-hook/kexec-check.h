@@ -43,7 +43,8 @@ typedef struct KexecTreeProblem {
         uint64_t maximum;       /* with limit: its value */
         uint64_t needed;        /* with limit: what all that counts against it would come to */
         const char *users;      /* else: what writes to it and is not stopped before; or NULL */
-        const char *detail;     /* else: why it cannot be examined */
+        const char *detail;     /* else: why it cannot be stored, or not be examined */
+        bool idmapped;          /* with detail: it is mounted with X-mount.idmap= */
 } KexecTreeProblem;
 
 /* What is not preserved of a unit's file descriptor store. All strings are valid UTF-8 without control characters. */

@@ -309,6 +309,13 @@ static void test_tree_problems(void **state) {
         assert_non_null(strstr(c.text, "cannot be examined (Permission denied)"));
         assert_null(strstr(c.text, "losetup"));
 
+        facts.problems = &(KexecTreeProblem) { .name = "m", .path = "/m", .detail = "it has mapped owners", .idmapped = true };
+        facts.n_problems = 1;
+        kexec_check(&facts, &image, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_TREE);
+        assert_non_null(strstr(c.text, "tree 'm' at '/m' cannot be stored (it has mapped owners). Copy the contents"));
+        assert_null(strstr(c.text, "Unmount the tree"));
+
         facts.problems = &loop;
         facts.n_problems = 1;
         kexec_check(&facts, &image, KEXEC_POLICY_REFUSE, &c);

@@ -67,7 +67,7 @@ static void mountinfo_unescape(char *s) {
 typedef struct MountLine {
         int id, parent;
         dev_t device;
-        char *target, *optional, *type, *options;
+        char *target, *flags, *optional, *type, *options;
 } MountLine;
 
 /* Takes a line of mountinfo apart, in place. */
@@ -86,7 +86,7 @@ static bool mount_line_parse(char *line, MountLine *ret) {
         m.device = makedev(major, minor);
         (void) strsep(&rest, " "); /* root */
         m.target = strsep(&rest, " ");
-        (void) strsep(&rest, " "); /* options of the mount */
+        m.flags = strsep(&rest, " ");
         optional = rest;
         end = rest ? strstr(rest, "- ") : NULL;
         if (!m.target || !end)
@@ -446,6 +446,31 @@ char *mount_users(dev_t device, MountUse use, MountUserFilter filter, void *user
                         (void) mount_lines_foreach(mountinfo, look_overlay, &look);
         }
         return look.users.text;
+}
+
+/* --- whose owners it shows --- */
+
+typedef struct FindIdmap {
+        dev_t device;
+        const char *path;
+} FindIdmap;
+
+static int mount_line_is_idmapped(const MountLine *m, void *userdata) {
+        const FindIdmap *f = userdata;
+
+        if (m->device != f->device || !streq(m->target, f->path))
+                return 0;
+        for (const char *flag = m->flags; flag; flag = (flag = strchr(flag, ',')) ? flag + 1 : NULL)
+                if (startswith(flag, "idmapped") && strchr(",", flag[strlen("idmapped")]))
+                        return 1;
+        return 0;
+}
+
+bool mount_is_idmapped(dev_t device, const char *path) {
+        _cleanup_free_ char *text = proc_read(AT_FDCWD, "/proc/self/mountinfo");
+        FindIdmap f = { .device = device, .path = path };
+
+        return text && mount_lines_foreach(text, mount_line_is_idmapped, &f) > 0;
 }
 
 /* --- where else it is mounted --- */

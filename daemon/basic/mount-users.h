@@ -39,5 +39,11 @@ char *mount_users(dev_t device, MountUse use, MountUserFilter filter, void *user
  */
 char *mount_elsewhere(dev_t device, const char *path);
 
+/*
+ * Returns true if the file system of that device is mounted at path with other owners than it has itself (mount(8) with
+ * X-mount.idmap=).
+ */
+bool mount_is_idmapped(dev_t device, const char *path);
+
 /* Calls back for each path in this mount namespace where the file system is mounted. Stops at a negative errno, which it returns. */
 int mount_places_foreach(dev_t device, int (*callback)(const char *path, void *userdata), void *userdata);

@@ -229,6 +229,51 @@ if loop=$(losetup -f --show "$dir/m/large" 2>/dev/null); then
     losetup -d "$loop"
 fi
 
+# Owners that mount(8) maps: what the mount shows is not what was restored.
+idmap() { # PATH: what mount(8) does with X-mount.idmap=0:1000:1 when the helper is done
+    unshare --user sleep 100 &
+    local mapper=$! status
+    until [[ $(readlink /proc/$mapper/ns/user) != $(readlink /proc/$$/ns/user) ]]; do sleep 0.05; done
+    echo "0 1000 1" >/proc/$mapper/uid_map && echo "0 1000 1" >/proc/$mapper/gid_map && python3 - "$1" /proc/$mapper/ns/user <<'END'
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None, use_errno=True)
+def call(*arguments):
+    r = libc.syscall(*arguments)
+    if r < 0:
+        sys.exit(os.strerror(ctypes.get_errno()))
+    return r
+path = sys.argv[1].encode()
+tree = call(428, -100, path, 1)                                                 # open_tree(OPEN_TREE_CLONE)
+attributes = struct.pack("QQQQ", 0x100000, 0, 0, os.open(sys.argv[2], os.O_RDONLY))   # MOUNT_ATTR_IDMAP
+call(442, tree, b"", 0x1000, attributes, 32)                                    # mount_setattr(AT_EMPTY_PATH)
+libc.umount2(path, 0)
+call(429, tree, b"", -100, path, 4)                                             # move_mount(MOVE_MOUNT_F_EMPTY_PATH)
+END
+    status=$?
+    kill $mapper
+    wait $mapper 2>/dev/null
+    return $status
+}
+if idmap "$dir/m" 2>"$dir/stdout"; then
+    [[ $(stat -c %u "$dir/m/file") == 1000 ]] && unmount 32 && mounted && says 'X-mount.idmap=' && ! stored && touch "$dir/m/large"
+    ok "a mount with mapped owners: refused"
+    PATH=$dir/bin:$path unmount 32 && says "is lost: .* X-mount.idmap="; ok "and lost during shutdown"
+    clear && run '' 0 && echo one >"$dir/m/file" && cp "$dir/large" "$dir/m/large"
+fi
+
+# Options of tmpfs that depend on the kernel: kept, or refused with the option named.
+unmount 0
+for option in usrquota grpquota,usrquota_block_hardlimit=1M casefold; do
+    if run "$option" 0; then
+        [[ $(findmnt -no OPTIONS "$dir/m") == *${option%%,*}* ]] && unmount 0 && run "$option,pkram.required" 0 && [[ $(<"$dir/m/file") == one ]]
+        ok "option $option: mounted, stored and mounted again"
+        unmount 0
+    else
+        ! mounted && says "tmpfs option '${option%%,*}'" && stored; ok "option $option: refused, and the tree remains stored"
+    fi
+done
+run '' 0
+
 "$helper" second "$dir/o" -o "pkram.socket=$dir/socket" >/dev/null 2>&1
 "$uhelper" -a >"$dir/stdout" 2>&1 && ! mounted && ! mountpoint -q "$dir/o" && stored && "$ctl" --socket="$dir/socket" show second >/dev/null; ok "umount.pkram -a stores all trees"
 stop

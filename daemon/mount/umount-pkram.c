@@ -256,6 +256,21 @@ static int check_elsewhere(const char *path, dev_t device, bool lazy) {
         return -EBUSY;
 }
 
+/*
+ * Refuses to store what shows other owners than it has: mount.pkram restores the tree before mount(8) maps its owners, so
+ * that they would be mapped twice.
+ */
+static int check_owners(const TreeMount *m, const char *path, dev_t device) {
+        if (!mount_is_idmapped(device, path))
+                return 0;
+        if (is_shutting_down())
+                log_error("Tree '%s' is lost: '%s' is mounted with X-mount.idmap=, which pkram does not support.", m->name, path);
+        else
+                log_error("'%s' is mounted with X-mount.idmap=, so the owners of its files cannot be stored. Copy its contents, and "
+                          "mount the tree without that option. " HOW_TO_DROP, path);
+        return -EOPNOTSUPP;
+}
+
 static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
         _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
         const char *socket = m->socket ?: SOCKET_PATH;
@@ -284,7 +299,9 @@ static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
         if (root < 0 || fstatvfs(root, &s) < 0 || fstat(root, &st) < 0)
                 return log_error_errno(-errno, "Failed to stat '%s'", path);
         was_read_only = s.f_flag & ST_RDONLY;
-        r = check_elsewhere(path, st.st_dev, lazy);
+        r = check_owners(m, path, st.st_dev);
+        if (r >= 0)
+                r = check_elsewhere(path, st.st_dev, lazy);
         if (r < 0)
                 return r;
 

@@ -11,6 +11,7 @@
 #include "kexec-trees.h"
 #include "kexec-users.h"
 #include "log.h"
+#include "mount-users.h"
 #include "name.h"
 #include "store-internal.h"
 #include "system-node.h"
@@ -161,6 +162,11 @@ static int examine_tree(TreeScan *t, const KexecTree *tree) {
                 return r;
         if (r < 0) {
                 p.detail = strdup(strerror(-r));
+                return p.detail ? add_problem(t->state, tree, p) : -ENOMEM;
+        }
+        if (mount_is_idmapped(st.st_dev, tree->path)) {
+                p.detail = strdup("it is mounted with X-mount.idmap=, so the owners of its files cannot be read");
+                p.idmapped = true;
                 return p.detail ? add_problem(t->state, tree, p) : -ENOMEM;
         }
         if (tree_exceeds(t, &cost, &p))

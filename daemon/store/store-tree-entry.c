@@ -64,6 +64,9 @@ static int failed(const TreeSave *t, const char *name, int r, StoreError *e) {
                 return not_preservable(t, name, e, "another file system is mounted there; unmount it first");
         if (r == -EOPNOTSUPP)
                 return not_preservable(t, name, e, "it has an extended attribute of a kind that is not known here; remove it with setfattr -x");
+        if (r == -ENOSYS)
+                return not_preservable(t, name, e, "letter case does not matter in it (chattr +F), which cannot be preserved; "
+                                                   "use another directory");
         if (r == -ENOMEM || r == -EFBIG)
                 return store_error_device(e, -ENOMEM);
 

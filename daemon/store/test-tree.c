@@ -275,6 +275,22 @@ static void test_inode_flags(void **state) {
         assert_true(shell(f, "[ -z \"$(ls \"$b\")\" ]"));
 }
 
+/* A directory with chattr +F is refused with the reason. The flag is not one of a tmpfs of every kernel. */
+static void test_casefold(void **state) {
+        Fixture *f = *state;
+        unsigned flags;
+
+        assert_errno(tree_flags_from_kernel(FS_CASEFOLD_FL | FS_NODUMP_FL, &flags), ENOSYS);
+        assert_ok(tree_flags_from_kernel(FS_IMMUTABLE_FL | FS_NODUMP_FL, &flags));
+        assert_int_equal(flags, TREE_FLAG_IMMUTABLE | TREE_FLAG_NODUMP);
+
+        if (!shell(f, "mkdir \"$a/folded\" && chattr +F \"$a/folded\" 2>/dev/null")) {
+                print_message("# this tmpfs knows no chattr +F: not tested there\n");
+                return;
+        }
+        assert_fails(store_tree(f, &f->s.root, 0, NULL, NULL));
+}
+
 static void test_deep(void **state) {
         Fixture *f = *state;
         int fd = fcntl(f->from_fd, F_DUPFD_CLOEXEC, 3), depth;
@@ -708,6 +724,7 @@ int main(void) {
                 T(test_empty_tree),
                 T(test_attributes),
                 T(test_inode_flags),
+                T(test_casefold),
                 T(test_deep),
                 T(test_many_small_files),
                 T(test_special_files),

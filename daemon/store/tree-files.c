@@ -220,17 +220,22 @@ static int kernel_flags_read(int fd, int *ret) {
         return errno == ENOTTY || errno == EOPNOTSUPP ? 0 : -errno;
 }
 
+int tree_flags_from_kernel(int kernel, unsigned *ret) {
+        *ret = 0;
+        if (kernel & FS_CASEFOLD_FL)
+                return -ENOSYS;
+        for (size_t i = 0; i < ELEMENTSOF(inode_flags); i++)
+                if (kernel & inode_flags[i].kernel)
+                        *ret |= inode_flags[i].flag;
+        return 0;
+}
+
 int tree_read_flags(int fd, unsigned *ret) {
         int kernel = 0, r;
 
         *ret = 0;
         r = kernel_flags_read(fd, &kernel);
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < ELEMENTSOF(inode_flags); i++)
-                if (kernel & inode_flags[i].kernel)
-                        *ret |= inode_flags[i].flag;
-        return 0;
+        return r < 0 ? r : tree_flags_from_kernel(kernel, ret);
 }
 
 int tree_write_flags(int fd, unsigned flags) {

@@ -36,9 +36,16 @@ int tree_write_xattrs(int fd, const uint8_t *xattrs, size_t size);
 
 /*
  * Reads or sets the inode flags of chattr(1) of an open regular file or directory: a set of TREE_FLAG_*. Where the file
- * system has none, all of them are clear. Both return a negative errno on failure. Setting leaves other flags as they are.
+ * system has none, all of them are clear. Both return a negative errno on failure; reading, also -ENOSYS, see
+ * tree_flags_from_kernel(). Setting leaves other flags as they are.
  */
 int tree_read_flags(int fd, unsigned *ret);
+
+/*
+ * Translates flags of FS_IOC_GETFLAGS. Returns 0, or -ENOSYS if there is one that cannot be kept: a directory in which
+ * letter case does not matter has to be empty when it gets that flag, in a file system with the same Unicode version.
+ */
+int tree_flags_from_kernel(int kernel, unsigned *ret);
 int tree_write_flags(int fd, unsigned flags);
 
 /* Is there one among them that only root may give a file: capabilities, or anything below trusted.? */
