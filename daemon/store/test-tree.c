@@ -517,6 +517,18 @@ static void test_others_nodes(void **state) {
         assert_int_equal(e.kind, STORE_ERROR_NO_SUCH_NODE);
 }
 
+/* A link that takes the place of a file does not lead its mode to another one. */
+static void test_mode_does_not_follow(void **state) {
+        Fixture *f = *state;
+        const TreeEntry entry = { .name = "link", .type = TREE_PACKED, .uid = getuid(), .gid = getgid(), .mode = 04777 };
+        struct stat st;
+
+        assert_true(shell(f, "umask 077; echo secret >$a/file; ln -s file $a/link"));
+        (void) tree_apply_attributes(f->from_fd, "link", &entry);
+        assert_ok(fstatat(f->from_fd, "file", &st, 0));
+        assert_int_equal(st.st_mode & 07777, 0600);
+}
+
 static void test_not_empty(void **state) {
         Fixture *f = *state;
         _cleanup_error_ StoreError e = {};
@@ -735,6 +747,7 @@ int main(void) {
                 T(test_busy_file),
                 T(test_others_files),
                 T(test_others_nodes),
+                T(test_mode_does_not_follow),
                 T(test_not_empty),
                 T(test_objects_and_trees_differ),
                 T(test_store_fails_everywhere),

@@ -261,6 +261,19 @@ static int flags_write_at(int dir, const char *name, unsigned flags) {
         return r < 0 ? r : tree_write_flags(fd, flags);
 }
 
+/* fchmodat(2) would follow a symbolic link. */
+static int mode_write_at(int dir, const char *name, mode_t mode) {
+        _cleanup_close_ int fd = -EBADF;
+        char path[TREE_FD_PATH_MAX];
+        int r;
+
+        r = tree_open_path(dir, name, &fd);
+        if (r < 0)
+                return r;
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%i", fd);
+        return chmod(path, mode) < 0 ? -errno : 0;
+}
+
 int tree_apply_attributes(int dir, const char *name, const TreeEntry *e) {
         char path[TREE_FD_PATH_MAX];
         int r;
@@ -268,8 +281,11 @@ int tree_apply_attributes(int dir, const char *name, const TreeEntry *e) {
         /* In this order: a new owner takes away set-user-ID bits and capabilities, and an ACL comes on top of a mode. */
         if (fchownat(dir, name, e->uid, e->gid, AT_SYMLINK_NOFOLLOW) < 0)
                 return -errno;
-        if (e->type != TREE_SYMLINK && fchmodat(dir, name, e->mode, 0) < 0)
-                return -errno;
+        if (e->type != TREE_SYMLINK) {
+                r = mode_write_at(dir, name, e->mode);
+                if (r < 0)
+                        return r;
+        }
         (void) snprintf(path, sizeof(path), "/proc/self/fd/%i/%s", dir, name);
         r = xattrs_write(path, /* follow= */ false, e->xattrs, e->xattrs_size);
         if (r < 0)
