@@ -16,6 +16,8 @@ typedef struct Manager {
         Store *store;
         VarlinkServer *server;
         TreeWorker *tree_worker; /* within this process, for tests; else NULL */
+        int (*tree_connect)(int fd, void *userdata); /* gives a connected socket, consumed, to a worker, for tests; else NULL */
+        void *tree_connect_userdata;
         struct Monitor *monitors;
         struct TreeSlot *tree_slots; /* workers for trees that are running */
         uint64_t tree_hold_usec;     /* TREE_HOLD_USEC; tests have 0 */

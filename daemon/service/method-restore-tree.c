@@ -88,7 +88,7 @@ static int call_worker(RestoreJob *job, const Peer *peer, int directory, bool mo
             json_add_u64(p, "kernelObjects", t->node.info.nr_objects) < 0)
                 return store_error_device(e, -ENOMEM);
 
-        return tree_call_new(job->manager, peer, TREE_WORKER_INTERFACE ".Restore", TAKE_PTR(p), fds, peer->pidfd >= 0 ? 3 : 2,
+        return tree_call_new(job->manager, peer, TREE_CALL_RESTORE, t->node.info.id, TAKE_PTR(p), fds, peer->pidfd >= 0 ? 3 : 2,
                              more ? on_progress : NULL, on_restored, job, &job->call, e);
 }
 

@@ -336,7 +336,7 @@ static int call_worker(StoreJob *job, const Peer *peer, int directory, StoreFlag
             json_add(p, "usage", usage_to_json(store_save_usage(job->save))) < 0)
                 return store_error_device(e, -ENOMEM);
 
-        return tree_call_new(job->manager, peer, TREE_WORKER_INTERFACE ".Save", TAKE_PTR(p), fds, 2,
+        return tree_call_new(job->manager, peer, TREE_CALL_SAVE, /* node_id= */ 0, TAKE_PTR(p), fds, 2,
                              more ? on_tree_progress : NULL, on_tree_saved, job, &job->call, e);
 }
 

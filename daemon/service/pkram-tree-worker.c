@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
@@ -45,6 +46,8 @@ static int run(void) {
                 return r;
         /* Each level of directories takes a descriptor. */
         raise_descriptor_limit();
+        /* If pkramd exits, nothing reads what it is told, and there is something to be undone. */
+        (void) signal(SIGPIPE, SIG_IGN);
 
         r = sd_event_new(&event);
         if (r >= 0)

@@ -2,14 +2,17 @@
 /* StoreTree and RestoreTree, called as clients do. Needs a tmpfs at /dev/shm. */
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <sys/wait.h>
 
 #include "pkram-messages.h"
 #include "test-fixture.h"
 #include "tree-call.h"
 #include "tree-files.h"
+#include "tree-target.h"
 
 typedef struct Trees {
         Fixture *f;
@@ -361,6 +364,286 @@ static void test_worker_dies(void **state) {
         check_files(t);
 }
 
+/* --- workers that are killed --- */
+
+/* Workers that are processes. The first one is killed after that many turns of its event loop. */
+typedef struct Forker {
+        Trees *trees;
+        unsigned steps;
+        unsigned n;
+        pid_t pids[8];
+} Forker;
+
+static __attribute__((__noreturn__)) void worker_run(Forker *f, int fd) {
+        sd_event *event;
+        TreeWorker *w;
+        struct stat st;
+
+        /* A worker has no connection but its own. */
+        for (int i = 3; i < 1024; i++)
+                if (i != fd && fstat(i, &st) >= 0 && S_ISSOCK(st.st_mode))
+                        (void) close(i);
+        if (sd_event_new(&event) < 0 || tree_worker_new(event, &f->trees->f->device, &w) < 0)
+                _exit(1);
+        tree_worker_set_exit_on_idle(w, true);
+        if (tree_worker_add_connection(w, fd) < 0)
+                _exit(1);
+        for (unsigned i = 0; (f->n > 1 || i < f->steps) && sd_event_get_state(event) != SD_EVENT_FINISHED; i++)
+                if (sd_event_run(event, UINT64_MAX) < 0)
+                        _exit(1);
+        if (f->n == 1 && sd_event_get_state(event) != SD_EVENT_FINISHED)
+                (void) raise(SIGKILL);
+        _exit(0);
+}
+
+static int worker_fork(int fd, void *userdata) {
+        Forker *f = userdata;
+        pid_t pid;
+
+        assert_true(f->n < ELEMENTSOF(f->pids));
+        pid = fork();
+        assert_ok(pid);
+        f->pids[f->n++] = pid;
+        if (pid == 0)
+                worker_run(f, fd);
+        close(fd);
+        return 0;
+}
+
+/* Other processes may have to do something before there is a reply. */
+static void wait_for_reply(Client *c) {
+        while (!message_stream_pending(c->stream)) {
+                assert_ok(sd_event_run(c->fixture->manager->event, 10000));
+                (void) message_stream_read(c->stream);
+        }
+}
+
+static void wait_for_workers(Forker *f) {
+        while (f->trees->f->manager->tree_slots)
+                assert_ok(sd_event_run(f->trees->f->manager->event, 10000));
+        for (unsigned i = 0; i < f->n; i++)
+                assert_int_equal(waitpid(f->pids[i], NULL, 0), f->pids[i]);
+}
+
+/* Gives the directory attributes of its own. */
+static void to_prepare(Trees *t, struct stat *ret) {
+        const struct timespec times[] = { { 1000000000, 1 }, { 1000000001, 2 } };
+
+        if (geteuid() == 0)
+                assert_ok(fchown(t->to_fd, 1000, 1001));
+        assert_ok(fchmod(t->to_fd, 0751));
+        assert_ok(futimens(t->to_fd, times));
+        assert_ok(fstat(t->to_fd, ret));
+}
+
+static void assert_as_before(Trees *t, const struct stat *before) {
+        _cleanup_close_ int fd = -EBADF;
+        _cleanup_free_ char *names = NULL;
+        struct stat st;
+        size_t size;
+
+        assert_ok(fstat(t->to_fd, &st));
+        assert_int_equal(st.st_uid, before->st_uid);
+        assert_int_equal(st.st_gid, before->st_gid);
+        assert_int_equal(st.st_mode, before->st_mode);
+        assert_int_equal(st.st_mtim.tv_sec, before->st_mtim.tv_sec);
+        assert_int_equal(st.st_mtim.tv_nsec, before->st_mtim.tv_nsec);
+        assert_ok(tree_open_directory(t->to_fd, ".", &fd));
+        assert_ok(tree_read_names(fd, &names, &size));
+        assert_int_equal(size, 0);
+}
+
+static void store_large_tree(Trees *t) {
+        Client *c;
+
+        add_files(t);
+        for (unsigned i = 0; i < 800; i++) {
+                char name[16];
+
+                (void) snprintf(name, sizeof(name), "d/%u", i);
+                add_file(t->from_fd, name, 100, 's');
+        }
+        c = begin(t, STORE, t->from_fd, 0);
+        json_object_unref(client_receive(c, NULL, NULL));
+        client_free(c);
+        assert_int_equal(mock_n_nodes(t->f->mock), 1);
+        mock_kexec(t->f->mock);
+}
+
+/* Whenever a worker is killed, the directory is as it was before the client is told. */
+static void test_worker_is_killed(void **state) {
+        Trees *t = *state;
+        unsigned n, n_put_back = 0;
+        struct stat before;
+
+        store_large_tree(t);
+        to_prepare(t, &before);
+        for (n = 0;; n++) {
+                Forker f = { .trees = t, .steps = n };
+                _cleanup_(client_freep) Client *c = NULL;
+                _cleanup_json_ struct json_object *r = NULL;
+                bool done;
+
+                t->f->manager->tree_connect = worker_fork;
+                t->f->manager->tree_connect_userdata = &f;
+                c = begin(t, RESTORE_AND_KEEP, t->to_fd, 0);
+                wait_for_reply(c);
+                r = client_receive(c, NULL, NULL);
+                assert_non_null(r);
+                done = !json_get(r, "error");
+                if (!done) {
+                        assert_error(r, ERROR("Unexpected"), NULL, NULL);
+                        assert_as_before(t, &before);
+                        assert_int_equal(mock_n_nodes(t->f->mock), 1);
+                }
+                n_put_back += f.n == 2;
+                wait_for_workers(&f);
+                if (done)
+                        break;
+        }
+        assert_true(n > 5);
+        assert_true(n_put_back >= 3);
+        assert_file(t->to_fd, "d/799", 100, 's');
+}
+
+/* The same if the client has hung up, and nothing waits for the directory but pkramd. */
+static void test_worker_is_killed_for_nobody(void **state) {
+        Trees *t = *state;
+        unsigned n_put_back = 0;
+        struct stat before;
+
+        store_large_tree(t);
+        to_prepare(t, &before);
+        for (unsigned n = 2; n < 6; n++) {
+                Forker f = { .trees = t, .steps = n };
+                Client *c;
+
+                t->f->manager->tree_connect = worker_fork;
+                t->f->manager->tree_connect_userdata = &f;
+                c = begin_at_worker(t, RESTORE_AND_KEEP, t->to_fd, 0);
+                /* The worker is dead, and pkramd does not know yet. */
+                assert_int_equal(waitid(P_PID, (id_t) f.pids[0], &(siginfo_t) {}, WEXITED | WNOWAIT), 0);
+                client_free(c);
+                wait_for_workers(&f);
+                n_put_back += f.n == 2;
+                assert_as_before(t, &before);
+                assert_int_equal(mock_n_nodes(t->f->mock), 1);
+        }
+        assert_true(n_put_back >= 1);
+}
+
+/* A worker that does nothing by itself. */
+static int worker_hold(int fd, void *userdata) {
+        int *held = userdata;
+
+        if (*held >= 0)
+                return -ECONNREFUSED;
+        *held = fd;
+        return 0;
+}
+
+/* What pkramd makes of each state that a worker can be killed in. */
+static void test_states_of_killed_workers(void **state) {
+        Trees *t = *state;
+        static const struct {
+                TreeTargetState state;
+                bool removed; /* the node */
+                bool restored, emptied, put_back;
+        } cases[] = {
+                { TREE_TARGET_UNTOUCHED,  .removed = false },
+                { TREE_TARGET_LOCKED,     .removed = false, .put_back = true },
+                { TREE_TARGET_FILLED,     .removed = false, .emptied = true, .put_back = true },
+                { TREE_TARGET_COMMITTING, .removed = false, .emptied = true, .put_back = true },
+                { TREE_TARGET_COMMITTING, .removed = true,  .restored = true },
+                { TREE_TARGET_DONE,       .removed = false, .restored = true },
+        };
+        struct stat before;
+
+        to_prepare(t, &before);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(client_freep) Client *c = NULL, *other = client_new(t->f);
+                _cleanup_json_ struct json_object *stored = NULL, *call = NULL, *r = NULL, *refused = NULL;
+                _cleanup_message_ Message m = {};
+                MessageStream *worker;
+                struct stat st;
+                int fd = -EBADF;
+                size_t size;
+
+                stored = client_call_fds(c = client_new(t->f), STORE, &t->from_fd, 1);
+                (void) reply_parameters(stored);
+                client_freep(&c);
+
+                t->f->manager->tree_connect = worker_hold;
+                t->f->manager->tree_connect_userdata = &fd;
+                c = begin_at_worker(t, RESTORE, t->to_fd, 0);
+                assert_ok(message_stream_new(fd, &(MessageLimits) { .message_bytes = MIB(1), .message_fds = 8 }, NULL, &worker));
+                while (!message_stream_pending(worker))
+                        assert_true(message_stream_read(worker) > 0);
+                assert_int_equal(message_stream_next(worker, &m, &size), 1);
+                assert_ok(json_parse_strict(m.text, m.length, &call, NULL));
+                struct json_object *p = json_get(call, "parameters");
+
+                /* Meanwhile no other worker gets the directory. */
+                refused = client_call_fds(other, RESTORE, &t->to_fd, 1);
+                assert_error(refused, ERROR("TryAgain"), NULL, NULL);
+
+                add_file(t->to_fd, "f", 1, 'f');
+                assert_ok(fchmod(t->to_fd, 0700));
+                TreeTarget target;
+                tree_target_init(&target, &before);
+                target.state = cases[i].state;
+                tree_target_tell(m.fds[json_get_int(p, "lifetime", 0)], &target);
+                if (cases[i].removed) {
+                        PkramHandle h = { .device = t->f->device, .fd = m.fds[json_get_int(p, "session", 0)] };
+
+                        assert_ok(pkram_load_remove(&h, json_get_string(p, "kernelName")));
+                }
+                t->f->manager->tree_connect = NULL;
+                message_done(&m);
+                message_stream_free(worker);
+
+                r = client_receive(c, NULL, NULL);
+                assert_non_null(r);
+                if (cases[i].restored)
+                        assert_string_equal(json_get_string(json_get(reply_parameters(r), "node"), "name"), "n");
+                else
+                        assert_error(r, ERROR("Unexpected"), NULL, NULL);
+                assert_int_equal(mock_n_nodes(t->f->mock), !cases[i].removed);
+                assert_ok(fstat(t->to_fd, &st));
+                assert_int_equal(st.st_mode & 07777, cases[i].put_back ? 0751 : 0700);
+                assert_int_equal(faccessat(t->to_fd, "f", F_OK, 0), cases[i].emptied ? -1 : 0);
+                if (cases[i].emptied)
+                        assert_as_before(t, &before);
+
+                (void) unlinkat(t->to_fd, "f", 0);
+                if (!cases[i].removed) {
+                        _cleanup_json_ struct json_object *gone = client_call(other, CALL("Remove", "{\"name\":\"n\"}"));
+
+                        (void) reply_parameters(gone);
+                }
+        }
+}
+
+/* A directory that cannot be put back, since no worker can be had, is reported, and the call ends. */
+static void test_no_worker_to_put_back(void **state) {
+        Trees *t = *state;
+        Forker f = { .trees = t, .steps = 4 };
+        Client *c;
+
+        store_large_tree(t);
+        t->f->manager->tree_connect = worker_fork;
+        t->f->manager->tree_connect_userdata = &f;
+        c = begin_at_worker(t, RESTORE, t->to_fd, 0);
+        int held = 0; /* refuses */
+        t->f->manager->tree_connect = worker_hold;
+        t->f->manager->tree_connect_userdata = &held;
+        wait_for_reply(c);
+        expect_failure(c, ERROR("Unexpected"), "terminated unexpectedly");
+        client_free(c);
+        wait_for_workers(&f);
+        assert_int_equal(mock_n_nodes(t->f->mock), 1);
+}
+
 /* A worker whose event loop nothing runs, like a process that has much to do. */
 static sd_event *replace_worker_by_busy_one(Trees *t) {
         Manager *m = t->f->manager;
@@ -551,6 +834,10 @@ int main(void) {
                 T(test_errors),
                 T(test_client_dies),
                 T(test_worker_dies),
+                T(test_worker_is_killed),
+                T(test_worker_is_killed_for_nobody),
+                T(test_states_of_killed_workers),
+                T(test_no_worker_to_put_back),
                 T(test_too_many_at_once),
                 T(test_slots_for_root),
                 T(test_wrong_places_take_no_worker),

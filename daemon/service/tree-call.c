@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <fcntl.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
 
 #include "job.h"
 #include "json-util.h"
-#include "time-util.h"
 #include "tree-call.h"
 #include "tree-error.h"
 #include "tree-place.h"
+#include "tree-slot.h"
 #include "varlink-client.h"
 
 struct TreeCall {
         VarlinkClient *client;
         sd_event_source *source;
+        TreeSlot *slot;
         TreeCallProgress progress;
         TreeCallDone done;
         void *userdata;
@@ -26,6 +25,8 @@ TreeCall *tree_call_free(TreeCall *c) {
 
         sd_event_source_disable_unref(c->source);
         varlink_client_free(c->client);
+        if (c->slot)
+                tree_slot_detach(c->slot);
         free(c);
         return NULL;
 }
@@ -45,6 +46,15 @@ static int worker_failed(StoreError *e, int r) {
                                "See \"journalctl -u 'pkram-tree-worker@*'\".", strerror(-r));
 }
 
+/* The worker was killed, and its directory is as before, or has everything that was to be there. */
+static void on_settled(bool restored, void *userdata) {
+        TreeCall *c = userdata;
+        _cleanup_error_ StoreError e = {};
+
+        c->slot = NULL;
+        c->done(restored ? 0 : worker_failed(&e, -ECONNRESET), /* parameters= */ NULL, &e, c->userdata);
+}
+
 static int on_reply(_unused_ sd_event_source *source, _unused_ int fd, _unused_ uint32_t revents, void *userdata) {
         TreeCall *c = userdata;
         _cleanup_reply_ VarlinkReply reply = {};
@@ -59,6 +69,7 @@ static int on_reply(_unused_ sd_event_source *source, _unused_ int fd, _unused_ 
         if (r == 0)
                 return 0;
 
+        bool answered = r > 0 && !reply.continues;
         if (r < 0)
                 r = worker_failed(&e, r);
         else if (!reply.continues && !reply.error)
@@ -71,93 +82,10 @@ static int on_reply(_unused_ sd_event_source *source, _unused_ int fd, _unused_ 
         /* The worker is not needed any more, and what it had open is closed. */
         c->source = sd_event_source_disable_unref(c->source);
         c->client = varlink_client_free(c->client);
+        if (!answered && tree_slot_wait(c->slot))
+                return 0;
+        tree_slot_answered(TAKE_PTR(c->slot));
         c->done(r, reply.parameters, &e, c->userdata);
-        return 0;
-}
-
-static int worker_connect(Manager *m, VarlinkClient **ret) {
-        int fds[2], r;
-
-        if (!m->tree_worker)
-                return varlink_client_connect_now(TREE_WORKER_SOCKET, ret);
-
-        if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
-                return -errno;
-        r = tree_worker_add_connection(m->tree_worker, fds[0]);
-        if (r < 0) {
-                safe_close(fds[1]);
-                return r;
-        }
-        return varlink_client_new(fds[1], ret);
-}
-
-/* --- slots --- */
-
-/* A worker, from before it is called until its process has exited. */
-struct TreeSlot {
-        Manager *manager;
-        char *owner;
-        bool root;
-        int fd; /* end of a pipe whose other end the worker has */
-        sd_event_source *source;
-        uint64_t begin_usec;
-        TreeSlot *next, *previous;
-};
-
-TreeSlot *tree_slot_free(TreeSlot *s) {
-        if (!s)
-                return NULL;
-
-        if (s->previous)
-                s->previous->next = s->next;
-        else
-                s->manager->tree_slots = s->next;
-        if (s->next)
-                s->next->previous = s->previous;
-
-        sd_event_source_disable_unref(s->source);
-        safe_close(s->fd);
-        free(s->owner);
-        free(s);
-        return NULL;
-}
-DEFINE_CLEANUP(TreeSlot *, tree_slot_free)
-
-static int on_slot_timer(_unused_ sd_event_source *source, _unused_ uint64_t usec, void *userdata) {
-        tree_slot_free(userdata);
-        return 0;
-}
-
-/* The worker has exited. Processes cannot be started at any rate either: PID 1 stops listening if they are. */
-static int on_worker_exit(_unused_ sd_event_source *source, _unused_ int fd, _unused_ uint32_t revents, void *userdata) {
-        TreeSlot *s = userdata;
-        uint64_t end = s->begin_usec + (s->root ? 0 : s->manager->tree_hold_usec);
-        uint64_t now = now_usec(CLOCK_MONOTONIC);
-
-        s->source = sd_event_source_disable_unref(s->source);
-        if (now >= end ||
-            sd_event_add_time(s->manager->event, &s->source, CLOCK_MONOTONIC, end, /* accuracy= */ 0, on_slot_timer, s) < 0)
-                tree_slot_free(s);
-        return 0;
-}
-
-/* Each worker is a process. Some are left for root: trees are stored when it unmounts them. */
-static int slots_check(const Manager *m, const Peer *peer, StoreError *e) {
-        size_t total = 0, users = 0, owner = 0;
-        bool root = peer->uid == 0;
-
-        for (const TreeSlot *i = m->tree_slots; i; i = i->next) {
-                total++;
-                users += !i->root;
-                owner += !i->root && streq(i->owner, peer->owner);
-        }
-
-        if (!root && owner >= TREE_CALLS_PER_OWNER)
-                return store_error_set(e, -EBUSY, STORE_ERROR_TRY_AGAIN, NULL,
-                                       "Limit of %u concurrent tree operations per owner reached. Try again later.", TREE_CALLS_PER_OWNER);
-        if (total >= TREE_CALLS_MAX || (!root && users >= TREE_CALLS_MAX - TREE_CALLS_FOR_ROOT))
-                return store_error_set(e, -EBUSY, STORE_ERROR_TRY_AGAIN, NULL,
-                                       "Too many trees are being stored or restored. Try again later.");
         return 0;
 }
 
@@ -166,7 +94,7 @@ int tree_call_check(const Manager *m, const Peer *peer, int directory, TreeCallK
         uid_t uid;
         int r;
 
-        r = slots_check(m, peer, reterr_error);
+        r = tree_slots_check(m, peer, reterr_error);
         if (r < 0)
                 return r;
 
@@ -178,51 +106,19 @@ int tree_call_check(const Manager *m, const Peer *peer, int directory, TreeCallK
         if (r == TREE_PLACE_TMPFS && peer->uid != 0 && peer->uid != uid)
                 return save ? tree_place_refuse_save_owner(reterr_error) :
                         store_error_set(reterr_error, -EACCES, STORE_ERROR_PERMISSION_DENIED, NULL, NULL);
-        return 0;
-}
 
-/* Takes a slot. *ret_fd goes to the worker, which keeps it open until it exits. */
-static int tree_slot_new(Manager *m, const Peer *peer, TreeSlot **ret, int *ret_fd) {
-        _cleanup_(tree_slot_freep) TreeSlot *s = NULL;
-        _cleanup_close_ int theirs = -EBADF;
-        int fds[2], r;
-
-        if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
-                return -errno;
-        theirs = fds[1];
-
-        s = malloc(sizeof(TreeSlot));
-        if (!s) {
-                safe_close(fds[0]);
-                return -ENOMEM;
-        }
-        *s = (TreeSlot) {
-                .manager = m,
-                .owner = strdup(peer->owner),
-                .root = peer->uid == 0,
-                .fd = fds[0],
-                .begin_usec = now_usec(CLOCK_MONOTONIC),
-                .next = m->tree_slots,
-        };
-        if (s->next)
-                s->next->previous = s;
-        m->tree_slots = s;
-        if (!s->owner)
-                return -ENOMEM;
-
-        r = sd_event_add_io(m->event, &s->source, s->fd, EPOLLIN, on_worker_exit, s);
-        if (r < 0)
-                return r;
-
-        *ret = TAKE_PTR(s);
-        *ret_fd = TAKE_FD(theirs);
+        /* What one worker gives back to its user, another one would still be filling with the rights of root. */
+        if (!save && tree_slots_restore_into(m, directory))
+                return store_error_set(reterr_error, -EBUSY, STORE_ERROR_TRY_AGAIN, NULL,
+                                       "Another tree is being restored into this directory. Try again later.");
         return 0;
 }
 
 int tree_call_new(
                 Manager *m,
                 const Peer *peer,
-                const char *method,
+                TreeCallKind kind,
+                uint64_t node_id,
                 struct json_object *parameters,
                 const int *fds,
                 size_t n_fds,
@@ -235,11 +131,12 @@ int tree_call_new(
         _cleanup_json_ struct json_object *p = parameters;
         _cleanup_(tree_call_freep) TreeCall *c = NULL;
         _cleanup_close_ int lifetime = -EBADF;
+        bool save = kind == TREE_CALL_SAVE;
         int all[TREE_CALL_FDS_MAX + 1];
         TreeSlot *slot;
         int r;
 
-        assert(n_fds <= TREE_CALL_FDS_MAX);
+        assert(n_fds >= 2 && n_fds <= TREE_CALL_FDS_MAX);
 
         c = calloc(1, sizeof(TreeCall));
         if (!c || !p || json_add_int(p, "lifetime", (int64_t) n_fds) < 0)
@@ -251,19 +148,19 @@ int tree_call_new(
         };
 
         /* From here on the slot frees itself when nothing has the other end of its pipe any more. */
-        r = tree_slot_new(m, peer, &slot, &lifetime);
+        r = tree_slot_new(m, peer, save ? -EBADF : fds[1], node_id, &slot, &lifetime);
         if (r < 0)
                 return store_error_errno(reterr_error, r);
         memcpy(all, fds, n_fds * sizeof(int));
         all[n_fds] = lifetime;
 
-        r = worker_connect(m, &c->client);
+        r = tree_worker_connect(m, &c->client);
         if (r == -ENOMEM)
                 return store_error_device(reterr_error, r);
         if (r < 0)
                 return no_worker(reterr_error, r);
 
-        r = varlink_client_send(c->client, method, TAKE_PTR(p), all, n_fds + 1, /* more= */ progress != NULL);
+        r = varlink_client_send(c->client, save ? TREE_WORKER_INTERFACE ".Save" : TREE_WORKER_INTERFACE ".Restore", TAKE_PTR(p), all, n_fds + 1, /* more= */ progress != NULL);
         if (r >= 0)
                 r = sd_event_add_io(m->event, &c->source, varlink_client_fd(c->client), EPOLLIN, on_reply, c);
         if (r == -ENOMEM)
@@ -271,6 +168,8 @@ int tree_call_new(
         if (r < 0)
                 return worker_failed(reterr_error, r);
 
+        c->slot = slot;
+        tree_slot_attach(slot, on_settled, c);
         *ret = TAKE_PTR(c);
         return 0;
 }

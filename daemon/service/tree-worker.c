@@ -6,6 +6,8 @@
 #include "store.h"
 #include "time-util.h"
 #include "tree-error.h"
+#include "tree-files.h"
+#include "tree-target.h"
 #include "tree-worker.h"
 #include "varlink-idl-texts.h"
 
@@ -270,12 +272,65 @@ static int vl_method_restore(Varlink *link, struct json_object *parameters, Varl
 
         job->keep = json_get_bool(parameters, "keep", false);
         r = store_tree_load_new(&job->peer, &session, json_get_string(parameters, "name"),
-                                json_get_string(parameters, "kernelName"), (uint32_t) n, directory, &job->load, &e);
+                                json_get_string(parameters, "kernelName"), (uint32_t) n, directory,
+                                job->lifetime >= 0 ? job->lifetime : job->worker->lifetime, &job->load, &e);
         if (r < 0)
                 return fail(link, r, &e);
 
         job->tell = flags & VARLINK_MORE;
         return job_keep(link, &restore_job, TAKE_PTR(job));
+}
+
+/* --- PutBack --- */
+
+static int read_time(struct json_object *parameters, const char *key, int64_t *ret_sec, uint32_t *ret_nsec) {
+        struct json_object *o = json_get(parameters, key);
+        int64_t nsec = json_get_int(o, "nanoseconds", -1);
+
+        if (nsec < 0 || nsec >= 1000000000)
+                return -EINVAL;
+        *ret_sec = json_get_int(o, "seconds", 0);
+        *ret_nsec = (uint32_t) nsec;
+        return 0;
+}
+
+static int put_back(int directory, const TreeTarget *target) {
+        _cleanup_close_ int fd = -EBADF;
+        struct stat st;
+        int r;
+
+        r = tree_is_tmpfs_directory(directory, &st);
+        if (r == 0)
+                r = -ENOTDIR;
+        if (r >= 0)
+                r = tree_open_directory(directory, ".", &fd);
+        return r < 0 ? r : tree_target_put_back(fd, target);
+}
+
+static int vl_method_put_back(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags, void *userdata) {
+        TreeWorker *w = userdata;
+        TreeTarget target = {
+                .state = json_get_bool(parameters, "empty", false) ? TREE_TARGET_FILLED : TREE_TARGET_LOCKED,
+                .uid = (uid_t) json_get_int(parameters, "uid", -1),
+                .gid = (gid_t) json_get_int(parameters, "gid", -1),
+                .mode = (mode_t) json_get_int(parameters, "mode", 0) & 07777,
+        };
+        _cleanup_close_ int lifetime = -EBADF;
+        _cleanup_error_ StoreError e = {};
+        int r, directory;
+
+        directory = varlink_peek_fd(link, json_get_int(parameters, "directory", -1));
+        if (directory < 0)
+                return varlink_error_invalid_parameter(link, "directory");
+        if (read_time(parameters, "accessed", &target.atime_sec, &target.atime_nsec) < 0)
+                return varlink_error_invalid_parameter(link, "accessed");
+        if (read_time(parameters, "modified", &target.mtime_sec, &target.mtime_nsec) < 0)
+                return varlink_error_invalid_parameter(link, "modified");
+
+        r = copy_fd(link, parameters, "lifetime", w->exit_on_idle && w->lifetime < 0 ? &w->lifetime : &lifetime);
+        if (r >= 0)
+                r = put_back(directory, &target);
+        return r < 0 ? fail(link, r, &e) : varlink_reply(link, /* parameters= */ NULL);
 }
 
 /* --- the worker --- */
@@ -332,6 +387,8 @@ int tree_worker_new(sd_event *event, const PkramDevice *device, TreeWorker **ret
                 r = varlink_server_bind(w->server, TREE_WORKER_INTERFACE ".Save", vl_method_save);
         if (r >= 0)
                 r = varlink_server_bind(w->server, TREE_WORKER_INTERFACE ".Restore", vl_method_restore);
+        if (r >= 0)
+                r = varlink_server_bind(w->server, TREE_WORKER_INTERFACE ".PutBack", vl_method_put_back);
         if (r < 0)
                 return r;
         varlink_server_set_connect(w->server, /* connect= */ NULL, on_disconnect);

@@ -3,20 +3,9 @@
 #include "tree-load.h"
 #include "tree-place.h"
 
-static void unlock_root(StoreTreeLoad *load) {
-        const struct stat *st = &load->root_stat;
-
-        (void) fchown(load->root, st->st_uid, st->st_gid);
-        (void) fchmod(load->root, st->st_mode & 07777);
-        (void) futimens(load->root, (const struct timespec[]) { st->st_atim, st->st_mtim });
-}
-
-int tree_lock_root(StoreTreeLoad *load) {
-        /* In this order: as long as they own the directory, its owner can undo changes of its mode. */
-        if (fchown(load->root, geteuid(), getegid()) < 0)
-                return -errno;
-        load->locked = true;
-        return fchmod(load->root, 0700) < 0 ? -errno : 0;
+static void target_set_state(StoreTreeLoad *load, TreeTargetState state) {
+        load->target.state = state;
+        tree_target_tell(load->tell, &load->target);
 }
 
 static int is_empty(int fd) {
@@ -33,17 +22,20 @@ static int is_empty(int fd) {
 int tree_lock_empty_root(StoreTreeLoad *load) {
         int r;
 
-        r = tree_lock_root(load);
+        /* What is told comes first: this process can be killed at any moment. */
+        target_set_state(load, TREE_TARGET_LOCKED);
+        r = tree_target_lock(load->root);
         if (r < 0)
                 return r;
         r = is_empty(load->root);
-        if (r == 0) {
-                /* Another process was faster, and what it has put there is not ours to remove. */
-                unlock_root(load);
-                load->locked = false;
-                r = -ENOTEMPTY;
-        }
-        return r < 0 ? r : 0;
+        if (r < 0)
+                return r;
+        /* Another process was faster, and what it has put there is not ours to remove. */
+        if (r == 0)
+                return -ENOTEMPTY;
+
+        target_set_state(load, TREE_TARGET_FILLED);
+        return 0;
 }
 
 StoreTreeLoad *store_tree_load_free(StoreTreeLoad *load) {
@@ -56,12 +48,9 @@ StoreTreeLoad *store_tree_load_free(StoreTreeLoad *load) {
                 safe_close(load->levels[i].fd);
         free(load->levels);
 
-        if (load->locked && !load->committed) {
-                /* The root may have got its flags already, and takes no other attributes then. */
-                (void) tree_write_flags(load->root, 0);
-                (void) tree_lock_root(load);
-                (void) tree_remove_contents(load->root);
-                unlock_root(load);
+        if (load->target.state != TREE_TARGET_UNTOUCHED && load->target.state != TREE_TARGET_DONE) {
+                (void) tree_target_put_back(load->root, &load->target);
+                target_set_state(load, TREE_TARGET_UNTOUCHED);
         }
         safe_close(load->root);
 
@@ -214,15 +203,17 @@ static int check_owners(const StoreTreeLoad *load, StoreError *e) {
 }
 
 static int open_target(StoreTreeLoad *load, int directory, StoreError *e) {
+        struct stat st;
         int r;
 
-        r = tree_is_tmpfs_directory(directory, &load->root_stat);
+        r = tree_is_tmpfs_directory(directory, &st);
         if (r < 0 && r != -ENOTDIR)
                 return r;
         if (r <= 0)
                 return tree_place_refuse_load(e);
-        if (load->peer->uid != 0 && load->root_stat.st_uid != load->peer->uid)
+        if (load->peer->uid != 0 && st.st_uid != load->peer->uid)
                 return store_error_set(e, -EACCES, STORE_ERROR_PERMISSION_DENIED, load->name, NULL);
+        tree_target_init(&load->target, &st);
 
         r = tree_open_directory(directory, ".", &load->root);
         if (r >= 0)
@@ -239,6 +230,7 @@ int store_tree_load_new(
                 const char *kernel_name,
                 uint32_t n_objects,
                 int directory,
+                int tell,
                 StoreTreeLoad **ret,
                 StoreError *reterr_error) {
 
@@ -254,7 +246,7 @@ int store_tree_load_new(
         if (!load)
                 return store_error_device(reterr_error, -ENOMEM);
         *load = (StoreTreeLoad) {
-                .peer = peer, .handle = *session, .root = -EBADF, .fd = -EBADF, .source = -EBADF,
+                .peer = peer, .handle = *session, .root = -EBADF, .tell = tell, .fd = -EBADF, .source = -EBADF,
                 .name = strdup(name), .kernel_name = strdup(kernel_name),
         };
         *session = PKRAM_HANDLE_NONE;
@@ -292,13 +284,15 @@ int store_tree_load_commit(StoreTreeLoad *load, bool keep, StoreError *reterr_er
         assert(load);
 
         /* This thaws the files. */
+        if (!keep)
+                target_set_state(load, TREE_TARGET_COMMITTING);
         r = keep ? 0 : pkram_load_remove(&load->handle, load->kernel_name);
         if (r == -EBUSY)
                 return store_error_set(reterr_error, r, STORE_ERROR_NODE_BUSY, load->name, NULL);
         if (r < 0)
                 return store_error_device(reterr_error, r);
 
-        load->committed = true;
+        target_set_state(load, TREE_TARGET_DONE);
         return 0;
 }
 

@@ -498,6 +498,14 @@ int store_stat_node(Store *s, uint64_t id, struct pkram_node_info *ret) {
         return n == 1 && ret->id == id ? 0 : -ENOENT;
 }
 
+int store_has_node(Store *s, uint64_t id) {
+        struct pkram_node_info info;
+        int r;
+
+        r = store_stat_node(s, id, &info);
+        return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
 /*
  * Pins the node with this kernel name, which was made of owner and name or is the name itself, if it is the one that
  * the owner has under that name. *ret_manifest_error is what read_manifest() said about it. Returns -ENOENT if it is

@@ -26,6 +26,9 @@ DEFINE_CLEANUP(Store *, store_free)
 /* Borrowed. */
 const PkramDevice *store_device(const Store *s);
 
+/* Returns 1 if there is a node with that ID, whatever its owner, 0 if not, or a negative errno. */
+int store_has_node(Store *s, uint64_t id);
+
 /* What the kernel says about itself. It answers also where PKRAM is off; then later calls fail. */
 int store_info(Store *s, struct pkram_ioctl_info *ret, StoreError *reterr_error);
 
@@ -299,7 +302,9 @@ typedef struct StoreTreeLoad StoreTreeLoad;
  * node that session (consumed) has open; kernel_name is its name there, and n_objects is how many the node has in the
  * kernel. Then store_tree_load_step() until it returns 0, and store_tree_load_commit(),
  * which releases the node, unless it is to be kept. Until that the directory is root's alone;
- * freeing it before that removes what was made. peer is borrowed; the descriptor only for this call.
+ * freeing it before that removes what was made. What was done to the directory is told through
+ * tell, a pipe or -EBADF, each time before it is done (see tree-target.h). peer and tell are borrowed; the descriptor
+ * of the directory only for this call.
  */
 int store_tree_load_new(
                 const Peer *peer,
@@ -308,6 +313,7 @@ int store_tree_load_new(
                 const char *kernel_name,
                 uint32_t n_objects,
                 int directory,
+                int tell,
                 StoreTreeLoad **ret,
                 StoreError *reterr_error);
 int store_tree_load_step(StoreTreeLoad *load, StoreError *reterr_error);

@@ -225,7 +225,7 @@ static int restore_tree(Fixture *f, int directory) {
         if (r < 0)
                 return r;
         session = (PkramHandle) { .device = attached, .fd = fcntl(tree.handle.fd, F_DUPFD_CLOEXEC, 3) };
-        r = store_tree_load_new(&f->s.root, &session, "tree", tree.node.info.name, tree.node.info.nr_objects, directory, &load, NULL);
+        r = store_tree_load_new(&f->s.root, &session, "tree", tree.node.info.name, tree.node.info.nr_objects, directory, /* tell= */ -EBADF, &load, NULL);
         while (r >= 0 && (r = store_tree_load_step(load, NULL)) > 0)
                 ;
         return r < 0 ? r : store_tree_load_commit(load, /* keep= */ false, NULL);

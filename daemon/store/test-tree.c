@@ -101,7 +101,7 @@ static int restore_tree(Fixture *f, const Peer *peer, StoreError *e) {
         if (r < 0)
                 return r;
         session = (PkramHandle) { .device = f->s.device, .fd = fcntl(tree.handle.fd, F_DUPFD_CLOEXEC, 3) };
-        r = store_tree_load_new(peer, &session, "tree", tree.node.info.name, tree.node.info.nr_objects, f->to_fd, &load, e);
+        r = store_tree_load_new(peer, &session, "tree", tree.node.info.name, tree.node.info.nr_objects, f->to_fd, /* tell= */ -EBADF, &load, e);
         while (r >= 0 && (r = store_tree_load_step(load, e)) > 0)
                 ;
         return r < 0 ? r : store_tree_load_commit(load, /* keep= */ false, e);

@@ -4,6 +4,7 @@
 
 #include "store-internal.h"
 #include "tree-files.h"
+#include "tree-target.h"
 
 typedef struct TreeLoadLevel {
         int fd;
@@ -26,18 +27,15 @@ struct StoreTreeLoad {
         TreeLoadLevel *levels;
         size_t n_levels, allocated;
         int root;
-        struct stat root_stat;
-        bool locked, committed;
+        TreeTarget target; /* what was done to root */
+        int tell;          /* pipe for target, or -EBADF; borrowed */
         int fd, source;       /* file that is being filled by copying from source, or checked */
         uint64_t position;    /* in source */
         uint64_t done, total; /* bytes of contents: made, and to be made */
         Checksum *checksum;
 };
 
-/* Makes the directory accessible to root only, so that no other user can interfere. */
-int tree_lock_root(StoreTreeLoad *load);
-
-/* The same, unless there is something in it: -ENOTEMPTY. */
+/* Makes the directory accessible to root only, so that no other user can interfere. -ENOTEMPTY if there is something in it. */
 int tree_lock_empty_root(StoreTreeLoad *load);
 
 /* Says that the node is damaged. Always -EBADMSG. */
