@@ -7,7 +7,7 @@
 #   debug     guest + debug: KASAN, lockdep, page poisoning ...
 #   nopkram   guest with PKRAM left out, built in guest's directories
 #
-# A fragment that is named like a series has what only that kernel knows.
+# A fragment that is named like a series, or like a fragment and a series, has what only that kernel knows.
 
 # config_fragments NAME: print the fragment files in order. Fails for an unknown name.
 config_fragments() {
@@ -20,9 +20,11 @@ config_fragments() {
         *) return 1 ;;
         esac
         local n
-        for n in $names "$SERIES"; do
-                [ "$n" = "$SERIES" ] && [ ! -e "$KERNEL_DIR/config/$n.config" ] || printf '%s\n' "$KERNEL_DIR/config/$n.config"
+        for n in $names; do
+                printf '%s\n' "$KERNEL_DIR/config/$n.config"
+                [ ! -e "$KERNEL_DIR/config/$n-$SERIES.config" ] || printf '%s\n' "$KERNEL_DIR/config/$n-$SERIES.config"
         done
+        [ ! -e "$KERNEL_DIR/config/$SERIES.config" ] || printf '%s\n' "$KERNEL_DIR/config/$SERIES.config"
 }
 
 # config_tree NAME: print the name of the directories a configuration is built in.
