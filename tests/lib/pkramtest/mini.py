@@ -122,9 +122,11 @@ def each(results, suite_name, chosen):
 
 def run(results, suite_name, chosen):
     """Run the scenarios; one result each, and one for each KUnit case."""
-    for _, outcome in each(results, suite_name, chosen):
+    for s, outcome in each(results, suite_name, chosen):
         for line in outcome.console.data:
             results.say(f"           {line}")
+        if s.icount:
+            results.say(f"           reboot() to init {' '.join(map(str, outcome.console.blackouts))} insn")
 
 
 def add_kunit(results, suite_name, outcome):

@@ -11,7 +11,7 @@
 
 #include "pkt.h"
 
-static uint64_t now(void) {
+uint64_t bench_now(void) {
         struct timespec t;
 
         clock_gettime(CLOCK_MONOTONIC, &t);
@@ -47,11 +47,11 @@ static int bench_save(int dev, const char *name, const struct pkt_spec *spec, bo
                 r = node_begin(dev, PKRAM_IOC_SAVE_BEGIN, name);
         if (r < 0)
                 return complain("cannot begin: %s", strerror(-r));
-        start = now();
+        start = bench_now();
         r = device_call(dev, PKRAM_IOC_SAVE_FILE, &f);
         if (r >= 0)
                 r = device_call(dev, PKRAM_IOC_SAVE_COMMIT, &c);
-        cost = now() - start;
+        cost = bench_now() - start;
         if (r < 0)
                 return complain("cannot save: %s", strerror(-r));
         printf("%" PRIu64 " %" PRIu64 "\n", cost, packed ? moved_pages(f.fd, n, pfns) : n);
@@ -70,51 +70,90 @@ static int bench_bytes(int dev, const char *name, const struct pkt_spec *spec) {
         pattern_fill(spec->seed, 0, data, spec->size);
         b.data = (uintptr_t) data;
         r = node_begin(dev, PKRAM_IOC_SAVE_BEGIN, name);
-        start = now();
+        start = bench_now();
         if (r >= 0)
                 r = device_call(dev, PKRAM_IOC_SAVE_BYTES, &b);
         if (r >= 0)
                 r = device_call(dev, PKRAM_IOC_SAVE_COMMIT, &c);
-        cost = now() - start;
+        cost = bench_now() - start;
         if (r < 0)
                 return complain("cannot save: %s", strerror(-r));
         printf("%" PRIu64 " %" PRIu64 "\n", cost, (uint64_t) (spec->size / PKT_PAGE));
         return 0;
 }
 
-static int bench_load(int dev, const char *name, const struct pkt_spec *spec) {
-        struct pkram_ioctl_load_file f = {
-                .size = sizeof(f), .target_fd = PKRAM_FD_NONE, .charge_pidfd = PKRAM_FD_NONE,
-        };
-        uint64_t start, cost;
+/* Many files in one node, all of which are made before the first one is saved. */
+static int bench_save_files(int dev, const char *name, int n, char **specs) {
+        struct pkram_ioctl_commit c = { .size = sizeof(c) };
+        uint64_t pages = 0, start, cost;
+        struct pkt_spec spec;
+        int r = 0, fds[n];
+
+        for (int i = 0; i < n; i++) {
+                if (spec_parse(specs[i], &spec) < 0)
+                        return 1;
+                fds[i] = file_make(&spec, name);
+                if (fds[i] < 0)
+                        return 1;
+                pages += spec.size / PKT_PAGE;
+        }
+        r = node_begin(dev, PKRAM_IOC_SAVE_BEGIN, name);
+        start = bench_now();
+        for (int i = 0; i < n && r >= 0; i++) {
+                struct pkram_ioctl_save_file f = { .size = sizeof(f), .fd = fds[i] };
+
+                r = device_call(dev, PKRAM_IOC_SAVE_FILE, &f);
+        }
+        if (r >= 0)
+                r = device_call(dev, PKRAM_IOC_SAVE_COMMIT, &c);
+        cost = bench_now() - start;
+        if (r < 0)
+                return complain("cannot save: %s", strerror(-r));
+        printf("%" PRIu64 " %" PRIu64 "\n", cost, pages);
+        return 0;
+}
+
+static int bench_load(int dev, const char *name, int n, char **specs) {
+        uint64_t cost = 0, pages = 0;
+        struct pkt_spec spec;
         int r = node_begin(dev, PKRAM_IOC_LOAD_BEGIN, name);
 
         if (r < 0)
                 return complain("cannot begin: %s", strerror(-r));
-        start = now();
-        r = device_call(dev, PKRAM_IOC_LOAD_FILE, &f);
-        cost = now() - start;
-        if (r < 0)
-                return complain("cannot load: %s", strerror(-r));
-        if (file_compare(f.fd, spec) < 0)
-                return 1;
-        printf("%" PRIu64 " %" PRIu64 "\n", cost, (uint64_t) (spec->size / PKT_PAGE));
+        for (int i = 0; i < n; i++) {
+                struct pkram_ioctl_load_file f = {
+                        .size = sizeof(f), .object = i, .target_fd = PKRAM_FD_NONE, .charge_pidfd = PKRAM_FD_NONE,
+                };
+                uint64_t start = bench_now();
+
+                r = device_call(dev, PKRAM_IOC_LOAD_FILE, &f);
+                cost += bench_now() - start;
+                if (r < 0)
+                        return complain("cannot load file %d: %s", i, strerror(-r));
+                if (spec_parse(specs[i], &spec) < 0 || file_compare(f.fd, &spec) < 0)
+                        return 1;
+                close(f.fd);
+                pages += spec.size / PKT_PAGE;
+        }
+        printf("%" PRIu64 " %" PRIu64 "\n", cost, pages);
         return 0;
 }
 
-/* bench save|load|pack NAME SPEC: prints the cost of the one ioctl that does the work and the number of pages of 4 KiB
- * in the file, or, for "pack", of those that the save moved. The loaded file is compared before the figure is printed. */
+/* bench save|load|pack NAME SPEC...: prints the cost of the ioctls that do the work and the number of pages of 4 KiB
+ * in the files, or, for "pack", of those that the save moved. Loaded files are compared before the figure is printed. */
 int cmd_bench(int argc, char **argv) {
         struct pkt_spec spec;
         int dev;
 
-        if (argc != 4 || spec_parse(argv[3], &spec) < 0)
-                return complain("bench save|load|pack NAME SPEC");
+        if (argc < 4 || spec_parse(argv[3], &spec) < 0)
+                return complain("bench save|load|pack NAME SPEC...");
         dev = device_open();
         if (dev < 0)
                 return complain("cannot open the device: %s", strerror(-dev));
         if (strcmp(argv[1], "load") == 0)
-                return bench_load(dev, argv[2], &spec);
+                return bench_load(dev, argv[2], argc - 3, argv + 3);
+        if (argc > 4)
+                return bench_save_files(dev, argv[2], argc - 3, argv + 3);
         return spec.is_file ? bench_save(dev, argv[2], &spec, strcmp(argv[1], "pack") == 0) :
                               bench_bytes(dev, argv[2], &spec);
 }

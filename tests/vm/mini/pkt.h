@@ -74,6 +74,9 @@ int file_make(const struct pkt_spec *spec, const char *name);
 /* Compare: 0, or -1 after saying what differs. */
 int file_compare(int fd, const struct pkt_spec *spec);
 
+/* Nanoseconds, which are instructions where QEMU counts them. */
+uint64_t bench_now(void);
+
 int device_open(void);
 /* ioctl(), with -errno as result. */
 int device_call(int fd, unsigned long command, void *argument);
@@ -102,6 +105,7 @@ int cmd_poison(int argc, char **argv);
 int cmd_poisoned(int argc, char **argv);
 int cmd_hidden(int argc, char **argv);
 int cmd_starve(int argc, char **argv);
+int cmd_luo(int argc, char **argv);
 int cmd_tsc(int argc, char **argv);
 int cmd_uncapable(int argc, char **argv);
 
