@@ -270,7 +270,7 @@ const KexecFormat *kexec_image_format(const KexecImage *image, uint32_t version)
 const char *kexec_image_error(int r) {
         switch (r) {
         case -ENOEXEC:
-                return "is not a kernel image (bzImage)";
+                return "is not a kernel image (a bzImage, or a unified kernel image that contains one)";
         case -EBADMSG:
                 return "is a damaged kernel image: it is cut short, or its header contradicts itself";
         case -ENOENT:

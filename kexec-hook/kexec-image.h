@@ -43,7 +43,7 @@ typedef struct KexecImage {
 /* Reads an image from a descriptor that supports pread(2). The file position does not matter nor change.
  *
  * Returns 0, or a negative errno:
- *   -ENOEXEC   not a bzImage (also: empty, a directory, a unified kernel image, a zImage)
+ *   -ENOEXEC   not a bzImage (also: empty, a directory, a zImage; see kexec-uki.h for unified kernel images)
  *   -EBADMSG   a bzImage, but cut short, or its header contradicts itself
  *   others     as from pread(2) and fstat(2)
  * ret is written on success only. */
@@ -56,8 +56,8 @@ int kexec_image_open(const char *path, KexecImage *ret, int *ret_fd);
 /* The format of that version if the image reads it, or NULL. */
 const KexecFormat *kexec_image_format(const KexecImage *image, uint32_t version);
 
-/* One clause saying what is wrong, for errors of the two functions above: "is not a kernel image (bzImage)".
- * Never NULL; static, or strerror(3)'s buffer. */
+/* One clause saying what is wrong, for errors of the two functions above: "is not a kernel image (a bzImage, or a
+ * unified kernel image that contains one)". Never NULL; static, or strerror(3)'s buffer. */
 const char *kexec_image_error(int r);
 
 const char *kexec_arch_to_string(KexecArch arch);

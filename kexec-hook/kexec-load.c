@@ -143,8 +143,9 @@ static int open_initrd(const char *const *paths, const char **reterr_path, int *
 }
 
 int kexec_load(const KexecLoad *request, const char **reterr_path) {
-        _cleanup_close_ int initrd_fd = -EBADF;
+        _cleanup_close_ int opened = -EBADF;
         kexec_file_load_t call;
+        int initrd_fd = -EBADF;
         unsigned long flags = 0;
         int r;
 
@@ -156,10 +157,13 @@ int kexec_load(const KexecLoad *request, const char **reterr_path) {
                 *reterr_path = NULL;
 
         if (request->initrds && request->initrds[0]) {
-                r = open_initrd(request->initrds, reterr_path, &initrd_fd);
+                r = open_initrd(request->initrds, reterr_path, &opened);
                 if (r < 0)
                         return r;
-        } else
+                initrd_fd = opened;
+        } else if (request->initrd_fd)
+                initrd_fd = *request->initrd_fd;
+        else
                 flags |= KEXEC_FILE_NO_INITRAMFS;
 
         call = request->syscall ?: kexec_file_load_real;

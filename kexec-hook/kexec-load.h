@@ -11,6 +11,7 @@ typedef long (*kexec_file_load_t)(int kernel_fd, int initrd_fd, unsigned long cm
 typedef struct KexecLoad {
         int kernel_fd;                  /* open for reading */
         const char *const *initrds;     /* paths, NULL-terminated; NULL or empty for none */
+        const int *initrd_fd;           /* used if there are no such paths; NULL for none */
         const char *cmdline;            /* as kexec_cmdline_build() made it */
         kexec_file_load_t syscall;      /* NULL for the real one */
 } KexecLoad;

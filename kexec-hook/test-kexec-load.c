@@ -104,6 +104,26 @@ static void test_several_initrds(void **state) {
         assert_memory_equal(seen.initrd, "AAAAA\0\0\0BBBBBBBBC\0\0\0", 20);
 }
 
+static void test_initrd_descriptor(void **state) {
+        int kernel = make_file("kernel", 6), initrd = make_file("initrd", 6);
+        KexecLoad l = { .kernel_fd = kernel, .initrd_fd = &initrd, .cmdline = "x", .syscall = record };
+
+        (void) state;
+        assert_int_equal(kexec_load(&l, NULL), 0);
+        assert_int_equal(seen.initrd_fd, initrd);
+        assert_int_equal(seen.initrd_size, 6);
+        assert_int_equal(seen.flags & KEXEC_FILE_NO_INITRAMFS, 0);
+
+        /* Paths come first. The descriptor stays open. */
+        l.initrds = (const char *const[]) { a, NULL };
+        assert_int_equal(kexec_load(&l, NULL), 0);
+        assert_int_not_equal(seen.initrd_fd, initrd);
+        assert_int_equal(seen.initrd_size, 5);
+        assert_true(fcntl(initrd, F_GETFD) >= 0);
+        assert_return_code(close(initrd), errno);
+        assert_return_code(close(kernel), errno);
+}
+
 static void test_bad_initrds(void **state) {
         const char *path = NULL;
 
@@ -190,6 +210,7 @@ int main(void) {
                 T(test_no_initrd),
                 T(test_one_initrd),
                 T(test_several_initrds),
+                T(test_initrd_descriptor),
                 T(test_bad_initrds),
                 T(test_big_initrds),
                 T(test_errors_are_passed_on),

@@ -4,53 +4,13 @@
 #include <sys/wait.h>
 
 #include "config.h"
+#include "ctl-kexec-plan.h"
 #include "ctl.h"
 #include "device.h"
 #include "file-util.h"
 #include "kexec-check.h"
-#include "kexec-cmdline.h"
 #include "kexec-facts.h"
-#include "kexec-image.h"
 #include "kexec-load.h"
-
-/* Selects the kernel: from --kernel=, or the default one. Returns 0 or an exit status. */
-static int find_kernel(char **ret) {
-        int r;
-
-        if (arg_kernel) {
-                *ret = strdup(arg_kernel);
-                return *ret ? 0 : fail_memory();
-        }
-
-        r = kexec_default_kernel("", /* release= */ NULL, ret);
-        if (r == -ENOMEM)
-                return fail_memory();
-        if (r < 0)
-                return fail(EXIT_FAILED, "No kernel found in /vmlinuz, /boot/vmlinuz or /boot/vmlinuz-RELEASE. Use "
-                            "--kernel=FILE.");
-        return 0;
-}
-
-/*
- * Selects the initial RAM disks: from --initrd=, or the one that belongs to the kernel. *ret is terminated by NULL and
- * freed by the caller, as is *ret_found, which it may refer to. Returns 0 or an exit status.
- */
-static int find_initrds(const char *kernel, const char *const **ret, char **ret_found) {
-        const char **list;
-        size_t n = 0;
-
-        list = calloc(arg_n_initrds + 2, sizeof(char *));
-        if (!list)
-                return fail_memory();
-
-        for (; n < arg_n_initrds; n++)
-                list[n] = arg_initrds[n];
-        if (arg_n_initrds == 0 && !arg_no_initrd && kexec_default_initrd(kernel, ret_found) >= 0)
-                list[n++] = *ret_found;
-
-        *ret = list;
-        return 0;
-}
 
 /* Returns 0 if the kexec preserves everything or may proceed anyway, or an exit status. */
 static int judge_kexec(const KexecImage *image, const char *cmdline, bool *ret_keeps) {
@@ -89,56 +49,12 @@ static int judge_kexec(const KexecImage *image, const char *cmdline, bool *ret_k
         return 0;
 }
 
-static int build_cmdline(const struct pkram_ioctl_info *info, const KexecImage *image, char **ret) {
-        _cleanup_free_ char *running = NULL;
-        const char *base = arg_append;
+static int load_kernel(const KexecPlan *p) {
+        const char *kernel = p->kernel, *path = NULL;
         int r;
 
-        if (!base || arg_reuse_cmdline) {
-                r = kexec_cmdline_read_running(/* path= */ NULL, &running);
-                if (r < 0)
-                        return fail(EXIT_FAILED, "Failed to read the command line of the running kernel: %s. Use "
-                                    "--append=.", strerror(-r));
-                base = running;
-        }
-
-        r = kexec_cmdline_build(base, info && image->has_pkram ? info->super_pfn : 0,
-                                image->cmdline_max, ret);
-        if (r == -E2BIG)
-                return fail(EXIT_FAILED, "The command line is too long for this kernel, which takes %zu bytes without "
-                            "pkram=. Give a shorter one with --append=.", kexec_cmdline_max_base(image->cmdline_max));
-        if (r < 0)
-                return fail(EXIT_FAILED, "Invalid command line: %s. Use another one with --append=.", strerror(-r));
-        return 0;
-}
-
-/* Shows what is going to be started. */
-static void print_plan(const char *kernel, const char *const *initrds, const char *cmdline) {
-        if (!initrds[0] && !arg_no_initrd)
-                (void) fail(0, "No initial RAM disk found for '%s', starting the kernel without one. "
-                            "Use --initrd=FILE to select one, or --initrd= if none is needed.", kernel);
-        if (arg_quiet)
-                return;
-
-        printf("      Kernel: ");
-        ctl_print_text(kernel);
-        for (size_t i = 0; initrds[i]; i++) {
-                printf("\n      Initrd: ");
-                ctl_print_text(initrds[i]);
-        }
-        if (!initrds[0])
-                printf("\n      Initrd: none");
-        printf("\nCommand line: ");
-        ctl_print_text(cmdline);
-        (void) putchar('\n');
-        (void) fflush(stdout);
-}
-
-static int load_kernel(const char *kernel, int kernel_fd, const char *const *initrds, const char *cmdline) {
-        const char *path = NULL;
-        int r;
-
-        r = kexec_load(&(KexecLoad) { .kernel_fd = kernel_fd, .initrds = initrds, .cmdline = cmdline }, &path);
+        r = kexec_load(&(KexecLoad) { .kernel_fd = p->kernel_fd, .initrds = p->initrds, .initrd_fd = p->initrd_fd,
+                                      .cmdline = p->cmdline }, &path);
         if (r == -EPERM)
                 return fail(EXIT_DENIED, "Failed to load '%s': %s.", kernel, kexec_load_error(r));
         if (r < 0 && path)
@@ -146,7 +62,7 @@ static int load_kernel(const char *kernel, int kernel_fd, const char *const *ini
         if (r < 0)
                 return fail(EXIT_FAILED, "Failed to load '%s': %s.", kernel, kexec_load_error(r));
 
-        r = file_write(KEXEC_LOADED_CMDLINE, cmdline, strlen(cmdline));
+        r = file_write(KEXEC_LOADED_CMDLINE, p->cmdline, strlen(p->cmdline));
         if (r < 0)
                 (void) fail(0, "Failed to write " KEXEC_LOADED_CMDLINE ": %s. 'pkramctl check' assumes the command "
                             "line of the running kernel.", strerror(-r));
@@ -198,16 +114,15 @@ static int start_kernel(void) {
 }
 
 int verb_kexec(int argc, char *argv[]) {
-        _cleanup_free_ char *kernel = NULL, *cmdline = NULL, *found = NULL;
-        _cleanup_free_ const char *const *initrds = NULL;
-        _cleanup_close_ int kernel_fd = -EBADF;
+        _cleanup_(plan_done) KexecPlan plan = KEXEC_PLAN_NULL;
         struct pkram_ioctl_info info;
         bool have_info, keeps = true;
-        KexecImage image;
         int r;
 
         if (argc > 1)
                 return fail(EXIT_USAGE, "Command '%s' takes no arguments. See 'pkramctl --help'.", argv[0]);
+        if (arg_entry && arg_kernel)
+                return fail(EXIT_USAGE, "--boot-loader-entry= and --kernel= may not be combined.");
         if (arg_append && arg_reuse_cmdline)
                 return fail(EXIT_USAGE, "--append= and --reuse-cmdline may not be combined.");
         /* The mark that lets one kexec through is valid for a short time only. */
@@ -216,14 +131,12 @@ int verb_kexec(int argc, char *argv[]) {
         /* These need no kernel. */
         if (arg_when && (streq(arg_when, "cancel") || streq(arg_when, "show")))
                 return arg_dry_run ? EXIT_OK : start_kernel();
+        if (arg_entry && streq(arg_entry, "help"))
+                return print_boot_loader_entries();
 
-        r = find_kernel(&kernel);
+        r = plan_find_kernel(&plan);
         if (r != 0)
                 return r;
-        r = kexec_image_open(kernel, &image, &kernel_fd);
-        if (r < 0)
-                return fail(EXIT_FAILED, "'%s' %s. Select another one with --kernel=FILE.", kernel,
-                            kexec_image_error(r));
 
         r = pkram_device_info(&pkram_device_kernel, &info);
         if (r == -EACCES || r == -EPERM)
@@ -232,18 +145,16 @@ int verb_kexec(int argc, char *argv[]) {
                 return fail(EXIT_FAILED, "Failed to query " PKRAM_DEVICE ": %s.", strerror(-r));
         have_info = r >= 0;
 
-        r = find_initrds(kernel, &initrds, &found);
-        if (r == 0)
-                r = build_cmdline(have_info ? &info : NULL, &image, &cmdline);
+        r = plan_complete(&plan, have_info ? info.super_pfn : 0);
         if (r != 0)
                 return r;
-        print_plan(kernel, initrds, cmdline);
+        plan_print(&plan);
 
-        r = judge_kexec(&image, cmdline, &keeps);
+        r = judge_kexec(&plan.image, plan.cmdline, &keeps);
         if (r == 0 && arg_dry_run)
                 return EXIT_OK;
         if (r == 0)
-                r = load_kernel(kernel, kernel_fd, initrds, cmdline);
+                r = load_kernel(&plan);
         if (r != 0 || !arg_reboot)
                 return r;
 

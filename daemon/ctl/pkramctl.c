@@ -13,7 +13,7 @@ const char *arg_socket = SOCKET_PATH, *arg_owner, *arg_sort;
 bool arg_replace, arg_verify, arg_tree, arg_sysv, arg_skip_special, arg_release, arg_force;
 const char *arg_object_name = "stdin";
 bool arg_reboot = true, arg_reuse_cmdline, arg_no_initrd, arg_ask_password = true;
-const char *arg_kernel, *arg_append, *arg_when, *arg_check_inhibitors;
+const char *arg_entry, *arg_kernel, *arg_append, *arg_when, *arg_check_inhibitors;
 const char **arg_initrds;
 size_t arg_n_initrds;
 
@@ -73,10 +73,11 @@ static void help(void) {
              "     --sysv                 Create System V segments again, named by key (0x...)\n"
              "\n"
              "Options for kexec:\n"
-             "     --kernel=FILE          Kernel image to load\n"
+             "     --kernel=FILE          Kernel image or unified kernel image to load\n"
+             "     --boot-loader-entry=ID Load what this boot loader entry names, help for a list\n"
              "     --initrd=FILE          Initial RAM disk, may be repeated, empty for none\n"
              "     --append=TEXT          Kernel command line, without pkram=\n"
-             "     --reuse-cmdline        Use the command line of the running kernel (default)\n"
+             "     --reuse-cmdline        Use the command line of the running kernel\n"
              "     --force                Proceed even if nodes would be lost\n"
              "     --no-reboot            Load the kernel but do not reboot\n"
              "     --when=TIME            Schedule the kexec, see systemctl(1)\n"
@@ -155,6 +156,7 @@ enum {
         ARG_KEEP,
         ARG_FORCE,
         ARG_KERNEL,
+        ARG_ENTRY,
         ARG_INITRD,
         ARG_APPEND,
         ARG_REUSE_CMDLINE,
@@ -167,34 +169,35 @@ enum {
 /* Returns an exit status, or -1 to continue with the verb. */
 static int parse_argv(int argc, char *argv[]) {
         static const struct option options[] = {
-                { "help",             no_argument,       NULL, 'h'                  },
-                { "quiet",            no_argument,       NULL, 'q'                  },
-                { "dry-run",          no_argument,       NULL, 'n'                  },
-                { "version",          no_argument,       NULL, ARG_VERSION          },
-                { "json",             required_argument, NULL, ARG_JSON             },
-                { "no-pager",         no_argument,       NULL, ARG_NO_PAGER         },
-                { "no-legend",        no_argument,       NULL, ARG_NO_LEGEND        },
-                { "owner",            required_argument, NULL, ARG_OWNER            },
-                { "socket",           required_argument, NULL, ARG_SOCKET           },
-                { "sort",             required_argument, NULL, ARG_SORT             },
-                { "bytes",            no_argument,       NULL, ARG_BYTES            },
-                { "replace",          no_argument,       NULL, ARG_REPLACE          },
-                { "verify",           no_argument,       NULL, ARG_VERIFY           },
-                { "object",           required_argument, NULL, ARG_OBJECT           },
-                { "tree",             no_argument,       NULL, ARG_TREE             },
-                { "skip-special",     no_argument,       NULL, ARG_SKIP_SPECIAL     },
-                { "sysv",             no_argument,       NULL, ARG_SYSV             },
-                { "release",          no_argument,       NULL, ARG_RELEASE          },
-                { "keep",             no_argument,       NULL, ARG_KEEP             },
-                { "force",            no_argument,       NULL, ARG_FORCE            },
-                { "kernel",           required_argument, NULL, ARG_KERNEL           },
-                { "initrd",           required_argument, NULL, ARG_INITRD           },
-                { "append",           required_argument, NULL, ARG_APPEND           },
-                { "reuse-cmdline",    no_argument,       NULL, ARG_REUSE_CMDLINE    },
-                { "no-reboot",        no_argument,       NULL, ARG_NO_REBOOT        },
-                { "when",             required_argument, NULL, ARG_WHEN             },
-                { "check-inhibitors", required_argument, NULL, ARG_CHECK_INHIBITORS },
-                { "no-ask-password",  no_argument,       NULL, ARG_NO_ASK_PASSWORD  },
+                { "help",              no_argument,       NULL, 'h'                  },
+                { "quiet",             no_argument,       NULL, 'q'                  },
+                { "dry-run",           no_argument,       NULL, 'n'                  },
+                { "version",           no_argument,       NULL, ARG_VERSION          },
+                { "json",              required_argument, NULL, ARG_JSON             },
+                { "no-pager",          no_argument,       NULL, ARG_NO_PAGER         },
+                { "no-legend",         no_argument,       NULL, ARG_NO_LEGEND        },
+                { "owner",             required_argument, NULL, ARG_OWNER            },
+                { "socket",            required_argument, NULL, ARG_SOCKET           },
+                { "sort",              required_argument, NULL, ARG_SORT             },
+                { "bytes",             no_argument,       NULL, ARG_BYTES            },
+                { "replace",           no_argument,       NULL, ARG_REPLACE          },
+                { "verify",            no_argument,       NULL, ARG_VERIFY           },
+                { "object",            required_argument, NULL, ARG_OBJECT           },
+                { "tree",              no_argument,       NULL, ARG_TREE             },
+                { "skip-special",      no_argument,       NULL, ARG_SKIP_SPECIAL     },
+                { "sysv",              no_argument,       NULL, ARG_SYSV             },
+                { "release",           no_argument,       NULL, ARG_RELEASE          },
+                { "keep",              no_argument,       NULL, ARG_KEEP             },
+                { "force",             no_argument,       NULL, ARG_FORCE            },
+                { "kernel",            required_argument, NULL, ARG_KERNEL           },
+                { "boot-loader-entry", required_argument, NULL, ARG_ENTRY            },
+                { "initrd",            required_argument, NULL, ARG_INITRD           },
+                { "append",            required_argument, NULL, ARG_APPEND           },
+                { "reuse-cmdline",     no_argument,       NULL, ARG_REUSE_CMDLINE    },
+                { "no-reboot",         no_argument,       NULL, ARG_NO_REBOOT        },
+                { "when",              required_argument, NULL, ARG_WHEN             },
+                { "check-inhibitors",  required_argument, NULL, ARG_CHECK_INHIBITORS },
+                { "no-ask-password",   no_argument,       NULL, ARG_NO_ASK_PASSWORD  },
                 {}
         };
         bool wants_help = false;
@@ -264,6 +267,9 @@ static int parse_argv(int argc, char *argv[]) {
                         break;
                 case ARG_KERNEL:
                         arg_kernel = optarg;
+                        break;
+                case ARG_ENTRY:
+                        arg_entry = optarg;
                         break;
                 case ARG_INITRD:
                         r = add_initrd(optarg);

@@ -82,6 +82,23 @@ run 0 check -q || [[ ! -s $dir/stdout ]]; ok "check --quiet"
 run 0 list --no-legend && (($(wc -l <"$dir/stdout") == 2)); ok "list --no-legend"
 COLUMNS=50 run 0 list && (($(wc -L <"$dir/stdout") <= 62)); ok "list fits the terminal"
 
+"$ctl" --socket="$dir/socket" monitor >"$dir/events" &
+events=$!
+for _ in {1..100}; do [[ -s $dir/events ]] && break; run 0 store seen a --replace; sleep 0.02; done
+kill $events; wait $events 2>/dev/null
+grep -qE '^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8} [A-Z+0-9-]+  (stored  |replaced)  seen of ' "$dir/events"; ok "monitor shows when something happened"
+
+# Programs that read the output get the same in each language.
+if localedef -i de_DE -f UTF-8 "$dir/de_DE.UTF-8" 2>/dev/null; then
+    [[ $(LOCPATH=$dir LC_ALL=de_DE.UTF-8 "$(type -P printf)" %.1f 1,5) == 1,5 ]]; ok "there is a locale with decimal commas"
+    for words in status list "list --bytes" "list -j" "show input" check "remove -n input" "store nothing /nonexistent"; do
+        # shellcheck disable=SC2086
+        LC_ALL=C "$ctl" --socket="$dir/socket" $words >"$dir/C" 2>&1
+        # shellcheck disable=SC2086
+        LOCPATH=$dir LC_ALL=de_DE.UTF-8 LANGUAGE=de "$ctl" --socket="$dir/socket" $words >"$dir/stdout" 2>&1
+        [[ -s $dir/C ]] && cmp "$dir/C" "$dir/stdout"; ok "$words is the same in a German locale"
+    done
+fi
 timeout 5 "$ctl" --socket="$dir/socket" --json=short monitor >"$dir/monitor" &
 monitor=$!
 for _ in {1..100}; do [[ -s $dir/monitor ]] && break; sleep 0.02; done
@@ -169,11 +186,67 @@ END
     : >initrd.img-1.2-test
     run 0 kexec -n --kernel=vmlinuz-1.2-test --append=quiet && says "Initrd: $PWD/initrd.img-1.2-test"; ok "kexec --dry-run finds the initrd of the kernel"
     run 0 kexec -n -q --kernel=vmlinuz-1.2-test --append=quiet && [[ ! -s $dir/stdout ]]; ok "kexec --dry-run --quiet"
+    # A kernel with PKRAM, in a file of its own and in a unified kernel image, and boot loader entries.
+    python3 - vmlinuz-1.2-test with-pkram test.efi <<'END'
+import struct, sys
+kernel = bytearray(open(sys.argv[1], "rb").read())
+kernel[2048 + 1024:2048 + 1024 + 48] = struct.pack("<4sIII4sIIIQQ", b"LToP", 16, 48, 8, b"PKRM", 32, 7, 0, 5, 9)
+open(sys.argv[2], "wb").write(kernel)
+sections = [(b".cmdline", b"root=/dev/uki\n"), (b".initrd", b"x"), (b".linux", kernel)]
+header = bytearray(1024)
+header[0:2], header[60:64], header[128:132] = b"MZ", struct.pack("<I", 128), b"PE\0\0"
+header[134:136] = struct.pack("<H", len(sections))
+body = b""
+for i, (name, data) in enumerate(sections):
+    header[152 + 40 * i:152 + 40 * i + 24] = struct.pack("<8sIIII", name, len(data), 0, len(data), 1024 + len(body))
+    body += data
+open(sys.argv[3], "wb").write(bytes(header) + body)
+END
+    run 0 kexec -n --kernel=test.efi && says 'Kernel: test.efi' && says 'Initrd: part of the unified kernel image' &&
+        says 'Command line: root=/dev/uki' && ! says 'No initial RAM disk found'; ok "kexec of a unified kernel image"
+    run 0 kexec -n --kernel=test.efi --initrd=initrd.img-1.2-test --append=quiet && says 'Initrd: initrd.img-1.2-test' &&
+        ! says 'part of' && says 'Command line: quiet'; ok "whose parts can be replaced"
+    run 0 kexec -n --kernel=test.efi --initrd= --reuse-cmdline && says 'Initrd: none' && ! says '/dev/uki'; ok "or left out"
+    mkdir -p root/boot/loader/entries root/boot/EFI/Linux && cp vmlinuz-1.2-test root/boot/linux && cp test.efi root/boot/EFI/Linux/
+    printf 'title Test 1\nversion 1\nlinux /linux\ninitrd /a\ninitrd /b\noptions quiet\noptions splash\n' >root/boot/loader/entries/one.conf
+    printf 'default test*\n' >root/boot/loader/loader.conf
+    export PKRAM_BOOT_ROOT=$dir/root
+    run 0 kexec --boot-loader-entry=help && [[ $(cat "$dir/stdout") == $'test.efi\none.conf' ]]; ok "kexec --boot-loader-entry=help"
+    run 0 kexec -n --boot-loader-entry=one && says 'Entry: Test 1' && says "Kernel: $dir/root/boot/linux" && says "Initrd: $dir/root/boot/a" &&
+        says "Initrd: $dir/root/boot/b" && says 'Command line: quiet splash'; ok "kexec of a boot loader entry"
+    run 0 kexec -n && says 'Entry: test.efi' && says 'Command line: root=/dev/uki'; ok "without other kernels, the default entry is used"
+    run 0 kexec -n --boot-loader-entry=one.conf --append=x --initrd= && says 'Command line: x' && says 'Initrd: none'; ok "options replace what an entry says"
+    run 1 kexec -n --boot-loader-entry=two && says "Boot loader entry 'two' not found"; ok "status 1: no such entry"
+    run 2 kexec --boot-loader-entry=one --kernel=x; ok "status 2: an entry and a kernel"
+    cp with-pkram root/vmlinuz && run 0 kexec -n && says "Kernel: $dir/root/vmlinuz" && ! says 'Entry:'; ok "a kernel with PKRAM at the usual place comes first"
+    cp vmlinuz-1.2-test root/vmlinuz && run 0 kexec -n && says 'Entry: test.efi'; ok "but not one without PKRAM"
+    rm -r root/boot root/vmlinuz && run 1 kexec -n && says 'No kernel found'; ok "status 1: no kernel at all"
+    unset PKRAM_BOOT_ROOT
     mkdir bin && printf '#!/bin/sh\necho "$0 $*" | sed s,.*/,,\n' >bin/systemctl && chmod +x bin/systemctl
     PATH=$dir/bin:$PATH run 0 kexec --when=cancel --no-ask-password --check-inhibitors=no &&
         says 'systemctl kexec --when=cancel --check-inhibitors=no --no-ask-password'; ok "kexec --when=cancel is for systemctl"
     run 2 kexec --when=+5min --force; ok "status 2: --when= and --force"
 fi
+
+# What a limit refuses is described in one line.
+stop
+rm -f socket
+timeout 20 python3 - "$dir/socket" <<'END' &
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen()
+for limit, factor in ("OwnerBytesMax", 1 << 20), ("OwnerNodesMax", 1):
+    c = s.accept()[0]
+    c.recv(65536)
+    c.sendall(json.dumps({"error": "io.pkram.Store.QuotaExceeded", "parameters": {
+        "limit": limit, "maximum": 400 * factor, "current": 399 * factor, "requested": 3 * factor}}).encode() + b"\0")
+END
+for _ in {1..100}; do [[ -S $dir/socket ]] && break; sleep 0.05; done
+run 6 store n a && says 'OwnerBytesMax=400.0M exceeded: 3.0M requested, 399.0M in use.'; ok "status 6: limit, value, request and use of bytes"
+run 6 store n a && says 'OwnerNodesMax=400 exceeded: 3 requested, 399 in use.'; ok "and of nodes"
+wait
+start
 
 mkfifo fifo
 (sleep 0.3; echo x) >fifo &

@@ -42,6 +42,7 @@ libclang-rt-dev|libclang-rt-19-dev|libclang-rt-14-dev: fuzzing
 shellcheck: checks of the scripts
 shfmt: checks of the scripts (which programs they call)
 zsh: checks of the shell completion
+locales: unit tests (a German locale)
 systemd: checks of the units (systemd-analyze, systemd-escape), and sockets for tests of pkramd (systemd-socket-activate)
 xsltproc: manual pages
 docbook-xsl: manual pages
