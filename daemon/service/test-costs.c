@@ -807,6 +807,62 @@ static void test_calls_are_shared_fairly(void **state) {
                 client_free(attackers[i]);
 }
 
+/* Of one owner's connections, those that came first are served first, however many follow. */
+static void test_connections_keep_their_order(void **state) {
+        static const char describe[] = CALL("Describe", "{\"name\":\"none\"}");
+        enum { LATER = 50 };
+        Fixture *f = *state;
+        Client *later[LATER], *first = client_new_as(f, 1000, "uid:1000");
+        _cleanup_json_ struct json_object *reply = NULL;
+        unsigned calls;
+
+        client_send_raw(first, describe, sizeof(describe));
+        for (size_t i = 0; i < LATER; i++) {
+                later[i] = client_new_as(f, 1000, "uid:1000");
+                client_send_raw(later[i], describe, sizeof(describe));
+        }
+
+        mock_fail(f->mock, PKRAM_IOC_LOAD_BEGIN, UINT_MAX, -EIO);
+        run_until_reply(first);
+        reply = client_receive(first, NULL, NULL);
+        assert_error(reply, ERROR("NoSuchNode"), NULL, NULL);
+        calls = mock_calls(f->mock);
+        if (calls > 2 * 3)
+                fail_msg("%u nodes were looked for first", calls);
+
+        for (size_t i = 0; i < LATER; i++)
+                client_free(later[i]);
+        client_free(first);
+}
+
+/* Owners that are new do not pass one that waits: if they came and went, it would wait without end. */
+static void test_new_owners_wait_too(void **state) {
+        static const char describe[] = CALL("Describe", "{\"name\":\"none\"}");
+        Fixture *f = *state;
+        _cleanup_(client_freep) Client *c = client_new_as(f, 1000, "uid:1000");
+        Client *others[20];
+        unsigned calls;
+
+        assert_served(c);
+        client_send_raw(c, describe, sizeof(describe));
+        for (unsigned i = 0; i < ELEMENTSOF(others); i++) {
+                char owner[32];
+
+                (void) snprintf(owner, sizeof(owner), "uid:%u", 1001 + i);
+                others[i] = client_new_as(f, 1001 + i, owner);
+                client_send_raw(others[i], describe, sizeof(describe));
+        }
+
+        mock_fail(f->mock, PKRAM_IOC_LOAD_BEGIN, UINT_MAX, -EIO);
+        run_until_reply(c);
+        json_object_put(client_receive(c, NULL, NULL));
+        calls = mock_calls(f->mock);
+        if (calls > 2 * 3)
+                fail_msg("%u nodes of others were looked for first", calls);
+        for (size_t i = 0; i < ELEMENTSOF(others); i++)
+                client_free(others[i]);
+}
+
 /* Bytes that this process has read so far, or 0 if the kernel does not count them. */
 static uint64_t n_read(void) {
         uint64_t n = 0;
@@ -892,6 +948,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_large_store_keeps_no_one_waiting, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_stores_at_once_have_one_limit, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_calls_are_shared_fairly, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_connections_keep_their_order, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_new_owners_wait_too, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_checksums_are_shared_fairly, fixture_setup, fixture_teardown),
         };
 

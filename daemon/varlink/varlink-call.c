@@ -17,11 +17,11 @@ Budget *varlink_link_budget(const Varlink *link) {
         return link->group ? link->group->budget : NULL;
 }
 
-bool varlink_link_may_call(Varlink *link) {
+bool varlink_link_may_call(const Varlink *link) {
         return link->state == LINK_IDLE && !link->throttled && message_stream_queued(link->stream) == 0;
 }
 
-bool varlink_link_has_call(Varlink *link) {
+bool varlink_link_has_call(const Varlink *link) {
         return varlink_link_may_call(link) && message_stream_pending(link->stream);
 }
 

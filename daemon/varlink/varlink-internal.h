@@ -89,10 +89,10 @@ void varlink_link_end_call(Varlink *link);
 Budget *varlink_link_budget(const Varlink *link);
 
 /* May the link handle a call now? Not while its peer has yet to read replies. */
-bool varlink_link_may_call(Varlink *link);
+bool varlink_link_may_call(const Varlink *link);
 
 /* Is there a call that the link may handle now? */
-bool varlink_link_has_call(Varlink *link);
+bool varlink_link_has_call(const Varlink *link);
 
 /* Shall the work of a kept call go on now? */
 bool varlink_link_may_work(const Varlink *link);

@@ -175,7 +175,7 @@ int varlink_link_new(VarlinkServer *server, int fd, Varlink **ret) {
         link = malloc(sizeof(Varlink));
         if (!link)
                 return -ENOMEM;
-        *link = (Varlink) { .server = server };
+        *link = (Varlink) { .server = server, .turn = ++server->turn };
 
         r = message_stream_new(TAKE_FD(owned), &server->limits->message, &server->n_bytes, &link->stream);
         if (r < 0) {

@@ -136,6 +136,16 @@ static void server_drop_groups(VarlinkServer *s) {
         }
 }
 
+/* The turn of the group that is next, or the present one if no group waits. */
+static uint64_t server_next_turn(const VarlinkServer *s) {
+        uint64_t turn = s->turn;
+
+        for (const Varlink *i = s->links; i; i = i->next)
+                if (i->group && (varlink_link_may_work(i) || varlink_link_has_call(i)))
+                        turn = MIN(turn, i->group->turn);
+        return turn;
+}
+
 static int link_join_group(Varlink *link, const char *name) {
         VarlinkServer *s = link->server;
         LinkGroup *g;
@@ -155,6 +165,8 @@ static int link_join_group(Varlink *link, const char *name) {
                         free(g);
                         return -ENOMEM;
                 }
+                /* A group that begins does not pass those that wait, or owners that come and go would always be next. */
+                g->turn = server_next_turn(s);
                 g->next = s->groups;
                 s->groups = g;
         }
@@ -165,14 +177,17 @@ static int link_join_group(Varlink *link, const char *name) {
         return 0;
 }
 
-/* Groups take turns. In a group calls and work of kept calls do, so that neither keeps the other waiting for long. */
+/*
+ * Groups take turns. In a group calls and work of kept calls do, so that neither keeps the other waiting for long, and
+ * connections do, those that began earlier first.
+ */
 static bool link_is_before(const Varlink *a, const Varlink *b) {
         uint64_t x = a->group ? a->group->turn : a->turn, y = b->group ? b->group->turn : b->turn;
         bool a_works = a->state == LINK_KEPT, b_works = b->state == LINK_KEPT;
 
         if (x != y)
                 return x < y;
-        if (a->group && a_works != b_works)
+        if (a->group && a->group == b->group && a_works != b_works)
                 return a_works != a->group->worked;
         return a->turn < b->turn;
 }
