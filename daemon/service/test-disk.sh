@@ -63,8 +63,11 @@ head -c 3000000 /dev/urandom >"$dir/data"
 mkdir /run/t/d && seq 2000 >/run/t/d/small && cp "$dir/data" /run/t/large && truncate -s 1T /run/t/sparse && ln /run/t/large /run/t/link
 
 printf '[Disk]\nUse=auto\n' >/etc/pkram/pkramd.conf
+mkdir /run/mount
+echo 'ID=1 SRC=web TARGET=/srv ROOT=/ OPTS=helper=pkram' >/run/mount/utab
 new_boot
 up
+[[ ! -e $(echo /var/lib/pkram/disk/nodes.*/*.node) ]]; ok "mounted trees are not recorded for a kexec"
 run 0 status && says 'nodes are kept on disk' && says 'are not frozen'; ok "status says where nodes are"
 run 0 store --verify big "$dir/data"; ok "stored"
 run 0 show big && says 'Place: disk'; ok "show says where it is"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <sys/inotify.h>
 
+#include "device-disk.h"
 #include "kexec-record.h"
 #include "kexec-trees.h"
 #include "log.h"
@@ -92,7 +93,13 @@ static int on_parent(_unused_ sd_event_source *source, const struct inotify_even
 }
 
 void tree_record_start(Manager *m) {
+        struct pkram_ioctl_info info;
         int r;
+
+        /* The next boot looks for the record in memory only, and a crash or power loss is no kexec. */
+        r = store_info(m->store, &info, /* reterr_error= */ NULL);
+        if (r >= 0 && (info.flags & DISK_INFO_FLAG))
+                return;
 
         r = sd_event_add_inotify(m->event, &m->tree_record_parent, UTAB_PARENT, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR, on_parent, m);
         if (r >= 0)

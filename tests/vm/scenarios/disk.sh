@@ -3,7 +3,8 @@
 # tool shows the differences, an old copy is never taken for a new one, and without Use=auto the answer is NotSupported.
 # suite: campaign
 # stages: 4
-# timeout: 600
+# timeout: 1200
+# append: systemd.default_timeout_start_sec=900 systemd.default_device_timeout_sec=900
 # config: nopkram
 # kernels: nopkram
 # qemu: -action reboot=reset
@@ -28,7 +29,7 @@ stage1() {
         check "a unit's tree" systemctl enable --now pkram-tree@unit.service
         check "files" bash -c 'cd /srv && head -c 2000000 /dev/urandom >large && mkdir d && seq 1000 >d/small && chmod 4750 large && chown 12:34 large'
         check "files of the unit" bash -c 'echo unit >/run/pkram/trees/unit/file'
-        (cd /srv && tar c .) | sha tree >/dev/null
+        (cd /srv && tar c --sort=name .) | sha tree >/dev/null
         matches "a kexec loses nothing" "$(pkramctl check)" 'Nodes on disk are kept'
         clean_boot
 
@@ -48,7 +49,7 @@ back() {
         check "$1: the node is there" bash -c 'rm -rf /run/back && pkramctl retrieve --keep big /run/back >/dev/null && cmp /run/back/* /var/tmp/data'
         equal "$1: it is still on disk" "$(pkramctl list --json=short | python3 -c 'import json,sys; print(*sorted({n["place"] for n in json.load(sys.stdin)}))')" disk
         mount -t pkram -o size=64m web /srv || fail "$1: the tree is mounted" "mount failed"
-        (cd /srv && tar c .) | same tree
+        (cd /srv && tar c --sort=name .) | same tree
         equal "$1: the unit's tree" "$(cat /run/pkram/trees/unit/file)" unit
         clean_boot
 }
