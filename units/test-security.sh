@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-# Fails if a unit is less locked up than promised. $1: where meson made the units.
+# Fails if a unit is less locked up than promised, or what it may take and how long it may hang is not bounded. $1: where meson made the units.
 set -euo pipefail
 
 # The score times ten, as --threshold= wants it. The daemon's has to stay below 1.5; the others run for a moment, and the
@@ -30,4 +30,27 @@ for ((i = 0; i < ${#limits[@]}; i += 2)); do
                 grep 'Overall exposure' <<<"$out"
         fi
 done
+
+# UNIT SETTING MAXIMUM: the setting is there, and no more than that: a time in microseconds or a size in bytes.
+at_most() {
+        local value
+        value=$(sed -n "s/^$2=//p" "$1")
+        case $2:$value in
+        *:) ;;
+        *Sec:*) value=$(systemd-analyze timespan "$value" | sed -n 's/.*s: *//p') ;;
+        *) value=$(numfmt --from=iec "$value") ;;
+        esac
+        if [ -z "$value" ] || [ "$value" -gt "$3" ]; then
+                echo "${1##*/}: $2 is '$value', more than $3"
+                fail=1
+        fi
+}
+
+# Services that store when they stop have 90 s. A pkramd that hangs has to be there again well before.
+at_most "$1/pkramd.service" WatchdogSec 20000000
+at_most "$1/pkramd.service" TimeoutStopSec 20000000
+at_most "$1/pkramd.service" RestartSec 1000000
+at_most "$1/pkramd.service" MemoryMax $((1 << 30))
+at_most "$1/pkram-tree-worker@.service" LimitDATA $((2 << 30))
+at_most "$1/pkram-tree-worker@.service" RuntimeMaxSec $((3600 * 1000000))
 exit "$fail"
