@@ -117,7 +117,7 @@ static int directory_identify(int fd, struct stat *ret) {
         return 0;
 }
 
-/* What the worker has open if it has told anything is a directory of a tmpfs, and closing that never waits. */
+/* If the worker has told anything, the directory is one of a tmpfs, and closing it never waits. */
 static void slot_close_directory(TreeSlot *s) {
         int fd = TAKE_FD(s->directory);
 
@@ -331,6 +331,8 @@ void tree_slot_attach(TreeSlot *s, TreeSlotDone done, void *userdata) {
 }
 
 void tree_slot_answered(TreeSlot *s) {
+        /* The client may unmount the directory as soon as it has its answer. */
+        (void) tree_target_listen(s->fd, &s->target);
         slot_close_directory(s);
         s->over = true;
         tree_slot_detach(s);
