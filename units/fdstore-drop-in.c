@@ -43,7 +43,7 @@ static void escape_argument(const char *unit, char *escaped) {
         *escaped = 0;
 }
 
-static int drop_in_write(int directory, const char *unit, FdStoreNodeFlags flags) {
+static int fdstore_drop_in_write(int directory, const char *unit, FdStoreNodeFlags flags) {
         /* With NotifyAccess=all or exec control processes may notify anyway. Otherwise they may until the push is
          * over. */
         bool others = flags & (FDSTORE_NODE_ALL | FDSTORE_NODE_EXEC);
@@ -106,7 +106,7 @@ int fdstore_drop_ins_write(const PkramDevice *device, const char *path, FdStoreD
                                 directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
                         if (directory < 0)
                                 return -errno;
-                        r = drop_in_write(directory, unit, flags);
+                        r = fdstore_drop_in_write(directory, unit, flags);
                         if (r < 0) {
                                 error(unit, r);
                                 first = first ?: r;

@@ -46,7 +46,7 @@ _printf_(2, 3) static int complain(int r, const char *format, ...) {
 }
 
 /* Writes a drop-in of a unit, from two pieces of text. */
-static int drop_in_write(const char *where, const char *unit, const char *name, const char *text, const char *more) {
+static int generator_drop_in_write(const char *where, const char *unit, const char *name, const char *text, const char *more) {
         _cleanup_free_ char *dir = NULL, *path = NULL;
         FILE *f;
         int r;
@@ -71,7 +71,7 @@ static int drop_in_write(const char *where, const char *unit, const char *name, 
 }
 
 static int write_drop_in(const char *where, const char *unit, bool early) {
-        return drop_in_write(where, unit, "50-pkram.conf", drop_in, early ? drop_in_early : "");
+        return generator_drop_in_write(where, unit, "50-pkram.conf", drop_in, early ? drop_in_early : "");
 }
 
 /*
@@ -102,7 +102,7 @@ static char *path_resolve(const char *path) {
 }
 
 /* One option of a list of mount options, or, if its name ends with '=', one that begins so. */
-static bool has_option(const char *options, const char *name) {
+static bool mount_has_option(const char *options, const char *name) {
         size_t n = strlen(name);
 
         for (const char *p = options; p; p = strchr(p, ',') ? strchr(p, ',') + 1 : NULL)
@@ -140,7 +140,7 @@ static bool is_below_network(const char *path) {
                 _cleanup_free_ char *above = NULL;
                 const char *rest;
 
-                if (!is_network_type(m->mnt_type) && !has_option(m->mnt_opts, "_netdev"))
+                if (!is_network_type(m->mnt_type) && !mount_has_option(m->mnt_opts, "_netdev"))
                         continue;
                 above = path_resolve(m->mnt_dir);
                 rest = above ? startswith(path, above) : NULL;
@@ -155,10 +155,10 @@ static bool is_below_network(const char *path) {
  * names, that would be a cycle.
  */
 static bool is_early(const char *path, const char *options) {
-        return !has_option(options, "_netdev") && !has_option(options, "x-systemd.after=") &&
-                !has_option(options, "x-systemd.requires=") && !has_option(options, "x-systemd.wants=") &&
-                !has_option(options, "x-systemd.requires-mounts-for=") &&
-                !has_option(options, "x-systemd.wants-mounts-for=") && !is_below_network(path);
+        return !mount_has_option(options, "_netdev") && !mount_has_option(options, "x-systemd.after=") &&
+                !mount_has_option(options, "x-systemd.requires=") && !mount_has_option(options, "x-systemd.wants=") &&
+                !mount_has_option(options, "x-systemd.requires-mounts-for=") &&
+                !mount_has_option(options, "x-systemd.wants-mounts-for=") && !is_below_network(path);
 }
 
 /* A mount that is written down with its path, and not as a unit. */
@@ -313,7 +313,7 @@ static int read_command_line(const char *where, Names *names) {
 }
 
 /* Undoes \040 and the like in place. */
-static void unescape(char *s) {
+static void fstab_unescape(char *s) {
         char *to = s;
 
         for (; *s; s++)
@@ -351,10 +351,10 @@ static int read_mounted(const char *where) {
                         if (startswith(field, "TARGET="))
                                 target = field + strlen("TARGET=");
                         else if (startswith(field, "OPTS="))
-                                tree = has_option(field + strlen("OPTS="), "helper=pkram");
+                                tree = mount_has_option(field + strlen("OPTS="), "helper=pkram");
                 if (!tree || !target)
                         continue;
-                unescape(target);
+                fstab_unescape(target);
                 /* pkram-tree@.service has an installed drop-in for these. */
                 if (startswith(target, "/run/pkram/trees/"))
                         continue;
@@ -436,7 +436,7 @@ static bool is_pkram_unit(int dir, const char *name, bool *ret_early) {
                 if (value)
                         found = streq(value, "pkram");
                 value = mount ? setting_value(p, "Options") : NULL;
-                if (value && has_option(value, "_netdev"))
+                if (value && mount_has_option(value, "_netdev"))
                         early = false;
                 value = mount ? setting_value(p, "Where") : NULL;
                 if (value && is_below_network(value))
@@ -507,7 +507,7 @@ static const char disk_worker[] =
         "ReadWritePaths=-+/var/lib/pkram\n";
 
 static int write_disk_drop_in(const char *where, const char *unit, const char *text) {
-        return drop_in_write(where, unit, "50-disk.conf", text, "");
+        return generator_drop_in_write(where, unit, "50-disk.conf", text, "");
 }
 
 /* Does fstab mount something on the way to the nodes, which may hide some that an earlier kernel left? */

@@ -42,7 +42,7 @@ int base64_encode(const void *data, size_t size, char **ret) {
         return 0;
 }
 
-static int unbase64(char c) {
+static int base64_value(char c) {
         if (c >= 'A' && c <= 'Z')
                 return c - 'A';
         if (c >= 'a' && c <= 'z')
@@ -83,7 +83,7 @@ int base64_decode(const char *text, size_t length, size_t max, void **ret, size_
                 uint32_t bits = 0;
 
                 for (size_t j = 0; j < 4 - pad; j++) {
-                        int v = unbase64(text[i + j]);
+                        int v = base64_value(text[i + j]);
 
                         if (v < 0)
                                 return -EINVAL;

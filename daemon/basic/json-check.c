@@ -58,7 +58,7 @@ static void skip_space(Scanner *s) {
                 s->p++;
 }
 
-static bool accept(Scanner *s, char c) {
+static bool json_check_accept(Scanner *s, char c) {
         if (s->p >= s->end || *s->p != c)
                 return false;
         s->p++;
@@ -82,7 +82,7 @@ static int scan_number(Scanner *s) {
         bool negative, integer = true;
         uint64_t value = 0, limit;
 
-        negative = accept(s, '-');
+        negative = json_check_accept(s, '-');
         limit = negative ? (uint64_t) INT64_MAX + 1 : INT64_MAX;
 
         if (!is_digit(s))
@@ -100,7 +100,7 @@ static int scan_number(Scanner *s) {
                         value = value * 10 + digit;
         }
 
-        if (accept(s, '.')) {
+        if (json_check_accept(s, '.')) {
                 integer = false;
                 if (!is_digit(s))
                         return -EINVAL;
@@ -111,8 +111,8 @@ static int scan_number(Scanner *s) {
         if (s->p < s->end && (*s->p == 'e' || *s->p == 'E')) {
                 integer = false;
                 s->p++;
-                if (!accept(s, '+'))
-                        (void) accept(s, '-');
+                if (!json_check_accept(s, '+'))
+                        (void) json_check_accept(s, '-');
                 if (!is_digit(s))
                         return -EINVAL;
                 while (is_digit(s))
@@ -189,7 +189,7 @@ static int scan_escape(Scanner *s, uint32_t *ret) {
 
         if (c >= 0xd800 && c < 0xdc00) {
                 /* The first half of a pair, the second half has to follow. */
-                if (!accept(s, '\\') || !accept(s, 'u'))
+                if (!json_check_accept(s, '\\') || !json_check_accept(s, 'u'))
                         return -EINVAL;
                 r = scan_hex4(s, &low);
                 if (r < 0)
@@ -214,7 +214,7 @@ static int scan_string(Scanner *s, char **ret) {
         char *q = NULL;
         int r;
 
-        if (!accept(s, '"'))
+        if (!json_check_accept(s, '"'))
                 return -EINVAL;
 
         if (ret) {
@@ -222,44 +222,44 @@ static int scan_string(Scanner *s, char **ret) {
 
                 /* An escape is never shorter than what it stands for. */
                 while (e < s->end && *e != '"')
-                        e += *e == '\\' ? 2 : 1;
+                                   e += *e == '\\' ? 2 : 1;
 
                 q = copy = malloc((size_t) (MIN(e, s->end) - s->p) + 1);
                 if (!copy)
-                        return -ENOMEM;
+                                   return -ENOMEM;
         }
 
         while (s->p < s->end) {
                 uint8_t c = *s->p;
 
                 if (c == '"') {
-                        s->p++;
-                        if (ret) {
-                                *q = 0;
-                                *ret = TAKE_PTR(copy);
-                        }
-                        return 0;
+                                   s->p++;
+                                   if (ret) {
+                                           *q = 0;
+                                           *ret = TAKE_PTR(copy);
+                                   }
+                                   return 0;
                 }
                 if (c < 0x20)
-                        return -EINVAL;
+                                   return -EINVAL;
 
                 if (c == '\\') {
-                        uint32_t u;
+                                   uint32_t u;
 
-                        s->p++;
-                        r = scan_escape(s, &u);
-                        if (r < 0)
-                                return r;
-                        if (ret)
-                                q += utf8_encode(q, u);
-                        continue;
+                                   s->p++;
+                                   r = scan_escape(s, &u);
+                                   if (r < 0)
+                                           return r;
+                                   if (ret)
+                                           q += utf8_encode(q, u);
+                                   continue;
                 }
 
                 int n = utf8_char_length(s->p, s->end - s->p);
                 if (n < 0)
-                        return -EINVAL;
+                                   return -EINVAL;
                 if (ret)
-                        q = mempcpy(q, s->p, n);
+                                   q = mempcpy(q, s->p, n);
                 s->p += n;
         }
 
@@ -323,7 +323,7 @@ static int scan_object(Scanner *s) {
                 return r;
 
         skip_space(s);
-        if (accept(s, '}'))
+        if (json_check_accept(s, '}'))
                 return 0;
 
         for (;;) {
@@ -341,16 +341,16 @@ static int scan_object(Scanner *s) {
                         return r;
 
                 skip_space(s);
-                if (!accept(s, ':'))
+                if (!json_check_accept(s, ':'))
                         return -EINVAL;
                 r = scan_value(s);
                 if (r < 0)
                         return r;
 
                 skip_space(s);
-                if (accept(s, '}'))
+                if (json_check_accept(s, '}'))
                         return keys_check_duplicate(s, &k);
-                if (!accept(s, ','))
+                if (!json_check_accept(s, ','))
                         return -EINVAL;
         }
 }
@@ -363,7 +363,7 @@ static int scan_array(Scanner *s) {
                 return r;
 
         skip_space(s);
-        if (accept(s, ']'))
+        if (json_check_accept(s, ']'))
                 return 0;
 
         for (;;) {
@@ -375,9 +375,9 @@ static int scan_array(Scanner *s) {
                         return r;
 
                 skip_space(s);
-                if (accept(s, ']'))
+                if (json_check_accept(s, ']'))
                         return 0;
-                if (!accept(s, ','))
+                if (!json_check_accept(s, ','))
                         return -EINVAL;
         }
 }

@@ -15,7 +15,7 @@ int json_writer_check(const JsonWriter *w) {
         return w->failed ? -ENOMEM : 0;
 }
 
-static void append(JsonWriter *w, const char *text, size_t n) {
+static void json_writer_append(JsonWriter *w, const char *text, size_t n) {
         if (w->failed || GREEDY_REALLOC(w->text, w->allocated, w->length + n + 1) < 0) {
                 w->failed = true;
                 return;
@@ -27,23 +27,23 @@ static void append(JsonWriter *w, const char *text, size_t n) {
 
 static void append_key(JsonWriter *w, const char *key) {
         if (w->comma)
-                append(w, ",", 1);
+                json_writer_append(w, ",", 1);
         if (key) {
-                append(w, "\"", 1);
-                append(w, key, strlen(key));
-                append(w, "\":", 2);
+                json_writer_append(w, "\"", 1);
+                json_writer_append(w, key, strlen(key));
+                json_writer_append(w, "\":", 2);
         }
         w->comma = true;
 }
 
 void json_writer_begin(JsonWriter *w, const char *key) {
         append_key(w, key);
-        append(w, "{", 1);
+        json_writer_append(w, "{", 1);
         w->comma = false;
 }
 
 void json_writer_end(JsonWriter *w) {
-        append(w, "}", 1);
+        json_writer_append(w, "}", 1);
         w->comma = true;
 }
 
@@ -56,25 +56,25 @@ static void append_escaped(JsonWriter *w, char c) {
         char u[] = { '\\', 'u', '0', '0', hex[(unsigned char) c >> 4], hex[c & 15] };
 
         if ((unsigned char) c >= 0x20)
-                append(w, (const char[]) { '\\', c }, 2);
+                json_writer_append(w, (const char[]) { '\\', c }, 2);
         else
-                append(w, u, sizeof(u));
+                json_writer_append(w, u, sizeof(u));
 }
 
 void json_writer_string(JsonWriter *w, const char *key, const char *value) {
         append_key(w, key);
-        append(w, "\"", 1);
+        json_writer_append(w, "\"", 1);
         while (*value) {
                 size_t n = 0;
 
                 while (value[n] && !needs_escape(value[n]))
                         n++;
-                append(w, value, n);
+                json_writer_append(w, value, n);
                 value += n;
                 if (*value)
                         append_escaped(w, *value++);
         }
-        append(w, "\"", 1);
+        json_writer_append(w, "\"", 1);
 }
 
 void json_writer_u64(JsonWriter *w, const char *key, uint64_t value) {
@@ -86,10 +86,10 @@ void json_writer_u64(JsonWriter *w, const char *key, uint64_t value) {
         while ((value /= 10) > 0);
 
         append_key(w, key);
-        append(w, p, (size_t) (digits + sizeof(digits) - p));
+        json_writer_append(w, p, (size_t) (digits + sizeof(digits) - p));
 }
 
 void json_writer_bool(JsonWriter *w, const char *key, bool value) {
         append_key(w, key);
-        append(w, value ? "true" : "false", value ? 4 : 5);
+        json_writer_append(w, value ? "true" : "false", value ? 4 : 5);
 }

@@ -61,8 +61,8 @@ static void entry_done(Entry *e) {
                 free(e->text[i]);
 }
 
-static void entry_add(Entry *e, const char *format, ...) _printf_(2, 3);
-static void entry_add(Entry *e, const char *format, ...) {
+static void log_entry_add(Entry *e, const char *format, ...) _printf_(2, 3);
+static void log_entry_add(Entry *e, const char *format, ...) {
         va_list ap;
         int n;
 
@@ -78,7 +78,7 @@ static void entry_add(Entry *e, const char *format, ...) {
 
 static void entry_add_number(Entry *e, const char *key, uint64_t value) {
         if (value != UINT64_MAX)
-                entry_add(e, "%s=%llu", key, (unsigned long long) value);
+                log_entry_add(e, "%s=%llu", key, (unsigned long long) value);
 }
 
 void journal_set_sink(JournalSink sink, void *userdata) {
@@ -103,22 +103,22 @@ void journal_entry(int priority, const char *message_id, const JournalFields *f,
                 return;
         }
 
-        entry_add(&e, "MESSAGE=%s", message);
-        entry_add(&e, "MESSAGE_ID=%s", message_id);
-        entry_add(&e, "PRIORITY=%i", priority);
-        entry_add(&e, "SYSLOG_IDENTIFIER=%s", f->identifier ?: "pkramd");
+        log_entry_add(&e, "MESSAGE=%s", message);
+        log_entry_add(&e, "MESSAGE_ID=%s", message_id);
+        log_entry_add(&e, "PRIORITY=%i", priority);
+        log_entry_add(&e, "SYSLOG_IDENTIFIER=%s", f->identifier ?: "pkramd");
         if (f->node)
-                entry_add(&e, "PKRAM_NODE=%s", f->node);
+                log_entry_add(&e, "PKRAM_NODE=%s", f->node);
         if (f->owner)
-                entry_add(&e, "PKRAM_OWNER=%s", f->owner);
+                log_entry_add(&e, "PKRAM_OWNER=%s", f->owner);
         if (f->kernel)
-                entry_add(&e, "PKRAM_KERNEL=%s", f->kernel);
+                log_entry_add(&e, "PKRAM_KERNEL=%s", f->kernel);
         entry_add_number(&e, "PKRAM_BYTES", f->bytes);
         entry_add_number(&e, "PKRAM_OBJECTS", f->objects);
         entry_add_number(&e, "PKRAM_GENERATION", f->generation);
         entry_add_number(&e, "PKRAM_USEC", f->usec);
         if (f->boot_id)
-                entry_add(&e, "PKRAM_BOOT_ID=%s", f->boot_id);
+                log_entry_add(&e, "PKRAM_BOOT_ID=%s", f->boot_id);
         entry_add_number(&e, "PKRAM_REALTIME_USEC", f->realtime_usec);
 
         if (access("/run/systemd/journal/socket", F_OK) < 0 || sd_journal_sendv(e.iov, e.n) < 0)

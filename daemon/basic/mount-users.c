@@ -208,7 +208,7 @@ static bool place_is_mount(const Places *p, int id) {
         return false;
 }
 
-static bool path_is_below(const char *path, const char *directory) {
+static bool mount_path_is_below(const char *path, const char *directory) {
         const char *rest = startswith(path, directory);
 
         return rest && (!*rest || *rest == '/' || streq(directory, "/"));
@@ -224,7 +224,7 @@ static bool place_has_path(const char *mountinfo, dev_t device, const char *path
         for (char *line; rest && (line = strsep(&rest, "\n"));) {
                 MountLine m;
 
-                if (!mount_line_parse(line, &m) || !path_is_below(path, m.target) || strlen(m.target) < longest)
+                if (!mount_line_parse(line, &m) || !mount_path_is_below(path, m.target) || strlen(m.target) < longest)
                         continue;
                 longest = strlen(m.target);
                 inside = m.device == device;
@@ -419,7 +419,7 @@ static int look_overlay(const MountLine *m, void *userdata) {
                         continue;
                 for (char *layer; value && (layer = strsep(&value, ":="));)
                         for (size_t i = 0; !uses && i < look->places->n; i++)
-                                uses = path_is_below(layer, look->places->places[i].target);
+                                uses = mount_path_is_below(layer, look->places->places[i].target);
         }
         if (!uses)
                 return 0;

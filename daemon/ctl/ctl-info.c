@@ -24,14 +24,14 @@ static int no_arguments(int argc, char *argv[]) {
         return argc > 1 ? fail(EXIT_USAGE, "Command '%s' takes no arguments.", argv[0]) : 0;
 }
 
-static void line(const char *key, const char *value) {
+static void print_line(const char *key, const char *value) {
         printf("%17s: ", key);
         ctl_print_text(value);
         (void) putchar('\n');
 }
 
 /* The same, in a colour. */
-static void line_in(Color c, const char *key, const char *value) {
+static void print_line_in(Color c, const char *key, const char *value) {
         printf("%17s: %s", key, color(c));
         ctl_print_text(value);
         printf("%s\n", color(COLOR_NORMAL));
@@ -45,20 +45,20 @@ static const char *format_size(char *buffer, int64_t bytes) {
         return buffer;
 }
 
-static void line_bytes(const char *key, int64_t bytes) {
+static void print_line_bytes(const char *key, int64_t bytes) {
         char text[FORMAT_MAX];
 
-        line(key, format_size(text, bytes));
+        print_line(key, format_size(text, bytes));
 }
 
-static void line_int(const char *key, int64_t value) {
+static void print_line_int(const char *key, int64_t value) {
         printf("%17s: %lli\n", key, (long long) value);
 }
 
-static void line_timestamp(const char *key, int64_t usec) {
+static void print_line_timestamp(const char *key, int64_t usec) {
         char text[FORMAT_MAX];
 
-        line(key, format_timestamp(text, (uint64_t) MAX(usec, 0)));
+        print_line(key, format_timestamp(text, (uint64_t) MAX(usec, 0)));
 }
 
 /* --- file descriptor stores --- */
@@ -83,7 +83,7 @@ static void print_fdstores(void) {
                 more = reply.continues;
                 node = json_get(reply.parameters, "node");
                 if (node_fdstore_unit(node))
-                        line("Descriptors of", node_fdstore_unit(node));
+                        print_line("Descriptors of", node_fdstore_unit(node));
         }
 }
 
@@ -128,7 +128,7 @@ static const char *image_state_text(const char *state) {
 }
 
 /* Prints the time of a step and the time since the step before it, *before, and updates that. */
-static void line_step(const char *key, struct json_object *o, const char *member, int64_t *before) {
+static void print_line_step(const char *key, struct json_object *o, const char *member, int64_t *before) {
         int64_t usec = json_get_int(o, member, -1);
         char when[FORMAT_MAX], after[FORMAT_MAX], text[2 * FORMAT_MAX + 8];
 
@@ -139,7 +139,7 @@ static void line_step(const char *key, struct json_object *o, const char *member
         if (*before >= 0 && usec >= *before)
                 (void) snprintf(text, sizeof(text), "%s, after %s", when,
                                 format_usec(after, (uint64_t) (usec - *before)));
-        line(key, text);
+        print_line(key, text);
         *before = usec;
 }
 
@@ -148,20 +148,20 @@ static void print_last_kexec(struct json_object *o) {
         char bytes[FORMAT_MAX], text[2 * FORMAT_MAX];
         int64_t before = -1;
 
-        line_step("Kexec requested", o, "requestedUSec", &before);
-        line_step("Services stopped", o, "stoppedUSec", &before);
-        line_step("Sealed", o, "sealedUSec", &before);
-        line_step("Kernel started", o, "startedUSec", &before);
-        line_step("Nodes restored", o, "restoredUSec", &before);
-        line_step("Services up", o, "upUSec", &before);
+        print_line_step("Kexec requested", o, "requestedUSec", &before);
+        print_line_step("Services stopped", o, "stoppedUSec", &before);
+        print_line_step("Sealed", o, "sealedUSec", &before);
+        print_line_step("Kernel started", o, "startedUSec", &before);
+        print_line_step("Nodes restored", o, "restoredUSec", &before);
+        print_line_step("Services up", o, "upUSec", &before);
         if (json_get(o, "downUSec"))
-                line("Services down for", format_usec(text, (uint64_t) MAX(json_get_int(o, "downUSec", 0), 0)));
+                print_line("Services down for", format_usec(text, (uint64_t) MAX(json_get_int(o, "downUSec", 0), 0)));
 
         (void) snprintf(text, sizeof(text), "%lli node%s, %s", (long long) json_get_int(o, "restoredNodes", 0),
                         json_get_int(o, "restoredNodes", 0) == 1 ? "" : "s",
                         format_bytes(bytes, (uint64_t) MAX(json_get_int(o, "restoredBytes", 0), 0)));
-        line("Restored", text);
-        line_int("Lost", json_get_int(o, "lostNodes", 0));
+        print_line("Restored", text);
+        print_line_int("Lost", json_get_int(o, "lostNodes", 0));
         for (size_t i = 0; lost && i < json_object_array_length(lost); i++) {
                 struct json_object *l = json_object_array_get_idx(lost, i);
 
@@ -174,7 +174,7 @@ static void print_last_kexec(struct json_object *o) {
         if (json_get_int(o, "logLines", 0) > 0) {
                 (void) snprintf(text, sizeof(text), "%lli lines, see 'journalctl -b -t pkram-replay'",
                                 (long long) json_get_int(o, "logLines", 0));
-                line("Replayed log", text);
+                print_line("Replayed log", text);
         }
 }
 
@@ -200,21 +200,21 @@ static void print_kernel_status(struct json_object *p) {
         const char *image = json_get_string(p, "imageState") ?: "unknown";
         bool disk = is_on_disk(p);
 
-        line_in(boot_result_color(boot), "Boot", disk ? disk_boot_text(boot) : boot_result_text(boot));
+        print_line_in(boot_result_color(boot), "Boot", disk ? disk_boot_text(boot) : boot_result_text(boot));
         if (previous)
-                line("Previous kernel", previous);
+                print_line("Previous kernel", previous);
         if (json_get(p, "lastKexec"))
                 print_last_kexec(json_get(p, "lastKexec"));
         else if (json_get(p, "sealedUSec"))
-                line_timestamp("Sealed", json_get_int(p, "sealedUSec", 0));
+                print_line_timestamp("Sealed", json_get_int(p, "sealedUSec", 0));
         if (json_get_int(p, "generation", 0) > 0 && !disk)
-                line("Adopted in", format_usec(text, (uint64_t) json_get_int(p, "restoreUSec", 0)));
-        line_int("Generation", json_get_int(p, "generation", 0));
+                print_line("Adopted in", format_usec(text, (uint64_t) json_get_int(p, "restoreUSec", 0)));
+        print_line_int("Generation", json_get_int(p, "generation", 0));
         if (json_get_string(p, "superBlock"))
-                line("Super block", json_get_string(p, "superBlock"));
-        line_int("Nodes", json_get_int(p, "nodes", 0));
+                print_line("Super block", json_get_string(p, "superBlock"));
+        print_line_int("Nodes", json_get_int(p, "nodes", 0));
         if (json_get_int(p, "droppedNodes", 0) > 0)
-                line_int("Dropped nodes", json_get_int(p, "droppedNodes", 0));
+                print_line_int("Dropped nodes", json_get_int(p, "droppedNodes", 0));
 
         for (size_t i = 0; limits && i < json_object_array_length(limits); i++) {
                 struct json_object *l = json_object_array_get_idx(limits, i);
@@ -225,13 +225,13 @@ static void print_kernel_status(struct json_object *p) {
         (void) snprintf(line_text, sizeof(line_text), "%s of %s",
                         format_bytes(text, (uint64_t) json_get_int(p, "bytes", 0)),
                         max == INT64_MAX ? "unlimited" : format_bytes(maximum, (uint64_t) max));
-        line(disk ? "On disk" : "Memory", line_text);
-        line_bytes("Metadata", json_get_int(p, "metadataBytes", 0));
+        print_line(disk ? "On disk" : "Memory", line_text);
+        print_line_bytes("Metadata", json_get_int(p, "metadataBytes", 0));
         if (disk)
-                line_in(COLOR_GOOD, "Next boot", "a kexec and a reboot preserve all nodes");
+                print_line_in(COLOR_GOOD, "Next boot", "a kexec and a reboot preserve all nodes");
         else
-                line_in(streq(image, "keeps") ? COLOR_GOOD : streq(image, "none") ? COLOR_NORMAL : COLOR_BAD,
-                        "Next kexec", image_state_text(image));
+                print_line_in(streq(image, "keeps") ? COLOR_GOOD : streq(image, "none") ? COLOR_NORMAL : COLOR_BAD,
+                              "Next kexec", image_state_text(image));
 }
 
 /* One line for each guest of pkram-qemu. */
@@ -270,16 +270,16 @@ int verb_status(int argc, char *argv[]) {
 
         bool supported = json_get_bool(reply.parameters, "supported", false);
         pager_open();
-        line("pkramd", json_get_string(reply.parameters, "version") ?: "");
+        print_line("pkramd", json_get_string(reply.parameters, "version") ?: "");
         if (is_on_disk(reply.parameters)) {
-                line_in(COLOR_WARNING, "PKRAM", "not supported by this kernel, nodes are kept on disk");
-                line("Place", "/var/lib/pkram/disk: slower, stored files are copies and are not frozen");
+                print_line_in(COLOR_WARNING, "PKRAM", "not supported by this kernel, nodes are kept on disk");
+                print_line("Place", "/var/lib/pkram/disk: slower, stored files are copies and are not frozen");
         } else
-                line_in(supported ? COLOR_GOOD : COLOR_BAD, "PKRAM",
-                        supported ? "supported by this kernel" :
-                        json_get_string(reply.parameters, "reason") ?: "not supported");
-        line("Caller", json_get_string(reply.parameters, "owner") ?: "");
-        line("Kexec policy", json_get_string(reply.parameters, "kexecPolicy") ?: "");
+                print_line_in(supported ? COLOR_GOOD : COLOR_BAD, "PKRAM",
+                              supported ? "supported by this kernel" :
+                              json_get_string(reply.parameters, "reason") ?: "not supported");
+        print_line("Caller", json_get_string(reply.parameters, "owner") ?: "");
+        print_line("Kexec policy", json_get_string(reply.parameters, "kexecPolicy") ?: "");
         if (supported)
                 print_kernel_status(reply.parameters);
         print_guests(json_get_array(reply.parameters, "guests"));
@@ -480,24 +480,24 @@ static void print_objects(struct json_object *objects) {
 static void print_description(struct json_object *p) {
         struct json_object *node = json_get(p, "node"), *objects = json_get_array(p, "objects");
 
-        line("Name", json_get_string(node, "name") ?: "");
-        line_int("Id", json_get_int(node, "id", 0));
-        line("Owner", json_get_string(node, "owner") ?: "");
+        print_line("Name", json_get_string(node, "name") ?: "");
+        print_line_int("Id", json_get_int(node, "id", 0));
+        print_line("Owner", json_get_string(node, "owner") ?: "");
         if (node_fdstore_unit(node)) {
-                line("Contents", "file descriptor store");
-                line("Waits for", node_fdstore_unit(node));
+                print_line("Contents", "file descriptor store");
+                print_line("Waits for", node_fdstore_unit(node));
         }
-        line_timestamp("Stored", json_get_int(node, "storedUSec", 0));
+        print_line_timestamp("Stored", json_get_int(node, "storedUSec", 0));
         if (json_get_string(p, "kernel"))
-                line("Stored under", json_get_string(p, "kernel"));
-        line_int("Kexecs survived", json_get_int(node, "generation", 0));
-        line_bytes("Size", json_get_int(node, "bytes", 0));
-        line("Place", json_get_string(node, "place") ?: "memory");
-        line_bytes(is_on_disk(node) ? "On disk" : "Memory", json_get_int(node, "dataBytes", 0));
-        line_bytes("Metadata", json_get_int(node, "metadataBytes", 0));
-        line("Checksums", json_get_string(p, "verify") ?: "none");
-        line("State", json_get_bool(node, "busy", false) ? "being retrieved" :
-             json_get_bool(node, "retrieved", false) ? "retrieved, files are frozen" : "stored");
+                print_line("Stored under", json_get_string(p, "kernel"));
+        print_line_int("Kexecs survived", json_get_int(node, "generation", 0));
+        print_line_bytes("Size", json_get_int(node, "bytes", 0));
+        print_line("Place", json_get_string(node, "place") ?: "memory");
+        print_line_bytes(is_on_disk(node) ? "On disk" : "Memory", json_get_int(node, "dataBytes", 0));
+        print_line_bytes("Metadata", json_get_int(node, "metadataBytes", 0));
+        print_line("Checksums", json_get_string(p, "verify") ?: "none");
+        print_line("State", json_get_bool(node, "busy", false) ? "being retrieved" :
+                   json_get_bool(node, "retrieved", false) ? "retrieved, files are frozen" : "stored");
 
         if (objects && json_object_array_length(objects) > 0) {
                 (void) putchar('\n');

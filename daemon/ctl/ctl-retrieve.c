@@ -38,7 +38,7 @@ static void objects_done(Objects *o) {
         free(o->object);
 }
 
-static int parse_object(const VarlinkReply *reply, size_t index, Object *ret) {
+static int retrieve_parse_object(const VarlinkReply *reply, size_t index, Object *ret) {
         struct json_object *o = json_object_array_get_idx(json_get_array(reply->parameters, "objects"), index);
         const char *name = json_get_string(o, "name");
         int64_t fd = json_get_int(o, "fileDescriptor", -1);
@@ -91,7 +91,7 @@ static int objects_name(Objects *o) {
         return 0;
 }
 
-static int parse_objects(const VarlinkReply *reply, Objects *ret) {
+static int retrieve_parse_objects(const VarlinkReply *reply, Objects *ret) {
         struct json_object *array = json_get_array(reply->parameters, "objects");
         size_t n;
         int r;
@@ -104,7 +104,7 @@ static int parse_objects(const VarlinkReply *reply, Objects *ret) {
                 return fail_memory();
 
         for (; ret->n < n; ret->n++) {
-                r = parse_object(reply, ret->n, ret->object + ret->n);
+                r = retrieve_parse_object(reply, ret->n, ret->object + ret->n);
                 if (r != 0)
                         return r;
         }
@@ -362,7 +362,7 @@ int verb_retrieve(int argc, char *argv[]) {
         if (reply.error)
                 return retrieve_tree(argv[1], path);
 
-        r = parse_objects(&reply, &objects);
+        r = retrieve_parse_objects(&reply, &objects);
         if (r != 0)
                 return r;
         r = streq(path, "-") ? write_to_output(&objects) : write_files(&objects, path);

@@ -30,7 +30,7 @@ static const char *last_component(const char *path) {
         return slash ? slash + 1 : path;
 }
 
-static int add_object(Request *q, const char *name, int *fd) {
+static int request_add_object(Request *q, const char *name, int *fd) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
 
         if (!o || GREEDY_REALLOC(q->fds, q->allocated, q->n_fds + 1) < 0 ||
@@ -85,7 +85,7 @@ static int add_file(Request *q, const char *path) {
         if (r < 0)
                 return fail(EXIT_FAILED, "Failed to copy '%s' into memory: %s.", path, strerror(-r));
 
-        return add_object(q, name, &memfd);
+        return request_add_object(q, name, &memfd);
 }
 
 static bool is_directory(const char *path) {
@@ -94,7 +94,7 @@ static bool is_directory(const char *path) {
         return stat(path, &st) >= 0 && S_ISDIR(st.st_mode);
 }
 
-static int report(const char *name, struct json_object *p, size_t n_objects) {
+static int store_report(const char *name, struct json_object *p, size_t n_objects) {
         char bytes[FORMAT_MAX];
 
         if (arg_json != JSON_OFF) {
@@ -161,5 +161,5 @@ int verb_store(int argc, char *argv[]) {
                 return fail_memory();
 
         r = ctl_call(c, "io.pkram.Store.Store", TAKE_PTR(p), q.fds, q.n_fds, &reply);
-        return r ?: report(argv[1], reply.parameters, q.n_fds);
+        return r ?: store_report(argv[1], reply.parameters, q.n_fds);
 }

@@ -17,7 +17,7 @@ const char *arg_entry, *arg_kernel, *arg_append, *arg_when, *arg_check_inhibitor
 const char **arg_initrds;
 size_t arg_n_initrds;
 
-static void help(void) {
+static void pkramctl_help(void) {
         pager_open();
         puts("pkramctl [OPTIONS...] COMMAND ...\n"
              "\n"
@@ -300,14 +300,14 @@ static int parse_argv(int argc, char *argv[]) {
                 }
 
         if (r == 0 && wants_help) {
-                help();
+                pkramctl_help();
                 return EXIT_OK;
         }
         return r != 0 ? r : -1;
 }
 
 static int verb_help(_unused_ int argc, _unused_ char *argv[]) {
-        help();
+        pkramctl_help();
         return EXIT_OK;
 }
 

@@ -146,7 +146,7 @@ static void entry_remove(DiskDevice *d, Entry *e) {
         d->n_entries--;
 }
 
-static int entry_add(DiskDevice *d, const char *file, ino_t ino, const DiskHeader *h) {
+static int disk_entry_add(DiskDevice *d, const char *file, ino_t ino, const DiskHeader *h) {
         Entry *e;
         int r;
 
@@ -291,7 +291,7 @@ static int scan_file(DiskDevice *d, DiskDirectory *dir, const char *file) {
         if (r == -ENOENT)
                 return 0;
         if (r >= 0)
-                return entry_add(d, file, ino, &h);
+                return disk_entry_add(d, file, ino, &h);
         if (reason)
                 return disk_directory_set_aside(dir, file, reason);
         if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
@@ -302,7 +302,7 @@ static int scan_file(DiskDevice *d, DiskDirectory *dir, const char *file) {
 }
 
 /* Reads all headers. Which nodes are being loaded is known by their locks alone. */
-static int scan(DiskDevice *d, DiskDirectory *dir) {
+static int disk_scan(DiskDevice *d, DiskDirectory *dir) {
         const struct dirent *de;
         DIR *stream;
         int r = 0, fd;
@@ -349,7 +349,7 @@ static bool directory_is_known(const DiskDevice *d, const DiskDirectory *dir) {
 }
 
 /* Opens the directory, and brings what is known of it up to date. */
-static int enter(DiskDevice *d, DiskDirectory *ret) {
+static int disk_enter(DiskDevice *d, DiskDirectory *ret) {
         _cleanup_disk_directory_ DiskDirectory dir = DISK_DIRECTORY_NONE;
         int r;
 
@@ -369,7 +369,7 @@ static int enter(DiskDevice *d, DiskDirectory *ret) {
 
         if (!directory_is_known(d, &dir)) {
                 d->record = dir.record;
-                r = scan(d, &dir);
+                r = disk_scan(d, &dir);
                 if (r < 0)
                         return r;
                 if (!d->entered) {
@@ -414,7 +414,7 @@ static bool is_idle(int fd) {
         return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-static int check_name(const struct pkram_ioctl_name *a) {
+static int disk_check_name(const struct pkram_ioctl_name *a) {
         if (a->size < sizeof(*a) || a->flags)
                 return -EINVAL;
         if (!memchr(a->name, 0, sizeof(a->name)))
@@ -427,9 +427,9 @@ static int enter_for_node(DiskDevice *d, const struct pkram_ioctl_name *a, DiskD
         char file[DISK_FILE_NAME_MAX];
         int r;
 
-        r = check_name(a);
+        r = disk_check_name(a);
         if (r >= 0)
-                r = enter(d, ret);
+                r = disk_enter(d, ret);
         if (r < 0)
                 return r;
         disk_file_name(a->name, file);
@@ -439,7 +439,7 @@ static int enter_for_node(DiskDevice *d, const struct pkram_ioctl_name *a, DiskD
 
 /* --- calls --- */
 
-static int do_info(DiskDevice *d, struct pkram_ioctl_info *a) {
+static int disk_do_info(DiskDevice *d, struct pkram_ioctl_info *a) {
         _cleanup_disk_directory_ DiskDirectory dir = DISK_DIRECTORY_NONE;
         struct pkram_ioctl_info info = { .size = sizeof(info), .uapi_version = PKRAM_UAPI_VERSION, .format_version = DISK_VERSION };
         bool inherited = false;
@@ -447,7 +447,7 @@ static int do_info(DiskDevice *d, struct pkram_ioctl_info *a) {
 
         if (a->size < sizeof(*a) || a->flags)
                 return -EINVAL;
-        r = enter(d, &dir);
+        r = disk_enter(d, &dir);
         if (r < 0)
                 return r;
 
@@ -487,7 +487,7 @@ static bool entry_refresh(const DiskDirectory *dir, Entry *e) {
         return true;
 }
 
-static int do_list(DiskDevice *d, struct pkram_ioctl_list *a) {
+static int disk_do_list(DiskDevice *d, struct pkram_ioctl_list *a) {
         struct pkram_node_info *nodes = (struct pkram_node_info *) (uintptr_t) a->nodes;
         _cleanup_disk_directory_ DiskDirectory dir = DISK_DIRECTORY_NONE;
         int r;
@@ -495,7 +495,7 @@ static int do_list(DiskDevice *d, struct pkram_ioctl_list *a) {
         if (a->size < sizeof(*a) || (a->flags & ~PKRAM_LIST_DROPPED) || a->reserved || a->capacity < 1 ||
             a->capacity > 4096 || a->node_size != sizeof(struct pkram_node_info))
                 return -EINVAL;
-        r = enter(d, &dir);
+        r = disk_enter(d, &dir);
         if (r < 0)
                 return r;
 
@@ -517,7 +517,7 @@ static int do_list(DiskDevice *d, struct pkram_ioctl_list *a) {
         return 0;
 }
 
-static int do_save_begin(DiskDevice *d, int fd, struct pkram_ioctl_name *a) {
+static int disk_do_save_begin(DiskDevice *d, int fd, struct pkram_ioctl_name *a) {
         _cleanup_disk_directory_ DiskDirectory dir = DISK_DIRECTORY_NONE;
         _cleanup_close_ int file = -EBADF;
         Session s = {};
@@ -525,9 +525,9 @@ static int do_save_begin(DiskDevice *d, int fd, struct pkram_ioctl_name *a) {
         struct stat st;
         int r;
 
-        r = check_name(a);
+        r = disk_check_name(a);
         if (r >= 0)
-                r = enter(d, &dir);
+                r = disk_enter(d, &dir);
         if (r >= 0)
                 r = GREEDY_REALLOC(d->sessions, d->sessions_allocated, d->n_sessions + 1);
         if (r < 0)
@@ -578,7 +578,7 @@ static int replaced_lock(const DiskDirectory *dir, const char *file, int *ret_fd
         return 0;
 }
 
-static int do_commit(DiskDevice *d, int fd, struct pkram_ioctl_commit *a) {
+static int disk_do_commit(DiskDevice *d, int fd, struct pkram_ioctl_commit *a) {
         _cleanup_disk_directory_ DiskDirectory dir = DISK_DIRECTORY_NONE;
         bool replace = a->flags & PKRAM_COMMIT_REPLACE;
         char file[DISK_FILE_NAME_MAX];
@@ -594,7 +594,7 @@ static int do_commit(DiskDevice *d, int fd, struct pkram_ioctl_commit *a) {
                 return -EBADFD;
         if (a->size < sizeof(*a) || (a->flags & ~PKRAM_COMMIT_REPLACE))
                 return -EINVAL;
-        r = enter(d, &dir);
+        r = disk_enter(d, &dir);
         if (r >= 0)
                 r = disk_file_read_header(fd, &h);
         if (r >= 0)
@@ -641,7 +641,7 @@ static int do_commit(DiskDevice *d, int fd, struct pkram_ioctl_commit *a) {
                 (void) disk_unlink(dir.nodes, file, 0);
         struct stat st;
         if ((r >= 0 || old >= 0) && fstat(fd, &st) >= 0)
-                (void) entry_add(d, file, st.st_ino, &h);
+                (void) disk_entry_add(d, file, st.st_ino, &h);
         session_remove(d, s);
         /* A worker may still have the descriptor, but loads nothing. */
         (void) disk_lock(fd, LOCK_UN);
@@ -654,7 +654,7 @@ static int do_commit(DiskDevice *d, int fd, struct pkram_ioctl_commit *a) {
         return 0;
 }
 
-static int do_load_begin(DiskDevice *d, int fd, struct pkram_ioctl_name *a) {
+static int disk_do_load_begin(DiskDevice *d, int fd, struct pkram_ioctl_name *a) {
         _cleanup_disk_directory_ DiskDirectory dir = DISK_DIRECTORY_NONE;
         _cleanup_close_ int node = -EBADF;
         DiskHeader h;
@@ -712,7 +712,7 @@ static int remove_file(const DiskDirectory *dir, int fd, const char *file, uint6
         return r;
 }
 
-static int do_remove(DiskDevice *d, int fd, struct pkram_ioctl_name *a) {
+static int disk_do_remove(DiskDevice *d, int fd, struct pkram_ioctl_name *a) {
         _cleanup_disk_directory_ DiskDirectory dir = DISK_DIRECTORY_NONE;
         struct stat st;
         uint64_t id = 0;
@@ -740,7 +740,7 @@ static int remove_attached(const char *path, int fd, struct pkram_ioctl_name *a)
         uint64_t id = 0;
         int r;
 
-        r = check_name(a);
+        r = disk_check_name(a);
         if (r >= 0)
                 r = disk_directory_open(path, &dir);
         if (r < 0)
@@ -751,7 +751,7 @@ static int remove_attached(const char *path, int fd, struct pkram_ioctl_name *a)
         return r < 0 ? r : descriptor_replace(fd, dir.fd);
 }
 
-static int do_save_file(int fd, struct pkram_ioctl_save_file *a) {
+static int disk_do_save_file(int fd, struct pkram_ioctl_save_file *a) {
         uint64_t pages;
         int r;
 
@@ -763,19 +763,19 @@ static int do_save_file(int fd, struct pkram_ioctl_save_file *a) {
         return r;
 }
 
-static int do_save_bytes(int fd, struct pkram_ioctl_bytes *a) {
+static int disk_do_save_bytes(int fd, struct pkram_ioctl_bytes *a) {
         if (a->size < sizeof(*a) || a->flags || a->reserved || a->offset || a->length > GIB(1))
                 return -EINVAL;
         return disk_file_save_bytes(fd, &a->object, (const void *) (uintptr_t) a->data, a->length);
 }
 
-static int do_stat(int fd, struct pkram_ioctl_stat *a) {
+static int disk_do_stat(int fd, struct pkram_ioctl_stat *a) {
         if (a->size < sizeof(*a) || a->flags)
                 return -EINVAL;
         return disk_file_stat(fd, a->object, a);
 }
 
-static int do_load_file(int fd, struct pkram_ioctl_load_file *a) {
+static int disk_do_load_file(int fd, struct pkram_ioctl_load_file *a) {
         int r, memfd;
 
         if (a->size < sizeof(*a) || a->flags)
@@ -790,7 +790,7 @@ static int do_load_file(int fd, struct pkram_ioctl_load_file *a) {
         return r;
 }
 
-static int do_load_bytes(int fd, struct pkram_ioctl_bytes *a) {
+static int disk_do_load_bytes(int fd, struct pkram_ioctl_bytes *a) {
         uint64_t length = a->length;
         int r;
 
@@ -808,15 +808,15 @@ int disk_device_ioctl_attached(const char *path, int fd, unsigned long request, 
 
         switch (request) {
         case PKRAM_IOC_SAVE_FILE:
-                return do_save_file(fd, a);
+                return disk_do_save_file(fd, a);
         case PKRAM_IOC_SAVE_BYTES:
-                return do_save_bytes(fd, a);
+                return disk_do_save_bytes(fd, a);
         case PKRAM_IOC_LOAD_STAT:
-                return do_stat(fd, a);
+                return disk_do_stat(fd, a);
         case PKRAM_IOC_LOAD_FILE:
-                return do_load_file(fd, a);
+                return disk_do_load_file(fd, a);
         case PKRAM_IOC_LOAD_BYTES:
-                return do_load_bytes(fd, a);
+                return disk_do_load_bytes(fd, a);
         case PKRAM_IOC_REMOVE:
                 return remove_attached(path, fd, a);
         default:
@@ -829,17 +829,17 @@ static int disk_device_ioctl(void *userdata, int fd, unsigned long request, void
 
         switch (request) {
         case PKRAM_IOC_INFO:
-                return do_info(d, a);
+                return disk_do_info(d, a);
         case PKRAM_IOC_LIST:
-                return do_list(d, a);
+                return disk_do_list(d, a);
         case PKRAM_IOC_SAVE_BEGIN:
-                return is_idle(fd) ? do_save_begin(d, fd, a) : -EBADFD;
+                return is_idle(fd) ? disk_do_save_begin(d, fd, a) : -EBADFD;
         case PKRAM_IOC_SAVE_COMMIT:
-                return do_commit(d, fd, a);
+                return disk_do_commit(d, fd, a);
         case PKRAM_IOC_LOAD_BEGIN:
-                return is_idle(fd) ? do_load_begin(d, fd, a) : -EBADFD;
+                return is_idle(fd) ? disk_do_load_begin(d, fd, a) : -EBADFD;
         case PKRAM_IOC_REMOVE:
-                return session_find(d, fd) ? -EBADFD : do_remove(d, fd, a);
+                return session_find(d, fd) ? -EBADFD : disk_do_remove(d, fd, a);
         default:
                 return disk_device_ioctl_attached(d->path, fd, request, a);
         }
@@ -849,7 +849,7 @@ static int disk_device_open(void *userdata) {
         _cleanup_disk_directory_ DiskDirectory dir = DISK_DIRECTORY_NONE;
         int r;
 
-        r = enter(userdata, &dir);
+        r = disk_enter(userdata, &dir);
         return r < 0 ? r : TAKE_FD(dir.fd);
 }
 
@@ -860,7 +860,7 @@ static void disk_device_close(void *userdata, int fd) {
         Session *s = session_find(d, fd);
 
         if (s) {
-                if (enter(d, &dir) >= 0) {
+                if (disk_enter(d, &dir) >= 0) {
                         (void) disk_unlink(dir.nodes, s->file, 0);
                         directory_remember(d, &dir);
                 }

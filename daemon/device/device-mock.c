@@ -153,7 +153,7 @@ static void handle_release(Handle *h) {
 }
 
 /* Lets go of those whose last descriptor is closed. */
-static void reap(Mock *m) {
+static void mock_reap(Mock *m) {
         for (size_t i = 0; i < m->n_handles; i++) {
                 struct pollfd p = { .fd = m->handles[i].watch };
 
@@ -165,7 +165,7 @@ static void reap(Mock *m) {
 size_t mock_n_handles(Mock *m) {
         size_t n = 0;
 
-        reap(m);
+        mock_reap(m);
         for (size_t i = 0; i < m->n_handles; i++)
                 n += m->handles[i].state != CLOSED;
         return n;
@@ -220,7 +220,7 @@ void mock_set_bytes(Mock *m, const char *name, uint32_t object, const void *data
         o->size = size;
 }
 
-static int reopen(int fd) {
+static int mock_reopen(int fd) {
         char path[64];
 
         (void) snprintf(path, sizeof(path), "/proc/self/fd/%i", fd);
@@ -229,13 +229,13 @@ static int reopen(int fd) {
         return fd < 0 && errno == EROFS ? open(path, O_RDONLY | O_CLOEXEC) : fd;
 }
 
-static bool is_shmem(int fd, const struct stat *st) {
+static bool mock_is_shmem(int fd, const struct stat *st) {
         struct statfs sfs;
 
         return S_ISREG(st->st_mode) && fstatfs(fd, &sfs) == 0 && sfs.f_type == TMPFS;
 }
 
-static void copy_contents(int from, int fd, const struct stat *st) {
+static void mock_copy_contents(int from, int fd, const struct stat *st) {
         uint8_t buffer[65536];
         off_t offset = 0;
 
@@ -259,7 +259,7 @@ static int copy_file(int from, const struct stat *st) {
 
         fd = memfd_create("mock", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         assert(fd >= 0);
-        copy_contents(from, fd, st);
+        mock_copy_contents(from, fd, st);
         assert(fchmod(fd, st->st_mode & 07777) == 0);
         return fd;
 }
@@ -318,7 +318,7 @@ static int mock_open(void *userdata) {
         if (r < 0)
                 return r;
 
-        reap(m);
+        mock_reap(m);
         while (i < m->n_handles && m->handles[i].state != CLOSED)
                 i++;
         if (i == m->n_handles) {
@@ -345,7 +345,7 @@ static Handle *find_handle(Mock *m, int fd) {
 
 static void mock_close(void *userdata, int fd) {
         safe_close(fd);
-        reap(userdata);
+        mock_reap(userdata);
 }
 
 static bool is_loading(const Mock *m, uint64_t id, const Handle *except) {
@@ -376,7 +376,7 @@ static void get_node_info(const Mock *m, const Node *n, struct pkram_node_info *
         }
 }
 
-static int do_info(Mock *m, struct pkram_ioctl_info *a) {
+static int mock_do_info(Mock *m, struct pkram_ioctl_info *a) {
         if (a->size < sizeof(*a) || a->flags)
                 return -EINVAL;
 
@@ -396,7 +396,7 @@ static int do_info(Mock *m, struct pkram_ioctl_info *a) {
         return 0;
 }
 
-static int do_list(Mock *m, struct pkram_ioctl_list *a) {
+static int mock_do_list(Mock *m, struct pkram_ioctl_list *a) {
         struct pkram_node_info *nodes = (struct pkram_node_info *) (uintptr_t) a->nodes;
 
         if (a->size < sizeof(*a) || (a->flags & ~PKRAM_LIST_DROPPED) || a->reserved || a->capacity < 1 ||
@@ -425,7 +425,7 @@ static int do_list(Mock *m, struct pkram_ioctl_list *a) {
         return 0;
 }
 
-static int check_name(const struct pkram_ioctl_name *a) {
+static int mock_check_name(const struct pkram_ioctl_name *a) {
         if (a->size < sizeof(*a) || a->flags)
                 return -EINVAL;
         if (!memchr(a->name, 0, sizeof(a->name)))
@@ -438,8 +438,8 @@ static int check_name(const struct pkram_ioctl_name *a) {
         return 0;
 }
 
-static int do_save_begin(Handle *h, struct pkram_ioctl_name *a) {
-        int r = check_name(a);
+static int mock_do_save_begin(Handle *h, struct pkram_ioctl_name *a) {
+        int r = mock_check_name(a);
 
         if (r < 0)
                 return r;
@@ -452,7 +452,7 @@ static int do_save_begin(Handle *h, struct pkram_ioctl_name *a) {
         return 0;
 }
 
-static Object *add_object(Node *n) {
+static Object *mock_add_object(Node *n) {
         if (n->n_objects >= PKRAM_MAX_OBJECTS)
                 return NULL;
         assert(GREEDY_REALLOC(n->objects, n->allocated, (size_t) n->n_objects + 1) == 0);
@@ -471,7 +471,7 @@ static bool node_has_file(const Node *n, const struct stat *st) {
         return false;
 }
 
-static int do_save_file(Mock *m, Handle *h, struct pkram_ioctl_save_file *a) {
+static int mock_do_save_file(Mock *m, Handle *h, struct pkram_ioctl_save_file *a) {
         struct stat st;
         Object *o;
         int seals;
@@ -480,7 +480,7 @@ static int do_save_file(Mock *m, Handle *h, struct pkram_ioctl_save_file *a) {
                 return -EINVAL;
         if (fstat(a->fd, &st) < 0 || (fcntl(a->fd, F_GETFL) & O_ACCMODE) == O_WRONLY)
                 return -EBADF;
-        if (!is_shmem(a->fd, &st))
+        if (!mock_is_shmem(a->fd, &st))
                 return -EINVAL;
 
         for (Node *n = m->nodes; n; n = n->next)
@@ -490,10 +490,10 @@ static int do_save_file(Mock *m, Handle *h, struct pkram_ioctl_save_file *a) {
                 if (node_has_file(m->handles[i].saving, &st))
                         return -EBUSY;
 
-        o = add_object(h->saving);
+        o = mock_add_object(h->saving);
         if (!o)
                 return -EFBIG;
-        o->fd = reopen(a->fd);
+        o->fd = mock_reopen(a->fd);
         if (o->fd < 0)
                 o->fd = fcntl(a->fd, F_DUPFD_CLOEXEC, 3);
         assert(o->fd >= 0);
@@ -506,7 +506,7 @@ static int do_save_file(Mock *m, Handle *h, struct pkram_ioctl_save_file *a) {
         return 0;
 }
 
-static int do_save_bytes(Handle *h, struct pkram_ioctl_bytes *a) {
+static int mock_do_save_bytes(Handle *h, struct pkram_ioctl_bytes *a) {
         Object *o;
 
         if (a->size < sizeof(*a) || a->flags || a->reserved || a->offset || a->length > GIB(1))
@@ -515,7 +515,7 @@ static int do_save_bytes(Handle *h, struct pkram_ioctl_bytes *a) {
                 return -EINVAL;
 
         if (a->object == PKRAM_OBJECT_NEW) {
-                o = add_object(h->saving);
+                o = mock_add_object(h->saving);
                 if (!o)
                         return -EFBIG;
                 a->object = h->saving->n_objects - 1;
@@ -542,7 +542,7 @@ static void unlink_node(Mock *m, Node *n) {
         node_free(n);
 }
 
-static int do_commit(Mock *m, Handle *h, struct pkram_ioctl_commit *a) {
+static int mock_do_commit(Mock *m, Handle *h, struct pkram_ioctl_commit *a) {
         struct timespec ts;
         Node *old, **p;
 
@@ -568,11 +568,11 @@ static int do_commit(Mock *m, Handle *h, struct pkram_ioctl_commit *a) {
         return 0;
 }
 
-static int do_load_begin(Mock *m, Handle *h, struct pkram_ioctl_name *a) {
+static int mock_do_load_begin(Mock *m, Handle *h, struct pkram_ioctl_name *a) {
         Node *n;
         int r;
 
-        r = check_name(a);
+        r = mock_check_name(a);
         if (r < 0)
                 return r;
         n = find_node(m, a->name, 0);
@@ -599,7 +599,7 @@ static int get_object(Mock *m, Handle *h, uint32_t object, Object **ret) {
         return 0;
 }
 
-static int do_stat(Mock *m, Handle *h, struct pkram_ioctl_stat *a) {
+static int mock_do_stat(Mock *m, Handle *h, struct pkram_ioctl_stat *a) {
         Object *o;
         int r;
 
@@ -634,12 +634,12 @@ static int load_into(Object *o, int target) {
 
         if (fcntl(target, F_GETFD) < 0 || (fcntl(target, F_GETFL) & O_ACCMODE) == O_RDONLY || fstat(target, &st) < 0)
                 return -EBADF;
-        if (!is_shmem(target, &st) || st.st_size != 0 || st.st_blocks != 0)
+        if (!mock_is_shmem(target, &st) || st.st_size != 0 || st.st_blocks != 0)
                 return -EINVAL;
         if (o->loaded)
                 return -EBUSY;
 
-        copy_contents(o->fd, target, &o->st);
+        mock_copy_contents(o->fd, target, &o->st);
         assert(fchown(target, o->st.st_uid, o->st.st_gid) == 0);
         assert(fchmod(target, o->st.st_mode & 07777) == 0);
         safe_close(o->fd);
@@ -648,7 +648,7 @@ static int load_into(Object *o, int target) {
         return 0;
 }
 
-static int do_load_file(Mock *m, Handle *h, struct pkram_ioctl_load_file *a) {
+static int mock_do_load_file(Mock *m, Handle *h, struct pkram_ioctl_load_file *a) {
         Object *o;
         int r;
 
@@ -664,7 +664,7 @@ static int do_load_file(Mock *m, Handle *h, struct pkram_ioctl_load_file *a) {
         if (a->target_fd != PKRAM_FD_NONE)
                 r = load_into(o, a->target_fd);
         else {
-                a->fd = reopen(o->fd);
+                a->fd = mock_reopen(o->fd);
                 r = a->fd < 0 ? -errno : 0;
         }
         if (r < 0)
@@ -673,7 +673,7 @@ static int do_load_file(Mock *m, Handle *h, struct pkram_ioctl_load_file *a) {
         return 0;
 }
 
-static int do_load_bytes(Mock *m, Handle *h, struct pkram_ioctl_bytes *a) {
+static int mock_do_load_bytes(Mock *m, Handle *h, struct pkram_ioctl_bytes *a) {
         Object *o;
         int r;
 
@@ -690,11 +690,11 @@ static int do_load_bytes(Mock *m, Handle *h, struct pkram_ioctl_bytes *a) {
         return 0;
 }
 
-static int do_remove(Mock *m, Handle *h, struct pkram_ioctl_name *a) {
+static int mock_do_remove(Mock *m, Handle *h, struct pkram_ioctl_name *a) {
         Node *n;
         int r;
 
-        r = check_name(a);
+        r = mock_check_name(a);
         if (r < 0)
                 return r;
         n = find_node(m, a->name, 0);
@@ -721,7 +721,7 @@ static int mock_ioctl(void *userdata, int fd, unsigned long request, void *a) {
 
         /* What others hold makes no difference to these, and to look at all handles each time is slow. */
         if (request != PKRAM_IOC_LOAD_STAT && request != PKRAM_IOC_LOAD_BYTES)
-                reap(m);
+                mock_reap(m);
         h = find_handle(m, fd);
         if (!h)
                 return -EBADF;
@@ -731,33 +731,33 @@ static int mock_ioctl(void *userdata, int fd, unsigned long request, void *a) {
                 return r;
 
         if (request == PKRAM_IOC_INFO)
-                return do_info(m, a);
+                return mock_do_info(m, a);
         if (m->off)
                 return -ENODEV;
 
         switch (request) {
         case PKRAM_IOC_LIST:
-                return do_list(m, a);
+                return mock_do_list(m, a);
         case PKRAM_IOC_SAVE_BEGIN:
-                return in_state(h, IDLE) ?: do_save_begin(h, a);
+                return in_state(h, IDLE) ?: mock_do_save_begin(h, a);
         case PKRAM_IOC_SAVE_FILE:
-                return in_state(h, SAVING) ?: do_save_file(m, h, a);
+                return in_state(h, SAVING) ?: mock_do_save_file(m, h, a);
         case PKRAM_IOC_SAVE_BYTES:
-                return in_state(h, SAVING) ?: do_save_bytes(h, a);
+                return in_state(h, SAVING) ?: mock_do_save_bytes(h, a);
         case PKRAM_IOC_SAVE_COMMIT:
-                return in_state(h, SAVING) ?: do_commit(m, h, a);
+                return in_state(h, SAVING) ?: mock_do_commit(m, h, a);
         case PKRAM_IOC_LOAD_BEGIN:
-                return in_state(h, IDLE) ?: do_load_begin(m, h, a);
+                return in_state(h, IDLE) ?: mock_do_load_begin(m, h, a);
         case PKRAM_IOC_LOAD_STAT:
-                return in_state(h, LOADING) ?: do_stat(m, h, a);
+                return in_state(h, LOADING) ?: mock_do_stat(m, h, a);
         case PKRAM_IOC_LOAD_FILE:
-                return in_state(h, LOADING) ?: do_load_file(m, h, a);
+                return in_state(h, LOADING) ?: mock_do_load_file(m, h, a);
         case PKRAM_IOC_LOAD_BYTES:
-                return in_state(h, LOADING) ?: do_load_bytes(m, h, a);
+                return in_state(h, LOADING) ?: mock_do_load_bytes(m, h, a);
         case PKRAM_IOC_LOAD_END:
                 return in_state(h, LOADING) ?: do_load_end(h, a);
         case PKRAM_IOC_REMOVE:
-                return h->state == SAVING ? -EBADFD : do_remove(m, h, a);
+                return h->state == SAVING ? -EBADFD : mock_do_remove(m, h, a);
         default:
                 return -ENOTTY;
         }

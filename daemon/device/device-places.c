@@ -78,7 +78,7 @@ static int disk_call_once(Places *p, unsigned long request, void *a) {
         return r;
 }
 
-static int info(Places *p, int fd, struct pkram_ioctl_info *a) {
+static int places_info(Places *p, int fd, struct pkram_ioctl_info *a) {
         struct pkram_ioctl_info other = { .size = sizeof(other) };
         int r;
 
@@ -93,7 +93,7 @@ static int info(Places *p, int fd, struct pkram_ioctl_info *a) {
 }
 
 /* Ids on disk are greater than all those in memory. */
-static int list(Places *p, int fd, struct pkram_ioctl_list *a) {
+static int places_list(Places *p, int fd, struct pkram_ioctl_list *a) {
         struct pkram_ioctl_list rest = *a;
         int r;
 
@@ -140,7 +140,7 @@ static int load_begin(Places *p, int fd, struct pkram_ioctl_name *a) {
         return disk_call(p, fd, PKRAM_IOC_LOAD_BEGIN, a);
 }
 
-static int remove_node(Places *p, int fd, struct pkram_ioctl_name *a) {
+static int places_remove_node(Places *p, int fd, struct pkram_ioctl_name *a) {
         int r;
 
         r = memory_call(p, fd, PKRAM_IOC_REMOVE, a);
@@ -161,7 +161,7 @@ static void saving_end(Places *p, int fd) {
                 *s = p->saving[--p->n_saving];
 }
 
-static int save_begin(Places *p, int fd, struct pkram_ioctl_name *a) {
+static int places_save_begin(Places *p, int fd, struct pkram_ioctl_name *a) {
         int r;
 
         r = GREEDY_REALLOC(p->saving, p->saving_allocated, p->n_saving + 1);
@@ -179,7 +179,7 @@ static int save_begin(Places *p, int fd, struct pkram_ioctl_name *a) {
  * A node on disk with the same name is older, and must not be found after the next boot. If it cannot be removed, the
  * call fails although the node is in memory: the caller does not rely on it, and replaces it with the next attempt.
  */
-static int commit(Places *p, int fd, struct pkram_ioctl_commit *a) {
+static int places_commit(Places *p, int fd, struct pkram_ioctl_commit *a) {
         struct pkram_ioctl_name name = { .size = sizeof(name) };
         _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
         Saving *s = saving_find(p, fd);
@@ -207,17 +207,17 @@ static int places_ioctl(void *userdata, int fd, unsigned long request, void *a) 
 
         switch (request) {
         case PKRAM_IOC_INFO:
-                return info(p, fd, a);
+                return places_info(p, fd, a);
         case PKRAM_IOC_LIST:
-                return list(p, fd, a);
+                return places_list(p, fd, a);
         case PKRAM_IOC_LOAD_BEGIN:
                 return load_begin(p, fd, a);
         case PKRAM_IOC_REMOVE:
-                return remove_node(p, fd, a);
+                return places_remove_node(p, fd, a);
         case PKRAM_IOC_SAVE_BEGIN:
-                return save_begin(p, fd, a);
+                return places_save_begin(p, fd, a);
         case PKRAM_IOC_SAVE_COMMIT:
-                return commit(p, fd, a);
+                return places_commit(p, fd, a);
         default:
                 return memory_call(p, fd, request, a);
         }

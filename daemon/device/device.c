@@ -49,7 +49,7 @@ void pkram_handle_done(PkramHandle *h) {
         h->fd = -EBADF;
 }
 
-static int call(PkramHandle *h, unsigned long request, void *argument) {
+static int device_call(PkramHandle *h, unsigned long request, void *argument) {
         return h->device.ops->ioctl(h->device.userdata, h->fd, request, argument);
 }
 
@@ -61,7 +61,7 @@ int pkram_device_info(const PkramDevice *device, struct pkram_ioctl_info *ret) {
         r = handle_open(device, &h);
         if (r < 0)
                 return r;
-        r = call(&h, PKRAM_IOC_INFO, &info);
+        r = device_call(&h, PKRAM_IOC_INFO, &info);
         if (r < 0)
                 return r;
 
@@ -92,7 +92,7 @@ int pkram_device_list(
         r = handle_open(device, &h);
         if (r < 0)
                 return r;
-        r = call(&h, PKRAM_IOC_LIST, &list);
+        r = device_call(&h, PKRAM_IOC_LIST, &list);
         if (r < 0)
                 return r;
         if (list.returned > n)
@@ -114,7 +114,7 @@ static int set_name(struct pkram_ioctl_name *argument, const char *name) {
         return 0;
 }
 
-static int begin(const PkramDevice *device, unsigned long request, const char *name, PkramHandle *ret, uint64_t *ret_id) {
+static int device_begin(const PkramDevice *device, unsigned long request, const char *name, PkramHandle *ret, uint64_t *ret_id) {
         _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
         struct pkram_ioctl_name argument = { .size = sizeof(argument) };
         int r;
@@ -126,7 +126,7 @@ static int begin(const PkramDevice *device, unsigned long request, const char *n
         if (r < 0)
                 /* -ENOENT is what the call says for a missing node, so it cannot stand for a missing device too. */
                 return r == -ENOENT ? -ENODEV : r;
-        r = call(&h, request, &argument);
+        r = device_call(&h, request, &argument);
         if (r < 0)
                 return r;
 
@@ -138,14 +138,14 @@ static int begin(const PkramDevice *device, unsigned long request, const char *n
 }
 
 int pkram_save_begin(const PkramDevice *device, const char *name, PkramHandle *ret) {
-        return begin(device, PKRAM_IOC_SAVE_BEGIN, name, ret, /* ret_id= */ NULL);
+        return device_begin(device, PKRAM_IOC_SAVE_BEGIN, name, ret, /* ret_id= */ NULL);
 }
 
 int pkram_save_file(PkramHandle *h, int fd, uint32_t *ret_object, uint64_t *ret_pages) {
         struct pkram_ioctl_save_file argument = { .size = sizeof(argument), .fd = fd };
         int r;
 
-        r = call(h, PKRAM_IOC_SAVE_FILE, &argument);
+        r = device_call(h, PKRAM_IOC_SAVE_FILE, &argument);
         if (r < 0)
                 return r;
 
@@ -166,7 +166,7 @@ int pkram_save_bytes(PkramHandle *h, const void *data, size_t length, uint32_t *
                 argument.length = MIN(length, (size_t) BYTES_PER_CALL);
 
                 uint64_t n = argument.length;
-                r = call(h, PKRAM_IOC_SAVE_BYTES, &argument);
+                r = device_call(h, PKRAM_IOC_SAVE_BYTES, &argument);
                 if (r < 0)
                         return r;
                 p += n;
@@ -185,7 +185,7 @@ int pkram_save_commit(PkramHandle *h, bool replace, uint64_t *ret_id) {
         };
         int r;
 
-        r = call(h, PKRAM_IOC_SAVE_COMMIT, &argument);
+        r = device_call(h, PKRAM_IOC_SAVE_COMMIT, &argument);
         if (r < 0)
                 return r;
 
@@ -195,7 +195,7 @@ int pkram_save_commit(PkramHandle *h, bool replace, uint64_t *ret_id) {
 }
 
 int pkram_load_begin(const PkramDevice *device, const char *name, PkramHandle *ret, uint64_t *ret_id) {
-        return begin(device, PKRAM_IOC_LOAD_BEGIN, name, ret, ret_id);
+        return device_begin(device, PKRAM_IOC_LOAD_BEGIN, name, ret, ret_id);
 }
 
 int pkram_load_next(const PkramDevice *device, PkramHandle *h, const char *name, uint64_t *ret_id) {
@@ -208,7 +208,7 @@ int pkram_load_next(const PkramDevice *device, PkramHandle *h, const char *name,
         r = set_name(&argument, name);
         if (r < 0)
                 return r;
-        r = call(h, PKRAM_IOC_LOAD_BEGIN, &argument);
+        r = device_call(h, PKRAM_IOC_LOAD_BEGIN, &argument);
         if (r < 0)
                 return r;
         *ret_id = argument.id;
@@ -219,7 +219,7 @@ int pkram_load_end(PkramHandle *h) {
         struct pkram_ioctl_simple argument = { .size = sizeof(argument) };
         int r;
 
-        r = call(h, PKRAM_IOC_LOAD_END, &argument);
+        r = device_call(h, PKRAM_IOC_LOAD_END, &argument);
         if (r == -ENOTTY) {
                 pkram_handle_done(h);
                 r = 0;
@@ -231,7 +231,7 @@ int pkram_load_stat(PkramHandle *h, uint32_t object, struct pkram_ioctl_stat *re
         struct pkram_ioctl_stat argument = { .size = sizeof(argument), .object = object };
         int r;
 
-        r = call(h, PKRAM_IOC_LOAD_STAT, &argument);
+        r = device_call(h, PKRAM_IOC_LOAD_STAT, &argument);
         if (r < 0)
                 return r;
 
@@ -249,7 +249,7 @@ int pkram_load_file(PkramHandle *h, uint32_t object, int charge_pidfd, int *ret_
         };
         int r;
 
-        r = call(h, PKRAM_IOC_LOAD_FILE, &argument);
+        r = device_call(h, PKRAM_IOC_LOAD_FILE, &argument);
         if (r < 0)
                 return r;
         if (argument.fd < 0)
@@ -268,7 +268,7 @@ int pkram_load_file_into(PkramHandle *h, uint32_t object, int charge_pidfd, int 
                 .charge_pidfd = charge_pidfd,
         };
 
-        return call(h, PKRAM_IOC_LOAD_FILE, &argument);
+        return device_call(h, PKRAM_IOC_LOAD_FILE, &argument);
 }
 
 int pkram_load_bytes_at(
@@ -284,7 +284,7 @@ int pkram_load_bytes_at(
         };
         int r;
 
-        r = call(h, PKRAM_IOC_LOAD_BYTES, &argument);
+        r = device_call(h, PKRAM_IOC_LOAD_BYTES, &argument);
         if (r < 0)
                 return r;
         if (argument.length > size)
@@ -334,5 +334,5 @@ int pkram_load_remove(PkramHandle *h, const char *name) {
         r = set_name(&argument, name);
         if (r < 0)
                 return r;
-        return call(h, PKRAM_IOC_REMOVE, &argument);
+        return device_call(h, PKRAM_IOC_REMOVE, &argument);
 }

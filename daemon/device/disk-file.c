@@ -191,7 +191,7 @@ static int writer_finish(Writer *w) {
         return header_write(w->fd, h);
 }
 
-static bool is_shmem(int fd, const struct stat *st) {
+static bool disk_file_is_shmem(int fd, const struct stat *st) {
         struct statfs sfs;
 
         return S_ISREG(st->st_mode) && fstatfs(fd, &sfs) == 0 && sfs.f_type == TMPFS;
@@ -232,7 +232,7 @@ static int copy_pages(Writer *w, int from, uint8_t *buffer, uint64_t offset, siz
 }
 
 /* seek: the descriptor is not shared, so its position may move. */
-static int copy_contents(Writer *w, int from, bool seek, uint64_t size) {
+static int disk_file_copy_contents(Writer *w, int from, bool seek, uint64_t size) {
         _cleanup_free_ uint8_t *buffer = malloc(DISK_CHUNK_MAX);
         uint64_t offset = 0;
         int r;
@@ -294,7 +294,7 @@ int disk_file_save_file(int fd, int from, uint32_t *ret_object, uint64_t *ret_pa
                 return r;
         if (fstat(from, &st) < 0 || (fcntl(from, F_GETFL) & (O_ACCMODE | O_PATH)) & (O_WRONLY | O_PATH))
                 return -EBADF;
-        if (!is_shmem(from, &st))
+        if (!disk_file_is_shmem(from, &st))
                 return -EINVAL;
         if (w.header.n_objects >= PKRAM_MAX_OBJECTS)
                 return -EFBIG;
@@ -317,7 +317,7 @@ int disk_file_save_file(int fd, int from, uint32_t *ret_object, uint64_t *ret_pa
         /* A description of its own, so that the position of the caller's does not move. */
         (void) snprintf(path, sizeof(path), "/proc/self/fd/%i", from);
         own = open(path, O_RDONLY | O_CLOEXEC);
-        r = copy_contents(&w, own >= 0 ? own : from, own >= 0, w.object.size);
+        r = disk_file_copy_contents(&w, own >= 0 ? own : from, own >= 0, w.object.size);
         if (r < 0)
                 return r;
 
@@ -476,7 +476,7 @@ static int target_write(int target, const void *data, size_t size, uint64_t offs
         return r == -EDQUOT ? -ENOSPC : r;
 }
 
-static int fill(int fd, const DiskObject *o, const DiskChunk *chunks, int target) {
+static int disk_file_fill(int fd, const DiskObject *o, const DiskChunk *chunks, int target) {
         _cleanup_free_ uint8_t *buffer = malloc(DISK_CHUNK_MAX);
         uint64_t window = 0;
         int r;
@@ -547,10 +547,10 @@ int disk_file_load_file(int fd, uint32_t object, int target) {
                 return r;
         if (fstat(target, &st) < 0 || (fcntl(target, F_GETFL) & O_ACCMODE) == O_RDONLY)
                 return -EBADF;
-        if (!is_shmem(target, &st) || st.st_size != 0 || st.st_blocks != 0)
+        if (!disk_file_is_shmem(target, &st) || st.st_size != 0 || st.st_blocks != 0)
                 return -EINVAL;
 
-        r = fill(fd, &o, chunks, target);
+        r = disk_file_fill(fd, &o, chunks, target);
         if (r >= 0)
                 r = set_attributes(target, &o);
         if (r < 0)
@@ -573,7 +573,7 @@ int disk_file_load_memfd(int fd, uint32_t object, int *ret) {
         if (target < 0)
                 return -errno;
 
-        r = fill(fd, &o, chunks, target);
+        r = disk_file_fill(fd, &o, chunks, target);
         if (r >= 0)
                 r = set_attributes(target, &o);
         if (r < 0)

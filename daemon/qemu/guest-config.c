@@ -120,7 +120,7 @@ int guest_config_set(GuestConfig *c, const char *key, const char *value) {
 }
 
 /* Returns 0, -ENOMEM, or another negative errno with what is wrong in *ret_what, which is not freed. */
-static int parse_line(GuestConfig *c, char *line, bool *in_guest, const char **ret_what) {
+static int guest_config_parse_line(GuestConfig *c, char *line, bool *in_guest, const char **ret_what) {
         char *value;
         int r;
 
@@ -156,7 +156,7 @@ int guest_config_parse(GuestConfig *c, const char *text, size_t length, char **r
 
                 if (n < LINE_LENGTH_MAX && !memchr(text, 0, n)) {
                         line = strndup(text, n);
-                        r = line ? parse_line(c, line, &in_guest, &what) : -ENOMEM;
+                        r = line ? guest_config_parse_line(c, line, &in_guest, &what) : -ENOMEM;
                 }
                 if (r == -ENOMEM)
                         return r;

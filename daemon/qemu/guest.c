@@ -19,7 +19,7 @@ void guest_facts_done(GuestFacts *f) {
         *f = (GuestFacts) {};
 }
 
-static int command(Qmp *q, const char *name) {
+static int guest_command(Qmp *q, const char *name) {
         return qmp_execute(q, name, /* arguments= */ NULL, ANSWER_USEC, /* ret= */ NULL, /* reterr= */ NULL);
 }
 
@@ -277,9 +277,9 @@ int guest_save(Qmp *q, const char *path, uint64_t usec, GuestRecord *r, StringLi
         if (k >= 0)
                 k = wait_for_migration(q, deadline, reterr);
         if (k == -EREMOTEIO) {
-                (void) command(q, "migrate_cancel");
+                (void) guest_command(q, "migrate_cancel");
                 if (r->running)
-                        (void) command(q, "cont");
+                        (void) guest_command(q, "cont");
         }
         return k;
 }
@@ -297,15 +297,15 @@ int guest_load(Qmp *q, const char *path, uint64_t usec, char **reterr) {
 }
 
 int guest_continue(Qmp *q) {
-        return command(q, "cont");
+        return guest_command(q, "cont");
 }
 
 int guest_power_down(Qmp *q) {
-        return command(q, "system_powerdown");
+        return guest_command(q, "system_powerdown");
 }
 
 int guest_quit(Qmp *q) {
-        return command(q, "quit");
+        return guest_command(q, "quit");
 }
 
 int guest_set_clock(int fd, uint64_t usec, uint64_t realtime_usec) {

@@ -13,7 +13,7 @@
 #include "guest-run.h"
 #include "log.h"
 
-static void help(void) {
+static void qemu_help(void) {
         puts("pkram-qemu run NAME [OPTION...] [-- QEMU ARGUMENT...]\n"
              "\n"
              "Runs QEMU with a guest whose memory survives a kexec of the host. Without a command, the\n"
@@ -127,7 +127,7 @@ int main(int argc, char *argv[]) {
         int r;
 
         if (argc >= 2 && (streq(argv[1], "--help") || streq(argv[1], "-h"))) {
-                help();
+                qemu_help();
                 return EXIT_SUCCESS;
         }
         if (argc >= 2 && streq(argv[1], "--version")) {

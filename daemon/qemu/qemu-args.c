@@ -195,7 +195,7 @@ static int drive_check(const char *option, const char *text, char **reterr) {
 }
 
 /* Is path below directory? Without "..", which could lead out again. */
-static bool path_is_below(const char *path, const char *directory) {
+static bool qemu_path_is_below(const char *path, const char *directory) {
         const char *rest = startswith(path, directory);
 
         return rest && *rest == '/' && !strstr(path, "/..");
@@ -221,7 +221,7 @@ static int object_check(QemuPlan *p, const char *text, const char *directory, ch
                 return guest_refuse(reterr, "-object id=%s: pkram-qemu uses this identifier itself.", QEMU_RAM_ID);
         if (!is_on(share) && !streq(type, "memory-backend-shm"))
                 return 0; /* goes into the saved state, which has a limit, and is refused as the guest's RAM */
-        if (!streq(type, "memory-backend-file") || !path || !path_is_below(path, directory))
+        if (!streq(type, "memory-backend-file") || !path || !qemu_path_is_below(path, directory))
                 return guest_refuse(reterr, "-object %s with share=on: only files below %s are kept. Use memory-backend-file with mem-path= there.",
                                     type, directory);
         r = string_list_add(&p->ram_files, path);

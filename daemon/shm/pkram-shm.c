@@ -154,7 +154,7 @@ static int configuration_read(Config *ret) {
         return 0;
 }
 
-static int save(VarlinkClient *c, const Config *config) {
+static int shm_run_save(VarlinkClient *c, const Config *config) {
         int r, k;
 
         r = arg_now ? 1 : shutdown_is_kexec();
@@ -192,7 +192,7 @@ static int list_nodes(VarlinkClient *c, struct json_object *array) {
         return r;
 }
 
-static int restore(VarlinkClient *c) {
+static int shm_run_restore(VarlinkClient *c) {
         _cleanup_json_ struct json_object *array = json_object_new_array();
         int r, result = 0;
 
@@ -207,7 +207,7 @@ static int restore(VarlinkClient *c) {
         return result;
 }
 
-static void help(void) {
+static void shm_help(void) {
         puts("pkram-shm save|restore [OPTION...]\n"
              "\n"
              "Stores the shared memory that pkramd.conf names when the system goes into a kexec, and\n"
@@ -241,7 +241,7 @@ int main(int argc, char *argv[]) {
         while ((o = getopt_long(argc, argv, "h", options, NULL)) >= 0)
                 switch (o) {
                 case 'h':
-                        help();
+                        shm_help();
                         return EXIT_SUCCESS;
                 case 'V':
                         puts("pkram-shm " PKRAM_VERSION);
@@ -272,6 +272,6 @@ int main(int argc, char *argv[]) {
         r = varlink_client_connect(arg_socket, &c);
         if (r < 0)
                 return log_error_errno(r, "Failed to connect to pkramd at %s", arg_socket) < 0 ? EXIT_SYSTEM : EXIT_SUCCESS;
-        r = saves ? save(c, &config) : restore(c);
+        r = saves ? shm_run_save(c, &config) : shm_run_restore(c);
         return r < 0 ? EXIT_SYSTEM : EXIT_SUCCESS;
 }

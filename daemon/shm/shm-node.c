@@ -18,7 +18,7 @@ struct json_object *shm_parameters(const char *name) {
 }
 
 /* Calls a method and logs what is wrong, as "Failed to VERB WHAT: ...". */
-static int call(VarlinkClient *c, const char *method, struct json_object *p, int fd, const char *verb, const char *what, VarlinkReply *ret) {
+static int shm_node_call(VarlinkClient *c, const char *method, struct json_object *p, int fd, const char *verb, const char *what, VarlinkReply *ret) {
         _cleanup_free_ char *text = NULL;
         int r;
 
@@ -63,7 +63,7 @@ int shm_store(VarlinkClient *c, const char *node, const char *object, int fd, co
         r = node_forget(c, node);
         if (r < 0)
                 return log_error_errno(r, "Failed to store %s", what);
-        r = call(c, "Store", TAKE_PTR(p), fd, "store", what, &reply);
+        r = shm_node_call(c, "Store", TAKE_PTR(p), fd, "store", what, &reply);
         if (r >= 0)
                 log_info("Stored %s.", what);
         return r;
@@ -104,7 +104,7 @@ static int node_end(VarlinkClient *c, const char *method, const char *name, int6
 
         if (!p || json_add_int(p, "id", id) < 0)
                 return log_error_errno(-ENOMEM, "Failed to %s %s", verb, what);
-        return call(c, method, TAKE_PTR(p), -EBADF, verb, what, &reply);
+        return shm_node_call(c, method, TAKE_PTR(p), -EBADF, verb, what, &reply);
 }
 
 /* Puts the contents of a node into an empty file. */
@@ -114,7 +114,7 @@ static int node_load(VarlinkClient *c, const char *name, int fd, const char *wha
 
         if (!p || json_add_int(p, "into", 0) < 0)
                 return log_error_errno(-ENOMEM, "Failed to restore %s", what);
-        return call(c, "Retrieve", TAKE_PTR(p), fd, "restore", what, &reply);
+        return shm_node_call(c, "Retrieve", TAKE_PTR(p), fd, "restore", what, &reply);
 }
 
 static int segment_fill(VarlinkClient *c, const char *name, int64_t id, const Segment *s, const char *what) {
@@ -205,7 +205,7 @@ int shm_restore(VarlinkClient *c, struct json_object *node, const char *shm) {
         struct json_object *objects, *object;
         int r;
 
-        r = call(c, "Describe", shm_parameters(name), -EBADF, "describe", name, &reply);
+        r = shm_node_call(c, "Describe", shm_parameters(name), -EBADF, "describe", name, &reply);
         if (r < 0)
                 return r;
         objects = json_get_array(reply.parameters, "objects");
@@ -220,7 +220,7 @@ int segment_restore_key(VarlinkClient *c, uint32_t key) {
         int r;
 
         (void) snprintf(name, sizeof(name), SYSV_PREFIX "0x%08x", key);
-        r = call(c, "Describe", shm_parameters(name), -EBADF, "restore", name, &reply);
+        r = shm_node_call(c, "Describe", shm_parameters(name), -EBADF, "restore", name, &reply);
         if (r == -EREMOTEIO && reply_is_error(&reply, "NoSuchNode"))
                 return -ENOENT;
         return r < 0 ? r : shm_restore(c, json_get(reply.parameters, "node"), "/dev/shm");

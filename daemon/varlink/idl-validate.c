@@ -30,13 +30,13 @@ static int path_print(const Path *p, char **ret) {
         return 0;
 }
 
-static int bad(const Path *p, char **reterr_field) {
+static int idl_value_refuse(const Path *p, char **reterr_field) {
         if (reterr_field && path_print(p, reterr_field) < 0)
                 *reterr_field = NULL;
         return -EINVAL;
 }
 
-static int validate(
+static int idl_validate_type(
                 const IdlInterface *interface,
                 const IdlType *type,
                 struct json_object *o,
@@ -60,9 +60,9 @@ static int validate_struct(
                         if (streq(type->fields[i].name, key))
                                 field = type->fields + i;
                 if (!field)
-                        return bad(&p, reterr_field);
+                        return idl_value_refuse(&p, reterr_field);
 
-                r = validate(interface, &field->type, value, &p, reterr_field);
+                r = idl_validate_type(interface, &field->type, value, &p, reterr_field);
                 if (r < 0)
                         return r;
         }
@@ -71,13 +71,13 @@ static int validate_struct(
                 Path p = { .up = path, .field = type->fields[i].name };
 
                 if (!type->fields[i].type.nullable && !json_object_object_get_ex(o, type->fields[i].name, NULL))
-                        return bad(&p, reterr_field);
+                        return idl_value_refuse(&p, reterr_field);
         }
 
         return 0;
 }
 
-static int validate(
+static int idl_validate_type(
                 const IdlInterface *interface,
                 const IdlType *type,
                 struct json_object *o,
@@ -87,63 +87,63 @@ static int validate(
         int r;
 
         if (!o)
-                return type->nullable ? 0 : bad(path, reterr_field);
+                return type->nullable ? 0 : idl_value_refuse(path, reterr_field);
 
         switch (type->kind) {
         case IDL_BOOL:
-                return json_object_is_type(o, json_type_boolean) ? 0 : bad(path, reterr_field);
+                return json_object_is_type(o, json_type_boolean) ? 0 : idl_value_refuse(path, reterr_field);
 
         case IDL_INT:
-                return json_object_is_type(o, json_type_int) ? 0 : bad(path, reterr_field);
+                return json_object_is_type(o, json_type_int) ? 0 : idl_value_refuse(path, reterr_field);
 
         case IDL_FLOAT:
                 return json_object_is_type(o, json_type_double) || json_object_is_type(o, json_type_int) ?
-                        0 : bad(path, reterr_field);
+                                 0 : idl_value_refuse(path, reterr_field);
 
         case IDL_STRING:
-                return json_object_is_type(o, json_type_string) ? 0 : bad(path, reterr_field);
+                return json_object_is_type(o, json_type_string) ? 0 : idl_value_refuse(path, reterr_field);
 
         case IDL_OBJECT:
-                return json_object_is_type(o, json_type_object) ? 0 : bad(path, reterr_field);
+                return json_object_is_type(o, json_type_object) ? 0 : idl_value_refuse(path, reterr_field);
 
         case IDL_ENUM:
                 if (json_object_is_type(o, json_type_string))
-                        for (size_t i = 0; i < type->n_fields; i++)
-                                if (streq(type->fields[i].name, json_object_get_string(o)))
-                                        return 0;
-                return bad(path, reterr_field);
+                                 for (size_t i = 0; i < type->n_fields; i++)
+                                         if (streq(type->fields[i].name, json_object_get_string(o)))
+                                                 return 0;
+                return idl_value_refuse(path, reterr_field);
 
         case IDL_STRUCT:
                 if (!json_object_is_type(o, json_type_object))
-                        return bad(path, reterr_field);
+                                 return idl_value_refuse(path, reterr_field);
                 return validate_struct(interface, type, o, path, reterr_field);
 
         case IDL_ARRAY:
                 if (!json_object_is_type(o, json_type_array))
-                        return bad(path, reterr_field);
+                                 return idl_value_refuse(path, reterr_field);
                 for (size_t i = 0; i < json_object_array_length(o); i++) {
-                        Path p = { .up = path, .index = i };
+                                 Path p = { .up = path, .index = i };
 
-                        r = validate(interface, type->element, json_object_array_get_idx(o, i), &p, reterr_field);
-                        if (r < 0)
-                                return r;
+                                 r = idl_validate_type(interface, type->element, json_object_array_get_idx(o, i), &p, reterr_field);
+                                 if (r < 0)
+                                         return r;
                 }
                 return 0;
 
         case IDL_MAP:
                 if (!json_object_is_type(o, json_type_object))
-                        return bad(path, reterr_field);
+                                 return idl_value_refuse(path, reterr_field);
                 json_object_object_foreach(o, key, value) {
-                        Path p = { .up = path, .field = key };
+                                 Path p = { .up = path, .field = key };
 
-                        r = validate(interface, type->element, value, &p, reterr_field);
-                        if (r < 0)
-                                return r;
+                                 r = idl_validate_type(interface, type->element, value, &p, reterr_field);
+                                 if (r < 0)
+                                         return r;
                 }
                 return 0;
 
         case IDL_NAMED:
-                return validate(interface, &idl_find(interface, IDL_TYPE, type->name)->input, o, path, reterr_field);
+                return idl_validate_type(interface, &idl_find(interface, IDL_TYPE, type->name)->input, o, path, reterr_field);
         }
 
         return -EINVAL;
@@ -159,10 +159,10 @@ int idl_validate(const IdlInterface *interface, const IdlType *type, struct json
                         Path p = { .field = type->fields[i].name };
 
                         if (!type->fields[i].type.nullable)
-                                return bad(&p, reterr_field);
+                                return idl_value_refuse(&p, reterr_field);
                 }
                 return 0;
         }
 
-        return validate(interface, type, o, /* path= */ NULL, reterr_field);
+        return idl_validate_type(interface, type, o, /* path= */ NULL, reterr_field);
 }

@@ -44,7 +44,7 @@ IdlInterface *idl_free(IdlInterface *interface) {
         return NULL;
 }
 
-static void skip(Parser *p) {
+static void idl_skip(Parser *p) {
         p->comment = false;
 
         for (unsigned newlines = 0;;) {
@@ -56,7 +56,7 @@ static void skip(Parser *p) {
                         p->line++;
                         p->p++;
                         if (++newlines > 1)
-                                p->comment = false;
+                                    p->comment = false;
                 } else if (*p->p == ' ' || *p->p == '\t' || *p->p == '\r')
                         p->p++;
                 else
@@ -64,10 +64,10 @@ static void skip(Parser *p) {
         }
 }
 
-static bool punct(Parser *p, const char *what) {
+static bool idl_read_punct(Parser *p, const char *what) {
         const char *e;
 
-        skip(p);
+        idl_skip(p);
         e = startswith(p->p, what);
         if (!e)
                 return false;
@@ -75,11 +75,11 @@ static bool punct(Parser *p, const char *what) {
         return true;
 }
 
-static int name(Parser *p, const char *extra, char **ret) {
+static int idl_read_name(Parser *p, const char *extra, char **ret) {
         const char *start;
         char *n;
 
-        skip(p);
+        idl_skip(p);
         start = p->p;
         if (!isalpha((unsigned char) *start))
                 return -EINVAL;
@@ -116,20 +116,20 @@ static int parse_fields(Parser *p, IdlType *t) {
         int r;
 
         t->kind = IDL_STRUCT;
-        if (!punct(p, "("))
+        if (!idl_read_punct(p, "("))
                 return -EINVAL;
-        if (punct(p, ")"))
+        if (idl_read_punct(p, ")"))
                 return 0;
 
         for (;;) {
                 _cleanup_free_ char *n = NULL;
                 IdlField *f;
 
-                r = name(p, "_", &n);
+                r = idl_read_name(p, "_", &n);
                 if (r < 0)
                         return r;
 
-                bool typed = punct(p, ":");
+                bool typed = idl_read_punct(p, ":");
                 if (t->n_fields == 0)
                         t->kind = typed ? IDL_STRUCT : IDL_ENUM;
                 else if (typed != (t->kind == IDL_STRUCT))
@@ -146,9 +146,9 @@ static int parse_fields(Parser *p, IdlType *t) {
                                 return r;
                 }
 
-                if (punct(p, ")"))
+                if (idl_read_punct(p, ")"))
                         return 0;
-                if (!punct(p, ","))
+                if (!idl_read_punct(p, ","))
                         return -EINVAL;
         }
 }
@@ -173,18 +173,18 @@ static int parse_type_inner(Parser *p, IdlType *t) {
         _cleanup_free_ char *n = NULL;
         int r;
 
-        if (punct(p, "?"))
+        if (idl_read_punct(p, "?"))
                 t->nullable = true;
-        if (punct(p, "[]"))
+        if (idl_read_punct(p, "[]"))
                 return parse_element(p, t, IDL_ARRAY);
-        if (punct(p, "[string]"))
+        if (idl_read_punct(p, "[string]"))
                 return parse_element(p, t, IDL_MAP);
 
-        skip(p);
+        idl_skip(p);
         if (*p->p == '(')
                 return parse_fields(p, t);
 
-        r = name(p, "", &n);
+        r = idl_read_name(p, "", &n);
         if (r < 0)
                 return r;
 
@@ -215,10 +215,10 @@ static int parse_symbol(Parser *p, IdlSymbol *s) {
         _cleanup_free_ char *keyword = NULL;
         int r;
 
-        r = name(p, "", &keyword);
+        r = idl_read_name(p, "", &keyword);
         if (r < 0)
                 return r;
-        r = name(p, "", &s->name);
+        r = idl_read_name(p, "", &s->name);
         if (r < 0)
                 return r;
 
@@ -237,24 +237,24 @@ static int parse_symbol(Parser *p, IdlSymbol *s) {
         r = parse_fields(p, &s->input);
         if (r < 0)
                 return r;
-        if (!punct(p, "->"))
+        if (!idl_read_punct(p, "->"))
                 return -EINVAL;
         return parse_fields(p, &s->output);
 }
 
-static int check_names(const IdlInterface *interface, const IdlType *t) {
+static int idl_check_names(const IdlInterface *interface, const IdlType *t) {
         int r;
 
         if (t->kind == IDL_NAMED && !idl_find(interface, IDL_TYPE, t->name))
                 return -ENOENT;
         if (t->element) {
-                r = check_names(interface, t->element);
+                r = idl_check_names(interface, t->element);
                 if (r < 0)
                         return r;
         }
         if (t->kind == IDL_STRUCT)
                 for (size_t i = 0; i < t->n_fields; i++) {
-                        r = check_names(interface, &t->fields[i].type);
+                        r = idl_check_names(interface, &t->fields[i].type);
                         if (r < 0)
                                 return r;
                 }
@@ -266,21 +266,21 @@ static int parse_interface(Parser *p, IdlInterface *interface) {
         _cleanup_free_ char *keyword = NULL;
         int r;
 
-        r = name(p, "", &keyword);
+        r = idl_read_name(p, "", &keyword);
         if (r < 0)
                 return r;
         if (!streq(keyword, "interface"))
                 return -EINVAL;
-        r = name(p, ".-", &interface->name);
+        r = idl_read_name(p, ".-", &interface->name);
         if (r < 0)
                 return r;
 
         for (;;) {
-                skip(p);
+                idl_skip(p);
                 if (*p->p == 0)
                         break;
 
-                /* skip() will be called again and then sees no comment any more. */
+                /* idl_skip() will be called again and then sees no comment any more. */
                 bool commented = p->comment;
 
                 r = GREEDY_REALLOC(interface->symbols, interface->allocated, interface->n_symbols + 1);
@@ -301,10 +301,10 @@ static int parse_interface(Parser *p, IdlInterface *interface) {
         }
 
         for (size_t i = 0; i < interface->n_symbols; i++) {
-                r = check_names(interface, &interface->symbols[i].input);
+                r = idl_check_names(interface, &interface->symbols[i].input);
                 if (r < 0)
                         return r;
-                r = check_names(interface, &interface->symbols[i].output);
+                r = idl_check_names(interface, &interface->symbols[i].output);
                 if (r < 0)
                         return r;
         }

@@ -319,7 +319,7 @@ static int take_fds(MessageStream *s, struct msghdr *mh) {
 }
 
 /* Looks for the end of the current message, from a given byte of it on. */
-static void scan(MessageStream *s, size_t from) {
+static void message_stream_scan(MessageStream *s, size_t from) {
         const char *begin = s->in + s->in_begin, *end;
 
         end = memchr(begin + from, 0, s->in_length - from);
@@ -367,7 +367,7 @@ int message_stream_read(MessageStream *s) {
                 return 0;
 
         s->in_length += n;
-        scan(s, s->in_scanned);
+        message_stream_scan(s, s->in_scanned);
         r = take_fds(s, &mh);
         if (r < 0)
                 return r;
@@ -414,7 +414,7 @@ static size_t collect_fds(MessageStream *s, uint64_t end, int *fds, size_t *ret_
 }
 
 /* Drops the message of that length, and its NUL, from the front of the buffer. */
-static void consume(MessageStream *s, size_t length) {
+static void message_stream_consume(MessageStream *s, size_t length) {
         size_t n = length + 1;
 
         s->in_begin += n;
@@ -430,7 +430,7 @@ static void consume(MessageStream *s, size_t length) {
                 s->in_begin = s->in_scanned = 0;
                 set_allocated(s, 0);
         } else
-                scan(s, 0);
+                message_stream_scan(s, 0);
 }
 
 int message_stream_next(MessageStream *s, Message *ret, size_t *reterr_size) {
@@ -454,7 +454,7 @@ int message_stream_next(MessageStream *s, Message *ret, size_t *reterr_size) {
 
                 *reterr_size = s->skipped + length;
                 (void) collect_fds(s, end, /* fds= */ NULL, &n_fds, &over_budget);
-                consume(s, length);
+                message_stream_consume(s, length);
                 return r;
         }
 
@@ -471,13 +471,13 @@ int message_stream_next(MessageStream *s, Message *ret, size_t *reterr_size) {
         lost = collect_fds(s, end, m.fds, &m.n_fds, &over_budget);
         if (lost > 0) {
                 *reterr_size = m.n_fds + lost;
-                consume(s, length);
+                message_stream_consume(s, length);
                 return over_budget ? -ENFILE : -EMFILE;
         }
 
         memcpy(m.text, s->in + s->in_begin, length + 1);
         m.length = length;
-        consume(s, length);
+        message_stream_consume(s, length);
 
         *ret = m;
         m = (Message) {};

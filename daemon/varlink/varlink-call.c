@@ -202,7 +202,7 @@ static int link_send(Varlink *link, const char *text, size_t length) {
         return link->working ? 0 : varlink_link_update(link);
 }
 
-static int build(const char *error, struct json_object *parameters, bool continues, struct json_object **ret) {
+static int varlink_call_build(const char *error, struct json_object *parameters, bool continues, struct json_object **ret) {
         _cleanup_json_ struct json_object *p = parameters, *m = NULL;
         int r;
 
@@ -253,7 +253,7 @@ static void check_reply(const Varlink *link, const char *error, struct json_obje
                 abort();
 }
 
-static int answer(Varlink *link, const char *error, struct json_object *parameters, bool continues) {
+static int varlink_call_answer(Varlink *link, const char *error, struct json_object *parameters, bool continues) {
         _cleanup_json_ struct json_object *m = NULL;
         bool silent = link->flags & VARLINK_ONEWAY;
         const char *text;
@@ -268,7 +268,7 @@ static int answer(Varlink *link, const char *error, struct json_object *paramete
         if (link->server->check_replies)
                 check_reply(link, error, parameters);
 
-        r = build(error, parameters, continues, &m);
+        r = varlink_call_build(error, parameters, continues, &m);
         if (r < 0)
                 return link_kill(link, r);
 
@@ -297,13 +297,13 @@ static int answer(Varlink *link, const char *error, struct json_object *paramete
 }
 
 int varlink_reply(Varlink *link, struct json_object *parameters) {
-        return answer(link, /* error= */ NULL, parameters, /* continues= */ false);
+        return varlink_call_answer(link, /* error= */ NULL, parameters, /* continues= */ false);
 }
 
 int varlink_notify(Varlink *link, struct json_object *parameters) {
         assert(link->flags & VARLINK_MORE);
 
-        return answer(link, /* error= */ NULL, parameters, /* continues= */ true);
+        return varlink_call_answer(link, /* error= */ NULL, parameters, /* continues= */ true);
 }
 
 int varlink_notify_text(Varlink *link, const char *parameters, size_t length) {
@@ -330,7 +330,7 @@ int varlink_notify_text(Varlink *link, const char *parameters, size_t length) {
 
 int varlink_error(Varlink *link, const char *error, struct json_object *parameters) {
         varlink_reset_fds(link);
-        return answer(link, error, parameters, /* continues= */ false);
+        return varlink_call_answer(link, error, parameters, /* continues= */ false);
 }
 
 int varlink_error_invalid_parameter(Varlink *link, const char *parameter) {
