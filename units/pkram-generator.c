@@ -46,7 +46,8 @@ _printf_(2, 3) static int complain(int r, const char *format, ...) {
 }
 
 /* Writes a drop-in of a unit, from two pieces of text. */
-static int generator_drop_in_write(const char *where, const char *unit, const char *name, const char *text, const char *more) {
+static int generator_drop_in_write(const char *where, const char *unit, const char *name, const char *text,
+                                   const char *more) {
         _cleanup_free_ char *dir = NULL, *path = NULL;
         FILE *f;
         int r;

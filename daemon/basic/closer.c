@@ -132,7 +132,8 @@ static void helper_init(pid_t parent, int signal_number, const char *name) {
 static void on_alarm(_unused_ int signal_number) {
 }
 
-/* Has a signal come every millisecond, or none. It ends the wait for a socket to send its data, which goes on alone. */
+/* Has a signal come every millisecond, or none. It ends the wait for a socket to send its data, which goes on
+ * alone. */
 static void worker_set_alarm(bool on) {
         struct itimerval t = { .it_interval.tv_usec = on ? ALARM_USEC : 0, .it_value.tv_usec = on ? ALARM_USEC : 0 };
 
@@ -264,7 +265,8 @@ static void worker_check(Worker *w) {
                 return;
         }
 
-        /* The descriptor that it was closing may be closed or not, and its number in use again: leave that one alone. */
+        /* The descriptor that it was closing may be closed or not, and its number in use again: leave that one
+         * alone. */
         size_t begun = __atomic_load_n(&closer.shared->progress[worker_index(w)], __ATOMIC_SEQ_CST);
         worker_remove(w);
         worker_finish(w, MIN(begun, w->n));
@@ -286,7 +288,8 @@ static void worker_end(Worker *w) {
         worker_remove(w);
 }
 
-static int on_worker_done(_unused_ sd_event_source *source, _unused_ int fd, _unused_ uint32_t revents, void *userdata) {
+static int on_worker_done(_unused_ sd_event_source *source, _unused_ int fd, _unused_ uint32_t revents,
+                          void *userdata) {
         Worker *w = userdata;
 
         if (!worker_receive(w))
@@ -436,13 +439,15 @@ static int closer_init(sd_event *event) {
         if (!closer.anonymous)
                 return -ENOMEM;
 
-        closer.shared = mmap(NULL, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        closer.shared = mmap(NULL, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE,
+                             -1, 0);
         if (closer.shared == MAP_FAILED) {
                 closer.shared = NULL;
                 return -errno;
         }
 
-        r = sd_event_add_time_relative(event, &closer.patience, CLOCK_MONOTONIC, 0, /* accuracy= */ 1, on_patience, NULL);
+        r = sd_event_add_time_relative(event, &closer.patience, CLOCK_MONOTONIC, 0, /* accuracy= */ 1, on_patience,
+                                       NULL);
         if (r >= 0)
                 r = sd_event_source_set_enabled(closer.patience, SD_EVENT_OFF);
         if (r < 0)

@@ -13,10 +13,12 @@ static inline void closedirp(DIR **d) {
 
 #define _cleanup_closedir_ _cleanup_(closedirp)
 
-/* The contents of a regular file, to be freed, NUL-terminated besides. -EFBIG if it is longer than max; -EINVAL if it is no regular file. */
+/* The contents of a regular file, to be freed, NUL-terminated besides. -EFBIG if it is longer than max; -EINVAL if it
+ * is no regular file. */
 int file_read(const char *path, size_t max, char **ret, size_t *ret_size);
 
-/* Writes everything, however many calls it takes. Returns 0, or what write(2) failed with: some of it is written then. */
+/* Writes everything, however many calls it takes. Returns 0, or what write(2) failed with: some of it is written
+ * then. */
 int write_all(int fd, const void *data, size_t size);
 
 /* Reads size bytes at an offset. Returns 0, -EBADMSG if the file ends before, or what pread(2) failed with. */

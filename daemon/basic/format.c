@@ -30,9 +30,11 @@ const char *format_usec(char *buffer, uint64_t usec) {
         else if (s < 60)
                 (void) snprintf(buffer, FORMAT_MAX, "%.1fs", (double) usec / USEC_PER_SEC);
         else if (s < 3600)
-                (void) snprintf(buffer, FORMAT_MAX, "%llumin %llus", (unsigned long long) s / 60, (unsigned long long) s % 60);
+                (void) snprintf(buffer, FORMAT_MAX, "%llumin %llus", (unsigned long long) s / 60,
+                                (unsigned long long) s % 60);
         else
-                (void) snprintf(buffer, FORMAT_MAX, "%lluh %llumin", (unsigned long long) s / 3600, (unsigned long long) s / 60 % 60);
+                (void) snprintf(buffer, FORMAT_MAX, "%lluh %llumin", (unsigned long long) s / 3600,
+                                (unsigned long long) s / 60 % 60);
         return buffer;
 }
 

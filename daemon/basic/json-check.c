@@ -474,7 +474,8 @@ int json_parse_bounded(
         if (length > INT32_MAX)
                 return -EINVAL;
 
-        /* The tokener needs the rest of JSON_MEMORY_FACTOR for a copy of the longest string, and the caller for the text. */
+        /* The tokener needs the rest of JSON_MEMORY_FACTOR for a copy of the longest string, and the caller for the
+         * text. */
         r = text_check(text, length, MAX((JSON_MEMORY_FACTOR - 4) * length, memory_min), reterr_key);
         if (r < 0)
                 return r;

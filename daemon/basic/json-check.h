@@ -39,7 +39,8 @@ DEFINE_CLEANUP(struct json_object *, json_object_unref)
 int json_parse_strict(const char *text, size_t length, struct json_object **ret, char **reterr_key);
 
 /* The same with another minimum, in bytes, in place of JSON_MEMORY_MIN. */
-int json_parse_bounded(const char *text, size_t length, size_t memory_min, struct json_object **ret, char **reterr_key);
+int json_parse_bounded(const char *text, size_t length, size_t memory_min, struct json_object **ret,
+                       char **reterr_key);
 
 /* The same without -E2BIG, for text that this project wrote, or whose length was limited. */
 int json_parse_own(const char *text, size_t length, struct json_object **ret, char **reterr_key);

@@ -74,5 +74,6 @@ int json_append(struct json_object *array, struct json_object *value) {
 }
 
 const char *json_text(struct json_object *o, size_t *ret_length) {
-        return json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, ret_length);
+        return json_object_to_json_string_length(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE,
+                                                 ret_length);
 }

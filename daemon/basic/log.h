@@ -41,7 +41,8 @@ typedef struct JournalFields {
  * Writes one entry with a MESSAGE_ID (32 hexadecimal digits) to the journal, or to
  * standard error if no journal runs. All entries with a MESSAGE_ID are written here.
  */
-void journal_entry(int priority, const char *message_id, const JournalFields *fields, const char *format, ...) _printf_(4, 5);
+void journal_entry(int priority, const char *message_id, const JournalFields *fields, const char *format, ...)
+        _printf_(4, 5);
 
 /* For tests: passes entries to sink instead of the journal, until sink is NULL. */
 typedef void (*JournalSink)(const char *message, const char *message_id, const JournalFields *fields, void *userdata);

@@ -27,7 +27,8 @@ int manager_find_unit(sd_bus *bus, const char *unit, char **ret) {
         const char *object;
         int r;
 
-        r = sd_bus_call_method(bus, MANAGER_NAME, MANAGER_PATH, MANAGER_IFACE, "GetUnit", /* reterr_error= */ NULL, &reply, "s", unit);
+        r = sd_bus_call_method(bus, MANAGER_NAME, MANAGER_PATH, MANAGER_IFACE, "GetUnit", /* reterr_error= */ NULL,
+                               &reply, "s", unit);
         if (r < 0)
                 return r;
         r = sd_bus_message_read(reply, "o", &object);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Talks to the service manager without a bus daemon, over its private socket, which exists from the first to the last unit. */
+/* Talks to the service manager without a bus daemon, over its private socket, which exists from the first to the last
+ * unit. */
 #pragma once
 
 #include <systemd/sd-bus.h>
@@ -27,8 +28,8 @@ static inline void sd_bus_message_donep(sd_bus_message **m) {
 #define _cleanup_bus_message_ _cleanup_(sd_bus_message_donep)
 
 /*
- * Connects to the service manager at an address, MANAGER_ADDRESS or that of a test, and waits for each of its answers no longer
- * than so many microseconds. The caller unrefs *ret. Returns 0, or a negative errno.
+ * Connects to the service manager at an address, MANAGER_ADDRESS or that of a test, and waits for each of its answers
+ * no longer than so many microseconds. The caller unrefs *ret. Returns 0, or a negative errno.
  */
 int manager_connect(const char *address, uint64_t timeout_usec, sd_bus **ret);
 

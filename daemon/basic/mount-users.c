@@ -56,7 +56,8 @@ static void mountinfo_unescape(char *s) {
         char *to = s;
 
         for (; *s; s++)
-                if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' && s[3] <= '7') {
+                if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' &&
+                    s[3] <= '7') {
                         *to++ = (char) ((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
                         s += 3;
                 } else
@@ -262,13 +263,15 @@ static bool descriptor_uses(int process, const char *number, const Look *look) {
                 return false;
         field = strstr(text, "flags:");
         if (look->use == MOUNT_USE_WRITING)
-                return field && sscanf(field, "flags: %o", &flags) == 1 && !(flags & O_PATH) && (flags & O_ACCMODE) != O_RDONLY;
+                return field && sscanf(field, "flags: %o", &flags) == 1 && !(flags & O_PATH) &&
+                        (flags & O_ACCMODE) != O_RDONLY;
         if (look->use == MOUNT_USE_ANY)
                 return true;
         if (snprintf(name, sizeof(name), "fd/%s", number) >= (int) sizeof(name))
                 return false;
         path = link_read(process, name);
-        return path && strlen(path) > strlen(" (deleted)") && streq(path + strlen(path) - strlen(" (deleted)"), " (deleted)");
+        return path && strlen(path) > strlen(" (deleted)") &&
+                streq(path + strlen(path) - strlen(" (deleted)"), " (deleted)");
 }
 
 static bool descriptors_use(int process, const Look *look) {
@@ -298,7 +301,8 @@ static bool mappings_use(int process, const Look *look) {
                 char mode[5] = "";
                 unsigned major, minor;
 
-                if (sscanf(line, "%*s %4s %*s %x:%x", mode, &major, &minor) != 3 || makedev(major, minor) != look->device)
+                if (sscanf(line, "%*s %4s %*s %x:%x", mode, &major, &minor) != 3 ||
+                    makedev(major, minor) != look->device)
                         continue;
                 if (look->use == MOUNT_USE_ANY || (look->use == MOUNT_USE_WRITING ? mode[1] == 'w' && mode[3] == 's' :
                                                    strstr(line, " (deleted)") != NULL))
@@ -321,7 +325,8 @@ static int look_process(int process, pid_t pid, void *userdata) {
         _cleanup_free_ char *unit = NULL, *text = NULL;
 
         if (!descriptors_use(process, look) && !mappings_use(process, look) &&
-            (look->use != MOUNT_USE_ANY || (!directory_uses(process, "cwd", look) && !directory_uses(process, "root", look))))
+            (look->use != MOUNT_USE_ANY ||
+             (!directory_uses(process, "cwd", look) && !directory_uses(process, "root", look))))
                 return 0;
         unit = process_unit(pid);
         if (!look_counts(look, (MountUser) { .pid = pid, .unit = unit }))
@@ -345,8 +350,8 @@ static int loop_mount_find(const MountLine *m, void *userdata) {
 }
 
 /*
- * The unit of the mount that a loop device ends with: the device was set up for that mount, and goes when it is unmounted.
- * To be freed. NULL: there is none.
+ * The unit of the mount that a loop device ends with: the device was set up for that mount, and goes when it is
+ * unmounted. To be freed. NULL: there is none.
  */
 static char *loop_mount_unit(int directory, const char *name, const char *mountinfo) {
         _cleanup_free_ char *device = NULL, *autoclear = NULL, *lines = NULL;
@@ -432,7 +437,8 @@ static int look_overlay(const MountLine *m, void *userdata) {
 char *mount_users(dev_t device, MountUse use, MountUserFilter filter, void *userdata) {
         _cleanup_(places_done) Places places = {};
         Look look = {
-                .places = &places, .device = device, .use = use, .filter = filter, .userdata = userdata, .users.max = USERS_MAX,
+                .places = &places, .device = device, .use = use, .filter = filter, .userdata = userdata,
+                .users.max = USERS_MAX,
         };
         _cleanup_free_ char *mountinfo = NULL;
         int r;

@@ -9,7 +9,8 @@
 /* Reads a file of /proc or /sys whole. Returns its text, to be freed, or NULL. */
 char *proc_read(int dir, const char *name);
 
-/* Calls back with a descriptor of the directory in /proc of each process but this one, until that is not 0. Returns that. */
+/* Calls back with a descriptor of the directory in /proc of each process but this one, until that is not 0. Returns
+ * that. */
 int processes_foreach(int (*callback)(int process, pid_t pid, void *userdata), void *userdata);
 
 /* The system unit of a process, to be freed. NULL: it is in none. */

@@ -96,10 +96,11 @@ static void test_json_good(_unused_ void **state) {
 
 static void test_json_bad(_unused_ void **state) {
         static const char *const bad[] = {
-                "", " ", "{", "}", "[", "]", "{]", "[1,]", "{\"a\":1,}", "{a:1}", "{'a':1}", "{\"a\"}", "{\"a\":}", "01", "+1",
-                ".5", "1.", "1e", "-", "NaN", "Infinity", "-Infinity", "nan", "True", "nul", "nulll", "\"", "\"\\\"", "\"\\x\"",
-                "\"\\u12\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"\n\"", "\"\t\"", "1 2", "{} {}", "// x\n1",
-                "/* x */1", "\"\\u0000\"", "[1 2]", "{\"a\":1 \"b\":2}", "\xef\xbb\xbf{}", "0x10",
+                "", " ", "{", "}", "[", "]", "{]", "[1,]", "{\"a\":1,}", "{a:1}", "{'a':1}", "{\"a\"}", "{\"a\":}",
+                "01", "+1", ".5", "1.", "1e", "-", "NaN", "Infinity", "-Infinity", "nan", "True", "nul", "nulll", "\"",
+                "\"\\\"", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"", "\"\\ud800\\u0041\"", "\"\\udc00\"", "\"\n\"",
+                "\"\t\"", "1 2", "{} {}", "// x\n1", "/* x */1", "\"\\u0000\"", "[1 2]", "{\"a\":1 \"b\":2}",
+                "\xef\xbb\xbf{}", "0x10",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
@@ -112,7 +113,8 @@ static void test_json_bad(_unused_ void **state) {
 
 static void test_json_bad_utf8(_unused_ void **state) {
         static const char *const bad[] = {
-                "\"\x80\"", "\"\xc3\"", "\"\xc0\x80\"", "\"\xe0\x80\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"", "\"\xff\"",
+                "\"\x80\"", "\"\xc3\"", "\"\xc0\x80\"", "\"\xe0\x80\x80\"", "\"\xed\xa0\x80\"", "\"\xf4\x90\x80\x80\"",
+                "\"\xff\"",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++)

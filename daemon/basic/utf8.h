@@ -5,7 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Length in bytes of the UTF-8 character at p, of which n bytes are there. -EINVAL if it is none (surrogates and overlong forms included). */
+/* Length in bytes of the UTF-8 character at p, of which n bytes are there. -EINVAL if it is none (surrogates and
+ * overlong forms included). */
 int utf8_char_length(const char *p, size_t n);
 
 /* The code point of the character at p, which utf8_char_length() found to be length bytes long. */
@@ -20,8 +21,8 @@ bool utf8_is_valid(const char *s);
 /* Copy of s in which every byte that is not UTF-8 is replaced by U+FFFD. NULL without memory. */
 char *utf8_sanitize(const char *s);
 
-/* True for characters that a terminal obeys or that change how the rest of a line is shown: C0 and C1 controls, DEL, line
- * and paragraph separators, and marks and overrides of the writing direction. */
+/* True for characters that a terminal obeys or that change how the rest of a line is shown: C0 and C1 controls, DEL,
+ * line and paragraph separators, and marks and overrides of the writing direction. */
 bool utf8_is_control(uint32_t c);
 
 /*

@@ -166,8 +166,8 @@ static bool is_node_file(const char *name) {
 }
 
 /*
- * Reads the header of the file of a node. 0, or negative: *ret_reason says what is wrong with the file, or is NULL if it
- * cannot be told now.
+ * Reads the header of the file of a node. 0, or negative: *ret_reason says what is wrong with the file, or is NULL if
+ * it cannot be told now.
  */
 static int file_examine(int dir, const char *file, DiskHeader *ret, ino_t *ret_ino, const char **ret_reason) {
         _cleanup_close_ int fd = -EBADF;
@@ -247,7 +247,8 @@ static int dropped_scan(DiskDevice *d, int dir, bool stale) {
                 if (!strstr(de->d_name, ".node"))
                         continue;
 
-                bool readable = disk_read(fd, &h, sizeof(h), 0) >= 0 && memchr(h.name, 0, sizeof(h.name)) && disk_name_is_valid(h.name);
+                bool readable = disk_read(fd, &h, sizeof(h), 0) >= 0 && memchr(h.name, 0, sizeof(h.name)) &&
+                        disk_name_is_valid(h.name);
                 r = dropped_add(d, readable ? h.name : "", stale ? DISK_DAMAGE_STALE : PKRAM_DAMAGE_CHECKSUM);
         }
         (void) closedir(stream);
@@ -297,7 +298,8 @@ static int scan_file(DiskDevice *d, DiskDirectory *dir, const char *file) {
         if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
                 return r;
         /* One that cannot be read does not take the others with it. */
-        disk_directory_notice(dir, "Ignoring '%s': %s", file, r == -EPROTONOSUPPORT ? "a later version wrote it" : strerror(-r));
+        disk_directory_notice(dir, "Ignoring '%s': %s", file, r == -EPROTONOSUPPORT ? "a later version wrote it" :
+                              strerror(-r));
         return 0;
 }
 
@@ -343,9 +345,9 @@ static void directory_remember(DiskDevice *d, const DiskDirectory *dir) {
 static bool directory_is_known(const DiskDevice *d, const DiskDirectory *dir) {
         struct stat st;
 
-        return d->entered && fstat(dir->nodes, &st) == 0 && st.st_ino == d->nodes.st_ino && st.st_dev == d->nodes.st_dev &&
-                st.st_ctim.tv_sec == d->nodes.st_ctim.tv_sec && st.st_ctim.tv_nsec == d->nodes.st_ctim.tv_nsec &&
-                streq(d->record.token, dir->record.token);
+        return d->entered && fstat(dir->nodes, &st) == 0 && st.st_ino == d->nodes.st_ino &&
+                st.st_dev == d->nodes.st_dev && st.st_ctim.tv_sec == d->nodes.st_ctim.tv_sec &&
+                st.st_ctim.tv_nsec == d->nodes.st_ctim.tv_nsec && streq(d->record.token, dir->record.token);
 }
 
 /* Opens the directory, and brings what is known of it up to date. */
@@ -375,7 +377,8 @@ static int disk_enter(DiskDevice *d, DiskDirectory *ret) {
                 if (!d->entered) {
                         r = disk_directory_expire(&dir, d->keep);
                         if (r < 0)
-                                disk_directory_notice(&dir, "Failed to remove nodes that were set aside, ignoring: %s", strerror(-r));
+                                disk_directory_notice(&dir, "Failed to remove nodes that were set aside, ignoring: %s",
+                                                      strerror(-r));
                 }
                 d->entered = true;
                 directory_remember(d, &dir);
@@ -422,7 +425,8 @@ static int disk_check_name(const struct pkram_ioctl_name *a) {
         return disk_name_is_valid(a->name) ? 0 : -EINVAL;
 }
 
-/* Opens the directory for a call about the node of that name. Returns 0, -ENOENT if there is none, or another negative errno. */
+/* Opens the directory for a call about the node of that name. Returns 0, -ENOENT if there is none, or another negative
+ * errno. */
 static int enter_for_node(DiskDevice *d, const struct pkram_ioctl_name *a, DiskDirectory *ret, Entry **ret_entry) {
         char file[DISK_FILE_NAME_MAX];
         int r;
@@ -441,7 +445,8 @@ static int enter_for_node(DiskDevice *d, const struct pkram_ioctl_name *a, DiskD
 
 static int disk_do_info(DiskDevice *d, struct pkram_ioctl_info *a) {
         _cleanup_disk_directory_ DiskDirectory dir = DISK_DIRECTORY_NONE;
-        struct pkram_ioctl_info info = { .size = sizeof(info), .uapi_version = PKRAM_UAPI_VERSION, .format_version = DISK_VERSION };
+        struct pkram_ioctl_info info = { .size = sizeof(info), .uapi_version = PKRAM_UAPI_VERSION,
+                                         .format_version = DISK_VERSION };
         bool inherited = false;
         int r;
 

@@ -9,8 +9,8 @@
  *   - A node that was set aside is listed as dropped.
  *   - More errors are possible: -EDQUOT if the disk is full, -EROFS, -EIO.
  *
- * A descriptor of this device is one of the directory while it is idle, and of the file of a node while it is saving or
- * loading. Therefore it can be sent to another process, whose own device of this kind goes on with it.
+ * A descriptor of this device is one of the directory while it is idle, and of the file of a node while it is saving
+ * or loading. Therefore it can be sent to another process, whose own device of this kind goes on with it.
  */
 #pragma once
 

@@ -172,7 +172,8 @@ size_t mock_n_handles(Mock *m) {
 }
 
 static Node *find_node(Mock *m, const char *name, uint64_t id) {
-        /* A caller that iterates over all nodes finds the next one at once: as in the kernel, a pass must be linear. */
+        /* A caller that iterates over all nodes finds the next one at once: as in the kernel, a pass must be
+         * linear. */
         for (unsigned pass = 0; pass < 2; pass++)
                 for (Node *n = pass == 0 ? m->recent : m->nodes; n; n = n->next)
                         if (name ? streq(n->name, name) : n->id == id)
@@ -245,7 +246,8 @@ static void mock_copy_contents(int from, int fd, const struct stat *st) {
                 offset = lseek(from, offset, SEEK_DATA);
                 if (offset < 0)
                         break;
-                ssize_t n = pread(from, buffer, MIN((size_t) (lseek(from, offset, SEEK_HOLE) - offset), sizeof(buffer)), offset);
+                ssize_t n = pread(from, buffer, MIN((size_t) (lseek(from, offset, SEEK_HOLE) - offset),
+                                                    sizeof(buffer)), offset);
                 if (n <= 0)
                         break;
                 assert(pwrite(fd, buffer, (size_t) n, offset) == n);
@@ -362,7 +364,8 @@ static void get_node_info(const Mock *m, const Node *n, struct pkram_node_info *
                 .meta_pages = 1 + (n->n_objects > 29 ? (n->n_objects - 29 + 30) / 31 : 0),
                 .stored_ns = n->stored_ns,
                 .nr_objects = n->n_objects,
-                .flags = (n->inherited ? PKRAM_NODE_INHERITED : 0) | (is_loading(m, n->id, NULL) ? PKRAM_NODE_BUSY : 0),
+                .flags = (n->inherited ? PKRAM_NODE_INHERITED : 0) | (is_loading(m, n->id, NULL) ? PKRAM_NODE_BUSY :
+                                                                      0),
         };
         memcpy(ret->name, n->name, sizeof(ret->name));
         for (uint32_t i = 0; i < n->n_objects; i++) {

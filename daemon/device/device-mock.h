@@ -44,8 +44,8 @@ size_t mock_n_nodes(const Mock *m);
 size_t mock_n_handles(Mock *m);
 
 /*
- * Changes one byte of an object's file or bytes, unnoticed by the daemon. name is the kernel name of the node, here and below,
- * or what is in it after the last '|'.
+ * Changes one byte of an object's file or bytes, unnoticed by the daemon. name is the kernel name of the node, here
+ * and below, or what is in it after the last '|'.
  */
 void mock_corrupt(Mock *m, const char *name, uint32_t object, uint64_t offset);
 

@@ -114,7 +114,8 @@ static int set_name(struct pkram_ioctl_name *argument, const char *name) {
         return 0;
 }
 
-static int device_begin(const PkramDevice *device, unsigned long request, const char *name, PkramHandle *ret, uint64_t *ret_id) {
+static int device_begin(const PkramDevice *device, unsigned long request, const char *name, PkramHandle *ret,
+                        uint64_t *ret_id) {
         _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
         struct pkram_ioctl_name argument = { .size = sizeof(argument) };
         int r;

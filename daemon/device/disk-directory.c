@@ -98,7 +98,8 @@ int disk_record_parse(const char *text, size_t size, DiskRecord *ret) {
             take_line(&p, end, "running", r.running, sizeof(r.running)) < 0)
                 return -EBADMSG;
 
-        (void) snprintf(expected, sizeof(expected), "%016llx", (unsigned long long) disk_checksum(text, (size_t) (p - text)));
+        (void) snprintf(expected, sizeof(expected), "%016llx",
+                        (unsigned long long) disk_checksum(text, (size_t) (p - text)));
         if (take_line(&p, end, "checksum", checksum, sizeof(checksum)) < 0 || p != end || !streq(checksum, expected))
                 return -EBADMSG;
 
@@ -124,7 +125,8 @@ static int record_read(int dir, DiskRecord *ret) {
                 return fd;
         if (fstat(fd, &st) < 0)
                 return -errno;
-        if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0 || st.st_size >= (off_t) sizeof(text))
+        if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 077) != 0 ||
+            st.st_size >= (off_t) sizeof(text))
                 return -EBADMSG;
         r = disk_read(fd, text, (size_t) st.st_size, 0);
         if (r < 0)
@@ -309,7 +311,8 @@ int disk_directory_set_aside(DiskDirectory *d, const char *file, const char *rea
         int r = move_aside(d, d->nodes, file);
 
         if (r >= 0)
-                disk_directory_notice(d, "Set aside '%s', which is %s, in " SET_ASIDE "/%s", file, reason, d->record.token);
+                disk_directory_notice(d, "Set aside '%s', which is %s, in " SET_ASIDE "/%s", file, reason,
+                                      d->record.token);
         return r;
 }
 
@@ -342,8 +345,8 @@ static int set_aside_others(DiskDirectory *d) {
                         continue;
                 r = move_aside(d, d->fd, name);
                 if (r >= 0)
-                        disk_directory_notice(d, "Set aside '%s', which does not belong to the last shutdown, in " SET_ASIDE "/%s",
-                                              name, d->record.token);
+                        disk_directory_notice(d, "Set aside '%s', which does not belong to the last shutdown, in "
+                                              SET_ASIDE "/%s", name, d->record.token);
         }
         (void) closedir(dir);
         return r;

@@ -8,8 +8,8 @@
  *
  * The nodes belong to one boot, and after it ended to the next one. Each boot draws a random token, writes it to the
  * state together with its boot ID and the token before, and then renames the directory of the nodes. Nodes under any
- * other token are of an earlier shutdown: someone restored a backup, or a boot went by in which the store was off. They
- * are set aside, since newer data may exist.
+ * other token are of an earlier shutdown: someone restored a backup, or a boot went by in which the store was off.
+ * They are set aside, since newer data may exist.
  */
 #pragma once
 
@@ -26,7 +26,8 @@ typedef struct DiskRecord {
         char running[64];                       /* of this one */
 } DiskRecord;
 
-/* Text of the file "state". Parsing returns -EBADMSG if it is damaged, -EPROTONOSUPPORT if it is of a later version. */
+/* Text of the file "state". Parsing returns -EBADMSG if it is damaged, -EPROTONOSUPPORT if it is of a later
+ * version. */
 #define DISK_RECORD_MAX 512U
 int disk_record_format(const DiskRecord *record, char ret[DISK_RECORD_MAX]);
 int disk_record_parse(const char *text, size_t size, DiskRecord *ret);
@@ -56,10 +57,12 @@ typedef struct DiskBoot {
 
 int disk_boot_get(DiskBoot *ret);
 
-/* Opens it for this boot: creates what is missing, takes over the nodes of the last boot, and sets aside all others. */
+/* Opens it for this boot: creates what is missing, takes over the nodes of the last boot, and sets aside all
+ * others. */
 int disk_directory_enter(const char *path, const DiskBoot *boot, DiskDirectory *d);
 
-/* Lets this boot go by without its nodes, which are set aside at the next disk_directory_enter(). 0 if there are none. */
+/* Lets this boot go by without its nodes, which are set aside at the next disk_directory_enter(). 0 if there are
+ * none. */
 int disk_directory_pass(const char *path, const DiskBoot *boot);
 
 /* Moves a file of the nodes to what is set aside in this boot. reason: a word for the notice. */

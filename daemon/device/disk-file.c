@@ -70,7 +70,8 @@ static int chunks_read(int fd, const DiskHeader *h, const DiskObject *o, DiskChu
                 /* The header of a damaged file may claim any size. */
                 if (fstat(fd, &st) < 0)
                         return -EBADF;
-                if (o->list > (uint64_t) st.st_size || (uint64_t) o->n_chunks * sizeof(DiskChunk) > (uint64_t) st.st_size - o->list)
+                if (o->list > (uint64_t) st.st_size ||
+                    (uint64_t) o->n_chunks * sizeof(DiskChunk) > (uint64_t) st.st_size - o->list)
                         return -EBADMSG;
                 chunks = malloc((size_t) o->n_chunks * sizeof(DiskChunk));
                 if (!chunks)
@@ -159,7 +160,8 @@ static int add_chunk(Writer *w, uint64_t offset, const void *data, size_t length
         };
         w->header.size = position + length;
         if (w->header.size - w->window >= WINDOW) {
-                (void) sync_file_range(w->fd, (off_t) w->window, (off_t) (w->header.size - w->window), SYNC_FILE_RANGE_WRITE);
+                (void) sync_file_range(w->fd, (off_t) w->window, (off_t) (w->header.size - w->window),
+                                       SYNC_FILE_RANGE_WRITE);
                 w->window = w->header.size;
         }
         return 0;
@@ -458,7 +460,8 @@ int disk_file_stat(int fd, uint32_t object, struct pkram_ioctl_stat *ret) {
         return 0;
 }
 
-static int read_file_object(int fd, uint32_t object, DiskHeader *ret_header, DiskObject *ret_object, DiskChunk **ret_chunks) {
+static int read_file_object(int fd, uint32_t object, DiskHeader *ret_header, DiskObject *ret_object,
+                            DiskChunk **ret_chunks) {
         int r;
 
         r = read_committed(fd, object, ret_header, ret_object);
@@ -500,7 +503,8 @@ static int disk_file_fill(int fd, const DiskObject *o, const DiskChunk *chunks, 
                 if (window == 0)
                         window = c->position;
                 if (c->position + c->length > window + WINDOW) {
-                        (void) posix_fadvise(fd, (off_t) window, (off_t) (c->position + c->length - window), POSIX_FADV_DONTNEED);
+                        (void) posix_fadvise(fd, (off_t) window, (off_t) (c->position + c->length - window),
+                                             POSIX_FADV_DONTNEED);
                         window = c->position + c->length;
                 }
         }

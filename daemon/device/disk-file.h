@@ -17,8 +17,8 @@ int disk_file_read_header(int fd, DiskHeader *ret);
 int disk_file_begin(int fd, const char *name);
 
 /*
- * Copies a shmem file or bytes into it. If that fails, the node is as it was. *object of bytes: PKRAM_OBJECT_NEW, or the
- * index of the newest object to append to.
+ * Copies a shmem file or bytes into it. If that fails, the node is as it was. *object of bytes: PKRAM_OBJECT_NEW, or
+ * the index of the newest object to append to.
  */
 int disk_file_save_file(int fd, int from, uint32_t *ret_object, uint64_t *ret_pages);
 int disk_file_save_bytes(int fd, uint32_t *object, const void *data, size_t size);
@@ -30,7 +30,8 @@ typedef struct DiskStamp {
         const char *release;
 } DiskStamp;
 
-/* Completes the node, and waits until it is on the disk. If that fails, it is still being saved. *ret is its header. */
+/* Completes the node, and waits until it is on the disk. If that fails, it is still being saved. *ret is its
+ * header. */
 int disk_file_commit(int fd, const DiskStamp *stamp, DiskHeader *ret);
 
 int disk_file_stat(int fd, uint32_t object, struct pkram_ioctl_stat *ret);

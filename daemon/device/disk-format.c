@@ -75,8 +75,8 @@ int disk_object_check(const DiskHeader *h, const DiskObject *o, uint32_t index) 
 
         if (o->magic != DISK_OBJECT_MAGIC || o->index != index || o->checksum != object_checksum(h, o))
                 return -EBADMSG;
-        if ((!file && o->kind != DISK_OBJECT_BYTES) || o->size > INT64_MAX || !is_zero(o->reserved, ELEMENTSOF(o->reserved)) ||
-            (file ? !S_ISREG(o->mode) : o->mode != 0) ||
+        if ((!file && o->kind != DISK_OBJECT_BYTES) || o->size > INT64_MAX ||
+            !is_zero(o->reserved, ELEMENTSOF(o->reserved)) || (file ? !S_ISREG(o->mode) : o->mode != 0) ||
             (o->n_chunks > 0 ? !is_within(h, o->list, (uint64_t) o->n_chunks * sizeof(DiskChunk)) : o->list != 0))
                 return -EBADMSG;
         return 0;

@@ -94,8 +94,8 @@ void disk_header_seal(DiskHeader *h);
 void disk_object_seal(const DiskHeader *h, DiskObject *o);
 
 /*
- * Check what was read from a file of file_size bytes. -EBADMSG: damaged, or no node at all. -EPROTONOSUPPORT: of a later
- * version. The file of a node that is being saved is as long as it is.
+ * Check what was read from a file of file_size bytes. -EBADMSG: damaged, or no node at all. -EPROTONOSUPPORT: of a
+ * later version. The file of a node that is being saved is as long as it is.
  */
 int disk_header_check(const DiskHeader *h, uint64_t file_size);
 int disk_object_check(const DiskHeader *h, const DiskObject *o, uint32_t index);

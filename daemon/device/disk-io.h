@@ -21,7 +21,8 @@ int disk_rename(int from_directory, const char *from, int to_directory, const ch
 int disk_unlink(int directory, const char *name, int flags);
 int disk_sync(int fd);
 
-/* Returns the next entry of a directory, or NULL at its end, if *r is negative already, or on failure, which sets *r. */
+/* Returns the next entry of a directory, or NULL at its end, if *r is negative already, or on failure, which sets
+ * *r. */
 const struct dirent *disk_read_entry(DIR *stream, int *r);
 
 /* Takes the lock of flock(2) without waiting. -EBUSY: another open file has it. */

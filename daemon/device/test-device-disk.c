@@ -33,7 +33,8 @@ static void note(const char *text, void *userdata) {
 static void restart(Fixture *f, bool reboot) {
         disk_device_free(f->disk);
         if (reboot) {
-                (void) snprintf(f->boot.boot_id, sizeof(f->boot.boot_id), "%032x", (unsigned) strtoul(f->boot.boot_id, NULL, 16) + 1);
+                (void) snprintf(f->boot.boot_id, sizeof(f->boot.boot_id), "%032x",
+                                (unsigned) strtoul(f->boot.boot_id, NULL, 16) + 1);
                 (void) snprintf(f->boot.release, sizeof(f->boot.release), "6.%s", f->boot.boot_id + 30);
         }
         assert_ok(disk_device_new(f->path, &f->boot, note, f, &f->disk));
@@ -189,7 +190,8 @@ static uint32_t list(Fixture *f, uint32_t flags, struct pkram_node_info *nodes, 
 }
 
 static void test_round_trip(void **state) {
-        _cleanup_close_ int fd = make_file(), back = -EBADF, target = memfd_create("target", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        _cleanup_close_ int fd = make_file(), back = -EBADF,
+                target = memfd_create("target", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
         struct pkram_ioctl_stat st;
         struct pkram_node_info nodes[4];
@@ -314,7 +316,8 @@ static void test_names_and_states(void **state) {
 
 /* The worker for trees has the descriptor, but not the device. */
 static void test_attached(void **state) {
-        struct pkram_ioctl_bytes a = { .size = sizeof(a), .object = PKRAM_OBJECT_NEW, .data = (uintptr_t) DATA, .length = 4 };
+        struct pkram_ioctl_bytes a = { .size = sizeof(a), .object = PKRAM_OBJECT_NEW, .data = (uintptr_t) DATA,
+                                       .length = 4 };
         struct pkram_ioctl_name name = { .size = sizeof(name), .name = "n" };
         _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
         struct pkram_node_info nodes[4];
@@ -628,8 +631,8 @@ static void test_foreign(void **state) {
                 disk_header_seal(&h);
                 assert_ok(disk_write(fd, &h, sizeof(h), 0));
         }
-        shell("touch %s/foreign; mkdir %s/directory; mkfifo %s/0123456789abcdef0123456789abcdef.node; touch %s/tmp-0000000000000000",
-              dir, dir, dir, dir);
+        shell("touch %s/foreign; mkdir %s/directory; mkfifo %s/0123456789abcdef0123456789abcdef.node; "
+              "touch %s/tmp-0000000000000000", dir, dir, dir, dir);
         node_path(f, "n", path, sizeof(path));
         shell("cp -a %s %s/00000000000000000000000000000000.node", path, dir);
 

@@ -20,7 +20,8 @@ static void fix_checksums(int fd, DiskHeader *h, size_t size) {
                 if (pread(fd, &o, sizeof(o), at) != (ssize_t) sizeof(o))
                         return;
                 if (o.n_chunks <= ELEMENTSOF(chunks) &&
-                    pread(fd, chunks, o.n_chunks * sizeof(DiskChunk), (off_t) (o.list & INT64_MAX)) == (ssize_t) (o.n_chunks * sizeof(DiskChunk)))
+                    pread(fd, chunks, o.n_chunks * sizeof(DiskChunk), (off_t) (o.list & INT64_MAX)) ==
+                    (ssize_t) (o.n_chunks * sizeof(DiskChunk)))
                         o.list_checksum = disk_checksum(chunks, o.n_chunks * sizeof(DiskChunk));
                 disk_object_seal(h, &o);
                 assert(pwrite(fd, &o, sizeof(o), at) == (ssize_t) sizeof(o));

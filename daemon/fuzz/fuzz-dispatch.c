@@ -22,7 +22,8 @@ static const VarlinkLimits limits = {
         .connections_per_group = 10,
 };
 static const char *const methods[] = {
-        "GetStatus", "Store", "StoreTree", "Retrieve", "RestoreTree", "Release", "Remove", "Describe", "List", "Monitor",
+        "GetStatus", "Store", "StoreTree", "Retrieve", "RestoreTree", "Release", "Remove", "Describe", "List",
+        "Monitor",
 };
 
 static VarlinkServer *server;
@@ -30,7 +31,8 @@ static Varlink *link_to_client;
 static int client = -EBADF;
 static unsigned n_calls;
 
-static int refuse_all(Varlink *link, _unused_ struct json_object *p, _unused_ VarlinkFlags flags, _unused_ void *userdata) {
+static int refuse_all(Varlink *link, _unused_ struct json_object *p, _unused_ VarlinkFlags flags,
+                      _unused_ void *userdata) {
         n_calls++;
         return varlink_error_permission_denied(link);
 }

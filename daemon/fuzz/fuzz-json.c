@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The JSON check and json-c have to agree: what the one lets through, the other parses, and it means the same again. */
+/* The JSON check and json-c have to agree: what the one lets through, the other parses, and it means the same
+ * again. */
 #include "json-util.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

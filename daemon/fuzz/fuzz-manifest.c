@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What an earlier kernel hands over as manifest or checksums of a node. What is taken can be written and read again. */
+/* What an earlier kernel hands over as manifest or checksums of a node. What is taken can be written and read
+ * again. */
 #include "manifest.h"
 #include "name.h"
 

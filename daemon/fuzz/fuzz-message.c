@@ -51,7 +51,8 @@ static void drop_entry(
 }
 
 /* Decided here: to ask the kernel each time would be most of the work. */
-static int on_connect(_unused_ VarlinkServer *server, Varlink *link, _unused_ void *userdata, _unused_ char **ret_group) {
+static int on_connect(_unused_ VarlinkServer *server, Varlink *link, _unused_ void *userdata,
+                      _unused_ char **ret_group) {
         varlink_set_userdata(link, peer);
         return 0;
 }
@@ -111,7 +112,8 @@ static void settle(void) {
         } while (r > 0);
 }
 
-/* Each NUL ends a message, and each message is answered, which is most of the work: that of further ones is no news. */
+/* Each NUL ends a message, and each message is answered, which is most of the work: that of further ones is no
+ * news. */
 static size_t end_of_messages(const uint8_t *data, size_t size) {
         const uint8_t *p = data + 1, *end = data + size;
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What QEMU's monitor says, and what pkram-qemu reads from files: a guest's configuration and the record of a saved guest. */
+/* What QEMU's monitor says, and what pkram-qemu reads from files: a guest's configuration and the record of a saved
+ * guest. */
 #include <sys/socket.h>
 
 #include "../qemu/guest-config.h"

@@ -53,7 +53,8 @@ static void take_all(MessageStream *s, Check *c) {
                         /* Descriptors that wait while an earlier message is not complete count, too. */
                         if (length > MESSAGE_BYTES || error_size == 0 || c->n_sent <= MESSAGE_FDS)
                                 abort();
-                } else if (r != 1 || m.length != length || memcmp(m.text, begin, length + 1) != 0 || m.n_fds > MESSAGE_FDS)
+                } else if (r != 1 || m.length != length || memcmp(m.text, begin, length + 1) != 0 ||
+                           m.n_fds > MESSAGE_FDS)
                         abort();
 
                 for (size_t i = 0; i < m.n_fds; i++)

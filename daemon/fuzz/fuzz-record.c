@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What an earlier system hands over about its kexec and as its last lines. What is taken can be written and read again, and printed. */
+/* What an earlier system hands over about its kexec and as its last lines. What is taken can be written and read
+ * again, and printed. */
 #include "../restore/log-tail.h"
 #include "kexec-record.h"
 #include "name.h"
@@ -17,7 +18,8 @@ static void try_record(const char *text, size_t size) {
         for (size_t i = 0; i < r.n_nodes; i++)
                 if (name_validate(r.nodes[i].name, NULL) < 0)
                         abort();
-        if (kexec_record_format(&r, &out, &n) < 0 || kexec_record_parse(out, n, &again) < 0 || again.n_nodes != r.n_nodes)
+        if (kexec_record_format(&r, &out, &n) < 0 || kexec_record_parse(out, n, &again) < 0 ||
+            again.n_nodes != r.n_nodes)
                 abort();
 }
 

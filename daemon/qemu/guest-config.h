@@ -25,20 +25,20 @@ void guest_config_done(GuestConfig *c);
 bool guest_name_is_valid(const char *name);
 
 /*
- * Sets what an assignment in the section [Guest] says. Returns 0, -ENOENT: there is no such setting, -EINVAL or -ERANGE: not
- * such a value, or -ENOMEM.
+ * Sets what an assignment in the section [Guest] says. Returns 0, -ENOENT: there is no such setting, -EINVAL or
+ * -ERANGE: not such a value, or -ENOMEM.
  */
 int guest_config_set(GuestConfig *c, const char *key, const char *value);
 
 /*
- * Reads the text of a file. Nothing in it is ignored. Returns 0, -ENOMEM, or -EINVAL, where *reterr says which line is wrong
- * and why; the caller frees it.
+ * Reads the text of a file. Nothing in it is ignored. Returns 0, -ENOMEM, or -EINVAL, where *reterr says which line is
+ * wrong and why; the caller frees it.
  */
 int guest_config_parse(GuestConfig *c, const char *text, size_t length, char **reterr);
 
 /*
- * Splits a text into words at white space, and adds them. Between quotation marks of either kind white space does not count;
- * a backslash makes the next character an ordinary one, except between single ones. -EINVAL: a quotation mark or a
- * backslash has no end; -ENOMEM.
+ * Splits a text into words at white space, and adds them. Between quotation marks of either kind white space does not
+ * count; a backslash makes the next character an ordinary one, except between single ones. -EINVAL: a quotation mark
+ * or a backslash has no end; -ENOMEM.
  */
 int words_split(const char *text, StringList *l);

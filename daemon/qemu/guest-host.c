@@ -44,8 +44,9 @@ static int check_limits(struct json_object *limits, uint64_t bytes, char **reter
 
                 for (size_t k = 0; k < ELEMENTSOF(names); k++)
                         if (streq(name, names[k]) && max < INT64_MAX && bytes > (uint64_t) MAX(max, 0))
-                                return guest_refuse(reterr, "%s= of pkramd.conf(5) is %s, and the guest takes up to %s: its memory could not be "
-                                                    "stored for a kexec. Raise the limit.", name, format_bytes(maximum, (uint64_t) MAX(max, 0)),
+                                return guest_refuse(reterr, "%s= of pkramd.conf(5) is %s, and the guest takes up to "
+                                                    "%s: its memory could not be stored for a kexec. Raise the limit.",
+                                                    name, format_bytes(maximum, (uint64_t) MAX(max, 0)),
                                                     format_bytes(needed, bytes));
         }
         return 0;
@@ -61,7 +62,8 @@ static int check_store(const TreeMount *m, uint64_t bytes, char **ret_notice, ch
         if (r >= 0)
                 r = pkram_call(c, "GetStatus", /* parameters= */ NULL, -EBADF, &reply);
         if (r < 0 || reply.error) {
-                if (asprintf(ret_notice, "pkramd does not answer at %s: the limits of the store are not checked.", socket) >= 0)
+                if (asprintf(ret_notice, "pkramd does not answer at %s: the limits of the store are not checked.",
+                             socket) >= 0)
                         return 0;
                 *ret_notice = NULL;
                 return -ENOMEM;
@@ -85,14 +87,15 @@ int host_check(int directory, const char *path, uint64_t bytes, uint64_t held, c
         if (r < 0)
                 return r;
         if (r == 0)
-                return guest_refuse(reterr, "'%s' is not on a file system of type pkram, and so the guest's memory would not survive a kexec: "
-                                    "see mount.pkram(8).", path);
+                return guest_refuse(reterr, "'%s' is not on a file system of type pkram, and so the guest's memory "
+                                    "would not survive a kexec: see mount.pkram(8).", path);
         if (fstatvfs(directory, &fs) < 0)
                 return -errno;
         room = (uint64_t) fs.f_bavail * fs.f_frsize;
         if (fs.f_blocks > 0 && (!inc_u64(&room, held) || room < bytes))
-                return guest_refuse(reterr, "The tree of '%s' has room for %s, and the guest takes up to %s: mount it with a larger size=.", path,
-                                    format_bytes(left, room), format_bytes(needed, bytes));
+                return guest_refuse(reterr, "The tree of '%s' has room for %s, and the guest takes up to %s: "
+                                    "mount it with a larger size=.", path, format_bytes(left, room),
+                                    format_bytes(needed, bytes));
         return check_store(&m, bytes, ret_notice, reterr);
 }
 
@@ -112,7 +115,8 @@ int guest_note_write(const char *name, const GuestNote *note) {
         int r;
 
         if (!o || json_add_string(o, "name", name) < 0 || json_add_string(o, "directory", note->directory) < 0 ||
-            json_add_u64(o, "bytes", note->bytes) < 0 || json_add_bool(o, "resumed", streq(note->came, "resumed")) < 0 ||
+            json_add_u64(o, "bytes", note->bytes) < 0 ||
+            json_add_bool(o, "resumed", streq(note->came, "resumed")) < 0 ||
             (note->reason && json_add_string(o, "reason", note->reason) < 0) ||
             (streq(note->came, "resumed") && json_add_u64(o, "pausedUSec", note->stopped_usec) < 0))
                 return -ENOMEM;

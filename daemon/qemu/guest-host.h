@@ -5,10 +5,10 @@
 #include "macro.h"
 
 /*
- * Checks the directory (a descriptor, and its path for messages) of a guest that takes up to so many bytes. held is what of them
- * its files take already. Returns 0: it fits; -EOPNOTSUPP: it does not, *reterr is the reason as a sentence; or another
- * negative errno. *ret_notice is a sentence to log if the guest will not be kept although nothing is wrong, else NULL. The
- * caller frees both.
+ * Checks the directory (a descriptor, and its path for messages) of a guest that takes up to so many bytes. held is
+ * what of them its files take already. Returns 0: it fits; -EOPNOTSUPP: it does not, *reterr is the reason as a
+ * sentence; or another negative errno. *ret_notice is a sentence to log if the guest will not be kept although nothing
+ * is wrong, else NULL. The caller frees both.
  */
 int host_check(int directory, const char *path, uint64_t bytes, uint64_t held, char **ret_notice, char **reterr);
 

@@ -43,7 +43,8 @@ void process_end(GuestRun *run) {
 
 const char *process_end_text(const GuestRun *run, char *buffer, size_t size) {
         if (WIFSIGNALED(run->status))
-                (void) snprintf(buffer, size, "signal %i (%s)", WTERMSIG(run->status), sigdescr_np(WTERMSIG(run->status)) ?: "unknown");
+                (void) snprintf(buffer, size, "signal %i (%s)", WTERMSIG(run->status),
+                                sigdescr_np(WTERMSIG(run->status)) ?: "unknown");
         else
                 (void) snprintf(buffer, size, "exit status %i", WEXITSTATUS(run->status));
         return buffer;

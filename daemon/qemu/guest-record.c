@@ -41,7 +41,8 @@ int guest_record_write(const GuestRecord *r, int directory) {
         size_t length;
         int k;
 
-        if (!o || json_add_int(o, "version", RECORD_VERSION) < 0 || json_add_string(o, "phase", phase_names[r->phase]) < 0 ||
+        if (!o || json_add_int(o, "version", RECORD_VERSION) < 0 ||
+            json_add_string(o, "phase", phase_names[r->phase]) < 0 ||
             (r->reason && json_add_string(o, "reason", r->reason) < 0) ||
             json_add(o, "arguments", list_to_json(&r->arguments)) < 0 || json_add_u64(o, "size", r->size) < 0 ||
             json_add_string(o, "qemu", r->qemu ?: "") < 0 || json_add_string(o, "machine", r->machine ?: "") < 0 ||
@@ -99,8 +100,8 @@ int guest_record_parse(const char *text, size_t length, GuestRecord *ret) {
         for (GuestPhase p = 0; p < _GUEST_PHASE_MAX; p++)
                 if (streq(phase, phase_names[p]))
                         g.phase = p;
-        if (json_get_int(o, "version", -1) != RECORD_VERSION || g.phase == _GUEST_PHASE_MAX || json_get_int(o, "size", -1) < 0 ||
-            json_get_int(o, "stoppedUSec", -1) < 0)
+        if (json_get_int(o, "version", -1) != RECORD_VERSION || g.phase == _GUEST_PHASE_MAX ||
+            json_get_int(o, "size", -1) < 0 || json_get_int(o, "stoppedUSec", -1) < 0)
                 return -EBADMSG;
         g.size = (uint64_t) json_get_int(o, "size", 0);
         g.stopped_usec = (uint64_t) json_get_int(o, "stoppedUSec", 0);
@@ -176,8 +177,9 @@ static int arguments_differ(const StringList *saved, char *const *now, char **re
 
         _cleanup_free_ char *was = utf8_escape(n < saved->n ? saved->item[n] : ""), *is = utf8_escape(now[n] ?: "");
 
-        if (!was || !is || asprintf(ret_why, "QEMU's arguments are not those that it was saved with: '%.200s' was '%.200s'",
-                                    is, was) < 0)
+        if (!was || !is || asprintf(ret_why,
+                                    "QEMU's arguments are not those that it was saved with: '%.200s' was '%.200s'", is,
+                                    was) < 0)
                 return -ENOMEM;
         return 1;
 }
@@ -222,8 +224,8 @@ struct json_object *guest_disks_to_json(const StringList *paths) {
                         continue;
                 d = json_object_new_object();
                 if (!d || json_add_string(d, "path", paths->item[i]) < 0 || json_add_int(d, "bytes", st.st_size) < 0 ||
-                    json_add_int(d, "mtimeSec", st.st_mtim.tv_sec) < 0 || json_add_int(d, "mtimeNSec", st.st_mtim.tv_nsec) < 0 ||
-                    json_append(array, TAKE_PTR(d)) < 0)
+                    json_add_int(d, "mtimeSec", st.st_mtim.tv_sec) < 0 ||
+                    json_add_int(d, "mtimeNSec", st.st_mtim.tv_nsec) < 0 || json_append(array, TAKE_PTR(d)) < 0)
                         return NULL;
         }
         return TAKE_PTR(array);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What stands beside a saved guest in its directory: how far saving it came, and what has to be the same when it goes on. It is
- * in the tree, and so shares the fate of the memory that it describes.
+ * What stands beside a saved guest in its directory: how far saving it came, and what has to be the same when it goes
+ * on. It is in the tree, and so shares the fate of the memory that it describes.
  */
 #pragma once
 
@@ -43,13 +43,13 @@ int guest_record_read(int directory, GuestRecord *ret);
 int guest_record_parse(const char *text, size_t length, GuestRecord *ret);
 
 /*
- * Why the guest cannot go on with these arguments and this RAM, as part of a sentence, which the caller frees. Returns 1:
- * it cannot, 0: it can, -ENOENT: it cannot as long as a disk is missing, or -ENOMEM.
+ * Why the guest cannot go on with these arguments and this RAM, as part of a sentence, which the caller frees. Returns
+ * 1: it cannot, 0: it can, -ENOENT: it cannot as long as a disk is missing, or -ENOMEM.
  */
 int guest_record_differs(const GuestRecord *r, char *const *arguments, uint64_t size, char **ret_why);
 
 /*
- * Describes the regular files among paths, of which each is a disk of the guest, so that a change can be noticed: size and
- * time of the last change. Returns an array, or NULL without memory.
+ * Describes the regular files among paths, of which each is a disk of the guest, so that a change can be noticed: size
+ * and time of the last change. Returns an array, or NULL without memory.
  */
 struct json_object *guest_disks_to_json(const StringList *paths);

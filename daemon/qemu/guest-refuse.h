@@ -4,5 +4,6 @@
 
 #include "macro.h"
 
-/* Formats a reason, which the caller of the refusing function frees. Returns -EOPNOTSUPP, or -ENOMEM with *reterr NULL. */
+/* Formats a reason, which the caller of the refusing function frees. Returns -EOPNOTSUPP, or -ENOMEM with *reterr
+ * NULL. */
 int guest_refuse(char **reterr, const char *format, ...) _printf_(2, 3);

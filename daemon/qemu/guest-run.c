@@ -91,7 +91,8 @@ static int directory_open(GuestRun *run) {
         if (flock(run->directory, LOCK_EX | LOCK_NB) >= 0)
                 return 0;
         if (errno == EWOULDBLOCK) {
-                log_error("Refusing to start guest '%s': it runs already, or another guest uses '%s'.", run->name, run->path);
+                log_error("Refusing to start guest '%s': it runs already, or another guest uses '%s'.", run->name,
+                          run->path);
                 return -EBUSY;
         }
         return log_error_errno(-errno, "Failed to lock '%s'", run->path);
@@ -106,8 +107,8 @@ static int run_prepare(GuestRun *run) {
         if (r >= 0)
                 r = directory_open(run);
         if (r >= 0)
-                r = host_check(run->directory, run->path, run->plan.size + run->config.extra_max + STATE_BYTES, files_bytes(run),
-                               &notice, &why);
+                r = host_check(run->directory, run->path, run->plan.size + run->config.extra_max + STATE_BYTES,
+                               files_bytes(run), &notice, &why);
         if (why)
                 log_error("Refusing to start guest '%s': %s", run->name, why);
         else if (r < 0 && r != -EBUSY && run->directory >= 0)
@@ -140,8 +141,8 @@ static int run_launch(GuestRun *run, bool incoming) {
 }
 
 /*
- * Reads what is known about a saved guest. 1: it can go on, 0: it cannot, where *ret_why is the reason, or NULL if there is
- * nothing to go on from. A negative errno after a message.
+ * Reads what is known about a saved guest. 1: it can go on, 0: it cannot, where *ret_why is the reason, or NULL if
+ * there is nothing to go on from. A negative errno after a message.
  */
 static int run_may_resume(GuestRun *run, char **ret_why) {
         int r;
@@ -157,8 +158,8 @@ static int run_may_resume(GuestRun *run, char **ret_why) {
         }
         r = guest_record_differs(&run->record, run->config.command.item, run->plan.size, ret_why);
         if (r == -ENOENT) {
-                log_error("Refusing to start guest '%s': %s. Its saved memory stays in '%s' for the next start; remove '%s/"
-                          GUEST_RECORD_FILE "' to boot it.", run->name, *ret_why, run->path, run->path);
+                log_error("Refusing to start guest '%s': %s. Its saved memory stays in '%s' for the next start; "
+                          "remove '%s/" GUEST_RECORD_FILE "' to boot it.", run->name, *ret_why, run->path, run->path);
                 return r;
         }
         if (r < 0)
@@ -181,8 +182,8 @@ static int run_resume(GuestRun *run, char **ret_why) {
                 return r;
         if (!streq(run->facts.machine, run->record.machine)) {
                 process_end(run);
-                r = asprintf(ret_why, "its machine is '%s' now, and was '%s': name a version with -machine", run->facts.machine,
-                             run->record.machine);
+                r = asprintf(ret_why, "its machine is '%s' now, and was '%s': name a version with -machine",
+                             run->facts.machine, run->record.machine);
                 return r < 0 ? -ENOMEM : 0;
         }
         if (asprintf(&path, "%s/" GUEST_STATE_FILE, run->path) < 0) {
@@ -193,7 +194,8 @@ static int run_resume(GuestRun *run, char **ret_why) {
         if (r >= 0)
                 return 1;
         if (process_wait(run, USEC_PER_SEC) > 0)
-                r = asprintf(ret_why, "QEMU ended (%s) when it loaded its state", process_end_text(run, end, sizeof(end)));
+                r = asprintf(ret_why, "QEMU ended (%s) when it loaded its state",
+                             process_end_text(run, end, sizeof(end)));
         else {
                 process_end(run);
                 r = asprintf(ret_why, "QEMU cannot load its state: %s", why ?: strerror(-r));
@@ -223,15 +225,16 @@ static void run_set_clock(const GuestRun *run) {
         else
                 r = guest_set_clock(TAKE_FD(fd), AGENT_USEC, now_usec(CLOCK_REALTIME));
         if (r < 0)
-                log_warning("The guest's agent did not set its clock (%s): the clock is behind by the time it stood still, unless the "
-                            "guest corrects it.", strerror(-r));
+                log_warning("The guest's agent did not set its clock (%s): the clock is behind by the time it stood "
+                            "still, unless the guest corrects it.", strerror(-r));
         else
                 log_info("The guest's agent has set its clock.");
 }
 
 /* Tells that the guest runs. why: it had been saved, and could not go on. */
 static void run_announce(const GuestRun *run, bool resumed, const char *why) {
-        uint64_t now = now_usec(CLOCK_REALTIME), stopped = now > run->record.stopped_usec ? now - run->record.stopped_usec : 0;
+        uint64_t now = now_usec(CLOCK_REALTIME),
+                stopped = now > run->record.stopped_usec ? now - run->record.stopped_usec : 0;
         GuestNote note = {
                 .directory = run->path,
                 .bytes = run->plan.size,
@@ -248,17 +251,19 @@ static void run_announce(const GuestRun *run, bool resumed, const char *why) {
         fields.bytes = run->plan.size;
         if (resumed) {
                 fields.usec = stopped;
-                journal_entry(LOG_INFO, PKRAM_MESSAGE_GUEST_RESUMED_STR, &fields, "Guest '%s' goes on; it stood still for %s.", run->name,
-                              format_usec(text, stopped));
+                journal_entry(LOG_INFO, PKRAM_MESSAGE_GUEST_RESUMED_STR, &fields,
+                              "Guest '%s' goes on; it stood still for %s.", run->name, format_usec(text, stopped));
         } else if (why)
-                journal_entry(LOG_WARNING, PKRAM_MESSAGE_GUEST_BOOTED_STR, &fields, "Guest '%s' boots and does not go on: %s.", run->name, why);
+                journal_entry(LOG_WARNING, PKRAM_MESSAGE_GUEST_BOOTED_STR, &fields,
+                              "Guest '%s' boots and does not go on: %s.", run->name, why);
         else
                 log_info("Guest '%s' boots: it was not saved.", run->name);
 
         r = guest_note_write(run->name, &note);
         if (r < 0 && r != -EACCES && r != -EROFS && r != -ENOENT)
                 log_warning("pkramctl will not show guest '%s': %s.", run->name, strerror(-r));
-        (void) sd_notifyf(/* unset_environment= */ 0, "READY=1\nSTATUS=%s", resumed ? "The guest goes on." : "The guest was booted.");
+        (void) sd_notifyf(/* unset_environment= */ 0, "READY=1\nSTATUS=%s",
+                          resumed ? "The guest goes on." : "The guest was booted.");
 }
 
 static int run_start(GuestRun *run) {
@@ -279,11 +284,13 @@ static int run_start(GuestRun *run) {
                 run->booted = true;
                 r = file_create_ram(run);
                 if (r < 0)
-                        return log_error_errno(r, "Failed to create the file with the guest's memory in '%s'", run->path);
+                        return log_error_errno(r, "Failed to create the file with the guest's memory in '%s'",
+                                               run->path);
                 r = run_launch(run, /* incoming= */ false);
                 if (r < 0)
                         return r;
-        } else if (unlinkat(run->directory, GUEST_RECORD_FILE, 0) < 0 || unlinkat(run->directory, GUEST_STATE_FILE, 0) < 0)
+        } else if (unlinkat(run->directory, GUEST_RECORD_FILE, 0) < 0 ||
+                   unlinkat(run->directory, GUEST_STATE_FILE, 0) < 0)
                 /* It must not go on from there a second time. */
                 return log_error_errno(-errno, "Failed to remove the guest's saved state from '%s'", run->path);
 
@@ -309,7 +316,8 @@ static void record_failure(GuestRun *run, const char *why) {
         run->record.reason = strdup(why);
         r = guest_record_write(&run->record, run->directory);
         if (r < 0)
-                log_warning("The next start will not know that guest '%s' was not saved: %s.", run->name, strerror(-r));
+                log_warning("The next start will not know that guest '%s' was not saved: %s.", run->name,
+                            strerror(-r));
 }
 
 static int record_begin(GuestRun *run) {
@@ -326,7 +334,8 @@ static int record_begin(GuestRun *run) {
         return guest_record_write(&run->record, run->directory);
 }
 
-/* Saves the guest and ends QEMU. Returns 1: it is saved; 0: it is not, and runs; or a negative errno: it is not, and is gone. */
+/* Saves the guest and ends QEMU. Returns 1: it is saved; 0: it is not, and runs; or a negative errno: it is not, and
+ * is gone. */
 static int run_save(GuestRun *run) {
         _cleanup_free_ char *path = NULL, *why = NULL;
         uint64_t begin = now_usec(CLOCK_MONOTONIC);
@@ -345,7 +354,8 @@ static int run_save(GuestRun *run) {
         if (r < 0 && process_wait(run, r == -ECONNRESET ? USEC_PER_SEC : 0) > 0) {
                 char end[160];
 
-                (void) snprintf(end, sizeof(end), "QEMU ended (%s) while it saved it", process_end_text(run, text, sizeof(text)));
+                (void) snprintf(end, sizeof(end), "QEMU ended (%s) while it saved it",
+                                process_end_text(run, text, sizeof(text)));
                 record_failure(run, end);
                 return -ECONNRESET;
         }
@@ -416,8 +426,8 @@ static int run_stop(GuestRun *run, bool save) {
         if (!save) {
                 r = shutdown_is_kexec();
                 if (r < 0)
-                        log_warning("Whether the system goes into a kexec is not known, and guest '%s' is shut down: %s.", run->name,
-                                    strerror(-r));
+                        log_warning("Whether the system goes into a kexec is not known, and guest '%s' is shut "
+                                    "down: %s.", run->name, strerror(-r));
                 save = r > 0;
         }
         r = save ? run_save(run) : 0;

@@ -27,7 +27,8 @@ typedef struct GuestRun {
         GuestFacts facts;
 } GuestRun;
 
-/* The caller fills in name, config, path and signals, a signalfd of the signals that stop a guest. The rest begins empty. */
+/* The caller fills in name, config, path and signals, a signalfd of the signals that stop a guest. The rest begins
+ * empty. */
 #define GUEST_RUN_NONE ((GuestRun) { .directory = -EBADF, .process = -EBADF, .signals = -EBADF })
 
 void guest_run_done(GuestRun *run);

@@ -33,8 +33,9 @@ static int set_mode(Qmp *q, const char *version, char **reterr) {
         int r;
 
         if (!arguments || !list || !capability || !parameters ||
-            json_add_string(capability, "capability", "x-ignore-shared") < 0 || json_add_bool(capability, "state", true) < 0 ||
-            json_append(list, TAKE_PTR(capability)) < 0 || json_add(arguments, "capabilities", TAKE_PTR(list)) < 0 ||
+            json_add_string(capability, "capability", "x-ignore-shared") < 0 ||
+            json_add_bool(capability, "state", true) < 0 || json_append(list, TAKE_PTR(capability)) < 0 ||
+            json_add(arguments, "capabilities", TAKE_PTR(list)) < 0 ||
             json_add_string(parameters, "mode", "cpr-reboot") < 0)
                 return -ENOMEM;
 
@@ -42,7 +43,8 @@ static int set_mode(Qmp *q, const char *version, char **reterr) {
         if (r >= 0)
                 r = qmp_execute(q, "migrate-set-parameters", TAKE_PTR(parameters), ANSWER_USEC, NULL, &why);
         if (r == -EREMOTEIO)
-                return guest_refuse(reterr, "QEMU %s cannot keep a guest's memory (cpr-reboot, from version 9.0 on): %s.", version, why);
+                return guest_refuse(reterr, "QEMU %s cannot keep a guest's memory (cpr-reboot, "
+                                    "from version 9.0 on): %s.", version, why);
         return r;
 }
 
@@ -134,14 +136,16 @@ static int check_memory(Qmp *q, const StringList *ram_ids, uint64_t extra_max, u
                 return r;
         r = ramblocks_count(json_get_string(value, "human-readable-text") ?: "?", ram_ids, ret_extra, &found);
         if (r == -EBADMSG)
-                return guest_refuse(reterr, "QEMU does not tell what memory the guest has in a way that is known here.");
+                return guest_refuse(reterr, "QEMU does not tell what memory the guest has in a way that is "
+                                    "known here.");
         if (r < 0)
                 return r;
         if (found != ram_ids->n)
                 return guest_refuse(reterr, "QEMU does not use the file that the guest's memory should be in.");
         if (*ret_extra > extra_max)
-                return guest_refuse(reterr, "The guest has %s of memory beside its RAM, which is copied when it is saved; at most %s are "
-                                    "allowed (--extra-max=).", format_bytes(is, *ret_extra), format_bytes(may_be, extra_max));
+                return guest_refuse(reterr, "The guest has %s of memory beside its RAM, which is copied when it is "
+                                    "saved; at most %s are allowed (--extra-max=).", format_bytes(is, *ret_extra),
+                                    format_bytes(may_be, extra_max));
         return 0;
 }
 
@@ -149,7 +153,8 @@ static int read_machine(Qmp *q, char **ret) {
         _cleanup_json_ struct json_object *arguments = json_object_new_object(), *value = NULL;
         int r;
 
-        if (!arguments || json_add_string(arguments, "path", "/machine") < 0 || json_add_string(arguments, "property", "type") < 0)
+        if (!arguments || json_add_string(arguments, "path", "/machine") < 0 ||
+            json_add_string(arguments, "property", "type") < 0)
                 return -ENOMEM;
         r = qmp_execute(q, "qom-get", TAKE_PTR(arguments), ANSWER_USEC, &value, NULL);
         if (r < 0)
@@ -160,7 +165,8 @@ static int read_machine(Qmp *q, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-int guest_check(Qmp *q, const char *version, const StringList *ram_ids, uint64_t extra_max, GuestFacts *ret, char **reterr) {
+int guest_check(Qmp *q, const char *version, const StringList *ram_ids, uint64_t extra_max, GuestFacts *ret,
+                char **reterr) {
         _cleanup_facts_ GuestFacts f = {};
         int r;
 

@@ -14,16 +14,19 @@ void guest_facts_done(GuestFacts *f);
 #define _cleanup_facts_ _cleanup_(guest_facts_done)
 
 /*
- * Asks a QEMU that has not run its guest yet whether it can be saved, and sets it up for that. ram_ids are the identifiers of
- * the memory backends that are kept, ram_bytes their size, extra_max is the largest sum of other memory. Returns 0;
- * -EOPNOTSUPP: it cannot, *reterr is the reason as a sentence, which the caller frees; or the errors of qmp_execute().
+ * Asks a QEMU that has not run its guest yet whether it can be saved, and sets it up for that. ram_ids are the
+ * identifiers of the memory backends that are kept, ram_bytes their size, extra_max is the largest sum of other
+ * memory. Returns 0; -EOPNOTSUPP: it cannot, *reterr is the reason as a sentence, which the caller frees; or the
+ * errors of qmp_execute().
  */
-int guest_check(Qmp *q, const char *version, const StringList *ram_ids, uint64_t extra_max, GuestFacts *ret, char **reterr);
+int guest_check(Qmp *q, const char *version, const StringList *ram_ids, uint64_t extra_max, GuestFacts *ret,
+                char **reterr);
 
 /*
- * Saves the guest into a file, and fills in r: disks as paths, whether it ran, and when it stopped. usec is the longest time.
- * QEMU keeps running and has to be ended then. Returns 0; -EREMOTEIO: QEMU could not, *reterr is the reason as part of a
- * sentence, which the caller frees, and the guest runs on if it ran; or the errors of qmp_execute().
+ * Saves the guest into a file, and fills in r: disks as paths, whether it ran, and when it stopped. usec is the
+ * longest time. QEMU keeps running and has to be ended then. Returns 0; -EREMOTEIO: QEMU could not, *reterr is the
+ * reason as part of a sentence, which the caller frees, and the guest runs on if it ran; or the errors of
+ * qmp_execute().
  */
 int guest_save(Qmp *q, const char *path, uint64_t usec, GuestRecord *r, StringList *ret_disks, char **reterr);
 
@@ -39,11 +42,12 @@ int guest_power_down(Qmp *q);
 /* Ends QEMU at once. */
 int guest_quit(Qmp *q);
 
-/* Has the guest's agent, on a connected socket that is taken over, set the clock. Returns the errors of qmp_execute(). */
+/* Has the guest's agent, on a connected socket that is taken over, set the clock. Returns the errors of
+ * qmp_execute(). */
 int guest_set_clock(int fd, uint64_t usec, uint64_t realtime_usec);
 
 /*
- * Adds up the memory in the answer to x-query-ramblock that is in no block of these names. *ret_found is how many of the names
- * are there. -EBADMSG: the text is no such answer.
+ * Adds up the memory in the answer to x-query-ramblock that is in no block of these names. *ret_found is how many of
+ * the names are there. -EBADMSG: the text is no such answer.
  */
 int ramblocks_count(const char *text, const StringList *ram_ids, uint64_t *ret_extra, size_t *ret_found);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Runs QEMU with its guest's RAM in a file on a tree, saves the guest when the system goes into a kexec, and has it go on in
- * the next kernel. QEMU is a child process. It ignores the signals that end programs, so that a service manager that sends
- * them to everything in a unit does not end the guest.
+ * Runs QEMU with its guest's RAM in a file on a tree, saves the guest when the system goes into a kexec, and has it go
+ * on in the next kernel. QEMU is a child process. It ignores the signals that end programs, so that a service manager
+ * that sends them to everything in a unit does not end the guest.
  */
 #include <getopt.h>
 #include <signal.h>
@@ -57,7 +57,8 @@ static const struct {
         { "agent",     "Agent"       },
 };
 
-/* Reads the options after "run NAME" in two passes: those of a file are weaker than those here. 0, or an exit status + 1. */
+/* Reads the options after "run NAME" in two passes: those of a file are weaker than those here. 0, or an exit status +
+ * 1. */
 static int options_read(int argc, char *argv[], GuestRun *run) {
         enum { OPTION_CONFIG = 1000, OPTION_SETTING };
         struct option options[ELEMENTSOF(settings) + 2] = { { "config", required_argument, NULL, OPTION_CONFIG } };
@@ -66,7 +67,8 @@ static int options_read(int argc, char *argv[], GuestRun *run) {
         int c, r = 0;
 
         for (size_t i = 0; i < ELEMENTSOF(settings); i++)
-                options[i + 1] = (struct option) { settings[i].option, required_argument, NULL, OPTION_SETTING + (int) i };
+                options[i + 1] = (struct option) { settings[i].option, required_argument, NULL,
+                                                   OPTION_SETTING + (int) i };
 
         for (int pass = 0; pass < 2; pass++) {
                 optind = 1;
@@ -78,7 +80,8 @@ static int options_read(int argc, char *argv[], GuestRun *run) {
                         else if (pass == 1) {
                                 r = guest_config_set(&run->config, settings[c - OPTION_SETTING].key, optarg);
                                 if (r < 0) {
-                                        log_error("--%s= does not take '%s'.", settings[c - OPTION_SETTING].option, optarg);
+                                        log_error("--%s= does not take '%s'.", settings[c - OPTION_SETTING].option,
+                                                  optarg);
                                         return EXIT_REFUSED + 1;
                                 }
                         }
@@ -104,7 +107,8 @@ static int options_read(int argc, char *argv[], GuestRun *run) {
                         return EXIT_FAILURE + 1;
         if (run->config.command.n > 0)
                 return 0;
-        log_error("There is no command for guest '%s': write QEMU's command line after '--', or as Command= in its file.", run->name);
+        log_error("There is no command for guest '%s': write QEMU's command line after '--', "
+                  "or as Command= in its file.", run->name);
         return EXIT_REFUSED + 1;
 }
 
@@ -140,7 +144,8 @@ int main(int argc, char *argv[]) {
         }
         run.name = argv[2];
         if (!guest_name_is_valid(run.name)) {
-                log_error("'%s' is no name of a guest: up to 64 letters, digits and '._-', the first one a letter or digit.", run.name);
+                log_error("'%s' is no name of a guest: up to 64 letters, digits and '._-', the first one a letter "
+                          "or digit.", run.name);
                 return EXIT_REFUSED;
         }
 

@@ -85,7 +85,8 @@ static int value_find(const char *text, const char *implied, const char *key, ch
                 v = json_object_is_type(o, json_type_object) ? json_get(o, key) : NULL;
                 if (!v)
                         return 0;
-                s = json_object_is_type(v, json_type_boolean) ? (json_object_get_boolean(v) ? "on" : "off") : json_object_get_string(v);
+                s = json_object_is_type(v, json_type_boolean) ? (json_object_get_boolean(v) ? "on" : "off") :
+                        json_object_get_string(v);
                 *ret = s ? strdup(s) : NULL;
                 return *ret ? 0 : -ENOMEM;
         }
@@ -136,7 +137,8 @@ static const struct {
         { "fsdev",       "QEMU cannot save a guest that has mounted a file system over 9p" },
         { "incoming",    "pkram-qemu adds it when there is a saved guest" },
         { "loadvm",      "a guest begins from its saved memory or boots" },
-        { "mem-path",    "memory in that file is not shared; give --size= alone, or a memory-backend-file with share=on" },
+        { "mem-path",    "memory in that file is not shared; give --size= alone, or a memory-backend-file with "
+          "share=on" },
         { "preconfig",   "pkram-qemu does not wait for a configuration over QMP" },
         { "readconfig",  "options in a file cannot be checked; write them on the command line" },
         { "runas",       "QEMU has to write into the guest's directory when it saves; set User= in the unit" },
@@ -148,10 +150,14 @@ static const struct {
 static const struct {
         const char *beginning, *reason;
 } refused_drivers[] = {
-        { "vfio",       "a device that is passed through reads and writes the guest's memory at fixed addresses (pinned memory)" },
-        { "x-vfio",     "a device that is passed through reads and writes the guest's memory at fixed addresses (pinned memory)" },
-        { "iommufd",    "a device that is passed through reads and writes the guest's memory at fixed addresses (pinned memory)" },
-        { "vhost-user", "another process has the guest's memory mapped and keeps a state that is not saved (vhost-user, virtiofsd)" },
+        { "vfio",       "a device that is passed through reads and writes the guest's memory at fixed addresses "
+          "(pinned memory)" },
+        { "x-vfio",     "a device that is passed through reads and writes the guest's memory at fixed addresses "
+          "(pinned memory)" },
+        { "iommufd",    "a device that is passed through reads and writes the guest's memory at fixed addresses "
+          "(pinned memory)" },
+        { "vhost-user", "another process has the guest's memory mapped and keeps a state that is not saved "
+          "(vhost-user, virtiofsd)" },
         { "vhost-vdpa", "the device reads and writes the guest's memory at fixed addresses (pinned memory)" },
         { "ivshmem",    "memory that is shared with other programs is not saved" },
         { "sev-",       "encrypted memory can be used by the system that encrypted it only" },
@@ -186,11 +192,13 @@ static int drive_check(const char *option, const char *text, char **reterr) {
                 r = value_find(text, NULL, "snapshot", &snapshot);
         if (r < 0)
                 return r;
-        if ((driver && streq(driver, "nvme")) || (format && streq(format, "nvme")) || (file && startswith(file, "nvme://")) ||
-            strstr(text, "\"nvme\""))
-                return guest_refuse(reterr, "-%s: the driver nvme gives the device fixed addresses in the guest's memory (pinned memory).", option);
+        if ((driver && streq(driver, "nvme")) || (format && streq(format, "nvme")) ||
+            (file && startswith(file, "nvme://")) || strstr(text, "\"nvme\""))
+                return guest_refuse(reterr, "-%s: the driver nvme gives the device fixed addresses in the guest's "
+                                    "memory (pinned memory).", option);
         if (is_on(snapshot))
-                return guest_refuse(reterr, "-%s snapshot=on: QEMU drops the changes when it ends, and a guest that goes on would miss them.", option);
+                return guest_refuse(reterr, "-%s snapshot=on: QEMU drops the changes when it ends, "
+                                    "and a guest that goes on would miss them.", option);
         return 0;
 }
 
@@ -222,8 +230,8 @@ static int object_check(QemuPlan *p, const char *text, const char *directory, ch
         if (!is_on(share) && !streq(type, "memory-backend-shm"))
                 return 0; /* goes into the saved state, which has a limit, and is refused as the guest's RAM */
         if (!streq(type, "memory-backend-file") || !path || !qemu_path_is_below(path, directory))
-                return guest_refuse(reterr, "-object %s with share=on: only files below %s are kept. Use memory-backend-file with mem-path= there.",
-                                    type, directory);
+                return guest_refuse(reterr, "-object %s with share=on: only files below %s are kept. "
+                                    "Use memory-backend-file with mem-path= there.", type, directory);
         r = string_list_add(&p->ram_files, path);
         return r < 0 ? r : string_list_add(&p->ram_ids, id ?: "");
 }
@@ -260,7 +268,8 @@ static int machine_check(Scan *s, const char *text, char **reterr) {
                 if (r < 0)
                         return r;
                 if (value)
-                        return guest_refuse(reterr, "-machine %s=: encrypted memory can be used by the system that encrypted it only.", encrypted[i]);
+                        return guest_refuse(reterr, "-machine %s=: encrypted memory can be used by the system that "
+                                            "encrypted it only.", encrypted[i]);
         }
         r = value_find(text, "type", "memory-backend", &backend);
         if (r < 0 || !backend)
@@ -292,11 +301,13 @@ static int numa_check(Scan *s, const char *text, char **reterr) {
         if (r < 0)
                 return r;
         if (mem)
-                return guest_refuse(reterr, "-numa mem=: give each node a memory-backend-file with share=on, and memdev=.");
+                return guest_refuse(reterr, "-numa mem=: give each node a memory-backend-file with share=on, "
+                                    "and memdev=.");
         return memdev ? string_list_add(&s->numa, memdev) : 0;
 }
 
-static int option_check(QemuPlan *p, Scan *s, const char *option, const char *value, const char *directory, char **reterr) {
+static int option_check(QemuPlan *p, Scan *s, const char *option, const char *value, const char *directory,
+                        char **reterr) {
         static const char *const drivers[][2] = { { "device", "driver" }, { "netdev", "type" }, { "nic", "type" } };
 
         for (size_t i = 0; i < ELEMENTSOF(refused_options); i++)
@@ -329,8 +340,8 @@ static int option_check(QemuPlan *p, Scan *s, const char *option, const char *va
                 if (r < 0)
                         return r;
                 if (user || chroot)
-                        return guest_refuse(reterr, "-run-with user= or chroot=: QEMU has to write into the guest's directory when it saves; "
-                                            "set User= in the unit.");
+                        return guest_refuse(reterr, "-run-with user= or chroot=: QEMU has to write into the guest's "
+                                            "directory when it saves; set User= in the unit.");
         }
         return 0;
 }
@@ -344,12 +355,13 @@ static int ram_check(QemuPlan *p, const Scan *s, uint64_t size, const char *dire
         p->add_size = s->size == 0;
 
         if (s->memory_backend && !list_has(&p->ram_ids, s->memory_backend))
-                return guest_refuse(reterr, "-machine memory-backend=%s: the guest's RAM has to be a memory-backend-file with share=on and "
-                                    "mem-path= below %s. Without memory-backend=, pkram-qemu adds that.", s->memory_backend, directory);
+                return guest_refuse(reterr, "-machine memory-backend=%s: the guest's RAM has to be a "
+                                    "memory-backend-file with share=on and mem-path= below %s. "
+                                    "Without memory-backend=, pkram-qemu adds that.", s->memory_backend, directory);
         for (size_t i = 0; i < s->numa.n; i++)
                 if (!list_has(&p->ram_ids, s->numa.item[i]))
-                        return guest_refuse(reterr, "-numa memdev=%s: the guest's RAM has to be a memory-backend-file with share=on and "
-                                            "mem-path= below %s.", s->numa.item[i], directory);
+                        return guest_refuse(reterr, "-numa memdev=%s: the guest's RAM has to be a memory-backend-file "
+                                            "with share=on and mem-path= below %s.", s->numa.item[i], directory);
         p->add_ram = !s->memory_backend && s->numa.n == 0;
         if (!p->add_ram)
                 return 0;
@@ -367,7 +379,8 @@ int qemu_plan_make(char *const *arguments, const char *directory, uint64_t size,
         if (!arguments[0])
                 return guest_refuse(reterr, "There is no command.");
         if (*directory != '/' || strpbrk(directory, ",\n") || strstr(directory, "/.."))
-                return guest_refuse(reterr, "The directory '%s' has to be absolute, without '..' and without a comma.", directory);
+                return guest_refuse(reterr, "The directory '%s' has to be absolute, without '..' and without a comma.",
+                                    directory);
 
         for (char *const *a = arguments + 1; *a; a++) {
                 const char *option = **a == '-' ? *a + 1 : NULL;
@@ -389,7 +402,8 @@ int qemu_plan_make(char *const *arguments, const char *directory, uint64_t size,
         return 0;
 }
 
-int qemu_plan_command(const QemuPlan *p, char *const *arguments, const char *directory, int monitor_fd, bool incoming, StringList *ret) {
+int qemu_plan_command(const QemuPlan *p, char *const *arguments, const char *directory, int monitor_fd, bool incoming,
+                      StringList *ret) {
         _cleanup_list_ StringList l = {};
         int r = 0;
 
@@ -398,8 +412,8 @@ int qemu_plan_command(const QemuPlan *p, char *const *arguments, const char *dir
         if (r >= 0 && p->add_size && (r = string_list_add(&l, "-m")) >= 0)
                 r = string_list_addf(&l, "size=%lluK", (unsigned long long) (p->size >> 10));
         if (r >= 0 && p->add_ram && (r = string_list_add(&l, "-object")) >= 0)
-                r = string_list_addf(&l, "memory-backend-file,id=" QEMU_RAM_ID ",size=%llu,mem-path=%s/" GUEST_RAM_FILE ",share=on",
-                                     (unsigned long long) p->size, directory);
+                r = string_list_addf(&l, "memory-backend-file,id=" QEMU_RAM_ID ",size=%llu,mem-path=%s/"
+                                     GUEST_RAM_FILE ",share=on", (unsigned long long) p->size, directory);
         if (r >= 0 && p->add_ram && (r = string_list_add(&l, "-machine")) >= 0)
                 r = string_list_add(&l, "memory-backend=" QEMU_RAM_ID);
         if (r >= 0 && (r = string_list_add(&l, "-chardev")) >= 0)

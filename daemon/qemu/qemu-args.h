@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * QEMU's command line: what in it cannot be kept over a kexec, and what pkram-qemu adds to it. It knows what QEMU's manual
- * describes. What only the running QEMU can tell is asked in guest.h.
+ * QEMU's command line: what in it cannot be kept over a kexec, and what pkram-qemu adds to it. It knows what QEMU's
+ * manual describes. What only the running QEMU can tell is asked in guest.h.
  */
 #pragma once
 
@@ -40,19 +40,21 @@ void qemu_plan_done(QemuPlan *p);
 #define _cleanup_plan_ _cleanup_(qemu_plan_done)
 
 /*
- * Reads a command line, which ends with NULL and begins with the program. directory is that of the guest, absolute; size is
- * the RAM in bytes, 0 if only the command line says it. Returns 0; -EOPNOTSUPP if the guest could not be kept, where
- * *reterr is the reason as a sentence, which the caller frees; or -ENOMEM.
+ * Reads a command line, which ends with NULL and begins with the program. directory is that of the guest, absolute;
+ * size is the RAM in bytes, 0 if only the command line says it. Returns 0; -EOPNOTSUPP if the guest could not be kept,
+ * where *reterr is the reason as a sentence, which the caller frees; or -ENOMEM.
  */
 int qemu_plan_make(char *const *arguments, const char *directory, uint64_t size, QemuPlan *ret, char **reterr);
 
 /*
- * Makes the command line that is executed. monitor_fd is the descriptor of the monitor in QEMU, incoming: it waits for a
- * saved guest. -ENOMEM.
+ * Makes the command line that is executed. monitor_fd is the descriptor of the monitor in QEMU, incoming: it waits for
+ * a saved guest. -ENOMEM.
  */
-int qemu_plan_command(const QemuPlan *p, char *const *arguments, const char *directory, int monitor_fd, bool incoming, StringList *ret);
+int qemu_plan_command(const QemuPlan *p, char *const *arguments, const char *directory, int monitor_fd, bool incoming,
+                      StringList *ret);
 
 /*
- * Reads a size: digits, and K, M, G or T. shift is the unit without a letter, as a power of two. Returns 0, -EINVAL or -ERANGE.
+ * Reads a size: digits, and K, M, G or T. shift is the unit without a letter, as a power of two. Returns 0, -EINVAL or
+ * -ERANGE.
  */
 int size_parse(const char *text, unsigned shift, uint64_t *ret);

@@ -165,8 +165,8 @@ int qmp_greet(Qmp *q, uint64_t usec, char **ret_version) {
         r = qmp_execute(q, "qmp_capabilities", /* arguments= */ NULL, usec, /* ret= */ NULL, /* reterr= */ NULL);
         if (r < 0)
                 return r == -EREMOTEIO ? -EBADMSG : r;
-        if (asprintf(&text, "%lli.%lli.%lli", (long long) json_get_int(v, "major", 0), (long long) json_get_int(v, "minor", 0),
-                     (long long) json_get_int(v, "micro", 0)) < 0)
+        if (asprintf(&text, "%lli.%lli.%lli", (long long) json_get_int(v, "major", 0),
+                     (long long) json_get_int(v, "minor", 0), (long long) json_get_int(v, "micro", 0)) < 0)
                 return -ENOMEM;
         *ret_version = text;
         return 0;
@@ -177,7 +177,8 @@ static char *error_text(struct json_object *error) {
         return utf8_escape(json_get_string(error, "desc") ?: json_get_string(error, "class") ?: "unknown error");
 }
 
-/* Waits for the answer to the command with that number. Events and answers to commands that were given up are dropped. */
+/* Waits for the answer to the command with that number. Events and answers to commands that were given up are
+ * dropped. */
 static int answer_receive(Qmp *q, int64_t id, uint64_t deadline, struct json_object **ret, char **reterr) {
         for (;;) {
                 _cleanup_json_ struct json_object *message = NULL;
@@ -208,7 +209,8 @@ static int answer_receive(Qmp *q, int64_t id, uint64_t deadline, struct json_obj
         }
 }
 
-int qmp_execute(Qmp *q, const char *command, struct json_object *arguments, uint64_t usec, struct json_object **ret, char **reterr) {
+int qmp_execute(Qmp *q, const char *command, struct json_object *arguments, uint64_t usec, struct json_object **ret,
+                char **reterr) {
         _cleanup_json_ struct json_object *o = json_object_new_object(), *a = arguments;
         uint64_t deadline = now_usec(CLOCK_MONOTONIC) + usec;
         const char *text;

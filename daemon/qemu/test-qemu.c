@@ -27,12 +27,14 @@ static const Answer good[] = {
         { "qmp_capabilities",        "\"return\":{}" },
         { "migrate-set-capabilities", "\"return\":{}" },
         { "migrate-set-parameters",  "\"return\":{}" },
-        { "x-query-ramblock", "\"return\":{\"human-readable-text\":\"   Block Name    PSize   Offset   Used   Total   HVA  RO\\n"
-                              " /objects/pkram-ram    4 KiB  0x0 0x4000000 0x4000000 0x7f00 rw\\n pc.bios 4 KiB 0x1 0x40000 0x40000 0x7f01 ro\\n\"}" },
+        { "x-query-ramblock", "\"return\":{\"human-readable-text\":\"   Block Name    PSize   Offset   Used   Total   "
+                              "HVA  RO\\n /objects/pkram-ram    4 KiB  0x0 0x4000000 0x4000000 0x7f00 rw\\n "
+                              "pc.bios 4 KiB 0x1 0x40000 0x40000 0x7f01 ro\\n\"}" },
         { "query-migrate",           "\"return\":{\"status\":\"completed\"}" },
         { "qom-get",                 "\"return\":\"pc-q35-10.0-machine\"" },
         { "query-status",            "\"return\":{\"status\":\"running\",\"running\":true}" },
-        { "query-named-block-nodes", "\"return\":[{\"drv\":\"file\",\"file\":\"/etc/passwd\"},{\"drv\":\"raw\",\"file\":\"/x\"},7]" },
+        { "query-named-block-nodes",
+          "\"return\":[{\"drv\":\"file\",\"file\":\"/etc/passwd\"},{\"drv\":\"raw\",\"file\":\"/x\"},7]" },
         { "migrate",                 "\"return\":{}" },
         { "migrate-incoming",        "\"return\":{}" },
         { "migrate_cancel",          "\"return\":{}" },
@@ -70,8 +72,8 @@ static void monitor_serve(int fd, const char *greeting, const Answer *special) {
                 if (!*text)
                         break;
                 /* Events come in between. */
-                (void) dprintf(fd, "{\"event\":\"RESUME\",\"data\":{},\"timestamp\":{\"seconds\":1,\"microseconds\":2}}\r\n"
-                               "{\"id\":%lld,%s}\r\n", strtoll(last + 5, NULL, 10), text);
+                (void) dprintf(fd, "{\"event\":\"RESUME\",\"data\":{},\"timestamp\":{\"seconds\":1,"
+                               "\"microseconds\":2}}\r\n{\"id\":%lld,%s}\r\n", strtoll(last + 5, NULL, 10), text);
         }
         _exit(0);
 }
@@ -206,11 +208,15 @@ static const char *check_refusal(const Answer *special, uint64_t extra_max) {
 }
 
 static void test_guest_check(_unused_ void **state) {
-        static const Answer no_mode[] = { { "migrate-set-parameters", "\"error\":{\"desc\":\"Parameter 'mode' is unexpected\"}" }, {} };
+        static const Answer no_mode[] = { { "migrate-set-parameters",
+                                            "\"error\":{\"desc\":\"Parameter 'mode' is unexpected\"}" }, {} };
         static const Answer no_capability[] = { { "migrate-set-capabilities", "\"error\":{\"desc\":\"bad\"}" }, {} };
-        static const Answer blocked[] = { { "query-migrate", "\"return\":{\"blocked-reasons\":[\"0000:01:00.0: VFIO device\"]}" }, {} };
-        static const Answer other_ram[] = { { "x-query-ramblock", "\"return\":{\"human-readable-text\":\" pc.ram 4 KiB 0x0 0x10 0x10 0x7f rw\"}" }, {} };
-        static const Answer no_table[] = { { "x-query-ramblock", "\"return\":{\"human-readable-text\":\"pc.ram 0x0\"}" }, {} };
+        static const Answer blocked[] = { { "query-migrate",
+                                            "\"return\":{\"blocked-reasons\":[\"0000:01:00.0: VFIO device\"]}" }, {} };
+        static const Answer other_ram[] = { { "x-query-ramblock", "\"return\":{\"human-readable-text\":\" pc.ram 4 "
+                                              "KiB 0x0 0x10 0x10 0x7f rw\"}" }, {} };
+        static const Answer no_table[] = { { "x-query-ramblock",
+                                             "\"return\":{\"human-readable-text\":\"pc.ram 0x0\"}" }, {} };
 
         assert_null(check_refusal(NULL, KIB(256)));
         assert_non_null(strstr(check_refusal(NULL, KIB(255)), "256.0K of memory beside its RAM"));
@@ -228,7 +234,8 @@ static void test_ramblocks(_unused_ void **state) {
 
         assert_ok(string_list_add(&ids, "a"));
         assert_ok(string_list_add(&ids, "b"));
-        assert_ok(ramblocks_count("a 4 KiB 0x0 0x1000 0x1000 0x1 rw\n/objects/b 4 KiB 0x0 0x1000 0x1 0x1\nvga 4 KiB 0x0 0x2000 0x1", &ids, &extra, &found));
+        assert_ok(ramblocks_count("a 4 KiB 0x0 0x1000 0x1000 0x1 rw\n/objects/b 4 KiB 0x0 0x1000 0x1 0x1\nvga 4 KiB "
+                                  "0x0 0x2000 0x1", &ids, &extra, &found));
         assert_int_equal(extra, 0x2000);
         assert_int_equal(found, 2);
         assert_ok(ramblocks_count("", &ids, &extra, &found));
@@ -256,7 +263,8 @@ static int save(const Answer *special, GuestRecord *record, char **why) {
 }
 
 static void test_guest_save(_unused_ void **state) {
-        static const Answer full[] = { { "query-migrate", "\"return\":{\"status\":\"failed\",\"error-desc\":\"No space left\"}" }, {} };
+        static const Answer full[] = { { "query-migrate",
+                                         "\"return\":{\"status\":\"failed\",\"error-desc\":\"No space left\"}" }, {} };
         static const Answer slow[] = { { "query-migrate", "\"return\":{\"status\":\"active\"}" }, {} };
         static const Answer off[] = { { "query-status", "\"return\":{\"status\":\"shutdown\"}" }, {} };
         static const Answer strange[] = { { "query-status", "\"return\":[]" }, {} };
@@ -408,8 +416,8 @@ static void test_record_parse(_unused_ void **state) {
                 "{\"version\":1,\"phase\":\"saved\",\"size\":1,\"stoppedUSec\":1,\"arguments\":{},\"qemu\":\"\",\"machine\":\"\"}",
                 "{\"version\":1,\"phase\":\"saved\",\"size\":1,\"stoppedUSec\":1,\"arguments\":[],\"qemu\":1,\"machine\":\"\"}",
         };
-        static const char disks[] = "{\"version\":1,\"phase\":\"saved\",\"size\":1,\"stoppedUSec\":1,\"arguments\":[],\"qemu\":\"\","
-                                    "\"machine\":\"\",\"disks\":[7]}";
+        static const char disks[] = "{\"version\":1,\"phase\":\"saved\",\"size\":1,\"stoppedUSec\":1,\"arguments\":[],"
+                                    "\"qemu\":\"\",\"machine\":\"\",\"disks\":[7]}";
         char *none[] = { NULL }, *why;
 
         for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
@@ -442,7 +450,8 @@ static void test_words(_unused_ void **state) {
 }
 
 static void test_config(_unused_ void **state) {
-        static const char text[] = "# a guest\n[Guest]\nSize = 4G\nDirectory=/srv/vm/a\nCommand=qemu -m 4G\nCommand=-smp 2\nShutdownSec=2min\nExtraMax=1M";
+        static const char text[] = "# a guest\n[Guest]\nSize = 4G\nDirectory=/srv/vm/a\nCommand=qemu -m "
+                "4G\nCommand=-smp 2\nShutdownSec=2min\nExtraMax=1M";
         static const struct {
                 const char *text, *why;
         } bad[] = {
@@ -510,10 +519,14 @@ static void test_arguments(_unused_ void **state) {
                 { "-machine q35,confidential-guest-support=sev0",                  "encrypted memory" },
                 { "-object sev-guest,id=sev0",                                     "encrypted memory" },
                 { "-machine q35,memory-backend=ram0",                              "has to be a memory-backend-file" },
-                { "-object memory-backend-file,id=ram0,size=64M,mem-path=/srv/a/m,share=on -M q35,memory-backend=ram0", NULL },
-                { "-object memory-backend-file,id=ram0,size=64M,mem-path=/srv/a/m -M q35,memory-backend=ram0", "share=on" },
-                { "-object memory-backend-file,id=ram0,size=64M,mem-path=/dev/shm/m,share=on", "only files below /srv/a" },
-                { "-object memory-backend-file,id=ram0,size=64M,mem-path=/srv/a/../m,share=on", "only files below /srv/a" },
+                { "-object memory-backend-file,id=ram0,size=64M,mem-path=/srv/a/m,share=on -M q35,memory-backend=ram0",
+                  NULL },
+                { "-object memory-backend-file,id=ram0,size=64M,mem-path=/srv/a/m -M q35,memory-backend=ram0",
+                  "share=on" },
+                { "-object memory-backend-file,id=ram0,size=64M,mem-path=/dev/shm/m,share=on",
+                  "only files below /srv/a" },
+                { "-object memory-backend-file,id=ram0,size=64M,mem-path=/srv/a/../m,share=on",
+                  "only files below /srv/a" },
                 { "-object memory-backend-memfd,id=m,size=1M,share=on",            "only files below /srv/a" },
                 { "-object memory-backend-ram,id=m,size=1M",                       NULL },
                 { "-numa node,memdev=m",                                           "-numa memdev=m" },
@@ -559,9 +572,10 @@ static void test_command(_unused_ void **state) {
         assert_ok(words_split("qemu -M q35", &arguments));
         assert_ok(qemu_plan_make(arguments.item, "/srv/a", MIB(64), &p, &why));
         assert_ok(qemu_plan_command(&p, arguments.item, "/srv/a", 3, /* incoming= */ true, &command));
-        assert_ok(words_split("qemu -M q35 -m size=65536K -object memory-backend-file,id=pkram-ram,size=67108864,mem-path=/srv/a/ram,share=on "
-                              "-machine memory-backend=pkram-ram -chardev socket,id=pkram-qmp,fd=3 -mon chardev=pkram-qmp,mode=control "
-                              "-S -incoming defer", &line));
+        assert_ok(words_split("qemu -M q35 -m size=65536K -object "
+                              "memory-backend-file,id=pkram-ram,size=67108864,mem-path=/srv/a/ram,share=on -machine "
+                              "memory-backend=pkram-ram -chardev socket,id=pkram-qmp,fd=3 -mon "
+                              "chardev=pkram-qmp,mode=control -S -incoming defer", &line));
         assert_int_equal(command.n, line.n);
         for (size_t i = 0; i < line.n; i++)
                 assert_string_equal(command.item[i], line.item[i]);

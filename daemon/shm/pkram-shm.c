@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Keeps shared memory that pkramd.conf names over a kexec: System V segments, and files below /dev/shm. Each is a node of
- * root, "sysv:0x0052e2c1" or "posix:NAME", whose only object is the contents.
+ * Keeps shared memory that pkramd.conf names over a kexec: System V segments, and files below /dev/shm. Each is a node
+ * of root, "sysv:0x0052e2c1" or "posix:NAME", whose only object is the contents.
  */
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -76,7 +76,8 @@ static bool words_have_file(const char *words, const char *name) {
 
 /* Segments of "*" and of users may be private: those are left out, and only a key that is named is worth an error. */
 static int save_segments(VarlinkClient *c, const Config *config) {
-        const char *keys = config->shared_memory[SHARED_MEMORY_KEYS], *users = config->shared_memory[SHARED_MEMORY_USERS];
+        const char *keys = config->shared_memory[SHARED_MEMORY_KEYS],
+                *users = config->shared_memory[SHARED_MEMORY_USERS];
         _cleanup_free_ Segment *list = NULL;
         int r, result = 0;
         size_t n = 0;
@@ -130,7 +131,8 @@ static int save_files(VarlinkClient *c, const Config *config) {
         while ((e = readdir(d))) {
                 int r;
 
-                if (streq(e->d_name, ".") || streq(e->d_name, "..") || !words_have_file(config->shared_memory[SHARED_MEMORY_FILES], e->d_name))
+                if (streq(e->d_name, ".") || streq(e->d_name, "..") ||
+                    !words_have_file(config->shared_memory[SHARED_MEMORY_FILES], e->d_name))
                         continue;
                 r = save_file(c, dirfd(d), e->d_name);
                 if (r < 0)
@@ -271,7 +273,8 @@ int main(int argc, char *argv[]) {
                 return r < 0 ? EXIT_SYSTEM : EXIT_SUCCESS;
         r = varlink_client_connect(arg_socket, &c);
         if (r < 0)
-                return log_error_errno(r, "Failed to connect to pkramd at %s", arg_socket) < 0 ? EXIT_SYSTEM : EXIT_SUCCESS;
+                return log_error_errno(r, "Failed to connect to pkramd at %s", arg_socket) < 0 ? EXIT_SYSTEM :
+                        EXIT_SUCCESS;
         r = saves ? shm_run_save(c, &config) : shm_run_restore(c);
         return r < 0 ? EXIT_SYSTEM : EXIT_SUCCESS;
 }

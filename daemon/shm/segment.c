@@ -165,8 +165,8 @@ char *segment_writers(int id) {
 char *segment_to_object_name(const Segment *s) {
         char *name;
 
-        if (asprintf(&name, "key=0x%08x size=%llu mode=%04o uid=%u gid=%u locked=%i", s->key, (unsigned long long) s->size,
-                     (unsigned) s->mode, s->uid, s->gid, s->locked) < 0)
+        if (asprintf(&name, "key=0x%08x size=%llu mode=%04o uid=%u gid=%u locked=%i", s->key,
+                     (unsigned long long) s->size, (unsigned) s->mode, s->uid, s->gid, s->locked) < 0)
                 return NULL;
         return name;
 }
@@ -177,10 +177,12 @@ int segment_from_object_name(const char *name, Segment *ret) {
         unsigned key, mode, uid, gid;
         int locked;
 
-        if (sscanf(name, "key=0x%8x size=%19llu mode=%4o uid=%10u gid=%10u locked=%1i", &key, &size, &mode, &uid, &gid, &locked) != 6 ||
+        if (sscanf(name, "key=0x%8x size=%19llu mode=%4o uid=%10u gid=%10u locked=%1i", &key, &size, &mode, &uid, &gid,
+                   &locked) != 6 ||
             key == 0 || size == 0 || size > INT64_MAX || (mode & ~0777U) || locked < 0 || locked > 1)
                 return -EBADMSG;
-        *ret = (Segment) { .id = -1, .key = key, .size = size, .mode = mode, .uid = uid, .gid = gid, .locked = locked };
+        *ret = (Segment) { .id = -1, .key = key, .size = size, .mode = mode, .uid = uid, .gid = gid,
+                           .locked = locked };
 
         /* There is one way to write it. */
         again = segment_to_object_name(ret);

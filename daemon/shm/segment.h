@@ -22,23 +22,25 @@ int segments_list(Segment **ret, size_t *ret_n);
 int segment_find(uint32_t key_or_id, bool by_id, Segment *ret);
 
 /*
- * Opens the file behind a segment, which has no path of its own. Returns the descriptor; -EOPNOTSUPP: it is of huge pages
- * (SHM_HUGETLB), which cannot be stored; or another negative errno.
+ * Opens the file behind a segment, which has no path of its own. Returns the descriptor; -EOPNOTSUPP: it is of huge
+ * pages (SHM_HUGETLB), which cannot be stored; or another negative errno.
  */
 int segment_open(const Segment *s, bool write);
 
-/* Creates a segment with the key, size and attributes given, which only root may attach yet; *ret_id is its identifier. -EEXIST. */
+/* Creates a segment with the key, size and attributes given, which only root may attach yet; *ret_id is its
+ * identifier. -EEXIST. */
 int segment_create(const Segment *s, int *ret_id);
 
 /* Gives a segment that was created the mode, owner and lock that it should have. -errno. */
 int segment_publish(const Segment *s, int id);
 
-/* Names the processes that have a segment attached for writing, as "postgres (12), ..."; to be freed. NULL if there is none. */
+/* Names the processes that have a segment attached for writing, as "postgres (12), ..."; to be freed. NULL if there is
+ * none. */
 char *segment_writers(int id);
 
 /*
- * The name of the object with a segment's contents, which says all there is to know about it; to be freed. NULL without
- * memory. And the other way round: -EBADMSG.
+ * The name of the object with a segment's contents, which says all there is to know about it; to be freed. NULL
+ * without memory. And the other way round: -EBADMSG.
  */
 char *segment_to_object_name(const Segment *s);
 int segment_from_object_name(const char *name, Segment *ret);

@@ -18,7 +18,8 @@ struct json_object *shm_parameters(const char *name) {
 }
 
 /* Calls a method and logs what is wrong, as "Failed to VERB WHAT: ...". */
-static int shm_node_call(VarlinkClient *c, const char *method, struct json_object *p, int fd, const char *verb, const char *what, VarlinkReply *ret) {
+static int shm_node_call(VarlinkClient *c, const char *method, struct json_object *p, int fd, const char *verb,
+                         const char *what, VarlinkReply *ret) {
         _cleanup_free_ char *text = NULL;
         int r;
 
@@ -32,7 +33,8 @@ static int shm_node_call(VarlinkClient *c, const char *method, struct json_objec
         return -EREMOTEIO;
 }
 
-/* Removes what was stored in this boot under that name: it has frozen what it was made of, which may be the same file. */
+/* Removes what was stored in this boot under that name: it has frozen what it was made of, which may be the same
+ * file. */
 static int node_forget(VarlinkClient *c, const char *node) {
         _cleanup_reply_ VarlinkReply described = {}, removed = {};
         struct json_object *p = shm_parameters(node), *n;
@@ -53,12 +55,14 @@ static int node_forget(VarlinkClient *c, const char *node) {
 }
 
 int shm_store(VarlinkClient *c, const char *node, const char *object, int fd, const char *what) {
-        _cleanup_json_ struct json_object *p = shm_parameters(node), *objects = json_object_new_array(), *o = json_object_new_object();
+        _cleanup_json_ struct json_object *p = shm_parameters(node), *objects = json_object_new_array(),
+                *o = json_object_new_object();
         _cleanup_reply_ VarlinkReply reply = {};
         int r;
 
-        if (!p || !objects || !o || json_add_string(o, "name", object) < 0 || json_add_int(o, "fileDescriptor", 0) < 0 ||
-            json_append(objects, TAKE_PTR(o)) < 0 || json_add(p, "objects", TAKE_PTR(objects)) < 0 || json_add_bool(p, "replace", true) < 0)
+        if (!p || !objects || !o || json_add_string(o, "name", object) < 0 ||
+            json_add_int(o, "fileDescriptor", 0) < 0 || json_append(objects, TAKE_PTR(o)) < 0 ||
+            json_add(p, "objects", TAKE_PTR(objects)) < 0 || json_add_bool(p, "replace", true) < 0)
                 return log_error_errno(-ENOMEM, "Failed to store %s", what);
         r = node_forget(c, node);
         if (r < 0)
@@ -78,18 +82,21 @@ int segment_save(VarlinkClient *c, const Segment *s) {
         if (!object)
                 return log_error_errno(-ENOMEM, "Failed to store %s", what);
         if (s->key == 0) {
-                log_error("Refusing to store %s: it is private (IPC_PRIVATE), and without a key no program could find it again.", what);
+                log_error("Refusing to store %s: it is private (IPC_PRIVATE), and without a key no program could find "
+                          "it again.", what);
                 return -EOPNOTSUPP;
         }
         writers = s->attached > 0 ? segment_writers(s->id) : NULL;
         if (writers) {
-                log_error("Refusing to store %s: it is attached for writing by %s. Have them stop first: Before=pkram-shm.service is "
-                          "the wrong order, After=pkram-shm.service the right one.", what, writers);
+                log_error("Refusing to store %s: it is attached for writing by %s. Have them stop first: "
+                          "Before=pkram-shm.service is the wrong order, After=pkram-shm.service the right one.", what,
+                          writers);
                 return -EBUSY;
         }
         fd = segment_open(s, /* write= */ false);
         if (fd == -EOPNOTSUPP) {
-                log_error("Refusing to store %s: it is of huge pages (SHM_HUGETLB), which do not survive a kexec.", what);
+                log_error("Refusing to store %s: it is of huge pages (SHM_HUGETLB), which do not survive a kexec.",
+                          what);
                 return fd;
         }
         if (fd < 0)
@@ -98,7 +105,8 @@ int segment_save(VarlinkClient *c, const Segment *s) {
         return shm_store(c, node, object, fd, what);
 }
 
-static int node_end(VarlinkClient *c, const char *method, const char *name, int64_t id, const char *verb, const char *what) {
+static int node_end(VarlinkClient *c, const char *method, const char *name, int64_t id, const char *verb,
+                    const char *what) {
         _cleanup_json_ struct json_object *p = shm_parameters(name);
         _cleanup_reply_ VarlinkReply reply = {};
 
@@ -132,7 +140,8 @@ static int segment_fill(VarlinkClient *c, const char *name, int64_t id, const Se
         return r < 0 ? log_error_errno(r, "Failed to set the owner and mode of %s", what) : 0;
 }
 
-/* A node that was stored in this boot is not needed: what it is about is there, and can be used again without the node. */
+/* A node that was stored in this boot is not needed: what it is about is there, and can be used again without the
+ * node. */
 static int segment_restore(VarlinkClient *c, const char *name, int64_t id, bool inherited, const char *object) {
         Segment s, other;
         char what[64];
@@ -147,8 +156,9 @@ static int segment_restore(VarlinkClient *c, const char *name, int64_t id, bool 
         if (r >= 0 && !inherited)
                 return node_end(c, "Remove", name, id, "unfreeze", what);
         if (r >= 0) {
-                log_error("Failed to restore %s: another segment with this key exists already, from uid %u with %llu bytes. What was "
-                          "stored stays in the node '%s'.", what, other.uid, (unsigned long long) other.size, name);
+                log_error("Failed to restore %s: another segment with this key exists already, from uid %u with %llu "
+                          "bytes. What was stored stays in the node '%s'.", what, other.uid,
+                          (unsigned long long) other.size, name);
                 return -EEXIST;
         }
         r = r == -ENOENT ? segment_create(&s, &s.id) : r;
@@ -162,7 +172,8 @@ static int segment_restore(VarlinkClient *c, const char *name, int64_t id, bool 
         return r;
 }
 
-static int file_restore(VarlinkClient *c, const char *name, int64_t id, bool inherited, struct json_object *object, const char *shm) {
+static int file_restore(VarlinkClient *c, const char *name, int64_t id, bool inherited, struct json_object *object,
+                        const char *shm) {
         const char *file = json_get_string(object, "name");
         _cleanup_close_ int dir = -EBADF, fd = -EBADF;
         _cleanup_free_ char *what = NULL;
@@ -187,7 +198,8 @@ static int file_restore(VarlinkClient *c, const char *name, int64_t id, bool inh
         r = node_load(c, name, fd, what);
         if (r >= 0)
                 r = node_end(c, "Release", name, id, "release", what);
-        if (r >= 0 && (fchown(fd, (uid_t) json_get_int(object, "uid", 0), (gid_t) json_get_int(object, "gid", 0)) < 0 ||
+        if (r >= 0 && (fchown(fd, (uid_t) json_get_int(object, "uid", 0),
+                              (gid_t) json_get_int(object, "gid", 0)) < 0 ||
                        fchmod(fd, (mode_t) json_get_int(object, "mode", 0600) & 07777) < 0))
                 return log_error_errno(-errno, "Failed to set the owner and mode of %s", what);
         if (r < 0)
@@ -210,7 +222,8 @@ int shm_restore(VarlinkClient *c, struct json_object *node, const char *shm) {
                 return r;
         objects = json_get_array(reply.parameters, "objects");
         object = objects && json_object_array_length(objects) == 1 ? json_object_array_get_idx(objects, 0) : NULL;
-        return startswith(name, SYSV_PREFIX) ? segment_restore(c, name, id, inherited, json_get_string(object, "name") ?: "") :
+        return startswith(name, SYSV_PREFIX) ? segment_restore(c, name, id, inherited,
+                                                               json_get_string(object, "name") ?: "") :
                 file_restore(c, name, id, inherited, object, shm);
 }
 

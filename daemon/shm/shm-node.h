@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Nodes with shared memory, which belong to root: "sysv:0x0052e2c1" and "posix:NAME", whose only object is the contents. All
- * functions log what is wrong.
+ * Nodes with shared memory, which belong to root: "sysv:0x0052e2c1" and "posix:NAME", whose only object is the
+ * contents. All functions log what is wrong.
  */
 #pragma once
 
@@ -21,7 +21,8 @@ int shm_store(VarlinkClient *c, const char *node, const char *object, int fd, co
 /* Stores a segment. -EBUSY: it is attached for writing; -EOPNOTSUPP: it cannot be kept. */
 int segment_save(VarlinkClient *c, const Segment *s);
 
-/* Creates the segment or file that a node was made of, in the directory shm for files, and releases the node. node is a Node. */
+/* Creates the segment or file that a node was made of, in the directory shm for files, and releases the node. node is
+ * a Node. */
 int shm_restore(VarlinkClient *c, struct json_object *node, const char *shm);
 
 /* The same for the segment with that key. -ENOENT: there is no such node. */

@@ -18,7 +18,8 @@ static int path_print(const Path *p, char **ret) {
                 char *t;
                 const char *dot = s[0] && s[0] != '[' ? "." : "";
 
-                if (p->field ? asprintf(&t, "%s%s%s", p->field, dot, s) < 0 : asprintf(&t, "[%zu]%s%s", p->index, dot, s) < 0)
+                if (p->field ? asprintf(&t, "%s%s%s", p->field, dot, s) < 0 : asprintf(&t, "[%zu]%s%s", p->index, dot,
+                                                                                       s) < 0)
                         return -ENOMEM;
                 free(s);
                 s = t;
@@ -124,7 +125,8 @@ static int idl_validate_type(
                 for (size_t i = 0; i < json_object_array_length(o); i++) {
                                  Path p = { .up = path, .index = i };
 
-                                 r = idl_validate_type(interface, type->element, json_object_array_get_idx(o, i), &p, reterr_field);
+                                 r = idl_validate_type(interface, type->element, json_object_array_get_idx(o, i), &p,
+                                                       reterr_field);
                                  if (r < 0)
                                          return r;
                 }
@@ -143,7 +145,8 @@ static int idl_validate_type(
                 return 0;
 
         case IDL_NAMED:
-                return idl_validate_type(interface, &idl_find(interface, IDL_TYPE, type->name)->input, o, path, reterr_field);
+                return idl_validate_type(interface, &idl_find(interface, IDL_TYPE, type->name)->input, o, path,
+                                         reterr_field);
         }
 
         return -EINVAL;

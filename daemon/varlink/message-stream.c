@@ -234,7 +234,8 @@ static int make_room(MessageStream *s) {
         return 0;
 }
 
-/* The batch before, if it belongs to the same message, which has no end yet, and nothing but a number is left of it. */
+/* The batch before, if it belongs to the same message, which has no end yet, and nothing but a number is left of
+ * it. */
 static FdBatch *lost_before(const MessageStream *s) {
         FdBatch *last = s->batches;
 
@@ -567,7 +568,8 @@ static int write_once(MessageStream *s) {
         struct iovec iov[MESSAGES_PER_SENDMSG] = {
                 {
                         o->text + o->written,
-                        /* Descriptors past what fits into one call travel with the bytes that follow, one at a time. */
+                        /* Descriptors past what fits into one call travel with the bytes that follow, one at a
+                         * time. */
                         more_fds ? 1 : o->length - o->written,
                 },
         };

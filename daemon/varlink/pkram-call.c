@@ -12,7 +12,8 @@ bool reply_is_error(const VarlinkReply *reply, const char *name) {
 
 char *reply_to_text(const VarlinkReply *reply) {
         const char *e = startswith(reply->error, STORE_INTERFACE_PREFIX) ?: reply->error;
-        const char *reason = json_get_string(reply->parameters, "reason"), *limit = json_get_string(reply->parameters, "limit");
+        const char *reason = json_get_string(reply->parameters, "reason"),
+                *limit = json_get_string(reply->parameters, "limit");
         char *text;
         int n;
 
@@ -25,7 +26,8 @@ char *reply_to_text(const VarlinkReply *reply) {
         return n < 0 ? NULL : text;
 }
 
-int pkram_call_fds(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds, VarlinkReply *ret) {
+int pkram_call_fds(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds,
+                   VarlinkReply *ret) {
         char full[64];
         int r;
 

@@ -18,7 +18,8 @@ char *reply_to_text(const VarlinkReply *reply);
  * descriptors are borrowed. An error reply is a success here. Returns the errors of varlink_client_send() and
  * varlink_client_receive().
  */
-int pkram_call_fds(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds, VarlinkReply *ret);
+int pkram_call_fds(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds,
+                   VarlinkReply *ret);
 
 /* The same with one descriptor, or none if it is negative. */
 int pkram_call(VarlinkClient *c, const char *method, struct json_object *parameters, int fd, VarlinkReply *ret);

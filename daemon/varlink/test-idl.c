@@ -40,9 +40,10 @@ static void test_camel_case(_unused_ void **state) {
 
 static void test_broken(_unused_ void **state) {
         static const char *const bad[] = {
-                "", "interface", "interface 5", "method X() -> ()", "interface a.b\nfoo X ()", "interface a.b\nmethod X()",
-                "interface a.b\nmethod X( -> ()", "interface a.b\ntype X (a: )", "interface a.b\ntype X (a: int, b)",
-                "interface a.b\ntype X (a: int", "interface a.b\nerror X", "interface a.b\ntype X (a: []", "interface a.b\ntype X (a,)",
+                "", "interface", "interface 5", "method X() -> ()", "interface a.b\nfoo X ()",
+                "interface a.b\nmethod X()", "interface a.b\nmethod X( -> ()", "interface a.b\ntype X (a: )",
+                "interface a.b\ntype X (a: int, b)", "interface a.b\ntype X (a: int", "interface a.b\nerror X",
+                "interface a.b\ntype X (a: []", "interface a.b\ntype X (a,)",
         };
         unsigned line;
 
@@ -104,8 +105,9 @@ static void test_validate_good(_unused_ void **state) {
         assert_null(validate("M", NULL));
         assert_null(validate("M", "{}"));
         assert_null(validate("M", "{\"b\":null,\"l\":null}"));
-        assert_null(validate("M", "{\"b\":true,\"f\":1.5,\"e\":\"two\",\"l\":[{\"i\":1},{\"i\":2,\"s\":\"x\"}],\"m\":{\"a\":1},"
-                             "\"o\":{\"any\":[]},\"in\":{\"x\":1}}"));
+        assert_null(validate("M",
+                             "{\"b\":true,\"f\":1.5,\"e\":\"two\",\"l\":[{\"i\":1},{\"i\":2,\"s\":\"x\"}],"
+                             "\"m\":{\"a\":1},\"o\":{\"any\":[]},\"in\":{\"x\":1}}"));
         assert_null(validate("M", "{\"f\":1}"));
         assert_null(validate("N", "{\"s\":\"\"}"));
 }

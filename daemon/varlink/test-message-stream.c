@@ -422,7 +422,8 @@ static void test_peer_gone(_unused_ void **state) {
 }
 
 static void test_total_limit(_unused_ void **state) {
-        static const MessageLimits tight = { .message_bytes = MIB(1), .message_fds = 1, .output_bytes = 1000, .total_bytes = KIB(150) };
+        static const MessageLimits tight = { .message_bytes = MIB(1), .message_fds = 1, .output_bytes = 1000,
+                                             .total_bytes = KIB(150) };
         _cleanup_(message_stream_freep) MessageStream *a = NULL, *b = NULL;
         _cleanup_message_ Message m = {};
         size_t total = 0, size;

@@ -170,7 +170,8 @@ int varlink_reserve(Varlink *link, size_t bytes, size_t fds) {
         if (fds > 0 && b->fds + fds > l->owner_fds)
                 return link->server->refuse ? link->server->refuse(link, "OwnerDescriptorsMax", b->fds, fds) : -EDQUOT;
         if (bytes > MESSAGE_SMALL && b->bytes + bytes > l->owner_bytes)
-                return link->server->refuse ? link->server->refuse(link, "OwnerBufferBytesMax", b->bytes, bytes) : -EDQUOT;
+                return link->server->refuse ? link->server->refuse(link, "OwnerBufferBytesMax", b->bytes, bytes) :
+                        -EDQUOT;
 
         b->bytes += bytes;
         b->fds += fds;
@@ -186,7 +187,8 @@ static int link_kill(Varlink *link, int r) {
         return r;
 }
 
-/* Puts a message, or NULL if there was no memory for it, into the queue. A link that cannot take it is of no more use. */
+/* Puts a message, or NULL if there was no memory for it, into the queue. A link that cannot take it is of no more
+ * use. */
 static int link_send(Varlink *link, const char *text, size_t length) {
         size_t n = TAKE(link->n_out_fds, 0);
         int r;
@@ -202,7 +204,8 @@ static int link_send(Varlink *link, const char *text, size_t length) {
         return link->working ? 0 : varlink_link_update(link);
 }
 
-static int varlink_call_build(const char *error, struct json_object *parameters, bool continues, struct json_object **ret) {
+static int varlink_call_build(const char *error, struct json_object *parameters, bool continues,
+                              struct json_object **ret) {
         _cleanup_json_ struct json_object *p = parameters, *m = NULL;
         int r;
 
@@ -278,7 +281,8 @@ static int varlink_call_answer(Varlink *link, const char *error, struct json_obj
                 text = json_text(m, &length);
                 /* What the reply is made of goes with the call. */
                 link_unreserve(link);
-                if (text && !error && !continues && link->server->refuse && !message_stream_admits(link->stream, length)) {
+                if (text && !error && !continues && link->server->refuse &&
+                    !message_stream_admits(link->stream, length)) {
                         Budget *b = varlink_link_budget(link);
 
                         varlink_reset_fds(link);

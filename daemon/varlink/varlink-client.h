@@ -16,8 +16,8 @@ int varlink_client_connect(const char *path, VarlinkClient **ret);
 int varlink_client_connect_now(const char *path, VarlinkClient **ret);
 
 /*
- * Limits how long a call waits for the server to take or send anything, in microseconds; UINT64_MAX, the default, is forever.
- * After that the call returns -ETIMEDOUT, and the connection can only be freed.
+ * Limits how long a call waits for the server to take or send anything, in microseconds; UINT64_MAX, the default, is
+ * forever. After that the call returns -ETIMEDOUT, and the connection can only be freed.
  */
 void varlink_client_set_timeout(VarlinkClient *c, uint64_t usec);
 
@@ -33,7 +33,8 @@ typedef struct VarlinkReply {
         struct json_object *parameters; /* an object; never NULL after success */
         char *error;                    /* or NULL */
         bool continues;                 /* there is more to come */
-        int *fds;                       /* a caller that needs one longer takes it out (sets it to a negative number) */
+        /* a caller that needs one longer takes it out (sets it to a negative number) */
+        int *fds;
         size_t n_fds;
 } VarlinkReply;
 
@@ -44,7 +45,8 @@ void varlink_reply_done(VarlinkReply *r);
  * Sends a call. parameters (may be NULL) is consumed in any case, the
  * descriptors are borrowed. more: several replies are expected.
  */
-int varlink_client_send(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds, bool more);
+int varlink_client_send(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds,
+                        size_t n_fds, bool more);
 
 /*
  * Waits for the next reply. An error reply is a success here. -ECONNRESET: the

@@ -23,7 +23,8 @@ static bool is_vendor_member(const char *name) {
         return dot && dot != name && name[strlen(name) - 1] != '.';
 }
 
-/* Returns -EBADMSG if the message is no call at all, or -EINVAL and the member if a member is not what it has to be. */
+/* Returns -EBADMSG if the message is no call at all, or -EINVAL and the member if a member is not what it has to
+ * be. */
 static int check_envelope(struct json_object *call, const char **reterr_field) {
         if (!json_object_is_type(call, json_type_object) || !json_get_string(call, "method"))
                 return -EBADMSG;
@@ -111,7 +112,8 @@ static int dispatch_call(Varlink *link, struct json_object *call) {
         return link->state == LINK_CALL ? -EPROTO : 0;
 }
 
-/* Closes the connection once replies to earlier calls have been written: what follows in the stream cannot be trusted. */
+/* Closes the connection once replies to earlier calls have been written: what follows in the stream cannot be
+ * trusted. */
 static int close_malformed(Varlink *link) {
         varlink_link_end_call(link);
         link->state = LINK_CLOSING;

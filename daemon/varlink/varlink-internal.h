@@ -103,7 +103,8 @@ int varlink_link_update(Varlink *link);
 /* varlink-server.c: has the server handle calls, and do some of the work of kept ones, soon. */
 int varlink_server_wake(VarlinkServer *server);
 
-/* varlink-link.c: handles calls that are there, or does a bit of the work of a kept one, and everything that follows. */
+/* varlink-link.c: handles calls that are there, or does a bit of the work of a kept one, and everything that
+ * follows. */
 void varlink_link_work(Varlink *link);
 
 int varlink_link_new(VarlinkServer *server, int fd, Varlink **ret);

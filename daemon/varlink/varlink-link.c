@@ -191,8 +191,8 @@ int varlink_link_new(VarlinkServer *server, int fd, Varlink **ret) {
 
         r = sd_event_add_io(server->event, &link->io_source, fd, EPOLLIN, on_io, link);
         if (r >= 0)
-                r = sd_event_add_time_relative(server->event, &link->wake_source, CLOCK_MONOTONIC, 0, /* accuracy= */ 1,
-                                               on_wake, link);
+                r = sd_event_add_time_relative(server->event, &link->wake_source, CLOCK_MONOTONIC, 0,
+                                               /* accuracy= */ 1, on_wake, link);
         if (r >= 0)
                 r = sd_event_source_set_enabled(link->wake_source, SD_EVENT_OFF);
         if (r < 0) {

@@ -165,7 +165,8 @@ static int link_join_group(Varlink *link, const char *name) {
                         free(g);
                         return -ENOMEM;
                 }
-                /* A group that begins does not pass those that wait, or owners that come and go would always be next. */
+                /* A group that begins does not pass those that wait, or owners that come and go would always be
+                 * next. */
                 g->turn = server_next_turn(s);
                 g->next = s->groups;
                 s->groups = g;
@@ -360,7 +361,8 @@ static int on_listen(_unused_ sd_event_source *source, int fd, _unused_ uint32_t
                 }
 
                 /* A connection that cannot be set up is closed, and that is all its owner can be told. */
-                (void) (s->accept ? s->accept(s, c, s->userdata) : varlink_server_add_connection(s, c, /* ret= */ NULL));
+                (void) (s->accept ? s->accept(s, c, s->userdata) :
+                        varlink_server_add_connection(s, c, /* ret= */ NULL));
         }
 
         return 0;

@@ -72,7 +72,8 @@ typedef int (*VarlinkRefuse)(Varlink *link, const char *limit, uint64_t current,
 /* --- server --- */
 
 /* limits is borrowed and may change at any time. -ENOMEM. */
-int varlink_server_new(sd_event *event, const VarlinkInfo *info, const VarlinkLimits *limits, void *userdata, VarlinkServer **ret);
+int varlink_server_new(sd_event *event, const VarlinkInfo *info, const VarlinkLimits *limits, void *userdata,
+                       VarlinkServer **ret);
 VarlinkServer *varlink_server_free(VarlinkServer *server);
 DEFINE_CLEANUP(VarlinkServer *, varlink_server_free)
 

@@ -12,7 +12,8 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-/* Returns the file that an earlier start of this service left with the service manager, or a new one that is left there. */
+/* Returns the file that an earlier start of this service left with the service manager, or a new one that is left
+ * there. */
 static int state_open(size_t size) {
         char **names = NULL;
         int n = sd_listen_fds_with_names(/* unset_environment= */ 0, &names), fd;

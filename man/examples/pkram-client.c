@@ -53,7 +53,8 @@ int main(void) {
         sigwait(&set, &sig);
         munmap(state, sizeof(struct state)); /* a file that is mapped for writing cannot be frozen */
         check(pkram_client_new(NULL, &client), "connect to pkramd");
-        check(pkram_store(client, NODE, &(pkram_object) { .name = "state", .fd = fd }, 1, PKRAM_STORE_REPLACE, NULL), "store node " NODE);
+        check(pkram_store(client, NODE, &(pkram_object) { .name = "state", .fd = fd }, 1, PKRAM_STORE_REPLACE, NULL),
+              "store node " NODE);
         pkram_client_free(client);
         return EXIT_SUCCESS;
 }

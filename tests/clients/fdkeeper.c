@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A service with state in memory that has never heard of pkram: it keeps a memfd in the service manager's file descriptor
- * store, and takes it from LISTEN_FDS when it starts again.
+ * A service with state in memory that has never heard of pkram: it keeps a memfd in the service manager's file
+ * descriptor store, and takes it from LISTEN_FDS when it starts again.
  *
  *     fdkeeper BYTES [oneshot | fork | exit | BUS-NAME]
  *
- * The memfd begins with a count of the starts; a pattern fills the rest. The unit's status text, and its output, say how many
- * starts there were, and whether every byte is right and can be written. Then it waits to be stopped, or ends (oneshot),
- * waits as a child whose parent ends (fork), fails (exit), or waits under a name on the system bus.
+ * The memfd begins with a count of the starts; a pattern fills the rest. The unit's status text, and its output, say
+ * how many starts there were, and whether every byte is right and can be written. Then it waits to be stopped, or ends
+ * (oneshot), waits as a child whose parent ends (fork), fails (exit), or waits under a name on the system bus.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -70,7 +70,8 @@ int main(int argc, char *argv[]) {
                 return EXIT_SUCCESS;
         if (strchr(mode, '.') && (sd_bus_open_system(&bus) < 0 || sd_bus_request_name(bus, mode, 0) < 0))
                 return EXIT_FAILURE;
-        (void) sd_notifyf(/* unset_environment= */ 0, "READY=1\nSTATUS=start %llu, %zu words wrong", (unsigned long long) words[0], wrong);
+        (void) sd_notifyf(/* unset_environment= */ 0, "READY=1\nSTATUS=start %llu, %zu words wrong",
+                          (unsigned long long) words[0], wrong);
         if (strcmp(mode, "oneshot") == 0)
                 return EXIT_SUCCESS;
         if (strcmp(mode, "exit") == 0)

@@ -225,7 +225,8 @@ int main(int argc, char **argv) {
         if (pwrite(STATE_FD, &starts, sizeof(starts), 0) != sizeof(starts))
                 die("cannot write my state: %m");
         fflush(stdout);
-        sd_notifyf(0, "READY=1\nSTATUS=%s, start %llu", back ? "memfd came back" : "new memfd", (unsigned long long) starts);
+        sd_notifyf(0, "READY=1\nSTATUS=%s, start %llu", back ? "memfd came back" : "new memfd",
+                   (unsigned long long) starts);
 
         if (read(fd, &info, sizeof(info)) != sizeof(info))
                 die("read: %m");

@@ -59,8 +59,8 @@ static int check(key_t key, size_t size, unsigned mode) {
         for (size_t i = 0; i < size / 4; i++)
                 bad += p[i] != word((unsigned long) key, i);
         if (bad || ds.shm_segsz != size || (ds.shm_perm.mode & 0777U) != mode) {
-                (void) fprintf(stderr, "segments: %zu words are wrong, %zu bytes, mode %04o\n", bad, (size_t) ds.shm_segsz,
-                               ds.shm_perm.mode & 0777U);
+                (void) fprintf(stderr, "segments: %zu words are wrong, %zu bytes, mode %04o\n", bad,
+                               (size_t) ds.shm_segsz, ds.shm_perm.mode & 0777U);
                 return EXIT_FAILURE;
         }
         (void) printf("uid %u gid %u\n", ds.shm_perm.uid, ds.shm_perm.gid);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A guest of a few KiB without an operating system, which QEMU loads with -kernel (multiboot). It fills a part of its RAM,
- * checks it in each round, writes a block to a virtio disk and reads it back, and says so on its serial port:
+ * A guest of a few KiB without an operating system, which QEMU loads with -kernel (multiboot). It fills a part of its
+ * RAM, checks it in each round, writes a block to a virtio disk and reads it back, and says so on its serial port:
  *
  *     guest tick 7 bad 0 disk 0 rtc 16:04:59
  *
- * tick counts in RAM, bad are words that are not what they were, disk is the number of blocks that came back wrong. When the
- * power button is pressed it says "guest off" and switches itself off.
+ * tick counts in RAM, bad are words that are not what they were, disk is the number of blocks that came back wrong.
+ * When the power button is pressed it says "guest off" and switches itself off.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -140,7 +140,8 @@ static void disk_find(void) {
 static void disk_request(uint32_t type, uint32_t number) {
         struct descriptor *d = (struct descriptor *) (void *) queue;
         volatile uint16_t *available = (volatile uint16_t *) (void *) (queue + sizeof(*d) * queue_size);
-        size_t used_offset = (sizeof(*d) * queue_size + 2U * (3U + queue_size) + QUEUE_ALIGN - 1) / QUEUE_ALIGN * QUEUE_ALIGN;
+        size_t used_offset = (sizeof(*d) * queue_size + 2U * (3U + queue_size) + QUEUE_ALIGN -
+                              1) / QUEUE_ALIGN * QUEUE_ALIGN;
         volatile uint16_t *used = (volatile uint16_t *) (void *) (queue + used_offset);
         uint16_t before = used[1];
 
@@ -163,7 +164,8 @@ static uint32_t word_of_block(uint32_t tick, uint32_t i) {
         return (tick * 2654435761U) ^ (i * 40503U);
 }
 
-/* Writes a block, and reads back that of an earlier round, perhaps of before a kexec of the host. Returns whether it is wrong. */
+/* Writes a block, and reads back that of an earlier round, perhaps of before a kexec of the host. Returns whether it
+ * is wrong. */
 static uint32_t disk_check(uint32_t tick) {
         uint32_t *words = (uint32_t *) (void *) block, old = tick > 3 ? tick - 3 : 1;
 

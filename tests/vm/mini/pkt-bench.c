@@ -140,7 +140,8 @@ static int bench_load(int dev, const char *name, int n, char **specs) {
 }
 
 /* bench save|load|pack NAME SPEC...: prints the cost of the ioctls that do the work and the number of pages of 4 KiB
- * in the files, or, for "pack", of those that the save moved. Loaded files are compared before the figure is printed. */
+ * in the files, or, for "pack", of those that the save moved. Loaded files are compared before the figure is
+ * printed. */
 int cmd_bench(int argc, char **argv) {
         struct pkt_spec spec;
         int dev;

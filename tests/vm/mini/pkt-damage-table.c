@@ -7,24 +7,27 @@
 #define POINT(what, page, byte, target, may) { what, page, byte, 0, target, true, may }
 
 /* The header of any page: without and with a checksum that was made right. */
-#define HEADER_FIELDS(page)                                                                                                    \
-        FLIP(page " magic", page, 0, 0, MAY_HEADER), FLIP(page " version", page, 4, 1, MAY_HEADER),                            \
-        FLIP(page " type", page, 6, 1, MAY_HEADER), FLIP(page " checksum", page, 8, 5, MAY_CHECKSUM),                          \
-        FLIP(page " checksum, high", page, 15, 7, MAY_CHECKSUM), FLIP(page " chain", page, 20, 3, MAY_HEADER),                 \
-        FLIP(page " own pfn", page, 24, 4, MAY_HEADER), FLIP(page " generation", page, 39, 7, MAY_HEADER),                     \
-        FLIP(page " generation, low", page, 32, 0, MAY_HEADER | MAY_CHECKSUM), FLIP(page " length", page, 40, 0, MAY_HEADER),  \
-        FLIP(page " length, by a word", page, 40, 3, MAY_HEADER | MAY_CHECKSUM),                                               \
-        FLIP(page " length, huge", page, 43, 7, MAY_HEADER), FLIP(page " reserved", page, 44, 2, MAY_CHECKSUM),                \
-        FLIP(page " next", page, 48, 5, MAY_CHECKSUM), FLIP(page " second reserved", page, 60, 6, MAY_CHECKSUM),               \
-        FORGE(page " magic, forged", page, 3, 0, MAY_HEADER), FORGE(page " version, forged", page, 5, 0, MAY_HEADER),          \
-        FORGE(page " type, forged", page, 6, 2, MAY_HEADER), FORGE(page " chain, forged", page, 16, 0, MAY_HEADER),            \
-        FORGE(page " own pfn, forged", page, 25, 0, MAY_HEADER),                                                               \
-        FORGE(page " generation, forged", page, 38, 0, MAY_HEADER), FORGE(page " reserved, forged", page, 47, 7, MAY_HEADER),  \
-        FORGE(page " second reserved, forged", page, 56, 0, MAY_HEADER),                                                       \
-        FORGE(page " next below the first block", page, 48, 5, MAY_RANGE),                                                     \
-        FORGE(page " next far outside", page, 55, 7, MAY_RANGE), POINT(page " next to itself", page, 48, "self", MAY_TWICE),   \
-        POINT(page " next to the super block", page, 48, "super", MAY_TWICE),                                                  \
-        POINT(page " next to the map", page, 48, "map", MAY_TWICE),                                                            \
+#define HEADER_FIELDS(page)                                                                                           \
+        FLIP(page " magic", page, 0, 0, MAY_HEADER), FLIP(page " version", page, 4, 1, MAY_HEADER),                   \
+        FLIP(page " type", page, 6, 1, MAY_HEADER), FLIP(page " checksum", page, 8, 5, MAY_CHECKSUM),                 \
+        FLIP(page " checksum, high", page, 15, 7, MAY_CHECKSUM), FLIP(page " chain", page, 20, 3, MAY_HEADER),        \
+        FLIP(page " own pfn", page, 24, 4, MAY_HEADER), FLIP(page " generation", page, 39, 7, MAY_HEADER),            \
+        FLIP(page " generation, low", page, 32, 0, MAY_HEADER | MAY_CHECKSUM),                                        \
+        FLIP(page " length", page, 40, 0, MAY_HEADER),                                                                \
+        FLIP(page " length, by a word", page, 40, 3, MAY_HEADER | MAY_CHECKSUM),                                      \
+        FLIP(page " length, huge", page, 43, 7, MAY_HEADER), FLIP(page " reserved", page, 44, 2, MAY_CHECKSUM),       \
+        FLIP(page " next", page, 48, 5, MAY_CHECKSUM), FLIP(page " second reserved", page, 60, 6, MAY_CHECKSUM),      \
+        FORGE(page " magic, forged", page, 3, 0, MAY_HEADER), FORGE(page " version, forged", page, 5, 0, MAY_HEADER), \
+        FORGE(page " type, forged", page, 6, 2, MAY_HEADER), FORGE(page " chain, forged", page, 16, 0, MAY_HEADER),   \
+        FORGE(page " own pfn, forged", page, 25, 0, MAY_HEADER),                                                      \
+        FORGE(page " generation, forged", page, 38, 0, MAY_HEADER),                                                   \
+        FORGE(page " reserved, forged", page, 47, 7, MAY_HEADER),                                                     \
+        FORGE(page " second reserved, forged", page, 56, 0, MAY_HEADER),                                              \
+        FORGE(page " next below the first block", page, 48, 5, MAY_RANGE),                                            \
+        FORGE(page " next far outside", page, 55, 7, MAY_RANGE),                                                      \
+        POINT(page " next to itself", page, 48, "self", MAY_TWICE),                                                   \
+        POINT(page " next to the super block", page, 48, "super", MAY_TWICE),                                         \
+        POINT(page " next to the map", page, 48, "map", MAY_TWICE),                                                   \
         POINT(page " next to the directory", page, 48, "dir", MAY_TWICE)
 
 const struct damage damage_nodes[] = {
@@ -60,7 +63,8 @@ const struct damage damage_nodes[] = {
         POINT("object: pages at the super block", "node", 384, "super", MAY_TWICE),
         POINT("object: pages at the directory", "node", 384, "dir", MAY_TWICE),
         /* The neighbour may have been dropped itself, so that its pages were free to be claimed. */
-        POINT("object: pages of the node before", "node", 384, "before", MAY_TWICE | MAY_COUNT | MAY_HEADER | MAY_CHECKSUM | MAY_KEEP),
+        POINT("object: pages of the node before", "node", 384, "before",
+              MAY_TWICE | MAY_COUNT | MAY_HEADER | MAY_CHECKSUM | MAY_KEEP),
         POINT("object: bytes at its pages", "node", 400, "pages", MAY_TWICE),
         FORGE("object: number of pages", "node", 392, 0, MAY_COUNT),
         FORGE("object: number of pages, huge", "node", 399, 7, MAY_COUNT),
@@ -110,7 +114,8 @@ const struct damage damage_nodes[] = {
         POINT("extent at the directory", "pages", 80, "dir", MAY_TWICE),
         POINT("extent at its node", "pages", 80, "node", MAY_TWICE),
         POINT("extent at its own page", "pages", 80, "self", MAY_TWICE),
-        POINT("extent at the link page of the node before", "pages", 80, "before", MAY_TWICE | MAY_COUNT | MAY_KEEP | MAY_RANGE),
+        POINT("extent at the link page of the node before", "pages", 80, "before",
+              MAY_TWICE | MAY_COUNT | MAY_KEEP | MAY_RANGE),
         FORGE("extent, a gap or an order", "pages", 85, 4, MAY_KEEP | MAY_BOUNDS | MAY_COUNT | MAY_TWICE | MAY_RANGE),
         FORGE("extent, a huge gap or many", "pages", 86, 7, MAY_KEEP | MAY_BOUNDS | MAY_COUNT | MAY_TWICE | MAY_RANGE),
 
@@ -168,7 +173,8 @@ const struct store_damage damage_stores[] = {
         { "copy of the directory, alone: checksum", "dir:1 0 8 0", ALL_KEPT },
         { "one of each, alone: checksum", "super:0 0 8 0,map:1 0 8 0,dir:0 0 8 0", ALL_KEPT },
         { "the others of each, alone: checksum", "super:1 0 8 0,map:0 0 8 0,dir:1 0 8 0", ALL_KEPT },
-        { "super block: copy of the map elsewhere", "+super 0 208 4", ONLY(DAMAGED) | ONLY(RESTORED) | ONLY(PARTIAL), 0, 64 },
+        { "super block: copy of the map elsewhere", "+super 0 208 4", ONLY(DAMAGED) | ONLY(RESTORED) | ONLY(PARTIAL),
+          0, 64 },
         { "super block: copy of the map outside of memory", "+super 0 215 7", ONLY(DAMAGED), 0, 0 },
         { "super block: copy of the map is the map", "+super 0 208 =map 0", ONLY(DAMAGED), 0, 0 },
         { "super block: copy of the map is the super block", "+super 0 208 =super 0", ONLY(DAMAGED), 0, 0 },

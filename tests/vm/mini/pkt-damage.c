@@ -96,7 +96,8 @@ static void plan_random(const struct round *round, unsigned i, char *text, size_
 static const struct damage *plan_field(const struct round *round, unsigned i) {
         unsigned wide = 0, narrow = 0, want;
 
-        want = is_wide(i) ? round->number * (DAMAGED - damaged_before(WIDE_FROM)) + damaged_before(i) - damaged_before(WIDE_FROM)
+        want = is_wide(i) ? round->number * (DAMAGED - damaged_before(WIDE_FROM)) + damaged_before(i) -
+                damaged_before(WIDE_FROM)
                           : round->number * damaged_before(WIDE_FROM) + damaged_before(i);
         for (const struct damage *d = damage_nodes; d->what; d++) {
                 bool objects = strcmp(d->page, "objects") == 0;
@@ -131,7 +132,8 @@ static void field_text(const struct damage *d, unsigned i, char *text, size_t si
 }
 
 /* The plan for node i. Returns false if it is left alone. */
-static bool plan_node(const struct round *round, unsigned i, char *text, size_t size, const char **ret_what, unsigned *ret_may) {
+static bool plan_node(const struct round *round, unsigned i, char *text, size_t size, const char **ret_what,
+                      unsigned *ret_may) {
         const struct damage *d;
 
         *ret_what = text;
@@ -194,7 +196,8 @@ struct listing {
 };
 
 static int list_nodes(int dev, uint32_t flags, struct pkram_node_info **ret, unsigned *ret_n) {
-        struct pkram_ioctl_list l = { .size = sizeof(l), .flags = flags, .capacity = 1024, .node_size = sizeof(**ret) };
+        struct pkram_ioctl_list l = { .size = sizeof(l), .flags = flags, .capacity = 1024,
+                                      .node_size = sizeof(**ret) };
         int r;
 
         *ret = calloc(l.capacity, sizeof(**ret));
@@ -232,7 +235,8 @@ static int check_node(const struct round *round, unsigned i, struct listing *l, 
                 return planned || !r ? 0 : complain("%s was left alone, and is not what was stored", name);
         }
 
-        /* Dropped ones are listed in the order of the directory, which is that of the names; their names may be spoilt. */
+        /* Dropped ones are listed in the order of the directory, which is that of the names; their names may be
+         * spoilt. */
         if (l->at == l->nr_dropped)
                 return complain("%s is neither there nor listed as dropped", name);
         damage = l->dropped[l->at].damage;
@@ -250,7 +254,8 @@ static int check_node(const struct round *round, unsigned i, struct listing *l, 
         if (!planned)
                 return complain("%s was left alone, and dropped: %s", name, reasons[damage]);
         printf("%s [%s] %s: dropped, %s\n", name, text, what, reasons[damage]);
-        return may & 1U << damage ? 0 : complain("%s [%s] %s: dropped for the wrong reason: %s", name, text, what, reasons[damage]);
+        return may & 1U << damage ? 0 : complain("%s [%s] %s: dropped for the wrong reason: %s", name, text, what,
+                                                 reasons[damage]);
 }
 
 static int check_nodes(const struct round *round, struct listing *l) {
@@ -290,8 +295,10 @@ static int check_store(const struct round *round, const struct pkram_ioctl_info 
         }
         if (there < d->least || there > d->most)
                 return complain("%s: %u nodes came back, not %u to %u", d->what, there, d->least, d->most);
-        if (info->nr_dropped + there < NODES && (info->boot_result == PKRAM_BOOT_PARTIAL || info->boot_result == PKRAM_BOOT_RESTORED))
-                return complain("%s: %u nodes came back, %" PRIu64 " were counted as dropped", d->what, there, (uint64_t) info->nr_dropped);
+        if (info->nr_dropped + there < NODES &&
+            (info->boot_result == PKRAM_BOOT_PARTIAL || info->boot_result == PKRAM_BOOT_RESTORED))
+                return complain("%s: %u nodes came back, %" PRIu64 " were counted as dropped", d->what, there,
+                                (uint64_t) info->nr_dropped);
         puts("damaged 1");
         return 0;
 }

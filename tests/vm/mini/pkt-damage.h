@@ -22,7 +22,8 @@ struct damage {
         const char *what;       /* name of the field */
         const char *page;       /* node, pages (link page of the file), bytes (of the byte stream), objects */
         unsigned byte, bit;
-        const char *target;     /* self, node, pages: of this node; before, after: link page of the next one; super, dir, map */
+        /* self, node, pages: of this node; before, after: link page of the next one; super, dir, map */
+        const char *target;
         bool fixed;            /* the checksum is right */
         unsigned may;           /* MAY_* */
 };

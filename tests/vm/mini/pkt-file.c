@@ -57,7 +57,8 @@ static int make_huge(int fd, uint64_t size) {
 static int bind_memory(uint64_t node) {
         unsigned long mask = node ? 1UL << (node - 1) : 0;
 
-        return syscall(SYS_set_mempolicy, node ? 2 /* MPOL_BIND */ : 0 /* MPOL_DEFAULT */, node ? &mask : NULL, node ? 64UL : 0UL);
+        return syscall(SYS_set_mempolicy, node ? 2 /* MPOL_BIND */ : 0 /* MPOL_DEFAULT */, node ? &mask : NULL,
+                       node ? 64UL : 0UL);
 }
 
 /* A number that has no divisor in common with n, some way into it: steps of that many pages reach them all. */
@@ -89,7 +90,8 @@ static int write_pages(int fd, const struct pkt_spec *spec) {
                 spec_page(spec, i, page, length);
                 if (pwrite(fd, page, length, offset) != (ssize_t) length)
                         r = -errno, complain("pwrite: %m");
-                else if (mix && k % mix == 0 && pwrite(scratch, page, PKT_PAGE, k / mix * PKT_PAGE) != (ssize_t) PKT_PAGE)
+                else if (mix && k % mix == 0 &&
+                         pwrite(scratch, page, PKT_PAGE, k / mix * PKT_PAGE) != (ssize_t) PKT_PAGE)
                         r = -errno, complain("pwrite of a scratch page: %m");
         }
         if (scratch >= 0)
@@ -143,13 +145,14 @@ static int keep_pages(int fd, const struct pkt_spec *spec) {
                 if (file_pfns(fd, base, chunk, pfns) < 0)
                         return complain("cannot find out where pages are"), -EIO;
                 for (uint64_t i = 0; i <= chunk; i++) {
-                        bool out = i < chunk && (pfns[i] / spec->keeprun % spec->keep || (spec->most && kept >= spec->most));
+                        bool out = i < chunk &&
+                                (pfns[i] / spec->keeprun % spec->keep || (spec->most && kept >= spec->most));
 
                         if (out)
                                 continue;
                         kept += i < chunk && pfns[i];
-                        if (i > first && fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (base + first) * PKT_PAGE,
-                                                   (i - first) * PKT_PAGE) < 0)
+                        if (i > first && fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                                   (base + first) * PKT_PAGE, (i - first) * PKT_PAGE) < 0)
                                 return complain("cannot punch a hole: %m"), -errno;
                         first = i + 1;
                 }
@@ -213,7 +216,8 @@ static int drive_out(int fd, uint64_t size) {
                 return complain("madvise(MADV_PAGEOUT): %m"), -errno;
         munmap((void *) p, size);
         if (before - swap_free_kib() < size / 1024 / 2)
-                return complain("of %llu KiB only %lu went to swap", (unsigned long long) size / 1024, before - swap_free_kib()), -EIO;
+                return complain("of %llu KiB only %lu went to swap", (unsigned long long) size / 1024,
+                                before - swap_free_kib()), -EIO;
         return 0;
 }
 
@@ -347,7 +351,8 @@ int file_compare(int fd, const struct pkt_spec *spec) {
 
                         while (want[k] == have[k])
                                 k++;
-                        return complain("byte %llu is 0x%02x, not 0x%02x", (unsigned long long) (offset + k), have[k], want[k]), -1;
+                        return complain("byte %llu is 0x%02x, not 0x%02x", (unsigned long long) (offset + k), have[k],
+                                        want[k]), -1;
                 }
         }
         return 0;

@@ -115,7 +115,8 @@ static void witness_end(struct witness *w) {
         waitpid(w->pid, NULL, 0);
 }
 
-static int report_judge(const struct report *r, const struct witness *w, bool frozen, const char *by, const char *when) {
+static int report_judge(const struct report *r, const struct witness *w, bool frozen, const char *by,
+                        const char *when) {
         for (size_t i = 0; i < WAYS; i++) {
                 if (!frozen && r->e[i])
                         return complain("%s, %s: %s failed with %s", when, by, ways[i].name, strerror(r->e[i]));

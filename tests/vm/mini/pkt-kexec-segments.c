@@ -61,8 +61,8 @@ static void put32(uint8_t *p, uint64_t value) {
 
 static uint64_t pages(uint64_t n) { return (n + PKT_PAGE - 1) & ~(PKT_PAGE - 1); }
 
-/* Everything in one piece from base on: parameters, kernel, initrd. tight: the kernel gets no more room than its file takes.
- * Returns -errno of kexec_load(). */
+/* Everything in one piece from base on: parameters, kernel, initrd. tight: the kernel gets no more room than its file
+ * takes. Returns -errno of kexec_load(). */
 static int try_at(uint64_t base, const struct file *kernel, const struct file *initrd, const char *line, bool tight) {
         static uint8_t params[PARAMS_SIZE];
         unsigned sectors = kernel->data[0x1f1] ? kernel->data[0x1f1] : 4;
@@ -73,7 +73,8 @@ static int try_at(uint64_t base, const struct file *kernel, const struct file *i
         struct file given;
         struct kexec_segment segments[] = {
                 { params, sizeof(params), (void *) params_at, sizeof(params) },
-                { kernel->data + code, kernel->size - code, (void *) kernel_at, tight ? pages(kernel->size - code) : init_size },
+                { kernel->data + code, kernel->size - code, (void *) kernel_at, tight ? pages(kernel->size - code) :
+                  init_size },
                 { initrd->data, initrd->size, (void *) initrd_at, pages(initrd->size) },
         };
 
@@ -103,13 +104,15 @@ static int try_at(uint64_t base, const struct file *kernel, const struct file *i
 
 /* Try every 16 MiB of RAM below 4 GiB until the kernel agrees. */
 static int try_everywhere(const struct file *kernel, const struct file *initrd, const char *line, bool tight) {
-        uint64_t need = 2 * KERNEL_ALIGN + pages(get32(kernel->data + 0x260)) + pages(initrd->size), from, to, refused = 0;
+        uint64_t need = 2 * KERNEL_ALIGN + pages(get32(kernel->data + 0x260)) + pages(initrd->size), from, to,
+                refused = 0;
         FILE *f = fopen("/proc/iomem", "re");
         char text[200];
         int r = -EADDRNOTAVAIL;
 
         while (f && r == -EADDRNOTAVAIL && fgets(text, sizeof(text), f)) {
-                if (sscanf(text, "%" SCNx64 "-%" SCNx64 " :", &from, &to) != 2 || !strstr(text, " : System RAM") || text[0] == ' ')
+                if (sscanf(text, "%" SCNx64 "-%" SCNx64 " :", &from, &to) != 2 || !strstr(text, " : System RAM") ||
+                    text[0] == ' ')
                         continue;
                 from = (from + (16ULL << 20)) & ~((16ULL << 20) - 1);
                 for (; from + need <= to && from + need <= 1ULL << 32; from += 16ULL << 20) {

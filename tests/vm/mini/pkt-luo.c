@@ -76,15 +76,16 @@ static uint64_t free_pages(void) {
         char line[128];
 
         while (f && fgets(line, sizeof(line), f))
-                if (sscanf(line, " nr_free_pages %" SCNu64, &value) == 1 || sscanf(line, " count: %" SCNu64, &value) == 1)
+                if (sscanf(line, " nr_free_pages %" SCNu64, &value) == 1 ||
+                    sscanf(line, " count: %" SCNu64, &value) == 1)
                         n += value;
         if (f)
                 fclose(f);
         return n;
 }
 
-/* Make the files and preserve them; tell on a pipe what that cost. Returns the session, which has to stay open up to the
- * kexec. */
+/* Make the files and preserve them; tell on a pipe what that cost. Returns the session, which has to stay open up to
+ * the kexec. */
 static int session_fill(const char *name, int n, char **specs, int report) {
         int session = session_open(LUO_CREATE_SESSION, name), r = 0, fds[n];
         uint64_t pages = 0, start, cost, before;
@@ -114,8 +115,8 @@ static int session_fill(const char *name, int n, char **specs, int report) {
         return session;
 }
 
-/* luo keep: prints the cost of preserving, the pages of the files, and the pages that preserving took. The session lives
- * as long as a process holds it: one does in the background. */
+/* luo keep: prints the cost of preserving, the pages of the files, and the pages that preserving took. The session
+ * lives as long as a process holds it: one does in the background. */
 static int luo_keep(int argc, char **argv) {
         char line[128];
         int pair[2];

@@ -22,9 +22,11 @@ static const struct {
         { "kill",     cmd_kill,     "NAME SPEC...: save without commit, then die by SIGKILL" },
         { "frozen",   cmd_frozen,   "NAME: what a stored file refuses, and that it thaws" },
         { "refusals", cmd_refusals, ": every misuse of the device and its errno" },
-        { "bench",    cmd_bench,    "save|load|pack NAME SPEC...: nanoseconds (instructions under icount), and pages" },
+        { "bench",    cmd_bench,    "save|load|pack NAME SPEC...: nanoseconds (instructions under icount), "
+          "and pages" },
         { "kexec",    cmd_kexec,    "[--load-only|--crash|--unload|--exec-only] KERNEL INITRD COMMAND-LINE" },
-        { "kexec-segments", cmd_kexec_segments, "[--at ADDRESS|--tight] KERNEL INITRD COMMAND-LINE: load with kexec_load(2)" },
+        { "kexec-segments", cmd_kexec_segments,
+          "[--at ADDRESS|--tight] KERNEL INITRD COMMAND-LINE: load with kexec_load(2)" },
         { "pfns",     cmd_pfns,     "NAME PAGE...: where pages of the first object are in memory" },
         { "vmcore",   cmd_vmcore,   "SPEC PAGE=PFN...: compare pages in the memory of the kernel that crashed" },
         { "damage",   cmd_damage,   "store|check ROUND SEED, rounds: spoilt metadata" },
@@ -35,9 +37,11 @@ static const struct {
         { "poison",   cmd_poison,   "NAME OBJECT PAGE...: memory errors in pages of a stored file" },
         { "poisoned", cmd_poisoned, "PFN...: are these pages marked as bad, and not free?" },
         { "hidden",   cmd_hidden,   "PFN...: are these pages left out of crash dumps as memory that is offline?" },
-        { "starve",   cmd_starve,   "LEFT NAME [KERNEL INITRD COMMAND-LINE]: save more than the LEFT KiB that are free" },
+        { "starve",   cmd_starve,   "LEFT NAME [KERNEL INITRD COMMAND-LINE]: save more than the LEFT KiB that "
+          "are free" },
         { "uncapable", cmd_uncapable, "PROGRAM [ARGUMENT...]: run it as root without CAP_SYS_ADMIN" },
-        { "luo",      cmd_luo,      "keep|verify SESSION SPEC..., exclude: files that live update preserves, and what it costs" },
+        { "luo",      cmd_luo,      "keep|verify SESSION SPEC..., exclude: files that live update preserves, "
+          "and what it costs" },
         { "tsc",      cmd_tsc,      ": a marker line with the time stamp counter" },
 };
 

@@ -144,7 +144,8 @@ static int verify_bytes(int dev, uint32_t object, uint64_t seed, uint64_t length
                 if (r < 0)
                         r = complain("PKRAM_IOC_LOAD_BYTES: %s", strerror(-r));
                 else if (b.length != n)
-                        r = complain("%" PRIu64 " bytes read at %" PRIu64 ", not %" PRIu64, (uint64_t) b.length, done, n);
+                        r = complain("%" PRIu64 " bytes read at %" PRIu64 ", not %" PRIu64, (uint64_t) b.length, done,
+                                     n);
                 else if (n == 0)
                         break;
                 else {
@@ -170,9 +171,11 @@ static int verify_lost(int dev, uint32_t index) {
         int r = device_call(dev, PKRAM_IOC_LOAD_STAT, &st);
 
         if (r == 0 && st.state & PKRAM_STAT_FILE)
-                r = device_call(dev, PKRAM_IOC_LOAD_FILE, &load) == -EHWPOISON ? 0 : complain("the file can be loaded");
+                r = device_call(dev, PKRAM_IOC_LOAD_FILE, &load) == -EHWPOISON ? 0 :
+                        complain("the file can be loaded");
         if (r == 0 && st.state & PKRAM_STAT_BYTES)
-                r = device_call(dev, PKRAM_IOC_LOAD_BYTES, &b) == -EHWPOISON ? 0 : complain("the byte stream can be loaded");
+                r = device_call(dev, PKRAM_IOC_LOAD_BYTES, &b) == -EHWPOISON ? 0 :
+                        complain("the byte stream can be loaded");
         return r;
 }
 
@@ -190,7 +193,8 @@ static int verify_object(int dev, uint32_t index, const struct pkt_spec *spec, b
         if (!!(st.state & PKRAM_STAT_FILE) != spec->is_file)
                 return complain("object %u is %s file", index, spec->is_file ? "no" : "a");
         if (st.data_bytes != bytes)
-                return complain("object %u has %" PRIu64 " bytes in its stream, not %" PRIu64, index, (uint64_t) st.data_bytes, bytes);
+                return complain("object %u has %" PRIu64 " bytes in its stream, not %" PRIu64, index,
+                                (uint64_t) st.data_bytes, bytes);
         if (!!(st.state & PKRAM_STAT_POISONED) != spec->lost)
                 return complain("object %u %s", index, spec->lost ? "has no memory errors" : "has memory errors");
         if (spec->lost)
@@ -200,10 +204,10 @@ static int verify_object(int dev, uint32_t index, const struct pkt_spec *spec, b
         if (!spec->is_file)
                 return 0;
 
-        if (st.file_bytes != spec->size || (st.mode & 07777) != spec->mode || !S_ISREG(st.mode) || st.uid != spec->uid ||
-            st.gid != spec->gid)
-                return complain("PKRAM_IOC_LOAD_STAT tells size %" PRIu64 " mode %o owner %u:%u", (uint64_t) st.file_bytes,
-                                st.mode, st.uid, st.gid);
+        if (st.file_bytes != spec->size || (st.mode & 07777) != spec->mode || !S_ISREG(st.mode) ||
+            st.uid != spec->uid || st.gid != spec->gid)
+                return complain("PKRAM_IOC_LOAD_STAT tells size %" PRIu64 " mode %o owner %u:%u",
+                                (uint64_t) st.file_bytes, st.mode, st.uid, st.gid);
         /* A tmpfs file cannot take seals, which shows as F_SEAL_SEAL. */
         if (st.seals != (spec->tmpfs ? F_SEAL_SEAL : spec->seals))
                 return complain("seals are 0x%x, not 0x%x", st.seals, spec->seals);
@@ -265,7 +269,8 @@ int cmd_verify(int argc, char **argv) {
         if (info.nr_objects != (uint32_t) (argc - at - 1))
                 return complain("'%s' has %u objects, not %d", argv[at], info.nr_objects, argc - at - 1);
         if (generation && strtoull(generation, NULL, 10) != info.generation)
-                return complain("'%s' has generation %" PRIu64 ", not %s", argv[at], (uint64_t) info.generation, generation);
+                return complain("'%s' has generation %" PRIu64 ", not %s", argv[at], (uint64_t) info.generation,
+                                generation);
         r = node_begin(dev, PKRAM_IOC_LOAD_BEGIN, argv[at]);
         if (r < 0)
                 return complain("PKRAM_IOC_LOAD_BEGIN: %s", strerror(-r));
@@ -321,8 +326,8 @@ int cmd_list(int argc, char **argv) {
                 if (r < 0)
                         return complain("PKRAM_IOC_LIST: %s", strerror(-r));
                 for (uint32_t i = 0; i < l.returned; i++)
-                        printf("%s generation=%" PRIu64 " data_pages=%" PRIu64 " meta_pages=%" PRIu64 " file_bytes=%" PRIu64
-                               " data_bytes=%" PRIu64 " objects=%u flags=%u damage=%u\n",
+                        printf("%s generation=%" PRIu64 " data_pages=%" PRIu64 " meta_pages=%" PRIu64 " file_bytes=%"
+                               PRIu64 " data_bytes=%" PRIu64 " objects=%u flags=%u damage=%u\n",
                                nodes[i].name, (uint64_t) nodes[i].generation, (uint64_t) nodes[i].data_pages,
                                (uint64_t) nodes[i].meta_pages, (uint64_t) nodes[i].file_bytes,
                                (uint64_t) nodes[i].data_bytes, nodes[i].nr_objects, nodes[i].flags, nodes[i].damage);

@@ -93,7 +93,8 @@ int cmd_parallel_save(int argc, char **argv) {
         struct thread t[THREADS] = { 0 };
         struct pkt_spec spec;
         int dev = device_open(), r;
-        struct pkram_ioctl_save_file first = { .size = sizeof(first), .flags = PKRAM_SAVE_RANGE, .object = PKRAM_OBJECT_NEW };
+        struct pkram_ioctl_save_file first = { .size = sizeof(first), .flags = PKRAM_SAVE_RANGE,
+                                               .object = PKRAM_OBJECT_NEW };
 
         if (argc != 3 || dev < 0 || spec_parse(argv[2], &spec) < 0 || spec.size <= RANGE)
                 return complain("parallel-save NAME SPEC, the file larger than 2 MiB");

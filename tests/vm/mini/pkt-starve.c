@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Saves for which memory does not suffice. Everything this program needs is there and locked before memory is eaten up,
- * so that only the save asks for more: a process that the kernel kills for a page fault would say nothing about PKRAM.
+ * Saves for which memory does not suffice. Everything this program needs is there and locked before memory is eaten
+ * up, so that only the save asks for more: a process that the kernel kills for a page fault would say nothing about
+ * PKRAM.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -48,8 +49,8 @@ static int eat(uint64_t size, uint64_t left) {
 }
 
 /*
- * Load an image onto pages of the file: where most of those in IMAGE_MAX bytes are its own. What the image needs itself
- * is then elsewhere, and saving the file has to copy those pages.
+ * Load an image onto pages of the file: where most of those in IMAGE_MAX bytes are its own. What the image needs
+ * itself is then elsewhere, and saving the file has to copy those pages.
  */
 static int load_onto(int fd, uint64_t left, char **files) {
         static uint64_t pfns[FILE_SIZE / PKT_PAGE];
@@ -155,9 +156,9 @@ static int try_save(int dev, int file, const char *name, uint64_t left) {
 }
 
 /*
- * starve LEFT NAME [KERNEL INITRD LINE]: with LEFT KiB of memory free, save more than that: a byte stream, or a file that
- * has to be copied because an image is loaded to where it lies. It must be refused with ENOMEM and leave nothing; when
- * there is memory again, a node NAME of 100000 bytes can be stored.
+ * starve LEFT NAME [KERNEL INITRD LINE]: with LEFT KiB of memory free, save more than that: a byte stream, or a file
+ * that has to be copied because an image is loaded to where it lies. It must be refused with ENOMEM and leave nothing;
+ * when there is memory again, a node NAME of 100000 bytes can be stored.
  */
 int cmd_starve(int argc, char **argv) {
         struct pkram_ioctl_commit c = { .size = sizeof(c) };
@@ -181,7 +182,8 @@ int cmd_starve(int argc, char **argv) {
         filler = eat(0, left);
         if (filler < 0)
                 return complain("cannot eat up memory: %s", strerror(-filler));
-        if (info(dev, &before) < 0 || try_save(dev, file, argv[2], left) || info(dev, &after) < 0 || same(&before, &after))
+        if (info(dev, &before) < 0 || try_save(dev, file, argv[2], left) || info(dev, &after) < 0 ||
+            same(&before, &after))
                 return 1;
 
         /* What the failed save gave back is on lists of one processor, which the kernel does not count as free. */

@@ -34,7 +34,8 @@ struct pkt_spec {
         uint64_t ranges;        /* save in ranges of that many bytes instead of in one call; 0: one call */
         uint64_t mix;           /* like scatter, but only after that many pages; 0: not */
         bool shuffle;           /* written in an order in which no two neighbours in the file adjoin in memory */
-        uint64_t keep;          /* only pages whose pfn / keeprun is a multiple of this stay, the others become holes; 0: all */
+        /* only pages whose pfn / keeprun is a multiple of this stay, the others become holes; 0: all */
+        uint64_t keep;
         uint64_t keeprun;       /* default 1 */
         uint64_t most;          /* with keep: no more pages than that; 0: no limit */
         uint64_t pages;         /* with keep: how many there are, for comparing; 0: not known yet */
