@@ -26,14 +26,17 @@ for type in service scope socket timer path mount automount swap slice; do
         install -D -m 0644 "$src/order-before-guard.conf" "$units/$type.d/50-pkram.conf"
 done
 install -D -m 0644 "$src/order-before-guard-none.conf" "$units/pkram-kexec-guard.service.d/50-pkram.conf"
-for program in "$libexec/pkramd" "$libexec/pkram-restore" "$libexec/pkram-kexec-guard" "$libexec/pkram-tree-worker" "$libexec/pkram-shm" /bin/kill /bin/systemctl /bin/true /bin/rm /bin/sh /bin/mkdir "$sbin/mount.pkram" "$sbin/umount.pkram" "$sbin/pkram-qemu"; do
+for program in "$libexec/pkramd" "$libexec/pkram-restore" "$libexec/pkram-kexec-guard" "$libexec/pkram-tree-worker" "$libexec/pkram-shm" "$libexec/pkram-fdstore" /bin/kill /bin/systemctl /bin/true /bin/rm /bin/sh /bin/mkdir "$sbin/mount.pkram" "$sbin/umount.pkram" "$sbin/pkram-qemu"; do
         install -D -m 0755 /bin/true "$root/$program"
 done
 
 cp "$units/pkram-tree@.service" "$units/pkram-tree@web.service"
 cp "$units/pkram-qemu@.service" "$units/pkram-qemu@web.service"
+# Without that setting, which systemd has since version 254, no store outlives its service.
+(($(systemd-analyze --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p') >= 254)) ||
+        sed -i '/^FileDescriptorStorePreserve=/d' "$units/pkram-fdstore.service"
 names=(pkramd.socket pkram-kexec-check.socket pkram-kexec-check@.service pkram-tree-worker.socket pkram-tree-worker@.service pkramd.service pkram-restore.service pkram-report.service pkram-shutdown.service pkram-trees.service pkram-kexec-guard.service
-        pkram-tree@web.service pkram-qemu@web.service pkram-shm.service)
+        pkram-tree@web.service pkram-qemu@web.service pkram-shm.service pkram-fdstore.service)
 
 # The manager's words about anything of ours are failures; the distribution's own units may have their troubles here.
 out=$(systemd-analyze verify --root="$root" --man=no --recursive-errors=no "${names[@]}" 2>&1) || {
@@ -51,6 +54,12 @@ sed 's/^Type=oneshot$/Type=nonsense/' "$build/pkram-restore.service" >"$units/pk
 out=$(systemd-analyze verify --root="$root" --man=no --recursive-errors=no pkram-restore.service 2>&1) || true
 if ! grep -q nonsense <<<"$out"; then
         echo "systemd-analyze verify did not notice a bad unit; it said: $out"
+        exit 1
+fi
+
+# What is left out for pkramd, which systemd can reload by itself, must not be left out of other units.
+if ! grep -q '^ExecReload=.* drop-shared$' "$build/pkram-fdstore.service"; then
+        echo "pkram-fdstore.service cannot be reloaded"
         exit 1
 fi
 

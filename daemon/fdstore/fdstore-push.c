@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
@@ -76,8 +77,11 @@ static int pipe_make(const void *data, size_t size, MadePipe *ret) {
         return 0;
 }
 
-/* Opens a file that our own unit holds for several others. Returns a descriptor, -ENOENT, or another negative errno. */
-static int shared_file_open(const FdStoreEnvironment *e, const char *name) {
+/* How often to look for a shared file that our own unit is about to take over. */
+#define SHARED_FILE_MSEC 100U
+
+/* Opens a file that is in our own unit's store now. Returns a descriptor, -ENOENT, or another negative errno. */
+static int held_file_open(const FdStoreEnvironment *e, const char *name) {
         _cleanup_(fd_table_freep) FdTable *table = NULL;
         _cleanup_stored_fds_ StoredFds own = {};
         OpenedFd found;
@@ -95,6 +99,33 @@ static int shared_file_open(const FdStoreEnvironment *e, const char *name) {
                         return r < 0 ? r : found.fd;
                 }
         return -ENOENT;
+}
+
+/*
+ * Opens a file that our own unit holds for several others. If it failed to take the file over, because pkramd did not answer
+ * when it started, it is asked to try again. Returns a descriptor, -ENOENT, or another negative errno.
+ */
+static int shared_file_open(const FdStoreEnvironment *e, const char *name) {
+        _cleanup_retrieved_node_ RetrievedNode node = {};
+        _cleanup_free_ char *reason = NULL;
+        int fd, r;
+
+        fd = held_file_open(e, name);
+        if (fd != -ENOENT)
+                return fd;
+        r = store_call_retrieve(e->store, FDSTORE_UNIT, name, &node, &reason);
+        if (r < 0)
+                return r;
+        retrieved_node_done(&node);
+        node = (RetrievedNode) {};
+        r = service_manager_reload_unit(e->bus, FDSTORE_UNIT);
+        if (r < 0)
+                return r;
+        for (uint64_t waited = 0; fd == -ENOENT && waited < e->timeout_usec; waited += SHARED_FILE_MSEC * 1000) {
+                (void) poll(NULL, 0, SHARED_FILE_MSEC);
+                fd = held_file_open(e, name);
+        }
+        return fd;
 }
 
 /* Opens what one entry describes. Returns a descriptor, or a negative errno. */

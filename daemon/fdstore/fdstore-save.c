@@ -225,16 +225,18 @@ static int unit_save_add(const FdStoreEnvironment *e, UnitSave *u, FdTable *tabl
         size_t size = 0;
         int object, r;
 
-        r = fd_table_open(table, fd, &found);
-        if (r == -ENOMEM)
-                return r;
-        if (r < 0) {
-                unit_save_lose(u, fd, LOG_ERR, r == -ENOENT ? "the service manager does not have it any more" :
-                               r == -ENOTUNIQ ? "it cannot be told from others of its kind" : strerror(-r));
-                return 0;
+        why = stored_fd_refusal(fd, -EBADF);
+        if (!why) {
+                r = fd_table_open(table, fd, &found);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0) {
+                        unit_save_lose(u, fd, LOG_ERR, fd_table_error_text(r));
+                        return 0;
+                }
+                opened = found.fd;
+                why = stored_fd_refusal(fd, opened);
         }
-        opened = found.fd;
-        why = stored_fd_refusal(fd, opened);
         if (why) {
                 /* Each socket of a socket unit or of journald is one: no reader wants to hear of them. */
                 unit_save_lose(u, fd, S_ISSOCK(fd->mode) ? LOG_DEBUG : LOG_WARNING, why);
@@ -559,11 +561,12 @@ int fdstore_save(const FdStoreEnvironment *e) {
         _cleanup_(fd_table_freep) FdTable *table = NULL;
         _cleanup_free_ FdStorePolicy *policies = NULL;
         StoredFds *stores;
-        int r, first = 0;
+        int r, first;
 
         r = units_list(e, &units);
         if (r < 0)
                 return log_error_errno(r, "Failed to list units with file descriptor stores");
+        first = units.error;
         stores = calloc(MAX(units.n, 1U), sizeof(*stores));
         policies = calloc(MAX(units.n, 1U), sizeof(*policies));
         if (!stores || !policies) {

@@ -30,6 +30,12 @@ static int help(void) {
         return EXIT_SUCCESS;
 }
 
+/*
+ * At boot, pkramd may take long to answer on a slow machine. Units with shared files cannot have them unless this has taken
+ * them over, so it waits longer, but less than TimeoutStartSec= of its unit.
+ */
+#define BEGIN_TIMEOUT_USEC (UINT64_C(120) * 1000 * 1000)
+
 /* Stores only on the way into a kexec: a soft-reboot keeps the service manager, everything else loses memory. */
 static int save(FdStoreEnvironment *e) {
         static Config config;
@@ -62,7 +68,7 @@ static int save(FdStoreEnvironment *e) {
 static uint64_t push_timeout(sd_bus *bus, const char *unit) {
         uint64_t usec;
 
-        /* It waits for three answers at most, and the service needs some time as well. */
+        /* It waits for four answers at most, and the service needs some time as well. */
         return service_manager_start_timeout(bus, unit, &usec) < 0 ? ANSWER_TIMEOUT_USEC : MIN(usec / 5, ANSWER_TIMEOUT_USEC);
 }
 
@@ -89,8 +95,12 @@ static int command_run(const char *command, const char *unit) {
         }
         if (streq(command, "save"))
                 return save(&e);
+        if (streq(command, "begin")) {
+                varlink_client_set_timeout(store, BEGIN_TIMEOUT_USEC);
+                return fdstore_begin(&e);
+        }
         varlink_client_set_timeout(store, e.timeout_usec);
-        return streq(command, "begin") ? fdstore_begin(&e) : fdstore_drop_shared(&e);
+        return fdstore_drop_shared(&e);
 }
 
 int main(int argc, char *argv[]) {

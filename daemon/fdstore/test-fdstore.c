@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "fdstore.h"
@@ -90,6 +91,7 @@ static void forget(void) {
                 units[i].root = NULL;
                 units[i].start_only = false;
                 units[i].has_stop_command = false;
+                units[i].gone = false;
         }
         assert_ok(fdstore_begin(&e)); /* all nodes are of this boot */
 }
@@ -668,6 +670,210 @@ static void test_shared(void **state) {
         assert_ok(fdstore_save(&e));
 }
 
+/* A unit that cannot be read, such as one that is unloaded, costs its own descriptors only. */
+static void test_unit_gone(void **state) {
+        (void) state;
+        forget();
+        keep("a.service", "x", memfd("x"));
+        keep("b.service", "y", memfd("y"));
+        units[0].gone = true;
+        assert_errno(fdstore_save(&e), EIO);
+        assert_false(is_stored("a.service", FDSTORE_NODE));
+        assert_true(is_stored("b.service", fdstore_node_name(FDSTORE_NODE_ALL)));
+        units[0].gone = false;
+        assert_ok(fdstore_begin(&e));
+        assert_ok(fdstore_save(&e));
+        assert_true(is_stored("a.service", FDSTORE_NODE));
+}
+
+/* Each property of a unit with a root directory, on the way down. */
+static void test_root_errors(void **state) {
+        static const char *const properties[] = {
+                "RootDirectory", "RootImage", "RootDirectoryStartOnly", "ExecCondition", "ExecStartPre", "ExecStartPost", "ExecReload",
+                "ExecStop", "ExecStopPost", "DropInPaths",
+        };
+
+        (void) state;
+        forget();
+        units[0].root = "/srv/root";
+        keep("a.service", "x", memfd("x"));
+        for (size_t i = 0; i < ELEMENTSOF(properties); i++) {
+                mock_manager_fail(manager, properties[i]);
+                assert_errno(fdstore_save(&e), EIO);
+                mock_manager_fail(manager, NULL);
+                for (FdStoreNodeFlags flags = 0; flags < _FDSTORE_NODE_FLAGS_MAX; flags++)
+                        if (fdstore_node_flags_are_valid(flags))
+                                assert_false(is_stored("a.service", fdstore_node_name(flags)));
+        }
+        assert_ok(fdstore_save(&e));
+        assert_true(is_stored("a.service", fdstore_node_name(FDSTORE_NODE_ROOT)));
+}
+
+/* Each call of the manager on the way up, for descriptors of a unit's own and for a shared file. */
+static void test_manager_errors_up(void **state) {
+        int fd = memfd("both");
+        unsigned n_reloads;
+
+        (void) state;
+        forget();
+        mock_manager_add_fd(manager, "a.service", "mine", fd);
+        keep("b.service", "yours", fd);
+        assert_ok(fdstore_save(&e));
+        kexec();
+
+        mock_manager_set_sender(manager, FDSTORE_UNIT);
+        mock_manager_fail(manager, "DumpUnitFileDescriptorStore");
+        assert_fails(fdstore_begin(&e));
+        mock_manager_set_sender(manager, "a.service");
+        assert_fails(fdstore_push(&e, "a.service"));
+        mock_manager_fail(manager, NULL);
+        assert_int_equal(mock_manager_n_fds(manager, "a.service"), 0);
+        assert_true(is_stored("a.service", FDSTORE_NODE));
+
+        /* Without the shared file the unit asks ours to take it over. If that fails it gets nothing, and keeps its node. */
+        next_boot();
+        e.timeout_usec = 200000;
+        n_reloads = mock_manager_n_reloads(manager);
+        assert_errno(fdstore_push(&e, "a.service"), ENOENT);
+        assert_int_equal(mock_manager_n_reloads(manager), n_reloads + 1);
+        mock_manager_fail(manager, "ReloadUnit");
+        assert_fails(fdstore_push(&e, "a.service"));
+        mock_manager_fail(manager, NULL);
+        e.timeout_usec = 5 * 1000 * 1000;
+        assert_true(is_stored("a.service", FDSTORE_NODE));
+        mock_manager_set_sender(manager, FDSTORE_UNIT);
+        assert_ok(fdstore_begin(&e));
+        e.proc = "/proc/none";
+        mock_manager_set_sender(manager, "a.service");
+        assert_errno(fdstore_push(&e, "a.service"), ENOENT);
+        e.proc = "/proc/self";
+
+        /* A reload that fails leaves the file with our unit, but the unit has its descriptors. */
+        mock_manager_fail(manager, "ReloadUnit");
+        assert_ok(fdstore_push(&e, "a.service"));
+        mock_manager_fail(manager, NULL);
+        assert_holds("a.service", "mine", "both");
+        mock_manager_set_sender(manager, "b.service");
+        assert_ok(fdstore_push(&e, "b.service"));
+        mock_manager_set_sender(manager, FDSTORE_UNIT);
+        mock_manager_fail(manager, "DumpUnitFileDescriptorStore");
+        assert_fails(fdstore_drop_shared(&e));
+        mock_manager_fail(manager, NULL);
+        assert_int_equal(mock_manager_n_fds(manager, FDSTORE_UNIT), 1);
+        assert_ok(fdstore_drop_shared(&e));
+        wait_until_empty(FDSTORE_UNIT);
+}
+
+/* Answers each message with the same text, or closes the connection for NULL. */
+static void bad_pkramd_run(int listening, const char *reply) {
+        char buffer[4096];
+
+        for (;;) {
+                int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+                ssize_t n;
+
+                while (fd >= 0 && (n = read(fd, buffer, sizeof(buffer))) > 0) {
+                        if (buffer[n - 1] != 0)
+                                continue;
+                        if (!reply || write(fd, reply, strlen(reply) + 1) < 0)
+                                break;
+                }
+                if (fd >= 0)
+                        (void) close(fd);
+        }
+}
+
+static pid_t bad_pkramd_start(const char *path, const char *reply) {
+        union {
+                struct sockaddr sa;
+                struct sockaddr_un un;
+        } address = { .un.sun_family = AF_UNIX };
+        int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        pid_t pid;
+
+        assert_ok(listening);
+        (void) snprintf(address.un.sun_path, sizeof(address.un.sun_path), "%s", path);
+        (void) unlink(path);
+        assert_ok(bind(listening, &address.sa, sizeof(address.un)));
+        assert_ok(listen(listening, 8));
+        pid = fork();
+        if (pid == 0) {
+                bad_pkramd_run(listening, reply);
+                _exit(0);
+        }
+        assert_true(pid > 0);
+        (void) close(listening);
+        return pid;
+}
+
+/* Errors of pkramd for each call, and replies that are none: nothing gets into a store, and nothing hangs. */
+static void test_pkramd_errors(void **state) {
+        static const struct {
+                const char *reply;
+                bool nothing; /* it says that there is no such node */
+        } table[] = {
+                { NULL, false },
+                { "", false },
+                { "garbage", false },
+                { "[]", false },
+                { "{\"parameters\":[]}", false },
+                { "{\"error\":\"io.pkram.Store.NoSuchNode\",\"parameters\":{\"name\":\"x\"}}", true },
+                { "{\"error\":\"io.pkram.Store.PermissionDenied\"}", false },
+                { "{\"error\":\"io.pkram.Store.NoMemory\"}", false },
+                { "{\"error\":\"io.pkram.Store.NodeDamaged\",\"parameters\":{\"name\":\"x\",\"reason\":\"why\"}}", false },
+                { "{\"error\":\"io.pkram.Store.QuotaExceeded\",\"parameters\":{\"limit\":\"NodesMax\",\"current\":1}}", false },
+                { "{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":{\"method\":7}}", false },
+                { "{\"error\":5}", false },
+                { "{\"parameters\":{\"node\":{\"id\":1},\"objects\":7}}", false },
+                { "{\"parameters\":{\"node\":{\"id\":1},\"objects\":[]}}", false },
+                { "{\"parameters\":{\"node\":{\"id\":1},\"objects\":[1]}}", false },
+                { "{\"parameters\":{\"node\":{\"id\":1},\"objects\":[{\"fileDescriptor\":0}]}}", false },
+                { "{\"parameters\":{\"node\":{\"id\":1},\"objects\":[{\"fileDescriptor\":-1}]}}", false },
+                { "{\"parameters\":{\"node\":{\"id\":1},\"objects\":[{\"fileDescriptor\":4294967296}]}}", false },
+                { "{\"parameters\":{\"node\":{\"id\":1},\"objects\":[{\"data\":\"%%\"}]}}", false },
+                { "{\"parameters\":{\"node\":{\"id\":1},\"objects\":[{\"data\":\"e30=\"}]}}", false },
+                { "{\"parameters\":{\"node\":{\"id\":1},\"objects\":[{}]}}", false },
+        };
+        VarlinkClient *good;
+        char path[96];
+
+        (void) state;
+        forget();
+        good = e.store;
+        (void) snprintf(path, sizeof(path), "%s/bad", dir);
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                pid_t pid = bad_pkramd_start(path, table[i].reply);
+                int results[4];
+
+                for (unsigned call = 0; call < ELEMENTSOF(results); call++) {
+                        e.store = NULL;
+                        assert_ok(varlink_client_connect(path, &e.store));
+                        varlink_client_set_timeout(e.store, 2 * USEC_PER_SEC);
+                        mock_manager_clear(manager, "a.service");
+                        mock_manager_set_sender(manager, call == 0 ? "a.service" : FDSTORE_UNIT);
+                        if (call == 1)
+                                keep("a.service", "x", memfd("x"));
+                        results[call] = call == 0 ? fdstore_push(&e, "a.service") : call == 1 ? fdstore_save(&e) :
+                                        call == 2 ? fdstore_begin(&e) : fdstore_drop_shared(&e);
+                        e.store = varlink_client_free(e.store);
+                        if (call == 0) {
+                                (void) poll(NULL, 0, 20);
+                                assert_int_equal(mock_manager_n_fds(manager, "a.service"), 0);
+                        }
+                        assert_int_equal(mock_manager_n_fds(manager, FDSTORE_UNIT), 0);
+                }
+                if (table[i].nothing ? results[0] != 0 : results[0] >= 0)
+                        fail_msg("line %zu: push returned %i", i, results[0]);
+                /* A reply without an error stands for success, whatever else is in it. */
+                if (results[1] >= 0 && !(table[i].reply && strstr(table[i].reply, "\"parameters\":{\"node\"")))
+                        fail_msg("line %zu: save returned %i", i, results[1]);
+                (void) kill(pid, SIGKILL);
+                (void) waitpid(pid, NULL, 0);
+        }
+        e.store = good;
+        mock_manager_clear(manager, "a.service");
+}
+
 static void test_manager_errors(void **state) {
         static const char *const methods[] = { "ListUnitsByPatterns", "NFileDescriptorStore", "NotifyAccess", "DumpUnitFileDescriptorStore" };
 
@@ -770,7 +976,11 @@ int main(void) {
                 cmocka_unit_test(test_manager_deaf),
                 cmocka_unit_test(test_hostile_answers),
                 cmocka_unit_test(test_hostile_nodes),
+                cmocka_unit_test(test_unit_gone),
+                cmocka_unit_test(test_root_errors),
                 cmocka_unit_test(test_manager_errors),
+                cmocka_unit_test(test_manager_errors_up),
+                cmocka_unit_test(test_pkramd_errors),
         };
 
         return cmocka_run_group_tests(tests, setup, teardown);

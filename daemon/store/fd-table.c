@@ -243,6 +243,11 @@ int fd_table_open(FdTable *t, const StoredFd *wanted, OpenedFd *ret) {
         return 0;
 }
 
+const char *fd_table_error_text(int r) {
+        return r == -ENOENT ? "the service manager does not have it any more" :
+                r == -ENOTUNIQ ? "it cannot be told from others of its kind" : strerror(-r);
+}
+
 const char *stored_fd_refusal(const StoredFd *fd, int opened) {
         struct statfs fs;
 
@@ -258,7 +263,7 @@ const char *stored_fd_refusal(const StoredFd *fd, int opened) {
                 return "directories are not preserved";
         if (!S_ISREG(fd->mode))
                 return "files of its type are not preserved";
-        if (fstatfs(opened, &fs) < 0 || fs.f_type != TMPFS_MAGIC)
+        if (opened >= 0 && (fstatfs(opened, &fs) < 0 || fs.f_type != TMPFS_MAGIC))
                 return "it is not a memfd or a file on a tmpfs";
         return NULL;
 }

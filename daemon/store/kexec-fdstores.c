@@ -78,16 +78,19 @@ static int contents_read(FdTable *table, const StoredFds *fds, FdStoreContents *
                 const char *why;
                 int r;
 
-                r = fd_table_open(table, &fds->fds[i], &found);
-                if (r == -ENOMEM) {
-                        free(c.lost);
-                        return r;
+                why = stored_fd_refusal(&fds->fds[i], -EBADF);
+                if (!why) {
+                        r = fd_table_open(table, &fds->fds[i], &found);
+                        if (r == -ENOMEM) {
+                                free(c.lost);
+                                return r;
+                        }
+                        if (r == -ENOENT)
+                                continue;
+                        if (r >= 0)
+                                opened = found.fd;
+                        why = r < 0 ? fd_table_error_text(r) : stored_fd_refusal(&fds->fds[i], opened);
                 }
-                if (r == -ENOENT)
-                        continue;
-                if (r >= 0)
-                        opened = found.fd;
-                why = r < 0 ? strerror(-r) : stored_fd_refusal(&fds->fds[i], opened);
                 if (why) {
                         /* As in the log, sockets do not count. */
                         if (!S_ISSOCK(fds->fds[i].mode) && contents_lose(&c, fds->fds[i].name, why) < 0)
@@ -157,19 +160,28 @@ int kexec_fdstores_collect(sd_bus *bus, Store *store, const char *proc, const ch
         _cleanup_preserving_units_ PreservingUnits preserving = {};
         _cleanup_(fd_table_freep) FdTable *table = NULL;
         uint64_t total = 0;
-        int r;
+        int r, first;
 
         if (service_manager_unit_is_active(bus, FDSTORE_UNIT) <= 0 || service_manager_preserves_stores(bus))
                 return 0;
         r = service_manager_list_preserving(bus, root, &preserving);
-        if (r < 0 || preserving.n == 0)
+        if (r < 0)
                 return r;
+        if (preserving.n == 0)
+                return preserving.error;
         r = fd_table_new(proc, &table);
-        for (size_t i = 0; r >= 0 && i < preserving.n; i++) {
+        if (r < 0)
+                return r;
+        first = preserving.error;
+        for (size_t i = 0; i < preserving.n; i++) {
                 const PreservingUnit *u = &preserving.units[i];
 
-                if (!streq(u->name, FDSTORE_UNIT) && fdstore_policy_decide(config, u->name, u->own_policy) != FDSTORE_NO)
-                        r = unit_examine(bus, store, table, config, u->name, &total, units, ret);
+                if (streq(u->name, FDSTORE_UNIT) || fdstore_policy_decide(config, u->name, u->own_policy) == FDSTORE_NO)
+                        continue;
+                r = unit_examine(bus, store, table, config, u->name, &total, units, ret);
+                if (r < 0 && service_manager_error_is_final(r))
+                        return r;
+                first = first ?: MIN(r, 0);
         }
-        return r;
+        return first;
 }

@@ -233,7 +233,7 @@ static int get_property(_unused_ sd_bus *bus, const char *path, _unused_ const c
                 return sd_bus_message_append(reply, "s", "257.13-1");
         i = (size_t) atoi(path + strlen(UNIT_PATH "/u"));
         pthread_mutex_lock(&m->lock);
-        if (i >= m->n_units || (m->failing && streq(m->failing, property)))
+        if (i >= m->n_units || m->units[i].gone || (m->failing && streq(m->failing, property)))
                 r = -EIO;
         else if (streq(property, "NFileDescriptorStore"))
                 r = sd_bus_message_append(reply, "u", (uint32_t) kept_count(m, i));

@@ -21,6 +21,7 @@ typedef struct MockUnit {
         const char *root;          /* RootDirectory, NULL for none */
         bool start_only;           /* RootDirectoryStartOnly */
         bool has_stop_command;     /* ExecStop is not empty */
+        bool gone;                 /* it was there when units were listed, but its properties cannot be read */
 } MockUnit;
 
 /* Starts it, with its sockets in dir. units is borrowed. */

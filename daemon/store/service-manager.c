@@ -6,6 +6,7 @@
 #include "fdstore-policy.h"
 #include "file-util.h"
 #include "kexec-units.h"
+#include "log.h"
 #include "service-manager.h"
 
 /* More descriptors than a process can have are no valid answer. */
@@ -162,6 +163,10 @@ static int preserving_unit_read(sd_bus *bus, const char *root, const char *name,
         return unit->name ? 1 : -ENOMEM;
 }
 
+bool service_manager_error_is_final(int r) {
+        return r == -ENOMEM || r == -ETIMEDOUT || r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE;
+}
+
 int service_manager_list_preserving(sd_bus *bus, const char *root, PreservingUnits *ret) {
         _cleanup_preserving_units_ PreservingUnits found = {};
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
@@ -195,7 +200,12 @@ int service_manager_list_preserving(sd_bus *bus, const char *root, PreservingUni
                 if (r < 0) {
                         free(unit.name);
                         free(unit.notify_access);
-                        return r;
+                        if (service_manager_error_is_final(r))
+                                return r;
+                        /* One that cannot be read must not cost the stores of all others. */
+                        log_warning("Failed to read the properties of %s, ignoring its file descriptors: %s", name, strerror(-r));
+                        found.error = found.error ?: r;
+                        continue;
                 }
                 unit.stopped = (streq(active, "inactive") || streq(active, "failed")) &&
                                !streq(job_type, "start") && !streq(job_type, "restart");

@@ -46,6 +46,7 @@ typedef struct PreservingUnit {
 typedef struct PreservingUnits {
         PreservingUnit *units;
         size_t n;
+        int error; /* of the first unit that could not be read and is left out, a negative errno; or 0 */
 } PreservingUnits;
 
 void preserving_units_done(PreservingUnits *u);
@@ -53,10 +54,14 @@ void preserving_units_done(PreservingUnits *u);
 
 /*
  * Lists the services that have descriptors in their stores and keep them when they stop
- * (FileDescriptorStorePreserve=yes). root is put before the paths of unit files, "" for the real ones. Returns 0, -EBADMSG if the answer makes no sense, or another
- * negative errno.
+ * (FileDescriptorStorePreserve=yes). root is put before the paths of unit files, "" for the real ones. A unit whose
+ * properties cannot be read is logged and left out. Returns 0, -EBADMSG if the answer makes no sense, or another negative
+ * errno.
  */
 int service_manager_list_preserving(sd_bus *bus, const char *root, PreservingUnits *ret);
+
+/* Returns true if after this error any further call would fail as well. Otherwise it is about a single unit. */
+bool service_manager_error_is_final(int r);
 
 /* Reads the store of a unit, the newest descriptor first. Errors as above. */
 int service_manager_dump_store(sd_bus *bus, const char *unit, StoredFds *ret);

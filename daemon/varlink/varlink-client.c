@@ -186,6 +186,9 @@ static int parse_reply(Message *m, VarlinkReply *ret) {
                 return -ENOMEM;
 
         error = json_get_string(o, "error");
+        /* An error that cannot be read is no success. */
+        if (!error && json_get(o, "error"))
+                return -EBADMSG;
         if (error) {
                 reply.error = strdup(error);
                 if (!reply.error)

@@ -140,6 +140,7 @@ back() {
         kept "$1" "$2"
         equal "each restored store is in the journal" "$(journalctl -b -o cat MESSAGE_ID=67ef04ec4c6d45f8a62763ebe4b404c2 | grep -c Restored)" 9
         equal "no node is left" "$(pkramctl list --no-legend | grep -c fdstore)" 0
+        equal "no file is left with the helper's unit" "$(systemctl show -P NFileDescriptorStore pkram-fdstore.service)" 0
         equal "NotifyAccess= is the unit's own again" "$(systemctl show -P StatusText fd-plain.service | wc -l)" 1
         clean_boot
 }
