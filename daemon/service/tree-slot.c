@@ -270,7 +270,7 @@ static int on_slot_pipe(_unused_ sd_event_source *source, _unused_ int fd, _unus
 }
 
 bool tree_slots_restore_into(const Manager *m, int directory) {
-        struct stat st;
+        struct stat st = {};
 
         if (directory_identify(directory, &st) < 0)
                 return false;
