@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Tables for terminals and scripts. Not libsmartcols: in the C locale, which services and cron jobs have, it prints
+ * all characters but ASCII as escape sequences, so that names in the output would depend on the locale. It also
+ * truncates cells without marking them.
+ */
 #include <stdio.h>
 #include <wchar.h>
 

@@ -34,6 +34,7 @@ static void pkramctl_help(void) {
              "  release NAME...           Release nodes whose contents were retrieved\n"
              "  remove NAME...            Remove nodes and free their memory\n"
              "  monitor                   Show events as they happen\n"
+             "  analyze [time|plot]       Show what the last kexec spent its time on, or plot it as SVG\n"
              "  check                     Check whether a kexec would preserve all nodes\n"
              "  kexec                     Load a kernel and kexec into it\n"
              "  help                      Show this help\n"
@@ -324,6 +325,7 @@ int main(int argc, char *argv[]) {
                 { "release",  verb_release  },
                 { "remove",   verb_remove   },
                 { "monitor",  verb_monitor  },
+                { "analyze",  verb_analyze  },
                 { "check",    verb_check    },
                 { "kexec",    verb_kexec    },
                 { "help",     verb_help     },

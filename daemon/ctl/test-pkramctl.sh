@@ -228,8 +228,54 @@ END
     run 2 kexec --when=+5min --force; ok "status 2: --when= and --force"
 fi
 
-# What a limit refuses is described in one line.
+# What analyze shows of a kexec, with times of a fake pkramd: one is missing, and one is before its predecessor.
+run 1 analyze && says 'was not started by a kexec'; ok "status 1: analyze without a kexec"
+run 2 analyze blame; ok "status 2: analyze of something else"
 stop
+rm -f socket
+timeout 60 python3 - "$dir/socket" <<'END' &
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen()
+for _ in range(4):
+    c = s.accept()[0]
+    c.recv(65536)
+    begin = 1000000000000000
+    c.sendall(json.dumps({"parameters": {"version": "0", "lastKexec": {
+        "requestedUSec": begin, "stoppedUSec": begin + 6500000, "sealedUSec": begin + 7000000, "startedUSec": begin + 6900000,
+        "restoredUSec": begin + 9250000, "upUSec": begin + 10000000, "previousKernel": "6.12 <&>",
+        "restoredNodes": 1, "restoredBytes": 1, "lostNodes": 0, "lost": []}}}).encode() + b"\0")
+END
+for _ in {1..100}; do [[ -S $dir/socket ]] && break; sleep 0.05; done
+run 0 analyze && says 'stop        6.5s' && says 'seal     500.0ms' && says 'restore     2.2s' && ! says shutdown &&
+    says 'until services were up: 10.0s' && says 'Services took long to stop' && ! says 'took long to start'; ok "analyze"
+run 0 analyze time --no-legend && [[ $(awk '{print $1}' "$dir/stdout" | xargs) == 'stop seal jump restore start' ]]; ok "analyze --no-legend"
+run 0 analyze -j && python3 - "$dir/stdout" <<'END'; ok "analyze -j"
+import json, sys
+o = json.load(open(sys.argv[1]))
+assert o["usec"] == 10000000 == sum(s["usec"] for s in o["steps"]), o
+assert [s["usec"] for s in o["steps"]] == [6500000, 500000, 0, 2250000, 750000], o
+END
+run 0 analyze plot && python3 - "$dir/stdout" <<'END'; ok "analyze plot"
+import sys, xml.etree.ElementTree as e
+svg = e.parse(sys.argv[1]).getroot()
+name = "{http://www.w3.org/2000/svg}"
+width, height = float(svg.get("width")), float(svg.get("height"))
+bars = [r for r in svg.iter(name + "rect") if r.find(name + "title") is not None]
+assert len(bars) == 5, bars
+right = 90
+for b in bars:
+    x, w = float(b.get("x")), float(b.get("width"))
+    assert abs(x - right) < 2 and 0 <= float(b.get("y")) < height, (x, right)
+    right = x + w
+assert abs(right - 890) < 2 and right < width, right
+text = [t.text for t in svg.iter(name + "text")]
+assert "Kexec from 6.12 <&>: 10.0s" in text and "10 s" in text and "11 s" not in text, text
+END
+wait
+
+# What a limit refuses is described in one line.
 rm -f socket
 timeout 20 python3 - "$dir/socket" <<'END' &
 import json, socket, sys
