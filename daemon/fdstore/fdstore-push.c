@@ -297,6 +297,7 @@ static int fds_push(const FdStoreEnvironment *e, const char *unit, const PushedF
 /* What an error of fds_push() means, or NULL if its errno says that. */
 static const char *push_error_text(int r) {
         return r == -ENOBUFS ? "it did not accept all of them, check FileDescriptorStoreMax= of the unit" :
+                r == -EHOSTDOWN ? "the unit has no file descriptor store any more, check FileDescriptorStoreMax= of the unit" :
                 r == -EEXIST ? "the unit has stored others with the same names, remove them with 'systemctl clean --what=fdstore'" :
                 NULL;
 }

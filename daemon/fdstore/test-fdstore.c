@@ -409,6 +409,9 @@ static void test_too_small_store(void **state) {
         assert_errno(fdstore_push(&e, "a.service"), ENOBUFS);
         wait_until_empty("a.service");
         assert_true(is_stored("a.service", FDSTORE_NODE));
+        units[0].max = 0;
+        assert_errno(fdstore_push(&e, "a.service"), EHOSTDOWN);
+        assert_true(is_stored("a.service", FDSTORE_NODE));
         units[0].max = 8;
         assert_ok(fdstore_push(&e, "a.service"));
         assert_holds("a.service", "two", "2");

@@ -173,6 +173,9 @@ static int method_dump(sd_bus_message *message, void *userdata, _unused_ sd_bus_
         r = call_fails(m, message);
         if (r >= 0 && unit_index(m, name) == m->n_units)
                 r = -ENOENT;
+        /* As the error org.freedesktop.systemd1.FileDescriptorStoreDisabled. */
+        if (r >= 0 && m->units[unit_index(m, name)].max == 0)
+                r = -EHOSTDOWN;
         if (r >= 0)
                 r = sd_bus_message_new_method_return(message, &reply);
         if (r >= 0)

@@ -28,13 +28,17 @@ static int keep(size_t size) {
         return sd_pid_notify_with_fds(0, /* unset_environment= */ 0, "FDSTORE=1\nFDNAME=state", &fd, 1) > 0 ? fd : -1;
 }
 
+/* sd_listen_fds(3) finds nothing in the child of a shell, nor with PrivatePIDs=: LISTEN_PID is another number there. */
 static int find(void) {
-        char **names = NULL;
-        int n = sd_listen_fds_with_names(/* unset_environment= */ 0, &names);
+        const char *names = getenv("LISTEN_FDNAMES");
 
-        for (int i = 0; i < n; i++)
-                if (strcmp(names[i], "state") == 0)
+        for (int i = 0; names && *names; i++) {
+                size_t n = strcspn(names, ":");
+
+                if (n == strlen("state") && strncmp(names, "state", n) == 0)
                         return SD_LISTEN_FDS_START + i;
+                names += n + (names[n] == ':');
+        }
         return -1;
 }
 

@@ -9,7 +9,7 @@
 
 KEEPER=$TESTS/fdkeeper
 # Units whose memory has to be there after each kexec.
-KEPT="simple notify exec none main all nexec fork oneshot dbus reload dyn hard pids early over fail crash root rootonly inst@a\\x2db"
+KEPT="simple notify exec none main all nexec fork oneshot dbus reload dyn hard pids over fail crash root rootonly inst@a\\x2db"
 
 # unit NAME LINE...: fx-NAME.service, enabled; lines that begin with [Unit] go there
 unit() {
@@ -63,7 +63,7 @@ make_units() {
         unit restart Type=notify FileDescriptorStorePreserve=restart
         unit req Type=notify X-Pkram-FdStore=required
         unit stop Type=notify RootDirectory=/srv/root "BindReadOnlyPaths=/usr" ExecStop=/bin/true
-        unit zoo Type=notify "ExecStart=/usr/bin/python3 /usr/local/bin/fx-zoo"
+        unit zoo Type=notify FileDescriptorStoreMax=16 "ExecStart=/usr/bin/python3 /usr/local/bin/fx-zoo"
 
         mkdir -p /srv/root/{usr,etc,proc,sys,dev,run,tmp,var} /etc/systemd/system/fx-over.service.d
         for d in bin sbin lib lib64; do ln -sfn "usr/$d" "/srv/root/$d"; done
@@ -85,15 +85,18 @@ if names:
     text = " ".join(sorted(names))
     if "pipe" in fds:
         os.set_blocking(fds["pipe"], False)
-        text += " " + os.read(fds["pipe"], 100).decode()
+        data = os.read(fds["pipe"], 100)
+        os.write(fds["write-end"], data)
+        text += " " + data.decode()
     if "file" in fds:
         text += f" {os.pread(fds['file'], 9, 0).decode()} at {os.lseek(fds['file'], 0, os.SEEK_CUR)}"
 else:
+    epoll = select.epoll()
     r, w = os.pipe()
     os.write(w, b"in-flight")
     f = os.open("/dev/shm/fx-file", os.O_RDWR | os.O_CREAT)
     os.write(f, b"on-tmpfs")
-    for name, fd in [("pipe", r), ("write-end", w), ("file", f), ("epoll", select.epoll().fileno()), ("dir", os.open("/", os.O_RDONLY)),
+    for name, fd in [("pipe", r), ("write-end", w), ("file", f), ("epoll", epoll.fileno()), ("dir", os.open("/", os.O_RDONLY)),
                      ("socket", socket.socketpair()[0].detach()), ("event", os.eventfd(3)), ("null", os.open("/dev/null", os.O_RDWR))]:
         notify(f"FDSTORE=1\nFDNAME={name}\nFDPOLL=0", fd)
 notify("READY=1\nSTATUS=" + text)
@@ -136,12 +139,22 @@ kept() {
         done
 }
 
+# early_goes_on: the unit that a cancelled kexec may or may not stop has its memory, and was started since
+early_goes_on() {
+        local before count
+        before=$(cat "$STATE/early" 2>/dev/null || echo 0)
+        count=$(said early | sed -n 's/^start \([0-9]*\), 0 words wrong$/\1/p')
+        if ((${count:-0} > before)); then pass "early, start $count"; else fail "early" "it was at start $before, and says '$(said early)'"; fi
+        echo "${count:-0}" >"$STATE/early"
+}
+
 why() { journalctl -q -b "$@" -o cat -t pkram-fdstore; }
 
 stage1() {
         make_units || true
         equal "the one that fails, fails" "$(systemctl --failed --no-legend --plain | cut -d' ' -f1)" fx-fail.service
         kept 1
+        early_goes_on
         equal "zoo" "$(systemctl show -P StatusText fx-zoo.service)" first
         check "a kernel is loaded" pkramctl kexec --no-reboot --kernel=/boot/vmlinuz-pkram --initrd= --reuse-cmdline
         matches "check names what cannot be kept" "$(pkramctl check)" "fx-zoo.service loses 4 file descriptors: .*'null' .devices are not preserved"
@@ -169,6 +182,7 @@ stage2() {
 stage3() {
         another_kernel
         kept 3
+        early_goes_on
         matches "zoo: pipes and files" "$(systemctl show -P StatusText fx-zoo.service)" '^file pipe write-end in-flight on-tmpfs at 8$'
         matches "zoo: the others are named" "$(why -b -1)" "'epoll' of fx-zoo.service .*ends with this kernel"
         equal "no: opted out" "$(said no)" "start 1, 0 words wrong"
@@ -177,7 +191,7 @@ stage3() {
         # Too small: the one starts without, the other does not start, and both wait in the store.
         equal "small: starts without" "$(systemctl is-active fx-small.service)" active
         equal "req: does not start" "$(systemctl is-failed fx-req.service)" failed
-        matches "small: the journal says why" "$(why -b 0)" "fx-small.service to the service manager, they remain stored: it did not accept all"
+        matches "small: the journal says why" "$(why -b 0)" "fx-small.service to the service manager, they remain stored: .*check FileDescriptorStoreMax="
         matches "status says which units they wait for" "$(pkramctl status)" 'Descriptors of: fx-small.service'
         matches "show as well" "$(pkramctl show --owner=fx-req.service io.pkram.fdstore-required)" 'Waits for: fx-req.service'
         sed -i s/StoreMax=0/StoreMax=4/ /etc/systemd/system/fx-small.service /etc/systemd/system/fx-req.service
@@ -201,6 +215,7 @@ stage4() {
         systemctl reset-failed fx-fail.service
         equal "soft-reboot: nothing was stored" "$(pkramctl list -q | grep -c fdstore)" 0
         kept 4
+        early_goes_on
         # In the next boot these units are not there.
         systemctl stop fx-ren.service fx-mask.service
         systemctl start fx-ren.service fx-mask.service
@@ -216,6 +231,7 @@ stage4() {
 stage5() {
         another_kernel
         kept 5
+        early_goes_on
         rm -r /etc/systemd/system/pkram-fdstore.service.d
         matches "renamed and masked units wait" "$(pkramctl status)" 'Descriptors of: fx-ren.service'
         matches "the masked one, too" "$(pkramctl status)" 'Descriptors of: fx-mask.service'
