@@ -388,6 +388,7 @@ static void test_crash_kernel(_unused_ void **state) {
         config_init_memory(&config, GIB(4));
         assert_ok(pkram_save_begin(&device, "node", &h));
         assert_ok(pkram_save_commit(&h, false, NULL));
+        pkram_handle_done(&h);
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 KexecSources sources = {
                         .utab = "/proc/none", .units = "/proc/none", .root = "/proc/none", .cmdline = table[i].next,
