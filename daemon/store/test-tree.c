@@ -392,6 +392,39 @@ static void test_special_files(void **state) {
         assert_true(shell(f, "[ -d \"$b/d\" ] && [ -z \"$(ls \"$b/d\")\" ]"));
 }
 
+/* What an overlay file system leaves in its upper directory: whiteouts, and attributes that say what hides the lower one. */
+static void test_overlay_upper(void **state) {
+        static const struct {
+                const char *name, *attribute, *value;
+        } attributes[] = {
+                { "upper/replaced", "trusted.overlay.opaque",   "y"       },
+                { "upper/replaced", "trusted.overlay.impure",   "y"       },
+                { "upper/moved",    "trusted.overlay.redirect", "/before" },
+                { "upper/changed",  "trusted.overlay.origin",   "handle"  },
+        };
+        Fixture *f = *state;
+        char path[128], value[64];
+
+        assert_true(shell(f, "mkdir -p \"$a/upper/replaced\" \"$a/upper/moved\" \"$a/work/work\" && chmod 000 \"$a/work/work\" && "
+                             "mknod \"$a/upper/deleted\" c 0 0 && ln \"$a/upper/deleted\" \"$a/upper/deleted-too\" && "
+                             "echo x >\"$a/upper/changed\""));
+        for (size_t i = 0; i < ELEMENTSOF(attributes); i++) {
+                (void) snprintf(path, sizeof(path), "%s/%s", f->from, attributes[i].name);
+                assert_ok(setxattr(path, attributes[i].attribute, attributes[i].value, strlen(attributes[i].value), 0));
+        }
+        assert_ok(store_tree(f, &f->s.root, 0, NULL, NULL));
+        mock_kexec(f->s.mock);
+        assert_ok(restore_tree(f, &f->s.root, NULL));
+        for (size_t i = 0; i < ELEMENTSOF(attributes); i++) {
+                (void) snprintf(path, sizeof(path), "%s/%s", f->to, attributes[i].name);
+                assert_int_equal(getxattr(path, attributes[i].attribute, value, sizeof(value)), strlen(attributes[i].value));
+                assert_memory_equal(value, attributes[i].value, strlen(attributes[i].value));
+        }
+        /* All whiteouts are one inode, as overlayfs makes them. */
+        assert_true(shell(f, "[ \"$(stat -c '%F %t:%T %h' \"$b/upper/deleted\")\" = 'character special file 0:0 2' ] && "
+                             "[ \"$b/upper/deleted\" -ef \"$b/upper/deleted-too\" ] && [ \"$(stat -c %a \"$b/work/work\")\" = 0 ]"));
+}
+
 /* Files that would be dangerous if root created them for users that cannot create them. */
 static void test_what_only_root_may_store(void **state) {
         static const struct {
@@ -737,6 +770,7 @@ int main(void) {
                 T(test_attributes),
                 T(test_inode_flags),
                 T(test_casefold),
+                T(test_overlay_upper),
                 T(test_deep),
                 T(test_many_small_files),
                 T(test_special_files),
