@@ -563,6 +563,15 @@ int fdstore_save(const FdStoreEnvironment *e) {
         StoredFds *stores;
         int r, first;
 
+        r = service_manager_preserves_stores(e->bus, e->root);
+        if (r < 0)
+                log_warning("Failed to find out whether the service manager preserves file descriptor stores itself, assuming that it "
+                            "does not: %s", strerror(-r));
+        if (r > 0) {
+                log_info("The service manager preserves file descriptor stores itself, storing none.");
+                return 0;
+        }
+
         r = units_list(e, &units);
         if (r < 0)
                 return log_error_errno(r, "Failed to list units with file descriptor stores");

@@ -46,7 +46,8 @@ typedef struct FdStoreEnvironment {
 } FdStoreEnvironment;
 
 /*
- * Stores the descriptors of all stopped units that preserve theirs, and logs what cannot be kept. Goes on
+ * Stores the descriptors of all stopped units that preserve theirs, and logs what cannot be kept. Does nothing if the
+ * service manager preserves them itself. Goes on
  * after a unit that fails. Returns 0 if everything was stored or is of a kind that is never kept, or the
  * first negative errno.
  */

@@ -47,10 +47,6 @@ static int save(FdStoreEnvironment *e) {
                 return log_error_errno(r, "Failed to determine the kind of shutdown, storing no file descriptors");
         if (kind != SHUTDOWN_KEXEC)
                 return 0;
-        if (service_manager_preserves_stores(e->bus)) {
-                log_info("The service manager preserves file descriptor stores itself, storing none.");
-                return 0;
-        }
         config_init(&config);
         r = config_load(&config, "", config_log_warning, /* userdata= */ NULL);
         if (r < 0) {

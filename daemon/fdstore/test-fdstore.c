@@ -689,6 +689,40 @@ static void test_unit_gone(void **state) {
         assert_true(is_stored("a.service", FDSTORE_NODE));
 }
 
+/* Only one of the two preserves: from version 262 the service manager, on a kernel with the live update orchestrator. */
+static void test_live_update(void **state) {
+        static const struct {
+                const char *version;
+                bool device, stores;
+        } table[] = {
+                { "262.1",  true,  false }, { "263~rc1", true,  false }, { "262",      false, true }, { "261.9", true, true },
+                { "257.13", true,  true  }, { "257.13",  false, true  }, { "v2-branch", true, true },
+        };
+        char path[64];
+
+        (void) state;
+        (void) snprintf(path, sizeof(path), "%s/dev", dir);
+        assert_ok(mkdir(path, 0755));
+        (void) snprintf(path, sizeof(path), "%s/dev/liveupdate", dir);
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                forget();
+                keep("a.service", "x", memfd("x"));
+                if (table[i].device)
+                        (void) close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+                mock_manager_set_version(manager, table[i].version);
+                assert_ok(fdstore_save(&e));
+                if (is_stored("a.service", FDSTORE_NODE) != table[i].stores)
+                        fail_msg("version %s, device %i", table[i].version, table[i].device);
+                mock_manager_fail(manager, "Version");
+                assert_ok(fdstore_begin(&e));
+                assert_ok(fdstore_save(&e));
+                assert_true(is_stored("a.service", FDSTORE_NODE));
+                mock_manager_fail(manager, NULL);
+                (void) unlink(path);
+        }
+        mock_manager_set_version(manager, NULL);
+}
+
 /* Each property of a unit with a root directory, on the way down. */
 static void test_root_errors(void **state) {
         static const char *const properties[] = {
@@ -980,6 +1014,7 @@ int main(void) {
                 cmocka_unit_test(test_hostile_answers),
                 cmocka_unit_test(test_hostile_nodes),
                 cmocka_unit_test(test_unit_gone),
+                cmocka_unit_test(test_live_update),
                 cmocka_unit_test(test_root_errors),
                 cmocka_unit_test(test_manager_errors),
                 cmocka_unit_test(test_manager_errors_up),

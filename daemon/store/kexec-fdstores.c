@@ -162,7 +162,9 @@ int kexec_fdstores_collect(sd_bus *bus, Store *store, const char *proc, const ch
         uint64_t total = 0;
         int r, first;
 
-        if (service_manager_unit_is_active(bus, FDSTORE_UNIT) <= 0 || service_manager_preserves_stores(bus))
+        if (service_manager_unit_is_active(bus, FDSTORE_UNIT) <= 0)
+                return 0;
+        if (service_manager_preserves_stores(bus, root) > 0)
                 return 0;
         r = service_manager_list_preserving(bus, root, &preserving);
         if (r < 0)

@@ -36,7 +36,7 @@ struct MockManager {
         size_t n_units, sender;
         KeptFd kept[256]; /* the oldest first */
         size_t n_kept;
-        const char *failing, *garbled;
+        const char *failing, *garbled, *version;
         MockDistortion distortion;
         void (*hook)(void);
         unsigned hook_countdown;
@@ -232,8 +232,12 @@ static int get_property(_unused_ sd_bus *bus, const char *path, _unused_ const c
         size_t i;
         int r;
 
-        if (streq(property, "Version"))
-                return sd_bus_message_append(reply, "s", "257.13-1");
+        if (streq(property, "Version")) {
+                pthread_mutex_lock(&m->lock);
+                r = m->failing && streq(m->failing, property) ? -EIO : sd_bus_message_append(reply, "s", m->version ?: "257.13-1");
+                pthread_mutex_unlock(&m->lock);
+                return r;
+        }
         i = (size_t) atoi(path + strlen(UNIT_PATH "/u"));
         pthread_mutex_lock(&m->lock);
         if (i >= m->n_units || m->units[i].gone || (m->failing && streq(m->failing, property)))
@@ -514,5 +518,11 @@ void mock_manager_set_hook(MockManager *m, unsigned n, void (*function)(void)) {
 void mock_manager_set_deaf(MockManager *m, bool deaf) {
         pthread_mutex_lock(&m->lock);
         m->deaf = deaf;
+        pthread_mutex_unlock(&m->lock);
+}
+
+void mock_manager_set_version(MockManager *m, const char *version) {
+        pthread_mutex_lock(&m->lock);
+        m->version = version;
         pthread_mutex_unlock(&m->lock);
 }

@@ -68,5 +68,8 @@ void mock_manager_distort(MockManager *m, MockDistortion distortion);
 /* Calls function before the n-th reply from now on (from 1) that describes a store. It runs in the manager's thread. */
 void mock_manager_set_hook(MockManager *m, unsigned n, void (*function)(void));
 
+/* What it says its version is; borrowed. "257.13-1" if it is not set, or NULL. */
+void mock_manager_set_version(MockManager *m, const char *version);
+
 /* Notifications are not read any more, or again. */
 void mock_manager_set_deaf(MockManager *m, bool deaf);

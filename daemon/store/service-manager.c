@@ -276,8 +276,18 @@ int service_manager_unit_is_active(sd_bus *bus, const char *unit) {
         return r < 0 ? r : streq(state, "active");
 }
 
-bool service_manager_preserves_stores(sd_bus *bus) {
-        return access("/dev/liveupdate", F_OK) >= 0 && service_manager_version(bus) >= 262;
+int service_manager_preserves_stores(sd_bus *bus, const char *root) {
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        if (asprintf(&path, "%s/dev/liveupdate", root) < 0) {
+                path = NULL;
+                return -ENOMEM;
+        }
+        if (access(path, F_OK) < 0)
+                return 0;
+        r = service_manager_version(bus);
+        return r < 0 ? r : r >= 262;
 }
 
 int service_manager_start_timeout(sd_bus *bus, const char *unit, uint64_t *ret) {

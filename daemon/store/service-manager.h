@@ -76,10 +76,11 @@ int service_manager_reload_unit(sd_bus *bus, const char *unit);
 int service_manager_unit_is_active(sd_bus *bus, const char *unit);
 
 /*
- * Returns true if the service manager preserves file descriptor stores across kexec itself: from version 262, on kernels
- * with the live update orchestrator.
+ * Returns 1 if the service manager preserves file descriptor stores across kexec itself: from version 262, on kernels with
+ * the live update orchestrator, which have /dev/liveupdate. root is put before that path. Returns 0 if not, or a negative
+ * errno if its version cannot be read.
  */
-bool service_manager_preserves_stores(sd_bus *bus);
+int service_manager_preserves_stores(sd_bus *bus, const char *root);
 
 /*
  * Returns the major version of the service manager, such as 257, 0 if it cannot be told from its version
