@@ -233,8 +233,8 @@ static int analysis_print_plot(const Analysis *a) {
         printf("<text x=\"%d\" y=\"48\" fill=\"#666666\">%s</text>\n", LEFT,
                format_timestamp(text, (uint64_t) a->begin));
 
-        for (double s = 0; s <= seconds + step / 2; s += step) {
-                double x = LEFT + s / seconds * WIDTH;
+        for (unsigned i = 0; i <= (unsigned) (seconds / step + 0.01); i++) {
+                double s = i * step, x = LEFT + s / seconds * WIDTH;
 
                 printf("<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\" stroke=\"#dddddd\"/>\n", x, TOP - 8, x,
                        height);
