@@ -179,7 +179,7 @@ static bool facts_have_fdstore_limit(const KexecFacts *facts) {
 }
 
 /* What would happen, and what to do about it. */
-static void describe(const KexecFacts *facts, const KexecImage *image, KexecCheck *check) {
+static void check_describe(const KexecFacts *facts, const KexecImage *image, KexecCheck *check) {
         const char *which = image ? "the given kernel" : "the loaded kernel";
         const struct pkram_ioctl_info *info = facts->info;
         char name[KEXEC_IMAGE_RELEASE_MAX + 4] = "";
@@ -305,7 +305,7 @@ void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy p
         /* Losing data needs a clear order: an unknown policy refuses. */
         check.allowed = check.keeps || policy == KEXEC_POLICY_WARN || policy == KEXEC_POLICY_FORCE;
 
-        describe(facts, image, &check);
+        check_describe(facts, image, &check);
         if (possible)
                 describe_at_once(facts, &check);
         if (facts->crash_wanted && possible && facts->n_nodes + facts->n_trees + facts->n_units > 0)

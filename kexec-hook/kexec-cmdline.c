@@ -55,7 +55,7 @@ static size_t next_word(const char **line, const char **ret) {
 }
 
 /* Copies a command line word by word, without those that set one of the named parameters. */
-static int filter(const char *cmdline, const char *const *names, char **ret) {
+static int cmdline_filter(const char *cmdline, const char *const *names, char **ret) {
         _cleanup_free_ char *out = NULL;
         const char *word;
         size_t used = 0, n;
@@ -89,7 +89,7 @@ int kexec_cmdline_strip(const char *cmdline, char **ret) {
         assert(cmdline);
         assert(ret);
 
-        return filter(cmdline, names, ret);
+        return cmdline_filter(cmdline, names, ret);
 }
 
 int kexec_cmdline_values(const char *cmdline, const char *name, char **ret) {
@@ -171,5 +171,5 @@ int kexec_cmdline_read_running(const char *path, char **ret) {
         if (r < 0)
                 return r;
 
-        return filter(line, names, ret);
+        return cmdline_filter(line, names, ret);
 }

@@ -11,7 +11,7 @@
 #include "kexec-util.h"
 
 /* Resolves links, so that /vmlinuz becomes /boot/vmlinuz-VERSION. */
-static int resolve(const char *path, char **ret) {
+static int kernel_path_resolve(const char *path, char **ret) {
         char *p;
 
         p = realpath(path, NULL);
@@ -57,7 +57,7 @@ int kexec_default_kernel(const char *root, const char *release, char **ret) {
                 }
 
                 /* A dangling link, left by a removed kernel, is passed over. */
-                r = resolve(p, &resolved);
+                r = kernel_path_resolve(p, &resolved);
                 if (r == -ENOENT)
                         continue;
                 if (r < 0)
@@ -94,7 +94,7 @@ int kexec_default_initrd(const char *kernel, char **ret) {
         assert(kernel);
         assert(ret);
 
-        r = resolve(kernel, &resolved);
+        r = kernel_path_resolve(kernel, &resolved);
         if (r < 0)
                 return r;
 
@@ -117,7 +117,7 @@ int kexec_default_initrd(const char *kernel, char **ret) {
                         return -ENOMEM;
                 }
 
-                r = resolve(p, ret);
+                r = kernel_path_resolve(p, ret);
                 if (r != -ENOENT)
                         return r;
         }

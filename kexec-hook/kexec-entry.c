@@ -16,7 +16,7 @@
 /* The vendor of the variables that systemd-boot and the system share. */
 #define LOADER_VENDOR "4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 
-static void entry_done(KexecEntry *e) {
+static void boot_entry_done(KexecEntry *e) {
         free(e->id);
         free(e->title);
         free(e->version);
@@ -32,7 +32,7 @@ static void entry_done(KexecEntry *e) {
 
 void kexec_entries_done(KexecEntries *e) {
         for (size_t i = 0; i < e->n; i++)
-                entry_done(e->entries + i);
+                boot_entry_done(e->entries + i);
         free(e->entries);
         *e = (KexecEntries) {};
 }
@@ -169,7 +169,7 @@ static int entry_set_id(KexecEntry *e, const char *name) {
 
 /* Adds the entry of a file. Returns 0, also if it is no valid entry, or -ENOMEM. */
 static int entries_add(KexecEntries *all, const char *boot, const char *directory, const char *name, bool uki) {
-        _cleanup_(entry_done) KexecEntry e = {};
+        _cleanup_(boot_entry_done) KexecEntry e = {};
         _cleanup_free_ char *path = NULL;
         int r;
 
@@ -215,7 +215,7 @@ static int entries_add_directory(KexecEntries *all, const char *boot, const char
 }
 
 /* The boot loader's order: the best entry first. */
-static int entry_compare(const void *a, const void *b) {
+static int boot_entry_compare(const void *a, const void *b) {
         const KexecEntry *x = a, *y = b;
         int r;
 
@@ -331,7 +331,7 @@ int kexec_entries_load(const char *root, KexecEntries *ret) {
         }
 
         if (all.n > 0)
-                qsort(all.entries, all.n, sizeof(KexecEntry), entry_compare);
+                qsort(all.entries, all.n, sizeof(KexecEntry), boot_entry_compare);
         r = entries_select_default(&all, root, boots);
         if (r < 0)
                 return r;

@@ -48,21 +48,21 @@ enum {
         TAG_PKRAM_SIZE          = 32,           /* and version, reserved word, two sets of features */
 };
 
-static uint16_t get16(const uint8_t *p) {
+static uint16_t image_get16(const uint8_t *p) {
         uint16_t v;
 
         memcpy(&v, p, sizeof(v));
         return le16toh(v);
 }
 
-static uint64_t get64(const uint8_t *p) {
+static uint64_t image_get64(const uint8_t *p) {
         uint64_t v;
 
         memcpy(&v, p, sizeof(v));
         return le64toh(v);
 }
 
-static uint32_t get32(const uint8_t *p) {
+static uint32_t image_get32(const uint8_t *p) {
         uint32_t v;
 
         memcpy(&v, p, sizeof(v));
@@ -78,7 +78,7 @@ static int parse_tags(const uint8_t *p, size_t n, KexecImage *image) {
                 if (n < TAG_HEAD_SIZE)
                         return -EBADMSG;
 
-                len = get32(p + 4);
+                len = image_get32(p + 4);
                 if (len < TAG_HEAD_SIZE || len > n)
                         return -EBADMSG;
 
@@ -91,9 +91,9 @@ static int parse_tags(const uint8_t *p, size_t n, KexecImage *image) {
                         image->has_pkram = true;
                         if (image->n_formats < KEXEC_IMAGE_FORMATS_MAX)
                                 image->formats[image->n_formats++] = (KexecFormat) {
-                                        .version = get32(p + 8),
-                                        .incompat_features = get64(p + 16),
-                                        .node_incompat_features = get64(p + 24),
+                                        .version = image_get32(p + 8),
+                                        .incompat_features = image_get64(p + 16),
+                                        .node_incompat_features = image_get64(p + 24),
                                 };
                 }
 
@@ -121,8 +121,8 @@ static int parse_kernel_info(int fd, uint64_t start, uint64_t end, uint32_t offs
         if (memcmp(head, "LToP", 4) != 0)
                 return -EBADMSG;
 
-        size = get32(head + 4);
-        total = get32(head + 8);
+        size = image_get32(head + 4);
+        total = image_get32(head + 8);
         if (size < INFO_HEAD_SIZE || total < size || total > INFO_SIZE_MAX || total > end - start - offset)
                 return -EBADMSG;
 
@@ -189,10 +189,10 @@ int kexec_image_read(int fd, KexecImage *ret) {
         if (r < 0)
                 return r;
 
-        if (get16(head + HDR_BOOT_FLAG) != BOOT_FLAG || memcmp(head + HDR_MAGIC, "HdrS", 4) != 0)
+        if (image_get16(head + HDR_BOOT_FLAG) != BOOT_FLAG || memcmp(head + HDR_MAGIC, "HdrS", 4) != 0)
                 return -ENOEXEC;
 
-        image.boot_protocol = get16(head + HDR_VERSION);
+        image.boot_protocol = image_get16(head + HDR_VERSION);
         if (image.boot_protocol < 0x0200 || !(head[HDR_LOADFLAGS] & LOADED_HIGH))
                 return -ENOEXEC;
 
@@ -203,7 +203,7 @@ int kexec_image_read(int fd, KexecImage *ret) {
 
         /* The header gives the size of what follows in units of 16 bytes, rounded down. What the file has more
          * than that is a signature. */
-        code_size = (uint64_t) get32(head + HDR_SYSSIZE) * 16;
+        code_size = (uint64_t) image_get32(head + HDR_SYSSIZE) * 16;
         if (code_size > file_size - setup_size)
                 return -EBADMSG;
 
@@ -215,19 +215,19 @@ int kexec_image_read(int fd, KexecImage *ret) {
 
         image.cmdline_max = CMDLINE_MAX_OLD;
         if (image.boot_protocol >= PROTOCOL_CMDLINE_SIZE && header_end >= HDR_CMDLINE_SIZE + 4)
-                image.cmdline_max = get32(head + HDR_CMDLINE_SIZE);
+                image.cmdline_max = image_get32(head + HDR_CMDLINE_SIZE);
 
         image.arch = KEXEC_ARCH_I386;
         if (image.boot_protocol >= PROTOCOL_XLOADFLAGS && header_end >= HDR_XLOADFLAGS + 2 &&
-            (get16(head + HDR_XLOADFLAGS) & XLF_KERNEL_64))
+            (image_get16(head + HDR_XLOADFLAGS) & XLF_KERNEL_64))
                 image.arch = KEXEC_ARCH_X86_64;
 
-        r = parse_release(fd, setup_size, get16(head + HDR_KERNEL_VERSION), &image);
+        r = parse_release(fd, setup_size, image_get16(head + HDR_KERNEL_VERSION), &image);
         if (r < 0)
                 return r;
 
         if (image.boot_protocol >= PROTOCOL_KERNEL_INFO && header_end >= HDR_KERNEL_INFO_OFFSET + 4) {
-                r = parse_kernel_info(fd, setup_size, file_size, get32(head + HDR_KERNEL_INFO_OFFSET), &image);
+                r = parse_kernel_info(fd, setup_size, file_size, image_get32(head + HDR_KERNEL_INFO_OFFSET), &image);
                 if (r < 0)
                         return r;
         }

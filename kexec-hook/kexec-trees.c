@@ -16,7 +16,7 @@
 #define LOST_OPTION "x-pkram.lost="
 
 /* libmount writes blanks and backslashes as \ooo. */
-static void decode(char *text) {
+static void tree_path_decode(char *text) {
         char *out = text;
 
         for (const char *p = text; *p; p++) {
@@ -30,7 +30,7 @@ static void decode(char *text) {
         *out = 0;
 }
 
-static int has_option(char *options, const char **ret_lost) {
+static int tree_has_option(char *options, const char **ret_lost) {
         char *option;
         int found = 0;
 
@@ -54,12 +54,12 @@ static int tree_of_line(char *line, KexecTree *ret) {
                 else if (strncmp(word, "TARGET=", 7) == 0)
                         path = word + 7;
                 else if (strncmp(word, "OPTS=", 5) == 0)
-                        is_tree = has_option(word + 5, &tree.lost);
+                        is_tree = tree_has_option(word + 5, &tree.lost);
         if (!name || !is_tree)
                 return 0;
-        decode(name);
+        tree_path_decode(name);
         if (path)
-                decode(path);
+                tree_path_decode(path);
         tree.name = name;
         tree.path = path;
         *ret = tree;
@@ -89,7 +89,7 @@ int kexec_for_each_tree(const char *utab, KexecTreeFunction function, void *user
         return r < 0 ? r : 0;
 }
 
-static int count(const KexecTree *tree, void *userdata) {
+static int trees_count(const KexecTree *tree, void *userdata) {
         uint64_t *n = userdata;
 
         (void) tree;
@@ -103,7 +103,7 @@ int kexec_count_trees(const char *utab, uint64_t *ret) {
 
         assert(ret);
 
-        r = kexec_for_each_tree(utab, count, &n);
+        r = kexec_for_each_tree(utab, trees_count, &n);
         if (r < 0)
                 return r;
 

@@ -56,7 +56,7 @@ typedef struct Entry {
         int n;
 } Entry;
 
-static void entry_done(Entry *e) {
+static void log_entry_done(Entry *e) {
         for (int i = 0; i < e->n; i++)
                 free(e->text[i]);
 }
@@ -87,7 +87,7 @@ void journal_set_sink(JournalSink sink, void *userdata) {
 }
 
 void journal_entry(int priority, const char *message_id, const JournalFields *f, const char *format, ...) {
-        _cleanup_(entry_done) Entry e = {};
+        _cleanup_(log_entry_done) Entry e = {};
         _cleanup_free_ char *message = NULL;
         va_list ap;
 

@@ -111,7 +111,7 @@ static void info_from_header(const DiskDevice *d, const DiskHeader *h, struct pk
         memcpy(ret->name, h->name, sizeof(ret->name));
 }
 
-static int entry_compare(const void *a, const void *b) {
+static int disk_entry_compare(const void *a, const void *b) {
         uint64_t x = ((const Entry *) a)->info.id, y = ((const Entry *) b)->info.id;
 
         return (x > y) - (x < y);
@@ -332,7 +332,7 @@ static int disk_scan(DiskDevice *d, DiskDirectory *dir) {
         for (size_t i = 0; i < d->n_entries; i++)
                 d->entries[i].loading = true;
         if (d->n_entries > 0)
-                qsort(d->entries, d->n_entries, sizeof(Entry), entry_compare);
+                qsort(d->entries, d->n_entries, sizeof(Entry), disk_entry_compare);
         return dropped_read(d, dir);
 }
 

@@ -37,7 +37,7 @@ static void pushed_fds_done(PushedFds *p) {
 }
 
 /* Opens a file or an end of a pipe once more, as it was open before. Returns the descriptor, or a negative errno. */
-static int reopen(int fd, int flags) {
+static int push_reopen(int fd, int flags) {
         char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
         int opened;
 
@@ -155,7 +155,7 @@ static int entry_open(const FdStoreEnvironment *e, const FdEntry *entry, const R
         if (from < 0)
                 return -EBADMSG;
 
-        fd = reopen(from, entry->flags);
+        fd = push_reopen(from, entry->flags);
         if (fd < 0)
                 return fd;
         if (entry->kind == FD_KIND_FILE && entry->position > 0 && !(entry->flags & O_PATH) &&

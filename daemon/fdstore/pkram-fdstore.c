@@ -15,18 +15,18 @@
 /* For a single answer of the service manager or of pkramd. */
 #define ANSWER_TIMEOUT_USEC (UINT64_C(30) * 1000 * 1000)
 
-static int help(void) {
+static int fdstore_help(void) {
         (void) printf("pkram-fdstore COMMAND\n\n"
-                      "Preserve file descriptor stores of services across kexec.\n\n"
-                      "  begin         Remove nodes of a cancelled kexec, take over shared files\n"
-                      "  save          Store the descriptors of stopped units, if a kexec is under way\n"
-                      "  push UNIT [main]\n"
-                      "                Hand the stored descriptors of UNIT to the service manager;\n"
-                      "                main: then let only its main process notify\n"
-                      "  drop-shared   Drop shared files that no unit needs any more\n"
-                      "  -h --help     Show this help\n"
-                      "     --version  Show the version\n\n"
-                      "See the pkram-fdstore.service(8) man page for details.\n");
+                              "Preserve file descriptor stores of services across kexec.\n\n"
+                              "  begin         Remove nodes of a cancelled kexec, take over shared files\n"
+                              "  save          Store the descriptors of stopped units, if a kexec is under way\n"
+                              "  push UNIT [main]\n"
+                              "                Hand the stored descriptors of UNIT to the service manager;\n"
+                              "                main: then let only its main process notify\n"
+                              "  drop-shared   Drop shared files that no unit needs any more\n"
+                              "  -h --help     Show this help\n"
+                              "     --version  Show the version\n\n"
+                              "See the pkram-fdstore.service(8) man page for details.\n");
         return EXIT_SUCCESS;
 }
 
@@ -37,7 +37,7 @@ static int help(void) {
 #define BEGIN_TIMEOUT_USEC (UINT64_C(120) * 1000 * 1000)
 
 /* Stores only on the way into a kexec: a soft-reboot keeps the service manager, everything else loses memory. */
-static int save(FdStoreEnvironment *e) {
+static int fdstore_run_save(FdStoreEnvironment *e) {
         static Config config;
         ShutdownKind kind;
         int r;
@@ -90,7 +90,7 @@ static int command_run(const char *command, const char *unit) {
                 return fdstore_push(&e, unit);
         }
         if (streq(command, "save"))
-                return save(&e);
+                return fdstore_run_save(&e);
         if (streq(command, "begin")) {
                 varlink_client_set_timeout(store, BEGIN_TIMEOUT_USEC);
                 return fdstore_begin(&e);
@@ -105,7 +105,7 @@ int main(int argc, char *argv[]) {
         int r;
 
         if (streq(command, "-h") || streq(command, "--help"))
-                return help();
+                return fdstore_help();
         if (streq(command, "--version")) {
                 (void) printf("pkram " PKRAM_VERSION "\n");
                 return EXIT_SUCCESS;

@@ -53,7 +53,7 @@ static struct json_object *node_parameters(const char *owner, const char *name) 
         return TAKE_PTR(p);
 }
 
-static int add_object(struct json_object *array, size_t n, const StoreCallObject *object, int *fds, size_t *n_fds) {
+static int store_call_add_object(struct json_object *array, size_t n, const StoreCallObject *object, int *fds, size_t *n_fds) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
         _cleanup_free_ char *text = NULL;
         char name[32];
@@ -89,7 +89,7 @@ int store_call_store(VarlinkClient *c, const char *owner, const char *name, cons
         if (json_add(parameters, "objects", array) < 0 || json_add_bool(parameters, "replace", true) < 0)
                 return -ENOMEM;
         for (size_t i = 0; i < n_objects; i++) {
-                r = add_object(array, i, &objects[i], fds, &n_fds);
+                r = store_call_add_object(array, i, &objects[i], fds, &n_fds);
                 if (r < 0)
                         return r;
         }

@@ -162,7 +162,7 @@ static int go_without_node(const Options *o, VarlinkClient *c, const char *name)
         return go_without(o, name, text ?: "is not stored");
 }
 
-static int say_interrupted(const char *name) {
+static int mount_log_interrupted(const char *name) {
         log_error("Interrupted while restoring tree '%s' (%s), not mounting. If the tree was stored, it still is. Try again; if the "
                   "unit timed out, raise its timeout.", name, sigdescr_np(interruption()) ?: "a signal");
         return -EINTR;
@@ -172,7 +172,7 @@ static int say_interrupted(const char *name) {
  * Asks the daemon to put the tree there, and to keep it until it is released. 1: it is there, 0: there is none, and
  * that is all right. Says what is wrong.
  */
-static int fill(const Options *o, const char *name, int fd, int64_t *ret_id) {
+static int mount_fill(const Options *o, const char *name, int fd, int64_t *ret_id) {
         _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
         _cleanup_reply_ VarlinkReply reply = {};
         _cleanup_free_ char *text = NULL;
@@ -189,7 +189,7 @@ static int fill(const Options *o, const char *name, int fd, int64_t *ret_id) {
                 return go_without(o, name, "is not stored, this kernel has no PKRAM");
         }
         if (r < 0 && interruption())
-                return say_interrupted(name);
+                return mount_log_interrupted(name);
         if (r < 0)
                 return log_error_errno(r, "Failed to query pkramd; if tree '%s' was stored, it still is", name);
 
@@ -209,7 +209,7 @@ static int fill(const Options *o, const char *name, int fd, int64_t *ret_id) {
 
         /* Anything else may be better next time: starting empty now could mean to lose it. */
         if ((r < 0 || !reply.error) && interruption())
-                return say_interrupted(name);
+                return mount_log_interrupted(name);
         if (r < 0)
                 return log_error_errno(r, "Failed to restore tree '%s', it remains stored", name);
         text = reply_to_text(&reply);
@@ -229,7 +229,7 @@ static int set_option(int fs, char *option) {
         return 0;
 }
 
-static unsigned attributes(unsigned long mount_flags) {
+static unsigned mount_set_attributes(unsigned long mount_flags) {
         static const struct {
                 unsigned long flag;
                 unsigned attribute;
@@ -270,7 +270,7 @@ static int make_tmpfs(const Options *o, const char *name, int *ret) {
 
         if (fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
                 return log_error_errno(-errno, "Failed to create tmpfs with options '%s'", o->data ?: "");
-        fd = fsmount(fs, FSMOUNT_CLOEXEC, attributes(o->flags));
+        fd = fsmount(fs, FSMOUNT_CLOEXEC, mount_set_attributes(o->flags));
         if (fd < 0)
                 return log_error_errno(-errno, "Failed to mount tmpfs");
 
@@ -283,7 +283,7 @@ static int make_tmpfs(const Options *o, const char *name, int *ret) {
  * is wrong. A pkramd that was killed meanwhile is started again by the next connection, which
  * is why there is more than one.
  */
-static int release(const Options *o, const char *name, int64_t id) {
+static int mount_release(const Options *o, const char *name, int64_t id) {
         int r = 0;
 
         for (unsigned i = 0; i < 3; i++) {
@@ -360,7 +360,7 @@ static int fill_and_mount(const Options *o, const char *name, const char *path, 
         int64_t id = 0;
         int r, restored;
 
-        restored = fill(o, name, directory, &id);
+        restored = mount_fill(o, name, directory, &id);
         if (restored < 0)
                 return restored;
 
@@ -385,7 +385,7 @@ static int fill_and_mount(const Options *o, const char *name, const char *path, 
         if (!restored)
                 return 0;
 
-        r = release(o, name, id);
+        r = mount_release(o, name, id);
         if (r < 0) {
                 (void) tree_mount_forget(path);
                 if (umount2(path, MNT_DETACH) < 0)
@@ -469,7 +469,7 @@ static int find_name(const Options *o, const char *source, const char *path, cha
         return r;
 }
 
-static void help(void) {
+static void mount_help(void) {
         puts("mount.pkram NAME DIR [-fnsv] [-o OPTIONS]\n"
              "\n"
              "Mounts a tmpfs that begins with the tree stored as NAME, empty if there is none.\n"
@@ -497,7 +497,7 @@ int main(int argc, char *argv[]) {
         bool fake = false;
         int c, status, r = 0;
 
-        while ((c = mount_next_option(argc, argv, "hfnsvt:N:o:", "mount.pkram", help, &status)) > 0)
+        while ((c = mount_next_option(argc, argv, "hfnsvt:N:o:", "mount.pkram", mount_help, &status)) > 0)
                 if (c == 'f')
                         fake = true;
                 else if (c == 'o') {

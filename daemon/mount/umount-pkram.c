@@ -72,7 +72,7 @@ static int log_stays_mounted(int r, const char *what, const char *path) {
 }
 
 /* A signal came before the tree was stored. */
-static int say_interrupted(const TreeMount *m, const char *path) {
+static int umount_log_interrupted(const TreeMount *m, const char *path) {
         if (is_shutting_down()) {
                 log_error("Tree '%s' is lost: storing it took longer than its unit may take to stop. To give it more time the next time, "
                           "raise TimeoutStopSec= of pkram-tree@.service, TimeoutSec= of a mount unit, or x-systemd.mount-timeout= in "
@@ -85,7 +85,7 @@ static int say_interrupted(const TreeMount *m, const char *path) {
 }
 
 /* Stores the tree. 1: it is stored, 0: this kernel stores nothing. Says what is wrong. */
-static int store(VarlinkClient *c, const TreeMount *m, const char *path, int directory, uint64_t *ret_id) {
+static int umount_store(VarlinkClient *c, const TreeMount *m, const char *path, int directory, uint64_t *ret_id) {
         _cleanup_json_ struct json_object *p = pkram_tree_parameters(m->name);
         _cleanup_reply_ VarlinkReply reply = {};
         _cleanup_free_ char *text = NULL;
@@ -93,7 +93,7 @@ static int store(VarlinkClient *c, const TreeMount *m, const char *path, int dir
 
         r = pkram_is_supported(c);
         if (r < 0 && interruption())
-                return say_interrupted(m, path);
+                return umount_log_interrupted(m, path);
         if (r < 0)
                 return log_stays_mounted(r, "query pkramd", path);
         if (r == 0) {
@@ -106,7 +106,7 @@ static int store(VarlinkClient *c, const TreeMount *m, const char *path, int dir
 
         r = pkram_call(c, "StoreTree", TAKE_PTR(p), directory, &reply);
         if (r < 0 && interruption())
-                return say_interrupted(m, path);
+                return umount_log_interrupted(m, path);
         if (r < 0)
                 return log_stays_mounted(r, "store the tree", path);
         if (reply.error) {
@@ -143,7 +143,7 @@ static int place_set_writable(const char *path, _unused_ void *userdata) {
 }
 
 /* Undoes what unmount_tree() did to keep everything else from writing. */
-static int thaw(const char *path, dev_t device, bool mounts_frozen) {
+static int umount_thaw(const char *path, dev_t device, bool mounts_frozen) {
         _cleanup_close_ int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
         if (root < 0)
@@ -217,7 +217,7 @@ static int store_and_unmount(VarlinkClient *c, const TreeMount *m, const char *p
         if (directory < 0 || fstat(directory, &st) < 0 || mount_setattr(directory, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
                 return log_error_errno(-errno, "Failed to open '%s'", path);
 
-        r = stored = store(c, m, path, directory, &id);
+        r = stored = umount_store(c, m, path, directory, &id);
         if (r < 0)
                 return r;
 
@@ -260,7 +260,7 @@ static int check_elsewhere(const char *path, dev_t device, bool lazy) {
  * Refuses to store what shows other owners than it has: mount.pkram restores the tree before mount(8) maps its owners, so
  * that they would be mapped twice.
  */
-static int check_owners(const TreeMount *m, const char *path, dev_t device) {
+static int umount_check_owners(const TreeMount *m, const char *path, dev_t device) {
         if (!mount_is_idmapped(device, path))
                 return 0;
         if (is_shutting_down())
@@ -288,7 +288,7 @@ static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
 
         r = varlink_client_connect(socket, &c);
         if (r < 0 && interruption())
-                return say_interrupted(m, path);
+                return umount_log_interrupted(m, path);
         if (r < 0) {
                 (void) log_error_errno(r, "Failed to connect to pkramd at '%s', '%s' stays mounted", socket, path);
                 log_info("Start pkramd with 'systemctl start pkramd.socket' and try again. " HOW_TO_DROP);
@@ -299,7 +299,7 @@ static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
         if (root < 0 || fstatvfs(root, &s) < 0 || fstat(root, &st) < 0)
                 return log_error_errno(-errno, "Failed to stat '%s'", path);
         was_read_only = s.f_flag & ST_RDONLY;
-        r = check_owners(m, path, st.st_dev);
+        r = umount_check_owners(m, path, st.st_dev);
         if (r >= 0)
                 r = check_elsewhere(path, st.st_dev, lazy);
         if (r < 0)
@@ -317,9 +317,9 @@ static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
         if (r < 0)
                 return log_error_errno(r, "Failed to remount '%s' read-only", path);
 
-        r = interruption() ? say_interrupted(m, path) : store_and_unmount(c, m, path, lazy);
+        r = interruption() ? umount_log_interrupted(m, path) : store_and_unmount(c, m, path, lazy);
         if (r < 0 && r != -ESHUTDOWN) {
-                int k = was_read_only ? 0 : thaw(path, st.st_dev, mounts_frozen);
+                int k = was_read_only ? 0 : umount_thaw(path, st.st_dev, mounts_frozen);
 
                 if (k < 0)
                         (void) log_error_errno(k, "Failed to make '%s' writable again", path);
@@ -359,7 +359,7 @@ static int unmount_path(const char *path, bool lazy) {
         (void) snprintf(name, sizeof(name), ".umount-%u:%u", major(st.st_dev), minor(st.st_dev));
         lock = tree_mount_lock(name);
         if (lock == -EINTR)
-                return say_interrupted(&m, path);
+                return umount_log_interrupted(&m, path);
         if (lock < 0)
                 return log_error_errno(lock, "Failed to lock /run/pkram/lock/%s", name);
 
@@ -390,7 +390,7 @@ static int unmount_all(bool lazy) {
         return result;
 }
 
-static void help(void) {
+static void umount_help(void) {
         puts("umount.pkram DIR|-a [-lfnrv]\n"
              "\n"
              "Stores the tree in a file system that mount.pkram has mounted, and unmounts it.\n"
@@ -410,7 +410,7 @@ int main(int argc, char *argv[]) {
         bool lazy = false, all = false;
         int c, status, r;
 
-        while ((c = mount_next_option(argc, argv, "ahlfnrvt:N:", "umount.pkram", help, &status)) > 0)
+        while ((c = mount_next_option(argc, argv, "ahlfnrvt:N:", "umount.pkram", umount_help, &status)) > 0)
                 if (c == 'l')
                         lazy = true;
                 else if (c == 'a')

@@ -30,7 +30,7 @@ static void stored_done(Stored *s) {
 }
 
 /* The value of a field of the current entry, to be freed. NULL if it has none. */
-static char *get_field(sd_journal *j, const char *key) {
+static char *crash_get_field(sd_journal *j, const char *key) {
         const void *data;
         size_t n, k = strlen(key);
 
@@ -40,8 +40,8 @@ static char *get_field(sd_journal *j, const char *key) {
 }
 
 static int add_stored(Stored *s, sd_journal *j) {
-        _cleanup_free_ char *name = get_field(j, "PKRAM_NODE"), *bytes = get_field(j, "PKRAM_BYTES"),
-                            *owner = get_field(j, "PKRAM_OWNER");
+        _cleanup_free_ char *name = crash_get_field(j, "PKRAM_NODE"), *bytes = crash_get_field(j, "PKRAM_BYTES"),
+                            *owner = crash_get_field(j, "PKRAM_OWNER");
         size_t i = 0;
 
         if (!name)
@@ -61,14 +61,14 @@ static int add_stored(Stored *s, sd_journal *j) {
         return 0;
 }
 
-static void journal_closep(sd_journal **j) {
+static void crash_journal_closep(sd_journal **j) {
         if (*j)
                 sd_journal_close(*j);
 }
 
 /* The nodes that were stored or restored in that boot, according to its journal. */
 static int read_stored(const char *boot_id, Stored *ret) {
-        _cleanup_(journal_closep) sd_journal *j = NULL;
+        _cleanup_(crash_journal_closep) sd_journal *j = NULL;
         char match[64];
         int r;
 

@@ -14,7 +14,7 @@
 #include "report.h"
 #include "time-util.h"
 
-static int run(const PkramDevice *device, bool lost, const char *report_path) {
+static int restore_run(const PkramDevice *device, bool lost, const char *report_path) {
         _cleanup_(store_freep) Store *s = NULL;
         struct pkram_ioctl_info info;
         Config config;
@@ -104,6 +104,6 @@ int main(int argc, char *argv[]) {
                 return help ? EXIT_SUCCESS : EXIT_FAILURE;
         }
 
-        return run(&pkram_device_kernel, lost, KEXEC_REPORT_PATH) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return restore_run(&pkram_device_kernel, lost, KEXEC_REPORT_PATH) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 #endif

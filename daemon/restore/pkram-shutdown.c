@@ -74,7 +74,7 @@ static int record_nodes(KexecRecord *record, const PkramDevice *device) {
         return r;
 }
 
-static int add_tree(const KexecTree *tree, void *userdata) {
+static int shutdown_add_tree(const KexecTree *tree, void *userdata) {
         TreeLost why = tree_lost_from_string(tree->lost);
         const char *name = tree->name;
 
@@ -103,7 +103,7 @@ static int keep_record(const PkramDevice *device) {
         if (r < 0)
                 return r;
         /* umount.pkram has taken out all that it stored. What is left was unmounted without it, and is lost. */
-        r = kexec_for_each_tree(/* utab= */ NULL, add_tree, &record);
+        r = kexec_for_each_tree(/* utab= */ NULL, shutdown_add_tree, &record);
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
@@ -132,7 +132,7 @@ static uint64_t log_clock_offset(void) {
 }
 
 /* A field of the current entry as a string that ends: to be freed, NULL if there is none. */
-static char *get_field(sd_journal *j, const char *key) {
+static char *shutdown_get_field(sd_journal *j, const char *key) {
         const void *data;
         size_t n, k = strlen(key) + 1;
 
@@ -141,9 +141,9 @@ static char *get_field(sd_journal *j, const char *key) {
         return strndup((const char *) data + k, n - k);
 }
 
-static int add_entry(LogTail *tail, sd_journal *j) {
-        _cleanup_free_ char *message = get_field(j, "MESSAGE"), *identifier = get_field(j, "SYSLOG_IDENTIFIER"),
-                            *pid = get_field(j, "_PID"), *priority = get_field(j, "PRIORITY"), *text = NULL;
+static int shutdown_add_entry(LogTail *tail, sd_journal *j) {
+        _cleanup_free_ char *message = shutdown_get_field(j, "MESSAGE"), *identifier = shutdown_get_field(j, "SYSLOG_IDENTIFIER"),
+                            *pid = shutdown_get_field(j, "_PID"), *priority = shutdown_get_field(j, "PRIORITY"), *text = NULL;
         uint64_t usec;
 
         if (!message || sd_journal_get_realtime_usec(j, &usec) < 0)
@@ -156,13 +156,13 @@ static int add_entry(LogTail *tail, sd_journal *j) {
         return log_tail_add(tail, priority ? atoi(priority) : LOG_INFO, usec, text);
 }
 
-static void journal_closep(sd_journal **j) {
+static void shutdown_journal_closep(sd_journal **j) {
         if (*j)
                 sd_journal_close(*j);
 }
 
 static int read_runtime_journal(LogTail *tail) {
-        _cleanup_(journal_closep) sd_journal *j = NULL;
+        _cleanup_(shutdown_journal_closep) sd_journal *j = NULL;
         int r;
 
         if (access(RUNTIME_JOURNAL, F_OK) < 0)
@@ -173,7 +173,7 @@ static int read_runtime_journal(LogTail *tail) {
         if (r >= 0)
                 r = sd_journal_previous_skip(j, RUNTIME_ENTRIES_MAX);
         while (r > 0) {
-                r = add_entry(tail, j);
+                r = shutdown_add_entry(tail, j);
                 if (r >= 0)
                         r = sd_journal_next(j);
         }

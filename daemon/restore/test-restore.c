@@ -66,7 +66,7 @@ static void test_restored(_unused_ void **state) {
         mock_kexec(m);
         mock_info(m)->restored_ns = 1234567;
         store_one(&d, "new", "uid:1000"); /* of this boot */
-        assert_int_equal(run(&d, false, report_path), 0);
+        assert_int_equal(restore_run(&d, false, report_path), 0);
         assert_int_equal(e.n_restored, 2);
         assert_int_equal(e.n_dropped + e.n_lost, 0);
         assert_string_equal(e.last_node, "b");
@@ -94,7 +94,7 @@ static void test_dropped(_unused_ void **state) {
                 (void) snprintf(name, sizeof(name), "broken%u", i);
                 mock_add_dropped(m, name, i);
         }
-        assert_int_equal(run(&d, false, report_path), 0);
+        assert_int_equal(restore_run(&d, false, report_path), 0);
         assert_int_equal(e.n_restored, 1);
         assert_int_equal(e.n_dropped, 20);
         assert_string_equal(e.last_node, "broken19");
@@ -112,7 +112,7 @@ static void test_nothing_came_back(_unused_ void **state) {
                 (void) setup(NULL);
                 journal_set_sink(on_entry, &e);
                 mock_info(m)->boot_result = results[i];
-                assert_int_equal(run(&d, false, report_path), 0);
+                assert_int_equal(restore_run(&d, false, report_path), 0);
                 assert_int_equal(e.n_dropped, 1);
                 assert_string_equal(e.last_node, "");
                 assert_non_null(strstr(e.last, "Nothing restored"));
@@ -125,13 +125,13 @@ static void test_ordinary_boot_is_silent(_unused_ void **state) {
         Entries e = {};
 
         journal_set_sink(on_entry, &e);
-        assert_int_equal(run(&d, false, report_path), 0);
-        assert_int_equal(run(&d, true, report_path), 0);
+        assert_int_equal(restore_run(&d, false, report_path), 0);
+        assert_int_equal(restore_run(&d, true, report_path), 0);
         mock_set_off(m, true);
-        assert_int_equal(run(&d, false, report_path), 0);
+        assert_int_equal(restore_run(&d, false, report_path), 0);
         mock_set_missing(m, -ENOENT);
-        assert_int_equal(run(&d, false, report_path), 0);
-        assert_int_equal(run(&d, true, report_path), 0);
+        assert_int_equal(restore_run(&d, false, report_path), 0);
+        assert_int_equal(restore_run(&d, true, report_path), 0);
         assert_int_equal(e.n_restored + e.n_dropped + e.n_lost, 0);
 }
 
@@ -143,7 +143,7 @@ static void test_lost(_unused_ void **state) {
         journal_set_sink(on_entry, &e);
         store_one(&d, "a", "a.service");
         store_one(&d, "b", "b.service");
-        assert_int_equal(run(&d, true, report_path), 0);
+        assert_int_equal(restore_run(&d, true, report_path), 0);
         assert_int_equal(e.n_lost, 2);
         assert_int_equal(e.n_restored, 0);
         assert_string_equal(e.last_node, "b");
@@ -160,9 +160,9 @@ static void test_failure(_unused_ void **state) {
         store_one(&d, "a", "a.service");
         mock_kexec(m);
         mock_fail(m, PKRAM_IOC_LIST, 1, -EIO);
-        assert_errno(run(&d, false, report_path), EIO);
+        assert_errno(restore_run(&d, false, report_path), EIO);
         mock_fail(m, PKRAM_IOC_INFO, 1, -EIO);
-        assert_errno(run(&d, false, report_path), EIO);
+        assert_errno(restore_run(&d, false, report_path), EIO);
 }
 
 /* What the last program of the old system leaves. */
@@ -205,7 +205,7 @@ static void test_report(_unused_ void **state) {
         mock_info(m)->boot_result = PKRAM_BOOT_PARTIAL;
         mock_info(m)->sealed_ns = 7000000000;
         mock_add_dropped(m, "b", PKRAM_DAMAGE_CHECKSUM);
-        assert_int_equal(run(&d, false, report_path), 0);
+        assert_int_equal(restore_run(&d, false, report_path), 0);
         assert_int_equal(e.n_restored, 1);
         assert_int_equal(e.n_dropped, 6);
         assert_int_equal(e.n_sealed, 1);
@@ -243,7 +243,7 @@ static void test_report(_unused_ void **state) {
         assert_true(json_get_int(up, "downUSec", 0) >= 10 * (int64_t) USEC_PER_SEC);
 
         /* A soft-reboot: another user space, the same kernel. */
-        assert_int_equal(run(&d, false, report_path), 0);
+        assert_int_equal(restore_run(&d, false, report_path), 0);
         assert_int_equal(e.n_restored, 1);
 }
 
@@ -257,7 +257,7 @@ static void test_hostile_system_nodes(_unused_ void **state) {
         assert_ok(system_node_save(&d, SYSTEM_NODE_RECORD, "{\"version\":1,", 13));
         assert_ok(system_node_save(&d, SYSTEM_NODE_LOG, "\0\0\0\0", 4));
         mock_kexec(m);
-        assert_int_equal(run(&d, false, report_path), 0);
+        assert_int_equal(restore_run(&d, false, report_path), 0);
         assert_int_equal(e.n_restored, 1);
         assert_int_equal(e.n_replayed, 0);
         assert_int_equal(mock_n_nodes(m), 1);

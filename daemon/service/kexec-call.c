@@ -161,7 +161,7 @@ static void on_end(KexecRun *run) {
         kexec_run_finish(run, r < 0 ? NULL : answer);
 }
 
-static int on_answer(_unused_ sd_event_source *source, int fd, _unused_ uint32_t revents, void *userdata) {
+static int kexec_call_on_answer(_unused_ sd_event_source *source, int fd, _unused_ uint32_t revents, void *userdata) {
         KexecRun *run = userdata;
         ssize_t n;
 
@@ -208,7 +208,7 @@ static int kexec_run_new(Manager *m) {
         m->kexec_run = run;
         r = run->fd;
         if (r >= 0)
-                r = sd_event_add_io(m->event, &run->io, run->fd, EPOLLIN, on_answer, run);
+                r = sd_event_add_io(m->event, &run->io, run->fd, EPOLLIN, kexec_call_on_answer, run);
         if (r >= 0)
                 r = sd_event_add_time_relative(m->event, &run->timer, CLOCK_MONOTONIC, ANSWER_USEC, USEC_PER_SEC, on_timer, run);
         if (r < 0) {

@@ -54,7 +54,7 @@ static int on_connect(_unused_ VarlinkServer *server, Varlink *link, void *userd
         return *ret_group ? 0 : -ENOMEM;
 }
 
-static void on_disconnect(Varlink *link, void *userdata) {
+static void manager_on_disconnect(Varlink *link, void *userdata) {
         Peer *peer = varlink_userdata(link);
         Manager *m = userdata;
 
@@ -147,7 +147,7 @@ int manager_new(const PkramDevice *device, Manager **ret) {
         if (r < 0)
                 return r;
         m->find_unit = peer_find_unit;
-        varlink_server_set_connect(m->server, on_connect, on_disconnect);
+        varlink_server_set_connect(m->server, on_connect, manager_on_disconnect);
         accept_set_up(m);
         r = varlink_server_add_service(m->server);
         if (r >= 0)

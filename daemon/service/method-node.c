@@ -4,7 +4,7 @@
 
 /* --- Release, Remove --- */
 
-static int remove_node(Varlink *link, struct json_object *parameters, EventKind kind, Manager *m) {
+static int method_remove_node(Varlink *link, struct json_object *parameters, EventKind kind, Manager *m) {
         const Peer *peer = varlink_userdata(link);
         struct json_object *id = json_get(parameters, "id");
         _cleanup_error_ StoreError e = {};
@@ -32,11 +32,11 @@ static int remove_node(Varlink *link, struct json_object *parameters, EventKind 
 }
 
 int vl_method_release(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags, void *userdata) {
-        return remove_node(link, parameters, EVENT_RELEASED, userdata);
+        return method_remove_node(link, parameters, EVENT_RELEASED, userdata);
 }
 
 int vl_method_remove(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags, void *userdata) {
-        return remove_node(link, parameters, EVENT_REMOVED, userdata);
+        return method_remove_node(link, parameters, EVENT_REMOVED, userdata);
 }
 
 /* --- Describe --- */

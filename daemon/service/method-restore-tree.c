@@ -75,7 +75,7 @@ static int make_reply(RestoreJob *job) {
         return 0;
 }
 
-static int call_worker(RestoreJob *job, const Peer *peer, int directory, bool more, StoreError *e) {
+static int restore_tree_call_worker(RestoreJob *job, const Peer *peer, int directory, bool more, StoreError *e) {
         const StoreTree *t = &job->tree;
         int fds[3] = { t->handle.fd, directory, peer->pidfd };
         _cleanup_json_ struct json_object *p = json_object_new_object();
@@ -120,7 +120,7 @@ int vl_method_restore_tree(Varlink *link, struct json_object *parameters, Varlin
         if (r >= 0)
                 r = make_reply(job);
         if (r >= 0)
-                r = call_worker(job, peer, fd, flags & VARLINK_MORE, &e);
+                r = restore_tree_call_worker(job, peer, fd, flags & VARLINK_MORE, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
 

@@ -96,7 +96,7 @@ static bool too_much_data(const RetrieveJob *job) {
         return sum > job->manager->varlink_limits.message.output_bytes / 4 * 3;
 }
 
-static int finish(Varlink *link, RetrieveJob *job) {
+static int retrieve_job_finish(Varlink *link, RetrieveJob *job) {
         _cleanup_json_ struct json_object *o = NULL;
         const StoreNode *node = &job->load->node;
         int r;
@@ -124,7 +124,7 @@ static int retrieve_step(void *data, StoreError *e) {
 }
 
 static int retrieve_finish(Varlink *link, void *data) {
-        return finish(link, data);
+        return retrieve_job_finish(link, data);
 }
 
 static const JobType retrieve_job = {
@@ -178,5 +178,5 @@ int vl_method_retrieve(Varlink *link, struct json_object *parameters, _unused_ V
         r = store_load_step(job->load, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
-        return r == 0 ? finish(link, job) : job_keep(link, &retrieve_job, TAKE_PTR(job));
+        return r == 0 ? retrieve_job_finish(link, job) : job_keep(link, &retrieve_job, TAKE_PTR(job));
 }

@@ -8,7 +8,7 @@
 #include "log.h"
 #include "methods.h"
 
-static struct json_object *limits_to_json(const Config *c, const struct pkram_ioctl_info *info) {
+static struct json_object *status_limits_to_json(const Config *c, const struct pkram_ioctl_info *info) {
         _cleanup_json_ struct json_object *array = json_object_new_array();
 
         if (!array)
@@ -123,7 +123,7 @@ int vl_method_get_status(
             (supported && json_add_string(o, "place", place_to_string(info.flags & DISK_INFO_FLAG)) < 0) ||
             json_add_string(o, "owner", peer->owner) < 0 ||
             json_add_string(o, "kexecPolicy", kexec_policy_to_string(m->config.kexec_policy)) < 0 ||
-            json_add(o, "limits", limits_to_json(&m->config, supported ? &info : NULL)) < 0 ||
+            json_add(o, "limits", status_limits_to_json(&m->config, supported ? &info : NULL)) < 0 ||
             (r >= 0 && add_kernel_fields(o, &info, peer->uid == 0) < 0) ||
             add_last_kexec(o, m->report_path, peer) < 0 || add_guests(o, peer) < 0)
                 return -ENOMEM;

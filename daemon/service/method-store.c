@@ -107,7 +107,7 @@ static int parse_items(Varlink *link, struct json_object *array, Items *items, S
         return 0;
 }
 
-static void announce(const StoreJob *job, const StoreSaved *saved) {
+static void store_job_announce(const StoreJob *job, const StoreSaved *saved) {
         uint64_t usec = now_usec(CLOCK_MONOTONIC) - job->begin_usec;
 
         JournalFields f = JOURNAL_FIELDS_NONE;
@@ -141,7 +141,7 @@ static void reply_set(struct json_object *o, const char *key, uint64_t value) {
                 (void) json_object_set_int64(member, (int64_t) MIN(value, (uint64_t) INT64_MAX));
 }
 
-static int finish(Varlink *link, StoreJob *job) {
+static int store_job_finish(Varlink *link, StoreJob *job) {
         _cleanup_json_ struct json_object *o = NULL;
         _cleanup_error_ StoreError e = {};
         StoreSaved saved;
@@ -160,7 +160,7 @@ static int finish(Varlink *link, StoreJob *job) {
         if (r < 0)
                 return reply_store_error(link, r, &e);
 
-        announce(job, &saved);
+        store_job_announce(job, &saved);
         reply_set(o, "id", saved.id);
         reply_set(o, "bytes", saved.bytes);
         reply_set(o, "objects", saved.objects);
@@ -172,7 +172,7 @@ static int store_step(void *data, StoreError *e) {
 }
 
 static int store_finish(Varlink *link, void *data) {
-        return finish(link, data);
+        return store_job_finish(link, data);
 }
 
 static const JobType store_job = {
@@ -241,7 +241,7 @@ int vl_method_store(Varlink *link, struct json_object *parameters, _unused_ Varl
         if (r < 0)
                 return reply_store_error(link, r, &e);
         if (r == 0)
-                return finish(link, job);
+                return store_job_finish(link, job);
 
         /* The message is gone when the work goes on, but not what was decoded. */
         r = varlink_reserve(link, items_forget_names(&job->items), /* fds= */ 0);
@@ -296,12 +296,12 @@ static void on_tree_saved(int r, struct json_object *parameters, const StoreErro
 
         /* The reply frees the job. If there is none, the connection ends, so that the caller does not wait for it. */
         Varlink *link = job->link;
-        r = r < 0 ? reply_store_error(link, r, error) : finish(link, job);
+        r = r < 0 ? reply_store_error(link, r, error) : store_job_finish(link, job);
         if (r < 0)
                 varlink_abort(link);
 }
 
-static struct json_object *limits_to_json(const Config *c) {
+static struct json_object *store_limits_to_json(const Config *c) {
         static const LimitId ids[] = { LIMIT_TOTAL_BYTES, LIMIT_OWNER_BYTES, LIMIT_USER_BYTES, LIMIT_NODE_BYTES, LIMIT_OBJECTS };
         _cleanup_json_ struct json_object *array = json_object_new_array();
 
@@ -324,7 +324,7 @@ static struct json_object *usage_to_json(const Usage *u) {
         return TAKE_PTR(o);
 }
 
-static int call_worker(StoreJob *job, const Peer *peer, int directory, StoreFlags flags, bool more, StoreError *e) {
+static int store_tree_call_worker(StoreJob *job, const Peer *peer, int directory, StoreFlags flags, bool more, StoreError *e) {
         int fds[2] = { store_save_session(job->save), directory };
         _cleanup_json_ struct json_object *p = json_object_new_object();
 
@@ -332,7 +332,7 @@ static int call_worker(StoreJob *job, const Peer *peer, int directory, StoreFlag
             json_add(p, "caller", tree_caller_to_json(peer, store_save_owner(job->save))) < 0 ||
             json_add_bool(p, "verify", flags & STORE_VERIFY) < 0 ||
             json_add_bool(p, "skipSpecial", flags & STORE_SKIP_SPECIAL) < 0 ||
-            json_add(p, "limits", limits_to_json(&job->manager->config)) < 0 ||
+            json_add(p, "limits", store_limits_to_json(&job->manager->config)) < 0 ||
             json_add(p, "usage", usage_to_json(store_save_usage(job->save))) < 0)
                 return store_error_device(e, -ENOMEM);
 
@@ -361,7 +361,7 @@ int vl_method_store_tree(Varlink *link, struct json_object *parameters, VarlinkF
         if (r >= 0)
                 r = store_save_new_tree(m->store, peer, job->owner, job->name, store_flags(parameters), &job->save, &e);
         if (r >= 0)
-                r = call_worker(job, peer, fd, store_flags(parameters), flags & VARLINK_MORE, &e);
+                r = store_tree_call_worker(job, peer, fd, store_flags(parameters), flags & VARLINK_MORE, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
 

@@ -21,7 +21,7 @@ static const struct {
         { STORE_INTERFACE ".CheckKexec",  vl_method_check_kexec  },
 };
 
-static int refuse(Varlink *link, const char *limit, uint64_t current, uint64_t requested) {
+static int method_refuse(Varlink *link, const char *limit, uint64_t current, uint64_t requested) {
         const Manager *m = varlink_server_userdata(link);
         _cleanup_error_ StoreError e = {};
         int id = limit_from_name(limit), r;
@@ -43,7 +43,7 @@ int methods_bind(VarlinkServer *server) {
                         return r;
         }
 
-        varlink_server_set_refuse(server, refuse);
+        varlink_server_set_refuse(server, method_refuse);
         return 0;
 }
 

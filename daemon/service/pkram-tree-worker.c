@@ -36,7 +36,7 @@ static int take_connection(int *ret) {
         return 0;
 }
 
-static int run(void) {
+static int tree_worker_run(void) {
         _cleanup_(sd_event_unrefp) sd_event *event = NULL;
         _cleanup_(tree_worker_freep) TreeWorker *w = NULL;
         int r, fd = -EBADF;
@@ -76,5 +76,5 @@ int main(int argc, char *argv[]) {
                 return help ? EXIT_SUCCESS : EXIT_FAILURE;
         }
 
-        return run() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return tree_worker_run() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -43,7 +43,7 @@ static int disk_set_up(const Config *c, DiskDevice **ret) {
         return 0;
 }
 
-static int run(void) {
+static int pkramd_run(void) {
         _cleanup_(disk_device_freep) DiskDevice *disk = NULL;
         _cleanup_(places_freep) Places *places = NULL;
         _cleanup_(manager_freep) Manager *m = NULL;
@@ -60,7 +60,7 @@ static int run(void) {
         if (disk) {
                 r = places_new(&pkram_device_kernel, disk, PKRAM_DISK_DIRECTORY, &places);
                 if (r < 0)
-                        return log_error_errno(r, "Failed to set up the device");
+                               return log_error_errno(r, "Failed to set up the device");
                 device = places_device(places);
         }
         r = manager_new(&device, &m);
@@ -91,5 +91,5 @@ int main(int argc, char *argv[]) {
                 return help ? EXIT_SUCCESS : EXIT_FAILURE;
         }
 
-        return run() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        return pkramd_run() < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

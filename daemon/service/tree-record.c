@@ -13,7 +13,7 @@
 #define UTAB_PARENT "/run"
 #define UTAB_DIRECTORY "mount"
 
-static int add_tree(const KexecTree *tree, void *userdata) {
+static int tree_record_add_tree(const KexecTree *tree, void *userdata) {
         if (name_validate(tree->name, NULL) < 0)
                 return 0;
         return kexec_record_add_unstored(userdata, OWNER_ROOT, tree->name, TREE_LOST_MOUNTED);
@@ -40,7 +40,7 @@ int tree_record_update(Manager *m) {
         size_t n;
         int r;
 
-        r = kexec_for_each_tree(m->utab_path, add_tree, &record);
+        r = kexec_for_each_tree(m->utab_path, tree_record_add_tree, &record);
         if (r >= 0 && record.n_nodes > 0)
                 r = kexec_record_format(&record, &text, &n);
         if (r < 0 || (text && m->tree_record && streq(text, m->tree_record)) || (!text && !m->tree_record))

@@ -56,7 +56,7 @@ static void free_job(void *data) {
         (void) tree_job_free(data);
 }
 
-static int fail(Varlink *link, int r, const StoreError *e) {
+static int worker_fail(Varlink *link, int r, const StoreError *e) {
         struct json_object *o;
 
         r = tree_error_to_json(r, e, &o);
@@ -185,7 +185,7 @@ static const JobType save_job = {
         .step = save_step,
         .progress = tell_progress,
         .finish = save_finish,
-        .fail = fail,
+        .fail = worker_fail,
         .free = free_job,
 };
 
@@ -207,7 +207,7 @@ static int vl_method_save(Varlink *link, struct json_object *parameters, Varlink
                 return varlink_error_invalid_parameter(link, "directory");
         r = tree_job_new(link, userdata, parameters, &job, &session);
         if (r < 0)
-                return fail(link, r, &e);
+                return worker_fail(link, r, &e);
 
         job->verify = json_get_bool(parameters, "verify", false);
         read_limits(&job->config, json_get_array(parameters, "limits"));
@@ -217,7 +217,7 @@ static int vl_method_save(Varlink *link, struct json_object *parameters, Varlink
                         (json_get_bool(parameters, "skipSpecial", false) ? STORE_SKIP_SPECIAL : 0),
                         &usage, &job->save, &e);
         if (r < 0)
-                return fail(link, r, &e);
+                return worker_fail(link, r, &e);
 
         job->tell = flags & VARLINK_MORE;
         return job_keep(link, &save_job, TAKE_PTR(job));
@@ -250,7 +250,7 @@ static const JobType restore_job = {
         .step = restore_step,
         .progress = tell_progress,
         .finish = restore_finish,
-        .fail = fail,
+        .fail = worker_fail,
         .free = free_job,
 };
 
@@ -268,14 +268,14 @@ static int vl_method_restore(Varlink *link, struct json_object *parameters, Varl
                 return varlink_error_invalid_parameter(link, "kernelObjects");
         r = tree_job_new(link, userdata, parameters, &job, &session);
         if (r < 0)
-                return fail(link, r, &e);
+                return worker_fail(link, r, &e);
 
         job->keep = json_get_bool(parameters, "keep", false);
         r = store_tree_load_new(&job->peer, &session, json_get_string(parameters, "name"),
                                 json_get_string(parameters, "kernelName"), (uint32_t) n, directory,
                                 job->lifetime >= 0 ? job->lifetime : job->worker->lifetime, &job->load, &e);
         if (r < 0)
-                return fail(link, r, &e);
+                return worker_fail(link, r, &e);
 
         job->tell = flags & VARLINK_MORE;
         return job_keep(link, &restore_job, TAKE_PTR(job));
@@ -330,12 +330,12 @@ static int vl_method_put_back(Varlink *link, struct json_object *parameters, _un
         r = copy_fd(link, parameters, "lifetime", w->exit_on_idle && w->lifetime < 0 ? &w->lifetime : &lifetime);
         if (r >= 0)
                 r = put_back(directory, &target);
-        return r < 0 ? fail(link, r, &e) : varlink_reply(link, /* parameters= */ NULL);
+        return r < 0 ? worker_fail(link, r, &e) : varlink_reply(link, /* parameters= */ NULL);
 }
 
 /* --- the worker --- */
 
-static void on_disconnect(_unused_ Varlink *link, void *userdata) {
+static void worker_on_disconnect(_unused_ Varlink *link, void *userdata) {
         TreeWorker *w = userdata;
 
         if (w->exit_on_idle)
@@ -391,7 +391,7 @@ int tree_worker_new(sd_event *event, const PkramDevice *device, TreeWorker **ret
                 r = varlink_server_bind(w->server, TREE_WORKER_INTERFACE ".PutBack", vl_method_put_back);
         if (r < 0)
                 return r;
-        varlink_server_set_connect(w->server, /* connect= */ NULL, on_disconnect);
+        varlink_server_set_connect(w->server, /* connect= */ NULL, worker_on_disconnect);
 
         *ret = TAKE_PTR(w);
         return 0;

@@ -231,7 +231,7 @@ static void query_failed(Query *q, int r) {
         query_finish(q, UID_NONE);
 }
 
-static int on_answer(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *reterr_error) {
+static int unit_user_on_answer(sd_bus_message *m, void *userdata, _unused_ sd_bus_error *reterr_error) {
         Query *q = userdata;
         uint32_t uid = UID_NONE;
         int r;
@@ -288,7 +288,7 @@ static int query_call(Query *q) {
         if (r >= 0)
                 r = sd_bus_message_append(m, "ss", SERVICE_IFACE, "UID");
         if (r >= 0)
-                r = sd_bus_call_async(q->users->bus, &q->slot, m, on_answer, q, now < q->deadline_usec ? q->deadline_usec - now : 1);
+                r = sd_bus_call_async(q->users->bus, &q->slot, m, unit_user_on_answer, q, now < q->deadline_usec ? q->deadline_usec - now : 1);
         sd_bus_message_unref(m);
         return r;
 }

@@ -62,7 +62,7 @@ int limit_from_name(const char *name) {
         return -ENOENT;
 }
 
-static uint64_t percent(uint64_t memory, uint64_t p) {
+static uint64_t config_percent(uint64_t memory, uint64_t p) {
         return memory / 100 * p;
 }
 
@@ -72,12 +72,12 @@ void config_init_memory(Config *c, uint64_t memory) {
                 .disk_keep_days = 30,
                 .memory = memory,
                 .fdstore_units = "all",
-                .fdstore_unit_bytes = percent(memory, fdstore_bytes_limit.value),
+                .fdstore_unit_bytes = config_percent(memory, fdstore_bytes_limit.value),
                 .fdstore_unit_descriptors = fdstore_descriptors_limit.value,
         };
 
         for (LimitId i = 0; i < _LIMIT_MAX; i++)
-                c->limit[i] = limits[i].kind == LIMIT_KIND_MEMORY ? percent(memory, limits[i].value) : limits[i].value;
+                c->limit[i] = limits[i].kind == LIMIT_KIND_MEMORY ? config_percent(memory, limits[i].value) : limits[i].value;
 }
 
 void config_init(Config *c) {
@@ -124,7 +124,7 @@ static int parse_limit(const Config *c, const LimitInfo *l, const char *s, uint6
         if (suffix == '%') {
                 if (v > 100)
                         return -ERANGE;
-                v = percent(c->memory, v);
+                v = config_percent(c->memory, v);
         } else if (suffix) {
                 unsigned shift = 10 * (unsigned) (strchr(units, suffix) - units + 1);
 
@@ -164,8 +164,8 @@ typedef struct Parser {
         void *userdata;
 } Parser;
 
-static void warn(const Parser *p, const char *format, ...) _printf_(2, 3);
-static void warn(const Parser *p, const char *format, ...) {
+static void config_warn(const Parser *p, const char *format, ...) _printf_(2, 3);
+static void config_warn(const Parser *p, const char *format, ...) {
         char text[512];
         va_list ap;
 
@@ -183,11 +183,11 @@ static void assign_limit(const Parser *p, const LimitInfo *l, const char *value,
 
         r = parse_limit(p->config, l, value, limit);
         if (r == -ERANGE)
-                warn(p, "%s=%s is out of range, ignoring", l->name, value);
+                config_warn(p, "%s=%s is out of range, ignoring", l->name, value);
         else if (r < 0)
-                warn(p, "%s= takes %s, not '%s', ignoring", l->name,
-                     l->kind == LIMIT_KIND_MEMORY ? "bytes (K, M, G, T), a percentage of the memory, or infinity" :
-                     l->kind == LIMIT_KIND_BYTES ? "bytes (K, M, G, T)" : "a number", value);
+                config_warn(p, "%s= takes %s, not '%s', ignoring", l->name,
+                            l->kind == LIMIT_KIND_MEMORY ? "bytes (K, M, G, T), a percentage of the memory, or infinity" :
+                            l->kind == LIMIT_KIND_BYTES ? "bytes (K, M, G, T)" : "a number", value);
 }
 
 static void parse_assignment(Parser *p, const char *key, const char *value) {
@@ -197,7 +197,7 @@ static void parse_assignment(Parser *p, const char *key, const char *value) {
         if (streq(key, "KexecPolicy")) {
                 r = kexec_policy_from_string(value, &c->kexec_policy);
                 if (r < 0)
-                        warn(p, "KexecPolicy= is refuse, warn or force, not '%s', ignoring", value);
+                        config_warn(p, "KexecPolicy= is refuse, warn or force, not '%s', ignoring", value);
                 return;
         }
 
@@ -207,7 +207,7 @@ static void parse_assignment(Parser *p, const char *key, const char *value) {
                         return;
                 }
 
-        warn(p, "Unknown setting '%s=', ignoring", key);
+        config_warn(p, "Unknown setting '%s=', ignoring", key);
 }
 
 static void parse_disk_assignment(Parser *p, const char *key, const char *value) {
@@ -219,18 +219,18 @@ static void parse_disk_assignment(Parser *p, const char *key, const char *value)
                 if (streq(value, "auto") || streq(value, "no"))
                         c->disk = streq(value, "auto");
                 else
-                        warn(p, "Use= is auto or no, not '%s', ignoring", value);
+                        config_warn(p, "Use= is auto or no, not '%s', ignoring", value);
         } else if (streq(key, "KeepDays")) {
                 int r = parse_number(value, "", &v, &suffix);
 
                 if (r == -ERANGE || (r >= 0 && v > 36500))
-                        warn(p, "%s=%s is out of range, ignoring", key, value);
+                        config_warn(p, "%s=%s is out of range, ignoring", key, value);
                 else if (r < 0)
-                        warn(p, "%s= takes a number of days, not '%s', ignoring", key, value);
+                        config_warn(p, "%s= takes a number of days, not '%s', ignoring", key, value);
                 else
                         c->disk_keep_days = v;
         } else
-                warn(p, "Unknown setting '%s=', ignoring", key);
+                config_warn(p, "Unknown setting '%s=', ignoring", key);
 }
 
 /* Is this "all", "none", or a list of patterns of unit names? */
@@ -257,18 +257,18 @@ static void parse_fdstore_assignment(Parser *p, const char *key, const char *val
                 if (unit_patterns_are_valid(value))
                         (void) snprintf(c->fdstore_units, sizeof(c->fdstore_units), "%s", value);
                 else
-                        warn(p, "Units= is all, none, or a list of unit names, not '%s', ignoring", value);
+                        config_warn(p, "Units= is all, none, or a list of unit names, not '%s', ignoring", value);
         } else if (streq(key, "RequireRestore")) {
                 if (streq(value, "yes") || streq(value, "no"))
                         c->fdstore_require_restore = streq(value, "yes");
                 else
-                        warn(p, "RequireRestore= is yes or no, not '%s', ignoring", value);
+                        config_warn(p, "RequireRestore= is yes or no, not '%s', ignoring", value);
         } else if (streq(key, fdstore_bytes_limit.name))
                 assign_limit(p, &fdstore_bytes_limit, value, &c->fdstore_unit_bytes);
         else if (streq(key, fdstore_descriptors_limit.name))
                 assign_limit(p, &fdstore_descriptors_limit, value, &c->fdstore_unit_descriptors);
         else
-                warn(p, "Unknown setting '%s=', ignoring", key);
+                config_warn(p, "Unknown setting '%s=', ignoring", key);
 }
 
 /* A list of words: later ones are added, and nothing after the sign empties it. */
@@ -282,12 +282,12 @@ static void parse_shared_memory(Parser *p, const char *key, const char *value) {
                 if (k == 0)
                         *list = 0;
                 else if (n + k + 2 > sizeof(p->config->shared_memory[i]))
-                        warn(p, "%s= is too long, ignoring", key);
+                        config_warn(p, "%s= is too long, ignoring", key);
                 else
                         (void) snprintf(list + n, sizeof(p->config->shared_memory[i]) - n, "%s%s", n > 0 ? " " : "", value);
                 return;
         }
-        warn(p, "Unknown setting '%s=', ignoring", key);
+        config_warn(p, "Unknown setting '%s=', ignoring", key);
 }
 
 /* A section of the file, and what an assignment in it does. */
@@ -310,7 +310,7 @@ static const ConfigSection *config_section_find(const char *line) {
         return NULL;
 }
 
-static void parse_line(Parser *p, char *line) {
+static void config_parse_line(Parser *p, char *line) {
         char *eq;
 
         line = strip(line);
@@ -320,17 +320,17 @@ static void parse_line(Parser *p, char *line) {
         if (*line == '[') {
                 p->section = config_section_find(line);
                 if (!p->section)
-                        warn(p, "Unknown section '%s', ignoring", line);
+                        config_warn(p, "Unknown section '%s', ignoring", line);
                 return;
         }
 
         eq = strchr(line, '=');
         if (!eq) {
-                warn(p, "'%s' is neither a setting nor a section, ignoring", line);
+                config_warn(p, "'%s' is neither a setting nor a section, ignoring", line);
                 return;
         }
         if (!p->section) {
-                warn(p, "'%s' is outside of the known sections, ignoring", line);
+                config_warn(p, "'%s' is outside of the known sections, ignoring", line);
                 return;
         }
 
@@ -350,11 +350,11 @@ void config_parse(
 
                 p.line++;
                 if (n >= sizeof(line) || memchr(text, 0, n))
-                        warn(&p, "The line is too long or no text, ignoring");
+                        config_warn(&p, "The line is too long or no text, ignoring");
                 else {
                         memcpy(line, text, n);
                         line[n] = 0;
-                        parse_line(&p, line);
+                        config_parse_line(&p, line);
                 }
 
                 n += end != NULL;
@@ -366,7 +366,7 @@ void config_parse(
 static void file_warning(const char *path, ConfigWarning warning, void *userdata, int r) {
         Parser p = { .path = path, .warning = warning, .userdata = userdata };
 
-        warn(&p, "Failed to read it: %s", strerror(-r));
+        config_warn(&p, "Failed to read it: %s", strerror(-r));
 }
 
 /* 1: read, 0: not there or of no use, or -ENOMEM. */

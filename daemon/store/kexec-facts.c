@@ -24,7 +24,7 @@
 /* For counting what is in all trees; the guard has 30 seconds for all it does. */
 #define COST_USEC (15 * USEC_PER_SEC)
 
-static void problem_done(KexecTreeProblem *p) {
+static void tree_problem_done(KexecTreeProblem *p) {
         free((char *) p->name);
         free((char *) p->path);
         free((char *) p->users);
@@ -33,7 +33,7 @@ static void problem_done(KexecTreeProblem *p) {
 
 void kexec_state_done(KexecState *s) {
         for (size_t i = 0; i < s->facts.n_problems; i++)
-                problem_done(s->problems + i);
+                tree_problem_done(s->problems + i);
         free(s->problems);
         unit_list_done(&s->units);
         kexec_fdstores_done(&s->fdstores);
@@ -85,7 +85,7 @@ static int add_problem(KexecState *s, const KexecTree *tree, KexecTreeProblem p)
         p.name = clean_text(tree->name);
         p.path = clean_text(tree->path);
         if (!p.name || !p.path || GREEDY_REALLOC(s->problems, s->problems_allocated, s->facts.n_problems + 1) < 0) {
-                problem_done(&p);
+                tree_problem_done(&p);
                 return -ENOMEM;
         }
         s->problems[s->facts.n_problems++] = p;
@@ -108,7 +108,7 @@ static bool surely_fits(const TreeScan *t, const struct statvfs *fs) {
                 t->usage.owner_bytes + bytes <= limit[LIMIT_OWNER_BYTES];
 }
 
-static bool exceeds(const TreeScan *t, LimitId id, uint64_t current, uint64_t requested, KexecTreeProblem *ret) {
+static bool facts_exceed(const TreeScan *t, LimitId id, uint64_t current, uint64_t requested, KexecTreeProblem *ret) {
         if (inc_u64(&current, requested) && current <= t->config->limit[id])
                 return false;
         *ret = (KexecTreeProblem) { .limit = limit_name(id), .maximum = t->config->limit[id], .needed = current };
@@ -117,12 +117,12 @@ static bool exceeds(const TreeScan *t, LimitId id, uint64_t current, uint64_t re
 
 /* Adds the tree to what is in use, if it fits. Returns true if it does not. */
 static bool tree_exceeds(TreeScan *t, const TreeCost *c, KexecTreeProblem *ret) {
-        if (exceeds(t, LIMIT_OBJECTS, 0, c->objects, ret) ||
-            exceeds(t, LIMIT_NODE_BYTES, 0, c->bytes, ret) ||
-            exceeds(t, LIMIT_TOTAL_BYTES, t->usage.total_bytes, c->bytes, ret) ||
-            exceeds(t, LIMIT_OWNER_BYTES, t->usage.owner_bytes, c->bytes, ret) ||
-            exceeds(t, LIMIT_NODES, t->usage.total_nodes, 1, ret) ||
-            exceeds(t, LIMIT_OWNER_NODES, t->usage.owner_nodes, 1, ret))
+        if (facts_exceed(t, LIMIT_OBJECTS, 0, c->objects, ret) ||
+            facts_exceed(t, LIMIT_NODE_BYTES, 0, c->bytes, ret) ||
+            facts_exceed(t, LIMIT_TOTAL_BYTES, t->usage.total_bytes, c->bytes, ret) ||
+            facts_exceed(t, LIMIT_OWNER_BYTES, t->usage.owner_bytes, c->bytes, ret) ||
+            facts_exceed(t, LIMIT_NODES, t->usage.total_nodes, 1, ret) ||
+            facts_exceed(t, LIMIT_OWNER_NODES, t->usage.owner_nodes, 1, ret))
                 return true;
         t->usage.total_bytes += c->bytes;
         t->usage.owner_bytes += c->bytes;

@@ -19,14 +19,14 @@ typedef struct FdStoreContents {
         char *lost; /* names and reasons */
 } FdStoreContents;
 
-static void problem_done(KexecFdStoreProblem *p) {
+static void fdstore_problem_done(KexecFdStoreProblem *p) {
         free((char *) p->unit);
         free((char *) p->lost);
 }
 
 void kexec_fdstores_done(KexecFdStores *s) {
         for (size_t i = 0; i < s->n; i++)
-                problem_done(&s->problems[i]);
+                fdstore_problem_done(&s->problems[i]);
         free(s->problems);
         *s = (KexecFdStores) {};
 }
@@ -35,7 +35,7 @@ void kexec_fdstores_done(KexecFdStores *s) {
 static int problem_add(KexecFdStores *s, const char *unit, KexecFdStoreProblem p) {
         p.unit = strdup(unit);
         if (!p.unit || GREEDY_REALLOC(s->problems, s->allocated, s->n + 1) < 0) {
-                problem_done(&p);
+                fdstore_problem_done(&p);
                 return -ENOMEM;
         }
         s->problems[s->n++] = p;

@@ -37,7 +37,7 @@ void kexec_record_done(KexecRecord *r) {
         *r = KEXEC_RECORD_NONE;
 }
 
-static int add(KexecRecord *r, KexecRecordNode node) {
+static int record_add(KexecRecord *r, KexecRecordNode node) {
         bool has_owner = node.owner;
 
         (void) inc_u64(&r->nodes_total, 1);
@@ -59,14 +59,14 @@ static int add(KexecRecord *r, KexecRecordNode node) {
 }
 
 int kexec_record_add(KexecRecord *r, const char *owner, const char *name, uint64_t bytes) {
-        return add(r, (KexecRecordNode) { .owner = (char *) owner, .name = (char *) name, .bytes = bytes });
+        return record_add(r, (KexecRecordNode) { .owner = (char *) owner, .name = (char *) name, .bytes = bytes });
 }
 
 int kexec_record_add_unstored(KexecRecord *r, const char *owner, const char *name, TreeLost why) {
-        return add(r, (KexecRecordNode) { .owner = (char *) owner, .name = (char *) name, .unstored = true, .why = why });
+        return record_add(r, (KexecRecordNode) { .owner = (char *) owner, .name = (char *) name, .unstored = true, .why = why });
 }
 
-static int add_usec(struct json_object *o, const char *key, uint64_t usec) {
+static int record_add_usec(struct json_object *o, const char *key, uint64_t usec) {
         return usec == UINT64_MAX ? 0 : json_add_u64(o, key, usec);
 }
 
@@ -98,9 +98,9 @@ int kexec_record_format(const KexecRecord *r, char **ret, size_t *ret_size) {
 
         if (!o ||
             json_add_int(o, "version", RECORD_VERSION) < 0 ||
-            add_usec(o, "requestedUSec", r->requested_usec) < 0 ||
-            add_usec(o, "stoppedUSec", r->stopped_usec) < 0 ||
-            add_usec(o, "finalUSec", r->final_usec) < 0 ||
+            record_add_usec(o, "requestedUSec", r->requested_usec) < 0 ||
+            record_add_usec(o, "stoppedUSec", r->stopped_usec) < 0 ||
+            record_add_usec(o, "finalUSec", r->final_usec) < 0 ||
             json_add_u64(o, "nodesTotal", r->nodes_total) < 0 ||
             add_nodes(o, r) < 0)
                 return -ENOMEM;
@@ -151,7 +151,7 @@ int kexec_record_parse(const char *text, size_t size, KexecRecord *ret) {
                 n.bytes = (uint64_t) MAX(json_get_int(node, "bytes", 0), 0);
                 n.unstored = json_get_bool(node, "unstored", false);
                 n.why = tree_lost_from_string(json_get_string(node, "why"));
-                k = add(&r, n);
+                k = record_add(&r, n);
                 if (k < 0)
                         return k;
         }

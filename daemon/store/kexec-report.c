@@ -52,7 +52,7 @@ bool kexec_report_has_lost(const KexecReport *r, const char *name) {
         return false;
 }
 
-static int add_usec(struct json_object *o, const char *key, uint64_t usec) {
+static int report_add_usec(struct json_object *o, const char *key, uint64_t usec) {
         return usec == UINT64_MAX ? 0 : json_add_u64(o, key, usec);
 }
 
@@ -76,12 +76,12 @@ int kexec_report_write(const char *path, const KexecReport *r) {
         _cleanup_json_ struct json_object *o = json_object_new_object(), *lost = json_object_new_array();
 
         if (!o || !lost ||
-            add_usec(o, "requestedUSec", r->record.requested_usec) < 0 ||
-            add_usec(o, "stoppedUSec", r->record.stopped_usec) < 0 ||
-            add_usec(o, "finalUSec", r->record.final_usec) < 0 ||
-            add_usec(o, "sealedUSec", r->sealed_usec) < 0 ||
-            add_usec(o, "startedUSec", r->started_usec) < 0 ||
-            add_usec(o, "restoredUSec", r->restored_usec) < 0 ||
+            report_add_usec(o, "requestedUSec", r->record.requested_usec) < 0 ||
+            report_add_usec(o, "stoppedUSec", r->record.stopped_usec) < 0 ||
+            report_add_usec(o, "finalUSec", r->record.final_usec) < 0 ||
+            report_add_usec(o, "sealedUSec", r->sealed_usec) < 0 ||
+            report_add_usec(o, "startedUSec", r->started_usec) < 0 ||
+            report_add_usec(o, "restoredUSec", r->restored_usec) < 0 ||
             (r->previous_kernel && json_add_string(o, "previousKernel", r->previous_kernel) < 0) ||
             json_add_u64(o, "restoredNodes", r->restored_nodes) < 0 ||
             json_add_u64(o, "restoredBytes", r->restored_bytes) < 0 ||

@@ -101,7 +101,7 @@ int manifest_format(const Manifest *m, char **ret, size_t *ret_size) {
         return take_text(o, ret, ret_size);
 }
 
-static int copy_string(struct json_object *o, const char *key, char **ret) {
+static int manifest_copy_string(struct json_object *o, const char *key, char **ret) {
         const char *s = json_get_string(o, key);
 
         if (!s || !*s || strlen(s) > TEXT_BYTES_MAX)
@@ -160,7 +160,7 @@ static int parse_attributes(struct json_object *o, ObjectKind kind, ObjectAttrib
         return object_attributes_are_valid(a) && (kind == OBJECT_FILE || !object_attributes_is_set(a)) ? 0 : -EBADMSG;
 }
 
-static int parse_object(struct json_object *o, ManifestObject *object) {
+static int manifest_parse_object(struct json_object *o, ManifestObject *object) {
         const char *kind = json_get_string(o, "kind");
         int r;
 
@@ -177,7 +177,7 @@ static int parse_object(struct json_object *o, ManifestObject *object) {
         return r < 0 ? r : parse_attributes(o, object->kind, &object->attributes);
 }
 
-static int parse_objects(struct json_object *array, Manifest *m) {
+static int manifest_parse_objects(struct json_object *array, Manifest *m) {
         size_t n;
         int r;
 
@@ -193,7 +193,7 @@ static int parse_objects(struct json_object *array, Manifest *m) {
                 /* Counted first, so that a name is freed even if the rest of the object is no good. */
                 size_t i = m->n_objects++;
 
-                r = parse_object(json_object_array_get_idx(array, i), m->objects + i);
+                r = manifest_parse_object(json_object_array_get_idx(array, i), m->objects + i);
                 if (r < 0)
                         return r;
         }
@@ -237,13 +237,13 @@ int manifest_parse(const char *text, size_t size, size_t n_kernel_objects, Manif
                 return -EPROTONOSUPPORT;
         m.tree = version == MANIFEST_VERSION_TREE;
 
-        r = copy_string(o, "owner", &m.owner);
+        r = manifest_copy_string(o, "owner", &m.owner);
         if (r < 0)
                 return r;
         r = copy_name(o, &m.name);
         if (r < 0)
                 return r;
-        r = copy_string(o, "kernel", &m.kernel);
+        r = manifest_copy_string(o, "kernel", &m.kernel);
         if (r < 0)
                 return r;
 
@@ -257,7 +257,7 @@ int manifest_parse(const char *text, size_t size, size_t n_kernel_objects, Manif
                 return -EBADMSG;
         m.verify = verify;
 
-        r = parse_objects(json_get_array(o, "objects"), &m);
+        r = manifest_parse_objects(json_get_array(o, "objects"), &m);
         if (r < 0)
                 return r;
         if (m.tree) {

@@ -152,7 +152,7 @@ void store_description_done(StoreDescription *d) {
         *d = (StoreDescription) {};
 }
 
-static int describe(PkramHandle *h, const char *name, StoreDescription *d, StoreError *e) {
+static int store_node_describe(PkramHandle *h, const char *name, StoreDescription *d, StoreError *e) {
         int r;
 
         d->n_objects = d->managed ? d->manifest.n_objects : d->node.info.nr_objects;
@@ -188,7 +188,7 @@ int store_describe(
         if (r < 0)
                 return r;
 
-        r = describe(&h, name, &d, reterr_error);
+        r = store_node_describe(&h, name, &d, reterr_error);
         if (r < 0)
                 return r;
 

@@ -14,7 +14,7 @@
 #define HUGETLBFS_MAGIC 0x958458f6
 #endif
 
-static int not_preservable(StoreError *e, size_t index, const char *reason) {
+static int object_not_preservable(StoreError *e, size_t index, const char *reason) {
         return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL, "Object %zu cannot be preserved: %s.", index, reason);
 }
 
@@ -29,30 +29,30 @@ static int check_file(StoreSave *save, size_t index, int fd, StoreError *e) {
         if (flags < 0)
                 return -errno;
         if (flags & O_PATH)
-                return not_preservable(e, index, "its descriptor cannot be read from; open the file for reading and writing");
+                return object_not_preservable(e, index, "its descriptor cannot be read from; open the file for reading and writing");
 
         /*
          * Files in memory have seals, even if none can be set. Nothing but this may be called for others, since their
          * file systems may wait for a server.
          */
         if (fcntl(fd, F_GET_SEALS) < 0)
-                return not_preservable(e, index, "it is not a regular file of a tmpfs; copy it into a memfd (memfd_create(2)) and store that, as 'pkramctl store' does");
+                return object_not_preservable(e, index, "it is not a regular file of a tmpfs; copy it into a memfd (memfd_create(2)) and store that, as 'pkramctl store' does");
         if (fstat(fd, &st) < 0 || fstatfs(fd, &sfs) < 0)
                 return -errno;
 
         if (sfs.f_type == HUGETLBFS_MAGIC)
-                return not_preservable(e, index, "it is a file of hugetlbfs; create the memfd without MFD_HUGETLB");
+                return object_not_preservable(e, index, "it is a file of hugetlbfs; create the memfd without MFD_HUGETLB");
         if (!S_ISREG(st.st_mode) || sfs.f_type != TMPFS_MAGIC)
-                return not_preservable(e, index, "it is not a regular file of a tmpfs; copy it into a memfd (memfd_create(2)) and store that, as 'pkramctl store' does");
+                return object_not_preservable(e, index, "it is not a regular file of a tmpfs; copy it into a memfd (memfd_create(2)) and store that, as 'pkramctl store' does");
         if ((flags & O_ACCMODE) == O_WRONLY)
-                return not_preservable(e, index, "its descriptor cannot be read from; open the file for reading and writing");
+                return object_not_preservable(e, index, "its descriptor cannot be read from; open the file for reading and writing");
 
         /*
          * Storing freezes a file for all its users, so it requires the right to change the file: otherwise a
          * client could freeze a file that it may merely read.
          */
         if (peer->uid != 0 && peer->uid != st.st_uid && (flags & O_ACCMODE) != O_RDWR)
-                return not_preservable(e, index, "its descriptor is read-only and the file is owned by another user; open it for reading and writing");
+                return object_not_preservable(e, index, "its descriptor is read-only and the file is owned by another user; open it for reading and writing");
 
         save->sizes[index] = (uint64_t) st.st_size;
         store_save_add_bytes(save, (uint64_t) st.st_blocks * 512);
@@ -63,7 +63,7 @@ static int compare_names(const void *a, const void *b) {
         return strcmp(*(const char *const *) a, *(const char *const *) b);
 }
 
-static int check_names(const char *name, const StoreItem *items, size_t n_items, StoreError *e) {
+static int save_check_names(const char *name, const StoreItem *items, size_t n_items, StoreError *e) {
         _cleanup_free_ const char **names = NULL;
         size_t n = 0;
         int r;
@@ -103,7 +103,7 @@ static int save_object(StoreSave *save, size_t index, const StoreItem *item, Sto
         if (item->fd < 0) {
                 r = pkram_save_bytes(&save->handle, item->data, item->size, &object);
                 if (r == -EFBIG)
-                        return not_preservable(e, index, store_save_file_reason(r));
+                        return object_not_preservable(e, index, store_save_file_reason(r));
                 pages = (item->size + 4095) / 4096;
                 save->sizes[index] = item->size;
         } else {
@@ -111,7 +111,7 @@ static int save_object(StoreSave *save, size_t index, const StoreItem *item, Sto
                 r = pkram_save_file(&save->handle, item->fd, &object, &pages);
                 watchdog_end();
                 if (r < 0 && store_save_file_reason(r))
-                        return not_preservable(e, index, store_save_file_reason(r));
+                        return object_not_preservable(e, index, store_save_file_reason(r));
                 if (r >= 0) {
                         /* It is frozen now, and so is its size. */
                         if (fstat(item->fd, &st) < 0)
@@ -158,7 +158,7 @@ static int own_descriptor(int fd, int *ret, bool *ret_shared) {
         return 0;
 }
 
-static int prepare(StoreSave *save, const StoreItem *items, StoreError *e) {
+static int save_prepare(StoreSave *save, const StoreItem *items, StoreError *e) {
         int r;
 
         save->sizes = calloc(save->n_objects + 1, sizeof(uint64_t));
@@ -168,7 +168,7 @@ static int prepare(StoreSave *save, const StoreItem *items, StoreError *e) {
         for (size_t i = 0; i < save->n_objects; i++) {
                 if (items[i].fd < 0) {
                         if (items[i].size > STORE_DATA_BYTES_MAX)
-                                return not_preservable(e, i, "inline data is longer than 1 MiB; store it in a memfd (memfd_create(2))");
+                                return object_not_preservable(e, i, "inline data is longer than 1 MiB; store it in a memfd (memfd_create(2))");
                         store_save_add_bytes(save, (items[i].size + 4095) / 4096 * 4096);
                         continue;
                 }
@@ -181,7 +181,7 @@ static int prepare(StoreSave *save, const StoreItem *items, StoreError *e) {
         return 0;
 }
 
-static int save_begin(StoreSave *save, const StoreItem *items, StoreError *e) {
+static int store_save_begin(StoreSave *save, const StoreItem *items, StoreError *e) {
         int r;
 
         r = pkram_save_begin(&save->store->device, save->kernel_name.text, &save->handle);
@@ -239,7 +239,7 @@ int store_save_new(
         assert(items || n_items == 0);
         assert(ret);
 
-        r = check_names(name, items, n_items, reterr_error);
+        r = save_check_names(name, items, n_items, reterr_error);
         if (r < 0)
                 return r;
         r = store_check_limit(s, LIMIT_OBJECTS, 0, n_items, reterr_error);
@@ -253,7 +253,7 @@ int store_save_new(
         r = store_save_check_existing(save, reterr_error);
         if (r < 0)
                 return r;
-        r = prepare(save, items, reterr_error);
+        r = save_prepare(save, items, reterr_error);
         if (r < 0)
                 return r;
         r = store_usage(s, save->peer.owner, save->replaces, save, &usage, reterr_error);
@@ -262,7 +262,7 @@ int store_save_new(
         r = store_save_check_quota(save, &usage, reterr_error);
         if (r < 0)
                 return r;
-        r = save_begin(save, items, reterr_error);
+        r = store_save_begin(save, items, reterr_error);
         if (r < 0)
                 return r;
         r = save_slice(save, reterr_error);

@@ -32,7 +32,7 @@ static void append_name(char *text, size_t *n, size_t max, const char *name) {
 }
 
 /* Which path of the tree cannot be kept, and why. name: within the directory that is open, or NULL for that itself. */
-static int not_preservable(const TreeSave *t, const char *name, StoreError *e, const char *reason) {
+static int tree_entry_not_preservable(const TreeSave *t, const char *name, StoreError *e, const char *reason) {
         size_t n = 0, first = t->n_levels > 12 ? t->n_levels - 12 : 0;
         char text[1024] = ".";
 
@@ -51,27 +51,27 @@ static int not_preservable(const TreeSave *t, const char *name, StoreError *e, c
         return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL, "'%s' in the tree cannot be preserved: %s.", text, reason);
 }
 
-static int changed(const TreeSave *t, const char *name, StoreError *e) {
-        return not_preservable(t, name, e, "it changed while it was being stored; stop the processes that use it and try again");
+static int tree_entry_changed(const TreeSave *t, const char *name, StoreError *e) {
+        return tree_entry_not_preservable(t, name, e, "it changed while it was being stored; stop the processes that use it and try again");
 }
 
-static int failed(const TreeSave *t, const char *name, int r, StoreError *e) {
+static int tree_entry_failed(const TreeSave *t, const char *name, int r, StoreError *e) {
         char reason[256];
 
         if (r == -ENOENT || r == -ESTALE || r == -ENOTDIR || r == -ELOOP)
-                return changed(t, name, e);
+                return tree_entry_changed(t, name, e);
         if (r == -EXDEV)
-                return not_preservable(t, name, e, "another file system is mounted there; unmount it first");
+                return tree_entry_not_preservable(t, name, e, "another file system is mounted there; unmount it first");
         if (r == -EOPNOTSUPP)
-                return not_preservable(t, name, e, "it has an extended attribute of a kind that is not known here; remove it with setfattr -x");
+                return tree_entry_not_preservable(t, name, e, "it has an extended attribute of a kind that is not known here; remove it with setfattr -x");
         if (r == -ENOSYS)
-                return not_preservable(t, name, e, "letter case does not matter in it (chattr +F), which cannot be preserved; "
-                                                   "use another directory");
+                return tree_entry_not_preservable(t, name, e, "letter case does not matter in it (chattr +F), which cannot be preserved; "
+                                                              "use another directory");
         if (r == -ENOMEM || r == -EFBIG)
                 return store_error_device(e, -ENOMEM);
 
         (void) snprintf(reason, sizeof(reason), "reading it failed with '%s'", strerror(-r));
-        return not_preservable(t, name, e, reason);
+        return tree_entry_not_preservable(t, name, e, reason);
 }
 
 /* --- entries --- */
@@ -106,25 +106,25 @@ static int find_link(TreeSave *t, const struct stat *st, const Link **ret) {
 }
 
 /* Adds the entry, with the attributes that its file has by now. */
-static int add_entry(StoreSave *save, int fd, TreeEntry *entry, const struct stat *st, StoreError *e) {
+static int tree_entry_add(StoreSave *save, int fd, TreeEntry *entry, const struct stat *st, StoreError *e) {
         _cleanup_free_ uint8_t *xattrs = NULL;
         TreeSave *t = save->tree;
         int r;
 
         r = tree_read_xattrs(fd, &xattrs, &entry->xattrs_size);
         if (r < 0)
-                return failed(t, *entry->name ? entry->name : NULL, r, e);
+                return tree_entry_failed(t, *entry->name ? entry->name : NULL, r, e);
         if (save->peer.uid != 0 && tree_has_privileged_xattr(xattrs, entry->xattrs_size))
-                return not_preservable(t, *entry->name ? entry->name : NULL, e,
-                                       "it has capabilities or other attributes that only root may give, and so only root may store it");
+                return tree_entry_not_preservable(t, *entry->name ? entry->name : NULL, e,
+                                                  "it has capabilities or other attributes that only root may give, and so only root may store it");
 
         if (S_ISREG(st->st_mode) || S_ISDIR(st->st_mode)) {
                 r = tree_read_flags(fd, &entry->flags);
                 if (r < 0)
-                        return failed(t, *entry->name ? entry->name : NULL, r, e);
+                        return tree_entry_failed(t, *entry->name ? entry->name : NULL, r, e);
                 if (save->peer.uid != 0 && (entry->flags & (TREE_FLAG_IMMUTABLE | TREE_FLAG_APPEND)))
-                        return not_preservable(t, *entry->name ? entry->name : NULL, e,
-                                               "it is immutable or append-only, and only root may store that; use chattr -ia");
+                        return tree_entry_not_preservable(t, *entry->name ? entry->name : NULL, e,
+                                                          "it is immutable or append-only, and only root may store that; use chattr -ia");
         }
 
         entry->mode = st->st_mode & 07777;
@@ -135,7 +135,7 @@ static int add_entry(StoreSave *save, int fd, TreeEntry *entry, const struct sta
         entry->xattrs = xattrs;
         r = tree_table_add(&t->table, entry);
         if (r == -EFBIG)
-                return not_preservable(t, NULL, e, "there are too many files");
+                return tree_entry_not_preservable(t, NULL, e, "there are too many files");
         return r < 0 ? store_error_device(e, r) : 0;
 }
 
@@ -146,7 +146,7 @@ int tree_enter(StoreSave *save, int dir, const char *name, const struct stat *ex
         int r;
 
         if (t->n_levels > TREE_DEPTH_MAX)
-                return not_preservable(t, name, e, "it is more than 4096 directories deep");
+                return tree_entry_not_preservable(t, name, e, "it is more than 4096 directories deep");
 
         r = tree_open_directory(dir, name, &l.fd);
         if (r >= 0 && fstat(l.fd, &l.st) < 0)
@@ -157,7 +157,7 @@ int tree_enter(StoreSave *save, int dir, const char *name, const struct stat *ex
                 r = tree_read_names(l.fd, &l.names, &l.size);
         if (r >= 0)
                 r = GREEDY_REALLOC(t->levels, t->allocated, t->n_levels + 1);
-        r = r < 0 ? failed(t, t->n_levels > 0 ? name : NULL, r, e) : add_entry(save, l.fd, &entry, &l.st, e);
+        r = r < 0 ? tree_entry_failed(t, t->n_levels > 0 ? name : NULL, r, e) : tree_entry_add(save, l.fd, &entry, &l.st, e);
         if (r < 0) {
                 tree_level_done(&l);
                 return r;
@@ -175,7 +175,7 @@ int tree_leave(TreeSave *t, StoreError *e) {
         if (fstat(l->fd, &st) < 0)
                 return -errno;
         if (st.st_ctim.tv_sec != l->st.st_ctim.tv_sec || st.st_ctim.tv_nsec != l->st.st_ctim.tv_nsec)
-                return changed(t, NULL, e);
+                return tree_entry_changed(t, NULL, e);
 
         tree_level_done(l);
         t->n_levels--;
@@ -200,16 +200,16 @@ static int pack_file(StoreSave *save, int fd, TreeEntry *entry, const struct sta
         entry->type = TREE_PACKED;
         r = tree_read_packed(fd, entry->size, t->chunk + t->chunk_size, &entry->pages);
         if (r < 0)
-                return failed(t, entry->name, r, e);
+                return tree_entry_failed(t, entry->name, r, e);
 
         /* Attributes are taken after the contents: none of them can belong to contents that came later. */
         if (fstat(fd, &st) < 0)
                 return -errno;
         if (st.st_size != before->st_size || st.st_ctim.tv_sec != before->st_ctim.tv_sec ||
             st.st_ctim.tv_nsec != before->st_ctim.tv_nsec)
-                return changed(t, entry->name, e);
+                return tree_entry_changed(t, entry->name, e);
 
-        r = add_entry(save, fd, entry, &st, e);
+        r = tree_entry_add(save, fd, entry, &st, e);
         if (r < 0)
                 return r;
         t->chunk_size += tree_packed_bytes(entry);
@@ -228,7 +228,7 @@ static int freeze_file(StoreSave *save, int fd, TreeEntry *entry, StoreError *e)
                 return r;
         r = pkram_save_file(&save->handle, fd, &object, &pages);
         if (r < 0 && store_save_file_reason(r))
-                return not_preservable(t, entry->name, e, store_save_file_reason(r));
+                return tree_entry_not_preservable(t, entry->name, e, store_save_file_reason(r));
         if (r == -ENOSPC)
                 return store_error_quota(e, STORE_LIMIT_NEXT_KERNEL, save->bytes, entry->size, UINT64_MAX);
         if (r < 0)
@@ -248,7 +248,7 @@ static int freeze_file(StoreSave *save, int fd, TreeEntry *entry, StoreError *e)
         entry->type = TREE_FILE;
         entry->size = (uint64_t) st.st_size;
         store_save_add_size(save, entry->size);
-        return add_entry(save, fd, entry, &st, e);
+        return tree_entry_add(save, fd, entry, &st, e);
 }
 
 static int save_regular(StoreSave *save, TreeEntry *entry, const struct stat *expected, StoreError *e) {
@@ -263,7 +263,7 @@ static int save_regular(StoreSave *save, TreeEntry *entry, const struct stat *ex
         if (r >= 0 && (!S_ISREG(st.st_mode) || st.st_ino != expected->st_ino || st.st_dev != expected->st_dev))
                 r = -ESTALE;
         if (r < 0)
-                return failed(t, entry->name, r, e);
+                return tree_entry_failed(t, entry->name, r, e);
 
         entry->size = (uint64_t) st.st_size;
         if (entry->size <= TREE_PACKED_MAX)
@@ -310,22 +310,22 @@ static int save_other(StoreSave *save, TreeEntry *entry, const struct stat *expe
         if (r >= 0 && fstat(fd, &st) < 0)
                 r = -errno;
         if (r < 0)
-                return failed(t, entry->name, r, e);
+                return tree_entry_failed(t, entry->name, r, e);
         if (st.st_ino != expected->st_ino || st.st_dev != expected->st_dev || (st.st_mode & S_IFMT) != (expected->st_mode & S_IFMT))
-                return changed(t, entry->name, e);
+                return tree_entry_changed(t, entry->name, e);
 
         entry->type = other_type(st.st_mode);
         entry->device = st.st_rdev;
         if (entry->type == TREE_SYMLINK) {
                 n = readlinkat(fd, "", target, sizeof(target));
                 if (n < 0)
-                        return failed(t, entry->name, -errno, e);
+                        return tree_entry_failed(t, entry->name, -errno, e);
                 if (n == 0 || n >= (ssize_t) sizeof(target))
-                        return not_preservable(t, entry->name, e, "it is a symbolic link to an empty or too long path");
+                        return tree_entry_not_preservable(t, entry->name, e, "it is a symbolic link to an empty or too long path");
                 target[n] = 0;
                 entry->target = target;
         }
-        return add_entry(save, fd, entry, &st, e);
+        return tree_entry_add(save, fd, entry, &st, e);
 }
 
 /* Returns why an unprivileged user may not store this, since restoring would create it with root's rights; or NULL. */
@@ -353,15 +353,15 @@ int tree_save_entry(StoreSave *save, StoreError *e) {
         int r;
 
         if (fstatat(l->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                return failed(t, name, -errno, e);
+                return tree_entry_failed(t, name, -errno, e);
         if (st.st_dev != l->st.st_dev)
-                return not_preservable(t, name, e, "another file system is mounted there; unmount it first");
+                return tree_entry_not_preservable(t, name, e, "another file system is mounted there; unmount it first");
         if (is_special(st.st_mode) && (save->flags & STORE_SKIP_SPECIAL)) {
                 l->position += strlen(name) + 1;
                 return 0;
         }
         if (save->peer.uid != 0 && why_not_for_user(save, &st))
-                return not_preservable(t, name, e, why_not_for_user(save, &st));
+                return tree_entry_not_preservable(t, name, e, why_not_for_user(save, &st));
 
         /* The name is done with when everything in it is: see tree_leave(). */
         if (S_ISDIR(st.st_mode))
@@ -377,7 +377,7 @@ int tree_save_entry(StoreSave *save, StoreError *e) {
                 entry.link = link->entry;
                 r = tree_table_add(&t->table, &entry);
                 if (r < 0)
-                        return failed(t, name, r, e);
+                        return tree_entry_failed(t, name, r, e);
         } else if (S_ISREG(st.st_mode))
                 r = save_regular(save, &entry, &st, e);
         else

@@ -188,7 +188,7 @@ static bool is_own(const StoreTreeLoad *load, const TreeEntry *entry) {
         return !tree_has_privileged_xattr(entry->xattrs, entry->xattrs_size);
 }
 
-static int check_owners(const StoreTreeLoad *load, StoreError *e) {
+static int tree_load_check_owners(const StoreTreeLoad *load, StoreError *e) {
         if (load->peer->uid == 0)
                 return 0;
 
@@ -268,7 +268,7 @@ int store_tree_load_new(
         if (r >= 0)
                 r = read_table(load, reterr_error);
         if (r >= 0)
-                r = check_owners(load, reterr_error);
+                r = tree_load_check_owners(load, reterr_error);
         if (r >= 0)
                 r = open_target(load, directory, reterr_error);
         if (r < 0)

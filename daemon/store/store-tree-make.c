@@ -13,7 +13,7 @@
 #define ENTRIES_PER_STEP 256U
 #define BYTES_PER_STEP MIB(64)
 
-static int enter(StoreTreeLoad *load, int fd) {
+static int tree_make_enter(StoreTreeLoad *load, int fd) {
         int r;
 
         r = GREEDY_REALLOC(load->levels, load->allocated, load->n_levels + 1);
@@ -25,7 +25,7 @@ static int enter(StoreTreeLoad *load, int fd) {
         return 0;
 }
 
-static int begin(StoreTreeLoad *load) {
+static int tree_make_begin(StoreTreeLoad *load) {
         int r, fd;
 
         r = tree_lock_empty_root(load);
@@ -39,13 +39,13 @@ static int begin(StoreTreeLoad *load) {
         fd = fcntl(load->root, F_DUPFD_CLOEXEC, 3);
         if (fd < 0)
                 return -errno;
-        r = enter(load, fd);
+        r = tree_make_enter(load, fd);
         load->next_entry++;
         return r;
 }
 
 /* All that is in a directory is there. */
-static int leave(StoreTreeLoad *load) {
+static int tree_make_leave(StoreTreeLoad *load) {
         TreeLoadLevel *l = load->levels + --load->n_levels;
         TreeEntry e;
         int r;
@@ -62,7 +62,7 @@ static int make_directory(StoreTreeLoad *load, int dir, const char *name) {
         if (mkdirat(dir, name, 0700) < 0)
                 return -errno;
         r = tree_open_directory(dir, name, &fd);
-        return r < 0 ? r : enter(load, fd);
+        return r < 0 ? r : tree_make_enter(load, fd);
 }
 
 static int next_chunk(StoreTreeLoad *load, StoreError *e) {
@@ -194,7 +194,7 @@ static int make_entry(StoreTreeLoad *load, StoreError *e) {
 
         tree_index_get(&load->index, load->next_entry, &entry);
         while (load->n_levels > entry.depth) {
-                r = leave(load);
+                r = tree_make_leave(load);
                 if (r < 0)
                         return r;
         }
@@ -272,7 +272,7 @@ static int copy_step(StoreTreeLoad *load) {
         return 0;
 }
 
-static int sum_step(StoreTreeLoad *load, StoreError *e) {
+static int make_sum_step(StoreTreeLoad *load, StoreError *e) {
         char hex[CHECKSUM_HEX_LENGTH + 1];
         int r;
 
@@ -295,7 +295,7 @@ static int file_step(StoreTreeLoad *load, StoreError *e) {
         if (load->source >= 0)
                 r = copy_step(load);
         else
-                r = sum_step(load, e);
+                r = make_sum_step(load, e);
         if (r < 0 || load->source >= 0 || load->checksum)
                 return r;
 
@@ -304,13 +304,13 @@ static int file_step(StoreTreeLoad *load, StoreError *e) {
         return tree_apply_attributes(load->levels[load->n_levels - 1].fd, entry.name, &entry);
 }
 
-static int finish(StoreTreeLoad *load) {
+static int tree_make_finish(StoreTreeLoad *load) {
         int r;
 
         if (load->chunk_position != load->chunk_size || load->next_chunk != load->n_chunks)
                 return -EBADMSG;
         while (load->n_levels > 0) {
-                r = leave(load);
+                r = tree_make_leave(load);
                 if (r < 0)
                         return r;
         }
@@ -323,7 +323,7 @@ int store_tree_load_step(StoreTreeLoad *load, StoreError *reterr_error) {
         assert(load);
 
         if (load->next_entry == 0)
-                r = begin(load);
+                r = tree_make_begin(load);
         else if (load->n_levels == 0)
                 return 0;
 
@@ -333,7 +333,7 @@ int store_tree_load_step(StoreTreeLoad *load, StoreError *reterr_error) {
                         break;
                 }
                 if (load->next_entry >= load->index.n_entries) {
-                        r = finish(load);
+                        r = tree_make_finish(load);
                         return r < 0 ? tree_load_failed(load, r, reterr_error) : 0;
                 }
                 r = make_entry(load, reterr_error);

@@ -28,7 +28,7 @@ static TreeSave *tree_save_free(TreeSave *t) {
         return NULL;
 }
 
-static int sum_step(StoreSave *save, StoreError *e) {
+static int save_sum_step(StoreSave *save, StoreError *e) {
         TreeSave *t = save->tree;
         int r;
 
@@ -44,7 +44,7 @@ static int sum_step(StoreSave *save, StoreError *e) {
         return 0;
 }
 
-static int finish(StoreSave *save, StoreError *e) {
+static int tree_save_finish(StoreSave *save, StoreError *e) {
         TreeSave *t = save->tree;
         int r;
 
@@ -70,11 +70,11 @@ int store_tree_save_step(StoreSave *save, StoreError *e) {
         t->saved = 0;
         for (unsigned i = 0; i < ENTRIES_PER_STEP && t->saved < BYTES_PER_STEP; i++) {
                 if (t->fd >= 0) {
-                        r = sum_step(save, e);
+                        r = save_sum_step(save, e);
                         return r < 0 ? r : 1;
                 }
                 if (t->n_levels == 0)
-                        return finish(save, e);
+                        return tree_save_finish(save, e);
 
                 TreeLevel *l = t->levels + t->n_levels - 1;
                 r = l->position >= l->size ? tree_leave(t, e) : tree_save_entry(save, e);

@@ -397,16 +397,16 @@ typedef struct Pass {
         Usage usage;
 } Pass;
 
-static void add(uint64_t *sum, uint64_t n) {
+static void store_add_node(uint64_t *sum, uint64_t n) {
         if (!inc_u64(sum, n))
                 *sum = UINT64_MAX;
 }
 
-static void use(Pass *pass, const char *owner, uint64_t bytes) {
-        add(&pass->usage.total_bytes, bytes);
+static void store_use(Pass *pass, const char *owner, uint64_t bytes) {
+        store_add_node(&pass->usage.total_bytes, bytes);
         pass->usage.total_nodes++;
         if (pass->owner && streq(owner, pass->owner)) {
-                add(&pass->usage.owner_bytes, bytes);
+                store_add_node(&pass->usage.owner_bytes, bytes);
                 pass->usage.owner_nodes++;
         }
 }
@@ -434,8 +434,8 @@ static int pass_node(Store *s, const struct pkram_node_info *info, void *userdat
         if (info->id != pass->except_id) {
                 uint64_t bytes = store_pages_to_bytes(info->data_pages);
 
-                add(&bytes, store_pages_to_bytes(info->meta_pages));
-                use(pass, known.owner->name, bytes);
+                store_add_node(&bytes, store_pages_to_bytes(info->meta_pages));
+                store_use(pass, known.owner->name, bytes);
         }
         return 0;
 }
@@ -481,7 +481,7 @@ int store_usage(
 
         for (const StoreSave *i = s->saves; i; i = i->next)
                 if (i != except)
-                        use(&pass, i->peer.owner, MAX(i->expected, store_save_memory(i)));
+                        store_use(&pass, i->peer.owner, MAX(i->expected, store_save_memory(i)));
 
         *ret = pass.usage;
         return 0;

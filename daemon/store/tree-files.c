@@ -401,7 +401,7 @@ static void level_done(Level *l) {
 }
 
 /* Goes down into a directory; the caller's descriptor of the first one is not ours to close. */
-static int enter(Level **levels, size_t *n, size_t *allocated, int dir, const char *name) {
+static int tree_files_enter(Level **levels, size_t *n, size_t *allocated, int dir, const char *name) {
         Level l = { .fd = -EBADF };
         int r;
 
@@ -427,7 +427,7 @@ int tree_remove_contents(int fd) {
         size_t n = 0, allocated = 0;
         int r, result;
 
-        result = enter(&levels, &n, &allocated, fd, ".");
+        result = tree_files_enter(&levels, &n, &allocated, fd, ".");
 
         while (n > 0) {
                 Level *l = levels + n - 1;
@@ -456,7 +456,7 @@ int tree_remove_contents(int fd) {
                                 continue;
                         }
                         if (r == -EISDIR)
-                                r = enter(&levels, &n, &allocated, l->fd, name);
+                                r = tree_files_enter(&levels, &n, &allocated, l->fd, name);
                         if (r >= 0)
                                 continue;
                         result = r;

@@ -68,7 +68,7 @@ void tree_table_done(TreeTable *t) {
         *t = (TreeTable) {};
 }
 
-static void append(TreeTable *t, const void *data, size_t size) {
+static void tree_table_append(TreeTable *t, const void *data, size_t size) {
         if (size > 0)
                 memcpy(t->data + t->size, data, size);
         t->size += size;
@@ -133,16 +133,16 @@ int tree_table_add(TreeTable *t, const TreeEntry *e) {
         };
 
         t->size = begin;
-        append(t, &record, sizeof(record));
-        append(t, e->name, name_size);
-        append(t, e->xattrs, e->xattrs_size);
-        append(t, part, part_size);
-        append(t, e->target, target_size);
+        tree_table_append(t, &record, sizeof(record));
+        tree_table_append(t, e->name, name_size);
+        tree_table_append(t, e->xattrs, e->xattrs_size);
+        tree_table_append(t, part, part_size);
+        tree_table_append(t, e->target, target_size);
         t->n_entries++;
         return 0;
 }
 
-static void hash(const uint8_t *data, size_t size, uint8_t ret[16]) {
+static void tree_table_hash(const uint8_t *data, size_t size, uint8_t ret[16]) {
         XXH128_canonical_t c;
 
         XXH128_canonicalFromHash(&c, XXH3_128bits(data + sizeof(Header), size - sizeof(Header)));
@@ -158,7 +158,7 @@ void tree_table_seal(TreeTable *t) {
 
         assert(t->n_entries > 0);
         memcpy(h.magic, MAGIC, sizeof(h.magic));
-        hash(t->data, t->size, h.hash);
+        tree_table_hash(t->data, t->size, h.hash);
         memcpy(t->data, &h, sizeof(h));
 }
 
@@ -398,7 +398,7 @@ int tree_table_open(const uint8_t *data, size_t size, TreeIndex *ret) {
         x.n_entries = le32toh(h.n_entries);
         if (le64toh(h.size) != size || x.n_entries < 1 || x.n_entries > size / sizeof(Record))
                 return -EBADMSG;
-        hash(data, size, sum);
+        tree_table_hash(data, size, sum);
         if (memcmp(sum, h.hash, sizeof(sum)) != 0)
                 return -EBADMSG;
 

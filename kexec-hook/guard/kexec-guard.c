@@ -54,7 +54,7 @@ static int log_error(int priority, int r, const char *format, ...) {
         return r;
 }
 
-static int refuse(sd_bus *bus, const char *why, uint64_t n_nodes) {
+static int guard_refuse(sd_bus *bus, const char *why, uint64_t n_nodes) {
         _cleanup_free_ char *text = NULL;
         int r;
 
@@ -137,9 +137,9 @@ static int verb_check(sd_bus *bus) {
 
         switch (guard_decide(policy, r, &check)) {
         case GUARD_REFUSE:
-                return refuse(bus,
-                              r < 0 ? "Failed to query " PKRAM_DEVICE ", stored nodes might be lost." : check.text,
-                              check.n_nodes);
+                return guard_refuse(bus,
+                                    r < 0 ? "Failed to query " PKRAM_DEVICE ", stored nodes might be lost." : check.text,
+                                    check.n_nodes);
         case GUARD_WARN:
                 (void) sd_journal_print(LOG_WARNING, "%s Going on, since %s.",
                                         r < 0 ? "Stored nodes might be lost." : check.text,
