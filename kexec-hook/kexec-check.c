@@ -271,9 +271,10 @@ static void describe_at_once(const KexecFacts *facts, KexecCheck *check) {
  * reserved. */
 static void describe_crash_kernel(const KexecFacts *facts, KexecCheck *check) {
         text_add(check->crash_kernel, sizeof(check->crash_kernel),
-                 "The next kernel may find no memory for crashkernel=%.100s: this kernel has reserved %" PRIu64 " MiB, "
-                 "and preserved memory may leave no larger piece. Without it there will be no crash dumps. To reserve "
-                 "more, reboot with this parameter.", facts->crash_wanted, facts->crash_reserved >> 20);
+                 "The next kernel may find no memory for crashkernel=%.100s: this kernel has reserved %"
+                 PRIu64 " MiB, and preserved memory may leave no larger piece. Without it there will be no crash "
+                 "dumps. To reserve more, reboot with this parameter.", facts->crash_wanted,
+                 facts->crash_reserved >> 20);
 }
 
 void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy policy, KexecCheck *ret) {

@@ -309,7 +309,8 @@ static void test_tree_problems(void **state) {
         assert_non_null(strstr(c.text, "cannot be examined (Permission denied)"));
         assert_null(strstr(c.text, "losetup"));
 
-        facts.problems = &(KexecTreeProblem) { .name = "m", .path = "/m", .detail = "it has mapped owners", .idmapped = true };
+        facts.problems = &(KexecTreeProblem) { .name = "m", .path = "/m", .detail = "it has mapped owners",
+                                               .idmapped = true };
         facts.n_problems = 1;
         kexec_check(&facts, &image, KEXEC_POLICY_REFUSE, &c);
         assert_int_equal(c.reason, KEXEC_REASON_TREE);
@@ -372,7 +373,8 @@ static void test_crash_kernel(void **state) {
                 kexec_check(&facts, i == 0 ? NULL : &image, KEXEC_POLICY_REFUSE, &c);
                 assert_true(c.keeps && c.allowed);
                 assert_int_equal(c.reason, KEXEC_REASON_KEEPS);
-                assert_non_null(strstr(c.crash_kernel, "no memory for crashkernel=256M: this kernel has reserved 128 MiB,"));
+                assert_non_null(strstr(c.crash_kernel,
+                                       "no memory for crashkernel=256M: this kernel has reserved 128 MiB,"));
         }
         /* It is said whatever else is in the way. */
         image.has_pkram = false;

@@ -29,8 +29,8 @@ void fdstore_manifest_done(FdStoreManifest *m) {
         *m = (FdStoreManifest) {};
 }
 
-int fdstore_manifest_add(FdStoreManifest *m, const char *name, FdKind kind, int flags, int64_t position, uint32_t object,
-                         const char *shared) {
+int fdstore_manifest_add(FdStoreManifest *m, const char *name, FdKind kind, int flags, int64_t position,
+                         uint32_t object, const char *shared) {
         FdEntry *e;
         int r;
 
@@ -72,8 +72,8 @@ int fdstore_manifest_format(const FdStoreManifest *m, char **ret, size_t *ret_si
         size_t size;
         int r;
 
-        if (!o || json_add_int(o, "pkramFdStore", FDSTORE_MANIFEST_VERSION) < 0 || json_add_string(o, "unit", m->unit) < 0 ||
-            json_add_string(o, "notifyAccess", m->notify_access) < 0)
+        if (!o || json_add_int(o, "pkramFdStore", FDSTORE_MANIFEST_VERSION) < 0 ||
+            json_add_string(o, "unit", m->unit) < 0 || json_add_string(o, "notifyAccess", m->notify_access) < 0)
                 return -ENOMEM;
         entries = json_object_new_array();
         if (json_add(o, "entries", entries) < 0)
@@ -125,10 +125,12 @@ static int fd_entry_parse(struct json_object *o, size_t n_objects, FdStoreManife
                 return -EBADMSG;
         while (k < _FD_KIND_MAX && !streq(kind, fd_kind_table[k]))
                 k++;
-        if (k == _FD_KIND_MAX || flags < 0 || (flags & ~(int64_t) FLAGS_KEPT) != 0 || (flags & O_ACCMODE) == O_ACCMODE || position < -1)
+        if (k == _FD_KIND_MAX || flags < 0 || (flags & ~(int64_t) FLAGS_KEPT) != 0 ||
+            (flags & O_ACCMODE) == O_ACCMODE || position < -1)
                 return -EBADMSG;
         if (shared) {
-                if (object != 0 || k != FD_KIND_FILE || !startswith(shared, FDSTORE_SHARED_PREFIX) || strlen(shared) > 255)
+                if (object != 0 || k != FD_KIND_FILE || !startswith(shared, FDSTORE_SHARED_PREFIX) ||
+                    strlen(shared) > 255)
                         return -EBADMSG;
         } else if (object < 1 || (uint64_t) object >= n_objects)
                 return -EBADMSG;

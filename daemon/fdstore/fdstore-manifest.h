@@ -54,8 +54,8 @@ void fdstore_manifest_done(FdStoreManifest *m);
 #define _cleanup_fdstore_manifest_ _cleanup_(fdstore_manifest_done)
 
 /* Appends an entry; name and shared are copied. Returns 0, -E2BIG with too many entries, or -ENOMEM. */
-int fdstore_manifest_add(FdStoreManifest *m, const char *name, FdKind kind, int flags, int64_t position, uint32_t object,
-                         const char *shared);
+int fdstore_manifest_add(FdStoreManifest *m, const char *name, FdKind kind, int flags, int64_t position,
+                         uint32_t object, const char *shared);
 
 /* Returns the text in *ret, which the caller frees. -EFBIG if it is too long, -ENOMEM. */
 int fdstore_manifest_format(const FdStoreManifest *m, char **ret, size_t *ret_size);

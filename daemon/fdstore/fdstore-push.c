@@ -102,8 +102,8 @@ static int held_file_open(const FdStoreEnvironment *e, const char *name) {
 }
 
 /*
- * Opens a file that our own unit holds for several others. If it failed to take the file over, because pkramd did not answer
- * when it started, it is asked to try again. Returns a descriptor, -ENOENT, or another negative errno.
+ * Opens a file that our own unit holds for several others. If it failed to take the file over, because pkramd did not
+ * answer when it started, it is asked to try again. Returns a descriptor, -ENOENT, or another negative errno.
  */
 static int shared_file_open(const FdStoreEnvironment *e, const char *name) {
         _cleanup_retrieved_node_ RetrievedNode node = {};
@@ -167,7 +167,8 @@ static int entry_open(const FdStoreEnvironment *e, const FdEntry *entry, const R
         return fd;
 }
 
-static int manifest_open(const FdStoreEnvironment *e, const FdStoreManifest *m, const RetrievedNode *node, PushedFds *ret) {
+static int manifest_open(const FdStoreEnvironment *e, const FdStoreManifest *m, const RetrievedNode *node,
+                         PushedFds *ret) {
         _cleanup_(pushed_fds_done) PushedFds p = {};
         _cleanup_free_ MadePipe *pipes = NULL;
         int r = 0;
@@ -190,7 +191,8 @@ static int manifest_open(const FdStoreEnvironment *e, const FdStoreManifest *m, 
                         r = -errno;
                         (void) safe_close(fd);
                 } else
-                        p.fds[p.n++] = (PushedFd) { .entry = &m->entries[i], .fd = fd, .dev = st.st_dev, .inode = st.st_ino };
+                        p.fds[p.n++] = (PushedFd) { .entry = &m->entries[i], .fd = fd, .dev = st.st_dev,
+                                                    .inode = st.st_ino };
         }
         for (size_t i = 0; i < node->n; i++)
                 close_many(pipes[i].ends, 2);
@@ -297,8 +299,10 @@ static int fds_push(const FdStoreEnvironment *e, const char *unit, const PushedF
 /* What an error of fds_push() means, or NULL if its errno says that. */
 static const char *push_error_text(int r) {
         return r == -ENOBUFS ? "it did not accept all of them, check FileDescriptorStoreMax= of the unit" :
-                r == -EHOSTDOWN ? "the unit has no file descriptor store any more, check FileDescriptorStoreMax= of the unit" :
-                r == -EEXIST ? "the unit has stored others with the same names, remove them with 'systemctl clean --what=fdstore'" :
+                r == -EHOSTDOWN ? "the unit has no file descriptor store any more, check FileDescriptorStoreMax= of "
+                        "the unit" :
+                r == -EEXIST ? "the unit has stored others with the same names, remove them with 'systemctl clean "
+                        "--what=fdstore'" :
                 NULL;
 }
 
@@ -310,7 +314,8 @@ static int push_failed(int r, const char *unit, const char *name, const char *re
         return r;
 }
 
-/* Pushes one node of the unit. Returns 1 if there was one, 0 if not, or a negative errno. *ret_shared: it refers to shared files. */
+/* Pushes one node of the unit. Returns 1 if there was one, 0 if not, or a negative errno. *ret_shared: it refers to
+ * shared files. */
 static int node_push(const FdStoreEnvironment *e, const char *unit, const char *name, bool *ret_shared) {
         _cleanup_fdstore_manifest_ FdStoreManifest m = {};
         _cleanup_retrieved_node_ RetrievedNode node = {};
@@ -339,8 +344,8 @@ static int node_push(const FdStoreEnvironment *e, const char *unit, const char *
                         fd_remove(entry_name(fds.fds[i].entry));
         if (r < 0)
                 return push_failed(r, unit, name, reason ?: push_error_text(r));
-        fdstore_log(LOG_INFO, PKRAM_MESSAGE_FDSTORE_RESTORED_STR, unit, name, fds.n, "Restored %zu file descriptor%s of %s.", fds.n,
-                    fds.n == 1 ? "" : "s", unit);
+        fdstore_log(LOG_INFO, PKRAM_MESSAGE_FDSTORE_RESTORED_STR, unit, name, fds.n,
+                    "Restored %zu file descriptor%s of %s.", fds.n, fds.n == 1 ? "" : "s", unit);
         for (size_t i = 0; i < m.n; i++)
                 *ret_shared = *ret_shared || m.entries[i].shared;
         return 1;
@@ -358,7 +363,8 @@ int fdstore_push(const FdStoreEnvironment *e, const char *unit) {
         if (shared) {
                 r = service_manager_reload_unit(e->bus, FDSTORE_UNIT);
                 if (r < 0)
-                        log_warning("Failed to reload " FDSTORE_UNIT ", it keeps files that it held for %s: %s", unit, strerror(-r));
+                        log_warning("Failed to reload " FDSTORE_UNIT ", it keeps files that it held for %s: %s", unit,
+                                    strerror(-r));
         }
         return 0;
 }
@@ -446,8 +452,8 @@ int fdstore_begin(const FdStoreEnvironment *e) {
                 if (!n->inherited) {
                         r = store_call_remove(e->store, n->owner, n->name, &why);
                         if (r < 0 && r != -ENOENT)
-                                log_error("Failed to remove node '%s' of %s, its files remain frozen: %s", n->name, n->owner,
-                                          why ?: strerror(-r));
+                                log_error("Failed to remove node '%s' of %s, its files remain frozen: %s", n->name,
+                                          n->owner, why ?: strerror(-r));
                 } else if (streq(n->owner, FDSTORE_UNIT) && startswith(n->name, FDSTORE_SHARED_PREFIX))
                         r = shared_node_take(e, n->name);
                 if (r < 0 && r != -ENOENT)

@@ -117,7 +117,8 @@ static int shared_files_collect(SharedFiles *shared, const StoredFds *stores, si
         if (n > 0)
                 qsort(seen, n, sizeof(*seen), seen_file_compare);
         for (size_t i = 1; i < n; i++)
-                if (seen[i].dev == seen[i - 1].dev && seen[i].inode == seen[i - 1].inode && seen[i].unit != seen[i - 1].unit) {
+                if (seen[i].dev == seen[i - 1].dev && seen[i].inode == seen[i - 1].inode &&
+                    seen[i].unit != seen[i - 1].unit) {
                         r = shared_files_add(shared, seen[i].dev, seen[i].inode, /* node= */ NULL);
                         if (r < 0)
                                 return r;
@@ -128,8 +129,8 @@ static int shared_files_collect(SharedFiles *shared, const StoredFds *stores, si
 static void unit_save_lose(UnitSave *u, const StoredFd *fd, int priority, const char *why) {
         if (priority < LOG_DEBUG)
                 u->n_lost++;
-        fdstore_log_lost(priority, u->unit->name, "Descriptor '%s' of %s (%s) will not survive the kexec: %s.", fd->name,
-                         u->unit->name, fd->path, why);
+        fdstore_log_lost(priority, u->unit->name, "Descriptor '%s' of %s (%s) will not survive the kexec: %s.",
+                         fd->name, u->unit->name, fd->path, why);
 }
 
 /* Adds an object that owns fd and data. Returns its number, or a negative errno. */
@@ -214,7 +215,8 @@ static const char *shared_file_store(const FdStoreEnvironment *e, SharedFile *f,
 }
 
 /* Takes one descriptor of the unit's store. Returns 0 also if it cannot be kept, or a negative errno. */
-static int unit_save_add(const FdStoreEnvironment *e, UnitSave *u, FdTable *table, SharedFiles *shared, const StoredFd *fd) {
+static int unit_save_add(const FdStoreEnvironment *e, UnitSave *u, FdTable *table, SharedFiles *shared,
+                         const StoredFd *fd) {
         const SeenFile file = { .dev = fd->dev, .inode = fd->inode };
         FdKind kind = S_ISREG(fd->mode) ? FD_KIND_FILE : FD_KIND_PIPE;
         _cleanup_close_ int opened = -EBADF;
@@ -247,7 +249,8 @@ static int unit_save_add(const FdStoreEnvironment *e, UnitSave *u, FdTable *tabl
         if (s) {
                 why = shared_file_store(e, s, opened);
                 if (!why)
-                        return fdstore_manifest_add(&u->manifest, fd->name, kind, fd->flags, found.position, 0, s->node);
+                        return fdstore_manifest_add(&u->manifest, fd->name, kind, fd->flags, found.position, 0,
+                                                    s->node);
                 unit_save_lose(u, fd, LOG_ERR, why);
                 return 0;
         }
@@ -267,7 +270,8 @@ static int unit_save_add(const FdStoreEnvironment *e, UnitSave *u, FdTable *tabl
                 if (object < 0)
                         return object;
         }
-        return fdstore_manifest_add(&u->manifest, fd->name, kind, fd->flags, found.position, (uint32_t) object, /* shared= */ NULL);
+        return fdstore_manifest_add(&u->manifest, fd->name, kind, fd->flags, found.position, (uint32_t) object,
+                                    /* shared= */ NULL);
 }
 
 /* Makes the description the first object. */
@@ -355,7 +359,8 @@ static int unit_save_drop_refused(const FdStoreEnvironment *e, UnitSave *u) {
 
                 if (u->objects[i].fd < 0)
                         continue;
-                r = store_call_store(e->store, u->unit->name, FDSTORE_NODE "-probe", alone, ELEMENTSOF(alone), &reason);
+                r = store_call_store(e->store, u->unit->name, FDSTORE_NODE "-probe", alone, ELEMENTSOF(alone),
+                                     &reason);
                 if (r >= 0) {
                         r = store_call_remove(e->store, u->unit->name, FDSTORE_NODE "-probe", &ignored);
                         if (r < 0)
@@ -367,7 +372,8 @@ static int unit_save_drop_refused(const FdStoreEnvironment *e, UnitSave *u) {
                 for (size_t k = 0; k < u->manifest.n; k++)
                         if (u->manifest.entries[k].object == i) {
                                 u->n_lost++;
-                                fdstore_log_lost(LOG_ERR, u->unit->name, "Descriptor '%s' of %s will not survive the kexec: %s",
+                                fdstore_log_lost(LOG_ERR, u->unit->name,
+                                                 "Descriptor '%s' of %s will not survive the kexec: %s",
                                                  u->manifest.entries[k].name, u->unit->name, reason);
                         }
                 unit_save_drop_object(u, i);
@@ -382,8 +388,9 @@ static bool unit_exceeds_limits(const FdStoreEnvironment *e, const UnitSave *u, 
 
         if (fds->n > e->config->fdstore_unit_descriptors) {
                 fdstore_log_lost(LOG_ERR, u->unit->name,
-                                 "File descriptors of %s will not survive the kexec: there are %zu, which exceeds UnitDescriptorsMax=%llu.",
-                                 u->unit->name, fds->n, (unsigned long long) e->config->fdstore_unit_descriptors);
+                                 "File descriptors of %s will not survive the kexec: there are %zu, "
+                                 "which exceeds UnitDescriptorsMax=%llu.", u->unit->name, fds->n,
+                                 (unsigned long long) e->config->fdstore_unit_descriptors);
                 return true;
         }
         for (size_t i = 1; i < u->n; i++) {
@@ -394,8 +401,9 @@ static bool unit_exceeds_limits(const FdStoreEnvironment *e, const UnitSave *u, 
         }
         if (bytes > e->config->fdstore_unit_bytes) {
                 fdstore_log_lost(LOG_ERR, u->unit->name,
-                                 "File descriptors of %s will not survive the kexec: they hold %llu bytes, which exceeds UnitBytesMax=%llu.",
-                                 u->unit->name, (unsigned long long) bytes, (unsigned long long) e->config->fdstore_unit_bytes);
+                                 "File descriptors of %s will not survive the kexec: they hold %llu bytes, "
+                                 "which exceeds UnitBytesMax=%llu.", u->unit->name, (unsigned long long) bytes,
+                                 (unsigned long long) e->config->fdstore_unit_bytes);
                 return true;
         }
         return false;
@@ -408,8 +416,8 @@ static bool node_name_is_plain(const char *unit, const char *node) {
         return node_name_decode(kernel_name.text, &owner, &name);
 }
 
-static int unit_save(const FdStoreEnvironment *e, const PreservingUnit *unit, FdStorePolicy policy, const StoredFds *fds,
-                     FdTable *table, SharedFiles *shared) {
+static int unit_save(const FdStoreEnvironment *e, const PreservingUnit *unit, FdStorePolicy policy,
+                     const StoredFds *fds, FdTable *table, SharedFiles *shared) {
         _cleanup_(unit_save_done) UnitSave u = { .unit = unit };
         _cleanup_free_ char *reason = NULL;
         const SeenFile none = {};
@@ -436,7 +444,9 @@ static int unit_save(const FdStoreEnvironment *e, const PreservingUnit *unit, Fd
         if (unit_exceeds_limits(e, &u, fds))
                 return -EDQUOT;
         if (!node_name_is_plain(unit->name, u.node)) {
-                fdstore_log_lost(LOG_ERR, unit->name, "File descriptors of %s will not survive the kexec: its name is too long.", unit->name);
+                fdstore_log_lost(LOG_ERR, unit->name,
+                                 "File descriptors of %s will not survive the kexec: its name is too long.",
+                                 unit->name);
                 return -ENAMETOOLONG;
         }
 
@@ -446,7 +456,8 @@ static int unit_save(const FdStoreEnvironment *e, const PreservingUnit *unit, Fd
                 r = u.manifest.n > 0 ? unit_save_store(e, &u, &reason) : 0;
         }
         if (r < 0) {
-                fdstore_log_lost(LOG_ERR, unit->name, "Failed to store the file descriptors of %s, they will not survive the kexec: %s",
+                fdstore_log_lost(LOG_ERR, unit->name,
+                                 "Failed to store the file descriptors of %s, they will not survive the kexec: %s",
                                  unit->name, reason ?: strerror(-r));
                 return r;
         }
@@ -492,8 +503,8 @@ static int save_own_store(const FdStoreEnvironment *e, FdTable *table, SharedFil
 }
 
 /*
- * Lists the units, and waits a moment for those that are about to stop: nothing orders an early unit before us unless its
- * descriptors were preserved in this boot already.
+ * Lists the units, and waits a moment for those that are about to stop: nothing orders an early unit before us unless
+ * its descriptors were preserved in this boot already.
  */
 static int units_list(const FdStoreEnvironment *e, PreservingUnits *ret) {
         for (unsigned turn = 0;; turn++) {
@@ -515,8 +526,8 @@ static int units_list(const FdStoreEnvironment *e, PreservingUnits *ret) {
 }
 
 /*
- * Thaws what was stored of units that have been started since they were listed: they would find files that cannot be written.
- * Returns 0, -EBUSY if there was one, or another negative errno.
+ * Thaws what was stored of units that have been started since they were listed: they would find files that cannot be
+ * written. Returns 0, -EBUSY if there was one, or another negative errno.
  */
 static int started_units_thaw(const FdStoreEnvironment *e, const PreservingUnits *units) {
         _cleanup_preserving_units_ PreservingUnits now = {};
@@ -535,8 +546,8 @@ static int started_units_thaw(const FdStoreEnvironment *e, const PreservingUnits
                 r = unit_remove_nodes(e, now.units[i].name, /* except= */ NULL);
                 if (r > 0) {
                         fdstore_log_lost(LOG_WARNING, now.units[i].name,
-                                         "File descriptors of %s will not survive the kexec: the unit was started again.",
-                                         now.units[i].name);
+                                         "File descriptors of %s will not survive the kexec: "
+                                         "the unit was started again.", now.units[i].name);
                         first = first ?: -EBUSY;
                 }
         }
@@ -565,8 +576,8 @@ int fdstore_save(const FdStoreEnvironment *e) {
 
         r = service_manager_preserves_stores(e->bus, e->root);
         if (r < 0)
-                log_warning("Failed to find out whether the service manager preserves file descriptor stores itself, assuming that it "
-                            "does not: %s", strerror(-r));
+                log_warning("Failed to find out whether the service manager preserves file descriptor stores itself, "
+                            "assuming that it does not: %s", strerror(-r));
         if (r > 0) {
                 log_info("The service manager preserves file descriptor stores itself, storing none.");
                 return 0;
@@ -592,8 +603,8 @@ int fdstore_save(const FdStoreEnvironment *e) {
                 }
                 if (units.units[i].rooted && units.units[i].has_commands) {
                         fdstore_log_lost(LOG_WARNING, units.units[i].name,
-                                         "File descriptors of %s will not survive the kexec: it has RootDirectory= and further commands.",
-                                         units.units[i].name);
+                                         "File descriptors of %s will not survive the kexec: it has RootDirectory= "
+                                         "and further commands.", units.units[i].name);
                         first = first ?: -ENOTSUP;
                         continue;
                 }
@@ -602,8 +613,8 @@ int fdstore_save(const FdStoreEnvironment *e) {
                         if (!unit_has_more_than_sockets(e, units.units[i].name))
                                 continue;
                         fdstore_log_lost(LOG_WARNING, units.units[i].name,
-                                         "File descriptors of %s will not survive the kexec: the unit is still running.",
-                                         units.units[i].name);
+                                         "File descriptors of %s will not survive the kexec: "
+                                         "the unit is still running.", units.units[i].name);
                         first = first ?: -EBUSY;
                         continue;
                 }

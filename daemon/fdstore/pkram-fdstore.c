@@ -31,8 +31,8 @@ static int fdstore_help(void) {
 }
 
 /*
- * At boot, pkramd may take long to answer on a slow machine. Units with shared files cannot have them unless this has taken
- * them over, so it waits longer, but less than TimeoutStartSec= of its unit.
+ * At boot, pkramd may take long to answer on a slow machine. Units with shared files cannot have them unless this has
+ * taken them over, so it waits longer, but less than TimeoutStartSec= of its unit.
  */
 #define BEGIN_TIMEOUT_USEC (UINT64_C(120) * 1000 * 1000)
 
@@ -65,14 +65,16 @@ static uint64_t push_timeout(sd_bus *bus, const char *unit) {
         uint64_t usec;
 
         /* It waits for four answers at most, and the service needs some time as well. */
-        return service_manager_start_timeout(bus, unit, &usec) < 0 ? ANSWER_TIMEOUT_USEC : MIN(usec / 5, ANSWER_TIMEOUT_USEC);
+        return service_manager_start_timeout(bus, unit, &usec) < 0 ? ANSWER_TIMEOUT_USEC :
+                MIN(usec / 5, ANSWER_TIMEOUT_USEC);
 }
 
 /* Connects to what e needs and carries out a command. Returns 0, or a negative errno that was logged. */
 static int command_run(const char *command, const char *unit) {
         _cleanup_(varlink_client_freep) VarlinkClient *store = NULL;
         _cleanup_bus_ sd_bus *bus = NULL;
-        FdStoreEnvironment e = { .proc = "/proc/1", .root = "", .stopping_msec = 5000, .timeout_usec = ANSWER_TIMEOUT_USEC };
+        FdStoreEnvironment e = { .proc = "/proc/1", .root = "", .stopping_msec = 5000,
+                                 .timeout_usec = ANSWER_TIMEOUT_USEC };
         int r;
 
         r = manager_connect(MANAGER_ADDRESS, ANSWER_TIMEOUT_USEC, &bus);

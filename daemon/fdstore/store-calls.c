@@ -34,8 +34,8 @@ static int reply_to_errno(const VarlinkReply *reply, char **reterr_reason) {
 }
 
 /* Calls a method and waits for its only reply. parameters is taken over and may be NULL, which is -ENOMEM. */
-static int store_call(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds, size_t n_fds,
-                      VarlinkReply *ret, char **reterr_reason) {
+static int store_call(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds,
+                      size_t n_fds, VarlinkReply *ret, char **reterr_reason) {
         int r;
 
         if (!parameters)
@@ -53,7 +53,8 @@ static struct json_object *node_parameters(const char *owner, const char *name) 
         return TAKE_PTR(p);
 }
 
-static int store_call_add_object(struct json_object *array, size_t n, const StoreCallObject *object, int *fds, size_t *n_fds) {
+static int store_call_add_object(struct json_object *array, size_t n, const StoreCallObject *object, int *fds,
+                                 size_t *n_fds) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
         _cleanup_free_ char *text = NULL;
         char name[32];
@@ -73,8 +74,8 @@ static int store_call_add_object(struct json_object *array, size_t n, const Stor
         return r < 0 ? r : json_append(array, TAKE_PTR(o));
 }
 
-int store_call_store(VarlinkClient *c, const char *owner, const char *name, const StoreCallObject *objects, size_t n_objects,
-                     char **reterr_reason) {
+int store_call_store(VarlinkClient *c, const char *owner, const char *name, const StoreCallObject *objects,
+                     size_t n_objects, char **reterr_reason) {
         _cleanup_json_ struct json_object *parameters = node_parameters(owner, name);
         _cleanup_reply_ VarlinkReply reply = {};
         _cleanup_free_ int *fds = calloc(n_objects + 1, sizeof(*fds));
@@ -120,7 +121,8 @@ static int take_object(struct json_object *o, VarlinkReply *reply, int *ret_fd, 
         return data ? base64_decode(data, strlen(data), OBJECT_DATA_MAX, ret_data, ret_size) : -EBADMSG;
 }
 
-int store_call_retrieve(VarlinkClient *c, const char *owner, const char *name, RetrievedNode *ret, char **reterr_reason) {
+int store_call_retrieve(VarlinkClient *c, const char *owner, const char *name, RetrievedNode *ret,
+                        char **reterr_reason) {
         _cleanup_retrieved_node_ RetrievedNode n = {};
         _cleanup_reply_ VarlinkReply reply = {};
         struct json_object *array;
@@ -143,7 +145,8 @@ int store_call_retrieve(VarlinkClient *c, const char *owner, const char *name, R
                 return -ENOMEM;
         for (; n.n < n_objects; n.n++) {
                 n.fds[n.n] = -EBADF;
-                r = take_object(json_object_array_get_idx(array, n.n), &reply, &n.fds[n.n], &n.data[n.n], &n.sizes[n.n]);
+                r = take_object(json_object_array_get_idx(array, n.n), &reply, &n.fds[n.n], &n.data[n.n],
+                                &n.sizes[n.n]);
                 if (r < 0)
                         return r;
         }
@@ -167,10 +170,12 @@ int store_call_remove(VarlinkClient *c, const char *owner, const char *name, cha
         return store_call(c, "Remove", node_parameters(owner, name), /* fds= */ NULL, 0, &reply, reterr_reason);
 }
 
-int store_call_list(VarlinkClient *c, const char *prefix, StoreCallEach function, void *userdata, char **reterr_reason) {
+int store_call_list(VarlinkClient *c, const char *prefix, StoreCallEach function, void *userdata,
+                    char **reterr_reason) {
         int r;
 
-        r = varlink_client_send(c, STORE_INTERFACE_PREFIX "List", /* parameters= */ NULL, /* fds= */ NULL, 0, /* more= */ true);
+        r = varlink_client_send(c, STORE_INTERFACE_PREFIX "List", /* parameters= */ NULL, /* fds= */ NULL, 0,
+                                /* more= */ true);
         if (r < 0)
                 return r;
 

@@ -17,8 +17,8 @@ typedef struct StoreCallObject {
  * -ENOTSUP and *reterr_reason, which the caller frees, if pkramd refuses this content (-EDQUOT a
  * limit), anything else if the call failed.
  */
-int store_call_store(VarlinkClient *c, const char *owner, const char *name, const StoreCallObject *objects, size_t n_objects,
-                     char **reterr_reason);
+int store_call_store(VarlinkClient *c, const char *owner, const char *name, const StoreCallObject *objects,
+                     size_t n_objects, char **reterr_reason);
 
 /* What Retrieve returned. Files are owned descriptors, other objects are data; one of both each. */
 typedef struct RetrievedNode {
@@ -33,7 +33,8 @@ void retrieved_node_done(RetrievedNode *n);
 #define _cleanup_retrieved_node_ _cleanup_(retrieved_node_done)
 
 /* Retrieves a node. Returns 0, -ENOENT if there is none, or as above. */
-int store_call_retrieve(VarlinkClient *c, const char *owner, const char *name, RetrievedNode *ret, char **reterr_reason);
+int store_call_retrieve(VarlinkClient *c, const char *owner, const char *name, RetrievedNode *ret,
+                        char **reterr_reason);
 
 /* Releases the node with this number. Errors as above. */
 int store_call_release(VarlinkClient *c, const char *owner, const char *name, int64_t id, char **reterr_reason);
@@ -46,4 +47,5 @@ int store_call_remove(VarlinkClient *c, const char *owner, const char *name, cha
  * prefix, until it returns a negative number, which is returned then. Returns 0, or as above.
  */
 typedef int (*StoreCallEach)(const char *name, const char *owner, bool inherited, void *userdata);
-int store_call_list(VarlinkClient *c, const char *prefix, StoreCallEach function, void *userdata, char **reterr_reason);
+int store_call_list(VarlinkClient *c, const char *prefix, StoreCallEach function, void *userdata,
+                    char **reterr_reason);

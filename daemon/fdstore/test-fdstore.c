@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* pkram-fdstore with a service manager and a pkramd that only look like them. $PKRAMD_MOCK: the program for the latter. */
+/* pkram-fdstore with a service manager and a pkramd that only look like them. $PKRAMD_MOCK: the program for the
+ * latter. */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -194,7 +195,8 @@ static void test_flags(void **state) {
         save_and_boot("a.service");
         assert_ok(fdstore_push(&e, "a.service"));
         assert_int_equal(fcntl(mock_manager_get_fd(manager, "a.service", "ro"), F_GETFL) & O_ACCMODE, O_RDONLY);
-        assert_int_equal(fcntl(mock_manager_get_fd(manager, "a.service", "append"), F_GETFL) & (O_ACCMODE | O_APPEND), O_WRONLY | O_APPEND);
+        assert_int_equal(fcntl(mock_manager_get_fd(manager, "a.service", "append"), F_GETFL) & (O_ACCMODE | O_APPEND),
+                         O_WRONLY | O_APPEND);
         assert_true(fcntl(mock_manager_get_fd(manager, "a.service", "path"), F_GETFL) & O_PATH);
 }
 
@@ -436,7 +438,8 @@ static void test_pushed_twice(void **state) {
 static void test_shared_across_kexec(void **state) {
         (void) state;
         for (unsigned turn = 0; turn < 2; turn++) {
-                const char *first = turn == 0 ? "a.service" : "b.service", *second = turn == 0 ? "b.service" : "a.service";
+                const char *first = turn == 0 ? "a.service" : "b.service", *second = turn == 0 ? "b.service" :
+                        "a.service";
                 const char *names[2] = { turn == 0 ? "mine" : "yours", turn == 0 ? "yours" : "mine" };
                 struct stat a, b;
                 unsigned n_reloads;
@@ -643,7 +646,8 @@ static void test_hostile_nodes(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(manifests); i++) {
                 _cleanup_close_ int fd = memfd("file");
                 const StoreCallObject objects[] = {
-                        { .fd = -EBADF, .data = manifests[i], .size = strlen(manifests[i]) }, { .fd = fd }, { .fd = -EBADF, .data = "x", .size = 1 },
+                        { .fd = -EBADF, .data = manifests[i], .size = strlen(manifests[i]) }, { .fd = fd },
+                        { .fd = -EBADF, .data = "x", .size = 1 },
                 };
                 _cleanup_free_ char *reason = NULL;
 
@@ -689,13 +693,15 @@ static void test_unit_gone(void **state) {
         assert_true(is_stored("a.service", FDSTORE_NODE));
 }
 
-/* Only one of the two preserves: from version 262 the service manager, on a kernel with the live update orchestrator. */
+/* Only one of the two preserves: from version 262 the service manager, on a kernel with the live update
+ * orchestrator. */
 static void test_live_update(void **state) {
         static const struct {
                 const char *version;
                 bool device, stores;
         } table[] = {
-                { "262.1",  true,  false }, { "263~rc1", true,  false }, { "262",      false, true }, { "261.9", true, true },
+                { "262.1",  true,  false }, { "263~rc1", true,  false }, { "262",      false, true },
+                { "261.9", true, true },
                 { "257.13", true,  true  }, { "257.13",  false, true  }, { "v2-branch", true, true },
         };
         char path[64];
@@ -726,8 +732,8 @@ static void test_live_update(void **state) {
 /* Each property of a unit with a root directory, on the way down. */
 static void test_root_errors(void **state) {
         static const char *const properties[] = {
-                "RootDirectory", "RootImage", "RootDirectoryStartOnly", "ExecCondition", "ExecStartPre", "ExecStartPost", "ExecReload",
-                "ExecStop", "ExecStopPost", "DropInPaths",
+                "RootDirectory", "RootImage", "RootDirectoryStartOnly", "ExecCondition", "ExecStartPre",
+                "ExecStartPost", "ExecReload", "ExecStop", "ExecStopPost", "DropInPaths",
         };
 
         (void) state;
@@ -767,7 +773,8 @@ static void test_manager_errors_up(void **state) {
         assert_int_equal(mock_manager_n_fds(manager, "a.service"), 0);
         assert_true(is_stored("a.service", FDSTORE_NODE));
 
-        /* Without the shared file the unit asks ours to take it over. If that fails it gets nothing, and keeps its node. */
+        /* Without the shared file the unit asks ours to take it over. If that fails it gets nothing, and keeps its
+         * node. */
         next_boot();
         e.timeout_usec = 200000;
         n_reloads = mock_manager_n_reloads(manager);
@@ -857,7 +864,8 @@ static void test_pkramd_errors(void **state) {
                 { "{\"error\":\"io.pkram.Store.NoSuchNode\",\"parameters\":{\"name\":\"x\"}}", true },
                 { "{\"error\":\"io.pkram.Store.PermissionDenied\"}", false },
                 { "{\"error\":\"io.pkram.Store.NoMemory\"}", false },
-                { "{\"error\":\"io.pkram.Store.NodeDamaged\",\"parameters\":{\"name\":\"x\",\"reason\":\"why\"}}", false },
+                { "{\"error\":\"io.pkram.Store.NodeDamaged\",\"parameters\":{\"name\":\"x\",\"reason\":\"why\"}}",
+                  false },
                 { "{\"error\":\"io.pkram.Store.QuotaExceeded\",\"parameters\":{\"limit\":\"NodesMax\",\"current\":1}}", false },
                 { "{\"error\":\"org.varlink.service.MethodNotFound\",\"parameters\":{\"method\":7}}", false },
                 { "{\"error\":5}", false },
@@ -912,7 +920,8 @@ static void test_pkramd_errors(void **state) {
 }
 
 static void test_manager_errors(void **state) {
-        static const char *const methods[] = { "ListUnitsByPatterns", "NFileDescriptorStore", "NotifyAccess", "DumpUnitFileDescriptorStore" };
+        static const char *const methods[] = { "ListUnitsByPatterns", "NFileDescriptorStore", "NotifyAccess",
+                                               "DumpUnitFileDescriptorStore" };
 
         (void) state;
         forget();
@@ -960,7 +969,8 @@ static void test_manifest(void **state) {
                 "", "[]", "{}", "{\"pkramFdStore\":0}", "{\"pkramFdStore\":1}",
                 "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"some\",\"entries\":[]}",
                 "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"main\",\"entries\":[1]}",
-                /* no such object, the description itself, flags that are none, a negative position, a wrong kind, ... */
+                /* no such object, the description itself, flags that are none, a negative position, a wrong kind,
+                 * ... */
                 "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"main\",\"entries\":[{\"name\":\"n\",\"kind\":\"file\",\"flags\":0,\"position\":0,\"object\":2}]}",
                 "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"main\",\"entries\":[{\"name\":\"n\",\"kind\":\"file\",\"flags\":0,\"position\":0,\"object\":0}]}",
                 "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"main\",\"entries\":[{\"name\":\"n\",\"kind\":\"file\",\"flags\":512,\"position\":0,\"object\":1}]}",

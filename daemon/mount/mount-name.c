@@ -52,7 +52,8 @@ static int candidates_read(Candidates *c, const char *source) {
         while (c->n < CANDIDATES_MAX && (e = readdir(d))) {
                 if (streq(e->d_name, ".") || streq(e->d_name, ".."))
                         continue;
-                /* Nothing but a link has another name at its end. The others are not looked up: that could start an automount. */
+                /* Nothing but a link has another name at its end. The others are not looked up: that could start an
+                 * automount. */
                 if (e->d_type != DT_LNK && e->d_type != DT_UNKNOWN && !streq(strrchr(source, '/') + 1, e->d_name))
                         continue;
                 if (!realpath(e->d_name, path) || !streq(path, source))
@@ -65,7 +66,8 @@ static int candidates_read(Candidates *c, const char *source) {
         return 0;
 }
 
-/* The arguments of the process that started this one, which is mount(8) with what the user or the service manager wrote. */
+/* The arguments of the process that started this one, which is mount(8) with what the user or the service manager
+ * wrote. */
 static void candidates_ask_caller(Candidates *c) {
         char path[sizeof("/proc//cmdline") + 3 * sizeof(pid_t)];
         _cleanup_free_ char *argument = NULL;

@@ -55,7 +55,8 @@ static const struct {
 
 /* Those that are for mount(8) and systemd only. */
 static bool is_for_others(const char *option) {
-        static const char *const words[] = { "defaults", "auto", "noauto", "nofail", "_netdev", "user", "nouser", "users", "owner", "group" };
+        static const char *const words[] = { "defaults", "auto", "noauto", "nofail", "_netdev", "user", "nouser",
+                                             "users", "owner", "group" };
 
         for (size_t i = 0; i < ELEMENTSOF(words); i++)
                 if (streq(option, words[i]))
@@ -163,8 +164,9 @@ static int go_without_node(const Options *o, VarlinkClient *c, const char *name)
 }
 
 static int mount_log_interrupted(const char *name) {
-        log_error("Interrupted while restoring tree '%s' (%s), not mounting. If the tree was stored, it still is. Try again; if the "
-                  "unit timed out, raise its timeout.", name, sigdescr_np(interruption()) ?: "a signal");
+        log_error("Interrupted while restoring tree '%s' (%s), not mounting. If the tree was stored, it still is. "
+                  "Try again; if the unit timed out, raise its timeout.", name,
+                  sigdescr_np(interruption()) ?: "a signal");
         return -EINTR;
 }
 
@@ -181,7 +183,8 @@ static int mount_fill(const Options *o, const char *name, int fd, int64_t *ret_i
 
         r = varlink_client_connect(o->socket, &c);
         if (r < 0)
-                return log_error_errno(r, "Failed to connect to pkramd at '%s', cannot look for tree '%s'", o->socket, name);
+                return log_error_errno(r, "Failed to connect to pkramd at '%s', cannot look for tree '%s'", o->socket,
+                                       name);
         interruption_hangs_up(c);
         r = pkram_is_supported(c);
         if (r == 0) {
@@ -314,8 +317,8 @@ static int mount_release(const Options *o, const char *name, int64_t id) {
 }
 
 /*
- * Checks that the tree is mounted nowhere, and that no other tree is mounted at path. Returns 0; 1 if this very tree is
- * mounted there already and the caller is content with that; or -EBUSY after a message.
+ * Checks that the tree is mounted nowhere, and that no other tree is mounted at path. Returns 0; 1 if this very tree
+ * is mounted there already and the caller is content with that; or -EBUSY after a message.
  */
 static int place_check(const Options *o, const char *name, const char *path) {
         _cleanup_tree_mount_ TreeMount there = {};
@@ -330,8 +333,8 @@ static int place_check(const Options *o, const char *name, const char *path) {
                 return 1;
         }
         if (r > 0) {
-                log_error("Tree '%s' is already mounted at '%s'. Give the second tree another name, or unmount the first one.",
-                          name, place);
+                log_error("Tree '%s' is already mounted at '%s'. Give the second tree another name, "
+                          "or unmount the first one.", name, place);
                 return -EBUSY;
         }
 
@@ -364,7 +367,8 @@ static int fill_and_mount(const Options *o, const char *name, const char *path, 
         if (restored < 0)
                 return restored;
 
-        /* Another process may have mounted something while the tree was restored. From here to the mount there is only one. */
+        /* Another process may have mounted something while the tree was restored. From here to the mount there is only
+         * one. */
         lock = tree_mount_lock(".mount");
         if (lock < 0)
                 return log_error_errno(lock, "Failed to lock /run/pkram/lock/.mount");
@@ -457,10 +461,11 @@ static int find_name(const Options *o, const char *source, const char *path, cha
         } else
                 r = tree_name_recover(source, path, &name);
         if (r == -ENOTUNIQ)
-                log_error("mount(8) turned the name of the tree into the path '%s', which several entries of the current directory "
-                          "lead to. Give the name with the option pkram.name=.", source);
+                log_error("mount(8) turned the name of the tree into the path '%s', which several entries of the "
+                          "current directory lead to. Give the name with the option pkram.name=.", source);
         else if (r == -EINVAL || (r >= 0 && name_validate(name, NULL) < 0)) {
-                log_error("Invalid tree name '%s': expected 1 to 255 bytes without slashes and control characters.", name ?: source);
+                log_error("Invalid tree name '%s': expected 1 to 255 bytes without slashes and control characters.",
+                          name ?: source);
                 r = -EINVAL;
         } else if (r < 0)
                 return log_error_errno(r, "Failed to determine the name of tree '%s'", source);

@@ -12,7 +12,8 @@
 #include "mount-util.h"
 #include "peer.h"
 
-int mount_next_option(int argc, char *argv[], const char *letters, const char *program, void (*help)(void), int *ret_status) {
+int mount_next_option(int argc, char *argv[], const char *letters, const char *program, void (*help)(void),
+                      int *ret_status) {
         static const struct option long_options[] = {
                 { "help",    no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, 'V' },
@@ -79,7 +80,8 @@ int interruption(void) {
 struct json_object *pkram_tree_parameters(const char *name) {
         _cleanup_json_ struct json_object *p = json_object_new_object();
 
-        if (!p || json_add_string(p, "owner", OWNER_ROOT) < 0 || json_add_string(p, "name", name) < 0 || json_add_int(p, "directory", 0) < 0)
+        if (!p || json_add_string(p, "owner", OWNER_ROOT) < 0 || json_add_string(p, "name", name) < 0 ||
+            json_add_int(p, "directory", 0) < 0)
                 return NULL;
         return TAKE_PTR(p);
 }
@@ -318,7 +320,8 @@ int tree_mount_list(char ***ret, size_t *ret_n) {
 int tree_mount_lock(const char *name) {
         _cleanup_close_ int directory = -EBADF, fd = -EBADF;
 
-        if ((mkdir("/run/pkram", 0755) < 0 && errno != EEXIST) || (mkdir("/run/pkram/lock", 0700) < 0 && errno != EEXIST))
+        if ((mkdir("/run/pkram", 0755) < 0 && errno != EEXIST) ||
+            (mkdir("/run/pkram/lock", 0700) < 0 && errno != EEXIST))
                 return -errno;
         directory = open("/run/pkram/lock", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         fd = directory < 0 ? -1 : openat(directory, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);

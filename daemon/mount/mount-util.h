@@ -17,7 +17,8 @@ enum {
  * with --help and --version already dealt with. Returns the letter, 0 after the last one,
  * or a negative number if the program has to end with *ret_status.
  */
-int mount_next_option(int argc, char *argv[], const char *letters, const char *program, void (*help)(void), int *ret_status);
+int mount_next_option(int argc, char *argv[], const char *letters, const char *program, void (*help)(void),
+                      int *ret_status);
 
 /* Returns 1 if the kernel supports PKRAM, 0 if not, or a negative errno if pkramd does not answer. */
 int pkram_is_supported(VarlinkClient *c);
@@ -66,8 +67,8 @@ int tree_mount_forget(const char *path);
 int tree_mount_find(const char *path, TreeMount *ret);
 
 /*
- * Finds the place where a tree is mounted already. socket is where its pkramd listens, NULL for the usual one. Returns 1
- * and the path, which the caller frees; 0 if the tree is not mounted; or a negative errno.
+ * Finds the place where a tree is mounted already. socket is where its pkramd listens, NULL for the usual one. Returns
+ * 1 and the path, which the caller frees; 0 if the tree is not mounted; or a negative errno.
  */
 int tree_mount_find_name(const char *name, const char *socket, char **ret_path);
 
@@ -79,7 +80,8 @@ int tree_mount_list(char ***ret, size_t *ret_n);
 void tree_mount_paths_free(char **paths, size_t n);
 
 /*
- * Waits until no other process holds the lock of that name, which is a file in /run/pkram/lock, and takes it. The lock is
- * released when the descriptor is closed. Returns the descriptor, -EINTR if a signal arrived, or another negative errno.
+ * Waits until no other process holds the lock of that name, which is a file in /run/pkram/lock, and takes it. The lock
+ * is released when the descriptor is closed. Returns the descriptor, -EINTR if a signal arrived, or another negative
+ * errno.
  */
 int tree_mount_lock(const char *name);

@@ -61,7 +61,8 @@ static void note_lost(const TreeMount *m, const char *path, TreeLost why) {
         lost.lost = why;
         r = tree_mount_change(&lost, path);
         if (r < 0)
-                log_warning("Failed to record loss of tree '%s' in /run/mount/utab, ignoring: %s", m->name, strerror(-r));
+                log_warning("Failed to record loss of tree '%s' in /run/mount/utab, ignoring: %s", m->name,
+                            strerror(-r));
 }
 
 /* Logs that nothing was done, and what to do next. Returns r. */
@@ -74,9 +75,9 @@ static int log_stays_mounted(int r, const char *what, const char *path) {
 /* A signal came before the tree was stored. */
 static int umount_log_interrupted(const TreeMount *m, const char *path) {
         if (is_shutting_down()) {
-                log_error("Tree '%s' is lost: storing it took longer than its unit may take to stop. To give it more time the next time, "
-                          "raise TimeoutStopSec= of pkram-tree@.service, TimeoutSec= of a mount unit, or x-systemd.mount-timeout= in "
-                          "/etc/fstab.", m->name);
+                log_error("Tree '%s' is lost: storing it took longer than its unit may take to stop. "
+                          "To give it more time the next time, raise TimeoutStopSec= of pkram-tree@.service, "
+                          "TimeoutSec= of a mount unit, or x-systemd.mount-timeout= in /etc/fstab.", m->name);
                 note_lost(m, path, TREE_LOST_TIMEOUT);
         } else
                 log_error("Interrupted while storing tree '%s' (%s), '%s' stays mounted. Try again. " HOW_TO_DROP,
@@ -124,16 +125,17 @@ static int umount_store(VarlinkClient *c, const TreeMount *m, const char *path, 
 
 /* Some process can still write to it. Logs which, and what that means; during shutdown nothing is tried again. */
 static void log_writers(const TreeMount *m, const char *path, dev_t device) {
-        _cleanup_free_ char *writers = mount_users(device, MOUNT_USE_WRITING, /* filter= */ NULL, /* userdata= */ NULL);
+        _cleanup_free_ char *writers = mount_users(device, MOUNT_USE_WRITING, /* filter= */ NULL,
+                                                   /* userdata= */ NULL);
         const char *by = writers ?: "unknown processes";
 
         if (is_shutting_down()) {
-                log_error("Tree '%s' is lost: '%s' was in use for writing by %s during shutdown. Add RequiresMountsFor=%s to the "
-                          "units of these processes.", m->name, path, by, path);
+                log_error("Tree '%s' is lost: '%s' was in use for writing by %s during shutdown. "
+                          "Add RequiresMountsFor=%s to the units of these processes.", m->name, path, by, path);
                 note_lost(m, path, TREE_LOST_IN_USE);
         } else
-                log_error("'%s' is in use by %s. Stop the processes that have files open for writing ('fuser -vm' lists them). %s",
-                          path, by, HOW_TO_DROP);
+                log_error("'%s' is in use by %s. Stop the processes that have files open for writing ('fuser -vm' "
+                          "lists them). %s", path, by, HOW_TO_DROP);
 }
 
 static int place_set_writable(const char *path, _unused_ void *userdata) {
@@ -160,9 +162,10 @@ static int place_set_read_only(const char *path, _unused_ void *userdata) {
 }
 
 /*
- * The kernel does not make the file system read-only (-EBUSY). If a file is open for writing, the tree cannot be stored.
- * The same happens if a file is open that was removed, even if it is only read. Then the mounts are made read-only instead
- * of the file system, if they are going to stay: during shutdown, and for a lazy unmount. Returns 0 or -EBUSY.
+ * The kernel does not make the file system read-only (-EBUSY). If a file is open for writing, the tree cannot be
+ * stored. The same happens if a file is open that was removed, even if it is only read. Then the mounts are made
+ * read-only instead of the file system, if they are going to stay: during shutdown, and for a lazy unmount. Returns 0
+ * or -EBUSY.
  */
 static int freeze_busy(const TreeMount *m, const char *path, dev_t device, bool lazy) {
         _cleanup_free_ char *writers = NULL, *readers = NULL;
@@ -175,8 +178,8 @@ static int freeze_busy(const TreeMount *m, const char *path, dev_t device, bool 
                 return -EBUSY;
         }
         if (!lazy && !is_shutting_down()) {
-                log_error("'%s' is in use by %s. Removed files are still open there. Stop these processes, or make them close "
-                          "the files. %s", path, readers, HOW_TO_DROP);
+                log_error("'%s' is in use by %s. Removed files are still open there. Stop these processes, "
+                          "or make them close the files. %s", path, readers, HOW_TO_DROP);
                 return -EBUSY;
         }
 
@@ -194,17 +197,18 @@ static void take_back(VarlinkClient *c, const char *name, uint64_t id) {
         _cleanup_reply_ VarlinkReply reply = {};
         int r;
 
-        r = !p || json_add_string(p, "owner", OWNER_ROOT) < 0 || json_add_string(p, "name", name) < 0 || json_add_u64(p, "id", id) < 0 ? -ENOMEM :
-                pkram_call(c, "Remove", TAKE_PTR(p), -EBADF, &reply);
+        r = !p || json_add_string(p, "owner", OWNER_ROOT) < 0 || json_add_string(p, "name", name) < 0 ||
+                json_add_u64(p, "id", id) < 0 ? -ENOMEM : pkram_call(c, "Remove", TAKE_PTR(p), -EBADF, &reply);
         if (r < 0 || reply.error)
-                log_error("Failed to remove node '%s', files of the mounted tree remain frozen. Run 'pkramctl remove'.", name);
+                log_error("Failed to remove node '%s', files of the mounted tree remain frozen. "
+                          "Run 'pkramctl remove'.", name);
 }
 
 /*
  * Stores and unmounts. The store works on a detached copy of the mount, which the frozen files may keep busy. The file
- * system itself stays read-only permanently: whatever still sees it, in another mount namespace or through a descriptor,
- * cannot write what no node has. Returns 0; -ESHUTDOWN if the tree is stored but still mounted, which is final during
- * shutdown; or another negative errno after a message.
+ * system itself stays read-only permanently: whatever still sees it, in another mount namespace or through a
+ * descriptor, cannot write what no node has. Returns 0; -ESHUTDOWN if the tree is stored but still mounted, which is
+ * final during shutdown; or another negative errno after a message.
  */
 static int store_and_unmount(VarlinkClient *c, const TreeMount *m, const char *path, bool lazy) {
         struct mount_attr attributes = { .attr_clr = MOUNT_ATTR_RDONLY };
@@ -214,7 +218,8 @@ static int store_and_unmount(VarlinkClient *c, const TreeMount *m, const char *p
         int r, stored;
 
         directory = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-        if (directory < 0 || fstat(directory, &st) < 0 || mount_setattr(directory, "", AT_EMPTY_PATH, &attributes, sizeof(attributes)) < 0)
+        if (directory < 0 || fstat(directory, &st) < 0 || mount_setattr(directory, "", AT_EMPTY_PATH, &attributes,
+                                                                        sizeof(attributes)) < 0)
                 return log_error_errno(-errno, "Failed to open '%s'", path);
 
         r = stored = umount_store(c, m, path, directory, &id);
@@ -226,7 +231,8 @@ static int store_and_unmount(VarlinkClient *c, const TreeMount *m, const char *p
 
                 r = -errno;
                 users = mount_users(st.st_dev, MOUNT_USE_ANY, /* filter= */ NULL, /* userdata= */ NULL);
-                (void) log_error_errno(r, "Failed to unmount '%s', stop the processes that use it (%s; 'fuser -vm' shows more)", path,
+                (void) log_error_errno(r, "Failed to unmount '%s', stop the processes that use it (%s; "
+                                       "'fuser -vm' shows more)", path,
                                        users ?: "unknown, perhaps something in the kernel");
                 if (stored > 0 && is_shutting_down()) {
                         log_message(LOG_NOTICE, "Tree '%s' is stored anyway, '%s' stays read-only.", m->name, path);
@@ -240,8 +246,8 @@ static int store_and_unmount(VarlinkClient *c, const TreeMount *m, const char *p
 }
 
 /*
- * Refuses to store a tree that is mounted elsewhere, too: there it would stay in use, and changes would be in no node. During
- * shutdown, and for a lazy unmount, the other mounts become read-only instead.
+ * Refuses to store a tree that is mounted elsewhere, too: there it would stay in use, and changes would be in no node.
+ * During shutdown, and for a lazy unmount, the other mounts become read-only instead.
  */
 static int check_elsewhere(const char *path, dev_t device, bool lazy) {
         _cleanup_free_ char *elsewhere = NULL;
@@ -257,17 +263,18 @@ static int check_elsewhere(const char *path, dev_t device, bool lazy) {
 }
 
 /*
- * Refuses to store what shows other owners than it has: mount.pkram restores the tree before mount(8) maps its owners, so
- * that they would be mapped twice.
+ * Refuses to store what shows other owners than it has: mount.pkram restores the tree before mount(8) maps its owners,
+ * so that they would be mapped twice.
  */
 static int umount_check_owners(const TreeMount *m, const char *path, dev_t device) {
         if (!mount_is_idmapped(device, path))
                 return 0;
         if (is_shutting_down())
-                log_error("Tree '%s' is lost: '%s' is mounted with X-mount.idmap=, which pkram does not support.", m->name, path);
+                log_error("Tree '%s' is lost: '%s' is mounted with X-mount.idmap=, which pkram does not support.",
+                          m->name, path);
         else
-                log_error("'%s' is mounted with X-mount.idmap=, so the owners of its files cannot be stored. Copy its contents, and "
-                          "mount the tree without that option. " HOW_TO_DROP, path);
+                log_error("'%s' is mounted with X-mount.idmap=, so the owners of its files cannot be stored. "
+                          "Copy its contents, and mount the tree without that option. " HOW_TO_DROP, path);
         return -EOPNOTSUPP;
 }
 
@@ -280,7 +287,8 @@ static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
         struct stat st;
         int r;
 
-        /* Of pkram-tree@.service and of the mount unit that systemd makes of what that mounts: the second one comes too late. */
+        /* Of pkram-tree@.service and of the mount unit that systemd makes of what that mounts: the second one comes
+         * too late. */
         if (m->lost == TREE_LOST_TIMEOUT && is_shutting_down()) {
                 log_error("Tree '%s' is lost, since storing it took too long. Not trying again.", m->name);
                 return -ETIMEDOUT;
@@ -334,8 +342,8 @@ static int unmount_tree(const TreeMount *m, const char *path, bool lazy) {
 }
 
 /*
- * Unmounts the tree at path. Two processes may want that: one for each unit that manages the mount, and the one that stores
- * what is left at shutdown. The second one waits, and has nothing to do if the first one succeeded.
+ * Unmounts the tree at path. Two processes may want that: one for each unit that manages the mount, and the one that
+ * stores what is left at shutdown. The second one waits, and has nothing to do if the first one succeeded.
  */
 static int unmount_path(const char *path, bool lazy) {
         _cleanup_tree_mount_ TreeMount m = {};

@@ -159,7 +159,8 @@ int log_tail_parse(const char *text, size_t size, LogTail *ret) {
 
                 if (!s)
                         continue;
-                r = log_tail_add(&t, (int) (json_get_int(l, "priority", 6) & 7), (uint64_t) MAX(json_get_int(l, "usec", 0), 0), s);
+                r = log_tail_add(&t, (int) (json_get_int(l, "priority", 6) & 7),
+                                 (uint64_t) MAX(json_get_int(l, "usec", 0), 0), s);
                 if (r < 0)
                         return r;
         }

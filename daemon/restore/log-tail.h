@@ -30,7 +30,8 @@ typedef struct LogTail {
 void log_tail_done(LogTail *t);
 #define _cleanup_log_tail_ _cleanup_(log_tail_done)
 
-/* Adds a line, and drops the oldest ones if there are too many. Bytes that may not be in text are replaced. -ENOMEM. */
+/* Adds a line, and drops the oldest ones if there are too many. Bytes that may not be in text are replaced.
+ * -ENOMEM. */
 int log_tail_add(LogTail *t, int priority, uint64_t usec, const char *text);
 
 /* Gives up all but the newest n lines. */
@@ -47,5 +48,6 @@ int log_tail_add_kmsg(LogTail *t, const char *record, uint64_t since, uint64_t o
 /* The text, to be freed. -ENOMEM. */
 int log_tail_format(const LogTail *t, char **ret, size_t *ret_size);
 
-/* Reads it back from the old kernel's memory. -EBADMSG: it is none; lines that are odd are left out or made harmless. */
+/* Reads it back from the old kernel's memory. -EBADMSG: it is none; lines that are odd are left out or made
+ * harmless. */
 int log_tail_parse(const char *text, size_t size, LogTail *ret);

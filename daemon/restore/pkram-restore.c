@@ -92,15 +92,17 @@ int main(int argc, char *argv[]) {
                 return EXIT_SUCCESS;
         }
         if (streq(option, "--up"))
-                return services_up(&pkram_device_kernel, KEXEC_REPORT_PATH, CRASH_MARK_PATH) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+                return services_up(&pkram_device_kernel, KEXEC_REPORT_PATH, CRASH_MARK_PATH) < 0 ? EXIT_FAILURE :
+                        EXIT_SUCCESS;
 
         if (argc > 1 && !lost) {
                 bool help = streq(option, "--help");
 
                 (void) fputs("pkram-restore [--lost|--up|--help|--version]\n\n"
-                             "Log nodes restored from the previous kernel. With --lost, log nodes that this shutdown will lose.\n"
-                             "With --up, log how long services were down and what a crash lost.\n"
-                             "Run by pkram-restore.service, pkram-shutdown.service and pkram-report.service.\n", help ? stdout : stderr);
+                             "Log nodes restored from the previous kernel. With --lost, log nodes that this shutdown "
+                             "will lose.\nWith --up, log how long services were down and what a crash lost.\n"
+                             "Run by pkram-restore.service, pkram-shutdown.service and pkram-report.service.\n",
+                             help ? stdout : stderr);
                 return help ? EXIT_SUCCESS : EXIT_FAILURE;
         }
 

@@ -27,7 +27,8 @@
 /* Where journald notes how far it has read the kernel's log: one number, as the processor has it. */
 #define JOURNALD_SEQUENCE_PATH "/run/systemd/journal/kernel-seqnum"
 
-/* Where journald writes when it may not write to disk: always, or since /var is on its way out. Lost with this system. */
+/* Where journald writes when it may not write to disk: always, or since /var is on its way out. Lost with this
+ * system. */
 #define RUNTIME_JOURNAL "/run/log/journal"
 
 /* So many of its entries are taken. */
@@ -69,7 +70,8 @@ static int record_nodes(KexecRecord *record, const PkramDevice *device) {
                 if (r == 0)
                         break;
                 if (r > 0 && !system_node_name(node.info.name))
-                        r = kexec_record_add(record, node.owner, node.name, node.info.file_bytes + node.info.data_bytes);
+                        r = kexec_record_add(record, node.owner, node.name,
+                                             node.info.file_bytes + node.info.data_bytes);
         }
         return r;
 }
@@ -142,14 +144,17 @@ static char *shutdown_get_field(sd_journal *j, const char *key) {
 }
 
 static int shutdown_add_entry(LogTail *tail, sd_journal *j) {
-        _cleanup_free_ char *message = shutdown_get_field(j, "MESSAGE"), *identifier = shutdown_get_field(j, "SYSLOG_IDENTIFIER"),
-                            *pid = shutdown_get_field(j, "_PID"), *priority = shutdown_get_field(j, "PRIORITY"), *text = NULL;
+        _cleanup_free_ char *message = shutdown_get_field(j, "MESSAGE"),
+                *identifier = shutdown_get_field(j, "SYSLOG_IDENTIFIER"),
+                            *pid = shutdown_get_field(j, "_PID"), *priority = shutdown_get_field(j, "PRIORITY"),
+                            *text = NULL;
         uint64_t usec;
 
         if (!message || sd_journal_get_realtime_usec(j, &usec) < 0)
                 return 0;
-        if (asprintf(&text, "%s%s%s%s%s%s", identifier ?: "", identifier && pid ? "[" : "", identifier && pid ? pid : "",
-                     identifier && pid ? "]" : "", identifier ? ": " : "", message) < 0) {
+        if (asprintf(&text, "%s%s%s%s%s%s", identifier ?: "", identifier && pid ? "[" : "",
+                     identifier && pid ? pid : "", identifier && pid ? "]" : "", identifier ? ": " : "",
+                     message) < 0) {
                 text = NULL;
                 return -ENOMEM;
         }

@@ -34,8 +34,8 @@ static const char *boot_failure_text(uint32_t result) {
         case PKRAM_BOOT_NOTHING:
                 return "pkram= on the command line points at memory that holds no super block";
         case PKRAM_BOOT_STALE:
-                return "the super block was not sealed for this boot: after a crash, a kernel without PKRAM in between, "
-                        "or an old pkram= on the command line";
+                return "the super block was not sealed for this boot: after a crash, a kernel without PKRAM in "
+                        "between, or an old pkram= on the command line";
         case PKRAM_BOOT_DAMAGED:
                 return "the super block or the map of preserved memory failed its checks";
         case PKRAM_BOOT_VERSION:
@@ -63,9 +63,10 @@ static void log_restored(const StoreNode *node, const struct pkram_ioctl_info *i
 
         f.usec = info->restored_ns / NSEC_PER_USEC;
         journal_entry(LOG_INFO, PKRAM_MESSAGE_RESTORED_STR, &f,
-                      "Restored node '%s' of %s: %llu object%s, %s, kexecs survived: %llu, from kernel %s, all nodes in %s.",
-                      f.node, f.owner, (unsigned long long) f.objects, f.objects == 1 ? "" : "s", format_bytes(bytes, f.bytes),
-                      (unsigned long long) f.generation, f.kernel ?: "unknown", format_usec(usec, f.usec));
+                      "Restored node '%s' of %s: %llu object%s, %s, kexecs survived: %llu, from kernel %s, "
+                      "all nodes in %s.", f.node, f.owner, (unsigned long long) f.objects, f.objects == 1 ? "" : "s",
+                      format_bytes(bytes, f.bytes), (unsigned long long) f.generation, f.kernel ?: "unknown",
+                      format_usec(usec, f.usec));
 }
 
 static void log_lost(const StoreNode *node, const struct pkram_ioctl_info *info) {
@@ -75,7 +76,8 @@ static void log_lost(const StoreNode *node, const struct pkram_ioctl_info *info)
         f.kernel = NULL;
         journal_entry(LOG_WARNING, PKRAM_MESSAGE_LOST_STR, &f,
                       "Node '%s' of %s will be lost in this shutdown: %llu object%s, %s.",
-                      f.node, f.owner, (unsigned long long) f.objects, f.objects == 1 ? "" : "s", format_bytes(bytes, f.bytes));
+                      f.node, f.owner, (unsigned long long) f.objects, f.objects == 1 ? "" : "s",
+                      format_bytes(bytes, f.bytes));
 }
 
 /* Marks what the old system recorded as found. It may have been a pkramd that recorded no owners. */
@@ -84,10 +86,12 @@ static void mark_found(KexecRecord *record, const char *owner, const char *name)
                 KexecRecordNode *n = record->nodes + i;
 
                 /*
-                 * An older tree with the name may have been restored, but not that one. A tree that was mounted has no older
+                 * An older tree with the name may have been restored, but not that one. A tree that was mounted has no
+                 * older
                  * one: it was stored just before the kexec.
                  */
-                if ((!n->unstored || n->why == TREE_LOST_MOUNTED) && streq(n->name, name) && (!n->owner || !owner || streq(n->owner, owner)))
+                if ((!n->unstored || n->why == TREE_LOST_MOUNTED) && streq(n->name, name) &&
+                    (!n->owner || !owner || streq(n->owner, owner)))
                         n->found = true;
         }
 }
@@ -156,7 +160,8 @@ static int log_dropped(const PkramDevice *device, const struct pkram_ioctl_info 
                         f.kernel = info->prev_release[0] ? info->prev_release : NULL;
                         journal_entry(LOG_ERR, PKRAM_MESSAGE_DROPPED_STR, &f,
                                       "Dropped node '%s'%s%s of the previous kernel: %s.",
-                                      name ?: "(unknown)", owner ? " of " : "", owner ?: "", damage_text(nodes[i].damage));
+                                      name ?: "(unknown)", owner ? " of " : "", owner ?: "",
+                                      damage_text(nodes[i].damage));
                         if (name)
                                 mark_found(&report->record, owner, name);
                         r = kexec_report_add_lost(report, owner, name, damage_text(nodes[i].damage));
@@ -171,13 +176,16 @@ static int log_dropped(const PkramDevice *device, const struct pkram_ioctl_info 
 /* Returns why a tree was not stored, to follow "Tree 'x' was lost: ". */
 static const char *unstored_text(TreeLost why) {
         static const char *const table[] = {
-                [TREE_LOST_UNKNOWN] = "it could not be stored during shutdown; see 'journalctl -b -1' and 'journalctl -b -t pkram-replay'",
-                [TREE_LOST_IN_USE]  = "it was in use for writing during shutdown; see 'journalctl -b -1' for the processes, and add "
-                                      "RequiresMountsFor= or After= to their units",
-                [TREE_LOST_TIMEOUT] = "it took longer to store than its unit may take to stop; raise TimeoutStopSec= of "
-                                      "pkram-tree@.service, TimeoutSec= of a mount unit, or x-systemd.mount-timeout= in /etc/fstab",
-                [TREE_LOST_MOUNTED] = "it was mounted when the kexec started without a shutdown, as with 'kexec -e' or "
-                                      "'systemctl kexec --force'; 'systemctl kexec' stores trees first",
+                [TREE_LOST_UNKNOWN] = "it could not be stored during shutdown; see 'journalctl -b -1' and 'journalctl "
+                        "-b -t pkram-replay'",
+                [TREE_LOST_IN_USE]  = "it was in use for writing during shutdown; see 'journalctl -b -1' for the "
+                                      "processes, and add RequiresMountsFor= or After= to their units",
+                [TREE_LOST_TIMEOUT] = "it took longer to store than its unit may take to stop; "
+                                      "raise TimeoutStopSec= of pkram-tree@.service, TimeoutSec= of a mount unit, "
+                                      "or x-systemd.mount-timeout= in /etc/fstab",
+                [TREE_LOST_MOUNTED] = "it was mounted when the kexec started without a shutdown, "
+                                      "as with 'kexec -e' or 'systemctl kexec --force'; 'systemctl kexec' stores "
+                                      "trees first",
         };
 
         return table[why];
@@ -220,8 +228,10 @@ static void log_sealed(const struct pkram_ioctl_info *info) {
                       f.kernel ?: "unknown", format_timestamp(when, f.realtime_usec));
 }
 
-/* Takes out a node that the old system stored for itself. 1: *ret and *ret_size are it; 0: there is none that can be used. */
-static int take_system_node(const PkramDevice *device, const char *name, PkramHandle *ret_handle, char **ret, size_t *ret_size) {
+/* Takes out a node that the old system stored for itself. 1: *ret and *ret_size are it; 0: there is none that can be
+ * used. */
+static int take_system_node(const PkramDevice *device, const char *name, PkramHandle *ret_handle, char **ret,
+                            size_t *ret_size) {
         int r;
 
         r = system_node_load(device, name, ret_handle, ret, ret_size);
@@ -308,7 +318,8 @@ static int make_report(Store *s, const PkramDevice *device, const struct pkram_i
         if (failure) {
                 JournalFields f = JOURNAL_FIELDS_NONE;
 
-                journal_entry(LOG_WARNING, PKRAM_MESSAGE_DROPPED_STR, &f, "Nothing restored from the previous kernel: %s.", failure);
+                journal_entry(LOG_WARNING, PKRAM_MESSAGE_DROPPED_STR, &f,
+                              "Nothing restored from the previous kernel: %s.", failure);
                 r = kexec_report_add_lost(report, /* owner= */ NULL, /* name= */ NULL, failure);
                 return r < 0 ? log_error_errno(r, "Failed to create kexec report") : 0;
         }
@@ -327,9 +338,9 @@ static int make_report(Store *s, const PkramDevice *device, const struct pkram_i
         if (r < 0)
                 return log_error_errno(r, "Failed to list dropped nodes");
         log_info("Restored %llu node%s with %s from kernel %s in %s, dropped %llu.",
-                 (unsigned long long) report->restored_nodes, report->restored_nodes == 1 ? "" : "s", format_bytes(text, report->restored_bytes),
-                 info->prev_release, format_usec(usec, info->restored_ns / NSEC_PER_USEC),
-                 (unsigned long long) report->lost_nodes);
+                 (unsigned long long) report->restored_nodes, report->restored_nodes == 1 ? "" : "s",
+                 format_bytes(text, report->restored_bytes), info->prev_release,
+                 format_usec(usec, info->restored_ns / NSEC_PER_USEC), (unsigned long long) report->lost_nodes);
 
         r = replay_log(device, info, &report->log_lines);
         return r < 0 ? log_error_errno(r, "Failed to read the last lines of the previous system's log") : 0;
@@ -341,7 +352,8 @@ int report_lost(Store *s, const struct pkram_ioctl_info *info) {
         return r < 0 ? log_error_errno(r, "Failed to list nodes") : 0;
 }
 
-int report_restored(Store *s, const PkramDevice *device, const struct pkram_ioctl_info *info, const char *report_path) {
+int report_restored(Store *s, const PkramDevice *device, const struct pkram_ioctl_info *info,
+                    const char *report_path) {
         _cleanup_report_ KexecReport report = KEXEC_REPORT_NONE;
         int r;
 

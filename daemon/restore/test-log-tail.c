@@ -8,14 +8,17 @@ static void test_kmsg(_unused_ void **state) {
         _cleanup_log_tail_ LogTail t = {};
         uint64_t sequence;
 
-        assert_int_equal(log_tail_add_kmsg(&t, "30,339,5140900,-;systemd-shutdown[1]: All filesystems unmounted.\n", 339, 1000000, &sequence), 1);
+        assert_int_equal(log_tail_add_kmsg(&t, "30,339,5140900,-;systemd-shutdown[1]: All filesystems unmounted.\n",
+                                           339, 1000000, &sequence), 1);
         assert_int_equal(sequence, 339);
         assert_int_equal(t.lines[0].priority, 6);
         assert_int_equal(t.lines[0].usec, 6140900);
         assert_string_equal(t.lines[0].text, "systemd-shutdown[1]: All filesystems unmounted.");
 
         /* Keys after the text, fields before it that are not known yet. */
-        assert_int_equal(log_tail_add_kmsg(&t, "3,340,1,-,caller=T1;sda: gone; really\n SUBSYSTEM=block\n DEVICE=b8:0\n", 0, 0, NULL), 1);
+        assert_int_equal(log_tail_add_kmsg(&t,
+                                           "3,340,1,-,caller=T1;sda: gone; really\n SUBSYSTEM=block\n DEVICE=b8:0\n",
+                                           0, 0, NULL), 1);
         assert_string_equal(t.lines[1].text, "sda: gone; really");
 
         /* What journald has seen already. */
@@ -80,8 +83,9 @@ static void test_limits(_unused_ void **state) {
 /* What another kernel's memory may hold. */
 static void test_hostile(_unused_ void **state) {
         static const char *const bad[] = {
-                "", "{", "[]", "{}", "null", "{\"version\":1}", "{\"version\":2,\"lines\":[]}", "{\"version\":\"1\",\"lines\":[]}",
-                "{\"version\":1,\"lines\":{}}", "{\"version\":1,\"lines\":[],\"lines\":[]}", "{\"version\":1,\"lines\":[{\"text\":\"\xff\"}]}",
+                "", "{", "[]", "{}", "null", "{\"version\":1}", "{\"version\":2,\"lines\":[]}",
+                "{\"version\":\"1\",\"lines\":[]}", "{\"version\":1,\"lines\":{}}",
+                "{\"version\":1,\"lines\":[],\"lines\":[]}", "{\"version\":1,\"lines\":[{\"text\":\"\xff\"}]}",
         };
         static const char odd[] =
                 "{\"version\":1,\"bootId\":\"../../etc/passwd\",\"lines\":[1,null,[],{},{\"text\":5},"

@@ -102,7 +102,8 @@ static void test_dropped(_unused_ void **state) {
 }
 
 static void test_nothing_came_back(_unused_ void **state) {
-        static const uint32_t results[] = { PKRAM_BOOT_NOTHING, PKRAM_BOOT_STALE, PKRAM_BOOT_DAMAGED, PKRAM_BOOT_VERSION };
+        static const uint32_t results[] = { PKRAM_BOOT_NOTHING, PKRAM_BOOT_STALE, PKRAM_BOOT_DAMAGED,
+                                            PKRAM_BOOT_VERSION };
 
         for (size_t i = 0; i < ELEMENTSOF(results); i++) {
                 _cleanup_(mock_freep) Mock *m = mock_new();
@@ -176,11 +177,13 @@ static void leave_record(const PkramDevice *d) {
         assert_ok(kexec_record_add(&record, NULL, "a", 4096));
         assert_ok(kexec_record_add(&record, NULL, "b", 4096));
         assert_ok(kexec_record_add(&record, NULL, "never", 8192));
-        assert_ok(kexec_record_add_unstored(&record, "root", "a", TREE_LOST_IN_USE)); /* an older one of that name comes back */
+        /* an older one of that name comes back */
+        assert_ok(kexec_record_add_unstored(&record, "root", "a", TREE_LOST_IN_USE));
         assert_ok(kexec_record_add_unstored(&record, "root", "slow", TREE_LOST_TIMEOUT));
         assert_ok(kexec_record_add_unstored(&record, "root", "tree", TREE_LOST_UNKNOWN));
         assert_ok(kexec_record_add_unstored(&record, "root", "open", TREE_LOST_MOUNTED));
-        assert_ok(kexec_record_add_unstored(&record, "a.service", "a", TREE_LOST_MOUNTED)); /* it was stored after all */
+        /* it was stored after all */
+        assert_ok(kexec_record_add_unstored(&record, "a.service", "a", TREE_LOST_MOUNTED));
         assert_ok(kexec_record_format(&record, &text, &n));
         assert_ok(system_node_save(d, SYSTEM_NODE_RECORD, text, n));
 
@@ -264,7 +267,8 @@ static void test_hostile_system_nodes(_unused_ void **state) {
         assert_int_equal(access(report_path, F_OK), 0);
 }
 
-/* Whether the mark of a boot that did not end in order is noticed is a matter of the journal; here, that it is put down. */
+/* Whether the mark of a boot that did not end in order is noticed is a matter of the journal; here, that it is put
+ * down. */
 static void test_crash_mark(_unused_ void **state) {
         _cleanup_(mock_freep) Mock *m = mock_new();
         PkramDevice d = mock_device(m);

@@ -52,8 +52,9 @@ static void on_unit_user(uid_t uid, void *userdata) {
 }
 
 /*
- * Connections that wait take a descriptor each, and count like others. The share is that of a user in a unit, which is as
- * close to an owner as can be told now: neither two users of a unit nor two units of a user take each other's share.
+ * Connections that wait take a descriptor each, and count like others. The share is that of a user in a unit, which is
+ * as close to an owner as can be told now: neither two users of a unit nor two units of a user take each other's
+ * share.
  */
 static bool peer_may_wait(const Manager *m, const Peer *peer) {
         size_t n = varlink_server_connections(m->server), n_peer = 0;

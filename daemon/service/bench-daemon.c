@@ -95,7 +95,8 @@ static double store(Manager *m) {
                 abort();
 
         begin = now_ms();
-        if (store_save_new(m->store, &root, NULL, "8M", &item, 1, 0, &save, NULL) < 0 || store_save_commit(save, &saved, NULL) < 0)
+        if (store_save_new(m->store, &root, NULL, "8M", &item, 1, 0, &save, NULL) < 0 ||
+            store_save_commit(save, &saved, NULL) < 0)
                 abort();
         return now_ms() - begin;
 }
@@ -192,7 +193,8 @@ int main(void) {
         daemon = memory("VmHWM:") - model;
         printf("daemon_rss %.1f MiB\n", (double) daemon / (double) MIB(1));
         if (daemon > MEMORY_MAX) {
-                (void) fprintf(stderr, "pkramd takes more than %" PRIu64 " MiB with %u nodes\n", MEMORY_MAX / MIB(1), N_NODES);
+                (void) fprintf(stderr, "pkramd takes more than %" PRIu64 " MiB with %u nodes\n", MEMORY_MAX / MIB(1),
+                               N_NODES);
                 return EXIT_FAILURE;
         }
         return EXIT_SUCCESS;

@@ -21,5 +21,6 @@ typedef struct JobType {
 /* Goes on with a call after its method has returned. data is consumed in any case. */
 int job_keep(Varlink *link, const JobType *type, void *data);
 
-/* Tells a caller with VARLINK_MORE how far the call is, in bytes. total: 0 if it cannot be told. -ENOMEM, and as varlink_notify(). */
+/* Tells a caller with VARLINK_MORE how far the call is, in bytes. total: 0 if it cannot be told. -ENOMEM, and as
+ * varlink_notify(). */
 int job_notify_progress(Varlink *link, uint64_t done, uint64_t total);

@@ -81,7 +81,8 @@ static int send_answer(Manager *m, Varlink *link, struct json_object *answer) {
                 if (streq(key, "imageState"))
                         continue;
                 if (streq(key, "refused"))
-                        r = json_add_bool(o, key, !keeps && policy != KEXEC_POLICY_WARN && policy != KEXEC_POLICY_FORCE);
+                        r = json_add_bool(o, key, !keeps && policy != KEXEC_POLICY_WARN &&
+                                          policy != KEXEC_POLICY_FORCE);
                 else if (streq(key, "policy")) {
                         r = json_add_string(o, key, kexec_policy_to_string(policy));
                         if (r >= 0)
@@ -97,8 +98,9 @@ static int send_answer(Manager *m, Varlink *link, struct json_object *answer) {
 
 /* Has the answer what every reply needs? */
 static bool answer_is_complete(struct json_object *answer) {
-        return json_get(answer, "keeps") && json_get(answer, "refused") && json_get(answer, "nodes") && json_get(answer, "bytes") &&
-                json_get_string(answer, "reason") && json_get_string(answer, "text") && json_get_string(answer, "policy");
+        return json_get(answer, "keeps") && json_get(answer, "refused") && json_get(answer, "nodes") &&
+                json_get(answer, "bytes") && json_get_string(answer, "reason") && json_get_string(answer, "text") &&
+                json_get_string(answer, "policy");
 }
 
 /* What can be told from here: trees and units are counted, but not looked at. */
@@ -120,7 +122,8 @@ static int answer_quickly(Manager *m, Varlink *link) {
 
 static int kexec_run_new(Manager *m);
 
-/* Answers all calls that were there when the process was started, and starts it again for later ones. NULL: it failed. */
+/* Answers all calls that were there when the process was started, and starts it again for later ones. NULL: it
+ * failed. */
 static void kexec_run_finish(KexecRun *run, struct json_object *answer) {
         Manager *m = run->manager;
         KexecCall *next;
@@ -157,7 +160,8 @@ static void on_end(KexecRun *run) {
         if (r >= 0 && !answer_is_complete(answer))
                 r = -EBADMSG;
         if (r < 0)
-                log_warning("Failed to get an answer of pkram-kexec-check@.service, judging without it: %s", strerror(-r));
+                log_warning("Failed to get an answer of pkram-kexec-check@.service, judging without it: %s",
+                            strerror(-r));
         kexec_run_finish(run, r < 0 ? NULL : answer);
 }
 
@@ -210,7 +214,8 @@ static int kexec_run_new(Manager *m) {
         if (r >= 0)
                 r = sd_event_add_io(m->event, &run->io, run->fd, EPOLLIN, kexec_call_on_answer, run);
         if (r >= 0)
-                r = sd_event_add_time_relative(m->event, &run->timer, CLOCK_MONOTONIC, ANSWER_USEC, USEC_PER_SEC, on_timer, run);
+                r = sd_event_add_time_relative(m->event, &run->timer, CLOCK_MONOTONIC, ANSWER_USEC, USEC_PER_SEC,
+                                               on_timer, run);
         if (r < 0) {
                 kexec_run_free(run);
                 return r;
@@ -248,7 +253,8 @@ int vl_method_check_kexec(
         if (r < 0) {
                 kexec_call_free(call);
                 if (r != -ENOENT)
-                        log_warning("Failed to start pkram-kexec-check@.service, judging without it: %s", strerror(-r));
+                        log_warning("Failed to start pkram-kexec-check@.service, judging without it: %s",
+                                    strerror(-r));
                 return answer_quickly(m, link);
         }
         return varlink_keep(link, /* work= */ NULL, kexec_call_free, call);

@@ -134,7 +134,8 @@ int manager_new(const PkramDevice *device, Manager **ret) {
         /* A service that can be kept waiting is better than none. */
         r = closer_start(m->event);
         if (r < 0)
-                log_warning("Failed to start helper processes that close descriptors, continuing without: %s", strerror(-r));
+                log_warning("Failed to start helper processes that close descriptors, continuing without: %s",
+                            strerror(-r));
         m->closes = r >= 0;
         r = store_new(device, &m->config, &m->store);
         if (r < 0)

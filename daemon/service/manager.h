@@ -16,7 +16,8 @@ typedef struct Manager {
         Store *store;
         VarlinkServer *server;
         TreeWorker *tree_worker; /* within this process, for tests; else NULL */
-        int (*tree_connect)(int fd, void *userdata); /* gives a connected socket, consumed, to a worker, for tests; else NULL */
+        /* gives a connected socket, consumed, to a worker, for tests; else NULL */
+        int (*tree_connect)(int fd, void *userdata);
         void *tree_connect_userdata;
         struct Monitor *monitors;
         struct TreeSlot *tree_slots; /* workers for trees that are running */

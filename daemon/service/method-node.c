@@ -14,8 +14,8 @@ static int method_remove_node(Varlink *link, struct json_object *parameters, Eve
         if (id && json_object_get_int64(id) <= 0)
                 return varlink_error_invalid_parameter(link, "id");
 
-        r = store_remove(m->store, peer, json_get_string(parameters, "owner"), json_get_string(parameters, "name"), id ? (uint64_t) json_object_get_int64(id) : 0,
-                         &node, &e);
+        r = store_remove(m->store, peer, json_get_string(parameters, "owner"), json_get_string(parameters, "name"),
+                         id ? (uint64_t) json_object_get_int64(id) : 0, &node, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
 
@@ -99,7 +99,8 @@ int vl_method_describe(Varlink *link, struct json_object *parameters, _unused_ V
         struct json_object *o;
         int r;
 
-        r = store_describe(m->store, peer, json_get_string(parameters, "owner"), json_get_string(parameters, "name"), &d, &e);
+        r = store_describe(m->store, peer, json_get_string(parameters, "owner"), json_get_string(parameters, "name"),
+                           &d, &e);
         if (r < 0)
                 return reply_store_error(link, r, &e);
 

@@ -69,7 +69,8 @@ static void on_restored(int r, _unused_ struct json_object *parameters, const St
 static int make_reply(RestoreJob *job) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
 
-        if (!o || json_add_bool(o, "verified", job->tree.verify) < 0 || json_add(o, "node", node_to_json(&job->tree.node)) < 0)
+        if (!o || json_add_bool(o, "verified", job->tree.verify) < 0 ||
+            json_add(o, "node", node_to_json(&job->tree.node)) < 0)
                 return -ENOMEM;
         job->reply = TAKE_PTR(o);
         return 0;
@@ -88,8 +89,8 @@ static int restore_tree_call_worker(RestoreJob *job, const Peer *peer, int direc
             json_add_u64(p, "kernelObjects", t->node.info.nr_objects) < 0)
                 return store_error_device(e, -ENOMEM);
 
-        return tree_call_new(job->manager, peer, TREE_CALL_RESTORE, t->node.info.id, TAKE_PTR(p), fds, peer->pidfd >= 0 ? 3 : 2,
-                             more ? on_progress : NULL, on_restored, job, &job->call, e);
+        return tree_call_new(job->manager, peer, TREE_CALL_RESTORE, t->node.info.id, TAKE_PTR(p), fds,
+                             peer->pidfd >= 0 ? 3 : 2, more ? on_progress : NULL, on_restored, job, &job->call, e);
 }
 
 int vl_method_restore_tree(Varlink *link, struct json_object *parameters, VarlinkFlags flags, void *userdata) {
@@ -116,7 +117,8 @@ int vl_method_restore_tree(Varlink *link, struct json_object *parameters, Varlin
 
         r = tree_call_check(m, peer, fd, TREE_CALL_RESTORE, &e);
         if (r >= 0)
-                r = store_tree_open(m->store, peer, json_get_string(parameters, "owner"), json_get_string(parameters, "name"), &job->tree, &e);
+                r = store_tree_open(m->store, peer, json_get_string(parameters, "owner"),
+                                    json_get_string(parameters, "name"), &job->tree, &e);
         if (r >= 0)
                 r = make_reply(job);
         if (r >= 0)

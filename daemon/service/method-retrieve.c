@@ -167,7 +167,8 @@ int vl_method_retrieve(Varlink *link, struct json_object *parameters, _unused_ V
         if (too_much_data(job))
                 return reply_store_error(link, -EFBIG, &(StoreError) {
                         .kind = STORE_ERROR_REPLY_TOO_LARGE,
-                        .reason = (char *) "The objects together are too large for one reply. Retrieve them as file descriptors.",
+                        .reason = (char *) "The objects together are too large for one reply. Retrieve them as file "
+                                "descriptors.",
                 });
         store_load_cost(job->load, &bytes, &fds);
         r = varlink_reserve(link, bytes, fds);

@@ -72,8 +72,8 @@ static int parse_item(Varlink *link, struct json_object *o, size_t index, StoreI
         }
 
         void *decoded;
-        r = base64_decode(json_object_get_string(data), (size_t) json_object_get_string_len(data), STORE_DATA_BYTES_MAX,
-                          &decoded, &item->size);
+        r = base64_decode(json_object_get_string(data), (size_t) json_object_get_string_len(data),
+                          STORE_DATA_BYTES_MAX, &decoded, &item->size);
         if (r == -EFBIG)
                 return store_error_set(e, r, STORE_ERROR_NOT_PRESERVABLE, NULL,
                                        "Object %zu cannot be preserved: inline data is longer than 1 MiB; "
@@ -148,8 +148,8 @@ static int store_job_finish(Varlink *link, StoreJob *job) {
         int r;
 
         /*
-         * All members of the reply are allocated before the commit and get their values after it: a node that is stored
-         * must not be reported as a failure.
+         * All members of the reply are allocated before the commit and get their values after it: a node that is
+         * stored must not be reported as a failure.
          */
         o = json_object_new_object();
         if (!o || json_add_u64(o, "id", 0) < 0 || json_add_u64(o, "bytes", 0) < 0 ||
@@ -264,7 +264,8 @@ static int read_checksums(struct json_object *array, size_t n, Checksums *ret) {
 static int take_tree(StoreJob *job, struct json_object *parameters, StoreError *e) {
         _cleanup_checksums_ Checksums sums = {};
         struct json_object *array = json_get_array(parameters, "checksums");
-        int64_t bytes = json_get_int(parameters, "bytes", -1), meta_bytes = json_get_int(parameters, "metadataBytes", -1);
+        int64_t bytes = json_get_int(parameters, "bytes", -1), meta_bytes = json_get_int(parameters, "metadataBytes",
+                                                                                         -1);
         int64_t size = json_get_int(parameters, "size", -1), n = json_get_int(parameters, "objects", -1);
         int r;
 
@@ -302,7 +303,8 @@ static void on_tree_saved(int r, struct json_object *parameters, const StoreErro
 }
 
 static struct json_object *store_limits_to_json(const Config *c) {
-        static const LimitId ids[] = { LIMIT_TOTAL_BYTES, LIMIT_OWNER_BYTES, LIMIT_USER_BYTES, LIMIT_NODE_BYTES, LIMIT_OBJECTS };
+        static const LimitId ids[] = { LIMIT_TOTAL_BYTES, LIMIT_OWNER_BYTES, LIMIT_USER_BYTES, LIMIT_NODE_BYTES,
+                                       LIMIT_OBJECTS };
         _cleanup_json_ struct json_object *array = json_object_new_array();
 
         for (size_t i = 0; i < ELEMENTSOF(ids); i++) {
@@ -318,13 +320,15 @@ static struct json_object *store_limits_to_json(const Config *c) {
 static struct json_object *usage_to_json(const Usage *u) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
 
-        if (!o || json_add_u64(o, "totalBytes", u->total_bytes) < 0 || json_add_u64(o, "ownerBytes", u->owner_bytes) < 0 ||
-            json_add_u64(o, "totalNodes", u->total_nodes) < 0 || json_add_u64(o, "ownerNodes", u->owner_nodes) < 0)
+        if (!o || json_add_u64(o, "totalBytes", u->total_bytes) < 0 ||
+            json_add_u64(o, "ownerBytes", u->owner_bytes) < 0 || json_add_u64(o, "totalNodes", u->total_nodes) < 0 ||
+            json_add_u64(o, "ownerNodes", u->owner_nodes) < 0)
                 return NULL;
         return TAKE_PTR(o);
 }
 
-static int store_tree_call_worker(StoreJob *job, const Peer *peer, int directory, StoreFlags flags, bool more, StoreError *e) {
+static int store_tree_call_worker(StoreJob *job, const Peer *peer, int directory, StoreFlags flags, bool more,
+                                  StoreError *e) {
         int fds[2] = { store_save_session(job->save), directory };
         _cleanup_json_ struct json_object *p = json_object_new_object();
 
@@ -359,7 +363,8 @@ int vl_method_store_tree(Varlink *link, struct json_object *parameters, VarlinkF
 
         r = tree_call_check(m, peer, fd, TREE_CALL_SAVE, &e);
         if (r >= 0)
-                r = store_save_new_tree(m->store, peer, job->owner, job->name, store_flags(parameters), &job->save, &e);
+                r = store_save_new_tree(m->store, peer, job->owner, job->name, store_flags(parameters), &job->save,
+                                        &e);
         if (r >= 0)
                 r = store_tree_call_worker(job, peer, fd, store_flags(parameters), flags & VARLINK_MORE, &e);
         if (r < 0)

@@ -20,7 +20,8 @@ static int take_connection(int *ret) {
         if (n < 0)
                 return log_error_errno(n, "Failed to get socket from service manager");
         if (n != 1 || sd_is_socket(SD_LISTEN_FDS_START, AF_UNIX, SOCK_STREAM, /* listening= */ 0) <= 0) {
-                log_error("pkram-tree-worker needs exactly one connection: it is started by pkram-tree-worker.socket for pkramd.");
+                log_error("pkram-tree-worker needs exactly one connection: it is started by pkram-tree-worker.socket "
+                          "for pkramd.");
                 return -EINVAL;
         }
         if (getsockopt(SD_LISTEN_FDS_START, SOL_SOCKET, SO_PEERCRED, &cred, &l) < 0)
@@ -71,8 +72,8 @@ int main(int argc, char *argv[]) {
                 bool help = argc == 2 && streq(argv[1], "--help");
 
                 (void) fputs("pkram-tree-worker [--help|--version]\n\n"
-                             "Store and restore directory trees on behalf of pkramd. Started by pkram-tree-worker.socket.\n"
-                             "See pkramd(8).\n", help ? stdout : stderr);
+                             "Store and restore directory trees on behalf of pkramd. "
+                             "Started by pkram-tree-worker.socket.\nSee pkramd(8).\n", help ? stdout : stderr);
                 return help ? EXIT_SUCCESS : EXIT_FAILURE;
         }
 

@@ -28,7 +28,8 @@ static int disk_set_up(const Config *c, DiskDevice **ret) {
                 if (r >= 0)
                         r = disk_directory_pass(PKRAM_DISK_DIRECTORY, &boot);
                 if (r < 0)
-                        log_warning("Failed to mark the nodes in " PKRAM_DISK_DIRECTORY " as not used in this boot: %s.", strerror(-r));
+                        log_warning("Failed to mark the nodes in "
+                                    PKRAM_DISK_DIRECTORY " as not used in this boot: %s.", strerror(-r));
                 return 0;
         }
 

@@ -22,7 +22,8 @@
 
 #define STATUS "{\"method\":\"io.pkram.Store.GetStatus\"}"
 
-/* The longest that another client may wait on a machine that has other things to do. What is wrong takes 20 s or for ever. */
+/* The longest that another client may wait on a machine that has other things to do. What is wrong takes 20 s or for
+ * ever. */
 #define PATIENCE_USEC USEC_PER_SEC
 
 static unsigned n_open(void) {
@@ -43,7 +44,8 @@ static int make_lingering_socket(int *ret_peer) {
                 struct sockaddr sa;
                 struct sockaddr_in in;
         } a = { .in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) } };
-        int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC,
+                                                                                   0);
         static const char data[65536];
         socklen_t n = sizeof(a);
 
@@ -68,7 +70,8 @@ static void assert_served(Client *c) {
 
         assert_non_null(reply_parameters(reply));
         if (now_usec(CLOCK_MONOTONIC) - begin > PATIENCE_USEC)
-                fail_msg("another client waited for %llu us", (unsigned long long) (now_usec(CLOCK_MONOTONIC) - begin));
+                fail_msg("another client waited for %llu us",
+                         (unsigned long long) (now_usec(CLOCK_MONOTONIC) - begin));
 }
 
 /* Sends bytes with a descriptor, and leaves that to the manager alone. */
@@ -78,9 +81,11 @@ static void send_away(Client *c, const char *text, size_t n, int *fd) {
                 uint8_t space[CMSG_SPACE(sizeof(int))];
         } control = {};
         struct iovec iov = { (void *) text, n };
-        struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+        struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+                             .msg_controllen = sizeof(control) };
 
-        control.header = (struct cmsghdr) { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof(int)) };
+        control.header = (struct cmsghdr) { .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+                                            .cmsg_len = CMSG_LEN(sizeof(int)) };
         memcpy(CMSG_DATA(&control.header), fd, sizeof(int));
         assert_int_equal(sendmsg(message_stream_fd(c->stream), &mh, 0), n);
         *fd = safe_close(*fd);
@@ -98,7 +103,8 @@ static void test_lingering_sockets(void **state) {
                 { CALL("StoreTree", "{\"name\":\"n\",\"directory\":0}"), false },
                 { CALL("RestoreTree", "{\"name\":\"n\",\"directory\":0}"), false },
                 { "{}", false },                                                                       /* no call */
-                { "{\"method\":", true },                                                              /* never complete */
+                /* never complete */
+                { "{\"method\":", true },
                 { STATUS, true },                                                                      /* never read */
         };
         Fixture *f = *state;
@@ -186,13 +192,16 @@ _Noreturn static void fuse_serve(int fd) {
                 switch (request.in.opcode) {
                 case FUSE_INIT:
                         fuse_answer(fd, &request.in, 0, &(struct fuse_init_out) {
-                                .major = FUSE_KERNEL_VERSION, .minor = 31, .max_write = 4096 }, sizeof(struct fuse_init_out));
+                                .major = FUSE_KERNEL_VERSION, .minor = 31, .max_write = 4096 },
+                                        sizeof(struct fuse_init_out));
                         break;
                 case FUSE_LOOKUP:
-                        fuse_answer(fd, &request.in, 0, &(struct fuse_entry_out) { .nodeid = 2, .attr = attr }, sizeof(struct fuse_entry_out));
+                        fuse_answer(fd, &request.in, 0, &(struct fuse_entry_out) { .nodeid = 2, .attr = attr },
+                                    sizeof(struct fuse_entry_out));
                         break;
                 case FUSE_OPEN:
-                        fuse_answer(fd, &request.in, 0, &(struct fuse_open_out) { .fh = 1 }, sizeof(struct fuse_open_out));
+                        fuse_answer(fd, &request.in, 0, &(struct fuse_open_out) { .fh = 1 },
+                                    sizeof(struct fuse_open_out));
                         break;
                 default:
                         break;
@@ -200,7 +209,8 @@ _Noreturn static void fuse_serve(int fd) {
         }
 }
 
-/* Starts a FUSE server and a client of it that sends the file as descriptor 0 of a call. Returns false if that cannot be done. */
+/* Starts a FUSE server and a client of it that sends the file as descriptor 0 of a call. Returns false if that cannot
+ * be done. */
 static bool fuse_client_start(int socket_fd, const char *text, pid_t *ret_server, pid_t *ret_client) {
         char path[] = "/tmp/test-pkram-fuse.XXXXXX", options[100], file[100];
         int fd, ready[2];
@@ -228,7 +238,8 @@ static bool fuse_client_start(int socket_fd, const char *text, pid_t *ret_server
                 int f;
 
                 (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-                (void) snprintf(options, sizeof(options), "fd=%i,rootmode=40000,user_id=%u,group_id=%u", fd, getuid(), getgid());
+                (void) snprintf(options, sizeof(options), "fd=%i,rootmode=40000,user_id=%u,group_id=%u", fd, getuid(),
+                                getgid());
                 (void) snprintf(file, sizeof(file), "%s/f", path);
                 if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
                     mount("fuse", path, "fuse", MS_NOSUID | MS_NODEV, options) < 0)
@@ -236,7 +247,8 @@ static bool fuse_client_start(int socket_fd, const char *text, pid_t *ret_server
                 /* The server alone has it, so that everything ends when that dies. */
                 close(fd);
                 f = open(file, O_RDWR | O_CLOEXEC);
-                if (f < 0 || message_stream_new(socket_fd, &(MessageLimits) { .output_bytes = 1000 }, NULL, &c.stream) < 0 ||
+                if (f < 0 || message_stream_new(socket_fd, &(MessageLimits) { .output_bytes = 1000 }, NULL,
+                                                &c.stream) < 0 ||
                     message_stream_queue(c.stream, text, strlen(text), (int[]) { dup(f) }, 1) < 0)
                         _exit(1);
                 (void) write(ready[1], "x", 1);
@@ -586,7 +598,8 @@ static void test_bytes_have_a_budget(void **state) {
         unsigned n_refused = 0;
         Client *deaf[40];
 
-        end += sprintf(end, "{\"method\":\"io.pkram.Store.Store\",\"parameters\":{\"name\":\"n\",\"objects\":[{\"data\":\"");
+        end += sprintf(end, "{\"method\":\"io.pkram.Store.Store\",\"parameters\":{\"name\":\"n\","
+                       "\"objects\":[{\"data\":\"");
         memset(end, 'A', MIB(1));
         end += MIB(1);
         (void) sprintf(end, "\"}]}}");
@@ -598,7 +611,8 @@ static void test_bytes_have_a_budget(void **state) {
                 for (unsigned k = 0; k < 5; k++)
                         client_send_raw(deaf[i], retrieve, sizeof(retrieve));
                 fixture_run(f);
-                assert_true(varlink_server_buffered(f->manager->server) <= f->manager->varlink_limits.message.owner_bytes);
+                assert_true(varlink_server_buffered(f->manager->server) <=
+                            f->manager->varlink_limits.message.owner_bytes);
                 assert_served(c);
         }
         for (size_t i = 0; i < ELEMENTSOF(deaf); i++) {
@@ -696,7 +710,8 @@ static void test_large_retrieve_keeps_no_one_waiting(void **state) {
         static const char retrieve[] = CALL("Retrieve", "{\"name\":\"n\"}");
         enum { N = 1000 };
         Fixture *f = *state;
-        _cleanup_(client_freep) Client *a = client_new_as(f, 1000, "uid:1000"), *c = client_new_as(f, 1001, "uid:1001");
+        _cleanup_(client_freep) Client *a = client_new_as(f, 1000, "uid:1000"),
+                *c = client_new_as(f, 1001, "uid:1001");
         _cleanup_free_ int *fds = malloc(N * sizeof(int));
         _cleanup_json_ struct json_object *reply = NULL;
         size_t n;
@@ -730,7 +745,8 @@ static void test_large_retrieve_keeps_no_one_waiting(void **state) {
 static void test_large_store_keeps_no_one_waiting(void **state) {
         enum { N = 200 };
         Fixture *f = *state;
-        _cleanup_(client_freep) Client *a = client_new_as(f, 1000, "uid:1000"), *c = client_new_as(f, 1001, "uid:1001");
+        _cleanup_(client_freep) Client *a = client_new_as(f, 1000, "uid:1000"),
+                *c = client_new_as(f, 1001, "uid:1001");
         _cleanup_json_ struct json_object *reply = NULL;
 
         mock_fail(f->mock, PKRAM_IOC_SAVE_FILE, UINT_MAX, -EIO);
@@ -752,7 +768,8 @@ static void test_large_store_keeps_no_one_waiting(void **state) {
 static void test_stores_at_once_have_one_limit(void **state) {
         enum { N = 100 };
         Fixture *f = *state;
-        _cleanup_(client_freep) Client *a = client_new_as(f, 1000, "uid:1000"), *b = client_new_as(f, 1000, "uid:1000");
+        _cleanup_(client_freep) Client *a = client_new_as(f, 1000, "uid:1000"),
+                *b = client_new_as(f, 1000, "uid:1000");
         _cleanup_json_ struct json_object *first = NULL, *second = NULL;
 
         /* For one of them and its metadata, but not for two. */
@@ -764,7 +781,8 @@ static void test_stores_at_once_have_one_limit(void **state) {
         first = client_receive(a, NULL, NULL);
         second = client_receive(b, NULL, NULL);
         assert_true(!json_get_string(first, "error") != !json_get_string(second, "error"));
-        assert_error(json_get_string(first, "error") ? first : second, ERROR("QuotaExceeded"), "limit", "OwnerBytesMax");
+        assert_error(json_get_string(first, "error") ? first : second, ERROR("QuotaExceeded"), "limit",
+                     "OwnerBytesMax");
         assert_int_equal(mock_n_nodes(f->mock), 1);
 }
 
@@ -780,7 +798,8 @@ static void test_calls_are_shared_fairly(void **state) {
         for (size_t i = 0; i < LINKS; i++) {
                 attackers[i] = client_new_as(f, 1000, "uid:1000");
                 for (unsigned k = 0; k < CALLS; k++)
-                        assert_ok(send(message_stream_fd(attackers[i]->stream), describe, sizeof(describe), MSG_DONTWAIT));
+                        assert_ok(send(message_stream_fd(attackers[i]->stream), describe, sizeof(describe),
+                                       MSG_DONTWAIT));
         }
         client_send_raw(c, STATUS, sizeof(STATUS));
 
@@ -877,8 +896,8 @@ static uint64_t n_read(void) {
 }
 
 /*
- * While one owner has 100 nodes verified, another's call waits for no more than the slice that is being checksummed, and the
- * next one: 16 MiB, which take a few milliseconds. What the same owner calls takes a few turns, too.
+ * While one owner has 100 nodes verified, another's call waits for no more than the slice that is being checksummed,
+ * and the next one: 16 MiB, which take a few milliseconds. What the same owner calls takes a few turns, too.
  */
 static void test_checksums_are_shared_fairly(void **state) {
         enum { N = 100 };
@@ -893,12 +912,15 @@ static void test_checksums_are_shared_fairly(void **state) {
         memset(data, 'x', MIB(1));
         for (unsigned i = 0; i < 64; i++)
                 assert_int_equal(write(fd, data, MIB(1)), MIB(1));
-        reply = client_call_fds(same, CALL("Store", "{\"name\":\"n\",\"verify\":true,\"objects\":[{\"fileDescriptor\":0}]}"), &fd, 1);
+        reply = client_call_fds(same,
+                                CALL("Store", "{\"name\":\"n\",\"verify\":true,\"objects\":[{\"fileDescriptor\":0}]}"),
+                                &fd, 1);
         assert_non_null(reply_parameters(reply));
 
         for (size_t i = 0; i < N; i++) {
                 clients[i] = client_new(f);
-                client_send_raw(clients[i], CALL("Retrieve", "{\"name\":\"n\"}"), sizeof(CALL("Retrieve", "{\"name\":\"n\"}")));
+                client_send_raw(clients[i], CALL("Retrieve", "{\"name\":\"n\"}"),
+                                sizeof(CALL("Retrieve", "{\"name\":\"n\"}")));
         }
         /* Until all of them are at work. */
         while (mock_n_handles(f->mock) < N)
@@ -916,14 +938,16 @@ static void test_checksums_are_shared_fairly(void **state) {
                         turns++;
                 }
                 json_object_put(client_receive(c, NULL, NULL));
-                /* However slow the machine is: some for the call, work in between, and helpers that have closed something. */
+                /* However slow the machine is: some for the call, work in between, and helpers that have closed
+                 * something. */
                 assert_true(turns <= 10);
                 if (c == other) {
                         slowest = MAX(slowest, now_usec(CLOCK_MONOTONIC) - begin);
                         longest = MAX(longest, n_read() - before);
                 }
         }
-        print_message("another client waited for %" PRIu64 " us, and %" PRIu64 " bytes of checksums\n", slowest, longest);
+        print_message("another client waited for %" PRIu64 " us, and %" PRIu64 " bytes of checksums\n", slowest,
+                      longest);
         assert_true(longest < MIB(16) + KIB(64));
 
         for (size_t i = 0; i < N; i++)
@@ -944,8 +968,10 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_bytes_have_a_budget, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_half_messages_have_a_budget, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_refused_retrieves_load_nothing, fixture_setup, fixture_teardown),
-                cmocka_unit_test_setup_teardown(test_large_retrieve_keeps_no_one_waiting, fixture_setup, fixture_teardown),
-                cmocka_unit_test_setup_teardown(test_large_store_keeps_no_one_waiting, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_large_retrieve_keeps_no_one_waiting, fixture_setup,
+                                                fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_large_store_keeps_no_one_waiting, fixture_setup,
+                                                fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_stores_at_once_have_one_limit, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_calls_are_shared_fairly, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_connections_keep_their_order, fixture_setup, fixture_teardown),

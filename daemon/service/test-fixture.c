@@ -212,7 +212,8 @@ void store_inline(Client *c, const char *name) {
         _cleanup_json_ struct json_object *reply = NULL;
         char text[512];
 
-        (void) snprintf(text, sizeof(text), CALL("Store", "{\"name\":\"%s\",\"objects\":[{\"name\":\"o\",\"data\":\"Zm9v\"}]}"), name);
+        (void) snprintf(text, sizeof(text),
+                        CALL("Store", "{\"name\":\"%s\",\"objects\":[{\"name\":\"o\",\"data\":\"Zm9v\"}]}"), name);
         reply = client_call(c, text);
         assert_true(json_get_int(reply_parameters(reply), "id", 0) > 0);
 }

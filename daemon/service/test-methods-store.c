@@ -16,7 +16,8 @@ static void test_store_and_retrieve_files(void **state) {
 
         /* Named by index, in any order. */
         r1 = client_call_fds(c, CALL("Store", "{\"name\":\"n\",\"objects\":[{\"name\":\"b\",\"fileDescriptor\":1},"
-                                     "{\"fileDescriptor\":0},{\"name\":\"d\",\"data\":\"Zm9vYmFy\"}]}"), (int[]) { a, b }, 2);
+                                     "{\"fileDescriptor\":0},{\"name\":\"d\",\"data\":\"Zm9vYmFy\"}]}"),
+                                     (int[]) { a, b }, 2);
         assert_int_equal(json_get_int(reply_parameters(r1), "id", -1), 1);
         assert_true(json_get_int(reply_parameters(r1), "bytes", -1) > 70000);
 
@@ -40,7 +41,8 @@ static void test_retrieve_again_after_everybody_died(void **state) {
                 _cleanup_(client_freep) Client *c = client_new(f);
                 _cleanup_json_ struct json_object *reply = NULL;
 
-                reply = client_call_fds(c, CALL("Store", "{\"name\":\"n\",\"objects\":[{\"fileDescriptor\":0}]}"), &a, 1);
+                reply = client_call_fds(c, CALL("Store", "{\"name\":\"n\",\"objects\":[{\"fileDescriptor\":0}]}"), &a,
+                                        1);
                 assert_non_null(reply_parameters(reply));
         }
 
@@ -80,7 +82,8 @@ static void test_store_journal(void **state) {
 }
 
 /* Counts entries, and fails on one that has anything of what was stored. */
-static void on_entry_with_secret(const char *message, const char *message_id, const JournalFields *fields, void *userdata) {
+static void on_entry_with_secret(const char *message, const char *message_id, const JournalFields *fields,
+                                 void *userdata) {
         unsigned *n = userdata;
 
         /* As it is, and in the base64 it came in. */
@@ -93,7 +96,8 @@ static void on_entry_with_secret(const char *message, const char *message_id, co
 
 static void test_nothing_stored_is_logged(void **state) {
         static const char *const calls[] = {
-                CALL("Store", "{\"name\":\"n\",\"objects\":[{\"data\":\"czNjcmV0\"},{\"fileDescriptor\":0}],\"verify\":true}"),
+                CALL("Store", "{\"name\":\"n\",\"objects\":[{\"data\":\"czNjcmV0\"},{\"fileDescriptor\":0}],"
+                     "\"verify\":true}"),
                 CALL("Store", "{\"name\":\"n\",\"objects\":[{\"data\":\"czNjcmV0\"}],\"replace\":true}"),
                 CALL("Store", "{\"name\":\"n\",\"objects\":[{\"data\":\"czNjcmV0\"}]}"),
                 CALL("Store", "{\"name\":\"n\",\"objects\":[{\"data\":\"czNjcmV0!\"}]}"),
@@ -124,11 +128,16 @@ static void test_store_errors(void **state) {
         static const struct {
                 const char *call, *error;
         } table[] = {
-                { CALL("Store", "{\"name\":\"\",\"objects\":[]}"),                                ERROR("InvalidName") },
-                { CALL("Store", "{\"name\":\"a/b\",\"objects\":[]}"),                             ERROR("InvalidName") },
-                { CALL("Store", "{\"name\":\"..\",\"objects\":[]}"),                              ERROR("InvalidName") },
-                { CALL("Store", "{\"name\":\"a\\nb\",\"objects\":[]}"),                           ERROR("InvalidName") },
-                { CALL("Store", "{\"name\":\"n\",\"objects\":[{\"name\":\"/\",\"data\":\"\"}]}"), ERROR("InvalidName") },
+                { CALL("Store", "{\"name\":\"\",\"objects\":[]}"),
+                  ERROR("InvalidName") },
+                { CALL("Store", "{\"name\":\"a/b\",\"objects\":[]}"),
+                  ERROR("InvalidName") },
+                { CALL("Store", "{\"name\":\"..\",\"objects\":[]}"),
+                  ERROR("InvalidName") },
+                { CALL("Store", "{\"name\":\"a\\nb\",\"objects\":[]}"),
+                  ERROR("InvalidName") },
+                { CALL("Store", "{\"name\":\"n\",\"objects\":[{\"name\":\"/\",\"data\":\"\"}]}"),
+                  ERROR("InvalidName") },
                 { CALL("Store", "{\"name\":\"n\"}"),                                              INVALID },
                 { CALL("Store", "{\"objects\":[]}"),                                              INVALID },
                 { CALL("Store", "{\"name\":5,\"objects\":[]}"),                                   INVALID },
@@ -171,9 +180,12 @@ static void test_store_wrong_descriptors(void **state) {
 
         r1 = client_call_fds(c, CALL("Store", "{\"name\":\"n\",\"objects\":[{\"fileDescriptor\":1}]}"), &fd, 1);
         assert_error(r1, INVALID, "parameter", "objects[0].fileDescriptor");
-        r2 = client_call_fds(c, CALL("Store", "{\"name\":\"n\",\"objects\":[{\"fileDescriptor\":0,\"data\":\"\"}]}"), &fd, 1);
+        r2 = client_call_fds(c, CALL("Store", "{\"name\":\"n\",\"objects\":[{\"fileDescriptor\":0,\"data\":\"\"}]}"),
+                             &fd, 1);
         assert_error(r2, INVALID, "parameter", "objects[0].data");
-        r3 = client_call_fds(c, CALL("Store", "{\"name\":\"n\",\"objects\":[{\"fileDescriptor\":0},{\"fileDescriptor\":0}]}"), &fd, 1);
+        r3 = client_call_fds(c,
+                             CALL("Store", "{\"name\":\"n\","
+                                  "\"objects\":[{\"fileDescriptor\":0},{\"fileDescriptor\":0}]}"), &fd, 1);
         assert_error(r3, ERROR("NotPreservable"), NULL, NULL);
 
         assert_ok(pipe(pipes));
@@ -190,7 +202,8 @@ static void test_store_data_too_long(void **state) {
         size_t n = MIB(4) / 3 + 8;
         char *p = text;
 
-        p += sprintf(p, "{\"method\":\"io.pkram.Store.Store\",\"parameters\":{\"name\":\"n\",\"objects\":[{\"data\":\"");
+        p += sprintf(p, "{\"method\":\"io.pkram.Store.Store\",\"parameters\":{\"name\":\"n\","
+                     "\"objects\":[{\"data\":\"");
         memset(p, 'A', n / 4 * 4);
         p += n / 4 * 4;
         strcpy(p, "\"}]}}");
@@ -198,7 +211,8 @@ static void test_store_data_too_long(void **state) {
 }
 
 static void test_store_replace(void **state) {
-        _cleanup_(client_freep) Client *c = client_new_as(*state, 1000, "uid:1000"), *other = client_new_as(*state, 1001, "uid:1001");
+        _cleanup_(client_freep) Client *c = client_new_as(*state, 1000, "uid:1000"),
+                *other = client_new_as(*state, 1001, "uid:1001");
         _cleanup_json_ struct json_object *r1 = NULL, *r2 = NULL, *r3 = NULL;
 
         store_inline(c, "n");
@@ -222,7 +236,9 @@ static void test_verify(void **state) {
         size_t n_fds;
         int got;
 
-        r1 = client_call_fds(c, CALL("Store", "{\"name\":\"n\",\"objects\":[{\"fileDescriptor\":0},{\"data\":\"Zm9v\"}],\"verify\":true}"), &fd, 1);
+        r1 = client_call_fds(c,
+                             CALL("Store", "{\"name\":\"n\",\"objects\":[{\"fileDescriptor\":0},{\"data\":\"Zm9v\"}],"
+                                  "\"verify\":true}"), &fd, 1);
         assert_non_null(reply_parameters(r1));
         client_send(c, CALL("Retrieve", "{\"name\":\"n\"}"), NULL, 0);
         r2 = client_receive(c, &got, &n_fds);
@@ -243,7 +259,8 @@ static void test_client_killed_within_store(void **state) {
         for (unsigned steps = 0; steps < 6; steps++) {
                 Client *c = client_new(f);
 
-                client_send(c, CALL("Store", "{\"name\":\"n\",\"objects\":[{\"fileDescriptor\":0}],\"verify\":true}"), &fd, 1);
+                client_send(c, CALL("Store", "{\"name\":\"n\",\"objects\":[{\"fileDescriptor\":0}],\"verify\":true}"),
+                            &fd, 1);
                 for (unsigned i = 0; i < steps; i++)
                         assert_ok(sd_event_run(f->manager->event, 0));
                 client_free(c);
@@ -251,7 +268,8 @@ static void test_client_killed_within_store(void **state) {
                 assert_int_equal(mock_n_handles(f->mock), 0);
                 if (mock_n_nodes(f->mock) > 0) {
                         _cleanup_(client_freep) Client *other = client_new(f);
-                        _cleanup_json_ struct json_object *reply = client_call(other, CALL("Remove", "{\"name\":\"n\"}"));
+                        _cleanup_json_ struct json_object *reply = client_call(other,
+                                                                               CALL("Remove", "{\"name\":\"n\"}"));
 
                         assert_non_null(reply_parameters(reply));
                 }

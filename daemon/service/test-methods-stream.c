@@ -34,7 +34,8 @@ static void test_monitor(void **state) {
         Fixture *f = *state;
         _cleanup_(client_freep) Client *root = client_new_as(f, 0, "root"), *m = client_new_as(f, 1000, "uid:1000"),
                 *c = client_new_as(f, 1000, "uid:1000"), *other = client_new_as(f, 1001, "uid:1001");
-        static const char *const events[] = { "ready", "stored", "replaced", "retrieved", "released", "stored", "removed" };
+        static const char *const events[] = { "ready", "stored", "replaced", "retrieved", "released", "stored",
+                                              "removed" };
         _cleanup_json_ struct json_object *r1 = NULL, *r2 = NULL, *r3 = NULL, *r4 = NULL, *r5 = NULL;
 
         client_expect_error(m, "{\"method\":\"io.pkram.Store.Monitor\"}", "org.varlink.service.ExpectedMore");

@@ -12,7 +12,8 @@
 #include "tree-record.h"
 
 static void test_get_status(void **state) {
-        _cleanup_(client_freep) Client *c = client_new_as(*state, 1000, "uid:1000"), *root = client_new_as(*state, 0, "uid:0");
+        _cleanup_(client_freep) Client *c = client_new_as(*state, 1000, "uid:1000"),
+                *root = client_new_as(*state, 0, "uid:0");
         _cleanup_json_ struct json_object *r1 = NULL, *r2 = NULL, *r3 = NULL;
         struct json_object *p;
 
@@ -43,7 +44,8 @@ static void test_last_kexec(void **state) {
         static const char report[] = "{\"restoredNodes\":2,\"restoredBytes\":8192,\"lostNodes\":1,\"downUSec\":5,"
                                      "\"lost\":[{\"name\":\"secret\",\"reason\":\"damaged\"}]}";
         Fixture *f = *state;
-        _cleanup_(client_freep) Client *root = client_new_as(f, 0, "root"), *other = client_new_as(f, 1000, "uid:1000");
+        _cleanup_(client_freep) Client *root = client_new_as(f, 0, "root"),
+                *other = client_new_as(f, 1000, "uid:1000");
         _cleanup_json_ struct json_object *r1 = NULL, *r2 = NULL, *r3 = NULL;
         char path[] = "/tmp/test-methods-XXXXXX";
         struct json_object *k;
@@ -58,7 +60,8 @@ static void test_last_kexec(void **state) {
         k = json_get(reply_parameters(r2), "lastKexec");
         assert_int_equal(json_get_int(k, "restoredNodes", -1), 2);
         assert_int_equal(json_get_int(k, "downUSec", -1), 5);
-        assert_string_equal(json_get_string(json_object_array_get_idx(json_get_array(k, "lost"), 0), "name"), "secret");
+        assert_string_equal(json_get_string(json_object_array_get_idx(json_get_array(k, "lost"), 0), "name"),
+                            "secret");
 
         /* Others hear how many, and no names. */
         r3 = client_call(other, CALL("GetStatus", "{}"));
@@ -71,7 +74,8 @@ static void test_last_kexec(void **state) {
 static void test_system_names(void **state) {
         _cleanup_(client_freep) Client *c = client_new_as(*state, 0, "root");
 
-        client_expect_error(c, CALL("Store", "{\"name\":\"io.pkram.log\",\"objects\":[{\"data\":\"Zm9v\"}]}"), ERROR("InvalidName"));
+        client_expect_error(c, CALL("Store", "{\"name\":\"io.pkram.log\",\"objects\":[{\"data\":\"Zm9v\"}]}"),
+                            ERROR("InvalidName"));
         store_inline(c, "io.pkram");
 }
 
@@ -162,9 +166,11 @@ static void test_invalid_names_everywhere(void **state) {
         for (size_t i = 0; i < ELEMENTSOF(methods); i++) {
                 char text[256];
 
-                (void) snprintf(text, sizeof(text), "{\"method\":\"io.pkram.Store.%s\",\"parameters\":{\"name\":\"a/b\"}}", methods[i]);
+                (void) snprintf(text, sizeof(text),
+                                "{\"method\":\"io.pkram.Store.%s\",\"parameters\":{\"name\":\"a/b\"}}", methods[i]);
                 client_expect_error(c, text, ERROR("InvalidName"));
-                (void) snprintf(text, sizeof(text), "{\"method\":\"io.pkram.Store.%s\",\"parameters\":{\"name\":1}}", methods[i]);
+                (void) snprintf(text, sizeof(text), "{\"method\":\"io.pkram.Store.%s\",\"parameters\":{\"name\":1}}",
+                                methods[i]);
                 client_expect_error(c, text, INVALID);
                 (void) snprintf(text, sizeof(text), "{\"method\":\"io.pkram.Store.%s\"}", methods[i]);
                 client_expect_error(c, text, INVALID);
@@ -172,7 +178,8 @@ static void test_invalid_names_everywhere(void **state) {
 }
 
 static void test_others_see_nothing(void **state) {
-        _cleanup_(client_freep) Client *a = client_new_as(*state, 1000, "a.service"), *b = client_new_as(*state, 1000, "b.service");
+        _cleanup_(client_freep) Client *a = client_new_as(*state, 1000, "a.service"),
+                *b = client_new_as(*state, 1000, "b.service");
         _cleanup_json_ struct json_object *reply = NULL;
         static const char *const calls[] = {
                 CALL("Retrieve", "{\"name\":\"n\"}"), CALL("Release", "{\"name\":\"n\"}"),
@@ -212,7 +219,8 @@ static void test_busy(void **state) {
         uint64_t id;
 
         store_inline(c, "n");
-        assert_ok(pkram_load_begin(&f->device, node_name_encode(((Peer *) varlink_userdata(c->link))->owner, "n").text, &h, &id));
+        assert_ok(pkram_load_begin(&f->device, node_name_encode(((Peer *) varlink_userdata(c->link))->owner, "n").text,
+                                   &h, &id));
         client_expect_error(c, CALL("Remove", "{\"name\":\"n\"}"), ERROR("NodeBusy"));
         client_expect_error(c, CALL("Release", "{\"name\":\"n\"}"), ERROR("NodeBusy"));
         client_expect_error(c, CALL("Store", "{\"name\":\"n\",\"objects\":[],\"replace\":true}"), ERROR("NodeBusy"));
@@ -322,7 +330,8 @@ static void test_check_kexec_by_worker(void **state) {
         check_worker_init(&w);
         f->manager->check_path = w.path;
 
-        /* The policy is pkramd's. A client that calls while it works gets the next answer, and no client waits for the others. */
+        /* The policy is pkramd's. A client that calls while it works gets the next answer, and no client waits for the
+         * others. */
         client_send(c1, CALL("CheckKexec", "{}"), NULL, 0);
         fixture_run(f);
         client_send(c2, CALL("CheckKexec", "{}"), NULL, 0);
@@ -375,7 +384,8 @@ static void test_units_are_marked(void **state) {
         } table[] = {
                 { "a.service",       CALL("Retrieve", "{\"name\":\"n\"}"),                                     true  },
                 { "b.service",       CALL("Store", "{\"name\":\"n\",\"objects\":[{\"data\":\"eA==\"}]}"), true  },
-                { "c.service",       CALL("GetStatus", "{}"),                                                     false },
+                { "c.service",       CALL("GetStatus", "{}"),
+                  false },
                 { "d.service",       CALL("Describe", "{\"name\":\"n\"}"),                                     false },
                 { "session-3.scope", CALL("Retrieve", "{\"name\":\"n\"}"),                                     false },
                 { "uid:1000",        CALL("Retrieve", "{\"name\":\"n\"}"),                                     false },
@@ -460,7 +470,8 @@ static void test_quota_names_its_limit(void **state) {
                 LimitId id;
                 uint64_t value;
         } table[] = {
-                { LIMIT_TOTAL_BYTES, 50000 }, { LIMIT_OWNER_BYTES, 50000 }, { LIMIT_USER_BYTES, 50000 }, { LIMIT_NODE_BYTES, 50000 },
+                { LIMIT_TOTAL_BYTES, 50000 }, { LIMIT_OWNER_BYTES, 50000 }, { LIMIT_USER_BYTES, 50000 },
+                { LIMIT_NODE_BYTES, 50000 },
                 { LIMIT_NODES, 0 }, { LIMIT_OWNER_NODES, 0 }, { LIMIT_USER_NODES, 0 }, { LIMIT_OBJECTS, 1 },
         };
         _cleanup_close_ int a = make_memfd(60000, 0), b = make_memfd(10, 0);
@@ -470,8 +481,11 @@ static void test_quota_names_its_limit(void **state) {
                 _cleanup_json_ struct json_object *reply = NULL;
 
                 f->manager->config.limit[table[i].id] = table[i].value;
-                reply = client_call_fds(c, CALL("Store", "{\"name\":\"n\",\"objects\":[{\"fileDescriptor\":0},{\"fileDescriptor\":1}]}"),
-                                        (int[]) { a, b }, 2);
+                reply = client_call_fds(c,
+                                        CALL("Store",
+                                             "{\"name\":\"n\","
+                                             "\"objects\":[{\"fileDescriptor\":0},{\"fileDescriptor\":1}]}"),
+                                             (int[]) { a, b }, 2);
                 assert_error(reply, ERROR("QuotaExceeded"), "limit", limit_name(table[i].id));
                 assert_true(json_get_int(json_get(reply, "parameters"), "requested", -1) > 0);
                 assert_int_equal(json_get_int(json_get(reply, "parameters"), "current", -1), 0);
@@ -499,7 +513,8 @@ static void test_any_failure_is_answered(void **state) {
                 CALL("CheckKexec", "{}"),
                 CALL("Describe", "{\"name\":\"there\"}"),
                 CALL("Retrieve", "{\"name\":\"there\"}"),
-                CALL("Store", "{\"name\":\"there\",\"objects\":[{\"data\":\"Zm9v\"}],\"verify\":true,\"replace\":true}"),
+                CALL("Store", "{\"name\":\"there\",\"objects\":[{\"data\":\"Zm9v\"}],\"verify\":true,"
+                     "\"replace\":true}"),
                 CALL("Remove", "{\"name\":\"there\"}"),
                 MORE("List"),
         };

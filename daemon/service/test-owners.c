@@ -182,7 +182,8 @@ static const char *const calls_of_n[] = {
 };
 
 static const char *const calls_of_root_n[] = {
-        CALL("Retrieve", "{\"name\":\"n\",\"owner\":\"root\"}"), CALL("Describe", "{\"name\":\"n\",\"owner\":\"root\"}"),
+        CALL("Retrieve", "{\"name\":\"n\",\"owner\":\"root\"}"),
+        CALL("Describe", "{\"name\":\"n\",\"owner\":\"root\"}"),
         CALL("Release", "{\"name\":\"n\",\"owner\":\"root\"}"), CALL("Remove", "{\"name\":\"n\",\"owner\":\"root\"}"),
         CALL("Store", "{\"name\":\"n\",\"owner\":\"root\",\"objects\":[]}"),
 };
@@ -194,7 +195,8 @@ static void test_names_of_owners(void **state) {
         static const struct {
                 uid_t uid;
                 const char *unit;
-        } others[] = { { 12345, NULL }, { 12345, "b.service" }, { 23456, "a.service" }, { 0, "b.service" }, { 0, NULL } };
+        } others[] = { { 12345, NULL }, { 12345, "b.service" }, { 23456, "a.service" }, { 0, "b.service" },
+                       { 0, NULL } };
 
         expect(w, 12345, "a.service", STORE_N, NULL);
         for (size_t i = 0; i < ELEMENTSOF(others); i++) {
@@ -248,8 +250,11 @@ static void test_list(void **state) {
         assert_int_equal(count_listed(w, 12345, "a.service", MORE("List")), 0);
         assert_int_equal(count_listed(w, 23456, NULL, MORE("List")), 0);
         assert_int_equal(count_listed(w, 0, "b.service", MORE("List")), 1);
-        assert_int_equal(count_listed(w, 0, NULL, "{\"method\":\"io.pkram.Store.List\",\"more\":true,\"parameters\":{\"owner\":\"root\"}}"), 0);
-        expect(w, 23456, NULL, "{\"method\":\"io.pkram.Store.List\",\"more\":true,\"parameters\":{\"owner\":\"uid:12345\"}}", DENIED);
+        assert_int_equal(count_listed(w, 0, NULL,
+                                      "{\"method\":\"io.pkram.Store.List\",\"more\":true,"
+                                      "\"parameters\":{\"owner\":\"root\"}}"), 0);
+        expect(w, 23456, NULL,
+               "{\"method\":\"io.pkram.Store.List\",\"more\":true,\"parameters\":{\"owner\":\"uid:12345\"}}", DENIED);
 }
 
 /* A user cannot put a tree where mount.pkram, which asks for root's, finds it. */
@@ -278,8 +283,8 @@ static int on_pid1_call(sd_bus_message *m, _unused_ void *userdata, _unused_ sd_
 
         if (sd_bus_message_is_method_call(m, "org.freedesktop.DBus.Properties", "Get") <= 0)
                 return 0;
-        if (sd_bus_message_read(m, "ss", &interface, &property) < 0 || !streq(interface, "org.freedesktop.systemd1.Service") ||
-            !streq(property, "UID"))
+        if (sd_bus_message_read(m, "ss", &interface, &property) < 0 ||
+            !streq(interface, "org.freedesktop.systemd1.Service") || !streq(property, "UID"))
                 return sd_bus_reply_method_errorf(m, "org.freedesktop.DBus.Error.InvalidArgs", "?");
         if (streq(path, "/org/freedesktop/systemd1/unit/a_2eservice"))
                 return sd_bus_reply_method_return(m, "v", "u", 12345U);
@@ -294,8 +299,9 @@ static __attribute__((__noreturn__)) void pid1_run(int listen_fd) {
                 sd_id128_t id = SD_ID128_MAKE(01, 02, 03, 04, 05, 06, 07, 08, 09, 0a, 0b, 0c, 0d, 0e, 0f, 10);
                 int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), r;
 
-                if (fd < 0 || sd_bus_new(&bus) < 0 || sd_bus_set_fd(bus, fd, fd) < 0 || sd_bus_set_server(bus, 1, id) < 0 ||
-                    sd_bus_start(bus) < 0 || sd_bus_add_filter(bus, NULL, on_pid1_call, NULL) < 0)
+                if (fd < 0 || sd_bus_new(&bus) < 0 || sd_bus_set_fd(bus, fd, fd) < 0 ||
+                    sd_bus_set_server(bus, 1, id) < 0 || sd_bus_start(bus) < 0 ||
+                    sd_bus_add_filter(bus, NULL, on_pid1_call, NULL) < 0)
                         _exit(1);
                 while ((r = sd_bus_process(bus, NULL)) >= 0)
                         if (r == 0 && sd_bus_wait(bus, UINT64_MAX) < 0)

@@ -116,7 +116,8 @@ static void kexec_and_reconnect(Fixture *f, Client **c, Client **monitor) {
 static void test_store_and_restore(void **state) {
         Trees *t = *state;
         _cleanup_(client_freep) Client *c = client_new(t->f), *monitor = client_new(t->f);
-        _cleanup_json_ struct json_object *stored = NULL, *restored = NULL, *e0 = NULL, *e1 = NULL, *e2 = NULL, *e3 = NULL;
+        _cleanup_json_ struct json_object *stored = NULL, *restored = NULL, *e0 = NULL, *e1 = NULL, *e2 = NULL,
+                *e3 = NULL;
 
         client_send(monitor, "{\"method\":\"io.pkram.Store.Monitor\",\"more\":true}", NULL, 0);
         e0 = client_receive(monitor, NULL, NULL);
@@ -148,7 +149,8 @@ static void test_store_and_restore(void **state) {
 static void test_restore_and_keep(void **state) {
         Trees *t = *state;
         _cleanup_(client_freep) Client *c = client_new(t->f), *monitor = NULL;
-        _cleanup_json_ struct json_object *stored = NULL, *kept = NULL, *again = NULL, *released = NULL, *e1 = NULL, *e2 = NULL, *e3 = NULL;
+        _cleanup_json_ struct json_object *stored = NULL, *kept = NULL, *again = NULL, *released = NULL, *e1 = NULL,
+                *e2 = NULL, *e3 = NULL;
 
         add_files(t);
         stored = client_call_fds(c, STORE, &t->from_fd, 1);
@@ -181,7 +183,8 @@ static void test_restore_and_keep(void **state) {
 }
 
 /* Calls with more, and takes all replies. Returns the last one; *ret_done is what the one before told, or -1. */
-static struct json_object *call_with_progress(Client *c, const char *call, int fd, int64_t *ret_done, int64_t *ret_total) {
+static struct json_object *call_with_progress(Client *c, const char *call, int fd, int64_t *ret_done,
+                                              int64_t *ret_total) {
         *ret_done = *ret_total = -1;
         client_send(c, call, &fd, 1);
         for (;;) {
@@ -199,7 +202,8 @@ static struct json_object *call_with_progress(Client *c, const char *call, int f
         }
 }
 
-#define WITH_MORE(method, parameters) "{\"method\":\"io.pkram.Store." method "\",\"more\":true,\"parameters\":" parameters "}"
+#define WITH_MORE(method, parameters) \
+        "{\"method\":\"io.pkram.Store." method "\",\"more\":true,\"parameters\":" parameters "}"
 
 static void test_progress(void **state) {
         Trees *t = *state;
@@ -215,14 +219,16 @@ static void test_progress(void **state) {
                 add_file(t->from_fd, name, 100, 's');
         }
 
-        r1 = call_with_progress(c, WITH_MORE("StoreTree", "{\"name\":\"n\",\"directory\":0,\"verify\":true}"), t->from_fd, &done, &total);
+        r1 = call_with_progress(c, WITH_MORE("StoreTree", "{\"name\":\"n\",\"directory\":0,\"verify\":true}"),
+                                t->from_fd, &done, &total);
         assert_int_equal(json_get_int(reply_parameters(r1), "id", -1), 1);
         assert_null(json_get(reply_parameters(r1), "progress"));
         assert_true(done > 0 && done < 2000 * 4096);
         assert_int_equal(total, -1); /* only a part of that tmpfs */
 
         mock_kexec(t->f->mock);
-        r2 = call_with_progress(c, WITH_MORE("RestoreTree", "{\"name\":\"n\",\"directory\":0}"), t->to_fd, &done, &total);
+        r2 = call_with_progress(c, WITH_MORE("RestoreTree", "{\"name\":\"n\",\"directory\":0}"), t->to_fd, &done,
+                                &total);
         assert_true(json_get_bool(reply_parameters(r2), "verified", false));
         /* On a busy machine the last one comes when everything is done. */
         assert_true(done > 0 && done <= total);
@@ -247,7 +253,9 @@ static void test_wrong_descriptors(void **state) {
         }
 
         _cleanup_close_ int memfd = make_memfd(10, 1);
-        _cleanup_json_ struct json_object *r = client_call_fds(c, CALL("StoreTree", "{\"name\":\"n\",\"directory\":0}"), &memfd, 1);
+        _cleanup_json_ struct json_object *r = client_call_fds(c,
+                                                               CALL("StoreTree", "{\"name\":\"n\",\"directory\":0}"),
+                                                               &memfd, 1);
         assert_error(r, ERROR("NotPreservable"), NULL, NULL);
 }
 
@@ -576,7 +584,8 @@ static void test_states_of_killed_workers(void **state) {
                 t->f->manager->tree_connect = worker_hold;
                 t->f->manager->tree_connect_userdata = &fd;
                 c = begin_at_worker(t, RESTORE, t->to_fd, 0);
-                assert_ok(message_stream_new(fd, &(MessageLimits) { .message_bytes = MIB(1), .message_fds = 8 }, NULL, &worker));
+                assert_ok(message_stream_new(fd, &(MessageLimits) { .message_bytes = MIB(1), .message_fds = 8 }, NULL,
+                                             &worker));
                 while (!message_stream_pending(worker))
                         assert_true(message_stream_read(worker) > 0);
                 assert_int_equal(message_stream_next(worker, &m, &size), 1);
@@ -617,7 +626,8 @@ static void test_states_of_killed_workers(void **state) {
 
                 (void) unlinkat(t->to_fd, "f", 0);
                 if (!cases[i].removed) {
-                        _cleanup_json_ struct json_object *gone = client_call(other, CALL("Remove", "{\"name\":\"n\"}"));
+                        _cleanup_json_ struct json_object *gone = client_call(other,
+                                                                              CALL("Remove", "{\"name\":\"n\"}"));
 
                         (void) reply_parameters(gone);
                 }
@@ -738,7 +748,8 @@ static void test_slots_for_root(void **state) {
 static void test_wrong_places_take_no_worker(void **state) {
         static const char *const paths[] = { "/", "/proc", "/dev/null", "/dev/shm" };
         Trees *t = *state;
-        _cleanup_(client_freep) Client *c = client_new_as(t->f, 1000, "uid:1000"), *root = client_new_as(t->f, 0, OWNER_ROOT);
+        _cleanup_(client_freep) Client *c = client_new_as(t->f, 1000, "uid:1000"),
+                *root = client_new_as(t->f, 0, OWNER_ROOT);
 
         t->f->manager->tree_hold_usec = 10 * USEC_PER_SEC;
         for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
@@ -792,7 +803,8 @@ static void test_rate_of_workers(void **state) {
 static void test_errors_of_the_worker(void **state) {
         Trees *t = *state;
         _cleanup_(client_freep) Client *c = client_new(t->f), *alice = client_new_as(t->f, 1000, "uid:1000");
-        _cleanup_json_ struct json_object *r1 = NULL, *r2 = NULL, *r3 = NULL, *r4 = NULL, *r5 = NULL, *r6 = NULL, *r7 = NULL;
+        _cleanup_json_ struct json_object *r1 = NULL, *r2 = NULL, *r3 = NULL, *r4 = NULL, *r5 = NULL, *r6 = NULL,
+                *r7 = NULL;
 
         add_files(t);
         t->f->manager->config.limit[LIMIT_NODE_BYTES] = 100000;

@@ -47,9 +47,12 @@ static void test_standard_errors(void **state) {
         static const struct {
                 const char *method, *error, *key, *value;
         } table[] = {
-                { "io.pkram.Store.Foo",     "org.varlink.service.MethodNotFound",    "method",    "io.pkram.Store.Foo" },
-                { "io.pkram.Store.NoMemory", "org.varlink.service.MethodNotFound",   "method",    "io.pkram.Store.NoMemory" },
-                { "io.pkram.Storefront.X",  "org.varlink.service.InterfaceNotFound", "interface", "io.pkram.Storefront" },
+                { "io.pkram.Store.Foo",     "org.varlink.service.MethodNotFound",    "method",
+                  "io.pkram.Store.Foo" },
+                { "io.pkram.Store.NoMemory", "org.varlink.service.MethodNotFound",   "method",
+                  "io.pkram.Store.NoMemory" },
+                { "io.pkram.Storefront.X",  "org.varlink.service.InterfaceNotFound", "interface",
+                  "io.pkram.Storefront" },
                 { "io.pkram.X",             "org.varlink.service.InterfaceNotFound", "interface", "io.pkram" },
                 { "x.Y",                    "org.varlink.service.InterfaceNotFound", "interface", "x" },
                 { "GetStatus",              INVALID,                                 "parameter", "method" },
@@ -68,7 +71,8 @@ static void test_standard_errors(void **state) {
         }
 }
 
-static int no_method(_unused_ Varlink *link, _unused_ struct json_object *p, _unused_ VarlinkFlags flags, _unused_ void *userdata) {
+static int no_method(_unused_ Varlink *link, _unused_ struct json_object *p, _unused_ VarlinkFlags flags,
+                     _unused_ void *userdata) {
         return 0;
 }
 
@@ -272,7 +276,8 @@ static void test_message_in_pieces(void **state) {
 
 static void test_client_gone_at_every_byte(void **state) {
         Fixture *f = *state;
-        static const char text[] = "{\"method\":\"io.pkram.Store.Store\",\"parameters\":{\"name\":\"n\",\"objects\":[]}}";
+        static const char text[] = "{\"method\":\"io.pkram.Store.Store\",\"parameters\":{\"name\":\"n\","
+                "\"objects\":[]}}";
 
         for (size_t i = 0; i < sizeof(text); i++) {
                 Client *c = client_new(f);
@@ -341,8 +346,9 @@ static void test_no_descriptor_leaks(void **state) {
         for (unsigned i = 0; i < 20; i++) {
                 _cleanup_(client_freep) Client *c = client_new(f);
 
-                json_object_put(client_call_fds(c, "{\"method\":\"io.pkram.Store.Store\",\"parameters\":{\"name\":\"n\",\"objects\":"
-                                                "[{\"fileDescriptor\":0}],\"verify\":true}}", &fd, 1));
+                json_object_put(client_call_fds(c,
+                                                "{\"method\":\"io.pkram.Store.Store\",\"parameters\":{\"name\":\"n\","
+                                                "\"objects\":[{\"fileDescriptor\":0}],\"verify\":true}}", &fd, 1));
                 client_send(c, "{\"method\":\"io.pkram.Store.Retrieve\",\"parameters\":{\"name\":\"n\"}}", NULL, 0);
                 fixture_run(f); /* and it is not received */
         }
@@ -401,7 +407,8 @@ static void test_client_that_never_reads(void **state) {
         static const char text[] = SERVICE("GetInterfaceDescription", "{\"interface\":\"io.pkram.Store\"}");
 
         for (unsigned i = 0; i < 200; i++)
-                assert_int_equal(send(message_stream_fd(deaf->stream), text, sizeof(text), MSG_DONTWAIT | MSG_NOSIGNAL), sizeof(text));
+                assert_int_equal(send(message_stream_fd(deaf->stream), text, sizeof(text),
+                                      MSG_DONTWAIT | MSG_NOSIGNAL), sizeof(text));
         fixture_run(f);
         assert_alive(c);
         /* The next call waits until the reply before was read: no more than one of them is in our memory. */

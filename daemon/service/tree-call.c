@@ -34,7 +34,8 @@ TreeCall *tree_call_free(TreeCall *c) {
 static int no_worker(StoreError *e, int r) {
         /* The queue of the socket is full. */
         if (r == -EAGAIN)
-                return store_error_set(e, r, STORE_ERROR_TRY_AGAIN, NULL, "Too many trees are being stored or restored. Try again later.");
+                return store_error_set(e, r, STORE_ERROR_TRY_AGAIN, NULL,
+                                       "Too many trees are being stored or restored. Try again later.");
         return store_error_set(e, r, STORE_ERROR_UNEXPECTED, NULL,
                                "Failed to connect to pkram-tree-worker (%s). "
                                "Start it with 'systemctl start pkram-tree-worker.socket'.", strerror(-r));
@@ -62,7 +63,8 @@ static int on_reply(_unused_ sd_event_source *source, _unused_ int fd, _unused_ 
         int r;
 
         /* No event would wake us up for a second reply that was read together with the first one. */
-        while ((r = varlink_client_try_receive(c->client, &reply)) > 0 && reply.continues && !reply.error && c->progress) {
+        while ((r = varlink_client_try_receive(c->client, &reply)) > 0 && reply.continues && !reply.error &&
+               c->progress) {
                 c->progress(reply.parameters, c->userdata);
                 varlink_reply_done(&reply);
         }
@@ -160,7 +162,8 @@ int tree_call_new(
         if (r < 0)
                 return no_worker(reterr_error, r);
 
-        r = varlink_client_send(c->client, save ? TREE_WORKER_INTERFACE ".Save" : TREE_WORKER_INTERFACE ".Restore", TAKE_PTR(p), all, n_fds + 1, /* more= */ progress != NULL);
+        r = varlink_client_send(c->client, save ? TREE_WORKER_INTERFACE ".Save" : TREE_WORKER_INTERFACE ".Restore",
+                                TAKE_PTR(p), all, n_fds + 1, /* more= */ progress != NULL);
         if (r >= 0)
                 r = sd_event_add_io(m->event, &c->source, varlink_client_fd(c->client), EPOLLIN, on_reply, c);
         if (r == -ENOMEM)

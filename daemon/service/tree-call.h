@@ -47,16 +47,17 @@ typedef enum TreeCallKind {
  * Checks what can be checked before anything is done for a call: whether the peer may
  * have another worker, and whether its directory can be one that the worker accepts.
  * Nothing waits for the file system of the directory. Returns 0; TryAgain if there are too many
- * workers, the peer has too many of them, or another one restores into the same directory; NotPreservable, BadDirectory or PermissionDenied, as the worker does.
+ * workers, the peer has too many of them, or another one restores into the same directory; NotPreservable,
+ * BadDirectory or PermissionDenied, as the worker does.
  */
 int tree_call_check(const Manager *m, const Peer *peer, int directory, TreeCallKind kind, StoreError *reterr_error);
 
 /*
  * Has a worker save or restore for a peer, after tree_call_check(). parameters is taken over in any
- * case, the descriptors are borrowed for this call; the second one is the directory. node_id is that of the node that is
- * restored. progress may be NULL. Freeing it before the answer came has what was done so far undone. If a worker that
- * restores is killed, another one puts the directory back, also after that; done is called afterwards. Returns 0; TryAgain
- * if PID 1 has too many connections to start workers for; Unexpected.
+ * case, the descriptors are borrowed for this call; the second one is the directory. node_id is that of the node that
+ * is restored. progress may be NULL. Freeing it before the answer came has what was done so far undone. If a worker
+ * that restores is killed, another one puts the directory back, also after that; done is called afterwards. Returns 0;
+ * TryAgain if PID 1 has too many connections to start workers for; Unexpected.
  */
 int tree_call_new(
                 Manager *m,

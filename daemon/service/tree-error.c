@@ -47,7 +47,8 @@ static const char *find_limit(const char *name) {
 
         if (id >= 0)
                 return limit_name((LimitId) id);
-        return streq(name, STORE_LIMIT_NEXT_KERNEL) ? STORE_LIMIT_NEXT_KERNEL : streq(name, STORE_LIMIT_DISK) ? STORE_LIMIT_DISK : NULL;
+        return streq(name, STORE_LIMIT_NEXT_KERNEL) ? STORE_LIMIT_NEXT_KERNEL : streq(name, STORE_LIMIT_DISK) ?
+                STORE_LIMIT_DISK : NULL;
 }
 
 int tree_error_from_json(struct json_object *o, StoreError *e) {
@@ -70,8 +71,9 @@ int tree_error_from_json(struct json_object *o, StoreError *e) {
                 limit = limit ? find_limit(limit) : NULL;
                 if (!limit)
                         return -EBADMSG;
-                return store_error_quota(e, limit, (uint64_t) MAX(current, (int64_t) 0), (uint64_t) MAX(requested, (int64_t) 0),
-                                         maximum == INT64_MAX ? UINT64_MAX : (uint64_t) MAX(maximum, (int64_t) 0));
+                return store_error_quota(e, limit, (uint64_t) MAX(current, (int64_t) 0),
+                                         (uint64_t) MAX(requested, (int64_t) 0), maximum == INT64_MAX ? UINT64_MAX :
+                                         (uint64_t) MAX(maximum, (int64_t) 0));
         }
         return store_error_set(e, r, k, json_get_string(o, "name"), reason ? "%s" : NULL, reason);
 }

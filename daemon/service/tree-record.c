@@ -101,7 +101,8 @@ void tree_record_start(Manager *m) {
         if (r >= 0 && (info.flags & DISK_INFO_FLAG))
                 return;
 
-        r = sd_event_add_inotify(m->event, &m->tree_record_parent, UTAB_PARENT, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR, on_parent, m);
+        r = sd_event_add_inotify(m->event, &m->tree_record_parent, UTAB_PARENT, IN_CREATE | IN_MOVED_TO | IN_ONLYDIR,
+                                 on_parent, m);
         if (r >= 0)
                 r = watch_table(m);
         if (r < 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A kexec without a shutdown, as by 'kexec -e', loses the contents of mounted trees, and no program is asked before. So the
- * names of mounted trees are kept as the system node SYSTEM_NODE_RECORD all the time, for the report of the next boot.
- * pkram-shutdown replaces it in an orderly kexec.
+ * A kexec without a shutdown, as by 'kexec -e', loses the contents of mounted trees, and no program is asked before.
+ * So the names of mounted trees are kept as the system node SYSTEM_NODE_RECORD all the time, for the report of the
+ * next boot. pkram-shutdown replaces it in an orderly kexec.
  */
 #pragma once
 

@@ -64,7 +64,8 @@ int tree_worker_connect(Manager *m, VarlinkClient **ret) {
 
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
                 return -errno;
-        r = m->tree_connect ? m->tree_connect(fds[0], m->tree_connect_userdata) : tree_worker_add_connection(m->tree_worker, fds[0]);
+        r = m->tree_connect ? m->tree_connect(fds[0], m->tree_connect_userdata) :
+                tree_worker_add_connection(m->tree_worker, fds[0]);
         if (r < 0) {
                 safe_close(fds[1]);
                 return r;
@@ -83,7 +84,8 @@ static void slot_end(TreeSlot *s) {
         uint64_t now = now_usec(CLOCK_MONOTONIC);
 
         if (now >= end ||
-            sd_event_add_time(s->manager->event, &s->source, CLOCK_MONOTONIC, end, /* accuracy= */ 0, on_slot_timer, s) < 0)
+            sd_event_add_time(s->manager->event, &s->source, CLOCK_MONOTONIC, end, /* accuracy= */ 0, on_slot_timer,
+                              s) < 0)
                 tree_slot_free(s);
 }
 
@@ -100,7 +102,8 @@ int tree_slots_check(const Manager *m, const Peer *peer, StoreError *e) {
 
         if (!root && owner >= TREE_CALLS_PER_OWNER)
                 return store_error_set(e, -EBUSY, STORE_ERROR_TRY_AGAIN, NULL,
-                                       "Limit of %u concurrent tree operations per owner reached. Try again later.", TREE_CALLS_PER_OWNER);
+                                       "Limit of %u concurrent tree operations per owner reached. Try again later.",
+                                       TREE_CALLS_PER_OWNER);
         if (total >= TREE_CALLS_MAX || (!root && users >= TREE_CALLS_MAX - TREE_CALLS_FOR_ROOT))
                 return store_error_set(e, -EBUSY, STORE_ERROR_TRY_AGAIN, NULL,
                                        "Too many trees are being stored or restored. Try again later.");
@@ -142,7 +145,8 @@ static void slot_finish(TreeSlot *s, bool restored) {
                 done(restored, userdata);
 }
 
-static int on_helper_reply(_unused_ sd_event_source *source, _unused_ int fd, _unused_ uint32_t revents, void *userdata) {
+static int on_helper_reply(_unused_ sd_event_source *source, _unused_ int fd, _unused_ uint32_t revents,
+                           void *userdata) {
         TreeSlot *s = userdata;
         _cleanup_reply_ VarlinkReply reply = {};
         int r;
@@ -153,7 +157,8 @@ static int on_helper_reply(_unused_ sd_event_source *source, _unused_ int fd, _u
         if (r > 0 && reply.error)
                 r = -(int) json_get_int(reply.parameters, "number", EBADMSG);
         if (r < 0)
-                log_error_errno(r, "Failed to put the directory back in which a tree was restored by a worker that was killed");
+                log_error_errno(r, "Failed to put the directory back in which a tree was restored by a worker that "
+                                "was killed");
 
         s->helper_source = sd_event_source_disable_unref(s->helper_source);
         s->helper = varlink_client_free(s->helper);
@@ -173,7 +178,8 @@ static struct json_object *target_to_json(const TreeTarget *t) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
 
         if (!o || json_add_int(o, "directory", 0) < 0 || json_add_int(o, "lifetime", 1) < 0 ||
-            json_add_int(o, "uid", t->uid) < 0 || json_add_int(o, "gid", t->gid) < 0 || json_add_int(o, "mode", t->mode) < 0 ||
+            json_add_int(o, "uid", t->uid) < 0 || json_add_int(o, "gid", t->gid) < 0 ||
+            json_add_int(o, "mode", t->mode) < 0 ||
             json_add(o, "accessed", time_to_json(t->atime_sec, t->atime_nsec)) < 0 ||
             json_add(o, "modified", time_to_json(t->mtime_sec, t->mtime_nsec)) < 0 ||
             json_add_bool(o, "empty", t->state != TREE_TARGET_LOCKED) < 0)
@@ -217,9 +223,11 @@ static int slot_put_back(TreeSlot *s) {
         p = target_to_json(&s->target);
         if (!p)
                 return -ENOMEM;
-        r = varlink_client_send(s->helper, TREE_WORKER_INTERFACE ".PutBack", p, (int[]) { s->directory, lifetime }, 2, /* more= */ false);
+        r = varlink_client_send(s->helper, TREE_WORKER_INTERFACE ".PutBack", p, (int[]) { s->directory, lifetime }, 2,
+                                /* more= */ false);
         if (r >= 0)
-                r = sd_event_add_io(s->manager->event, &s->helper_source, varlink_client_fd(s->helper), EPOLLIN, on_helper_reply, s);
+                r = sd_event_add_io(s->manager->event, &s->helper_source, varlink_client_fd(s->helper), EPOLLIN,
+                                    on_helper_reply, s);
         return r;
 }
 

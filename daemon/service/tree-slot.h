@@ -27,8 +27,9 @@ int tree_slots_check(const Manager *m, const Peer *peer, StoreError *reterr_erro
 bool tree_slots_restore_into(const Manager *m, int directory);
 
 /*
- * Takes a slot for a worker. directory is where it will restore the node with that ID, or negative. *ret_fd goes to the
- * worker, which keeps it open until it exits; the slot frees itself some time after that. Returns 0, or a negative errno.
+ * Takes a slot for a worker. directory is where it will restore the node with that ID, or negative. *ret_fd goes to
+ * the worker, which keeps it open until it exits; the slot frees itself some time after that. Returns 0, or a negative
+ * errno.
  */
 int tree_slot_new(Manager *m, const Peer *peer, int directory, uint64_t node_id, TreeSlot **ret, int *ret_fd);
 

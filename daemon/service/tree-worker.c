@@ -78,7 +78,8 @@ static int copy_fd(Varlink *link, struct json_object *parameters, const char *ke
         return 0;
 }
 
-static int tree_job_new(Varlink *link, TreeWorker *w, struct json_object *parameters, TreeJob **ret, PkramHandle *ret_session) {
+static int tree_job_new(Varlink *link, TreeWorker *w, struct json_object *parameters, TreeJob **ret,
+                        PkramHandle *ret_session) {
         _cleanup_(tree_job_freep) TreeJob *job = NULL;
         struct json_object *caller = json_get(parameters, "caller");
         int r;
@@ -105,7 +106,8 @@ static int tree_job_new(Varlink *link, TreeWorker *w, struct json_object *parame
         }
 
         if (json_get(parameters, "lifetime")) {
-                r = copy_fd(link, parameters, "lifetime", w->exit_on_idle && w->lifetime < 0 ? &w->lifetime : &job->lifetime);
+                r = copy_fd(link, parameters, "lifetime", w->exit_on_idle && w->lifetime < 0 ? &w->lifetime :
+                            &job->lifetime);
                 if (r < 0)
                         return r;
         }
@@ -307,7 +309,8 @@ static int put_back(int directory, const TreeTarget *target) {
         return r < 0 ? r : tree_target_put_back(fd, target);
 }
 
-static int vl_method_put_back(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags, void *userdata) {
+static int vl_method_put_back(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags,
+                              void *userdata) {
         TreeWorker *w = userdata;
         TreeTarget target = {
                 .state = json_get_bool(parameters, "empty", false) ? TREE_TARGET_FILLED : TREE_TARGET_LOCKED,
@@ -371,7 +374,8 @@ int tree_worker_new(sd_event *event, const PkramDevice *device, TreeWorker **ret
                 .lifetime = -EBADF,
                 .device = *device,
                 .limits = {
-                        .message = { .message_bytes = MIB(1), .message_fds = 8, .output_bytes = GIB(1), .total_bytes = MIB(16) },
+                        .message = { .message_bytes = MIB(1), .message_fds = 8, .output_bytes = GIB(1),
+                                     .total_bytes = MIB(16) },
                         .parse_bytes = MIB(1),
                         .connections = 1024,
                         .connections_per_group = 1024,

@@ -17,8 +17,8 @@ void trim_soon(Trim *t, sd_event *event) {
         int enabled = SD_EVENT_OFF;
 
         if (!t->source) {
-                (void) sd_event_add_time_relative(event, &t->source, CLOCK_MONOTONIC, TRIM_DELAY_USEC, TRIM_DELAY_USEC / 4,
-                                                  on_trim, /* userdata= */ NULL);
+                (void) sd_event_add_time_relative(event, &t->source, CLOCK_MONOTONIC, TRIM_DELAY_USEC,
+                                                  TRIM_DELAY_USEC / 4, on_trim, /* userdata= */ NULL);
                 return;
         }
 

@@ -8,7 +8,8 @@
 #include "time-util.h"
 #include "unit-user.h"
 
-/* How long PID 1 may take. It does not answer while it reloads units, and its socket vanishes briefly when it re-executes. */
+/* How long PID 1 may take. It does not answer while it reloads units, and its socket vanishes briefly when it
+ * re-executes. */
 #define ANSWER_USEC (25 * USEC_PER_SEC)
 #define RETRY_USEC (USEC_PER_SEC / 5)
 
@@ -221,8 +222,8 @@ static void query_failed(Query *q, int r) {
                         if (k >= 0)
                                 k = sd_event_source_set_enabled(q->retry_source, SD_EVENT_ONESHOT);
                 } else
-                        k = sd_event_add_time_relative(q->users->event, &q->retry_source, CLOCK_MONOTONIC, RETRY_USEC, /* accuracy= */ 0,
-                                                       on_retry, q);
+                        k = sd_event_add_time_relative(q->users->event, &q->retry_source, CLOCK_MONOTONIC, RETRY_USEC,
+                                                       /* accuracy= */ 0, on_retry, q);
                 if (k >= 0)
                         return;
         }
@@ -236,7 +237,8 @@ static int unit_user_on_answer(sd_bus_message *m, void *userdata, _unused_ sd_bu
         uint32_t uid = UID_NONE;
         int r;
 
-        r = sd_bus_message_is_method_error(m, /* name= */ NULL) > 0 ? -sd_bus_message_get_errno(m) : sd_bus_message_read(m, "v", "u", &uid);
+        r = sd_bus_message_is_method_error(m, /* name= */ NULL) > 0 ? -sd_bus_message_get_errno(m) :
+                sd_bus_message_read(m, "v", "u", &uid);
         if (r < 0) {
                 query_failed(q, r);
                 return 0;
@@ -288,7 +290,8 @@ static int query_call(Query *q) {
         if (r >= 0)
                 r = sd_bus_message_append(m, "ss", SERVICE_IFACE, "UID");
         if (r >= 0)
-                r = sd_bus_call_async(q->users->bus, &q->slot, m, unit_user_on_answer, q, now < q->deadline_usec ? q->deadline_usec - now : 1);
+                r = sd_bus_call_async(q->users->bus, &q->slot, m, unit_user_on_answer, q,
+                                      now < q->deadline_usec ? q->deadline_usec - now : 1);
         sd_bus_message_unref(m);
         return r;
 }
@@ -354,7 +357,8 @@ int unit_users_get(UnitUsers *u, const char *unit, UnitUserDone done, void *user
                         query_free(q);
                         return k;
                 }
-                /* A caller waits for the result, but must not get it before this returns: so it is tried again first. */
+                /* A caller waits for the result, but must not get it before this returns: so it is tried again
+                 * first. */
                 if (r < 0)
                         query_failed(q, r);
                 return 0;

@@ -36,7 +36,8 @@ static const LimitInfo limits[_LIMIT_MAX] = {
         [LIMIT_OWNER_NODES]         = { "OwnerNodesMax",         LIMIT_KIND_COUNT,  16384,   0,       INT64_MAX },
         [LIMIT_USER_NODES]          = { "UserNodesMax",          LIMIT_KIND_COUNT,  256,     0,       INT64_MAX },
         /* The daemon itself adds up to two objects to a node. */
-        [LIMIT_OBJECTS]             = { "ObjectsMax",            LIMIT_KIND_COUNT,  65534,   1,       PKRAM_MAX_OBJECTS - 2 },
+        [LIMIT_OBJECTS]             = { "ObjectsMax",            LIMIT_KIND_COUNT,  65534,   1,
+                                        PKRAM_MAX_OBJECTS - 2 },
         [LIMIT_CONNECTIONS]         = { "ConnectionsMax",        LIMIT_KIND_COUNT,  1024,    1,       65536 },
         [LIMIT_OWNER_CONNECTIONS]   = { "OwnerConnectionsMax",   LIMIT_KIND_COUNT,  128,     1,       65536 },
         [LIMIT_MESSAGE_BYTES]       = { "MessageBytesMax",       LIMIT_KIND_BYTES,  4 << 20, 4 << 10, 1 << 30 },
@@ -77,7 +78,8 @@ void config_init_memory(Config *c, uint64_t memory) {
         };
 
         for (LimitId i = 0; i < _LIMIT_MAX; i++)
-                c->limit[i] = limits[i].kind == LIMIT_KIND_MEMORY ? config_percent(memory, limits[i].value) : limits[i].value;
+                c->limit[i] = limits[i].kind == LIMIT_KIND_MEMORY ? config_percent(memory, limits[i].value) :
+                        limits[i].value;
 }
 
 void config_init(Config *c) {
@@ -186,8 +188,8 @@ static void assign_limit(const Parser *p, const LimitInfo *l, const char *value,
                 config_warn(p, "%s=%s is out of range, ignoring", l->name, value);
         else if (r < 0)
                 config_warn(p, "%s= takes %s, not '%s', ignoring", l->name,
-                            l->kind == LIMIT_KIND_MEMORY ? "bytes (K, M, G, T), a percentage of the memory, or infinity" :
-                            l->kind == LIMIT_KIND_BYTES ? "bytes (K, M, G, T)" : "a number", value);
+                            l->kind == LIMIT_KIND_MEMORY ? "bytes (K, M, G, T), a percentage of the memory, "
+                            "or infinity" : l->kind == LIMIT_KIND_BYTES ? "bytes (K, M, G, T)" : "a number", value);
 }
 
 static void parse_assignment(Parser *p, const char *key, const char *value) {
@@ -237,7 +239,8 @@ static void parse_disk_assignment(Parser *p, const char *key, const char *value)
 static bool unit_patterns_are_valid(const char *value) {
         if (streq(value, "all") || streq(value, "none"))
                 return true;
-        if (!*value || value[strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@*?[]! \t")])
+        if (!*value || value[strspn(value,
+                                    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@*?[]! \t")])
                 return false;
         /* These words stand alone. */
         for (const char *word = value + strspn(value, " \t"); *word; word += strspn(word, " \t")) {
@@ -284,7 +287,8 @@ static void parse_shared_memory(Parser *p, const char *key, const char *value) {
                 else if (n + k + 2 > sizeof(p->config->shared_memory[i]))
                         config_warn(p, "%s= is too long, ignoring", key);
                 else
-                        (void) snprintf(list + n, sizeof(p->config->shared_memory[i]) - n, "%s%s", n > 0 ? " " : "", value);
+                        (void) snprintf(list + n, sizeof(p->config->shared_memory[i]) - n, "%s%s", n > 0 ? " " : "",
+                                        value);
                 return;
         }
         config_warn(p, "Unknown setting '%s=', ignoring", key);

@@ -45,7 +45,8 @@ typedef struct Config {
         bool disk;               /* nodes may be on disk; false by default */
         uint64_t disk_keep_days; /* how long nodes on disk that were set aside are kept */
         char fdstore_units[CONFIG_LINE_MAX]; /* Units=: "all", "none", or patterns of unit names with spaces between */
-        bool fdstore_require_restore;                /* RequireRestore=: a unit whose descriptors cannot be restored does not start */
+        /* RequireRestore=: a unit whose descriptors cannot be restored does not start */
+        bool fdstore_require_restore;
         uint64_t fdstore_unit_bytes;                 /* UnitBytesMax=; UINT64_MAX: no limit */
         uint64_t fdstore_unit_descriptors;           /* UnitDescriptorsMax= */
         uint64_t memory; /* what percentages refer to: bytes of RAM */

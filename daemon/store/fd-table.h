@@ -32,7 +32,7 @@ int fd_table_open(FdTable *t, const StoredFd *wanted, OpenedFd *ret);
 const char *fd_table_error_text(int r);
 
 /*
- * Returns why a descriptor is not preserved across kexec because of what it is, or NULL if its kind is preserved. opened:
- * the file behind it, from fd_table_open(); if it is negative, only the kind is judged.
+ * Returns why a descriptor is not preserved across kexec because of what it is, or NULL if its kind is preserved.
+ * opened: the file behind it, from fd_table_open(); if it is negative, only the kind is judged.
  */
 const char *stored_fd_refusal(const StoredFd *fd, int opened);

@@ -20,7 +20,8 @@ const char *fdstore_node_name(FdStoreNodeFlags flags) {
 }
 
 bool fdstore_node_flags_are_valid(FdStoreNodeFlags flags) {
-        return flags < _FDSTORE_NODE_FLAGS_MAX && (flags & (FDSTORE_NODE_ALL | FDSTORE_NODE_EXEC)) != (FDSTORE_NODE_ALL | FDSTORE_NODE_EXEC);
+        return flags < _FDSTORE_NODE_FLAGS_MAX &&
+                (flags & (FDSTORE_NODE_ALL | FDSTORE_NODE_EXEC)) != (FDSTORE_NODE_ALL | FDSTORE_NODE_EXEC);
 }
 
 int fdstore_node_flags(const char *name) {

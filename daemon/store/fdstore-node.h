@@ -8,8 +8,8 @@
 #define FDSTORE_UNIT "pkram-fdstore.service"
 
 /*
- * The name of a unit's node is FDSTORE_NODE with a suffix for these flags. The generator finds units and flags in the names,
- * without reading anything else.
+ * The name of a unit's node is FDSTORE_NODE with a suffix for these flags. The generator finds units and flags in the
+ * names, without reading anything else.
  */
 typedef enum FdStoreNodeFlags {
         FDSTORE_NODE_ALL = 1 << 0,      /* the unit has NotifyAccess=all */
@@ -29,8 +29,8 @@ bool fdstore_node_flags_are_valid(FdStoreNodeFlags flags);
 int fdstore_node_flags(const char *name);
 
 /*
- * Name of the drop-in that the generator writes for a unit with such a node, and settings in it. It sorts last, so that an
- * ExecStartPre= or NotifyAccess= of the administrator does not undo it.
+ * Name of the drop-in that the generator writes for a unit with such a node, and settings in it. It sorts last, so
+ * that an ExecStartPre= or NotifyAccess= of the administrator does not undo it.
  */
 #define FDSTORE_DROP_IN_NAME "zzz-pkram-fdstore.conf"
 #define FDSTORE_DROP_IN_NOTIFY "NotifyAccess=exec\n"

@@ -33,12 +33,14 @@ static int note_read(const char *path, struct json_object **ret) {
                 r = json_parse_strict(text, size, &note, /* reterr_key= */ NULL);
         if (r < 0)
                 return r == -ENOMEM ? r : 0;
-        if (!json_object_is_type(note, json_type_object) || !json_get_string(note, "name") || !json_get_string(note, "directory") ||
-            json_get_int(note, "bytes", -1) < 0 || json_get_int(note, "pausedUSec", 0) < 0)
+        if (!json_object_is_type(note, json_type_object) || !json_get_string(note, "name") ||
+            !json_get_string(note, "directory") || json_get_int(note, "bytes", -1) < 0 ||
+            json_get_int(note, "pausedUSec", 0) < 0)
                 return 0;
         if (guests_copy_string(note, o, "name") < 0 || guests_copy_string(note, o, "directory") < 0 ||
             json_add_int(o, "bytes", json_get_int(note, "bytes", 0)) < 0 ||
-            json_add_bool(o, "resumed", json_get_bool(note, "resumed", false)) < 0 || guests_copy_string(note, o, "reason") < 0 ||
+            json_add_bool(o, "resumed", json_get_bool(note, "resumed", false)) < 0 ||
+            guests_copy_string(note, o, "reason") < 0 ||
             (json_get(note, "pausedUSec") && json_add_int(o, "pausedUSec", json_get_int(note, "pausedUSec", 0)) < 0))
                 return -ENOMEM;
         *ret = TAKE_PTR(o);

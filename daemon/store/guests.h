@@ -7,8 +7,8 @@
 #define GUESTS_DIRECTORY "/run/pkram/guests"
 
 /*
- * Reads the notes in a directory as an array of the type Guest of io.pkram.Store. Notes that make no sense are left out, and
- * there are at most 1024. No directory is no guest. Returns 0, -ENOMEM, or what opening the directory said.
+ * Reads the notes in a directory as an array of the type Guest of io.pkram.Store. Notes that make no sense are left
+ * out, and there are at most 1024. No directory is no guest. Returns 0, -ENOMEM, or what opening the directory said.
  */
 int guests_read(const char *directory, struct json_object **ret);
 

@@ -155,7 +155,8 @@ static int examine_tree(TreeScan *t, const KexecTree *tree) {
                 else {
                         r = tree_cost(fd, t->left_usec, &cost);
                         if (r == 0)
-                                log_warning("Timed out while counting the files of tree '%s', assuming that it fits.", tree->name);
+                                log_warning("Timed out while counting the files of tree '%s', assuming that it fits.",
+                                            tree->name);
                 }
         }
         if (r == -ENOMEM)
@@ -190,7 +191,8 @@ static int read_usage(const PkramDevice *device, const Config *config, Usage *re
         int r;
 
         r = store_new(device, config, &s);
-        return r < 0 ? r : store_usage(s, TREE_OWNER, /* except_id= */ 0, /* except= */ NULL, ret, /* reterr_error= */ NULL);
+        return r < 0 ? r : store_usage(s, TREE_OWNER, /* except_id= */ 0, /* except= */ NULL, ret,
+                                       /* reterr_error= */ NULL);
 }
 
 static int collect_fdstores(const PkramDevice *device, const Config *config, const KexecSources *sources, sd_bus *bus,
@@ -201,7 +203,8 @@ static int collect_fdstores(const PkramDevice *device, const Config *config, con
         r = store_new(device, config, &s);
         if (r < 0)
                 return r;
-        return kexec_fdstores_collect(bus, s, sources->proc ?: "/proc/1", sources->root ?: "", config, &state->units, &state->fdstores);
+        return kexec_fdstores_collect(bus, s, sources->proc ?: "/proc/1", sources->root ?: "", config, &state->units,
+                                      &state->fdstores);
 }
 
 /* Finds out whether the next kernel may find no memory for its crash kernel. Returns 0, or a negative errno. */
@@ -234,8 +237,8 @@ static int collect_crash_kernel(const KexecSources *sources, KexecState *state) 
         return 0;
 }
 
-int kexec_state_collect(const PkramDevice *device, const Config *config, const KexecSources *sources, KexecStateFlags flags,
-                        KexecState *ret) {
+int kexec_state_collect(const PkramDevice *device, const Config *config, const KexecSources *sources,
+                        KexecStateFlags flags, KexecState *ret) {
         static const KexecSources real = {};
         _cleanup_kexec_state_ KexecState s = {};
         _cleanup_bus_ sd_bus *own_bus = NULL;
@@ -260,7 +263,8 @@ int kexec_state_collect(const PkramDevice *device, const Config *config, const K
         if (t.full && !t.bus) {
                 r = service_manager_connect(&own_bus);
                 if (r < 0)
-                        log_warning("Failed to connect to the service manager, ignoring the state of units: %s", strerror(-r));
+                        log_warning("Failed to connect to the service manager, ignoring the state of units: %s",
+                                    strerror(-r));
                 t.bus = own_bus;
         }
         if (t.full) {
@@ -320,8 +324,10 @@ static struct json_object *problems_to_json(const KexecFacts *facts) {
                 _cleanup_json_ struct json_object *o = json_object_new_object();
                 const KexecTreeProblem *p = facts->problems + i;
 
-                if (!array || !o || json_add_string(o, "name", p->name) < 0 || json_add_string(o, "directory", p->path) < 0 ||
-                    (p->limit && (json_add_string(o, "limit", p->limit) < 0 || json_add_u64(o, "maximum", p->maximum) < 0 ||
+                if (!array || !o || json_add_string(o, "name", p->name) < 0 ||
+                    json_add_string(o, "directory", p->path) < 0 ||
+                    (p->limit && (json_add_string(o, "limit", p->limit) < 0 ||
+                                  json_add_u64(o, "maximum", p->maximum) < 0 ||
                                   json_add_u64(o, "needed", p->needed) < 0)) ||
                     (p->users && json_add_string(o, "users", p->users) < 0) ||
                     (p->detail && json_add_string(o, "detail", p->detail) < 0) ||
@@ -339,7 +345,8 @@ static struct json_object *fdstore_problems_to_json(const KexecFacts *facts) {
                 const KexecFdStoreProblem *p = facts->fdstore_problems + i;
 
                 if (!array || !o || json_add_string(o, "unit", p->unit) < 0 ||
-                    (p->limit && (json_add_string(o, "limit", p->limit) < 0 || json_add_u64(o, "maximum", p->maximum) < 0 ||
+                    (p->limit && (json_add_string(o, "limit", p->limit) < 0 ||
+                                  json_add_u64(o, "maximum", p->maximum) < 0 ||
                                   json_add_u64(o, "needed", p->needed) < 0)) ||
                     (p->lost && json_add_string(o, "lost", p->lost) < 0) ||
                     json_append(array, TAKE_PTR(o)) < 0)

@@ -17,9 +17,9 @@ typedef struct TreeCost {
 } TreeCost;
 
 /*
- * Counts what is in a directory of a tmpfs. An object is a file that is larger than TREE_PACKED_MAX, a stream of packed
- * files, or the table. Gives up after usec microseconds. Returns 1 if all was counted, 0 if the time was up and *ret is too
- * small, or a negative errno.
+ * Counts what is in a directory of a tmpfs. An object is a file that is larger than TREE_PACKED_MAX, a stream of
+ * packed files, or the table. Gives up after usec microseconds. Returns 1 if all was counted, 0 if the time was up and
+ * *ret is too small, or a negative errno.
  */
 int tree_cost(int directory, uint64_t usec, TreeCost *ret);
 
@@ -39,9 +39,9 @@ void kexec_state_done(KexecState *s);
 
 typedef enum KexecStateFlags {
         /*
-         * Looks at each tree, at the processes that use it, and at the state and the declarations of units. Takes root's
-         * view of the file system, and up to 15 seconds for large trees. Without it, trees are only counted, and each
-         * marked unit counts, and the memory of a crash kernel is not looked at.
+         * Looks at each tree, at the processes that use it, and at the state and the declarations of units. Takes
+         * root's view of the file system, and up to 15 seconds for large trees. Without it, trees are only counted,
+         * and each marked unit counts, and the memory of a crash kernel is not looked at.
          */
         KEXEC_STATE_FULL = 1 << 0,
 } KexecStateFlags;
@@ -67,11 +67,11 @@ typedef struct KexecSources {
 } KexecSources;
 
 /*
- * Collects the facts. Facts about trees and units that cannot be determined are logged as a warning and left out. sources may be
- * NULL. Returns 0, -ENOMEM, or what the device failed with, unless that means that there is no PKRAM.
+ * Collects the facts. Facts about trees and units that cannot be determined are logged as a warning and left out.
+ * sources may be NULL. Returns 0, -ENOMEM, or what the device failed with, unless that means that there is no PKRAM.
  */
-int kexec_state_collect(const PkramDevice *device, const Config *config, const KexecSources *sources, KexecStateFlags flags,
-                        KexecState *ret);
+int kexec_state_collect(const PkramDevice *device, const Config *config, const KexecSources *sources,
+                        KexecStateFlags flags, KexecState *ret);
 
 /* For a process that exists only for this: what CheckKexec replies, as JSON text that the caller frees. -ENOMEM. */
 struct json_object *kexec_check_to_json(const KexecCheck *check, const KexecState *state, KexecPolicy policy);

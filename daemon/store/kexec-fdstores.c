@@ -105,7 +105,8 @@ static int contents_read(FdTable *table, const StoredFds *fds, FdStoreContents *
         return 0;
 }
 
-static bool limit_exceeded(const char *name, uint64_t maximum, uint64_t current, uint64_t requested, KexecFdStoreProblem *ret) {
+static bool limit_exceeded(const char *name, uint64_t maximum, uint64_t current, uint64_t requested,
+                           KexecFdStoreProblem *ret) {
         if (inc_u64(&current, requested) && current <= maximum)
                 return false;
         *ret = (KexecFdStoreProblem) { .limit = name, .maximum = maximum, .needed = current };
@@ -116,17 +117,20 @@ static bool limit_exceeded(const char *name, uint64_t maximum, uint64_t current,
 static bool contents_exceed(const Config *config, const FdStoreContents *c, Usage *usage,
                             uint64_t *total, KexecFdStoreProblem *ret) {
         if (limit_exceeded("UnitBytesMax", config->fdstore_unit_bytes, 0, c->bytes, ret) ||
-            limit_exceeded(limit_name(LIMIT_MESSAGE_DESCRIPTORS), config->limit[LIMIT_MESSAGE_DESCRIPTORS], 0, c->n_kept, ret) ||
+            limit_exceeded(limit_name(LIMIT_MESSAGE_DESCRIPTORS), config->limit[LIMIT_MESSAGE_DESCRIPTORS], 0,
+                           c->n_kept, ret) ||
             limit_exceeded(limit_name(LIMIT_NODE_BYTES), config->limit[LIMIT_NODE_BYTES], 0, c->bytes, ret) ||
-            limit_exceeded(limit_name(LIMIT_OWNER_BYTES), config->limit[LIMIT_OWNER_BYTES], usage->owner_bytes, c->bytes, ret) ||
-            limit_exceeded(limit_name(LIMIT_TOTAL_BYTES), config->limit[LIMIT_TOTAL_BYTES], usage->total_bytes + *total, c->bytes, ret))
+            limit_exceeded(limit_name(LIMIT_OWNER_BYTES), config->limit[LIMIT_OWNER_BYTES], usage->owner_bytes,
+                           c->bytes, ret) ||
+            limit_exceeded(limit_name(LIMIT_TOTAL_BYTES), config->limit[LIMIT_TOTAL_BYTES],
+                           usage->total_bytes + *total, c->bytes, ret))
                 return true;
         *total += c->bytes;
         return false;
 }
 
-static int unit_examine(sd_bus *bus, Store *store, FdTable *table, const Config *config, const char *unit, uint64_t *total,
-                        UnitList *units, KexecFdStores *s) {
+static int unit_examine(sd_bus *bus, Store *store, FdTable *table, const Config *config, const char *unit,
+                        uint64_t *total, UnitList *units, KexecFdStores *s) {
         _cleanup_stored_fds_ StoredFds fds = {};
         KexecFdStoreProblem p;
         FdStoreContents c = {};
@@ -155,8 +159,8 @@ static int unit_examine(sd_bus *bus, Store *store, FdTable *table, const Config 
         return r;
 }
 
-int kexec_fdstores_collect(sd_bus *bus, Store *store, const char *proc, const char *root, const Config *config, UnitList *units,
-                           KexecFdStores *ret) {
+int kexec_fdstores_collect(sd_bus *bus, Store *store, const char *proc, const char *root, const Config *config,
+                           UnitList *units, KexecFdStores *ret) {
         _cleanup_preserving_units_ PreservingUnits preserving = {};
         _cleanup_(fd_table_freep) FdTable *table = NULL;
         uint64_t total = 0;
@@ -178,7 +182,8 @@ int kexec_fdstores_collect(sd_bus *bus, Store *store, const char *proc, const ch
         for (size_t i = 0; i < preserving.n; i++) {
                 const PreservingUnit *u = &preserving.units[i];
 
-                if (streq(u->name, FDSTORE_UNIT) || fdstore_policy_decide(config, u->name, u->own_policy) == FDSTORE_NO)
+                if (streq(u->name, FDSTORE_UNIT) || fdstore_policy_decide(config, u->name, u->own_policy) ==
+                    FDSTORE_NO)
                         continue;
                 r = unit_examine(bus, store, table, config, u->name, &total, units, ret);
                 if (r < 0 && service_manager_error_is_final(r))

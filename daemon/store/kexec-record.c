@@ -63,7 +63,8 @@ int kexec_record_add(KexecRecord *r, const char *owner, const char *name, uint64
 }
 
 int kexec_record_add_unstored(KexecRecord *r, const char *owner, const char *name, TreeLost why) {
-        return record_add(r, (KexecRecordNode) { .owner = (char *) owner, .name = (char *) name, .unstored = true, .why = why });
+        return record_add(r, (KexecRecordNode) { .owner = (char *) owner, .name = (char *) name, .unstored = true,
+                                                 .why = why });
 }
 
 static int record_add_usec(struct json_object *o, const char *key, uint64_t usec) {
@@ -83,7 +84,8 @@ static int add_nodes(struct json_object *o, const KexecRecord *r) {
                     json_add_string(node, "name", r->nodes[i].name) < 0 ||
                     json_add_u64(node, "bytes", r->nodes[i].bytes) < 0 ||
                     (r->nodes[i].unstored && json_add_bool(node, "unstored", true) < 0) ||
-                    (r->nodes[i].why != TREE_LOST_UNKNOWN && json_add_string(node, "why", tree_lost_to_string(r->nodes[i].why)) < 0) ||
+                    (r->nodes[i].why != TREE_LOST_UNKNOWN &&
+                     json_add_string(node, "why", tree_lost_to_string(r->nodes[i].why)) < 0) ||
                     json_append(array, TAKE_PTR(node)) < 0)
                         return -ENOMEM;
         }
@@ -144,7 +146,8 @@ int kexec_record_parse(const char *text, size_t size, KexecRecord *ret) {
         for (size_t i = 0; nodes && i < json_object_array_length(nodes) && i < KEXEC_RECORD_NODES_MAX; i++) {
                 struct json_object *node = json_object_array_get_idx(nodes, i);
                 const char *name = json_get_string(node, "name"), *owner = json_get_string(node, "owner");
-                KexecRecordNode n = { .name = (char *) name, .owner = (char *) (owner && owner_is_valid(owner) ? owner : NULL) };
+                KexecRecordNode n = { .name = (char *) name,
+                                      .owner = (char *) (owner && owner_is_valid(owner) ? owner : NULL) };
 
                 if (!name || name_validate(name, NULL) < 0)
                         continue;

@@ -59,7 +59,8 @@ static int report_add_usec(struct json_object *o, const char *key, uint64_t usec
 static struct json_object *lost_to_json(const char *owner, const char *name, const char *reason) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
 
-        if (!o || (owner && json_add_string(o, "owner", owner) < 0) || (name && json_add_string(o, "name", name) < 0) || json_add_string(o, "reason", reason) < 0)
+        if (!o || (owner && json_add_string(o, "owner", owner) < 0) ||
+            (name && json_add_string(o, "name", name) < 0) || json_add_string(o, "reason", reason) < 0)
                 return NULL;
         return TAKE_PTR(o);
 }
@@ -156,7 +157,8 @@ int kexec_report_set_up(const char *path, uint64_t usec) {
 
         requested = json_get_int(o, "requestedUSec", -1);
         if (json_add_u64(o, "upUSec", usec) < 0 ||
-            (requested >= 0 && usec >= (uint64_t) requested && json_add_u64(o, "downUSec", usec - (uint64_t) requested) < 0))
+            (requested >= 0 && usec >= (uint64_t) requested &&
+             json_add_u64(o, "downUSec", usec - (uint64_t) requested) < 0))
                 return -ENOMEM;
         return write_json(path, o);
 }

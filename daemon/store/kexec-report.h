@@ -30,8 +30,9 @@ typedef struct KexecReport {
         uint64_t log_lines;      /* that were replayed into the journal */
 } KexecReport;
 
-#define KEXEC_REPORT_NONE \
-        ((KexecReport) { .record = KEXEC_RECORD_NONE, .sealed_usec = UINT64_MAX, .started_usec = UINT64_MAX, .restored_usec = UINT64_MAX })
+#define KEXEC_REPORT_NONE                                                                                      \
+        ((KexecReport) { .record = KEXEC_RECORD_NONE, .sealed_usec = UINT64_MAX, .started_usec = UINT64_MAX,   \
+                         .restored_usec = UINT64_MAX })
 
 void kexec_report_done(KexecReport *r);
 #define _cleanup_report_ _cleanup_(kexec_report_done)

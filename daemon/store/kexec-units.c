@@ -44,7 +44,8 @@ int unit_list_add(UnitList *l, const char *name) {
 }
 
 bool kexec_unit_counts(const char *name) {
-        if (!unit_name_is_valid(name) || streq(name, "init.scope") || startswith(name, "pkram-tree@") || streq(name, FDSTORE_UNIT))
+        if (!unit_name_is_valid(name) || streq(name, "init.scope") || startswith(name, "pkram-tree@") ||
+            streq(name, FDSTORE_UNIT))
                 return false;
         /* Commands of an interactive session hold nothing. */
         return ends_with(name, ".service") || (ends_with(name, ".scope") && !startswith(name, "session-"));
@@ -87,7 +88,8 @@ int kexec_units_marked(const char *directory, UnitList *ret) {
 /* --- unit files --- */
 
 int unit_setting_parse_boolean(const char *value, size_t n, int before) {
-        static const char *const yes[] = { "yes", "y", "true", "t", "on", "1" }, *const no[] = { "no", "n", "false", "f", "off", "0" };
+        static const char *const yes[] = { "yes", "y", "true", "t", "on", "1" },
+                *const no[] = { "no", "n", "false", "f", "off", "0" };
 
         if (n == 0)
                 return -1;
@@ -151,7 +153,8 @@ static int fold_file(const char *root, const char *path, const char *key, UnitSe
         return unit_text_fold(text, n, key, parse, before);
 }
 
-static int add_if_mentioned(const char *root, const char *directory, const char *sub, const char *file, UnitList *ret) {
+static int add_if_mentioned(const char *root, const char *directory, const char *sub, const char *file,
+                            UnitList *ret) {
         _cleanup_free_ char *path = NULL, *text = NULL;
         size_t n;
 
@@ -189,7 +192,8 @@ static int find_candidates(const char *root, UnitList *ret) {
         static const char *const directories[] = {
                 "/etc/systemd/system.control", "/run/systemd/system.control", "/run/systemd/transient",
                 "/run/systemd/generator.early", "/etc/systemd/system", "/run/systemd/system", "/run/systemd/generator",
-                "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system", "/run/systemd/generator.late",
+                "/usr/local/lib/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system",
+                "/run/systemd/generator.late",
         };
         int r = 0;
 
@@ -212,7 +216,8 @@ static int find_candidates(const char *root, UnitList *ret) {
         return r;
 }
 
-/* May the file, or the directory of drop-ins, of that name be one of this unit? Its exact files are asked for later. */
+/* May the file, or the directory of drop-ins, of that name be one of this unit? Its exact files are asked for
+ * later. */
 static bool candidate_matches(const char *candidate, const char *unit) {
         const char *at = strchr(unit, '@'), *dot = strrchr(unit, '.');
         size_t n = strlen(candidate);
@@ -241,7 +246,8 @@ int unit_files_fold(sd_bus *bus, const char *root, const char *object, const cha
         char **drop_ins = NULL;
         int value = -1;
 
-        if (sd_bus_get_property_string(bus, MANAGER_NAME, object, UNIT_IFACE, "FragmentPath", NULL, &fragment) >= 0 && *fragment)
+        if (sd_bus_get_property_string(bus, MANAGER_NAME, object, UNIT_IFACE, "FragmentPath", NULL, &fragment) >= 0 &&
+            *fragment)
                 value = fold_file(root, fragment, key, parse, value);
         if (sd_bus_get_property_strv(bus, MANAGER_NAME, object, UNIT_IFACE, "DropInPaths", NULL, &drop_ins) >= 0)
                 for (char **p = drop_ins; p && *p; p++) {
@@ -294,14 +300,16 @@ static int list_active(sd_bus *bus, const UnitList *marked, const UnitList *cand
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
         int r;
 
-        r = sd_bus_call_method(bus, MANAGER_NAME, MANAGER_PATH, MANAGER_IFACE, "ListUnits", /* ret_error= */ NULL, &reply, NULL);
+        r = sd_bus_call_method(bus, MANAGER_NAME, MANAGER_PATH, MANAGER_IFACE, "ListUnits", /* ret_error= */ NULL,
+                               &reply, NULL);
         if (r >= 0)
                 r = sd_bus_message_enter_container(reply, 'a', "(ssssssouso)");
         while (r >= 0) {
                 const char *name, *state, *object;
                 bool is_marked;
 
-                r = sd_bus_message_read(reply, "(ssssssouso)", &name, NULL, NULL, &state, NULL, NULL, &object, NULL, NULL, NULL);
+                r = sd_bus_message_read(reply, "(ssssssouso)", &name, NULL, NULL, &state, NULL, NULL, &object, NULL,
+                                        NULL, NULL);
                 if (r <= 0)
                         return r;
                 if (streq(state, "inactive") || streq(state, "failed") || !kexec_unit_counts(name))
@@ -329,7 +337,8 @@ int kexec_units_find(sd_bus *bus, const char *directory, const char *root, UnitL
         if (r >= 0)
                 r = list_active(bus, &marked, &candidates, &active);
         for (size_t i = 0; r >= 0 && i < active.n; i++) {
-                int declared = candidates.n > 0 ? unit_files_fold(bus, root, active.units[i].object, KEY, unit_setting_parse_boolean) : -1;
+                int declared = candidates.n > 0 ? unit_files_fold(bus, root, active.units[i].object, KEY,
+                                                                  unit_setting_parse_boolean) : -1;
 
                 if (declared > 0 || (declared < 0 && active.units[i].marked))
                         r = unit_list_add(&found, active.units[i].name);

@@ -14,7 +14,8 @@ static bool user_stays(const MountUser *user, void *userdata) {
 
         if (!user->unit)
                 return true;
-        /* A mount unit conflicts with umount.target like the tree's own, and only a dependency says which comes first. */
+        /* A mount unit conflicts with umount.target like the tree's own, and only a dependency says which comes
+         * first. */
         if (user->pid == 0)
                 return kexec_unit_needs_mount(tree->bus, user->unit, tree->path, tree->name) == 0;
         /* Without an answer of the service manager it is taken to be stopped in time. */

@@ -69,7 +69,8 @@ static int format_object(const ManifestObject *object, struct json_object *array
                 return -ENOMEM;
         if (object->name && json_add_string(o, "name", object->name) < 0)
                 return -ENOMEM;
-        if (json_add_string(o, "kind", object_kind_to_string(object->kind)) < 0 || format_attributes(&object->attributes, o) < 0)
+        if (json_add_string(o, "kind", object_kind_to_string(object->kind)) < 0 ||
+            format_attributes(&object->attributes, o) < 0)
                 return -ENOMEM;
         return json_append(array, TAKE_PTR(o));
 }

@@ -52,7 +52,8 @@ typedef struct ManifestObject {
 
 typedef struct Manifest {
         char *owner;
-        char *name;   /* of the node; NULL in manifests of a pkramd whose names had no owners, where the kernel's is it */
+        /* of the node; NULL in manifests of a pkramd whose names had no owners, where the kernel's is it */
+        char *name;
         char *kernel; /* release it was stored under */
         uid_t uid;    /* the user that stored it */
         bool verify;  /* checksums are there */

@@ -63,14 +63,16 @@ static size_t kept_count(const MockManager *m, size_t unit) {
 static void kept_add(MockManager *m, size_t unit, const char *name, int fd) {
         struct stat a, b;
 
-        if (m->n_kept == ELEMENTSOF(m->kept) || unit == m->n_units || kept_count(m, unit) >= m->units[unit].max || fstat(fd, &a) < 0) {
+        if (m->n_kept == ELEMENTSOF(m->kept) || unit == m->n_units || kept_count(m, unit) >= m->units[unit].max ||
+            fstat(fd, &a) < 0) {
                 (void) close(fd);
                 return;
         }
         /* The same open file under the same name counts once, as for PID 1; two opens of one file are two. */
         for (size_t i = 0; i < m->n_kept; i++)
                 if (m->kept[i].unit == unit && streq(m->kept[i].name, name) && fstat(m->kept[i].fd, &b) >= 0 &&
-                    a.st_dev == b.st_dev && a.st_ino == b.st_ino && fcntl(m->kept[i].fd, F_GETFL) == fcntl(fd, F_GETFL)) {
+                    a.st_dev == b.st_dev && a.st_ino == b.st_ino &&
+                    fcntl(m->kept[i].fd, F_GETFL) == fcntl(fd, F_GETFL)) {
                         (void) close(fd);
                         return;
                 }
@@ -121,8 +123,8 @@ static int method_list_units(sd_bus_message *message, void *userdata, _unused_ s
                 char path[64];
 
                 (void) snprintf(path, sizeof(path), UNIT_PATH "/u%zu", i);
-                r = sd_bus_message_append(reply, "(ssssssouso)", m->units[i].name, "", "loaded", m->units[i].active, "", "", path,
-                                          0, m->units[i].job, "/");
+                r = sd_bus_message_append(reply, "(ssssssouso)", m->units[i].name, "", "loaded", m->units[i].active,
+                                          "", "", path, 0, m->units[i].job, "/");
         }
         if (r >= 0)
                 r = sd_bus_message_close_container(reply);
@@ -149,9 +151,10 @@ static int append_fd(sd_bus_message *reply, const KeptFd *k, MockDistortion dist
                 st.st_ino++;
         if (distortion == MOCK_DISTORT_KIND)
                 st.st_mode = (st.st_mode & 0777) | S_IFREG;
-        return sd_bus_message_append(reply, "(suuutuusu)", distortion == MOCK_DISTORT_NAME ? "a\nFDSTORE=1" : k->name, st.st_mode,
-                                     major(st.st_dev), minor(st.st_dev), (uint64_t) st.st_ino, 0, 0, target,
-                                     fcntl(k->fd, F_GETFL) ^ (distortion == MOCK_DISTORT_FLAGS ? O_APPEND : 0));
+        return sd_bus_message_append(reply, "(suuutuusu)", distortion == MOCK_DISTORT_NAME ? "a\nFDSTORE=1" : k->name,
+                                     st.st_mode, major(st.st_dev), minor(st.st_dev), (uint64_t) st.st_ino, 0, 0,
+                                     target, fcntl(k->fd, F_GETFL) ^ (distortion == MOCK_DISTORT_FLAGS ? O_APPEND :
+                                                                      0));
 }
 
 static int method_dump(sd_bus_message *message, void *userdata, _unused_ sd_bus_error *error) {
@@ -226,15 +229,16 @@ static int method_reload(sd_bus_message *message, void *userdata, _unused_ sd_bu
         return sd_bus_reply_method_return(message, "o", "/job");
 }
 
-static int get_property(_unused_ sd_bus *bus, const char *path, _unused_ const char *interface, const char *property, sd_bus_message *reply,
-                        void *userdata, _unused_ sd_bus_error *error) {
+static int get_property(_unused_ sd_bus *bus, const char *path, _unused_ const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, _unused_ sd_bus_error *error) {
         MockManager *m = userdata;
         size_t i;
         int r;
 
         if (streq(property, "Version")) {
                 pthread_mutex_lock(&m->lock);
-                r = m->failing && streq(m->failing, property) ? -EIO : sd_bus_message_append(reply, "s", m->version ?: "257.13-1");
+                r = m->failing && streq(m->failing, property) ? -EIO :
+                        sd_bus_message_append(reply, "s", m->version ?: "257.13-1");
                 pthread_mutex_unlock(&m->lock);
                 return r;
         }
@@ -251,7 +255,8 @@ static int get_property(_unused_ sd_bus *bus, const char *path, _unused_ const c
         else if (streq(property, "FragmentPath"))
                 r = sd_bus_message_append(reply, "s", m->units[i].fragment ?: "");
         else if (streq(property, "DropInPaths"))
-                r = m->units[i].drop_in ? sd_bus_message_append(reply, "as", 1, m->units[i].drop_in) : sd_bus_message_append(reply, "as", 0);
+                r = m->units[i].drop_in ? sd_bus_message_append(reply, "as", 1, m->units[i].drop_in) :
+                        sd_bus_message_append(reply, "as", 0);
         else if (streq(property, "RootDirectory"))
                 r = sd_bus_message_append(reply, "s", m->units[i].root ?: "");
         else if (streq(property, "RootImage"))
@@ -259,18 +264,19 @@ static int get_property(_unused_ sd_bus *bus, const char *path, _unused_ const c
         else if (streq(property, "RootDirectoryStartOnly"))
                 r = sd_bus_message_append(reply, "b", m->units[i].start_only);
         else if (streq(property, "ExecStop") && m->units[i].has_stop_command)
-                r = sd_bus_message_append(reply, "a(sasbttttuii)", 1, "/bin/true", 1, "/bin/true", 0, UINT64_C(0), UINT64_C(0), UINT64_C(0),
-                                          UINT64_C(0), 0U, 0, 0);
+                r = sd_bus_message_append(reply, "a(sasbttttuii)", 1, "/bin/true", 1, "/bin/true", 0, UINT64_C(0),
+                                          UINT64_C(0), UINT64_C(0), UINT64_C(0), 0U, 0, 0);
         else if (startswith(property, "Exec"))
                 r = sd_bus_message_append(reply, "a(sasbttttuii)", 0);
         else
-                r = sd_bus_message_append(reply, "s", streq(property, "NotifyAccess") ? m->units[i].notify_access : m->units[i].preserve);
+                r = sd_bus_message_append(reply, "s", streq(property, "NotifyAccess") ? m->units[i].notify_access :
+                                          m->units[i].preserve);
         pthread_mutex_unlock(&m->lock);
         return r;
 }
 
-static int find_unit(_unused_ sd_bus *bus, const char *path, _unused_ const char *interface, void *userdata, void **ret_found,
-                     _unused_ sd_bus_error *error) {
+static int find_unit(_unused_ sd_bus *bus, const char *path, _unused_ const char *interface, void *userdata,
+                     void **ret_found, _unused_ sd_bus_error *error) {
         *ret_found = userdata;
         return startswith(path, UNIT_PATH "/u") != NULL;
 }
@@ -338,7 +344,8 @@ static void read_notification(MockManager *m) {
                 char space[CMSG_SPACE(sizeof(int))];
         } control;
         struct iovec iov = { .iov_base = text, .iov_len = sizeof(text) - 1 };
-        struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+        struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+                             .msg_controllen = sizeof(control) };
         ssize_t n = recvmsg(m->notify_fd, &mh, MSG_CMSG_CLOEXEC);
         const char *p;
         int fd = -EBADF;

@@ -65,7 +65,8 @@ typedef enum MockDistortion {
 } MockDistortion;
 void mock_manager_distort(MockManager *m, MockDistortion distortion);
 
-/* Calls function before the n-th reply from now on (from 1) that describes a store. It runs in the manager's thread. */
+/* Calls function before the n-th reply from now on (from 1) that describes a store. It runs in the manager's
+ * thread. */
 void mock_manager_set_hook(MockManager *m, unsigned n, void (*function)(void));
 
 /* What it says its version is; borrowed. "257.13-1" if it is not set, or NULL. */

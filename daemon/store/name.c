@@ -26,7 +26,8 @@ int name_validate(const char *name, StoreError *reterr_error) {
                 uint32_t c = utf8_decode(name + i, k);
                 if (c == '/')
                         reason = "it contains '/'";
-                else if (c < 0x20 || (c >= 0x7f && c < 0xa0)) /* not utf8_is_control(): names stored before stay valid */
+                /* not utf8_is_control(): names stored before stay valid */
+                else if (c < 0x20 || (c >= 0x7f && c < 0xa0))
                         reason = "it contains a control character";
                 i += k;
         }

@@ -30,7 +30,8 @@ static int memfd_new(const char *name) {
         return fd < 0 ? -errno : fd;
 }
 
-/* All memfds are in one file system that is mounted nowhere. A file elsewhere may have a name that looks like theirs. */
+/* All memfds are in one file system that is mounted nowhere. A file elsewhere may have a name that looks like
+ * theirs. */
 static int memfd_device(dev_t *ret) {
         _cleanup_close_ int fd = memfd_new("pkram");
         struct stat st;
@@ -55,7 +56,8 @@ static int memfd_name_read(int fd, char **ret) {
                 return -errno;
         link[n] = 0;
         name = startswith(link, MEMFD_PREFIX);
-        if (!name || (size_t) n < strlen(MEMFD_PREFIX MEMFD_SUFFIX) || !streq(link + n - strlen(MEMFD_SUFFIX), MEMFD_SUFFIX))
+        if (!name || (size_t) n < strlen(MEMFD_PREFIX MEMFD_SUFFIX) ||
+            !streq(link + n - strlen(MEMFD_SUFFIX), MEMFD_SUFFIX))
                 return 0;
         if (fstat(fd, &st) < 0)
                 return -errno;
@@ -77,7 +79,8 @@ static const char *why_not(const ObjectAttributes *a) {
                 return "it is immutable or append-only; use chattr -ia";
         while (tree_xattr_next(a->xattrs, a->xattrs_size, &position, &x) > 0)
                 if (streq(x.name, "security.capability"))
-                        return "it has the extended attribute security.capability; remove it with setcap -r, or store the directory as a tree";
+                        return "it has the extended attribute security.capability; remove it with setcap -r, "
+                                "or store the directory as a tree";
         return NULL;
 }
 
@@ -89,7 +92,8 @@ int object_attributes_read(int fd, ObjectAttributes *ret, const char **ret_reaso
         if (r == -EOPNOTSUPP)
                 *ret_reason = "it has an extended attribute of an unknown kind; remove it with setfattr -x";
         if (r == -EACCES || r == -EPERM) {
-                *ret_reason = "it has an extended attribute that pkramd may not read; make the file readable for others, or remove the attribute";
+                *ret_reason = "it has an extended attribute that pkramd may not read; make the file readable for "
+                        "others, or remove the attribute";
                 r = -EOPNOTSUPP;
         }
         if (r >= 0)

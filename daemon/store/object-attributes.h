@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Attributes of a file that is stored by itself, which the kernel does not keep: extended attributes and ACLs, the inode
- * flags of chattr(1), and the name that a memfd was created with. The manifest has them, see manifest.h.
+ * Attributes of a file that is stored by itself, which the kernel does not keep: extended attributes and ACLs, the
+ * inode flags of chattr(1), and the name that a memfd was created with. The manifest has them, see manifest.h.
  */
 #pragma once
 
@@ -26,8 +26,8 @@ static inline bool object_attributes_is_set(const ObjectAttributes *a) {
 }
 
 /*
- * Reads the attributes of a file. Returns 0; -EOPNOTSUPP if there is one that cannot be kept, with *ret_reason, a clause
- * for people that is not freed; or another negative errno.
+ * Reads the attributes of a file. Returns 0; -EOPNOTSUPP if there is one that cannot be kept, with *ret_reason, a
+ * clause for people that is not freed; or another negative errno.
  */
 int object_attributes_read(int fd, ObjectAttributes *ret, const char **ret_reason);
 

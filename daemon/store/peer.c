@@ -30,7 +30,8 @@ static bool has_suffix(const char *unit, const char *suffix) {
         return n > k && streq(unit + n - k, suffix);
 }
 
-/* The unit, unless it is none of the system's. PID 1 and what it forks before it knows better is no service of its own. */
+/* The unit, unless it is none of the system's. PID 1 and what it forks before it knows better is no service of its
+ * own. */
 static const char *system_unit(const PeerUnit *u) {
         return u->unit && !u->user_slice && !streq(u->unit, "init.scope") ? u->unit : NULL;
 }
@@ -85,7 +86,8 @@ static bool is_user_id(const char *text) {
 /* As systemd has it: letters, digits and some others, with a suffix. */
 static bool is_unit_name(const char *text) {
         static const char *const suffixes[] = {
-                ".service", ".socket", ".mount", ".swap", ".scope", ".slice", ".automount", ".path", ".timer", ".target", ".device",
+                ".service", ".socket", ".mount", ".swap", ".scope", ".slice", ".automount", ".path", ".timer",
+                ".target", ".device",
         };
         const char *dot = strrchr(text, '.');
         size_t n = strlen(text);

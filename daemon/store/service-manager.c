@@ -31,8 +31,8 @@ void preserving_units_done(PreservingUnits *u) {
 }
 
 /*
- * Reads the drop-in that the generator wrote for this boot, if it has been loaded. The caller frees *ret, which is NULL if there
- * is none. Returns 0, or a negative errno.
+ * Reads the drop-in that the generator wrote for this boot, if it has been loaded. The caller frees *ret, which is
+ * NULL if there is none. Returns 0, or a negative errno.
  */
 static int generated_drop_in_read(sd_bus *bus, const char *root, const char *path, char **ret) {
         _cleanup_free_ char *found = NULL;
@@ -40,13 +40,15 @@ static int generated_drop_in_read(sd_bus *bus, const char *root, const char *pat
         size_t size;
         int r;
 
-        r = sd_bus_get_property_strv(bus, MANAGER_NAME, path, UNIT_IFACE, "DropInPaths", /* reterr_error= */ NULL, &paths);
+        r = sd_bus_get_property_strv(bus, MANAGER_NAME, path, UNIT_IFACE, "DropInPaths", /* reterr_error= */ NULL,
+                                     &paths);
         if (r < 0)
                 return r;
         for (char **p = paths; p && *p; p++) {
                 const char *name = strrchr(*p, '/');
 
-                if (r >= 0 && name && streq(name + 1, FDSTORE_DROP_IN_NAME) && asprintf(&found, "%s%s", root, *p) < 0) {
+                if (r >= 0 && name && streq(name + 1, FDSTORE_DROP_IN_NAME) &&
+                    asprintf(&found, "%s%s", root, *p) < 0) {
                         found = NULL;
                         r = -ENOMEM;
                 }
@@ -88,7 +90,8 @@ static int unit_property_is_empty(sd_bus *bus, const char *path, const char *pro
         char type;
         int r;
 
-        r = sd_bus_get_property(bus, MANAGER_NAME, path, SERVICE_IFACE, property, /* reterr_error= */ NULL, &reply, "a(sasbttttuii)");
+        r = sd_bus_get_property(bus, MANAGER_NAME, path, SERVICE_IFACE, property, /* reterr_error= */ NULL, &reply,
+                                "a(sasbttttuii)");
         if (r >= 0)
                 r = sd_bus_message_peek_type(reply, &type, &contents);
         if (r >= 0)
@@ -107,15 +110,16 @@ static int preserving_unit_read_root(sd_bus *bus, const char *path, PreservingUn
         for (size_t i = 0; i < ELEMENTSOF(settings); i++) {
                 _cleanup_free_ char *value = NULL;
 
-                r = sd_bus_get_property_string(bus, MANAGER_NAME, path, SERVICE_IFACE, settings[i], /* reterr_error= */ NULL, &value);
+                r = sd_bus_get_property_string(bus, MANAGER_NAME, path, SERVICE_IFACE, settings[i],
+                                               /* reterr_error= */ NULL, &value);
                 if (r < 0)
                         return r;
                 unit->rooted = unit->rooted || (*value && !streq(value, "/"));
         }
         if (!unit->rooted)
                 return 0;
-        r = sd_bus_get_property_trivial(bus, MANAGER_NAME, path, SERVICE_IFACE, "RootDirectoryStartOnly", /* reterr_error= */ NULL,
-                                        'b', &start_only);
+        r = sd_bus_get_property_trivial(bus, MANAGER_NAME, path, SERVICE_IFACE, "RootDirectoryStartOnly",
+                                        /* reterr_error= */ NULL, 'b', &start_only);
         if (r < 0)
                 return r;
         unit->rooted = !start_only;
@@ -129,7 +133,8 @@ static int preserving_unit_read_root(sd_bus *bus, const char *path, PreservingUn
 }
 
 /* Fills in *unit if the unit preserves a store that is not empty. Returns 1, 0 if it does not, or a negative errno. */
-static int preserving_unit_read(sd_bus *bus, const char *root, const char *name, const char *path, PreservingUnit *unit) {
+static int preserving_unit_read(sd_bus *bus, const char *root, const char *name, const char *path,
+                                PreservingUnit *unit) {
         _cleanup_free_ char *preserve = NULL;
         uint32_t n_fds;
         int r;
@@ -148,8 +153,8 @@ static int preserving_unit_read(sd_bus *bus, const char *root, const char *name,
         if (!streq(preserve, "yes"))
                 return 0;
 
-        r = sd_bus_get_property_string(bus, MANAGER_NAME, path, SERVICE_IFACE, "NotifyAccess", /* reterr_error= */ NULL,
-                                       &unit->notify_access);
+        r = sd_bus_get_property_string(bus, MANAGER_NAME, path, SERVICE_IFACE, "NotifyAccess",
+                                       /* reterr_error= */ NULL, &unit->notify_access);
         if (r < 0)
                 return r;
         r = preserving_unit_read_root(bus, path, unit);
@@ -203,7 +208,8 @@ int service_manager_list_preserving(sd_bus *bus, const char *root, PreservingUni
                         if (service_manager_error_is_final(r))
                                 return r;
                         /* One that cannot be read must not cost the stores of all others. */
-                        log_warning("Failed to read the properties of %s, ignoring its file descriptors: %s", name, strerror(-r));
+                        log_warning("Failed to read the properties of %s, ignoring its file descriptors: %s", name,
+                                    strerror(-r));
                         found.error = found.error ?: r;
                         continue;
                 }
@@ -237,8 +243,8 @@ int service_manager_dump_store(sd_bus *bus, const char *unit, StoredFds *ret) {
                 uint64_t inode;
                 StoredFd *fd;
 
-                r = sd_bus_message_read(reply, "(suuutuusu)", &name, &mode, &major, &minor, &inode, &rmajor, &rminor, &path,
-                                        &flags);
+                r = sd_bus_message_read(reply, "(suuutuusu)", &name, &mode, &major, &minor, &inode, &rmajor, &rminor,
+                                        &path, &flags);
                 if (r < 0)
                         return r;
                 if (r == 0)
@@ -272,7 +278,8 @@ int service_manager_unit_is_active(sd_bus *bus, const char *unit) {
 
         r = manager_find_unit(bus, unit, &path);
         if (r >= 0)
-                r = sd_bus_get_property_string(bus, MANAGER_NAME, path, UNIT_IFACE, "ActiveState", /* reterr_error= */ NULL, &state);
+                r = sd_bus_get_property_string(bus, MANAGER_NAME, path, UNIT_IFACE, "ActiveState",
+                                               /* reterr_error= */ NULL, &state);
         return r < 0 ? r : streq(state, "active");
 }
 
@@ -297,12 +304,13 @@ int service_manager_start_timeout(sd_bus *bus, const char *unit, uint64_t *ret) 
         r = manager_find_unit(bus, unit, &path);
         if (r < 0)
                 return r;
-        return sd_bus_get_property_trivial(bus, MANAGER_NAME, path, SERVICE_IFACE, "TimeoutStartUSec", /* reterr_error= */ NULL,
-                                           't', ret);
+        return sd_bus_get_property_trivial(bus, MANAGER_NAME, path, SERVICE_IFACE, "TimeoutStartUSec",
+                                           /* reterr_error= */ NULL, 't', ret);
 }
 
 int service_manager_reload_unit(sd_bus *bus, const char *unit) {
-        return sd_bus_call_method(bus, MANAGER_NAME, MANAGER_PATH, MANAGER_IFACE, "ReloadUnit", /* reterr_error= */ NULL,
+        return sd_bus_call_method(bus, MANAGER_NAME, MANAGER_PATH, MANAGER_IFACE, "ReloadUnit",
+                                  /* reterr_error= */ NULL,
                                   /* ret_reply= */ NULL, "ss", unit, "replace");
 }
 
@@ -310,7 +318,7 @@ int service_manager_version(sd_bus *bus) {
         _cleanup_free_ char *version = NULL;
         int r;
 
-        r = sd_bus_get_property_string(bus, MANAGER_NAME, MANAGER_PATH, MANAGER_IFACE, "Version", /* reterr_error= */ NULL,
-                                       &version);
+        r = sd_bus_get_property_string(bus, MANAGER_NAME, MANAGER_PATH, MANAGER_IFACE, "Version",
+                                       /* reterr_error= */ NULL, &version);
         return r < 0 ? r : atoi(version);
 }

@@ -55,8 +55,8 @@ void preserving_units_done(PreservingUnits *u);
 /*
  * Lists the services that have descriptors in their stores and keep them when they stop
  * (FileDescriptorStorePreserve=yes). root is put before the paths of unit files, "" for the real ones. A unit whose
- * properties cannot be read is logged and left out. Returns 0, -EBADMSG if the answer makes no sense, or another negative
- * errno.
+ * properties cannot be read is logged and left out. Returns 0, -EBADMSG if the answer makes no sense, or another
+ * negative errno.
  */
 int service_manager_list_preserving(sd_bus *bus, const char *root, PreservingUnits *ret);
 
@@ -76,9 +76,9 @@ int service_manager_reload_unit(sd_bus *bus, const char *unit);
 int service_manager_unit_is_active(sd_bus *bus, const char *unit);
 
 /*
- * Returns 1 if the service manager preserves file descriptor stores across kexec itself: from version 262, on kernels with
- * the live update orchestrator, which have /dev/liveupdate. root is put before that path. Returns 0 if not, or a negative
- * errno if its version cannot be read.
+ * Returns 1 if the service manager preserves file descriptor stores across kexec itself: from version 262, on kernels
+ * with the live update orchestrator, which have /dev/liveupdate. root is put before that path. Returns 0 if not, or a
+ * negative errno if its version cannot be read.
  */
 int service_manager_preserves_stores(sd_bus *bus, const char *root);
 

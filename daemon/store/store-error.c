@@ -58,7 +58,8 @@ int store_error_device(StoreError *e, int r) {
         case -EACCES:
                 return store_error_set(e, r, STORE_ERROR_UNEXPECTED, NULL,
                                        "The kernel denies pkramd access to /dev/pkram. pkramd needs CAP_SYS_ADMIN "
-                                       "and access to the device, and kernel lockdown must be off. On a kernel without PKRAM, "
+                                       "and access to the device, and kernel lockdown must be off. "
+                                       "On a kernel without PKRAM, "
                                        PKRAM_DISK_DIRECTORY " must belong to root and be writable by root alone.");
         case -ENOMEM:
                 return store_error_set(e, r, STORE_ERROR_NO_MEMORY, NULL, NULL);
@@ -72,7 +73,8 @@ int store_error_device(StoreError *e, int r) {
                                        "Failed to read or write " PKRAM_DISK_DIRECTORY ". See the kernel's log.");
         case -ESTALE:
                 return store_error_set(e, r, STORE_ERROR_UNEXPECTED, NULL,
-                                       PKRAM_DISK_DIRECTORY " was removed or unmounted. Restart pkramd.service when it is there again.");
+                                       PKRAM_DISK_DIRECTORY " was removed or unmounted. Restart pkramd.service when "
+                                       "it is there again.");
         default:
                 return r;
         }
@@ -86,7 +88,8 @@ int store_error_errno(StoreError *e, int r) {
         case -ENFILE:
         case -EAGAIN:
         case -EINTR:
-                return store_error_set(e, r, STORE_ERROR_TRY_AGAIN, NULL, "pkramd is busy: %s. Try again later.", strerror(-r));
+                return store_error_set(e, r, STORE_ERROR_TRY_AGAIN, NULL, "pkramd is busy: %s. Try again later.",
+                                       strerror(-r));
         default:
                 return store_error_set(e, r, STORE_ERROR_UNEXPECTED, NULL, "Unexpected error: %s.", strerror(-r));
         }

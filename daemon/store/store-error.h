@@ -48,7 +48,8 @@ void store_error_done(StoreError *e);
 #define _cleanup_error_ _cleanup_(store_error_done)
 
 /* Fill in e, unless it is filled in already, and return r. name and format may be NULL. */
-int store_error_set(StoreError *e, int r, StoreErrorKind kind, const char *name, const char *format, ...) _printf_(5, 6);
+int store_error_set(StoreError *e, int r, StoreErrorKind kind, const char *name, const char *format,
+                    ...) _printf_(5, 6);
 int store_error_quota(StoreError *e, const char *limit, uint64_t current, uint64_t requested, uint64_t maximum);
 
 /* Fills in e for an errno of the device: PKRAM missing, access denied, out of memory. Returns r. */

@@ -16,9 +16,9 @@
 #define SLICE_BYTES MIB(64)
 
 /*
- * Memory of the kernel's metadata, as far as it is known before the commit: a page for each stream with pages, one for the node, in
- * which its first objects fit, and further ones for so many objects each. What is committed counts as the kernel counts it: streams of
- * many pieces need more, at most 0.2 % of their size.
+ * Memory of the kernel's metadata, as far as it is known before the commit: a page for each stream with pages, one for
+ * the node, in which its first objects fit, and further ones for so many objects each. What is committed counts as the
+ * kernel counts it: streams of many pieces need more, at most 0.2 % of their size.
  */
 #define OBJECTS_IN_NODE 29U
 #define OBJECTS_PER_PAGE 31U
@@ -79,7 +79,8 @@ struct StoreSave {
 };
 
 /* Adds up the nodes there are, except for one id, and the saves under way except for one. */
-int store_usage(Store *s, const char *owner, uint64_t except_id, const StoreSave *except, Usage *ret, StoreError *reterr_error);
+int store_usage(Store *s, const char *owner, uint64_t except_id, const StoreSave *except, Usage *ret,
+                StoreError *reterr_error);
 
 /* --- saving: what objects and trees have in common --- */
 
@@ -112,8 +113,8 @@ int store_check_limit(const Store *s, LimitId id, uint64_t current, uint64_t req
 int store_save_check_quota(const StoreSave *save, const Usage *u, StoreError *e);
 
 /*
- * May the name be used? Finds out which node goes, if one does, and before the node is begun the kernel name for it: one that
- * takes the place of a node from when names had no owners gets its kernel name, so that this is one step.
+ * May the name be used? Finds out which node goes, if one does, and before the node is begun the kernel name for it:
+ * one that takes the place of a node from when names had no owners gets its kernel name, so that this is one step.
  */
 int store_save_check_existing(StoreSave *save, StoreError *e);
 
@@ -136,8 +137,8 @@ int store_tree_save_step(StoreSave *save, StoreError *e);
 int store_read_manifest(PkramHandle *h, size_t n_objects, Manifest *ret, size_t *ret_size);
 
 /*
- * Finds out what is known about a listed node; the caller ends it with known_node_done(). session is PKRAM_HANDLE_NONE for the
- * first node, and may be open afterwards, with no node. Returns -ENOENT if the node is gone.
+ * Finds out what is known about a listed node; the caller ends it with known_node_done(). session is PKRAM_HANDLE_NONE
+ * for the first node, and may be open afterwards, with no node. Returns -ENOENT if the node is gone.
  */
 int store_know(Store *s, PkramHandle *session, const struct pkram_node_info *info, KnownNode *ret);
 void known_node_done(Store *s, KnownNode *known);
@@ -148,7 +149,8 @@ int store_node_complete(StoreNode *node, const KnownNode *known);
 /* Fills in the name of a listed node. Returns 0 or -ENOMEM. */
 int store_node_set_name(StoreNode *node, const KnownNode *known);
 
-/* Checks which owner a call is about: *owner, or the peer for NULL, which is filled in. InvalidParameter, PermissionDenied. */
+/* Checks which owner a call is about: *owner, or the peer for NULL, which is filled in. InvalidParameter,
+ * PermissionDenied. */
 int store_check_owner(const Peer *peer, const char **owner, StoreError *e);
 
 /* Reads all nodes once, so that store_know() knows them and forgets the others. */
@@ -176,7 +178,8 @@ int store_open(
 int store_stat_node(Store *s, uint64_t id, struct pkram_node_info *ret);
 
 /* Reads the checksums of an open node and checks its manifest against them. */
-int store_read_checksums(PkramHandle *h, const char *name, const Manifest *m, Checksums *ret, StoreError *reterr_error);
+int store_read_checksums(PkramHandle *h, const char *name, const Manifest *m, Checksums *ret,
+                         StoreError *reterr_error);
 
 /* Says that a node is damaged, and what to do. Always -EBADMSG. */
 int store_damaged(StoreError *e, const char *name, const char *reason);

@@ -50,7 +50,8 @@ static int object_failed(const StoreLoad *load, int r, StoreError *e) {
 }
 
 /* Loads a file, with the attributes that the kernel does not keep; NULL if there are none. */
-static int file_load(StoreLoad *load, const Peer *peer, uint32_t object, const ObjectAttributes *attributes, int *ret) {
+static int file_load(StoreLoad *load, const Peer *peer, uint32_t object, const ObjectAttributes *attributes,
+                     int *ret) {
         int charge = peer->pidfd >= 0 ? peer->pidfd : PKRAM_FD_NONE, r;
 
         /* The client has its file, and needs no descriptor. */
@@ -142,11 +143,12 @@ static int items_prepare(StoreLoad *load, StoreError *e) {
 static int target_failed(const StoreLoad *load, int r, StoreError *e) {
         if (r == -EBUSY)
                 return store_error_set(e, r, STORE_ERROR_BAD_DIRECTORY, load->node.name,
-                                       "The object exists as a file in this system already, and cannot be put into another one.");
+                                       "The object exists as a file in this system already, and cannot be put into "
+                                       "another one.");
         if (r == -EINVAL || r == -EPERM || r == -EBADF)
                 return store_error_set(e, r, STORE_ERROR_BAD_DIRECTORY, load->node.name,
-                                       "The file has to be an empty one on a tmpfs or a memfd, open for reading and writing, and mapped "
-                                       "nowhere.");
+                                       "The file has to be an empty one on a tmpfs or a memfd, open for reading and "
+                                       "writing, and mapped nowhere.");
         return object_failed(load, r, e);
 }
 
@@ -157,7 +159,8 @@ static int item_load(StoreLoad *load, size_t index, StoreError *e) {
 
         if (item->kind == OBJECT_FILE) {
                 watchdog_begin(item->size);
-                r = file_load(load, load->peer, object, load->managed ? &load->manifest.objects[index].attributes : NULL, &item->fd);
+                r = file_load(load, load->peer, object, load->managed ? &load->manifest.objects[index].attributes :
+                              NULL, &item->fd);
                 watchdog_end();
                 if (r < 0 && load->target >= 0)
                         return target_failed(load, r, e);
@@ -206,7 +209,8 @@ int store_load_new(
         load = malloc(sizeof(StoreLoad));
         if (!load)
                 return store_error_device(reterr_error, -ENOMEM);
-        *load = (StoreLoad) { .store = s, .peer = peer, .want_data = want_data, .target = -EBADF, .handle = PKRAM_HANDLE_NONE };
+        *load = (StoreLoad) { .store = s, .peer = peer, .want_data = want_data, .target = -EBADF,
+                              .handle = PKRAM_HANDLE_NONE };
 
         r = store_open(s, peer, owner, name, /* damaged_is_fine= */ false,
                        &load->handle, &load->node, &load->managed, &load->manifest, reterr_error);
@@ -215,7 +219,8 @@ int store_load_new(
 
         if (load->manifest.tree)
                 return store_error_set(reterr_error, -EISDIR, STORE_ERROR_WRONG_KIND, name,
-                                       "The node is a directory tree. Restore it with RestoreTree or 'pkramctl retrieve NAME DIR'.");
+                                       "The node is a directory tree. Restore it with RestoreTree or 'pkramctl "
+                                       "retrieve NAME DIR'.");
 
         if (load->manifest.verify) {
                 r = store_read_checksums(&load->handle, name, &load->manifest, &load->checksums, reterr_error);
@@ -238,7 +243,8 @@ int store_load_set_target(StoreLoad *load, int fd, StoreError *reterr_error) {
                 files += load->items[i].kind == OBJECT_FILE;
         if (files != 1 || load->manifest.verify || load->want_data)
                 return store_error_set(reterr_error, -EINVAL, STORE_ERROR_BAD_DIRECTORY, load->node.name,
-                                       "Only a node with a single file, stored without verify, can be put into a file.");
+                                       "Only a node with a single file, stored without verify, "
+                                       "can be put into a file.");
         load->target = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         if (load->target < 0)
                 return store_error_device(reterr_error, -errno);

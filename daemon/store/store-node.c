@@ -184,7 +184,8 @@ int store_describe(
         _cleanup_(store_description_done) StoreDescription d = {};
         int r;
 
-        r = store_open(s, peer, owner, name, /* damaged_is_fine= */ false, &h, &d.node, &d.managed, &d.manifest, reterr_error);
+        r = store_open(s, peer, owner, name, /* damaged_is_fine= */ false, &h, &d.node, &d.managed, &d.manifest,
+                       reterr_error);
         if (r < 0)
                 return r;
 

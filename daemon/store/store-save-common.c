@@ -52,7 +52,8 @@ int store_save_start(
                 return store_error_set(e, -EINVAL, STORE_ERROR_INVALID_PARAMETER, "owner", NULL);
         if (startswith(name, SYSTEM_NODE_PREFIX) && !(peer->uid == 0 && startswith(name, FDSTORE_NODE)))
                 return store_error_set(e, -EINVAL, STORE_ERROR_INVALID_NAME, name,
-                                       "The name cannot be used: those that begin with '" SYSTEM_NODE_PREFIX "' are the system's own.");
+                                       "The name cannot be used: those that begin with '"
+                                       SYSTEM_NODE_PREFIX "' are the system's own.");
 
         save = malloc(sizeof(StoreSave));
         if (!save)
@@ -70,7 +71,8 @@ int store_save_start(
                 s->saves->previous = save;
         s->saves = save;
 
-        save->peer = (Peer) { .uid = peer->uid, .gid = peer->gid, .pid = peer->pid, .pidfd = -EBADF, .owner = strdup(owner) };
+        save->peer = (Peer) { .uid = peer->uid, .gid = peer->gid, .pid = peer->pid, .pidfd = -EBADF,
+                              .owner = strdup(owner) };
         save->name = strdup(name);
         if (!save->peer.owner || !save->name || checksums_init(&save->checksums, n_objects) < 0)
                 return store_error_device(e, -ENOMEM);
@@ -144,7 +146,8 @@ int store_save_check_existing(StoreSave *save, StoreError *e) {
         int r;
 
         save->replaces = 0;
-        r = store_open(save->store, &save->peer, save->peer.owner, save->name, /* damaged_is_fine= */ true, &h, &node, &managed, &m, &error);
+        r = store_open(save->store, &save->peer, save->peer.owner, save->name, /* damaged_is_fine= */ true, &h, &node,
+                       &managed, &m, &error);
         if (r == -ENOENT)
                 return 0;
 
@@ -174,7 +177,8 @@ const char *store_save_file_reason(int r) {
                 return "the hardware lost a part of it; store it again from where its contents came";
         case -EINVAL:
         case -EOPNOTSUPP:
-                return "it is no file in memory that can be frozen; copy it into a memfd (memfd_create(2)) and store that";
+                return "it is no file in memory that can be frozen; copy it into a memfd (memfd_create(2)) and "
+                        "store that";
         case -EBADF:
                 return "its descriptor cannot be read from; open the file for reading and writing";
         case -EFBIG:
@@ -240,7 +244,8 @@ static int manifest_objects_new(const StoreItem *items, size_t n, ManifestObject
                         r = -EOPNOTSUPP;
                 }
                 if (r < 0 && reason)
-                        return store_error_set(e, r, STORE_ERROR_NOT_PRESERVABLE, NULL, "Object %zu cannot be preserved: %s.", i, reason);
+                        return store_error_set(e, r, STORE_ERROR_NOT_PRESERVABLE, NULL,
+                                               "Object %zu cannot be preserved: %s.", i, reason);
                 if (r < 0)
                         return store_error_device(e, r);
         }

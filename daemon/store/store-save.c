@@ -15,7 +15,8 @@
 #endif
 
 static int object_not_preservable(StoreError *e, size_t index, const char *reason) {
-        return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL, "Object %zu cannot be preserved: %s.", index, reason);
+        return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL,
+                               "Object %zu cannot be preserved: %s.", index, reason);
 }
 
 /* Checks a descriptor as far as that is possible before the kernel has a look, and adds up what it holds. */
@@ -29,30 +30,36 @@ static int check_file(StoreSave *save, size_t index, int fd, StoreError *e) {
         if (flags < 0)
                 return -errno;
         if (flags & O_PATH)
-                return object_not_preservable(e, index, "its descriptor cannot be read from; open the file for reading and writing");
+                return object_not_preservable(e, index, "its descriptor cannot be read from; "
+                                              "open the file for reading and writing");
 
         /*
          * Files in memory have seals, even if none can be set. Nothing but this may be called for others, since their
          * file systems may wait for a server.
          */
         if (fcntl(fd, F_GET_SEALS) < 0)
-                return object_not_preservable(e, index, "it is not a regular file of a tmpfs; copy it into a memfd (memfd_create(2)) and store that, as 'pkramctl store' does");
+                return object_not_preservable(e, index, "it is not a regular file of a tmpfs; copy it into a memfd "
+                                              "(memfd_create(2)) and store that, as 'pkramctl store' does");
         if (fstat(fd, &st) < 0 || fstatfs(fd, &sfs) < 0)
                 return -errno;
 
         if (sfs.f_type == HUGETLBFS_MAGIC)
-                return object_not_preservable(e, index, "it is a file of hugetlbfs; create the memfd without MFD_HUGETLB");
+                return object_not_preservable(e, index,
+                                              "it is a file of hugetlbfs; create the memfd without MFD_HUGETLB");
         if (!S_ISREG(st.st_mode) || sfs.f_type != TMPFS_MAGIC)
-                return object_not_preservable(e, index, "it is not a regular file of a tmpfs; copy it into a memfd (memfd_create(2)) and store that, as 'pkramctl store' does");
+                return object_not_preservable(e, index, "it is not a regular file of a tmpfs; copy it into a memfd "
+                                              "(memfd_create(2)) and store that, as 'pkramctl store' does");
         if ((flags & O_ACCMODE) == O_WRONLY)
-                return object_not_preservable(e, index, "its descriptor cannot be read from; open the file for reading and writing");
+                return object_not_preservable(e, index, "its descriptor cannot be read from; "
+                                              "open the file for reading and writing");
 
         /*
          * Storing freezes a file for all its users, so it requires the right to change the file: otherwise a
          * client could freeze a file that it may merely read.
          */
         if (peer->uid != 0 && peer->uid != st.st_uid && (flags & O_ACCMODE) != O_RDWR)
-                return object_not_preservable(e, index, "its descriptor is read-only and the file is owned by another user; open it for reading and writing");
+                return object_not_preservable(e, index, "its descriptor is read-only and the file is owned by another "
+                                              "user; open it for reading and writing");
 
         save->sizes[index] = (uint64_t) st.st_size;
         store_save_add_bytes(save, (uint64_t) st.st_blocks * 512);
@@ -168,7 +175,8 @@ static int save_prepare(StoreSave *save, const StoreItem *items, StoreError *e) 
         for (size_t i = 0; i < save->n_objects; i++) {
                 if (items[i].fd < 0) {
                         if (items[i].size > STORE_DATA_BYTES_MAX)
-                                return object_not_preservable(e, i, "inline data is longer than 1 MiB; store it in a memfd (memfd_create(2))");
+                                return object_not_preservable(e, i, "inline data is longer than 1 MiB; "
+                                                              "store it in a memfd (memfd_create(2))");
                         store_save_add_bytes(save, (items[i].size + 4095) / 4096 * 4096);
                         continue;
                 }
@@ -279,7 +287,8 @@ int store_save_new(
         return 0;
 }
 
-/* Saves some more objects, and after the last one checks the size, which is known only then. Others may have stored meanwhile. */
+/* Saves some more objects, and after the last one checks the size, which is known only then. Others may have stored
+ * meanwhile. */
 static int save_more(StoreSave *save, StoreError *e) {
         Usage usage;
         int r;

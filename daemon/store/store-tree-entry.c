@@ -15,7 +15,8 @@ typedef struct Link {
 
 /* --- saying no --- */
 
-/* Appends a file name, escaped, to a message. Truncates it at the end of a character if the message becomes too long. */
+/* Appends a file name, escaped, to a message. Truncates it at the end of a character if the message becomes too
+ * long. */
 static void append_name(char *text, size_t *n, size_t max, const char *name) {
         _cleanup_free_ char *escaped = utf8_escape(name);
 
@@ -48,11 +49,13 @@ static int tree_entry_not_preservable(const TreeSave *t, const char *name, Store
                 append_name(text, &n, sizeof(text), name);
         }
 
-        return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL, "'%s' in the tree cannot be preserved: %s.", text, reason);
+        return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL,
+                               "'%s' in the tree cannot be preserved: %s.", text, reason);
 }
 
 static int tree_entry_changed(const TreeSave *t, const char *name, StoreError *e) {
-        return tree_entry_not_preservable(t, name, e, "it changed while it was being stored; stop the processes that use it and try again");
+        return tree_entry_not_preservable(t, name, e, "it changed while it was being stored; stop the processes that "
+                                          "use it and try again");
 }
 
 static int tree_entry_failed(const TreeSave *t, const char *name, int r, StoreError *e) {
@@ -61,12 +64,14 @@ static int tree_entry_failed(const TreeSave *t, const char *name, int r, StoreEr
         if (r == -ENOENT || r == -ESTALE || r == -ENOTDIR || r == -ELOOP)
                 return tree_entry_changed(t, name, e);
         if (r == -EXDEV)
-                return tree_entry_not_preservable(t, name, e, "another file system is mounted there; unmount it first");
+                return tree_entry_not_preservable(t, name, e,
+                                                  "another file system is mounted there; unmount it first");
         if (r == -EOPNOTSUPP)
-                return tree_entry_not_preservable(t, name, e, "it has an extended attribute of a kind that is not known here; remove it with setfattr -x");
+                return tree_entry_not_preservable(t, name, e, "it has an extended attribute of a kind that is not "
+                                                  "known here; remove it with setfattr -x");
         if (r == -ENOSYS)
-                return tree_entry_not_preservable(t, name, e, "letter case does not matter in it (chattr +F), which cannot be preserved; "
-                                                              "use another directory");
+                return tree_entry_not_preservable(t, name, e, "letter case does not matter in it (chattr +F), "
+                                                              "which cannot be preserved; use another directory");
         if (r == -ENOMEM || r == -EFBIG)
                 return store_error_device(e, -ENOMEM);
 
@@ -116,7 +121,8 @@ static int tree_entry_add(StoreSave *save, int fd, TreeEntry *entry, const struc
                 return tree_entry_failed(t, *entry->name ? entry->name : NULL, r, e);
         if (save->peer.uid != 0 && tree_has_privileged_xattr(xattrs, entry->xattrs_size))
                 return tree_entry_not_preservable(t, *entry->name ? entry->name : NULL, e,
-                                                  "it has capabilities or other attributes that only root may give, and so only root may store it");
+                                                  "it has capabilities or other attributes that only root may give, "
+                                                  "and so only root may store it");
 
         if (S_ISREG(st->st_mode) || S_ISDIR(st->st_mode)) {
                 r = tree_read_flags(fd, &entry->flags);
@@ -124,7 +130,8 @@ static int tree_entry_add(StoreSave *save, int fd, TreeEntry *entry, const struc
                         return tree_entry_failed(t, *entry->name ? entry->name : NULL, r, e);
                 if (save->peer.uid != 0 && (entry->flags & (TREE_FLAG_IMMUTABLE | TREE_FLAG_APPEND)))
                         return tree_entry_not_preservable(t, *entry->name ? entry->name : NULL, e,
-                                                          "it is immutable or append-only, and only root may store that; use chattr -ia");
+                                                          "it is immutable or append-only, and only root may store "
+                                                          "that; use chattr -ia");
         }
 
         entry->mode = st->st_mode & 07777;
@@ -142,7 +149,8 @@ static int tree_entry_add(StoreSave *save, int fd, TreeEntry *entry, const struc
 int tree_enter(StoreSave *save, int dir, const char *name, const struct stat *expected, StoreError *e) {
         TreeSave *t = save->tree;
         TreeLevel l = { .fd = -EBADF };
-        TreeEntry entry = { .type = TREE_DIRECTORY, .depth = (unsigned) t->n_levels, .name = t->n_levels > 0 ? name : "" };
+        TreeEntry entry = { .type = TREE_DIRECTORY, .depth = (unsigned) t->n_levels,
+                            .name = t->n_levels > 0 ? name : "" };
         int r;
 
         if (t->n_levels > TREE_DEPTH_MAX)
@@ -157,7 +165,8 @@ int tree_enter(StoreSave *save, int dir, const char *name, const struct stat *ex
                 r = tree_read_names(l.fd, &l.names, &l.size);
         if (r >= 0)
                 r = GREEDY_REALLOC(t->levels, t->allocated, t->n_levels + 1);
-        r = r < 0 ? tree_entry_failed(t, t->n_levels > 0 ? name : NULL, r, e) : tree_entry_add(save, l.fd, &entry, &l.st, e);
+        r = r < 0 ? tree_entry_failed(t, t->n_levels > 0 ? name : NULL, r, e) :
+                tree_entry_add(save, l.fd, &entry, &l.st, e);
         if (r < 0) {
                 tree_level_done(&l);
                 return r;
@@ -311,7 +320,8 @@ static int save_other(StoreSave *save, TreeEntry *entry, const struct stat *expe
                 r = -errno;
         if (r < 0)
                 return tree_entry_failed(t, entry->name, r, e);
-        if (st.st_ino != expected->st_ino || st.st_dev != expected->st_dev || (st.st_mode & S_IFMT) != (expected->st_mode & S_IFMT))
+        if (st.st_ino != expected->st_ino || st.st_dev != expected->st_dev ||
+            (st.st_mode & S_IFMT) != (expected->st_mode & S_IFMT))
                 return tree_entry_changed(t, entry->name, e);
 
         entry->type = other_type(st.st_mode);
@@ -321,7 +331,8 @@ static int save_other(StoreSave *save, TreeEntry *entry, const struct stat *expe
                 if (n < 0)
                         return tree_entry_failed(t, entry->name, -errno, e);
                 if (n == 0 || n >= (ssize_t) sizeof(target))
-                        return tree_entry_not_preservable(t, entry->name, e, "it is a symbolic link to an empty or too long path");
+                        return tree_entry_not_preservable(t, entry->name, e,
+                                                          "it is a symbolic link to an empty or too long path");
                 target[n] = 0;
                 entry->target = target;
         }
@@ -355,7 +366,8 @@ int tree_save_entry(StoreSave *save, StoreError *e) {
         if (fstatat(l->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 return tree_entry_failed(t, name, -errno, e);
         if (st.st_dev != l->st.st_dev)
-                return tree_entry_not_preservable(t, name, e, "another file system is mounted there; unmount it first");
+                return tree_entry_not_preservable(t, name, e,
+                                                  "another file system is mounted there; unmount it first");
         if (is_special(st.st_mode) && (save->flags & STORE_SKIP_SPECIAL)) {
                 l->position += strlen(name) + 1;
                 return 0;

@@ -80,14 +80,15 @@ int tree_load_failed(const StoreTreeLoad *load, int r, StoreError *e) {
         case -ENOSPC:
         case -EDQUOT:
                 return store_error_set(e, r, STORE_ERROR_BAD_DIRECTORY, NULL,
-                                       "Not enough space in the tmpfs. Mount it with a larger size= or nr_inodes= and try again. "
-                                       "The tree is still stored.");
+                                       "Not enough space in the tmpfs. Mount it with a larger size= or nr_inodes= and "
+                                       "try again. The tree is still stored.");
         case -ENOTEMPTY:
                 return store_error_set(e, r, STORE_ERROR_NOT_EMPTY, NULL,
                                        "The directory is not empty. Restore the tree into an empty directory.");
         case -EROFS:
                 return store_error_set(e, r, STORE_ERROR_BAD_DIRECTORY, NULL,
-                                       "The tmpfs is mounted read-only. Remount it read-write and try again. The tree is still stored.");
+                                       "The tmpfs is mounted read-only. Remount it read-write and try again. "
+                                       "The tree is still stored.");
         case -EEXIST:
         case -EBADMSG:
         case -ENODATA:
@@ -96,11 +97,13 @@ int tree_load_failed(const StoreTreeLoad *load, int r, StoreError *e) {
         case -EACCES:
                 return store_error_set(e, r, STORE_ERROR_UNEXPECTED, NULL,
                                        "Failed to set the owner, mode or attributes of a file (%s). "
-                                       "Check the sandboxing of pkram-tree-worker@.service. The tree is still stored.", strerror(-r));
+                                       "Check the sandboxing of pkram-tree-worker@.service. The tree is still stored.",
+                                       strerror(-r));
         case -EOPNOTSUPP:
                 return store_error_set(e, r, STORE_ERROR_NOT_SUPPORTED, NULL,
                                        "The tmpfs of this kernel does not support an extended attribute of the tree. "
-                                       "Boot a kernel with CONFIG_TMPFS_XATTR and CONFIG_TMPFS_POSIX_ACL. The tree is still stored.");
+                                       "Boot a kernel with CONFIG_TMPFS_XATTR and CONFIG_TMPFS_POSIX_ACL. "
+                                       "The tree is still stored.");
         default:
                 return store_error_device(e, r);
         }
@@ -115,7 +118,8 @@ int tree_check_sum(StoreTreeLoad *load, uint32_t object, const void *data, size_
         r = store_sum_data(data, size, hex);
         if (r < 0)
                 return store_error_device(e, r);
-        return streq(hex, load->checksums.objects[object]) ? 0 : tree_damaged(load, "A part of the tree does not match its checksum", e);
+        return streq(hex, load->checksums.objects[object]) ? 0 :
+                tree_damaged(load, "A part of the tree does not match its checksum", e);
 }
 
 /* --- opening the node --- */

@@ -130,7 +130,8 @@ int store_save_attach_tree(
         assert(session);
         assert(ret);
 
-        r = store_save_start(s, peer, /* owner= */ NULL, /* name= */ "", flags, /* n_objects= */ 0, &save, reterr_error);
+        r = store_save_start(s, peer, /* owner= */ NULL, /* name= */ "", flags, /* n_objects= */ 0, &save,
+                             reterr_error);
         if (r < 0)
                 return r;
         save->handle = *session;

@@ -106,12 +106,14 @@ int store_tree_open(
         assert(peer);
         assert(ret);
 
-        r = store_open(s, peer, owner, name, /* damaged_is_fine= */ false, &t.handle, &t.node, &managed, &m, reterr_error);
+        r = store_open(s, peer, owner, name, /* damaged_is_fine= */ false, &t.handle, &t.node, &managed, &m,
+                       reterr_error);
         if (r < 0)
                 return r;
         if (!m.tree)
                 return store_error_set(reterr_error, -ENOTDIR, STORE_ERROR_WRONG_KIND, name,
-                                       "The node is not a directory tree. Retrieve its objects with Retrieve or 'pkramctl retrieve'.");
+                                       "The node is not a directory tree. Retrieve its objects with Retrieve or "
+                                       "'pkramctl retrieve'.");
 
         t.verify = m.verify;
         *ret = t;

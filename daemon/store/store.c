@@ -115,7 +115,8 @@ int store_info_of_clients(Store *s, struct pkram_ioctl_info *ret, StoreError *re
                 _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
                 struct pkram_ioctl_stat st;
 
-                if (pkram_load_begin(&s->device, names[i], &h, /* ret_id= */ NULL) < 0 || pkram_load_stat(&h, 0, &st) < 0)
+                if (pkram_load_begin(&s->device, names[i], &h, /* ret_id= */ NULL) < 0 ||
+                    pkram_load_stat(&h, 0, &st) < 0)
                         continue;
                 ret->nr_nodes -= MIN(ret->nr_nodes, 1U);
                 ret->data_pages -= MIN(ret->data_pages, (st.data_bytes + 4095) / 4096);
@@ -215,7 +216,8 @@ static bool is_old_tree_of_root(const Manifest *m) {
 }
 
 /* Finds owner and name in a manifest, or that it is not the one of a node with this kernel name. */
-static int manifest_identify(const Manifest *m, const char *kernel_name, const char **ret_owner, const char **ret_name) {
+static int manifest_identify(const Manifest *m, const char *kernel_name, const char **ret_owner,
+                             const char **ret_name) {
         if (!owner_is_valid(m->owner) && !streq(m->owner, "uid:0"))
                 return -EBADMSG;
 
@@ -237,7 +239,8 @@ static int manifest_identify(const Manifest *m, const char *kernel_name, const c
  * to the owner in its kernel name, or else to the kernel. -ENOMSG: it has no manifest, and its name does not say
  * that it should have one.
  */
-static int read_manifest(Store *s, PkramHandle *h, const struct pkram_node_info *info, Manifest *ret, KnownNode *ret_known) {
+static int read_manifest(Store *s, PkramHandle *h, const struct pkram_node_info *info, Manifest *ret,
+                         KnownNode *ret_known) {
         const char *owner = OWNER_KERNEL, *name = NULL;
         _cleanup_manifest_ Manifest m = {};
         struct pkram_ioctl_stat sums = {};

@@ -195,15 +195,17 @@ int store_load_new(
                 StoreError *reterr_error);
 
 /*
- * Has the contents of the node's only file put into this file, which is duplicated, and no descriptor handed out. Comes before
- * the first step. Returns -EINVAL with BadDirectory for nodes with more or fewer files, with checksums, and with want_data.
+ * Has the contents of the node's only file put into this file, which is duplicated, and no descriptor handed out.
+ * Comes before the first step. Returns -EINVAL with BadDirectory for nodes with more or fewer files, with checksums,
+ * and with want_data.
  */
 int store_load_set_target(StoreLoad *load, int fd, StoreError *reterr_error);
 
 /* Returns what the objects take once they are loaded: bytes of data in memory of this process, and descriptors. */
 void store_load_cost(const StoreLoad *load, size_t *ret_bytes, size_t *ret_fds);
 
-/* Does a bit of the work, a few milliseconds. Returns 1 if there is more to do, 0 if it is done, or a negative errno. */
+/* Does a bit of the work, a few milliseconds. Returns 1 if there is more to do, 0 if it is done, or a negative
+ * errno. */
 int store_load_step(StoreLoad *load, StoreError *reterr_error);
 StoreLoad *store_load_free(StoreLoad *load);
 DEFINE_CLEANUP(StoreLoad *, store_load_free)
@@ -222,7 +224,8 @@ typedef struct Usage {
         uint64_t total_nodes, owner_nodes;
 } Usage;
 
-/* The daemon begins to store a tree. Then the worker saves into its session, and the daemon continues with the results. */
+/* The daemon begins to store a tree. Then the worker saves into its session, and the daemon continues with the
+ * results. */
 int store_save_new_tree(
                 Store *s,
                 const Peer *peer,

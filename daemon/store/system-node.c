@@ -18,7 +18,8 @@ int system_node_save(const PkramDevice *device, const char *name, const void *da
         return pkram_save_commit(&h, /* replace= */ true, /* ret_id= */ NULL);
 }
 
-int system_node_load(const PkramDevice *device, const char *name, PkramHandle *ret_handle, char **ret, size_t *ret_size) {
+int system_node_load(const PkramDevice *device, const char *name, PkramHandle *ret_handle, char **ret,
+                     size_t *ret_size) {
         _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
         void *data = NULL;
         size_t size = 0;

@@ -18,8 +18,8 @@
 #define SYSTEM_NODE_LOG SYSTEM_NODE_PREFIX "log"
 
 /*
- * Name of a node with the file descriptor store of the unit that owns it, and beginning of the names that go with it: only
- * root may store them. See fdstore-manifest.h.
+ * Name of a node with the file descriptor store of the unit that owns it, and beginning of the names that go with it:
+ * only root may store them. See fdstore-manifest.h.
  */
 #define FDSTORE_NODE SYSTEM_NODE_PREFIX "fdstore"
 
@@ -40,5 +40,6 @@ int system_node_save(const PkramDevice *device, const char *name, const void *da
  * -EBADMSG, -EFBIG: the node was not made by system_node_save(); *ret_handle is
  * valid in these two cases as well, so that it can be removed.
  */
-int system_node_load(const PkramDevice *device, const char *name, PkramHandle *ret_handle, char **ret, size_t *ret_size);
+int system_node_load(const PkramDevice *device, const char *name, PkramHandle *ret_handle, char **ret,
+                     size_t *ret_size);
 int system_node_remove(PkramHandle *h, const char *name);

@@ -59,14 +59,16 @@ static void test_unit_parse(_unused_ void **state) {
         };
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++)
-                assert_int_equal(kexec_unit_parse(table[i].text, strlen(table[i].text), table[i].before), table[i].value);
+                assert_int_equal(kexec_unit_parse(table[i].text, strlen(table[i].text), table[i].before),
+                                 table[i].value);
 }
 
 static void test_unit_names(_unused_ void **state) {
-        static const char *const good[] = { "redis.service", "a@b\\x2dc.service", "user@1000.service", "docker-12.scope" };
+        static const char *const good[] = { "redis.service", "a@b\\x2dc.service", "user@1000.service",
+                                            "docker-12.scope" };
         static const char *const bad[] = {
-                "", ".", "..", "../x.service", "a/b.service", "a b.service", "init.scope", "session-3.scope", "srv-web.mount",
-                "pkram-tree@web.service", "uid:1000", "root", "kernel", ".service.d", "x.socket",
+                "", ".", "..", "../x.service", "a/b.service", "a b.service", "init.scope", "session-3.scope",
+                "srv-web.mount", "pkram-tree@web.service", "uid:1000", "root", "kernel", ".service.d", "x.socket",
         };
 
         for (size_t i = 0; i < ELEMENTSOF(good); i++)
@@ -112,7 +114,8 @@ static void remove_tree(const char *tree) {
         assert_int_equal(system(command), 0);
 }
 
-/* Objects as store-tree-entry.c makes them: one for each large file, for each full stream of small ones, for the rest, and the table. */
+/* Objects as store-tree-entry.c makes them: one for each large file, for each full stream of small ones, for the rest,
+ * and the table. */
 static void test_tree_cost(_unused_ void **state) {
         _cleanup_close_ int fd = -EBADF;
         TreeCost c = {};
@@ -267,7 +270,8 @@ static void test_fdstores(_unused_ void **state) {
         MockManager *m = mock_manager_new(dir, units, ELEMENTSOF(units));
         Mock *mock = mock_new();
         PkramDevice device = mock_device(mock);
-        KexecSources sources = { .utab = "/proc/none", .units = "/proc/none", .root = "/proc/none", .proc = "/proc/self" };
+        KexecSources sources = { .utab = "/proc/none", .units = "/proc/none", .root = "/proc/none",
+                                 .proc = "/proc/self" };
         KexecCheck check;
         Config config;
         int pair[2];
@@ -293,7 +297,8 @@ static void test_fdstores(_unused_ void **state) {
                 assert_int_equal(s.facts.n_fdstore_problems, 1);
                 kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
                 assert_true(check.keeps);
-                assert_non_null(strstr(check.text, "b.service loses 1 file descriptor: 'root' (directories are not preserved)."));
+                assert_non_null(strstr(check.text,
+                                       "b.service loses 1 file descriptor: 'root' (directories are not preserved)."));
         }
 
         /* An image that preserves nothing is refused, though nothing is stored yet. */
@@ -312,12 +317,14 @@ static void test_fdstores(_unused_ void **state) {
         for (unsigned i = 0; i < 5; i++) {
                 _cleanup_kexec_state_ KexecState s = {};
                 _cleanup_json_ struct json_object *o = NULL;
-                static const char *const names[] = { "UnitBytesMax", "UnitDescriptorsMax", "NodeBytesMax", "OwnerBytesMax", "TotalBytesMax" };
+                static const char *const names[] = { "UnitBytesMax", "UnitDescriptorsMax", "NodeBytesMax",
+                                                     "OwnerBytesMax", "TotalBytesMax" };
                 const KexecFdStoreProblem *p;
                 Config small = config;
 
-                uint64_t *values[] = { &small.fdstore_unit_bytes, &small.fdstore_unit_descriptors, &small.limit[LIMIT_NODE_BYTES],
-                                       &small.limit[LIMIT_OWNER_BYTES], &small.limit[LIMIT_TOTAL_BYTES] };
+                uint64_t *values[] = { &small.fdstore_unit_bytes, &small.fdstore_unit_descriptors,
+                                       &small.limit[LIMIT_NODE_BYTES], &small.limit[LIMIT_OWNER_BYTES],
+                                       &small.limit[LIMIT_TOTAL_BYTES] };
 
                 *values[i] = i == 1 ? 0 : KIB(64);
                 assert_ok(kexec_state_collect(&device, &small, &sources, KEXEC_STATE_FULL, &s));

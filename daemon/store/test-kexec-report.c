@@ -62,7 +62,8 @@ static void test_record_of_odd_names(_unused_ void **state) {
         assert_ok(kexec_report_add_lost(&report, NULL, "b\xff", "damaged"));
         assert_ok(kexec_report_write(path, &report));
         assert_ok(kexec_report_read(path, &o));
-        assert_string_equal(json_get_string(json_object_array_get_idx(json_get_array(o, "lost"), 0), "name"), "b\xef\xbf\xbd");
+        assert_string_equal(json_get_string(json_object_array_get_idx(json_get_array(o, "lost"), 0), "name"),
+                            "b\xef\xbf\xbd");
 }
 
 static void test_hostile_record(_unused_ void **state) {
@@ -129,7 +130,8 @@ static void test_report(_unused_ void **state) {
 }
 
 static void test_bad_report(_unused_ void **state) {
-        static const char *const bad[] = { "", "[]", "{}", "{\"restoredNodes\":1,\"lostNodes\":0}", "{\"restoredNodes\":-1,\"lostNodes\":0,\"lost\":[]}" };
+        static const char *const bad[] = { "", "[]", "{}", "{\"restoredNodes\":1,\"lostNodes\":0}",
+                                           "{\"restoredNodes\":-1,\"lostNodes\":0,\"lost\":[]}" };
         static const char odd[] = "{\"restoredNodes\":1,\"lostNodes\":0,\"lost\":[1],\"x\":2,\"upUSec\":\"now\",\"previousKernel\":5}";
         _cleanup_json_ struct json_object *o = NULL;
         const char *path = path_of("bad");

@@ -17,7 +17,8 @@
 /* --- names --- */
 
 static void test_names(_unused_ void **state) {
-        static const char *const good[] = { "a", "a b", "...", ".a", "\xc3\xa4", "a\\b", "a:b@c.service", "\xf0\x9f\x98\x80" };
+        static const char *const good[] = { "a", "a b", "...", ".a", "\xc3\xa4", "a\\b", "a:b@c.service",
+                                            "\xf0\x9f\x98\x80" };
         static const char *const bad[] = {
                 "", ".", "..", "/", "a/b", "a\nb", "\x01", "\x7f", "\xc2\x80", "\xff", "a\xc3",
         };
@@ -86,7 +87,8 @@ static void test_owner(_unused_ void **state) {
                 Peer p = {
                         .uid = table[i].uid,
                         .pidfd = -EBADF,
-                        .unit = { .unit = (char *) table[i].unit, .slice = (char *) table[i].slice, .user_slice = table[i].user_slice },
+                        .unit = { .unit = (char *) table[i].unit, .slice = (char *) table[i].slice,
+                                  .user_slice = table[i].user_slice },
                 };
 
                 assert_int_equal(peer_needs_unit_user(&p), table[i].needs_unit_user);
@@ -269,10 +271,12 @@ static void test_config_good(_unused_ void **state) {
 }
 
 static void test_config_fdstore(_unused_ void **state) {
-        static const char text[] = "[FdStore]\nUnits= a.service \tb@*.service\nRequireRestore=yes\nUnitBytesMax=1G\nUnitDescriptorsMax=5\n";
+        static const char text[] = "[FdStore]\nUnits= a.service "
+                "\tb@*.service\nRequireRestore=yes\nUnitBytesMax=1G\nUnitDescriptorsMax=5\n";
         static const char *const bad[] = {
-                "[FdStore]\nUnits=", "[FdStore]\nUnits=all a.service", "[FdStore]\nUnits=a/b", "[FdStore]\nRequireRestore=maybe",
-                "[FdStore]\nUnitBytesMax=1Z", "[FdStore]\nUnitDescriptorsMax=65535", "[FdStore]\nNodesMax=1", "[Store]\nUnits=none",
+                "[FdStore]\nUnits=", "[FdStore]\nUnits=all a.service", "[FdStore]\nUnits=a/b",
+                "[FdStore]\nRequireRestore=maybe", "[FdStore]\nUnitBytesMax=1Z", "[FdStore]\nUnitDescriptorsMax=65535",
+                "[FdStore]\nNodesMax=1", "[Store]\nUnits=none",
         };
         Warnings w = {};
         Config c, defaults;
@@ -299,11 +303,13 @@ static void test_config_fdstore(_unused_ void **state) {
 
 static void test_config_bad(_unused_ void **state) {
         static const char *const bad[] = {
-                "[Store]\nTotalBytesMax=", "[Store]\nTotalBytesMax=101%", "[Store]\nTotalBytesMax=-1", "[Store]\nTotalBytesMax=5Q",
-                "[Store]\nTotalBytesMax=5MB", "[Store]\nTotalBytesMax=99999999999999999999", "[Store]\nTotalBytesMax=99999999P",
-                "[Store]\nNodesMax=infinity", "[Store]\nNodesMax=1K", "[Store]\nNodesMax=5%", "[Store]\nMessageBytesMax=1",
-                "[Store]\nObjectsMax=0", "[Store]\nObjectsMax=65535", "[Store]\nKexecPolicy=maybe", "[Store]\nFoo=1",
-                "[Store]\nNodesMax", "NodesMax=5", "[store]\nNodesMax=5", "[Other]", "[Store]\nnodesmax=5", "[Store]\n=5",
+                "[Store]\nTotalBytesMax=", "[Store]\nTotalBytesMax=101%", "[Store]\nTotalBytesMax=-1",
+                "[Store]\nTotalBytesMax=5Q", "[Store]\nTotalBytesMax=5MB",
+                "[Store]\nTotalBytesMax=99999999999999999999", "[Store]\nTotalBytesMax=99999999P",
+                "[Store]\nNodesMax=infinity", "[Store]\nNodesMax=1K", "[Store]\nNodesMax=5%",
+                "[Store]\nMessageBytesMax=1", "[Store]\nObjectsMax=0", "[Store]\nObjectsMax=65535",
+                "[Store]\nKexecPolicy=maybe", "[Store]\nFoo=1", "[Store]\nNodesMax", "NodesMax=5",
+                "[store]\nNodesMax=5", "[Other]", "[Store]\nnodesmax=5", "[Store]\n=5",
         };
         Config defaults;
 
@@ -386,7 +392,8 @@ static void test_manifest_round_trip(_unused_ void **state) {
         uint8_t xattrs[] = { 1, 0, 0, 0, 7, 0, 'u', 's', 'e', 'r', '.', 'x', 0, 0xff };
         ManifestObject objects[] = {
                 { .name = (char *) "a\"b\\\xc3\xa4", .kind = OBJECT_FILE,
-                  .attributes = { .memfd = (char *) "\xff/x", .xattrs = xattrs, .xattrs_size = sizeof(xattrs), .flags = TREE_FLAG_NODUMP } },
+                  .attributes = { .memfd = (char *) "\xff/x", .xattrs = xattrs, .xattrs_size = sizeof(xattrs),
+                                  .flags = TREE_FLAG_NODUMP } },
                 { .name = NULL, .kind = OBJECT_DATA },
         };
         Manifest m = {
@@ -435,7 +442,8 @@ static void test_manifest_hostile(_unused_ void **state) {
                 { "{\"pkramManifest\":3,\"whatever\":true}", -EPROTONOSUPPORT },
                 { "{\"pkramManifest\":2,\"owner\":\"o\",\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\"}]}", -EBADMSG },
                 { "{\"pkramManifest\":1,\"pkramManifest\":1}", -EBADMSG },
-#define OBJECT(x) "{\"pkramManifest\":1,\"owner\":\"o\",\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\"," x "}]}"
+#define OBJECT(x) \
+        "{\"pkramManifest\":1,\"owner\":\"o\",\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\"," x "}]}"
                 { OBJECT("\"memfd\":5"), -EBADMSG },
                 { OBJECT("\"memfd\":\"?\""), -EBADMSG },
                 { OBJECT("\"memfd\":\"AAAA\""), -EBADMSG },            /* NUL bytes */
@@ -446,8 +454,10 @@ static void test_manifest_hostile(_unused_ void **state) {
                 { OBJECT("\"flags\":-1"), -EBADMSG },
 #undef OBJECT
                 { "{\"pkramManifest\":1,\"owner\":\"o\",\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"data\",\"memfd\":\"eA==\"}]}", -EBADMSG },
-                { "{\"pkramManifest\":1,\"owner\":5,\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\"}]}", -EBADMSG },
-                { "{\"pkramManifest\":1,\"owner\":\"\",\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\"}]}", -EBADMSG },
+                { "{\"pkramManifest\":1,\"owner\":5,\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\"}]}",
+                  -EBADMSG },
+                { "{\"pkramManifest\":1,\"owner\":\"\",\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\"}]}",
+                  -EBADMSG },
                 { "{\"pkramManifest\":1,\"owner\":\"o\",\"uid\":-1,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\"}]}", -EBADMSG },
                 { "{\"pkramManifest\":1,\"owner\":\"o\",\"uid\":4294967295,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\"}]}", -EBADMSG },
                 { "{\"pkramManifest\":1,\"owner\":\"o\",\"uid\":0,\"objects\":[{\"kind\":\"file\"}]}", -EBADMSG },
@@ -455,7 +465,8 @@ static void test_manifest_hostile(_unused_ void **state) {
                 { "{\"pkramManifest\":1,\"owner\":\"o\",\"uid\":0,\"kernel\":\"k\",\"objects\":[]}", -EBADMSG },
                 { "{\"pkramManifest\":1,\"owner\":\"o\",\"uid\":0,\"kernel\":\"k\",\"objects\":[1]}", -EBADMSG },
                 { "{\"pkramManifest\":1,\"owner\":\"o\",\"uid\":0,\"kernel\":\"k\",\"objects\":[null]}", -EBADMSG },
-                { "{\"pkramManifest\":1,\"owner\":\"o\",\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"x\"}]}", -EBADMSG },
+                { "{\"pkramManifest\":1,\"owner\":\"o\",\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"x\"}]}",
+                  -EBADMSG },
                 { "{\"pkramManifest\":1,\"owner\":\"o\",\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\",\"name\":\"../x\"}]}", -EBADMSG },
                 { "{\"pkramManifest\":1,\"owner\":\"o\",\"uid\":0,\"kernel\":\"k\",\"objects\":[{\"kind\":\"file\",\"name\":5}]}", -EBADMSG },
                 { "{\"pkramManifest\":1,\"owner\":\"o\",\"uid\":0,\"kernel\":\"k\",\"verify\":\"md5\",\"objects\":[{\"kind\":\"file\"}]}", -EBADMSG },

@@ -24,7 +24,8 @@ static void restart(Fixture *f, bool reboot, bool pkram) {
         places_free(f->places);
         disk_device_free(f->disk);
         if (reboot)
-                (void) snprintf(f->boot.boot_id, sizeof(f->boot.boot_id), "%032x", (unsigned) strtoul(f->boot.boot_id, NULL, 16) + 1);
+                (void) snprintf(f->boot.boot_id, sizeof(f->boot.boot_id), "%032x",
+                                (unsigned) strtoul(f->boot.boot_id, NULL, 16) + 1);
         mock_set_missing(f->s.mock, pkram ? 0 : -ENOENT);
         assert_ok(disk_device_new(f->path, &f->boot, NULL, NULL, &f->disk));
         PkramDevice memory = mock_device(f->s.mock);
@@ -37,7 +38,8 @@ static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(Fixture));
 
         store_fixture_init(&f->s, GIB(1));
-        (void) snprintf(f->parent, sizeof(f->parent), "%s/pkram-store-XXXXXX", access("/dev/shm", W_OK) >= 0 ? "/dev/shm" : "/tmp");
+        (void) snprintf(f->parent, sizeof(f->parent), "%s/pkram-store-XXXXXX",
+                        access("/dev/shm", W_OK) >= 0 ? "/dev/shm" : "/tmp");
         assert_non_null(mkdtemp(f->parent));
         (void) snprintf(f->path, sizeof(f->path), "%s/disk", f->parent);
         restart(f, true, false);
@@ -71,7 +73,8 @@ static bool is_on_disk(Fixture *f, const char *name) {
 static void test_objects(void **state) {
         Fixture *f = *state;
         _cleanup_close_ int fd = make_memfd(300000, 7);
-        StoreItem items[2] = { { .name = "file", .fd = fd }, { .name = "data", .fd = -EBADF, .data = "inline", .size = 6 } };
+        StoreItem items[2] = { { .name = "file", .fd = fd }, { .name = "data", .fd = -EBADF, .data = "inline",
+                                                               .size = 6 } };
 
         assert_ok(store_put(&f->s, &f->s.root, "n", items, 2, STORE_VERIFY, NULL, NULL));
         assert_ok(store_put_data(&f->s, &f->s.alice, "n", 0, NULL));
@@ -201,7 +204,8 @@ static int store_tree(Fixture *f, int directory, StoreFlags flags) {
         if (r < 0)
                 return r;
         session = (PkramHandle) { .device = attached, .fd = fcntl(store_save_session(save), F_DUPFD_CLOEXEC, 3) };
-        r = store_save_attach_tree(f->s.store, &f->s.root, &session, directory, flags, store_save_usage(save), &work, NULL);
+        r = store_save_attach_tree(f->s.store, &f->s.root, &session, directory, flags, store_save_usage(save), &work,
+                                   NULL);
         while (r >= 0 && (r = store_save_step(work, NULL)) > 0)
                 ;
         if (r < 0)
@@ -225,7 +229,8 @@ static int restore_tree(Fixture *f, int directory) {
         if (r < 0)
                 return r;
         session = (PkramHandle) { .device = attached, .fd = fcntl(tree.handle.fd, F_DUPFD_CLOEXEC, 3) };
-        r = store_tree_load_new(&f->s.root, &session, "tree", tree.node.info.name, tree.node.info.nr_objects, directory, /* tell= */ -EBADF, &load, NULL);
+        r = store_tree_load_new(&f->s.root, &session, "tree", tree.node.info.name, tree.node.info.nr_objects,
+                                directory, /* tell= */ -EBADF, &load, NULL);
         while (r >= 0 && (r = store_tree_load_step(load, NULL)) > 0)
                 ;
         return r < 0 ? r : store_tree_load_commit(load, /* keep= */ false, NULL);
@@ -246,14 +251,16 @@ static void test_tree(void **state) {
         int a = open(from, O_RDONLY | O_DIRECTORY | O_CLOEXEC), b = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
         assert_ok(shell("cd $a && mkdir -p d/e && echo small >d/small && ln d/small link && ln -s /nowhere sym && "
-                        "head -c 3000000 /dev/urandom >large && chown 12:34 large && chmod 4750 large && touch -d 2001-02-03 large && "
-                        "for i in $(seq 200); do echo $i >d/e/$i; done && truncate -s 1T sparse"));
+                        "head -c 3000000 /dev/urandom >large && chown 12:34 large && chmod 4750 large && "
+                        "touch -d 2001-02-03 large && for i in $(seq 200); do echo $i >d/e/$i; done && "
+                        "truncate -s 1T sparse"));
         assert_ok(store_tree(f, a, STORE_VERIFY));
         restart(f, true, false);
         assert_int_equal(store_count(&f->s, &f->s.root), 1);
         assert_ok(restore_tree(f, b));
         assert_ok(shell("diff -r --no-dereference -x sparse $a $b && test $(stat -c %s $b/sparse) = 1099511627776 && "
-                        "test \"$(stat -c '%a %u %g %Y %h' $a/large $a/link)\" = \"$(stat -c '%a %u %g %Y %h' $b/large $b/link)\""));
+                        "test \"$(stat -c '%a %u %g %Y %h' $a/large $a/link)\" = \"$(stat -c '%a %u %g %Y %h' "
+                        "$b/large $b/link)\""));
         assert_int_equal(store_count(&f->s, &f->s.root), 0);
         restart(f, true, false);
         assert_int_equal(store_count(&f->s, &f->s.root), 0);

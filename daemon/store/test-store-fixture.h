@@ -24,7 +24,8 @@ void store_fixture_done(StoreFixture *f);
 int store_fixture_setup(void **state);
 int store_fixture_teardown(void **state);
 
-/* Store from beginning to end, of anything, of a few bytes, and of one descriptor; and Retrieve. ret and e may be NULL where the store's may. */
+/* Store from beginning to end, of anything, of a few bytes, and of one descriptor; and Retrieve. ret and e may be NULL
+ * where the store's may. */
 int store_put(
                 StoreFixture *f,
                 const Peer *peer,

@@ -114,13 +114,15 @@ static void test_limits_count_saves_under_way(void **state) {
 static void test_limits_count_metadata(void **state) {
         Fixture *f = *state;
         StoreItem items[40];
-        /* Contents: 40 objects and the manifest. Metadata: links of each of them, the node, and what does not fit into it. */
+        /* Contents: 40 objects and the manifest. Metadata: links of each of them, the node, and what does not fit into
+         * it. */
         const uint64_t pages = 41 + 41 + 1 + 1;
 
         for (size_t i = 0; i < ELEMENTSOF(items); i++)
                 items[i] = (StoreItem) { .fd = -EBADF, .data = "x", .size = 1 };
         for (unsigned i = 0; i < 2; i++) {
-                static const LimitId ids[] = { LIMIT_NODE_BYTES, LIMIT_OWNER_BYTES, LIMIT_USER_BYTES, LIMIT_TOTAL_BYTES };
+                static const LimitId ids[] = { LIMIT_NODE_BYTES, LIMIT_OWNER_BYTES, LIMIT_USER_BYTES,
+                                               LIMIT_TOTAL_BYTES };
 
                 for (size_t k = 0; k < ELEMENTSOF(ids); k++) {
                         _cleanup_error_ StoreError e = {};

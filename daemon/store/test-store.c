@@ -131,7 +131,8 @@ static void test_owners(void **state) {
 
 static void test_explicit_owner(void **state) {
         Fixture *f = *state;
-        static const char *const invalid[] = { "", "alice", "uid:", "uid:01000", "uid:-1", "uid:4294967295", "a/b.service", ".service", "a.b" };
+        static const char *const invalid[] = { "", "alice", "uid:", "uid:01000", "uid:-1", "uid:4294967295",
+                                               "a/b.service", ".service", "a.b" };
         StoreItem item = { .fd = -EBADF, .data = "x", .size = 1 };
         StoreDescription d;
         StoreLoad *l = NULL;
@@ -193,7 +194,8 @@ static void test_explicit_owner(void **state) {
 static void store_old(Fixture *f, const char *name, const char *owner, uid_t uid, bool tree) {
         _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
         ManifestObject object = { .kind = OBJECT_DATA };
-        Manifest m = { .owner = (char *) owner, .uid = uid, .kernel = (char *) "6.12", .objects = &object, .n_objects = 1, .tree = tree };
+        Manifest m = { .owner = (char *) owner, .uid = uid, .kernel = (char *) "6.12", .objects = &object,
+                       .n_objects = 1, .tree = tree };
         _cleanup_free_ char *text = NULL;
         size_t size;
 
@@ -230,7 +232,8 @@ static void test_old_names(void **state) {
         assert_ok(store_remove(f->store, &f->alice, NULL, "n", 0, NULL, NULL));
         assert_errno(store_remove(f->store, &f->alice, NULL, "n", 0, NULL, NULL), ENOENT);
 
-        /* Root was "uid:0", and the trees of mount.pkram belonged to units. Those of other units and users do not become root's. */
+        /* Root was "uid:0", and the trees of mount.pkram belonged to units. Those of other units and users do not
+         * become root's. */
         store_old(f, "r", "uid:0", 0, false);
         store_old(f, "t1", "srv-data.mount", 0, true);
         store_old(f, "t2", "pkram-tree@x.service", 0, true);
@@ -519,7 +522,8 @@ static void test_describe(void **state) {
 /* What the kernel does not keep of a file: the name of a memfd, extended attributes, inode flags. */
 static void test_file_attributes(void **state) {
         Fixture *f = *state;
-        _cleanup_close_ int named = memfd_create("its name/x", MFD_CLOEXEC | MFD_ALLOW_SEALING), odd = memfd_create("\xff\x01", MFD_CLOEXEC);
+        _cleanup_close_ int named = memfd_create("its name/x", MFD_CLOEXEC | MFD_ALLOW_SEALING),
+                odd = memfd_create("\xff\x01", MFD_CLOEXEC);
         _cleanup_close_ int plain = make_memfd(3, 4);
         StoreItem items[] = { { .fd = named }, { .fd = odd }, { .fd = plain } };
         _cleanup_(store_load_freep) StoreLoad *l = NULL, *again = NULL;
@@ -529,7 +533,8 @@ static void test_file_attributes(void **state) {
 
         assert_true(named >= 0 && odd >= 0);
         assert_int_equal(write(named, "hello", 5), 5);
-        have_xattrs = fsetxattr(named, "user.one", "1\0002", 3, 0) >= 0 && fsetxattr(named, "user.none", "", 0, 0) >= 0;
+        have_xattrs = fsetxattr(named, "user.one", "1\0002", 3, 0) >= 0 &&
+                fsetxattr(named, "user.none", "", 0, 0) >= 0;
         have_flags = ioctl(odd, FS_IOC_SETFLAGS, &flags) >= 0;
         assert_ok(store_put(f, &f->alice, "n", items, 3, STORE_VERIFY, NULL, NULL));
 

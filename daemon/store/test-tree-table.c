@@ -20,10 +20,13 @@ static void make_table(TreeTable *t) {
 
         add(t, &(TreeEntry) { .type = TREE_DIRECTORY, .name = "", .mode = 0755 });
         add(t, &(TreeEntry) { .type = TREE_DIRECTORY, .depth = 1, .name = "dir", .mode = 01777, .uid = 5, .gid = 6,
-                              .atime = { -1, 999999999 }, .mtime = { 1LL << 40, 3 }, .xattrs = xattrs, .xattrs_size = size });
-        add(t, &(TreeEntry) { .type = TREE_PACKED, .depth = 2, .name = "new\nline \xff", .mode = 0644, .size = 5000, .pages = 2 });
+                              .atime = { -1, 999999999 }, .mtime = { 1LL << 40, 3 }, .xattrs = xattrs,
+                              .xattrs_size = size });
+        add(t, &(TreeEntry) { .type = TREE_PACKED, .depth = 2, .name = "new\nline \xff", .mode = 0644, .size = 5000,
+                              .pages = 2 });
         add(t, &(TreeEntry) { .type = TREE_SYMLINK, .depth = 2, .name = "link", .target = "../../../etc" });
-        add(t, &(TreeEntry) { .type = TREE_FILE, .depth = 1, .name = "big", .mode = 04755, .size = UINT64_C(1) << 40 });
+        add(t, &(TreeEntry) { .type = TREE_FILE, .depth = 1, .name = "big", .mode = 04755,
+                              .size = UINT64_C(1) << 40 });
         add(t, &(TreeEntry) { .type = TREE_LINK, .depth = 1, .name = "other", .link = 2 });
         add(t, &(TreeEntry) { .type = TREE_FIFO, .depth = 1, .name = "fifo", .mode = 0600 });
         tree_table_seal(t);
@@ -161,7 +164,8 @@ static void test_hostile(_unused_ void **state) {
         refuse(&(TreeEntry) { .type = TREE_LINK, .depth = 1, .name = "a", .link = 0 }); /* a directory */
         refuse(&(TreeEntry) { .type = TREE_LINK, .depth = 1, .name = "a", .link = 1 }); /* itself */
         refuse(&(TreeEntry) { .type = TREE_LINK, .depth = 1, .name = "a", .link = 2 });
-        refuse(&(TreeEntry) { .type = TREE_FIFO, .depth = 1, .name = "a", .xattrs = (const uint8_t *) "x", .xattrs_size = 1 });
+        refuse(&(TreeEntry) { .type = TREE_FIFO, .depth = 1, .name = "a", .xattrs = (const uint8_t *) "x",
+                              .xattrs_size = 1 });
 }
 
 static void test_hostile_attributes(_unused_ void **state) {
@@ -172,7 +176,8 @@ static void test_hostile_attributes(_unused_ void **state) {
                 size_t size = 0, allocated = 0;
 
                 assert_ok(tree_xattr_add(&xattrs, &size, &allocated, names[i], "v", 1));
-                refuse(&(TreeEntry) { .type = TREE_FIFO, .depth = 1, .name = "a", .xattrs = xattrs, .xattrs_size = size });
+                refuse(&(TreeEntry) { .type = TREE_FIFO, .depth = 1, .name = "a", .xattrs = xattrs,
+                                      .xattrs_size = size });
         }
 }
 

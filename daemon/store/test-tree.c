@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Trees: stored from real tmpfs directories into the model of the kernel, and back. Needs to be root, to mount them. */
+/* Trees: stored from real tmpfs directories into the model of the kernel, and back. Needs to be root, to mount
+ * them. */
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sched.h>
@@ -101,7 +102,8 @@ static int restore_tree(Fixture *f, const Peer *peer, StoreError *e) {
         if (r < 0)
                 return r;
         session = (PkramHandle) { .device = f->s.device, .fd = fcntl(tree.handle.fd, F_DUPFD_CLOEXEC, 3) };
-        r = store_tree_load_new(peer, &session, "tree", tree.node.info.name, tree.node.info.nr_objects, f->to_fd, /* tell= */ -EBADF, &load, e);
+        r = store_tree_load_new(peer, &session, "tree", tree.node.info.name, tree.node.info.nr_objects, f->to_fd,
+                                /* tell= */ -EBADF, &load, e);
         while (r >= 0 && (r = store_tree_load_step(load, e)) > 0)
                 ;
         return r < 0 ? r : store_tree_load_commit(load, /* keep= */ false, e);
@@ -118,24 +120,26 @@ static bool is_empty(int fd) {
 }
 
 /* Everything but the times of a tree whose root was made just now. */
-#define COMPARE                                                                                                         \
-        "list() { cd \"$1\" && find . -printf '%P|%y|%m|%U|%G|%T@|%s|%n|%l\\0' | grep -azv '^|' | sort -z | od -c; "     \
-        "find . -type f ! -name sparse -print0 | sort -z | xargs -0r md5sum; }; "                                                      \
-        "(list \"$a\") >/tmp/pkram-test-a.$$; (list \"$b\") >/tmp/pkram-test-b.$$; "                                    \
-        "cmp /tmp/pkram-test-a.$$ /tmp/pkram-test-b.$$; r=$?; "                                                         \
-        "[ $r = 0 ] || diff /tmp/pkram-test-a.$$ /tmp/pkram-test-b.$$ | head -20 >&2; rm -f /tmp/pkram-test-[ab].$$; exit $r"
+#define COMPARE                                                                                                       \
+        "list() { cd \"$1\" && find . -printf '%P|%y|%m|%U|%G|%T@|%s|%n|%l\\0' | grep -azv '^|' | sort -z | od -c; "  \
+        "find . -type f ! -name sparse -print0 | sort -z | xargs -0r md5sum; }; "                                     \
+        "(list \"$a\") >/tmp/pkram-test-a.$$; (list \"$b\") >/tmp/pkram-test-b.$$; "                                  \
+        "cmp /tmp/pkram-test-a.$$ /tmp/pkram-test-b.$$; r=$?; "                                                       \
+        "[ $r = 0 ] || diff /tmp/pkram-test-a.$$ /tmp/pkram-test-b.$$ | head -20 >&2; "                               \
+        "rm -f /tmp/pkram-test-[ab].$$; exit $r"
 
-#define MAKE                                                                                                            \
-        "set -e; cd \"$a\"; umask 022; mkdir -p d/e empty d/sticky; chmod 1777 d/sticky; chmod 0700 empty; "            \
-        "printf small >d/small; : >d/zero; head -c 65536 /dev/urandom >d/edge; head -c 65537 /dev/urandom >d/e/large; " \
-        "head -c 3000000 /dev/urandom >big; chmod 4755 big; chown 12:34 d/small d/e; "                                  \
-        "truncate -s 60000 holes; printf x | dd of=holes bs=1 seek=20000 conv=notrunc status=none; "                    \
-        "truncate -s 1T sparse; printf end | dd of=sparse bs=1 seek=999999999 conv=notrunc status=none; "               \
-        "ln -s ../../etc/passwd link; ln -s \"$(printf 'x%.0s' $(seq 4000))\" d/longlink; chown -h 5:6 link; "          \
-        "mkfifo d/fifo; chmod 620 d/fifo; ln d/small d/e/second; ln big third; ln -P link fourth; ln d/fifo fifth; "    \
-        "printf n >\"$(printf 'new\\nline')\"; printf b >\"$(printf 'b\\377\\200')\"; "                                 \
-        "printf l >\"$(printf 'l%.0s' $(seq 255))\"; "                                                                  \
-        "touch -d '2001-02-03 04:05:06.789012345' d/small empty big; touch -h -d '1990-01-01 00:00:00.5' link; "        \
+#define MAKE                                                                                                          \
+        "set -e; cd \"$a\"; umask 022; mkdir -p d/e empty d/sticky; chmod 1777 d/sticky; chmod 0700 empty; "          \
+        "printf small >d/small; : >d/zero; head -c 65536 /dev/urandom >d/edge; head -c 65537 /dev/urandom "           \
+        ">d/e/large; "                                                                                                \
+        "head -c 3000000 /dev/urandom >big; chmod 4755 big; chown 12:34 d/small d/e; "                                \
+        "truncate -s 60000 holes; printf x | dd of=holes bs=1 seek=20000 conv=notrunc status=none; "                  \
+        "truncate -s 1T sparse; printf end | dd of=sparse bs=1 seek=999999999 conv=notrunc status=none; "             \
+        "ln -s ../../etc/passwd link; ln -s \"$(printf 'x%.0s' $(seq 4000))\" d/longlink; chown -h 5:6 link; "        \
+        "mkfifo d/fifo; chmod 620 d/fifo; ln d/small d/e/second; ln big third; ln -P link fourth; ln d/fifo fifth; "  \
+        "printf n >\"$(printf 'new\\nline')\"; printf b >\"$(printf 'b\\377\\200')\"; "                               \
+        "printf l >\"$(printf 'l%.0s' $(seq 255))\"; "                                                                \
+        "touch -d '2001-02-03 04:05:06.789012345' d/small empty big; touch -h -d '1990-01-01 00:00:00.5' link; "      \
         "touch -d '1960-01-01' d/zero; touch -d '2002-02-02' d/e d; touch -d '2003-03-03' ."
 
 static void check_round_trip(Fixture *f, StoreFlags flags, bool kexec) {
@@ -250,9 +254,11 @@ static void test_inode_flags(void **state) {
                 print_message("# this kernel's tmpfs has no inode flags: not tested\n");
                 skip();
         }
-        assert_true(shell(f, "rm \"$a/probe\" && mkdir \"$a/i\" && echo x >\"$a/i/first\" && ln \"$a/i/first\" \"$a/i/second\" && "
-                             "ln \"$a/i/first\" \"$a/third\" && touch \"$a/plain\" && head -c 200000 /dev/zero >\"$a/i/large\" && "
-                             "chattr +i \"$a/i/first\" && chattr +ad \"$a/i/large\" && chattr +A \"$a/plain\" && chattr +i \"$a/i\" && chattr +a \"$a\""));
+        assert_true(shell(f, "rm \"$a/probe\" && mkdir \"$a/i\" && echo x >\"$a/i/first\" && "
+                             "ln \"$a/i/first\" \"$a/i/second\" && ln \"$a/i/first\" \"$a/third\" && "
+                             "touch \"$a/plain\" && head -c 200000 /dev/zero >\"$a/i/large\" && "
+                             "chattr +i \"$a/i/first\" && chattr +ad \"$a/i/large\" && chattr +A \"$a/plain\" && "
+                             "chattr +i \"$a/i\" && chattr +a \"$a\""));
         assert_ok(store_tree(f, &f->s.root, 0, NULL, NULL));
         assert_true(shell(f, "chattr -ia \"$a\" \"$a/i\" && chattr -ia \"$a\"/i/*"));
         mock_kexec(f->s.mock);
@@ -265,7 +271,8 @@ static void test_inode_flags(void **state) {
                 fd = open(path, O_RDONLY | O_CLOEXEC);
                 assert_true(fd >= 0);
                 assert_ok(ioctl(fd, FS_IOC_GETFLAGS, &flags));
-                assert_int_equal(flags & (FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL), files[i].flags);
+                assert_int_equal(flags & (FS_IMMUTABLE_FL | FS_APPEND_FL | FS_NODUMP_FL | FS_NOATIME_FL),
+                                 files[i].flags);
         }
         assert_true(shell(f, "[ \"$(stat -c %h \"$b/third\")\" = 3 ]"));
 
@@ -351,7 +358,8 @@ static void test_many_small_files(void **state) {
         assert_true(saved.bytes < 100000 * 100);
         mock_kexec(f->s.mock);
         assert_ok(restore_tree(f, &f->s.root, NULL));
-        assert_true(shell(f, "[ $(ls \"$b\" | wc -l) = 100000 ] && [ \"$(cat \"$b/01234\" \"$b/99999\")\" = 0123499999 ]"));
+        assert_true(shell(f, "[ $(ls \"$b\" | wc -l) = 100000 ] && [ \"$(cat \"$b/01234\" \"$b/99999\")\" = "
+                          "0123499999 ]"));
 }
 
 static void expect_not_preservable(Fixture *f, const Peer *peer, const char *word) {
@@ -376,7 +384,8 @@ static void test_special_files(void **state) {
         (void) snprintf(address.un.sun_path, sizeof(address.un.sun_path), "%s/d/sock", f->from);
         assert_ok(bind(fd, &address.sa, sizeof(address.un)));
         assert_true(shell(f, "ln \"$a/d/sock\" \"$a/d/second\"; chmod 741 \"$a/d/sock\""));
-        assert_true(shell(f, "mknod -m 640 \"$a/d/null\" c 1 3 && chown 3:4 \"$a/d/null\" && mknod \"$a/d/disk\" b 259 70000"));
+        assert_true(shell(f, "mknod -m 640 \"$a/d/null\" c 1 3 && chown 3:4 \"$a/d/null\" && mknod \"$a/d/disk\" b "
+                          "259 70000"));
 
         assert_ok(store_tree(f, &f->s.root, 0, NULL, NULL));
         mock_kexec(f->s.mock);
@@ -392,7 +401,8 @@ static void test_special_files(void **state) {
         assert_true(shell(f, "[ -d \"$b/d\" ] && [ -z \"$(ls \"$b/d\")\" ]"));
 }
 
-/* What an overlay file system leaves in its upper directory: whiteouts, and attributes that say what hides the lower one. */
+/* What an overlay file system leaves in its upper directory: whiteouts, and attributes that say what hides the lower
+ * one. */
 static void test_overlay_upper(void **state) {
         static const struct {
                 const char *name, *attribute, *value;
@@ -405,24 +415,27 @@ static void test_overlay_upper(void **state) {
         Fixture *f = *state;
         char path[128], value[64];
 
-        assert_true(shell(f, "mkdir -p \"$a/upper/replaced\" \"$a/upper/moved\" \"$a/work/work\" && chmod 000 \"$a/work/work\" && "
-                             "mknod \"$a/upper/deleted\" c 0 0 && ln \"$a/upper/deleted\" \"$a/upper/deleted-too\" && "
-                             "echo x >\"$a/upper/changed\""));
+        assert_true(shell(f, "mkdir -p \"$a/upper/replaced\" \"$a/upper/moved\" \"$a/work/work\" && "
+                             "chmod 000 \"$a/work/work\" && mknod \"$a/upper/deleted\" c 0 0 && "
+                             "ln \"$a/upper/deleted\" \"$a/upper/deleted-too\" && echo x >\"$a/upper/changed\""));
         for (size_t i = 0; i < ELEMENTSOF(attributes); i++) {
                 (void) snprintf(path, sizeof(path), "%s/%s", f->from, attributes[i].name);
-                assert_ok(setxattr(path, attributes[i].attribute, attributes[i].value, strlen(attributes[i].value), 0));
+                assert_ok(setxattr(path, attributes[i].attribute, attributes[i].value, strlen(attributes[i].value),
+                                   0));
         }
         assert_ok(store_tree(f, &f->s.root, 0, NULL, NULL));
         mock_kexec(f->s.mock);
         assert_ok(restore_tree(f, &f->s.root, NULL));
         for (size_t i = 0; i < ELEMENTSOF(attributes); i++) {
                 (void) snprintf(path, sizeof(path), "%s/%s", f->to, attributes[i].name);
-                assert_int_equal(getxattr(path, attributes[i].attribute, value, sizeof(value)), strlen(attributes[i].value));
+                assert_int_equal(getxattr(path, attributes[i].attribute, value, sizeof(value)),
+                                 strlen(attributes[i].value));
                 assert_memory_equal(value, attributes[i].value, strlen(attributes[i].value));
         }
         /* All whiteouts are one inode, as overlayfs makes them. */
-        assert_true(shell(f, "[ \"$(stat -c '%F %t:%T %h' \"$b/upper/deleted\")\" = 'character special file 0:0 2' ] && "
-                             "[ \"$b/upper/deleted\" -ef \"$b/upper/deleted-too\" ] && [ \"$(stat -c %a \"$b/work/work\")\" = 0 ]"));
+        assert_true(shell(f, "[ \"$(stat -c '%F %t:%T %h' \"$b/upper/deleted\")\" = 'character special file 0:0 "
+                             "2' ] && [ \"$b/upper/deleted\" -ef \"$b/upper/deleted-too\" ] && "
+                             "[ \"$(stat -c %a \"$b/work/work\")\" = 0 ]"));
 }
 
 /* Files that would be dangerous if root created them for users that cannot create them. */
@@ -434,7 +447,8 @@ static void test_what_only_root_may_store(void **state) {
                 { ": >x; chown 1000:42 x; chmod 2755 x", "it runs with the rights of another group" },
                 { ": >x; chown 1000:1000 x; setfattr -n trusted.t -v 1 x", "only root may give" },
                 { ": >x; chown 1000:1000 x; setcap cap_sys_admin=ep x 2>/dev/null || "
-                  "setfattr -n security.capability -v 0x0100000200002000000000000000000000000000 x", "only root may give" },
+                  "setfattr -n security.capability -v 0x0100000200002000000000000000000000000000 x",
+                  "only root may give" },
         };
         Fixture *f = *state;
 
@@ -447,7 +461,8 @@ static void test_what_only_root_may_store(void **state) {
                 expect_not_preservable(f, &f->s.alice, cases[i].word);
         }
 
-        /* Of her own group, it is fine. And a tree that root has stored is not given to her, whatever it says whose it is. */
+        /* Of her own group, it is fine. And a tree that root has stored is not given to her, whatever it says whose it
+         * is. */
         assert_true(shell(f, "cd \"$a\" && rm x && : >x && chown 1000:1000 x && chmod 6755 x"));
         assert_ok(store_tree(f, &f->s.alice, 0, NULL, NULL));
         mock_kexec(f->s.mock);
@@ -471,12 +486,14 @@ static void forge(Fixture *f, const Peer *peer, const TreeEntry *entries, size_t
 /* The table of her own node says what it wants: what root alone may make is not made for her. */
 static void test_forged_for_user(void **state) {
         static const TreeEntry root = { .type = TREE_DIRECTORY, .name = "", .uid = 1000, .gid = 1000 };
-        static const uint8_t capability[] = { 1, 0, 0, 0, 20, 0, 's', 'e', 'c', 'u', 'r', 'i', 't', 'y', '.', 'c', 'a', 'p', 'a', 'b', 'i', 'l', 'i', 't', 'y', 0, 1 };
+        static const uint8_t capability[] = { 1, 0, 0, 0, 20, 0, 's', 'e', 'c', 'u', 'r', 'i', 't', 'y', '.', 'c', 'a',
+                                              'p', 'a', 'b', 'i', 'l', 'i', 't', 'y', 0, 1 };
         static const TreeEntry forged[] = {
                 { .type = TREE_FIFO, .depth = 1, .name = "a", .uid = 0 },
                 { .type = TREE_CHARACTER, .depth = 1, .name = "a", .uid = 1000, .gid = 1000, .device = 0x103 },
                 { .type = TREE_PACKED, .depth = 1, .name = "a", .uid = 1000, .gid = 0, .mode = 02755 },
-                { .type = TREE_PACKED, .depth = 1, .name = "a", .uid = 1000, .gid = 1000, .xattrs = capability, .xattrs_size = 27 },
+                { .type = TREE_PACKED, .depth = 1, .name = "a", .uid = 1000, .gid = 1000, .xattrs = capability,
+                  .xattrs_size = 27 },
         };
         Fixture *f = *state;
 
@@ -553,7 +570,8 @@ static void test_others_nodes(void **state) {
 /* A link that takes the place of a file does not lead its mode to another one. */
 static void test_mode_does_not_follow(void **state) {
         Fixture *f = *state;
-        const TreeEntry entry = { .name = "link", .type = TREE_PACKED, .uid = getuid(), .gid = getgid(), .mode = 04777 };
+        const TreeEntry entry = { .name = "link", .type = TREE_PACKED, .uid = getuid(), .gid = getgid(),
+                                  .mode = 04777 };
         struct stat st;
 
         assert_true(shell(f, "umask 077; echo secret >$a/file; ln -s file $a/link"));
@@ -667,7 +685,8 @@ static void test_no_room(void **state) {
         Fixture *f = *state;
         _cleanup_error_ StoreError e = {};
 
-        assert_true(shell(f, "mkdir \"$a/d\"; for i in 1 2 3 4 5 6 7 8; do head -c 60000 /dev/urandom >\"$a/d/$i\"; done"));
+        assert_true(shell(f, "mkdir \"$a/d\"; for i in 1 2 3 4 5 6 7 8; do head -c 60000 /dev/urandom "
+                          ">\"$a/d/$i\"; done"));
         assert_ok(store_tree(f, &f->s.root, 0, NULL, NULL));
         mock_kexec(f->s.mock);
         assert_true(shell(f, "mount -o remount,size=200k \"$b\""));
@@ -707,7 +726,8 @@ static void test_damage(void **state) {
 static void test_forged(void **state) {
         Fixture *f = *state;
         static const TreeEntry root = { .type = TREE_DIRECTORY, .name = "" };
-        const TreeEntry twice[] = { root, { .type = TREE_FIFO, .depth = 1, .name = "a" }, { .type = TREE_FIFO, .depth = 1, .name = "a" } };
+        const TreeEntry twice[] = { root, { .type = TREE_FIFO, .depth = 1, .name = "a" },
+                                    { .type = TREE_FIFO, .depth = 1, .name = "a" } };
         const TreeEntry through_link[] = {
                 root,
                 { .type = TREE_SYMLINK, .depth = 1, .name = "a", .target = "/tmp" },

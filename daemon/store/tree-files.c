@@ -248,7 +248,8 @@ int tree_write_flags(int fd, unsigned flags) {
                 return flags == 0 ? 0 : -EOPNOTSUPP;
         kernel = before;
         for (size_t i = 0; i < ELEMENTSOF(inode_flags); i++)
-                kernel = flags & inode_flags[i].flag ? kernel | inode_flags[i].kernel : kernel & ~inode_flags[i].kernel;
+                kernel = flags & inode_flags[i].flag ? kernel | inode_flags[i].kernel :
+                        kernel & ~inode_flags[i].kernel;
         return kernel == before || ioctl(fd, FS_IOC_SETFLAGS, &kernel) >= 0 ? 0 : -errno;
 }
 
@@ -278,7 +279,8 @@ int tree_apply_attributes(int dir, const char *name, const TreeEntry *e) {
         char path[TREE_FD_PATH_MAX];
         int r;
 
-        /* In this order: a new owner takes away set-user-ID bits and capabilities, and an ACL comes on top of a mode. */
+        /* In this order: a new owner takes away set-user-ID bits and capabilities, and an ACL comes on top of a
+         * mode. */
         if (fchownat(dir, name, e->uid, e->gid, AT_SYMLINK_NOFOLLOW) < 0)
                 return -errno;
         if (e->type != TREE_SYMLINK) {

@@ -11,8 +11,8 @@
 int tree_is_tmpfs_directory(int fd, struct stat *ret);
 
 /*
- * Opens a directory for listing, without changing its access time if that can be had. name may be ".". -EXDEV: something
- * else is mounted there.
+ * Opens a directory for listing, without changing its access time if that can be had. name may be ".". -EXDEV:
+ * something else is mounted there.
  */
 int tree_open_directory(int dir, const char *name, int *ret);
 
@@ -25,7 +25,8 @@ int tree_open_path(int dir, const char *name, int *ret);
 /* All names in a directory, each with its NUL, to be freed. -EFBIG: far too many. -errno. */
 int tree_read_names(int fd, char **ret, size_t *ret_size);
 
-/* All extended attributes of what a descriptor (O_PATH will do) stands for. -EOPNOTSUPP: there is one that cannot be kept. */
+/* All extended attributes of what a descriptor (O_PATH will do) stands for. -EOPNOTSUPP: there is one that cannot be
+ * kept. */
 int tree_read_xattrs(int fd, uint8_t **ret, size_t *ret_size);
 
 /* Is it an extended attribute of a kind that can be kept? */
@@ -35,8 +36,8 @@ bool tree_xattr_can_be_kept(const char *name);
 int tree_write_xattrs(int fd, const uint8_t *xattrs, size_t size);
 
 /*
- * Reads or sets the inode flags of chattr(1) of an open regular file or directory: a set of TREE_FLAG_*. Where the file
- * system has none, all of them are clear. Both return a negative errno on failure; reading, also -ENOSYS, see
+ * Reads or sets the inode flags of chattr(1) of an open regular file or directory: a set of TREE_FLAG_*. Where the
+ * file system has none, all of them are clear. Both return a negative errno on failure; reading, also -ENOSYS, see
  * tree_flags_from_kernel(). Setting leaves other flags as they are.
  */
 int tree_read_flags(int fd, unsigned *ret);
@@ -57,12 +58,13 @@ int tree_read_packed(int fd, size_t size, uint8_t *buffer, uint16_t *ret_pages);
 /* Writes them into an empty file. data: tree_packed_bytes() bytes. */
 int tree_write_packed(int fd, const TreeEntry *e, const uint8_t *data);
 
-/* Gives name in a directory (or itself, with ".") its owner, mode, extended attributes and times. No other process may change anything there until this returns. */
+/* Gives name in a directory (or itself, with ".") its owner, mode, extended attributes and times. No other process may
+ * change anything there until this returns. */
 int tree_apply_attributes(int dir, const char *name, const TreeEntry *e);
 
 /*
- * Makes a further name of first, a file with those inode flags that is in the directory from. An immutable file takes no new
- * name, so these flags are cleared meanwhile. Returns a negative errno on failure.
+ * Makes a further name of first, a file with those inode flags that is in the directory from. An immutable file takes
+ * no new name, so these flags are cleared meanwhile. Returns a negative errno on failure.
  */
 int tree_link(int from, const char *first, unsigned flags, int dir, const char *name);
 

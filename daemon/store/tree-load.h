@@ -35,7 +35,8 @@ struct StoreTreeLoad {
         Checksum *checksum;
 };
 
-/* Makes the directory accessible to root only, so that no other user can interfere. -ENOTEMPTY if there is something in it. */
+/* Makes the directory accessible to root only, so that no other user can interfere. -ENOTEMPTY if there is something
+ * in it. */
 int tree_lock_empty_root(StoreTreeLoad *load);
 
 /* Says that the node is damaged. Always -EBADMSG. */

@@ -64,12 +64,14 @@ int tree_place_find(int fd, uid_t *ret_uid) {
 
 int tree_place_refuse_save(StoreError *e) {
         return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL,
-                               "The tree cannot be preserved: it is no directory of a tmpfs; mount one there, with 'mount -t pkram' or 'mount -t tmpfs'.");
+                               "The tree cannot be preserved: it is no directory of a tmpfs; mount one there, "
+                               "with 'mount -t pkram' or 'mount -t tmpfs'.");
 }
 
 int tree_place_refuse_save_owner(StoreError *e) {
         return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL,
-                               "The tree cannot be preserved: its directory is owned by another user, and only root may store it.");
+                               "The tree cannot be preserved: its directory is owned by another user, "
+                               "and only root may store it.");
 }
 
 int tree_place_refuse_load(StoreError *e) {

@@ -45,7 +45,8 @@ typedef struct DevicePart {
         uint32_t minor;
 } __attribute__((packed)) DevicePart;
 
-_Static_assert(sizeof(Header) == 40 && sizeof(Record) == 48 && sizeof(PackedPart) == 6 && sizeof(DevicePart) == 8, "another kernel reads this");
+_Static_assert(sizeof(Header) == 40 && sizeof(Record) == 48 && sizeof(PackedPart) == 6 && sizeof(DevicePart) == 8,
+               "another kernel reads this");
 
 typedef struct XattrHead {
         uint32_t value_size;
@@ -162,7 +163,8 @@ void tree_table_seal(TreeTable *t) {
         memcpy(t->data, &h, sizeof(h));
 }
 
-int tree_xattr_add(uint8_t **xattrs, size_t *size, size_t *allocated, const char *name, const void *value, size_t value_size) {
+int tree_xattr_add(uint8_t **xattrs, size_t *size, size_t *allocated, const char *name, const void *value,
+                   size_t value_size) {
         size_t name_size = strlen(name) + 1, need = sizeof(XattrHead) + name_size + value_size;
         XattrHead head = { .value_size = htole32((uint32_t) value_size), .name_size = htole16((uint16_t) name_size) };
         int r;
@@ -216,8 +218,8 @@ int tree_xattr_next(const uint8_t *xattrs, size_t size, size_t *position, TreeXa
         left -= sizeof(head);
         p += sizeof(head);
 
-        if (name_size > XATTR_NAME_MAX + 1 || value_size > XATTR_SIZE_MAX || name_size > left || value_size > left - name_size ||
-            !is_string(p, name_size) || !is_attribute_name((const char *) p))
+        if (name_size > XATTR_NAME_MAX + 1 || value_size > XATTR_SIZE_MAX || name_size > left ||
+            value_size > left - name_size || !is_string(p, name_size) || !is_attribute_name((const char *) p))
                 return -EBADMSG;
 
         *ret = (TreeXattr) { .name = (const char *) p, .value = p + name_size, .value_size = value_size };
@@ -307,8 +309,8 @@ static int parse_entry(const uint8_t *data, size_t left, TreeEntry *ret, size_t 
                 .xattrs_size = xattrs_size,
         };
 
-        if (e.type < TREE_DIRECTORY || e.type >= _TREE_TYPE_MAX || (e.flags & ~TREE_FLAGS_ALL) || e.depth > TREE_DEPTH_MAX ||
-            (e.mode & ~07777U) || e.uid == (uid_t) -1 || e.gid == (gid_t) -1 ||
+        if (e.type < TREE_DIRECTORY || e.type >= _TREE_TYPE_MAX || (e.flags & ~TREE_FLAGS_ALL) ||
+            e.depth > TREE_DEPTH_MAX || (e.mode & ~07777U) || e.uid == (uid_t) -1 || e.gid == (gid_t) -1 ||
             e.atime.tv_nsec >= 1000000000 || e.mtime.tv_nsec >= 1000000000 || !is_string(p, name_size))
                 return -EBADMSG;
 

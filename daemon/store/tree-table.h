@@ -95,7 +95,8 @@ int tree_table_add(TreeTable *t, const TreeEntry *e);
 void tree_table_seal(TreeTable *t);
 
 /* Appends an extended attribute to a buffer for TreeEntry.xattrs. -ENOMEM, -E2BIG. */
-int tree_xattr_add(uint8_t **xattrs, size_t *size, size_t *allocated, const char *name, const void *value, size_t value_size);
+int tree_xattr_add(uint8_t **xattrs, size_t *size, size_t *allocated, const char *name, const void *value,
+                   size_t value_size);
 
 /* --- reading --- */
 

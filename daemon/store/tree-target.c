@@ -52,7 +52,8 @@ int tree_target_put_back(int directory, const TreeTarget *t) {
 }
 
 void tree_target_tell(int fd, const TreeTarget *t) {
-        /* It fits into a pipe many times. If pkramd is gone, nothing listens, and the directory is put back by this process. */
+        /* It fits into a pipe many times. If pkramd is gone, nothing listens, and the directory is put back by this
+         * process. */
         if (fd >= 0)
                 (void) !write(fd, t, sizeof(*t));
 }

@@ -46,7 +46,8 @@ int tree_target_put_back(int directory, const TreeTarget *t);
 void tree_target_tell(int fd, const TreeTarget *t);
 
 /*
- * Reads what was written to a pipe, without waiting, into *t, which is left alone if there is nothing. Returns 1 if the
- * other end is closed and everything was read, 0 if more can come, -EBADMSG if that is no TreeTarget, or a negative errno.
+ * Reads what was written to a pipe, without waiting, into *t, which is left alone if there is nothing. Returns 1 if
+ * the other end is closed and everything was read, 0 if more can come, -EBADMSG if that is no TreeTarget, or a
+ * negative errno.
  */
 int tree_target_listen(int fd, TreeTarget *t);

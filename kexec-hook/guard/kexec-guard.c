@@ -138,8 +138,8 @@ static int verb_check(sd_bus *bus) {
         switch (guard_decide(policy, r, &check)) {
         case GUARD_REFUSE:
                 return guard_refuse(bus,
-                                    r < 0 ? "Failed to query " PKRAM_DEVICE ", stored nodes might be lost." : check.text,
-                                    check.n_nodes);
+                                    r < 0 ? "Failed to query " PKRAM_DEVICE ", stored nodes might be lost." :
+                                    check.text, check.n_nodes);
         case GUARD_WARN:
                 (void) sd_journal_print(LOG_WARNING, "%s Going on, since %s.",
                                         r < 0 ? "Stored nodes might be lost." : check.text,

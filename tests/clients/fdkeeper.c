@@ -28,7 +28,8 @@ static int keep(size_t size) {
         return sd_pid_notify_with_fds(0, /* unset_environment= */ 0, "FDSTORE=1\nFDNAME=state", &fd, 1) > 0 ? fd : -1;
 }
 
-/* sd_listen_fds(3) finds nothing in the child of a shell, nor with PrivatePIDs=: LISTEN_PID is another number there. */
+/* sd_listen_fds(3) finds nothing in the child of a shell, nor with PrivatePIDs=: LISTEN_PID is another number
+ * there. */
 static int find(void) {
         const char *names = getenv("LISTEN_FDNAMES");
 
