@@ -12,7 +12,8 @@ import subprocess
 import time
 import unittest
 
-from . import examples as man_examples, floors, profile, programs, test_floors, test_judge, test_programs, test_words, unit, vm, words
+from . import (examples as man_examples, floors, profile, programs, source, test_floors, test_judge, test_programs, test_source,
+               test_words, unit, vm, words)
 from .common import TESTS, TOP, Broken, make, output_dir, shown
 from .seen import Seen
 
@@ -59,8 +60,10 @@ def harness():
 
 
 def prose():
-    """No text has a phrase that the style sheet avoids, and error messages begin with the verb that failed."""
-    return _unittests(test_words) or "\n".join(words.check(_tracked(), _read))
+    """No text has a phrase that the style sheet avoids, and error messages begin with the verb that failed. In C of user
+    space, no line is longer than 119 columns, and each static function has a name of its own."""
+    return _unittests(test_words) or _unittests(test_source) or \
+        "\n".join(words.check(_tracked(), _read) + source.check(_tracked(), _read))
 
 
 def layers():
