@@ -99,7 +99,8 @@ static int make_packed(StoreTreeLoad *load, int fd, const TreeEntry *entry, Stor
                         return -EBADMSG;
         }
 
-        r = tree_write_packed(fd, entry, load->chunk + load->chunk_position);
+        /* Empty files need no data, and may come before the first. */
+        r = tree_write_packed(fd, entry, load->chunk ? load->chunk + load->chunk_position : NULL);
         load->chunk_position += n;
         load->done += n;
         return r;

@@ -387,7 +387,7 @@ static void test_crash_kernel(_unused_ void **state) {
                 { "crashkernel=1G", NULL, NULL, "0\n", true, NULL },
                 { NULL, "", "ro crashkernel=128M", "0\n", true, NULL },
         };
-        Mock *mock = mock_new();
+        _cleanup_(mock_freep) Mock *mock = mock_new();
         PkramDevice device = mock_device(mock);
         _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
         Config config;
@@ -431,7 +431,6 @@ static void test_crash_kernel(_unused_ void **state) {
                         free((char *) *files[k].path);
                 }
         }
-        mock_free(mock);
 }
 
 static void test_no_pkram(_unused_ void **state) {

@@ -433,7 +433,7 @@ int tree_remove_contents(int fd) {
 
         while (n > 0) {
                 Level *l = levels + n - 1;
-                const char *name = l->names + l->position;
+                const char *name;
 
                 if (l->position >= l->size) {
                         level_done(l);
@@ -449,6 +449,7 @@ int tree_remove_contents(int fd) {
                         continue;
                 }
 
+                name = l->names + l->position;
                 if (unlinkat(l->fd, name, 0) < 0) {
                         r = -errno;
                         if (r == -EPERM && flags_write_at(l->fd, name, 0) >= 0)
