@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pkram-generator: gives mounts of type pkram what they need from the service manager,
- * wherever they come from: /etc/fstab, the credential fstab.extra, systemd.mount-extra= on the
- * kernel command line, a .mount unit, or, when units are reloaded, whatever has mounted
- * them. They need pkramd while they are mounted and unmounted, are there before ordinary
- * services, and are stored before pkram-shutdown.service looks what is stored. See
- * systemd.generator(7).
+ * pkram-generator: adds dependencies to mounts of type pkram. Their sources are /etc/fstab, the
+ * credential fstab.extra, systemd.mount-extra= on the kernel command line, .mount units and, when
+ * units are reloaded, the mounts that exist. Mounting and unmounting need pkramd. Mounts come before
+ * ordinary services, and are stored before pkram-shutdown.service checks which nodes are stored.
+ * See systemd.generator(7).
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -30,7 +29,7 @@ static const char drop_in[] =
 /* For mounts that wait for nothing that comes after sysinit.target, such as the network. */
 static const char drop_in_early[] = "Before=sysinit.target\n";
 
-/* Generators may log to the kernel's log only: there may be no journal yet. */
+/* Generators log to the kernel log, because the journal may not run yet. */
 _printf_(2, 3) static int complain(int r, const char *format, ...) {
         FILE *f = fopen("/dev/kmsg", "we") ?: stderr;
         va_list ap;
@@ -76,8 +75,8 @@ static int write_drop_in(const char *where, const char *unit, bool early) {
 }
 
 /*
- * The path without symbolic links, as far as it exists: systemd names mount units by that. To be freed, NULL without
- * memory. A path with '..' behind what exists is left as it is.
+ * Resolves symbolic links in the part of the path that exists, because systemd names mount units by the result. A path
+ * with '..' after that part is returned unchanged. Returns a string that the caller frees, or NULL without memory.
  */
 static char *path_resolve(const char *path) {
         _cleanup_free_ char *head = strdup(path);
@@ -102,7 +101,7 @@ static char *path_resolve(const char *path) {
         return strdup(path);
 }
 
-/* One option of a list of mount options, or, if its name ends with '=', one that begins so. */
+/* Checks whether a list of mount options has this option. A name that ends with '=' matches each value. */
 static bool mount_has_option(const char *options, const char *name) {
         size_t n = strlen(name);
 
@@ -128,7 +127,7 @@ static const char *fstab_path(void) {
         return getenv("SYSTEMD_FSTAB") ?: "/etc/fstab";
 }
 
-/* Is a directory on the way to the path a file system that needs the network, by fstab? */
+/* Checks whether fstab mounts a file system that needs the network on a parent directory of the path. */
 static bool is_below_network(const char *path) {
         const struct mntent *m;
         bool found = false;
@@ -152,8 +151,8 @@ static bool is_below_network(const char *path) {
 }
 
 /*
- * May the mount be ordered before sysinit.target? If it waits for the network, or for a unit that the administrator
- * names, that would be a cycle.
+ * Checks whether the mount may be ordered before sysinit.target. If it waits for the network, or for a unit that the
+ * administrator names, that would be a cycle.
  */
 static bool is_early(const char *path, const char *options) {
         return !mount_has_option(options, "_netdev") && !mount_has_option(options, "x-systemd.after=") &&
@@ -162,7 +161,7 @@ static bool is_early(const char *path, const char *options) {
                 !mount_has_option(options, "x-systemd.wants-mounts-for=") && !is_below_network(path);
 }
 
-/* A mount that is written down with its path, and not as a unit. */
+/* A mount that is configured by its path, not by a unit. */
 static int add_mount(const char *where, const char *directory, const char *options) {
         _cleanup_free_ char *path = path_resolve(directory), *unit = NULL;
 
@@ -170,7 +169,7 @@ static int add_mount(const char *where, const char *directory, const char *optio
         return unit ? write_drop_in(where, unit, is_early(path, options)) : -ENOMEM;
 }
 
-/* Names that the lines of an fstab use, to warn about those that are there twice. */
+/* Names of trees in the lines of fstab, to warn about duplicates. */
 typedef struct Names {
         char **names;
         size_t n, allocated;
@@ -221,7 +220,7 @@ static int read_fstab(const char *where, const char *path, Names *names) {
         return r;
 }
 
-/* The credential with further lines, see systemd.system-credentials(7). */
+/* Reads the credential with further lines of fstab, see systemd.system-credentials(7). */
 static int read_fstab_credential(const char *where, Names *names) {
         static const char *const directories[] = { "/run/credentials/@system", "/run/credentials/@encrypted" };
         const char *given = getenv("CREDENTIALS_DIRECTORY");
@@ -241,8 +240,7 @@ static int read_fstab_credential(const char *where, Names *names) {
         return r;
 }
 
-/* The next field of WHAT:WHERE:TYPE:OPTIONS. Fields may be quoted, and a backslash takes the meaning of a colon
- * away. */
+/* Returns the next field of WHAT:WHERE:TYPE:OPTIONS. Fields may be quoted, and a backslash escapes a colon. */
 static char *next_field(char **rest) {
         char *field = *rest, *to = field;
         char quote = 0;
@@ -328,9 +326,9 @@ static void fstab_unescape(char *s) {
 }
 
 /*
- * Trees that are mounted now, whichever way: by hand, by another generator's unit, by a transient unit.
- * /run/mount/utab has them, see mount.pkram. Their units are named by the path that the kernel has. They are early
- * enough already.
+ * Handles trees that are already mounted, by hand, by a unit of another generator or by a transient unit. mount.pkram
+ * records them in /run/mount/utab. Their units are named after the path that the kernel shows. They need no order
+ * before sysinit.target any more.
  */
 static int read_mounted(const char *where) {
         _cleanup_free_ char *line = NULL;
@@ -365,7 +363,7 @@ static int read_mounted(const char *where) {
                 else {
                         _cleanup_free_ char *path = NULL;
 
-                        /* The one that says more about its order is there already. */
+                        /* The existing drop-in says more about the order. */
                         if (asprintf(&path, "%s/%s.d/50-pkram.conf", where, unit) < 0) {
                                 path = NULL;
                                 r = -ENOMEM;
@@ -381,7 +379,7 @@ static int read_mounted(const char *where) {
         return r;
 }
 
-/* The value of a setting, without the white space around it, if the line is of that one; NULL otherwise. */
+/* Returns the value of a setting without surrounding white space, or NULL if the line is about another setting. */
 static const char *setting_value(const char *line, const char *name) {
         const char *value = startswith(line, name);
 
@@ -394,7 +392,7 @@ static const char *setting_value(const char *line, const char *name) {
         return value + strspn(value, " \t");
 }
 
-/* Does one of these units come after the network? */
+/* Checks whether one of these units comes after the network. */
 static bool names_network(const char *units) {
         for (const char *p = units + strspn(units, " \t"); *p; p += strspn(p, " \t")) {
                 if (startswith(p, "network") || startswith(p, "remote-fs") || startswith(p, "basic.target") ||
@@ -406,8 +404,8 @@ static bool names_network(const char *units) {
 }
 
 /*
- * Is it a mount unit of type pkram? Not all of systemd's grammar, but all that people write. *ret_early says whether
- * it may be ordered before sysinit.target.
+ * Checks whether a file is a mount unit of type pkram. Handles the common part of systemd's syntax. *ret_early is set
+ * to whether the unit may be ordered before sysinit.target.
  */
 static bool is_pkram_unit(int dir, const char *name, bool *ret_early) {
         _cleanup_free_ char *line = NULL;
@@ -487,7 +485,7 @@ static const char disk_daemon[] =
         "[Service]\n"
         /* With RequiresMountsFor= for it. */
         "StateDirectory=pkram\n"
-        /* What is retrieved is written by pkramd, and counts as its memory. */
+        /* pkramd writes retrieved contents, which count as its memory. */
         "MemoryMax=infinity\n"
         /* Files get the owners and modes that they had. */
         "CapabilityBoundingSet=CAP_CHOWN CAP_FOWNER CAP_FSETID CAP_DAC_READ_SEARCH\n"
@@ -511,7 +509,7 @@ static int write_disk_drop_in(const char *where, const char *unit, const char *t
         return generator_drop_in_write(where, unit, "50-disk.conf", text, "");
 }
 
-/* Does fstab mount something on the way to the nodes, which may hide some that an earlier kernel left? */
+/* Checks whether fstab mounts something on a parent directory of the nodes, which may hide older nodes. */
 static bool is_mounted_later(void) {
         static const char *const paths[] = { "/var", "/var/lib", "/var/lib/pkram" };
         const struct mntent *m;
@@ -546,8 +544,8 @@ static bool file_uses_disk(const char *path) {
         return uses;
 }
 
-/* Does any file of pkramd.conf(5) let pkramd use the disk? If another one forbids it, pkramd has rights that it does
- * not use. */
+/* Checks whether any file of pkramd.conf(5) lets pkramd use the disk. If another one forbids it, pkramd gets rights
+ * that it does not use. */
 static bool configuration_uses_disk(void) {
         const char *root = getenv("PKRAM_CONFIG_ROOT") ?: "";
         static const char *const directories[] = { "/etc", "/run", "/usr/lib" };
@@ -584,9 +582,9 @@ static bool configuration_uses_disk(void) {
 }
 
 /*
- * Without PKRAM, pkramd keeps nodes on disk if it is configured so: it needs the right to, comes after the file
- * system, and runs from early in the boot, since it cannot be started while the system is shut down if /var is a mount
- * of its own. With PKRAM that is so where an earlier kernel may have left nodes.
+ * Lets pkramd use the disk. Without PKRAM, that is needed if pkramd.conf enables it; with PKRAM, if an earlier kernel
+ * may have left nodes there. pkramd gets write access and is ordered after the file system. It starts early at boot,
+ * because it could not be started during shutdown if /var is a mount of its own.
  */
 static int order_disk(const char *where) {
         const char *device = getenv("PKRAM_DEVICE_PATH") ?: "/dev/pkram",
@@ -594,7 +592,7 @@ static int order_disk(const char *where) {
         _cleanup_free_ char *dir = NULL, *link = NULL;
         int r;
 
-        /* A boot that does without the nodes that are there has to be noted in the state. */
+        /* A boot that does not use existing nodes has to be recorded in the state. */
         if (access(state, F_OK) < 0 &&
             (!configuration_uses_disk() || (access(device, F_OK) >= 0 && !is_mounted_later())))
                 return 0;

@@ -30,7 +30,7 @@ static void print_line(const char *key, const char *value) {
         (void) putchar('\n');
 }
 
-/* The same, in a colour. */
+/* Prints a key and a value in a colour. */
 static void print_line_in(Color c, const char *key, const char *value) {
         printf("%17s: %s", key, color(c));
         ctl_print_text(value);
@@ -68,7 +68,8 @@ static const char *node_fdstore_unit(struct json_object *node) {
         return fdstore_node_flags(json_get_string(node, "name") ?: "") >= 0 ? json_get_string(node, "owner") : NULL;
 }
 
-/* Prints which units have descriptors in the store. Says nothing if that cannot be determined: the status is there. */
+/* Prints which units have descriptors in the store. Prints nothing if that cannot be determined: the rest of the
+ * status is still useful. */
 static void print_fdstores(void) {
         _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
         bool more = varlink_client_connect(arg_socket, &c) >= 0 &&
@@ -234,7 +235,7 @@ static void print_kernel_status(struct json_object *p) {
                               "Next kexec", image_state_text(image));
 }
 
-/* One line for each guest of pkram-qemu. */
+/* Prints a line for each guest of pkram-qemu. */
 static void print_guests(struct json_object *guests) {
         for (size_t i = 0; guests && i < json_object_array_length(guests); i++) {
                 struct json_object *g = json_object_array_get_idx(guests, i);
@@ -378,7 +379,7 @@ static int receive_nodes(VarlinkClient *c, char *const *patterns, struct json_ob
         return 0;
 }
 
-/* One name a line: as it is for programs, escaped on a terminal. */
+/* Prints one name per line, escaped on a terminal and unchanged otherwise. */
 static void print_names(struct json_object *array) {
         bool terminal = isatty(STDOUT_FILENO);
 
@@ -561,7 +562,7 @@ int verb_show(int argc, char *argv[]) {
 
 /* --- release, remove --- */
 
-/* For --dry-run. */
+/* Shows what --dry-run would remove. Returns an exit status. */
 static int announce_removal(VarlinkClient *c, const char *verb, const char *name) {
         _cleanup_reply_ VarlinkReply reply = {};
         struct json_object *node;
@@ -648,7 +649,7 @@ int verb_monitor(int argc, char *argv[]) {
 
 /* --- check --- */
 
-/* Names the guests that a kexec saves. */
+/* Prints the guests that a kexec saves. */
 static void print_saved_guests(struct json_object *guests) {
         _cleanup_free_ char *text = guests && json_object_array_length(guests) > 0 ? guests_to_text(guests) : NULL;
 

@@ -37,7 +37,7 @@ struct DiskDevice {
         void *userdata;
         uint64_t keep;
 
-        /* What is known of the directory, as of its last change. */
+        /* The contents of the directory when it was last read. */
         bool entered;
         DiskRecord record;
         struct stat nodes;
@@ -92,7 +92,7 @@ bool disk_device_has(int fd) {
         return fstat(fd, &st) == 0 && (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode));
 }
 
-/* --- what is in the directory --- */
+/* --- contents of the directory --- */
 
 static void info_from_header(const DiskDevice *d, const DiskHeader *h, struct pkram_node_info *ret) {
         uint64_t now = d->record.generation;
@@ -117,7 +117,7 @@ static int disk_entry_compare(const void *a, const void *b) {
         return (x > y) - (x < y);
 }
 
-/* The first entry with a greater id. */
+/* Returns the position of the first entry with a greater ID. */
 static size_t entry_after(const DiskDevice *d, uint64_t id) {
         size_t low = 0, high = d->n_entries;
 
@@ -166,8 +166,8 @@ static bool is_node_file(const char *name) {
 }
 
 /*
- * Reads the header of the file of a node. 0, or negative: *ret_reason says what is wrong with the file, or is NULL if
- * it cannot be told now.
+ * Reads the header of the file of a node. Returns 0, or a negative errno. *ret_reason is what is wrong with the file
+ * then, or NULL if it could not be checked.
  */
 static int file_examine(int dir, const char *file, DiskHeader *ret, ino_t *ret_ino, const char **ret_reason) {
         _cleanup_close_ int fd = -EBADF;
@@ -219,7 +219,7 @@ static int dropped_add(DiskDevice *d, const char *name, uint32_t damage) {
         return 0;
 }
 
-/* Lists what was set aside in this boot. The name of a node is read from its file, if that can be done. */
+/* Lists the nodes that were set aside in this boot. Their names are read from their files if possible. */
 static int dropped_scan(DiskDevice *d, int dir, bool stale) {
         const struct dirent *de;
         DIR *stream = fdopendir(dir);
@@ -264,7 +264,7 @@ static int dropped_read(DiskDevice *d, const DiskDirectory *dir) {
         return fd < 0 ? fd : dropped_scan(d, fd, false);
 }
 
-/* Left by a process that was killed. What is being saved now is locked. */
+/* Left by a process that was killed. Files that are being saved are locked. */
 static void temporary_remove(int dir, const char *file) {
         _cleanup_close_ int fd = disk_open(dir, file, O_RDONLY);
 
@@ -297,13 +297,13 @@ static int scan_file(DiskDevice *d, DiskDirectory *dir, const char *file) {
                 return disk_directory_set_aside(dir, file, reason);
         if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
                 return r;
-        /* One that cannot be read does not take the others with it. */
+        /* An unreadable file does not prevent reading the others. */
         disk_directory_notice(dir, "Ignoring '%s': %s", file, r == -EPROTONOSUPPORT ? "a later version wrote it" :
                               strerror(-r));
         return 0;
 }
 
-/* Reads all headers. Which nodes are being loaded is known by their locks alone. */
+/* Reads all headers. Only locks show which nodes are being loaded. */
 static int disk_scan(DiskDevice *d, DiskDirectory *dir) {
         const struct dirent *de;
         DIR *stream;
@@ -336,7 +336,7 @@ static int disk_scan(DiskDevice *d, DiskDirectory *dir) {
         return dropped_read(d, dir);
 }
 
-/* After a change of this process the directory is known again. */
+/* Records a change by this process, after which the directory need not be read again. */
 static void directory_remember(DiskDevice *d, const DiskDirectory *dir) {
         if (fstat(dir->nodes, &d->nodes) < 0)
                 d->nodes = (struct stat) {};
@@ -350,7 +350,7 @@ static bool directory_is_known(const DiskDevice *d, const DiskDirectory *dir) {
                 st.st_ctim.tv_nsec == d->nodes.st_ctim.tv_nsec && streq(d->record.token, dir->record.token);
 }
 
-/* Opens the directory, and brings what is known of it up to date. */
+/* Opens the directory, and reads it again if it has changed. */
 static int disk_enter(DiskDevice *d, DiskDirectory *ret) {
         _cleanup_disk_directory_ DiskDirectory dir = DISK_DIRECTORY_NONE;
         int r;
@@ -359,7 +359,7 @@ static int disk_enter(DiskDevice *d, DiskDirectory *ret) {
         dir.userdata = d->userdata;
         if (d->entered) {
                 r = disk_directory_open(d->path, &dir);
-                /* It was there in this boot: it is not mounted any more, or was removed. */
+                /* The directory existed in this boot: it was unmounted or removed. */
                 if (r == -ENODEV || (r >= 0 && !streq(dir.record.boot_id, d->boot.boot_id)))
                         r = -ESTALE;
         } else
@@ -391,7 +391,7 @@ static int disk_enter(DiskDevice *d, DiskDirectory *ret) {
 
 /* --- descriptors --- */
 
-/* Has the descriptor stand for something else, which it shares with no other one. */
+/* Makes the descriptor refer to another file description, shared with no other descriptor. */
 static int descriptor_replace(int fd, int with) {
         return dup3(with, fd, O_CLOEXEC) < 0 ? -errno : 0;
 }
@@ -425,8 +425,8 @@ static int disk_check_name(const struct pkram_ioctl_name *a) {
         return disk_name_is_valid(a->name) ? 0 : -EINVAL;
 }
 
-/* Opens the directory for a call about the node of that name. Returns 0, -ENOENT if there is none, or another negative
- * errno. */
+/* Opens the directory for a call about the node with that name. Returns 0, -ENOENT if there is none, or another
+ * negative errno. */
 static int enter_for_node(DiskDevice *d, const struct pkram_ioctl_name *a, DiskDirectory *ret, Entry **ret_entry) {
         char file[DISK_FILE_NAME_MAX];
         int r;
@@ -472,7 +472,7 @@ static int disk_do_info(DiskDevice *d, struct pkram_ioctl_info *a) {
         return 0;
 }
 
-/* Another process may have removed a node that it was given for loading, or have let go of it. */
+/* A process that loaded the node may have removed it, or have closed its descriptor. */
 static bool entry_refresh(const DiskDirectory *dir, Entry *e) {
         _cleanup_close_ int fd = -EBADF;
         struct stat st;
@@ -630,7 +630,7 @@ static int disk_do_commit(DiskDevice *d, int fd, struct pkram_ioctl_commit *a) {
 
         r = disk_rename(dir.nodes, s->file, dir.nodes, file, 0);
         if (r < 0) {
-                /* It is still being saved: the caller may try again. */
+                /* The node is still being saved: the caller may try again. */
                 h.state = DISK_SAVING;
                 h.id = 0;
                 disk_header_seal(&h);
@@ -642,7 +642,7 @@ static int disk_do_commit(DiskDevice *d, int fd, struct pkram_ioctl_commit *a) {
                 entry_remove(d, e);
         r = disk_sync(dir.nodes);
         if (r < 0 && old < 0)
-                /* It may be gone after a crash, so it is not stored. A node that it replaced would be gone now. */
+                /* A crash might lose the node, so it is not stored. The node that it replaced is lost already. */
                 (void) disk_unlink(dir.nodes, file, 0);
         struct stat st;
         if ((r >= 0 || old >= 0) && fstat(fd, &st) >= 0)
@@ -730,7 +730,7 @@ static int disk_do_remove(DiskDevice *d, int fd, struct pkram_ioctl_name *a) {
 
         r = remove_file(&dir, fd, e->file, &id);
         a->id = id;
-        /* It may be gone even if the call failed. */
+        /* The file may be removed even if the call failed. */
         if (fstatat(dir.nodes, e->file, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
                 entry_remove(d, e);
         directory_remember(d, &dir);

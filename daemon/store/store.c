@@ -17,7 +17,7 @@ static void owner_free(void *p) {
         free(o);
 }
 
-/* One more reference to an owner. NULL without memory. */
+/* Returns a new reference to an owner, or NULL without memory. */
 static KnownOwner *owner_ref(Store *s, const char *name) {
         KnownOwner key = { .name = (char *) name }, **found, *o;
 
@@ -199,7 +199,7 @@ int store_read_manifest(PkramHandle *h, size_t n_objects, Manifest *ret, size_t 
         return manifest_parse(text, *ret_size, n_objects, ret);
 }
 
-/* Errors of a manifest that cannot be read: then the kernel's name is all that is known. */
+/* Errors that mean that a manifest is unreadable. Only the kernel name of the node is known then. */
 static bool is_unreadable(int r) {
         return r == -ENOMSG || r == -EBADMSG || r == -EPROTONOSUPPORT;
 }
@@ -215,7 +215,7 @@ static bool is_old_tree_of_root(const Manifest *m) {
                 (streq(suffix, ".mount") || (startswith(m->owner, "pkram-tree@") && streq(suffix, ".service")));
 }
 
-/* Finds owner and name in a manifest, or that it is not the one of a node with this kernel name. */
+/* Gets owner and name from a manifest, and checks that they match the kernel name of the node. */
 static int manifest_identify(const Manifest *m, const char *kernel_name, const char **ret_owner,
                              const char **ret_name) {
         if (!owner_is_valid(m->owner) && !streq(m->owner, "uid:0"))
@@ -268,7 +268,7 @@ static int read_manifest(Store *s, PkramHandle *h, const struct pkram_node_info 
                 known.own_bytes = size + sums.data_bytes;
         }
 
-        /* The other forms of the kernel's name tell the name in full. */
+        /* The other forms of a kernel name contain the full name. */
         if (r >= 0 && m.name && !node_name_decode(info->name, &kernel_owner, &kernel_name)) {
                 known.name = strdup(name);
                 if (!known.name)
@@ -323,7 +323,7 @@ static KnownNode *known_find(const Store *s, uint64_t id) {
         return s->n_known > 0 ? bsearch(&key, s->known, s->n_known, sizeof(KnownNode), compare_known) : NULL;
 }
 
-/* Remembers a node, so that its manifest is read once. Only those that are newer than all others, as most are. */
+/* Caches a node, so that its manifest is read only once. Only nodes newer than all others are cached, as most are. */
 static int known_append(Store *s, PkramHandle *session, const struct pkram_node_info *info) {
         int r;
 
@@ -510,8 +510,8 @@ int store_has_node(Store *s, uint64_t id) {
 }
 
 /*
- * Pins the node with this kernel name, which was made of owner and name or is the name itself, if it is the one that
- * the owner has under that name. *ret_manifest_error is what read_manifest() said about it. Returns -ENOENT if it is
+ * Pins the node with this kernel name, which is either the name itself or derived from owner and name. Checks that the
+ * node has this owner and name. *ret_manifest_error is what read_manifest() said about it. Returns -ENOENT if it is
  * another node.
  */
 static int open_candidate(
@@ -544,7 +544,7 @@ static int open_candidate(
         if (r < 0 && !is_unreadable(r))
                 return r;
 
-        /* Without a manifest the hashes in a kernel name are all that tells its owner, and they are right. */
+        /* Without a manifest, only the hashes in the kernel name identify the owner, and they match. */
         bool same = r < 0 && kernel_name != name && streq(known.owner->name, OWNER_KERNEL);
         same = same || (streq(known.owner->name, owner) && streq(m.name ?: name, name));
         k = store_node_complete(&node, &known);
