@@ -248,7 +248,7 @@ for _ in range(4):
         "restoredNodes": 1, "restoredBytes": 1, "lostNodes": 0, "lost": []}}}).encode() + b"\0")
 END
 for _ in {1..100}; do [[ -S $dir/socket ]] && break; sleep 0.05; done
-run 0 analyze && says 'stop        6.5s' && says 'seal     500.0ms' && says 'restore     2.2s' && ! says shutdown &&
+run 0 analyze && says 'stop        6.5s' && says 'seal     500.0ms' && says 'restore     2.2s' && ! says 'shutdown ' &&
     says 'until services were up: 10.0s' && says 'Services took long to stop' && ! says 'took long to start'; ok "analyze"
 run 0 analyze time --no-legend && [[ $(awk '{print $1}' "$dir/stdout" | xargs) == 'stop seal jump restore start' ]]; ok "analyze --no-legend"
 run 0 analyze -j && python3 - "$dir/stdout" <<'END'; ok "analyze -j"
