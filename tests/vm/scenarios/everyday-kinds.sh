@@ -129,6 +129,9 @@ loop_devices() {
 }
 
 stage1() {
+        check "a tree by its unit" systemctl start pkram-tree@jobs.service
+        example pkram-tree@.service 'systemctl stop pkram-tree@jobs.service'
+        equal "it is mounted again" "$(systemctl is-active pkram-tree@jobs.service)" active
         fstab_lines
         remounts
         moved_mounts
@@ -155,6 +158,10 @@ stage2() {
         equal "soft-reboot: the same kernel" "$(cat /proc/sys/kernel/random/boot_id)" "$(cat "$STATE/boot")"
         for dir in /srv/long '/srv/o d%d' /srv/outer /srv/outer/inner /srv/opts /srv/images; do tree_at "$dir"; done
         for name in made lazy raw; do check "soft-reboot: $name is stored" pkramctl --owner=root show $name; done
+        # Where a distribution has the kernel that is started by default.
+        ln -sf vmlinuz-pkram /boot/vmlinuz
+        example mount.pkram 'pkramctl kexec --dry-run'
+        matches "which names what it would start" "$OUT" 'Kernel: /boot/vmlinuz'
         kexec_now
 }
 

@@ -80,9 +80,6 @@ stage1() {
         equal "they are mounted" "$(findmnt -no SOURCE /srv/web) $(findmnt -no SOURCE /srv/real/data)" "srv bin"
         check "another one as an instance" systemctl enable --now pkram-tree@tmp.service
         example pkram-tree@.service 'systemctl start "$(systemd-escape'
-        check "a third one" systemctl start pkram-tree@jobs.service
-        example pkram-tree@.service 'systemctl stop pkram-tree@jobs.service'
-        equal "it is mounted again" "$(mounts_at /run/pkram/trees/jobs)" 1
         check "by hand, called as something that is there" sh -c 'cd /var && mount -t pkram -o size=8M cache /srv/hand'
         check "mount -a has nothing to do" mount -a
         equal "nor does it" "$(mounts_at /srv/web)" 1
@@ -124,10 +121,6 @@ stage1() {
         systemd-run --quiet --unit=reader --property=DefaultDependencies=no sh -c 'exec 5</srv/extra/log; exec sleep infinity'
         sleep 1
         rm /srv/extra/log
-        # Where a distribution has the kernel that is started by default.
-        ln -s vmlinuz-pkram /boot/vmlinuz
-        example mount.pkram 'pkramctl kexec --dry-run'
-        matches "which names what it would start" "$OUT" 'Kernel: /boot/vmlinuz'
         # Nothing but pkram-trees.service knows of /srv/hand.
         kexec_now
 }
