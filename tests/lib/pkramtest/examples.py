@@ -24,11 +24,8 @@ ELSEWHERE = {
     ("README", "kernel/tree fetch"): "Debian's own configuration takes hours, and a guest has no boot menu; 'package' installs the "
                                      "kernel's package",
     ("README", "sudo apt build-dep"): "the packages are built where the image is, and by tests/bare",
-    ("README", "[Service]"): "'fdstore' of the campaign runs it",
-    ("pkram", "Type=notify"): "'fdstore' of the campaign runs it",
     ("mount.pkram", "pkramctl kexec --dry-run"): "'everyday-kinds' of the campaign runs it",
     ("pkram-tree@.service", "systemctl stop"): "'everyday-kinds' of the campaign runs it",
-    ("pkramd.conf", "[FdStore]"): "'fdstore' of the campaign runs it",
     ("pkram", "   a service"): "a picture",
     ("pkram-tree@.service", "systemctl edit"): "an editor for a person; 'services-trees' writes the same drop-in",
 }

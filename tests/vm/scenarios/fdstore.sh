@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Services that know nothing of pkram keep the memfds in their file descriptor stores over two kexecs: a plain one, one in
 # Python, one with DynamicUser=, a socket-activated one and an instance of a template, and two that share a file.
-# suite: campaign
 # stages: 3
 # timeout: 400
 
