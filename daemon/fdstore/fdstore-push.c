@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "fdstore.h"
 #include "fdstore-manifest.h"
@@ -78,7 +78,7 @@ static int pipe_make(const void *data, size_t size, MadePipe *ret) {
 }
 
 /* How often to look for a shared file that our own unit is about to take over. */
-#define SHARED_FILE_MSEC 100U
+#define SHARED_FILE_USEC (USEC_PER_SEC / 10)
 
 /* Opens a file that is in our own unit's store now. Returns a descriptor, -ENOENT, or another negative errno. */
 static int held_file_open(const FdStoreEnvironment *e, const char *name) {
@@ -121,8 +121,8 @@ static int shared_file_open(const FdStoreEnvironment *e, const char *name) {
         r = service_manager_reload_unit(e->bus, FDSTORE_UNIT);
         if (r < 0)
                 return r;
-        for (uint64_t waited = 0; fd == -ENOENT && waited < e->timeout_usec; waited += SHARED_FILE_MSEC * 1000) {
-                (void) poll(NULL, 0, SHARED_FILE_MSEC);
+        for (uint64_t waited = 0; fd == -ENOENT && waited < e->timeout_usec; waited += SHARED_FILE_USEC) {
+                (void) usleep(SHARED_FILE_USEC);
                 fd = held_file_open(e, name);
         }
         return fd;
