@@ -94,8 +94,9 @@ if localedef -i de_DE -f UTF-8 "$dir/de_DE.UTF-8" 2>/dev/null; then
     for words in status list "list --bytes" "list -j" "show input" check "remove -n input" "store nothing /nonexistent"; do
         # shellcheck disable=SC2086
         LC_ALL=C "$ctl" --socket="$dir/socket" $words >"$dir/C" 2>&1
+        # glibc does not free what it makes of LOCPATH.
         # shellcheck disable=SC2086
-        LOCPATH=$dir LC_ALL=de_DE.UTF-8 LANGUAGE=de "$ctl" --socket="$dir/socket" $words >"$dir/stdout" 2>&1
+        ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 LOCPATH=$dir LC_ALL=de_DE.UTF-8 LANGUAGE=de "$ctl" --socket="$dir/socket" $words >"$dir/stdout" 2>&1
         [[ -s $dir/C ]] && cmp "$dir/C" "$dir/stdout"; ok "$words is the same in a German locale"
     done
 fi

@@ -378,8 +378,9 @@ static void test_share_while_waiting(void **state) {
                 struct sockaddr sa;
                 struct sockaddr_un un;
         } address = { .un.sun_family = AF_UNIX };
+        /* It is looked at once more when the daemon is taken down. */
+        static char text[128];
         int silent, fds[5], other;
-        char text[128];
 
         (void) snprintf(address.un.sun_path, sizeof(address.un.sun_path), "%s/pid1", w->dir);
         (void) snprintf(text, sizeof(text), "unix:path=%s/pid1", w->dir);

@@ -300,7 +300,7 @@ def trees(until):
                 refused += 1
             s.close()
             time.sleep(0.002)
-    remove_all(45)
+    remove_all(120)
     if calls == 0:
         sys.exit("no call got through")
     return f"{calls} trees, {refused} connections refused"

@@ -60,7 +60,7 @@ stage1() {
         show "the victim: $OUT"
         show "the daemon: $(cat /run/watch)"
         for kind in $KINDS; do
-                for ((i = 0; i < 60; i++)); do
+                for ((i = 0; i < 150; i++)); do
                         [ "$(systemctl show -P SubState "hostile-$kind")" = running ] || break
                         sleep 1
                 done
