@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <assert.h>
-#include <endian.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
+#include "file-util.h"
 #include "kexec-image.h"
-#include "kexec-util.h"
+#include "unaligned.h"
 
 /* Positions in the file, from the kernel's Documentation/arch/x86/boot.rst. */
 enum {
@@ -48,27 +48,6 @@ enum {
         TAG_PKRAM_SIZE          = 32,           /* and version, reserved word, two sets of features */
 };
 
-static uint16_t image_get16(const uint8_t *p) {
-        uint16_t v;
-
-        memcpy(&v, p, sizeof(v));
-        return le16toh(v);
-}
-
-static uint64_t image_get64(const uint8_t *p) {
-        uint64_t v;
-
-        memcpy(&v, p, sizeof(v));
-        return le64toh(v);
-}
-
-static uint32_t image_get32(const uint8_t *p) {
-        uint32_t v;
-
-        memcpy(&v, p, sizeof(v));
-        return le32toh(v);
-}
-
 /* Looks through the tags behind kernel_info's fixed part. Kernels before 6.12 have none, later ones may have more
  * than ours: unknown tags are stepped over by their length. */
 static int parse_tags(const uint8_t *p, size_t n, KexecImage *image) {
@@ -78,7 +57,7 @@ static int parse_tags(const uint8_t *p, size_t n, KexecImage *image) {
                 if (n < TAG_HEAD_SIZE)
                         return -EBADMSG;
 
-                len = image_get32(p + 4);
+                len = unaligned_read_le32(p + 4);
                 if (len < TAG_HEAD_SIZE || len > n)
                         return -EBADMSG;
 
@@ -91,9 +70,9 @@ static int parse_tags(const uint8_t *p, size_t n, KexecImage *image) {
                         image->has_pkram = true;
                         if (image->n_formats < KEXEC_IMAGE_FORMATS_MAX)
                                 image->formats[image->n_formats++] = (KexecFormat) {
-                                        .version = image_get32(p + 8),
-                                        .incompat_features = image_get64(p + 16),
-                                        .node_incompat_features = image_get64(p + 24),
+                                        .version = unaligned_read_le32(p + 8),
+                                        .incompat_features = unaligned_read_le64(p + 16),
+                                        .node_incompat_features = unaligned_read_le64(p + 24),
                                 };
                 }
 
@@ -114,15 +93,15 @@ static int parse_kernel_info(int fd, uint64_t start, uint64_t end, uint32_t offs
         if (offset > end - start || end - start - offset < sizeof(head))
                 return -EBADMSG;
 
-        r = pread_exactly(fd, head, sizeof(head), start + offset);
+        r = pread_all(fd, head, sizeof(head), start + offset);
         if (r < 0)
                 return r;
 
         if (memcmp(head, "LToP", 4) != 0)
                 return -EBADMSG;
 
-        size = image_get32(head + 4);
-        total = image_get32(head + 8);
+        size = unaligned_read_le32(head + 4);
+        total = unaligned_read_le32(head + 8);
         if (size < INFO_HEAD_SIZE || total < size || total > INFO_SIZE_MAX || total > end - start - offset)
                 return -EBADMSG;
 
@@ -133,7 +112,7 @@ static int parse_kernel_info(int fd, uint64_t start, uint64_t end, uint32_t offs
         if (!buf)
                 return -ENOMEM;
 
-        r = pread_exactly(fd, buf, total - size, start + offset + size);
+        r = pread_all(fd, buf, total - size, start + offset + size);
         if (r < 0)
                 return r;
 
@@ -152,7 +131,7 @@ static int parse_release(int fd, uint64_t setup_size, uint16_t pointer, KexecIma
                 return 0;
 
         n = setup_size - at < sizeof(buf) ? (size_t) (setup_size - at) : sizeof(buf);
-        r = pread_exactly(fd, buf, n, at);
+        r = pread_all(fd, buf, n, at);
         if (r < 0)
                 return r;
 
@@ -185,14 +164,14 @@ int kexec_image_read(int fd, KexecImage *ret) {
                 return -ENOEXEC;
         file_size = (uint64_t) st.st_size;
 
-        r = pread_exactly(fd, head, sizeof(head), 0);
+        r = pread_all(fd, head, sizeof(head), 0);
         if (r < 0)
                 return r;
 
-        if (image_get16(head + HDR_BOOT_FLAG) != BOOT_FLAG || memcmp(head + HDR_MAGIC, "HdrS", 4) != 0)
+        if (unaligned_read_le16(head + HDR_BOOT_FLAG) != BOOT_FLAG || memcmp(head + HDR_MAGIC, "HdrS", 4) != 0)
                 return -ENOEXEC;
 
-        image.boot_protocol = image_get16(head + HDR_VERSION);
+        image.boot_protocol = unaligned_read_le16(head + HDR_VERSION);
         if (image.boot_protocol < 0x0200 || !(head[HDR_LOADFLAGS] & LOADED_HIGH))
                 return -ENOEXEC;
 
@@ -203,7 +182,7 @@ int kexec_image_read(int fd, KexecImage *ret) {
 
         /* The header gives the size of what follows in units of 16 bytes, rounded down. What the file has more
          * than that is a signature. */
-        code_size = (uint64_t) image_get32(head + HDR_SYSSIZE) * 16;
+        code_size = (uint64_t) unaligned_read_le32(head + HDR_SYSSIZE) * 16;
         if (code_size > file_size - setup_size)
                 return -EBADMSG;
 
@@ -215,19 +194,20 @@ int kexec_image_read(int fd, KexecImage *ret) {
 
         image.cmdline_max = CMDLINE_MAX_OLD;
         if (image.boot_protocol >= PROTOCOL_CMDLINE_SIZE && header_end >= HDR_CMDLINE_SIZE + 4)
-                image.cmdline_max = image_get32(head + HDR_CMDLINE_SIZE);
+                image.cmdline_max = unaligned_read_le32(head + HDR_CMDLINE_SIZE);
 
         image.arch = KEXEC_ARCH_I386;
         if (image.boot_protocol >= PROTOCOL_XLOADFLAGS && header_end >= HDR_XLOADFLAGS + 2 &&
-            (image_get16(head + HDR_XLOADFLAGS) & XLF_KERNEL_64))
+            (unaligned_read_le16(head + HDR_XLOADFLAGS) & XLF_KERNEL_64))
                 image.arch = KEXEC_ARCH_X86_64;
 
-        r = parse_release(fd, setup_size, image_get16(head + HDR_KERNEL_VERSION), &image);
+        r = parse_release(fd, setup_size, unaligned_read_le16(head + HDR_KERNEL_VERSION), &image);
         if (r < 0)
                 return r;
 
         if (image.boot_protocol >= PROTOCOL_KERNEL_INFO && header_end >= HDR_KERNEL_INFO_OFFSET + 4) {
-                r = parse_kernel_info(fd, setup_size, file_size, image_get32(head + HDR_KERNEL_INFO_OFFSET), &image);
+                r = parse_kernel_info(fd, setup_size, file_size,
+                                      unaligned_read_le32(head + HDR_KERNEL_INFO_OFFSET), &image);
                 if (r < 0)
                         return r;
         }

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-#include <endian.h>
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 
+#include "file-util.h"
 #include "kexec-uki.h"
-#include "kexec-util.h"
+#include "unaligned.h"
 
 /* Positions in the file, from Microsoft's PE format. */
 enum {
@@ -39,20 +39,6 @@ typedef struct UkiSections {
         UkiSection linux_image, initrd, ucode, cmdline;
 } UkiSections;
 
-static uint32_t uki_get32(const uint8_t *p) {
-        uint32_t v;
-
-        memcpy(&v, p, sizeof(v));
-        return le32toh(v);
-}
-
-static uint16_t uki_get16(const uint8_t *p) {
-        uint16_t v;
-
-        memcpy(&v, p, sizeof(v));
-        return le16toh(v);
-}
-
 /* Returns the member for a section of this name, or NULL if its contents do not matter. */
 static UkiSection *sections_find(UkiSections *s, const uint8_t *name) {
         return strneq((const char *) name, ".linux", SECTION_NAME) ? &s->linux_image :
@@ -76,8 +62,8 @@ static int sections_parse(const uint8_t *table, unsigned n, uint64_t file_size, 
                 if (s->found)
                         continue;
 
-                s->offset = uki_get32(p + SECTION_OFFSET);
-                s->size = MIN(uki_get32(p + SECTION_VIRTUAL), uki_get32(p + SECTION_RAW));
+                s->offset = unaligned_read_le32(p + SECTION_OFFSET);
+                s->size = MIN(unaligned_read_le32(p + SECTION_VIRTUAL), unaligned_read_le32(p + SECTION_RAW));
                 if (s->offset > file_size || s->size > file_size - s->offset)
                         return -EBADMSG;
                 s->found = s->size > 0;
@@ -93,25 +79,25 @@ static int sections_read(int fd, uint64_t file_size, UkiSections *ret) {
         unsigned n;
         int r;
 
-        r = pread_exactly(fd, dos, sizeof(dos), 0);
+        r = pread_all(fd, dos, sizeof(dos), 0);
         if (r == -EBADMSG || (r >= 0 && memcmp(dos, "MZ", 2) != 0))
                 return -ENOEXEC;
         if (r < 0)
                 return r;
-        at = uki_get32(dos + DOS_PE_OFFSET);
-        r = pread_exactly(fd, pe, sizeof(pe), at);
+        at = unaligned_read_le32(dos + DOS_PE_OFFSET);
+        r = pread_all(fd, pe, sizeof(pe), at);
         if (r == -EBADMSG || (r >= 0 && memcmp(pe, "PE\0\0", 4) != 0))
                 return -ENOEXEC;
         if (r < 0)
                 return r;
 
-        n = uki_get16(pe + PE_N_SECTIONS);
+        n = unaligned_read_le16(pe + PE_N_SECTIONS);
         if (n > SECTIONS_MAX)
                 return -EBADMSG;
         table = malloc((size_t) n * SECTION_SIZE + 1);
         if (!table)
                 return -ENOMEM;
-        r = pread_exactly(fd, table, (size_t) n * SECTION_SIZE, at + PE_SIZE + uki_get16(pe + PE_OPTIONAL));
+        r = pread_all(fd, table, (size_t) n * SECTION_SIZE, at + PE_SIZE + unaligned_read_le16(pe + PE_OPTIONAL));
         if (r >= 0)
                 r = sections_parse(table, n, file_size, ret);
         if (r < 0)
@@ -174,7 +160,7 @@ static int cmdline_copy(int fd, const UkiSection *s, char **ret) {
         text = malloc(s->size + 1);
         if (!text)
                 return -ENOMEM;
-        r = pread_exactly(fd, text, s->size, s->offset);
+        r = pread_all(fd, text, s->size, s->offset);
         if (r < 0)
                 return r;
         text[s->size] = 0;

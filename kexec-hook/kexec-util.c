@@ -45,29 +45,3 @@ int read_virtual_file(const char *path, size_t max, char **ret) {
         *ret = TAKE_PTR(buf);
         return 0;
 }
-
-int pread_exactly(int fd, void *buf, size_t n, uint64_t offset) {
-        uint8_t *p = buf;
-
-        assert(fd >= 0);
-        assert(buf || n == 0);
-
-        if (offset > INT64_MAX || n > (uint64_t) INT64_MAX - offset)
-                return -EBADMSG;
-
-        while (n > 0) {
-                ssize_t l = pread(fd, p, n, (off_t) offset);
-                if (l < 0) {
-                        if (errno == EINTR)
-                                continue;
-                        return -errno;
-                }
-                if (l == 0)
-                        return -EBADMSG;
-                p += l;
-                n -= (size_t) l;
-                offset += (uint64_t) l;
-        }
-
-        return 0;
-}

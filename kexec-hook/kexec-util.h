@@ -13,6 +13,3 @@
  * ret: a NUL-terminated string the caller frees. A file with a NUL byte in it is refused with -EBADMSG, a
  * longer one with -EFBIG. */
 int read_virtual_file(const char *path, size_t max, char **ret);
-
-/* Reads exactly n bytes at offset. -EBADMSG when the file ends before that. */
-int pread_exactly(int fd, void *buf, size_t n, uint64_t offset);

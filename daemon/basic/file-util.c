@@ -63,11 +63,13 @@ int write_all(int fd, const void *data, size_t size) {
         return 0;
 }
 
-int pread_all(int fd, void *buffer, size_t size, off_t offset) {
+int pread_all(int fd, void *buffer, size_t size, uint64_t offset) {
         uint8_t *p = buffer;
 
+        if (offset > INT64_MAX || size > INT64_MAX - offset)
+                return -EBADMSG;
         while (size > 0) {
-                ssize_t n = pread(fd, p, size, offset);
+                ssize_t n = pread(fd, p, size, (off_t) offset);
 
                 if (n < 0 && errno == EINTR)
                         continue;
@@ -76,7 +78,7 @@ int pread_all(int fd, void *buffer, size_t size, off_t offset) {
                 if (n == 0)
                         return -EBADMSG;
                 p += n;
-                offset += n;
+                offset += (uint64_t) n;
                 size -= (size_t) n;
         }
         return 0;

@@ -21,8 +21,9 @@ int file_read(const char *path, size_t max, char **ret, size_t *ret_size);
  * then. */
 int write_all(int fd, const void *data, size_t size);
 
-/* Reads size bytes at an offset. Returns 0, -EBADMSG if the file ends before, or what pread(2) failed with. */
-int pread_all(int fd, void *buffer, size_t size, off_t offset);
+/* Reads size bytes at an offset. Returns 0, -EBADMSG if the file ends before or the offset
+ * is beyond what a file can have, or what pread(2) failed with. */
+int pread_all(int fd, void *buffer, size_t size, uint64_t offset);
 
 /* Writes size bytes at an offset. Returns 0, or what pwrite(2) failed with: some of it is written then. */
 int pwrite_all(int fd, const void *data, size_t size, off_t offset);

@@ -96,7 +96,7 @@ int disk_read(int fd, void *buffer, size_t size, uint64_t offset) {
         r = disk_io_call_hook("read");
         if (r < 0)
                 return r;
-        return offset > INT64_MAX - size ? -EBADMSG : pread_all(fd, buffer, size, (off_t) offset);
+        return pread_all(fd, buffer, size, offset);
 }
 
 int disk_write(int fd, const void *data, size_t size, uint64_t offset) {
