@@ -351,20 +351,24 @@ const KexecEntry *kexec_entries_find(const KexecEntries *e, const char *id) {
         return NULL;
 }
 
-bool kexec_entry_has_pkram(const KexecEntry *e) {
-        _cleanup_(kexec_uki_done) KexecUki uki = KEXEC_UKI_NULL;
+static bool entry_has_pkram(const KexecEntry *e) {
+        _cleanup_close_ int fd = -EBADF;
         KexecImage image;
         int r;
 
         r = kexec_image_open(e->kernel, &image, /* ret_fd= */ NULL);
-        if (r == -ENOEXEC && kexec_uki_open(e->kernel, &uki) >= 0)
-                r = kexec_image_read(uki.kernel_fd, &image);
+        if (r == -ENOEXEC) {
+                fd = kexec_uki_open_kernel(e->kernel);
+                r = fd < 0 ? fd : kexec_image_read(fd, &image);
+        }
         return r >= 0 && image.has_pkram;
 }
 
-const KexecEntry *kexec_entries_default(const KexecEntries *e) {
+const KexecEntry *kexec_entries_default(const KexecEntries *e, bool *ret_has_pkram) {
+        *ret_has_pkram = true;
         for (size_t i = 0; i < e->n; i++)
-                if (kexec_entry_has_pkram(e->entries + i))
+                if (entry_has_pkram(e->entries + i))
                         return e->entries + i;
+        *ret_has_pkram = false;
         return e->n > 0 ? e->entries : NULL;
 }

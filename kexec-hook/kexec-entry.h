@@ -34,10 +34,8 @@ int kexec_entries_load(const char *root, KexecEntries *ret);
 /* Returns the entry with this ID, which may lack its suffix .conf or .efi, or NULL. */
 const KexecEntry *kexec_entries_find(const KexecEntries *e, const char *id);
 
-/* Returns the first entry whose kernel supports PKRAM, or else the first one, or NULL if there are none. */
-const KexecEntry *kexec_entries_default(const KexecEntries *e);
-
-/* Returns whether the kernel of an entry, or the one in its unified kernel image, supports PKRAM. */
-bool kexec_entry_has_pkram(const KexecEntry *e);
+/* Returns the first entry whose kernel, or the one in its unified kernel image, supports PKRAM, or else the first one,
+ * or NULL if there are none. *ret_has_pkram is whether the kernel of that entry does. */
+const KexecEntry *kexec_entries_default(const KexecEntries *e, bool *ret_has_pkram);
 
 void kexec_entries_done(KexecEntries *e);

@@ -131,7 +131,7 @@ static int section_copy(int fd, const UkiSection *s, int to) {
 }
 
 /* Copies the sections that exist into a new memfd, in this order. Returns the descriptor, or a negative errno. */
-static int sections_copy(int fd, const UkiSection *const *sections, size_t n, uint64_t max) {
+static int sections_copy(int fd, const UkiSection *const *sections, size_t n) {
         _cleanup_close_ int to = -EBADF;
         int r;
 
@@ -141,8 +141,6 @@ static int sections_copy(int fd, const UkiSection *const *sections, size_t n, ui
         for (size_t i = 0; i < n; i++) {
                 if (!sections[i]->found)
                         continue;
-                if (sections[i]->size > max)
-                        return -EFBIG;
                 r = section_copy(fd, sections[i], to);
                 if (r < 0)
                         return r;
@@ -182,15 +180,15 @@ void kexec_uki_done(KexecUki *u) {
         u->cmdline = NULL;
 }
 
-int kexec_uki_open(const char *path, KexecUki *ret) {
-        _cleanup_(kexec_uki_done) KexecUki u = KEXEC_UKI_NULL;
+/* Opens an image and checks all that is used of it. *ret_cmdline is freed by the caller, and NULL if there is none.
+ * Returns the descriptor, or a negative errno. */
+static int uki_open(const char *path, UkiSections *ret, char **ret_cmdline) {
         _cleanup_close_ int fd = -EBADF;
         UkiSections s = {};
         struct stat st;
         int r;
 
         assert(path);
-        assert(ret);
 
         /* O_NONBLOCK: a fifo must not block the caller. */
         fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
@@ -201,19 +199,45 @@ int kexec_uki_open(const char *path, KexecUki *ret) {
         r = sections_read(fd, (uint64_t) st.st_size, &s);
         if (r < 0)
                 return r;
+        if (s.linux_image.size > KERNEL_MAX || s.ucode.size > INITRD_MAX || s.initrd.size > INITRD_MAX)
+                return -EFBIG;
 
-        u.kernel_fd = sections_copy(fd, (const UkiSection *[]) { &s.linux_image }, 1, KERNEL_MAX);
+        *ret_cmdline = NULL;
+        if (s.cmdline.found) {
+                r = cmdline_copy(fd, &s.cmdline, ret_cmdline);
+                if (r < 0)
+                        return r;
+        }
+        *ret = s;
+        return TAKE_FD(fd);
+}
+
+int kexec_uki_open_kernel(const char *path) {
+        _cleanup_free_ char *cmdline = NULL;
+        _cleanup_close_ int fd = -EBADF;
+        UkiSections s;
+
+        fd = uki_open(path, &s, &cmdline);
+        return fd < 0 ? fd : sections_copy(fd, (const UkiSection *[]) { &s.linux_image }, 1);
+}
+
+int kexec_uki_open(const char *path, KexecUki *ret) {
+        _cleanup_(kexec_uki_done) KexecUki u = KEXEC_UKI_NULL;
+        _cleanup_close_ int fd = -EBADF;
+        UkiSections s;
+
+        assert(ret);
+
+        fd = uki_open(path, &s, &u.cmdline);
+        if (fd < 0)
+                return fd;
+        u.kernel_fd = sections_copy(fd, (const UkiSection *[]) { &s.linux_image }, 1);
         if (u.kernel_fd < 0)
                 return u.kernel_fd;
         if (s.initrd.found || s.ucode.found) {
-                u.initrd_fd = sections_copy(fd, (const UkiSection *[]) { &s.ucode, &s.initrd }, 2, INITRD_MAX);
+                u.initrd_fd = sections_copy(fd, (const UkiSection *[]) { &s.ucode, &s.initrd }, 2);
                 if (u.initrd_fd < 0)
                         return u.initrd_fd;
-        }
-        if (s.cmdline.found) {
-                r = cmdline_copy(fd, &s.cmdline, &u.cmdline);
-                if (r < 0)
-                        return r;
         }
 
         *ret = u;

@@ -21,5 +21,9 @@ typedef struct KexecUki {
  *   others     as from open(2), fstat(2), pread(2), memfd_create(2) and write(2) */
 int kexec_uki_open(const char *path, KexecUki *ret);
 
+/* The same for the kernel alone: the other parts are checked, but not copied. Returns a descriptor, which the caller
+ * closes, or a negative errno. */
+int kexec_uki_open_kernel(const char *path);
+
 /* Closes the descriptors and frees the command line. */
 void kexec_uki_done(KexecUki *u);

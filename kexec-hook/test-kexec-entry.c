@@ -187,6 +187,7 @@ static void test_default(void **state) {
 
 static void test_with_pkram(void **state) {
         KexecEntries all;
+        bool found;
 
         (void) state;
         put_file("/boot/loader/entries/a.conf", "linux /a\n");
@@ -194,14 +195,18 @@ static void test_with_pkram(void **state) {
         put_kernel("/boot/a", true);
         put_kernel("/boot/b", false);
         assert_int_equal(kexec_entries_load(root, &all), 0);
-        assert_string_equal(kexec_entries_default(&all)->id, "a.conf");
+        assert_string_equal(kexec_entries_default(&all, &found)->id, "a.conf");
+        assert_true(found);
         put_kernel("/boot/b", true);
-        assert_string_equal(kexec_entries_default(&all)->id, "b.conf");
+        assert_string_equal(kexec_entries_default(&all, &found)->id, "b.conf");
+        assert_true(found);
         put_kernel("/boot/a", false);
         put_kernel("/boot/b", false);
-        assert_string_equal(kexec_entries_default(&all)->id, "b.conf");
+        assert_string_equal(kexec_entries_default(&all, &found)->id, "b.conf");
+        assert_false(found);
         kexec_entries_done(&all);
-        assert_null(kexec_entries_default(&(KexecEntries) {}));
+        assert_null(kexec_entries_default(&(KexecEntries) {}, &found));
+        assert_false(found);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -57,8 +57,16 @@ static void uki_make(Uki *u) {
 }
 
 static int uki_open(const Uki *u, size_t size, KexecUki *ret) {
+        int r, fd;
+
         write_file(path, u->data, size);
-        return kexec_uki_open(path, ret);
+        r = kexec_uki_open(path, ret);
+        /* The kernel alone is found in the same images. */
+        fd = kexec_uki_open_kernel(path);
+        assert_int_equal(fd < 0 ? fd : 0, r);
+        if (fd >= 0)
+                close(fd);
+        return r;
 }
 
 static int setup(void **state) {

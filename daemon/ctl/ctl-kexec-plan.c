@@ -72,6 +72,7 @@ static int plan_open_kernel(KexecPlan *p) {
  * PKRAM. */
 static int plan_find_default(KexecPlan *p) {
         const KexecEntry *e;
+        bool has_pkram;
         int r, q;
 
         r = kexec_default_kernel(boot_root(), /* release= */ NULL, &p->kernel);
@@ -83,11 +84,11 @@ static int plan_find_default(KexecPlan *p) {
         q = load_entries(p);
         if (q != 0)
                 return q;
-        e = kexec_entries_default(&p->entries);
+        e = kexec_entries_default(&p->entries, &has_pkram);
         if (r < 0 && !e)
                 return fail(EXIT_FAILED, "No kernel found in /vmlinuz, /boot/vmlinuz, /boot/vmlinuz-RELEASE or boot "
                             "loader entries. Use --kernel=FILE.");
-        if (r >= 0 && (!e || !kexec_entry_has_pkram(e)))
+        if (r >= 0 && !has_pkram)
                 return 0;
         p->kernel_fd = p->kernel_fd == p->uki.kernel_fd ? -EBADF : safe_close(p->kernel_fd);
         kexec_uki_done(&p->uki);
