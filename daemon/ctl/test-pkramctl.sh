@@ -21,6 +21,20 @@ run() { # STATUS ARGS...: runs pkramctl, keeps what it says, compares the status
     fi
 }
 
+fake_pkramd() { # REPLY...: answers a connection with each of them, in the place of a daemon that was stopped
+    rm -f socket
+    timeout 60 python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen()
+for reply in sys.argv[2:]:
+    c = s.accept()[0]
+    c.recv(65536)
+    c.sendall(reply.encode() + b"\0")' "$dir/socket" "$@" &
+    for _ in {1..100}; do [[ -S $dir/socket ]] && break; sleep 0.05; done
+}
+
 says() { grep -qF -- "$1" "$dir/stdout" "$dir/stderr"; }
 
 cd "$dir" || exit 1
@@ -233,22 +247,11 @@ fi
 run 1 analyze && says 'was not started by a kexec'; ok "status 1: analyze without a kexec"
 run 2 analyze blame; ok "status 2: analyze of something else"
 stop
-rm -f socket
-timeout 60 python3 - "$dir/socket" <<'END' &
-import json, socket, sys
-s = socket.socket(socket.AF_UNIX)
-s.bind(sys.argv[1])
-s.listen()
-for _ in range(4):
-    c = s.accept()[0]
-    c.recv(65536)
-    begin = 1000000000000000
-    c.sendall(json.dumps({"parameters": {"version": "0", "lastKexec": {
-        "requestedUSec": begin, "stoppedUSec": begin + 6500000, "sealedUSec": begin + 7000000, "startedUSec": begin + 6900000,
-        "restoredUSec": begin + 9250000, "upUSec": begin + 10000000, "previousKernel": "6.12 <&>",
-        "restoredNodes": 1, "restoredBytes": 1, "lostNodes": 0, "lost": []}}}).encode() + b"\0")
-END
-for _ in {1..100}; do [[ -S $dir/socket ]] && break; sleep 0.05; done
+report='{"parameters":{"version":"0","lastKexec":{
+    "requestedUSec":1000000000000000, "stoppedUSec":1000000006500000, "sealedUSec":1000000007000000,
+    "startedUSec":1000000006900000, "restoredUSec":1000000009250000, "upUSec":1000000010000000,
+    "previousKernel":"6.12 <&>", "restoredNodes":1, "restoredBytes":1, "lostNodes":0, "lost":[]}}}'
+fake_pkramd "$report" "$report" "$report" "$report"
 run 0 analyze && says 'stop        6.5s' && says 'seal     500.0ms' && says 'restore     2.2s' && ! says 'shutdown ' &&
     says 'until services were up: 10.0s' && says 'Services took long to stop' && ! says 'took long to start'; ok "analyze"
 run 0 analyze time --no-legend && [[ $(awk '{print $1}' "$dir/stdout" | xargs) == 'stop seal jump restore start' ]]; ok "analyze --no-legend"
@@ -277,19 +280,11 @@ END
 wait
 
 # What a limit refuses is described in one line.
-rm -f socket
-timeout 20 python3 - "$dir/socket" <<'END' &
-import json, socket, sys
-s = socket.socket(socket.AF_UNIX)
-s.bind(sys.argv[1])
-s.listen()
-for limit, factor in ("OwnerBytesMax", 1 << 20), ("OwnerNodesMax", 1):
-    c = s.accept()[0]
-    c.recv(65536)
-    c.sendall(json.dumps({"error": "io.pkram.Store.QuotaExceeded", "parameters": {
-        "limit": limit, "maximum": 400 * factor, "current": 399 * factor, "requested": 3 * factor}}).encode() + b"\0")
-END
-for _ in {1..100}; do [[ -S $dir/socket ]] && break; sleep 0.05; done
+exceeded() { # LIMIT FACTOR
+    printf '{"error":"io.pkram.Store.QuotaExceeded","parameters":{"limit":"%s","maximum":%d,"current":%d,"requested":%d}}' \
+        "$1" $((400 * $2)) $((399 * $2)) $((3 * $2))
+}
+fake_pkramd "$(exceeded OwnerBytesMax $((1 << 20)))" "$(exceeded OwnerNodesMax 1)"
 run 6 store n a && says 'OwnerBytesMax=400.0M exceeded: 3.0M requested, 399.0M in use.'; ok "status 6: limit, value, request and use of bytes"
 run 6 store n a && says 'OwnerNodesMax=400 exceeded: 3 requested, 399 in use.'; ok "and of nodes"
 wait
