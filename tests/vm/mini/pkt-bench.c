@@ -33,9 +33,18 @@ static uint64_t moved_pages(int fd, uint64_t n, uint64_t *before) {
         return moved;
 }
 
+/* Commits what was saved since start, if that went well, and gives what both cost. Returns 0 or an exit status. */
+static int bench_commit(int dev, int r, uint64_t start, uint64_t *ret_cost) {
+        struct pkram_ioctl_commit c = { .size = sizeof(c) };
+
+        if (r >= 0)
+                r = device_call(dev, PKRAM_IOC_SAVE_COMMIT, &c);
+        *ret_cost = bench_now() - start;
+        return r < 0 ? complain("cannot save: %s", strerror(-r)) : 0;
+}
+
 static int bench_save(int dev, const char *name, const struct pkt_spec *spec, bool packed) {
         struct pkram_ioctl_save_file f = { .size = sizeof(f) };
-        struct pkram_ioctl_commit c = { .size = sizeof(c) };
         uint64_t n = spec->size / PKT_PAGE, start, cost, *pfns = calloc(n, sizeof(*pfns));
         int r;
 
@@ -49,18 +58,15 @@ static int bench_save(int dev, const char *name, const struct pkt_spec *spec, bo
                 return complain("cannot begin: %s", strerror(-r));
         start = bench_now();
         r = device_call(dev, PKRAM_IOC_SAVE_FILE, &f);
-        if (r >= 0)
-                r = device_call(dev, PKRAM_IOC_SAVE_COMMIT, &c);
-        cost = bench_now() - start;
-        if (r < 0)
-                return complain("cannot save: %s", strerror(-r));
+        r = bench_commit(dev, r, start, &cost);
+        if (r != 0)
+                return r;
         printf("%" PRIu64 " %" PRIu64 "\n", cost, packed ? moved_pages(f.fd, n, pfns) : n);
         return 0;
 }
 
 static int bench_bytes(int dev, const char *name, const struct pkt_spec *spec) {
         struct pkram_ioctl_bytes b = { .size = sizeof(b), .object = PKRAM_OBJECT_NEW, .length = spec->size };
-        struct pkram_ioctl_commit c = { .size = sizeof(c) };
         uint64_t start, cost;
         uint8_t *data = malloc(spec->size);
         int r;
@@ -73,18 +79,15 @@ static int bench_bytes(int dev, const char *name, const struct pkt_spec *spec) {
         start = bench_now();
         if (r >= 0)
                 r = device_call(dev, PKRAM_IOC_SAVE_BYTES, &b);
-        if (r >= 0)
-                r = device_call(dev, PKRAM_IOC_SAVE_COMMIT, &c);
-        cost = bench_now() - start;
-        if (r < 0)
-                return complain("cannot save: %s", strerror(-r));
+        r = bench_commit(dev, r, start, &cost);
+        if (r != 0)
+                return r;
         printf("%" PRIu64 " %" PRIu64 "\n", cost, (uint64_t) (spec->size / PKT_PAGE));
         return 0;
 }
 
 /* Many files in one node, all of which are made before the first one is saved. */
 static int bench_save_files(int dev, const char *name, int n, char **specs) {
-        struct pkram_ioctl_commit c = { .size = sizeof(c) };
         uint64_t pages = 0, start, cost;
         struct pkt_spec spec;
         int r = 0, fds[n];
@@ -104,11 +107,9 @@ static int bench_save_files(int dev, const char *name, int n, char **specs) {
 
                 r = device_call(dev, PKRAM_IOC_SAVE_FILE, &f);
         }
-        if (r >= 0)
-                r = device_call(dev, PKRAM_IOC_SAVE_COMMIT, &c);
-        cost = bench_now() - start;
-        if (r < 0)
-                return complain("cannot save: %s", strerror(-r));
+        r = bench_commit(dev, r, start, &cost);
+        if (r != 0)
+                return r;
         printf("%" PRIu64 " %" PRIu64 "\n", cost, pages);
         return 0;
 }
