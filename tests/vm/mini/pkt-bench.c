@@ -88,18 +88,11 @@ static int bench_bytes(int dev, const char *name, const struct pkt_spec *spec) {
 
 /* Many files in one node, all of which are made before the first one is saved. */
 static int bench_save_files(int dev, const char *name, int n, char **specs) {
-        uint64_t pages = 0, start, cost;
-        struct pkt_spec spec;
-        int r = 0, fds[n];
+        uint64_t pages, start, cost;
+        int r, fds[n];
 
-        for (int i = 0; i < n; i++) {
-                if (spec_parse(specs[i], &spec) < 0)
-                        return 1;
-                fds[i] = file_make(&spec, name);
-                if (fds[i] < 0)
-                        return 1;
-                pages += spec.size / PKT_PAGE;
-        }
+        if (files_make(specs, n, name, fds, &pages) < 0)
+                return 1;
         r = node_begin(dev, PKRAM_IOC_SAVE_BEGIN, name);
         start = bench_now();
         for (int i = 0; i < n && r >= 0; i++) {

@@ -275,6 +275,22 @@ int file_make(const struct pkt_spec *spec, const char *name) {
         return r < 0 ? r : fd;
 }
 
+int files_make(char *const *specs, int n, const char *name, int *fds, uint64_t *ret_pages) {
+        uint64_t pages = 0;
+        struct pkt_spec spec;
+
+        for (int i = 0; i < n; i++) {
+                if (spec_parse(specs[i], &spec) < 0)
+                        return -EINVAL;
+                fds[i] = file_make(&spec, name);
+                if (fds[i] < 0)
+                        return fds[i];
+                pages += spec.size / PKT_PAGE;
+        }
+        *ret_pages = pages;
+        return 0;
+}
+
 /* Holes must be holes again, not pages of zeroes; what was fallocated may be either. */
 static int compare_holes(int fd, const struct pkt_spec *spec) {
         uint64_t expected = 0, n = pages_of(spec->size);

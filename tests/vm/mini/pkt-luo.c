@@ -88,19 +88,12 @@ static uint64_t free_pages(void) {
  * the kexec. */
 static int session_fill(const char *name, int n, char **specs, int report) {
         int session = session_open(LUO_CREATE_SESSION, name), r = 0, fds[n];
-        uint64_t pages = 0, start, cost, before;
-        struct pkt_spec spec;
+        uint64_t pages, start, cost, before;
 
         if (session < 0)
                 return complain("cannot make session '%s': %s", name, strerror(-session)), -1;
-        for (int i = 0; i < n; i++) {
-                if (spec_parse(specs[i], &spec) < 0)
-                        return -1;
-                fds[i] = file_make(&spec, name);
-                if (fds[i] < 0)
-                        return -1;
-                pages += spec.size / PKT_PAGE;
-        }
+        if (files_make(specs, n, name, fds, &pages) < 0)
+                return -1;
         before = free_pages();
         start = bench_now();
         for (int i = 0; i < n && r >= 0; i++) {

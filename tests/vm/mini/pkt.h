@@ -72,6 +72,10 @@ int file_poison(int fd, uint64_t index, uint64_t *ret_pfn);
 /* Make the file a spec describes. Returns an open descriptor or a negative errno; says what failed. */
 int file_make(const struct pkt_spec *spec, const char *name);
 
+/* Make the files that n specs describe. fds gets their descriptors, *ret_pages the number of pages of 4 KiB in them.
+ * Returns 0 or a negative errno; says what failed. */
+int files_make(char *const *specs, int n, const char *name, int *fds, uint64_t *ret_pages);
+
 /* Compare: 0, or -1 after saying what differs. */
 int file_compare(int fd, const struct pkt_spec *spec);
 
