@@ -215,7 +215,7 @@ static int uki_open(const char *path, UkiSections *ret, char **ret_cmdline) {
 int kexec_uki_open_kernel(const char *path) {
         _cleanup_free_ char *cmdline = NULL;
         _cleanup_close_ int fd = -EBADF;
-        UkiSections s;
+        UkiSections s = {};
 
         fd = uki_open(path, &s, &cmdline);
         return fd < 0 ? fd : sections_copy(fd, (const UkiSection *[]) { &s.linux_image }, 1);
@@ -224,7 +224,7 @@ int kexec_uki_open_kernel(const char *path) {
 int kexec_uki_open(const char *path, KexecUki *ret) {
         _cleanup_(kexec_uki_done) KexecUki u = KEXEC_UKI_NULL;
         _cleanup_close_ int fd = -EBADF;
-        UkiSections s;
+        UkiSections s = {};
 
         assert(ret);
 
