@@ -92,6 +92,36 @@ came_back() {
         elif [ -n "$wanted" ] && [ "$is" = "$wanted" ]; then pass "SHA-256 of $1"; else fail "SHA-256 of $1" "$is, stored was $wanted"; fi
 }
 
+# make_files DIRECTORY NUMBER EACH: files with contents of their own, EACH of them in a directory of its own
+make_files() { python3 - "$@" <<'END'
+import os, sys
+os.chdir(sys.argv[1])
+each = int(sys.argv[3])
+for n in range(int(sys.argv[2])):
+    if n % each == 0:
+        os.mkdir(f"d{n // each}")
+    with open(f"d{n // each}/f{n}", "wb") as f:
+        f.write(b"%d;" % n * (n % 50))
+END
+}
+
+# sum_files DIRECTORY: checksums of every name and every byte below it
+sum_files() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0 cat | sha256sum && find . | sort | sha256sum); }
+
+# keeper_unit MIB [LINE...]: write keeper.service, which keeps so much memory in a memfd; the lines are for [Unit]
+keeper_unit() {
+        {
+                printf '%s\n' '[Unit]' "${@:2}"
+                cat <<END
+[Service]
+Type=notify
+ExecStart=$TESTS/keeper service-state $1
+[Install]
+WantedBy=multi-user.target
+END
+        } >/etc/systemd/system/keeper.service
+}
+
 # field NAME JSON: one top-level field of a JSON object
 field() { python3 -c 'import json,sys; v=json.loads(sys.argv[2]).get(sys.argv[1]); print("" if v is None else v)' "$1" "$2"; }
 

@@ -17,16 +17,7 @@ stream() { tar -c --sort=name -C / usr/lib/python3; }
 
 stage1() {
         matches "the old kernel" "$(uname -r)" '^6\.12\.'
-        cat >/etc/systemd/system/keeper.service <<END
-[Unit]
-Requires=pkramd.socket
-After=pkramd.socket pkram-restore.service
-[Service]
-Type=notify
-ExecStart=$TESTS/keeper service-state 64
-[Install]
-WantedBy=multi-user.target
-END
+        keeper_unit 64 Requires=pkramd.socket "After=pkramd.socket pkram-restore.service"
         cp "$DIR/guest@7.3" $NEW
         check "a service with a memfd" systemctl enable --now keeper.service
         keeper_memory | sha memfd >/dev/null

@@ -9,22 +9,11 @@
 FILES=3000
 T=/run/killed
 
-make_tree() { python3 - "$1" "$FILES" <<'END'
-import os, sys
-os.mkdir(sys.argv[1])
-os.chdir(sys.argv[1])
-for n in range(int(sys.argv[2])):
-    if n % 100 == 0:
-        os.mkdir(f"d{n // 100}")
-    with open(f"d{n // 100}/f{n}", "wb") as f:
-        f.write(b"%d;" % n * (n % 50))
-with open("large", "wb") as f:
-    for n in range(64):
-        f.write(os.urandom(1 << 20))
-END
+make_tree() {
+        mkdir "$1"
+        make_files "$1" $FILES 100
+        head -c 64M /dev/urandom >"$1/large"
 }
-
-sum_tree() { (cd "$1" && find . -type f -print0 | sort -z | xargs -0 cat | sha256sum && find . | sort | sha256sum); }
 
 wait_for_worker() {
         local i
@@ -40,7 +29,7 @@ stage1() {
         mkdir $T
         mount -t tmpfs -o size=1g,mode=755 killed $T
         make_tree $T/from
-        sum=$(sum_tree $T/from)
+        sum=$(sum_files $T/from)
         check "a tree is stored" pkramctl store killed $T/from
         rm -rf $T/from
 
@@ -82,7 +71,7 @@ stage1() {
         if [ $locked -gt 0 ]; then pass "some while the directory was closed"; else fail "none while the directory was closed" ""; fi
 
         check "the tree is restored" pkramctl retrieve --release killed $T/to
-        equal "with all that was stored" "$(sum_tree $T/to)" "$sum"
+        equal "with all that was stored" "$(sum_files $T/to)" "$sum"
         equal "nothing remains stored" "$(status_field nodes)" 0
         equal "nothing was wrong" "$(journalctl -q -b -u pkramd.service -g 'Failed to (put|start a worker)' | wc -l)" 0
 }

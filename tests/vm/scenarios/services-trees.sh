@@ -50,16 +50,7 @@ After=alpha.service" $CACHE
 RequiresMountsFor=$WEB
 Requires=pkram-tree@jobs.service beta.service gamma.service
 After=pkram-tree@jobs.service beta.service gamma.service" $WEB $JOBS
-        cat >/etc/systemd/system/keeper.service <<END
-[Unit]
-Requires=delta.service
-After=delta.service
-[Service]
-Type=notify
-ExecStart=$TESTS/keeper service-state 8
-[Install]
-WantedBy=multi-user.target
-END
+        keeper_unit 8 Requires=delta.service After=delta.service
         systemctl daemon-reload
         # shellcheck disable=SC2046,SC2086
         systemctl enable --now keeper.service $(printf '%s.service ' $SERVICES)
