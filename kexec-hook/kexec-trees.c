@@ -6,6 +6,7 @@
 
 #include "kexec-trees.h"
 #include "kexec-util.h"
+#include "mount-table.h"
 
 #define UTAB "/run/mount/utab"
 
@@ -14,21 +15,6 @@
 
 /* What umount.pkram adds to that if it fails. */
 #define LOST_OPTION "x-pkram.lost="
-
-/* libmount writes blanks and backslashes as \ooo. */
-static void tree_path_decode(char *text) {
-        char *out = text;
-
-        for (const char *p = text; *p; p++) {
-                if (p[0] == '\\' && p[1] >= '0' && p[1] <= '3' && p[2] >= '0' && p[2] <= '7' && p[3] >= '0' &&
-                    p[3] <= '7') {
-                        *out++ = (char) ((p[1] - '0') << 6 | (p[2] - '0') << 3 | (p[3] - '0'));
-                        p += 3;
-                } else
-                        *out++ = *p;
-        }
-        *out = 0;
-}
 
 static int tree_has_option(char *options, const char **ret_lost) {
         char *option;
@@ -57,17 +43,35 @@ static int tree_of_line(char *line, KexecTree *ret) {
                         is_tree = tree_has_option(word + 5, &tree.lost);
         if (!name || !is_tree)
                 return 0;
-        tree_path_decode(name);
+        mount_text_decode(name);
         if (path)
-                tree_path_decode(path);
+                mount_text_decode(path);
         tree.name = name;
         tree.path = path;
         *ret = tree;
         return 1;
 }
 
-int kexec_for_each_tree(const char *utab, KexecTreeFunction function, void *userdata) {
-        _cleanup_free_ char *line = NULL;
+/* mount.pkram makes a tmpfs and gives it the tree's name as its source, which it keeps if it is moved. */
+static int mount_line_is_tree(const MountLine *m, void *userdata) {
+        const KexecTree *tree = userdata;
+
+        return strcmp(m->type, "tmpfs") == 0 &&
+                (strcmp(m->target, tree->path) == 0 || strcmp(m->source, tree->name) == 0);
+}
+
+/* Returns 1 if the tree is in the table of mounts, 0 if not, or -ENOMEM. */
+static int tree_is_mounted(KexecTree *tree, const char *mounts) {
+        _cleanup_free_ char *lines = NULL;
+
+        if (!mounts || !tree->path)
+                return 1;
+        lines = strdup(mounts);
+        return lines ? mount_lines_foreach(lines, mount_line_is_tree, tree) : -ENOMEM;
+}
+
+int kexec_for_each_tree(const char *utab, const char *mounts, KexecTreeFunction function, void *userdata) {
+        _cleanup_free_ char *line = NULL, *table = NULL;
         size_t allocated = 0;
         FILE *f;
         int r = 0;
@@ -80,33 +84,17 @@ int kexec_for_each_tree(const char *utab, KexecTreeFunction function, void *user
         while (r >= 0 && getline(&line, &allocated, f) >= 0) {
                 KexecTree tree;
 
-                if (tree_of_line(line, &tree))
+                if (!tree_of_line(line, &tree))
+                        continue;
+                if (mounts && !table)
+                        r = mount_table_read(mounts, &table);
+                if (r >= 0)
+                        r = tree_is_mounted(&tree, table);
+                if (r > 0)
                         r = function(&tree, userdata);
         }
         if (r >= 0 && ferror(f))
                 r = -EIO;
         (void) fclose(f);
         return r < 0 ? r : 0;
-}
-
-static int trees_count(const KexecTree *tree, void *userdata) {
-        uint64_t *n = userdata;
-
-        (void) tree;
-        (*n)++;
-        return 0;
-}
-
-int kexec_count_trees(const char *utab, uint64_t *ret) {
-        uint64_t n = 0;
-        int r;
-
-        assert(ret);
-
-        r = kexec_for_each_tree(utab, trees_count, &n);
-        if (r < 0)
-                return r;
-
-        *ret = n;
-        return 0;
 }

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #include "macro.h"
+#include "mount-table.h"
 #include "unit-name.h"
 
 /* The last line is the one of 50-pkram.conf for all mount units, which this file hides. */
@@ -311,20 +312,6 @@ static int read_command_line(const char *where, Names *names) {
         return r;
 }
 
-/* Undoes \040 and the like in place. */
-static void fstab_unescape(char *s) {
-        char *to = s;
-
-        for (; *s; s++)
-                if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' &&
-                    s[3] <= '7') {
-                        *to++ = (char) ((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
-                        s += 3;
-                } else
-                        *to++ = *s;
-        *to = 0;
-}
-
 /*
  * Handles trees that are already mounted, by hand, by a unit of another generator or by a transient unit. mount.pkram
  * records them in /run/mount/utab. Their units are named after the path that the kernel shows. They need no order
@@ -353,7 +340,7 @@ static int read_mounted(const char *where) {
                                 tree = mount_has_option(field + strlen("OPTS="), "helper=pkram");
                 if (!tree || !target)
                         continue;
-                fstab_unescape(target);
+                mount_text_decode(target);
                 /* pkram-tree@.service has an installed drop-in for these. */
                 if (startswith(target, "/run/pkram/trees/"))
                         continue;

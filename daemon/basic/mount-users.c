@@ -5,6 +5,7 @@
 #include <sys/sysmacros.h>
 
 #include "file-util.h"
+#include "mount-table.h"
 #include "mount-users.h"
 #include "process-util.h"
 #include "unit-name.h"
@@ -49,72 +50,6 @@ static char *link_read(int dir, const char *name) {
                 return NULL;
         path[n] = 0;
         return strdup(path);
-}
-
-/* Undoes the escapes of /proc/PID/mountinfo in place. */
-static void mountinfo_unescape(char *s) {
-        char *to = s;
-
-        for (; *s; s++)
-                if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' && s[3] >= '0' &&
-                    s[3] <= '7') {
-                        *to++ = (char) ((s[1] - '0') * 64 + (s[2] - '0') * 8 + (s[3] - '0'));
-                        s += 3;
-                } else
-                        *to++ = *s;
-        *to = 0;
-}
-
-typedef struct MountLine {
-        int id, parent;
-        dev_t device;
-        char *target, *flags, *optional, *type, *options;
-} MountLine;
-
-/* Takes a line of mountinfo apart, in place. */
-static bool mount_line_parse(char *line, MountLine *ret) {
-        unsigned major, minor;
-        char *rest = line, *field, *optional, *end;
-        MountLine m = {};
-
-        field = strsep(&rest, " ");
-        m.id = atoi(field);
-        field = strsep(&rest, " ");
-        m.parent = field ? atoi(field) : 0;
-        field = strsep(&rest, " ");
-        if (!field || sscanf(field, "%u:%u", &major, &minor) != 2)
-                return false;
-        m.device = makedev(major, minor);
-        (void) strsep(&rest, " "); /* root */
-        m.target = strsep(&rest, " ");
-        m.flags = strsep(&rest, " ");
-        optional = rest;
-        end = rest ? strstr(rest, "- ") : NULL;
-        if (!m.target || !end)
-                return false;
-        *end = 0;
-        m.optional = optional;
-        rest = end + 2;
-        m.type = strsep(&rest, " ");
-        (void) strsep(&rest, " "); /* source */
-        m.options = rest ?: (char *) "";
-        mountinfo_unescape(m.target);
-        mountinfo_unescape(m.options);
-        *ret = m;
-        return true;
-}
-
-/* Calls back for each line, until that is not 0. */
-static int mount_lines_foreach(char *text, int (*callback)(const MountLine *m, void *userdata), void *userdata) {
-        int r = 0;
-
-        for (char *line; r == 0 && (line = strsep(&text, "\n"));) {
-                MountLine m;
-
-                if (mount_line_parse(line, &m))
-                        r = callback(&m, userdata);
-        }
-        return r;
 }
 
 typedef struct Find {
@@ -215,22 +150,31 @@ static bool mount_path_is_below(const char *path, const char *directory) {
         return rest && (!*rest || *rest == '/' || streq(directory, "/"));
 }
 
+typedef struct FindPath {
+        dev_t device;
+        const char *path;
+        size_t longest;
+        bool inside;
+} FindPath;
+
+static int mount_line_has_path(const MountLine *m, void *userdata) {
+        FindPath *f = userdata;
+
+        if (!mount_path_is_below(f->path, m->target) || strlen(m->target) < f->longest)
+                return 0;
+        f->longest = strlen(m->target);
+        f->inside = m->device == f->device;
+        return 0;
+}
+
 /* Is the path, as a namespace shows it, in the file system? Something else may be mounted in between. */
 static bool place_has_path(const char *mountinfo, dev_t device, const char *path) {
         _cleanup_free_ char *text = strdup(mountinfo);
-        size_t longest = 0;
-        bool inside = false;
-        char *rest = text;
+        FindPath f = { .device = device, .path = path };
 
-        for (char *line; rest && (line = strsep(&rest, "\n"));) {
-                MountLine m;
-
-                if (!mount_line_parse(line, &m) || !mount_path_is_below(path, m.target) || strlen(m.target) < longest)
-                        continue;
-                longest = strlen(m.target);
-                inside = m.device == device;
-        }
-        return inside;
+        if (text)
+                (void) mount_lines_foreach(text, mount_line_has_path, &f);
+        return f.inside;
 }
 
 /* --- the users of a mount --- */
@@ -445,7 +389,7 @@ char *mount_users(dev_t device, MountUse use, MountUserFilter filter, void *user
 
         (void) places_find(device, &places);
         r = processes_foreach(look_process, &look);
-        mountinfo = r == 0 ? proc_read(AT_FDCWD, "/proc/self/mountinfo") : NULL;
+        mountinfo = r == 0 ? proc_read(AT_FDCWD, MOUNT_TABLE) : NULL;
         if (mountinfo) {
                 r = look_loop_devices(&look, mountinfo);
                 if (r == 0 && use == MOUNT_USE_ANY)
@@ -473,7 +417,7 @@ static int mount_line_is_idmapped(const MountLine *m, void *userdata) {
 }
 
 bool mount_is_idmapped(dev_t device, const char *path) {
-        _cleanup_free_ char *text = proc_read(AT_FDCWD, "/proc/self/mountinfo");
+        _cleanup_free_ char *text = proc_read(AT_FDCWD, MOUNT_TABLE);
         FindIdmap f = { .device = device, .path = path };
 
         return text && mount_lines_foreach(text, mount_line_is_idmapped, &f) > 0;

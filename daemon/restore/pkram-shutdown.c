@@ -105,7 +105,7 @@ static int keep_record(const PkramDevice *device) {
         if (r < 0)
                 return r;
         /* umount.pkram has taken out all that it stored. What is left was unmounted without it, and is lost. */
-        r = kexec_for_each_tree(/* utab= */ NULL, shutdown_add_tree, &record);
+        r = kexec_for_each_tree(/* utab= */ NULL, /* mounts= */ NULL, shutdown_add_tree, &record);
         if (r == -ENOMEM)
                 return r;
         if (r < 0)

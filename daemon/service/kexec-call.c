@@ -105,7 +105,9 @@ static bool answer_is_complete(struct json_object *answer) {
 
 /* What can be told from here: trees and units are counted, but not looked at. */
 static int answer_quickly(Manager *m, Varlink *link) {
-        const KexecSources sources = { .utab = m->utab_path, .units = m->units_path ?: "/proc/none" };
+        const KexecSources sources = {
+                .utab = m->utab_path, .mounts = m->mounts_path, .units = m->units_path ?: "/proc/none",
+        };
         _cleanup_kexec_state_ KexecState state = {};
         _cleanup_json_ struct json_object *answer = NULL;
         _cleanup_error_ StoreError e = {};

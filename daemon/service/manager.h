@@ -38,6 +38,7 @@ typedef struct Manager {
         const char *check_path;  /* KEXEC_CHECK_SOCKET, or NULL: CheckKexec judges in this process */
         const char *units_path;  /* KEXEC_UNITS_DIR, or NULL: units are not marked */
         const char *utab_path;   /* NULL: /run/mount/utab */
+        const char *mounts_path; /* NULL: MOUNT_TABLE */
 } Manager;
 
 /* A manager on that device (copied), with default limits and no socket yet. */

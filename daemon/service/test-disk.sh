@@ -64,7 +64,7 @@ mkdir /run/t/d && seq 2000 >/run/t/d/small && cp "$dir/data" /run/t/large && tru
 
 printf '[Disk]\nUse=auto\n' >/etc/pkram/pkramd.conf
 mkdir /run/mount
-echo 'ID=1 SRC=web TARGET=/srv ROOT=/ OPTS=helper=pkram' >/run/mount/utab
+echo 'ID=1 SRC=web TARGET=/run/t ROOT=/ OPTS=helper=pkram' >/run/mount/utab
 new_boot
 up
 [[ ! -e $(echo /var/lib/pkram/disk/nodes.*/*.node) ]]; ok "mounted trees are not recorded for a kexec"

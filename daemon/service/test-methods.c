@@ -421,13 +421,18 @@ static void test_tree_record(void **state) {
         static const char one[] = "SRC=web TARGET=/srv/web OPTS=helper=pkram\n";
         static const char two[] = "SRC=web TARGET=/srv/web OPTS=helper=pkram\nSRC=a/b TARGET=/x OPTS=helper=pkram\n"
                                   "SRC=db TARGET=/srv/db OPTS=helper=pkram\n";
+        static const char kernel[] = "31 21 0:41 / /srv/web rw - tmpfs web rw\n"
+                                     "32 21 0:42 / /srv/db rw - tmpfs db rw\n";
         Fixture *f = *state;
         _cleanup_(client_freep) Client *c = client_new_as(f, 0, "root");
         _cleanup_json_ struct json_object *status = NULL, *list = NULL;
-        char path[] = "/tmp/test-methods-XXXXXX";
+        char path[] = "/tmp/test-methods-XXXXXX", mounts[] = "/tmp/test-methods-XXXXXX";
 
         (void) safe_close(mkstemp(path));
+        (void) safe_close(mkstemp(mounts));
+        assert_ok(file_write(mounts, kernel, strlen(kernel)));
         f->manager->utab_path = path;
+        f->manager->mounts_path = mounts;
         for (unsigned n = 0; n < 3; n++) {
                 _cleanup_record_ KexecRecord record = KEXEC_RECORD_NONE;
                 _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
@@ -450,7 +455,8 @@ static void test_tree_record(void **state) {
         list = client_call(c, MORE("List"));
         assert_null(json_get(reply_parameters(list), "node"));
 
-        assert_ok(file_write(path, "", 0));
+        /* A program unmounts it by itself. */
+        assert_ok(file_write(mounts, "", 0));
         assert_ok(tree_record_update(f->manager));
         {
                 _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
@@ -460,7 +466,8 @@ static void test_tree_record(void **state) {
                 assert_errno(system_node_load(&f->device, SYSTEM_NODE_RECORD, &h, &text, &size), ENOENT);
         }
         (void) unlink(path);
-        f->manager->utab_path = NULL;
+        (void) unlink(mounts);
+        f->manager->utab_path = f->manager->mounts_path = NULL;
 }
 
 static void test_quota_names_its_limit(void **state) {

@@ -5,6 +5,7 @@
 #include "kexec-record.h"
 #include "kexec-trees.h"
 #include "log.h"
+#include "mount-table.h"
 #include "name.h"
 #include "system-node.h"
 #include "tree-record.h"
@@ -40,7 +41,7 @@ int tree_record_update(Manager *m) {
         size_t n;
         int r;
 
-        r = kexec_for_each_tree(m->utab_path, tree_record_add_tree, &record);
+        r = kexec_for_each_tree(m->utab_path, m->mounts_path ?: MOUNT_TABLE, tree_record_add_tree, &record);
         if (r >= 0 && record.n_nodes > 0)
                 r = kexec_record_format(&record, &text, &n);
         if (r < 0 || (text && m->tree_record && streq(text, m->tree_record)) || (!text && !m->tree_record))

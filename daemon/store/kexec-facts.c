@@ -11,6 +11,7 @@
 #include "kexec-trees.h"
 #include "kexec-users.h"
 #include "log.h"
+#include "mount-table.h"
 #include "mount-users.h"
 #include "name.h"
 #include "store-internal.h"
@@ -274,7 +275,7 @@ int kexec_state_collect(const PkramDevice *device, const Config *config, const K
         }
 
         t.state = &s;
-        r = kexec_for_each_tree(sources->utab, scan_tree, &t);
+        r = kexec_for_each_tree(sources->utab, sources->mounts ?: MOUNT_TABLE, scan_tree, &t);
         if (r == -ENOMEM)
                 return r;
         if (r < 0)

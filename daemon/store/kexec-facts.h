@@ -56,6 +56,7 @@ typedef enum KexecStateFlags {
 /* Where it looks; tests have other places. */
 typedef struct KexecSources {
         const char *utab;       /* NULL for /run/mount/utab */
+        const char *mounts;     /* NULL for MOUNT_TABLE */
         const char *units;      /* NULL for KEXEC_UNITS_DIR */
         const char *root;       /* NULL for "", before the directories of unit files */
         const char *proc;       /* NULL for "/proc/1", of the service manager */

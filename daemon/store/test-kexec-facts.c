@@ -159,17 +159,22 @@ static bool is_tmpfs(void) {
         return fd >= 0 && tree_is_tmpfs_directory(fd, &st) > 0;
 }
 
+/* Three trees in libmount's table, and another one in it that is not mounted any more. */
 static void write_utab(void) {
-        _cleanup_free_ char *text = NULL;
+        _cleanup_free_ char *text = NULL, *mounts = NULL;
 
         assert_true(asprintf(&text, "SRC=web TARGET=%s/a OPTS=helper=pkram\nSRC=db TARGET=%s/b OPTS=helper=pkram\n"
-                             "SRC=gone TARGET=%s/none OPTS=helper=pkram\n", dir, dir, dir) > 0);
+                             "SRC=gone TARGET=%s/none OPTS=helper=pkram\n"
+                             "SRC=old TARGET=%s/old OPTS=helper=pkram\n", dir, dir, dir, dir) > 0);
         assert_ok(file_write(path_of("utab"), text, strlen(text)));
+        assert_true(asprintf(&mounts, "31 21 0:41 / %s/a rw - tmpfs web rw\n32 21 0:42 / %s/b rw - tmpfs db rw\n"
+                             "33 21 0:43 / %s/none rw - tmpfs gone rw\n", dir, dir, dir) > 0);
+        assert_ok(file_write(path_of("mounts"), mounts, strlen(mounts)));
 }
 
 static void test_trees(_unused_ void **state) {
-        const char *utab = path_of("utab");
-        const KexecSources sources = { .utab = utab, .units = "/proc/none" };
+        _cleanup_free_ char *utab = strdup(path_of("utab")), *mounts = strdup(path_of("mounts"));
+        const KexecSources sources = { .utab = utab, .mounts = mounts, .units = "/proc/none" };
         const KexecTreeProblem *p;
         Mock *mock = mock_new();
         PkramDevice device = mock_device(mock);
@@ -239,6 +244,7 @@ static void test_trees(_unused_ void **state) {
         remove_tree(path_of("a"));
         remove_tree(path_of("b"));
         (void) unlink(utab);
+        (void) unlink(mounts);
         mock_free(mock);
 }
 

@@ -1,45 +1,36 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "mount-table.h"
 #include "tree-place.h"
 
-/* The type of a file system, from a line of /proc/self/mountinfo if it is mounted on that device, or NULL. */
-static const char *line_find_type(char *line, dev_t device) {
-        unsigned major, minor;
-        char *type;
+typedef struct FindType {
+        dev_t device;
+        TreePlace place;
+} FindType;
 
-        if (sscanf(line, "%*u %*u %u:%u", &major, &minor) != 2 || makedev(major, minor) != device)
-                return NULL;
-        type = strstr(line, " - ");
-        if (!type)
-                return NULL;
-        type += strlen(" - ");
-        type[strcspn(type, " \n")] = 0;
-        return type;
+static int mount_line_find_place(const MountLine *m, void *userdata) {
+        FindType *f = userdata;
+
+        if (m->device != f->device)
+                return 0;
+        /* devtmpfs is one as well. */
+        f->place = streq(m->type, "tmpfs") || streq(m->type, "devtmpfs") ? TREE_PLACE_TMPFS : TREE_PLACE_OTHER;
+        return 1;
 }
 
 static int device_find_place(dev_t device, TreePlace *ret) {
-        _cleanup_free_ char *line = NULL;
-        TreePlace place = TREE_PLACE_UNKNOWN;
-        size_t n = 0;
-        FILE *f;
+        _cleanup_free_ char *text = NULL;
+        FindType f = { .device = device, .place = TREE_PLACE_UNKNOWN };
+        int r;
 
-        f = fopen("/proc/self/mountinfo", "re");
-        if (!f)
-                return -errno;
-        while (place == TREE_PLACE_UNKNOWN && getline(&line, &n, f) > 0) {
-                const char *type = line_find_type(line, device);
-
-                /* devtmpfs is one as well. */
-                if (type)
-                        place = streq(type, "tmpfs") || streq(type, "devtmpfs") ? TREE_PLACE_TMPFS : TREE_PLACE_OTHER;
-        }
-        (void) fclose(f);
-
-        *ret = place;
+        r = mount_table_read(MOUNT_TABLE, &text);
+        if (r < 0)
+                return r;
+        (void) mount_lines_foreach(text, mount_line_find_place, &f);
+        *ret = f.place;
         return 0;
 }
 
