@@ -58,12 +58,17 @@ static void text_add(char *text, size_t size, const char *format, ...) {
 #define TEXT(check, ...) text_add((check)->text, sizeof((check)->text), __VA_ARGS__)
 #define AT_ONCE(check, ...) text_add((check)->at_once, sizeof((check)->at_once), __VA_ARGS__)
 
-/* Units named in a text. */
-#define UNITS_NAMED_MAX 5U
+/* Units, and pieces of shared memory, named in a text. */
+#define NAMED_MAX 5U
+
+/* What comes before an item of a list of n: "a", "a and b", "a, b, and c". */
+static const char *list_separator(unsigned i, unsigned n) {
+        return i == 0 ? "" : n == 2 ? " and " : i + 1 == n ? ", and " : ", ";
+}
 
 /* "what a.service and b.service store when they stop" */
 static void add_units(char *text, size_t size, const KexecFacts *facts) {
-        size_t n = facts->n_units > UNITS_NAMED_MAX ? UNITS_NAMED_MAX : facts->n_units;
+        size_t n = facts->n_units > NAMED_MAX ? NAMED_MAX : facts->n_units;
 
         text_add(text, size, "what ");
         for (size_t i = 0; i < n; i++)
@@ -74,19 +79,36 @@ static void add_units(char *text, size_t size, const KexecFacts *facts) {
                  facts->n_units == 1 ? "it stops" : "they stop");
 }
 
+/* "shared memory (0x0052e2c1, /dev/shm/cache and 2 others)" */
+static void add_shared(char *text, size_t size, const KexecFacts *facts) {
+        size_t n = facts->n_shared > NAMED_MAX ? NAMED_MAX : facts->n_shared;
+
+        text_add(text, size, "shared memory (");
+        for (size_t i = 0; i < n; i++)
+                text_add(text, size, "%s%.255s", i == 0 ? "" : ", ", facts->shared[i].name);
+        if (facts->n_shared > n)
+                text_add(text, size, " and %zu other%s", facts->n_shared - n, facts->n_shared - n == 1 ? "" : "s");
+        text_add(text, size, ")");
+}
+
 /* "2 stored nodes, 1 mounted tree, and what redis.service stores when it stops" */
 static void describe_facts(const KexecFacts *facts, KexecCheck *check) {
-        unsigned parts = (facts->n_nodes > 0) + (facts->n_trees > 0) + (facts->n_units > 0);
+        unsigned n = (facts->n_nodes > 0) + (facts->n_trees > 0) + (facts->n_shared > 0) + (facts->n_units > 0), i = 0;
 
-        if (parts == 0)
+        if (n == 0)
                 TEXT(check, "what services store when they stop");
         if (facts->n_nodes > 0)
-                TEXT(check, "%" PRIu64 " stored node%s", facts->n_nodes, facts->n_nodes == 1 ? "" : "s");
+                TEXT(check, "%s%" PRIu64 " stored node%s", list_separator(i++, n), facts->n_nodes,
+                     facts->n_nodes == 1 ? "" : "s");
         if (facts->n_trees > 0)
-                TEXT(check, "%s%" PRIu64 " mounted tree%s", facts->n_nodes == 0 ? "" : parts == 3 ? ", " : " and ",
-                     facts->n_trees, facts->n_trees == 1 ? "" : "s");
+                TEXT(check, "%s%" PRIu64 " mounted tree%s", list_separator(i++, n), facts->n_trees,
+                     facts->n_trees == 1 ? "" : "s");
+        if (facts->n_shared > 0) {
+                TEXT(check, "%s", list_separator(i++, n));
+                add_shared(check->text, sizeof(check->text), facts);
+        }
         if (facts->n_units > 0) {
-                TEXT(check, "%s", parts == 3 ? ", and " : parts == 2 ? " and " : "");
+                TEXT(check, "%s", list_separator(i, n));
                 add_units(check->text, sizeof(check->text), facts);
         }
 }
@@ -171,6 +193,32 @@ static void describe_fdstore_losses(const KexecFacts *facts, KexecCheck *check) 
         }
 }
 
+static void describe_shared_limits(const KexecFacts *facts, KexecCheck *check) {
+        bool first = true;
+
+        for (size_t i = 0; i < facts->n_shared; i++) {
+                const KexecSharedMemory *m = facts->shared + i;
+
+                if (!m->limit)
+                        continue;
+                if (strlen(check->text) > sizeof(check->text) / 2) {
+                        TEXT(check, "; and others");
+                        break;
+                }
+                TEXT(check, "%s%.255s needs %" PRIu64 ", which exceeds %s=%" PRIu64, first ? "" : "; ", m->name,
+                     m->needed, m->limit, m->maximum);
+                first = false;
+        }
+        TEXT(check, ". Raise the limit in pkramd.conf, or take it out of [SharedMemory].");
+}
+
+static bool facts_have_shared_limit(const KexecFacts *facts) {
+        for (size_t i = 0; i < facts->n_shared; i++)
+                if (facts->shared[i].limit)
+                        return true;
+        return false;
+}
+
 static bool facts_have_fdstore_limit(const KexecFacts *facts) {
         for (size_t i = 0; i < facts->n_fdstore_problems; i++)
                 if (facts->fdstore_problems[i].limit)
@@ -213,6 +261,10 @@ static void check_describe(const KexecFacts *facts, const KexecImage *image, Kex
                 describe_fdstore_limits(facts, check);
                 describe_fdstore_losses(facts, check);
                 return;
+        case KEXEC_REASON_SHARED_MEMORY:
+                TEXT(check, "A kexec would lose shared memory: ");
+                describe_shared_limits(facts, check);
+                return;
         default:
                 TEXT(check, "A kexec would lose ");
                 describe_facts(facts, check);
@@ -254,16 +306,25 @@ static void check_describe(const KexecFacts *facts, const KexecImage *image, Kex
         }
 }
 
-/* Trees and services are stored by a shutdown, which 'kexec -e' and 'systemctl kexec --force' skip. */
+/* Trees, shared memory and services' memory are stored by a shutdown, which 'kexec -e' and 'systemctl kexec --force'
+ * skip. */
 static void describe_at_once(const KexecFacts *facts, KexecCheck *check) {
-        if (facts->n_trees == 0 && facts->n_units == 0)
+        unsigned n = (facts->n_trees > 0) + (facts->n_shared > 0) + (facts->n_units > 0), i = 0;
+
+        if (n == 0)
                 return;
         AT_ONCE(check, "Without a shutdown, as with 'kexec -e', a kexec would %slose ", check->keeps ? "" : "also ");
         if (facts->n_trees > 0)
-                AT_ONCE(check, "the contents of %" PRIu64 " mounted tree%s%s", facts->n_trees,
-                        facts->n_trees == 1 ? "" : "s", facts->n_units > 0 ? " and " : "");
-        if (facts->n_units > 0)
+                AT_ONCE(check, "%sthe contents of %" PRIu64 " mounted tree%s", list_separator(i++, n), facts->n_trees,
+                        facts->n_trees == 1 ? "" : "s");
+        if (facts->n_shared > 0) {
+                AT_ONCE(check, "%s", list_separator(i++, n));
+                add_shared(check->at_once, sizeof(check->at_once), facts);
+        }
+        if (facts->n_units > 0) {
+                AT_ONCE(check, "%s", list_separator(i, n));
                 add_units(check->at_once, sizeof(check->at_once), facts);
+        }
         AT_ONCE(check, ". Use 'systemctl kexec'.");
 }
 
@@ -285,7 +346,7 @@ void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy p
         assert(ret);
 
         possible = facts->info && facts->info->boot_result != PKRAM_BOOT_OFF;
-        nothing = facts->n_nodes == 0 && facts->n_trees == 0 && facts->n_units == 0;
+        nothing = facts->n_nodes == 0 && facts->n_trees == 0 && facts->n_shared == 0 && facts->n_units == 0;
         if (possible && nothing && facts->strict && image && reason_of_image(facts->info, image) != KEXEC_REASON_KEEPS)
                 nothing = false;
         if (!possible || nothing)
@@ -293,6 +354,7 @@ void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy p
         else {
                 check.n_nodes = facts->n_nodes;
                 check.n_trees = facts->n_trees;
+                check.n_shared = facts->n_shared;
                 check.n_units = facts->n_units;
                 check.reason = image ? reason_of_image(facts->info, image) :
                         reason_of_loaded(facts->info->image_state);
@@ -300,6 +362,8 @@ void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy p
                         check.reason = KEXEC_REASON_TREE;
                 if (check.reason == KEXEC_REASON_KEEPS && facts_have_fdstore_limit(facts))
                         check.reason = KEXEC_REASON_FDSTORE;
+                if (check.reason == KEXEC_REASON_KEEPS && facts_have_shared_limit(facts))
+                        check.reason = KEXEC_REASON_SHARED_MEMORY;
         }
 
         check.keeps = check.reason == KEXEC_REASON_NOTHING_STORED || check.reason == KEXEC_REASON_KEEPS;
@@ -309,10 +373,10 @@ void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy p
         check_describe(facts, image, &check);
         if (possible)
                 describe_at_once(facts, &check);
-        if (facts->crash_wanted && possible && facts->n_nodes + facts->n_trees + facts->n_units > 0)
+        if (facts->crash_wanted && possible &&
+            facts->n_nodes + facts->n_trees + facts->n_shared + facts->n_units > 0)
                 describe_crash_kernel(facts, &check);
-        check.keeps_at_once = check.at_once[0] == 0 && (check.keeps || check.reason == KEXEC_REASON_TREE ||
-                                                        check.reason == KEXEC_REASON_FDSTORE);
+        check.keeps_at_once = check.at_once[0] == 0 && kexec_reason_image_keeps(check.reason);
         *ret = check;
 }
 
@@ -351,6 +415,7 @@ const char *kexec_reason_to_string(KexecReason reason) {
                 [KEXEC_REASON_UNKNOWN]        = "unknown",
                 [KEXEC_REASON_TREE]           = "tree",
                 [KEXEC_REASON_FDSTORE]        = "fdStore",
+                [KEXEC_REASON_SHARED_MEMORY]  = "sharedMemory",
         };
 
         return (unsigned) reason < _KEXEC_REASON_MAX ? table[reason] : NULL;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Decides whether a kexec preserves stored nodes, mounted trees, and the memory that services store when they stop.
+/* Decides whether a kexec preserves stored nodes, mounted trees, shared memory, and the memory that services store
+ * when they stop.
  *
  * pkramctl check, CheckKexec, the guard and pkramctl kexec all use kexec_check(). kexec-facts.h collects its input. */
 
@@ -32,8 +33,15 @@ typedef enum KexecReason {
         KEXEC_REASON_UNKNOWN,           /* the kernel gave an answer this program does not know */
         KEXEC_REASON_TREE,              /* the image would preserve everything, but a mounted tree cannot be stored */
         KEXEC_REASON_FDSTORE,           /* the same, but a file descriptor store exceeds a limit */
+        KEXEC_REASON_SHARED_MEMORY,     /* the same, but shared memory exceeds a limit */
         _KEXEC_REASON_MAX,
 } KexecReason;
+
+/* Returns true if the image would preserve everything. Something that is not stored yet may be lost nevertheless. */
+static inline bool kexec_reason_image_keeps(KexecReason reason) {
+        return reason == KEXEC_REASON_KEEPS || reason == KEXEC_REASON_NOTHING_STORED ||
+                reason == KEXEC_REASON_TREE || reason == KEXEC_REASON_FDSTORE || reason == KEXEC_REASON_SHARED_MEMORY;
+}
 
 /* A mounted tree that cannot be stored as it is now. All strings are valid UTF-8 without control characters. */
 typedef struct KexecTreeProblem {
@@ -57,6 +65,14 @@ typedef struct KexecFdStoreProblem {
         const char *lost;       /* else: names of descriptors that cannot be preserved, with reasons; the others can */
 } KexecFdStoreProblem;
 
+/* A segment or file of shared memory that is stored when the system goes into a kexec. */
+typedef struct KexecSharedMemory {
+        const char *name;       /* its key ("0x0052e2c1") or path; valid UTF-8 without control characters */
+        const char *limit;      /* of pkramd.conf, which storing it would exceed; or NULL */
+        uint64_t maximum;       /* with limit: its value */
+        uint64_t needed;        /* with limit: what all that counts against it would come to */
+} KexecSharedMemory;
+
 /* What there is to lose. */
 typedef struct KexecFacts {
         const struct pkram_ioctl_info *info;    /* from PKRAM_IOC_INFO; NULL if the running kernel has no PKRAM */
@@ -64,6 +80,8 @@ typedef struct KexecFacts {
         uint64_t n_trees;                       /* mounted trees, those with problems included */
         const KexecTreeProblem *problems;
         size_t n_problems;
+        const KexecSharedMemory *shared;
+        size_t n_shared;
         const char *const *units;               /* services that store memory when they stop */
         size_t n_units;
         const KexecFdStoreProblem *fdstore_problems;
@@ -79,7 +97,7 @@ typedef struct KexecCheck {
         bool keeps;             /* false: at least one node, tree or service's memory would be lost */
         bool allowed;           /* may the kexec go on under the policy? Always true when keeps is */
         bool keeps_at_once;     /* would 'kexec -e' at once, without a shutdown, preserve everything? */
-        uint64_t n_nodes, n_trees, n_units; /* as in KexecFacts */
+        uint64_t n_nodes, n_trees, n_shared, n_units; /* as in KexecFacts */
         char text[2048];        /* one or two sentences, the second saying what to do; no newline */
         char at_once[1024];     /* what 'kexec -e' would lose besides; "" if nothing */
         char crash_kernel[512]; /* why the next kernel may have no crash kernel; "" if it will have what it asks for */

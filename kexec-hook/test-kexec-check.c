@@ -259,6 +259,55 @@ static void test_units(void **state) {
         assert_true(c.keeps);
 }
 
+/* Shared memory that is going to be stored counts by name, as services do. */
+static void test_shared_memory(void **state) {
+        KexecSharedMemory shared[] = {
+                { .name = "0x0052e2c1" }, { .name = "/dev/shm/a" }, { .name = "/dev/shm/b" }, { .name = "/dev/shm/c" },
+                { .name = "/dev/shm/d" }, { .name = "/dev/shm/e" }, { .name = "/dev/shm/f" },
+        };
+        static const char *const units[] = { "a.service" };
+        KexecFacts facts = { .info = &info, .shared = shared, .n_shared = 1 };
+        KexecCheck c;
+
+        (void) state;
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_KEEPS);
+        assert_int_equal(c.n_shared, 1);
+        assert_string_equal(c.text, "A kexec keeps shared memory (0x0052e2c1).");
+        assert_false(c.keeps_at_once);
+        assert_string_equal(c.at_once, "Without a shutdown, as with 'kexec -e', a kexec would lose shared memory "
+                            "(0x0052e2c1). Use 'systemctl kexec'.");
+
+        /* An image that preserves nothing is refused, though nothing is stored yet. */
+        info.image_state = PKRAM_IMAGE_NO_SUPPORT;
+        facts.n_shared = 7;
+        facts.n_trees = 1;
+        facts.units = units;
+        facts.n_units = 1;
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_NO_SUPPORT);
+        assert_false(c.allowed);
+        assert_non_null(strstr(c.text, "would lose 1 mounted tree, shared memory (0x0052e2c1, /dev/shm/a, /dev/shm/b, "
+                               "/dev/shm/c, /dev/shm/d and 2 others), and what a.service stores when it stops: "));
+        facts.n_trees = 0;
+        facts.n_units = 0;
+
+        /* What exceeds a limit is lost. */
+        info.image_state = PKRAM_IMAGE_KEEPS;
+        for (size_t i = 0; i < 2; i++) {
+                shared[i].limit = "NodeBytesMax";
+                shared[i].maximum = 65536;
+                shared[i].needed = 70000 + i;
+        }
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_SHARED_MEMORY);
+        assert_false(c.keeps || c.allowed);
+        assert_string_equal(kexec_reason_to_string(c.reason), "sharedMemory");
+        assert_string_equal(c.text, "A kexec would lose shared memory: 0x0052e2c1 needs 70000, which exceeds "
+                            "NodeBytesMax=65536; /dev/shm/a needs 70001, which exceeds NodeBytesMax=65536. Raise the "
+                            "limit in pkramd.conf, or take it out of [SharedMemory].");
+}
+
 /* pkramctl kexec starts no image without PKRAM, even if nothing is stored. */
 static void test_strict(void **state) {
         KexecFacts facts = { .info = &info, .strict = true };
@@ -416,6 +465,7 @@ int main(void) {
                 T(test_nothing_stored),
                 T(test_trees),
                 T(test_units),
+                T(test_shared_memory),
                 T(test_strict),
                 T(test_tree_problems),
                 T(test_at_once),

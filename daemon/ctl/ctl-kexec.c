@@ -35,8 +35,8 @@ static int judge_kexec(const KexecImage *image, const char *cmdline, bool *ret_k
         /* Services may still store something before or during the shutdown. */
         state.facts.strict = true;
         kexec_check(&state.facts, image, arg_force ? KEXEC_POLICY_FORCE : c.kexec_policy, &result);
-        /* Until it is started, there is time to do something about a tree. */
-        only_loads = !arg_reboot && result.reason == KEXEC_REASON_TREE;
+        /* Until it is started, there is time to do something about a tree or a limit. */
+        only_loads = !arg_reboot && !result.keeps && kexec_reason_image_keeps(result.reason);
         if (!result.allowed && !only_loads)
                 return fail(EXIT_WOULD_LOSE, "%s Use --force to proceed anyway.", result.text);
         if (!result.keeps)

@@ -4,103 +4,41 @@
  * of root, "sysv:0x0052e2c1" or "posix:NAME", whose only object is the contents.
  */
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <getopt.h>
-#include <pwd.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "config.h"
-#include "file-util.h"
 #include "json-util.h"
 #include "log.h"
 #include "peer.h"
 #include "pkram-call.h"
 #include "shm-node.h"
 #include "shutdown-kexec.h"
-#include "utf8.h"
 
 enum {
         EXIT_USAGE = 1,
         EXIT_SYSTEM = 2,
 };
 
-static const char *arg_socket = SOCKET_PATH, *arg_root = "", *arg_shm = "/dev/shm";
+static const char *arg_socket = SOCKET_PATH, *arg_root = "", *arg_shm = SHARED_MEMORY_DIRECTORY;
 static bool arg_now;
 
-/* Is the key in a list of words? "*" stands for all. */
-static bool words_have_key(const char *words, uint32_t key) {
-        _cleanup_free_ char *copy = strdup(words);
-        char *state = NULL;
+typedef struct SaveAll {
+        VarlinkClient *client;
+        int result; /* of the first one that failed */
+} SaveAll;
 
-        for (char *w = copy ? strtok_r(copy, " \t", &state) : NULL; w; w = strtok_r(NULL, " \t", &state)) {
-                uint32_t v;
+static int save_segment(const Segment *segment, void *userdata) {
+        SaveAll *all = userdata;
+        int r = segment_save(all->client, segment);
 
-                if (streq(w, "*") || (key_parse(w, &v) >= 0 && v == key))
-                        return true;
-        }
-        return false;
+        all->result = all->result < 0 ? all->result : r;
+        return 0;
 }
 
-/* The same for the number of a user, of which the words are names or numbers. */
-static bool words_have_user(const char *words, uid_t uid) {
-        _cleanup_free_ char *copy = strdup(words);
-        char *state = NULL;
-
-        for (char *w = copy ? strtok_r(copy, " \t", &state) : NULL; w; w = strtok_r(NULL, " \t", &state)) {
-                struct passwd record, *pw = NULL;
-                char buffer[16384];
-                uint32_t v;
-
-                if (key_parse(w, &v) >= 0) {
-                        if (v == uid)
-                                return true;
-                        continue;
-                }
-                if (getpwnam_r(w, &record, buffer, sizeof(buffer), &pw) == 0 && pw && pw->pw_uid == uid)
-                        return true;
-        }
-        return false;
-}
-
-/* The same for the name of a file, of which the words are patterns. */
-static bool words_have_file(const char *words, const char *name) {
-        _cleanup_free_ char *copy = strdup(words);
-        char *state = NULL;
-
-        for (char *w = copy ? strtok_r(copy, " \t", &state) : NULL; w; w = strtok_r(NULL, " \t", &state))
-                if (fnmatch(w, name, FNM_PERIOD) == 0)
-                        return true;
-        return false;
-}
-
-/* Segments of "*" and of users may be private: those are left out, and only a key that is named is worth an error. */
-static int save_segments(VarlinkClient *c, const Config *config) {
-        const char *keys = config->shared_memory[SHARED_MEMORY_KEYS],
-                *users = config->shared_memory[SHARED_MEMORY_USERS];
-        _cleanup_free_ Segment *list = NULL;
-        int r, result = 0;
-        size_t n = 0;
-
-        r = segments_list(&list, &n);
-        if (r < 0)
-                return log_error_errno(r, "Failed to list System V segments");
-        for (size_t i = 0; i < n; i++) {
-                bool wanted = words_have_key(keys, list[i].key) || words_have_user(users, list[i].uid);
-
-                if (!wanted || (list[i].key == 0 && !words_have_key(keys, 0)))
-                        continue;
-                r = segment_save(c, list + i);
-                if (r < 0)
-                        result = r;
-        }
-        return result;
-}
-
-static int save_file(VarlinkClient *c, int dir, const char *name) {
+static int save_one_file(VarlinkClient *c, int dir, const char *name) {
         _cleanup_free_ char *node = NULL, *what = NULL;
         _cleanup_close_ int fd = -EBADF;
-        struct stat st;
 
         if (asprintf(&node, POSIX_PREFIX "%s", name) < 0) {
                 node = NULL;
@@ -111,34 +49,17 @@ static int save_file(VarlinkClient *c, int dir, const char *name) {
                 return -ENOMEM;
         }
         fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        if (fd < 0 || fstat(fd, &st) < 0)
+        if (fd < 0)
                 return log_error_errno(-errno, "Failed to open %s", what);
-        if (!S_ISREG(st.st_mode) || st.st_size == 0)
-                return 0;
         return shm_store(c, node, name, fd, what);
 }
 
-static int save_files(VarlinkClient *c, const Config *config) {
-        _cleanup_closedir_ DIR *d = NULL;
-        const struct dirent *e;
-        int result = 0;
+static int save_file(int dir, const char *name, _unused_ const struct stat *st, void *userdata) {
+        SaveAll *all = userdata;
+        int r = save_one_file(all->client, dir, name);
 
-        if (!*config->shared_memory[SHARED_MEMORY_FILES])
-                return 0;
-        d = opendir(arg_shm);
-        if (!d)
-                return log_error_errno(-errno, "Failed to open '%s'", arg_shm);
-        while ((e = readdir(d))) {
-                int r;
-
-                if (streq(e->d_name, ".") || streq(e->d_name, "..") ||
-                    !words_have_file(config->shared_memory[SHARED_MEMORY_FILES], e->d_name))
-                        continue;
-                r = save_file(c, dirfd(d), e->d_name);
-                if (r < 0)
-                        result = r;
-        }
-        return result;
+        all->result = all->result < 0 ? all->result : r;
+        return 0;
 }
 
 /* 1: there is something to keep, 0: there is not. */
@@ -150,13 +71,11 @@ static int configuration_read(Config *ret) {
         r = config_load(ret, arg_root, /* warning= */ NULL, /* userdata= */ NULL);
         if (r < 0)
                 return log_error_errno(r, "Failed to read pkramd.conf");
-        for (SharedMemoryId i = 0; i < _SHARED_MEMORY_MAX; i++)
-                if (*ret->shared_memory[i])
-                        return 1;
-        return 0;
+        return shared_memory_is_configured(ret);
 }
 
 static int shm_run_save(VarlinkClient *c, const Config *config) {
+        SaveAll all = { .client = c };
         int r, k;
 
         r = arg_now ? 1 : shutdown_is_kexec();
@@ -164,9 +83,13 @@ static int shm_run_save(VarlinkClient *c, const Config *config) {
                 return log_error_errno(r, "Failed to ask the service manager whether the system goes into a kexec");
         if (r == 0)
                 return 0;
-        r = save_segments(c, config);
-        k = save_files(c, config);
-        return r < 0 ? r : k;
+        r = shared_segments_foreach(config, save_segment, &all);
+        if (r < 0)
+                (void) log_error_errno(r, "Failed to list System V segments");
+        k = shared_files_foreach(config, arg_shm, save_file, &all);
+        if (k < 0)
+                (void) log_error_errno(k, "Failed to open '%s'", arg_shm);
+        return r < 0 ? r : k < 0 ? k : all.result;
 }
 
 /* --- restoring --- */

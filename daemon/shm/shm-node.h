@@ -6,11 +6,8 @@
 #pragma once
 
 #include "json-util.h"
-#include "segment.h"
+#include "shared-memory.h"
 #include "varlink-client.h"
-
-#define SYSV_PREFIX "sysv:"
-#define POSIX_PREFIX "posix:"
 
 /* Parameters with root as the owner, and a name unless it is NULL. NULL without memory. */
 struct json_object *shm_parameters(const char *name);

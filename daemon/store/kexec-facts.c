@@ -14,6 +14,7 @@
 #include "mount-table.h"
 #include "mount-users.h"
 #include "name.h"
+#include "shared-memory.h"
 #include "store-internal.h"
 #include "system-node.h"
 #include "tree-files.h"
@@ -36,6 +37,9 @@ void kexec_state_done(KexecState *s) {
         for (size_t i = 0; i < s->facts.n_problems; i++)
                 tree_problem_done(s->problems + i);
         free(s->problems);
+        for (size_t i = 0; i < s->facts.n_shared; i++)
+                free((char *) s->shared[i].name);
+        free(s->shared);
         unit_list_done(&s->units);
         kexec_fdstores_done(&s->fdstores);
         free(s->crash_wanted);
@@ -178,6 +182,63 @@ static int examine_tree(TreeScan *t, const KexecTree *tree) {
         return p.users ? add_problem(t->state, tree, p) : 0;
 }
 
+/* --- shared memory --- */
+
+/* Takes the name over. */
+static int add_shared_memory(TreeScan *t, char *name, uint64_t bytes) {
+        KexecState *s = t->state;
+        KexecTreeProblem p = {};
+
+        if (!name || GREEDY_REALLOC(s->shared, s->shared_allocated, s->facts.n_shared + 1) < 0) {
+                free(name);
+                return -ENOMEM;
+        }
+        if (t->full)
+                (void) tree_exceeds(t, &(TreeCost) { .objects = 1, .bytes = bytes }, &p);
+        s->shared[s->facts.n_shared++] = (KexecSharedMemory) {
+                .name = name, .limit = p.limit, .maximum = p.maximum, .needed = p.needed,
+        };
+        s->facts.shared = s->shared;
+        return 0;
+}
+
+static int scan_shared_segment(const Segment *segment, void *userdata) {
+        char *name;
+
+        if (asprintf(&name, "0x%08x", segment->key) < 0)
+                return -ENOMEM;
+        return add_shared_memory(userdata, name, segment->used);
+}
+
+static int scan_shared_file(_unused_ int dir, const char *file, const struct stat *st, void *userdata) {
+        _cleanup_free_ char *name = clean_text(file);
+        char *path;
+
+        if (S_ISLNK(st->st_mode))
+                return 0;
+        if (!name || asprintf(&path, SHARED_MEMORY_DIRECTORY "/%s", name) < 0)
+                return -ENOMEM;
+        return add_shared_memory(userdata, path, (uint64_t) st->st_blocks * 512);
+}
+
+/* Returns -ENOMEM, or 0: what cannot be read is logged. */
+static int collect_shared_memory(TreeScan *t, const char *directory) {
+        int r;
+
+        r = shared_segments_foreach(t->config, scan_shared_segment, t);
+        if (r < 0 && r != -ENOMEM)
+                log_warning("Failed to list System V segments, ignoring: %s", strerror(-r));
+        if (r == -ENOMEM)
+                return r;
+        r = shared_files_foreach(t->config, directory ?: SHARED_MEMORY_DIRECTORY, scan_shared_file, t);
+        if (r < 0 && r != -ENOMEM)
+                log_warning("Failed to list shared memory in '%s', ignoring: %s", directory ?: SHARED_MEMORY_DIRECTORY,
+                            strerror(-r));
+        return r == -ENOMEM ? r : 0;
+}
+
+/* --- all of it --- */
+
 static int scan_tree(const KexecTree *tree, void *userdata) {
         TreeScan *t = userdata;
 
@@ -280,6 +341,9 @@ int kexec_state_collect(const PkramDevice *device, const Config *config, const K
                 return r;
         if (r < 0)
                 log_warning("Failed to read the table of mounted trees, ignoring: %s", strerror(-r));
+        r = collect_shared_memory(&t, sources->shm);
+        if (r < 0)
+                return r;
 
         r = kexec_units_find(t.bus, sources->units ?: KEXEC_UNITS_DIR, sources->root ?: "", &s.units);
         if (r == -ENOMEM)
@@ -356,6 +420,23 @@ static struct json_object *fdstore_problems_to_json(const KexecFacts *facts) {
         return TAKE_PTR(array);
 }
 
+static struct json_object *shared_to_json(const KexecFacts *facts) {
+        _cleanup_json_ struct json_object *array = json_object_new_array();
+
+        for (size_t i = 0; i < facts->n_shared; i++) {
+                _cleanup_json_ struct json_object *o = json_object_new_object();
+                const KexecSharedMemory *m = facts->shared + i;
+
+                if (!array || !o || json_add_string(o, "name", m->name) < 0 ||
+                    (m->limit && (json_add_string(o, "limit", m->limit) < 0 ||
+                                  json_add_u64(o, "maximum", m->maximum) < 0 ||
+                                  json_add_u64(o, "needed", m->needed) < 0)) ||
+                    json_append(array, TAKE_PTR(o)) < 0)
+                        return NULL;
+        }
+        return TAKE_PTR(array);
+}
+
 struct json_object *kexec_check_to_json(const KexecCheck *check, const KexecState *state, KexecPolicy policy) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
         const struct pkram_ioctl_info *info = &state->info;
@@ -374,6 +455,7 @@ struct json_object *kexec_check_to_json(const KexecCheck *check, const KexecStat
             (check->crash_kernel[0] && json_add_string(o, "crashKernel", check->crash_kernel) < 0) ||
             json_add(o, "units", strings_to_json(&state->units)) < 0 ||
             json_add(o, "treeProblems", problems_to_json(&state->facts)) < 0 ||
+            json_add(o, "sharedMemory", shared_to_json(&state->facts)) < 0 ||
             json_add(o, "fdStoreProblems", fdstore_problems_to_json(&state->facts)) < 0)
                 return NULL;
         return TAKE_PTR(o);

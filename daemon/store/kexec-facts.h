@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Collects what kexec_check() judges: stored nodes, mounted trees, and units that hold memory. */
+/* Collects what kexec_check() judges: stored nodes, mounted trees, shared memory, and units that hold memory. */
 #pragma once
 
 #include <systemd/sd-bus.h>
@@ -29,6 +29,8 @@ typedef struct KexecState {
         struct pkram_ioctl_info info;
         KexecTreeProblem *problems;
         size_t problems_allocated;
+        KexecSharedMemory *shared;
+        size_t shared_allocated;
         UnitList units;
         KexecFdStores fdstores;
         char *crash_wanted;
@@ -40,8 +42,8 @@ void kexec_state_done(KexecState *s);
 typedef enum KexecStateFlags {
         /*
          * Looks at each tree, at the processes that use it, and at the state and the declarations of units. Takes
-         * root's view of the file system, and up to 15 seconds for large trees. Without it, trees are only counted,
-         * and each marked unit counts, and the memory of a crash kernel is not looked at.
+         * root's view of the file system, and up to 15 seconds for large trees. Without it, trees and shared memory
+         * are only counted, each marked unit counts, and the memory of a crash kernel is not looked at.
          */
         KEXEC_STATE_FULL = 1 << 0,
 } KexecStateFlags;
@@ -57,6 +59,7 @@ typedef enum KexecStateFlags {
 typedef struct KexecSources {
         const char *utab;       /* NULL for /run/mount/utab */
         const char *mounts;     /* NULL for MOUNT_TABLE */
+        const char *shm;        /* NULL for SHARED_MEMORY_DIRECTORY */
         const char *units;      /* NULL for KEXEC_UNITS_DIR */
         const char *root;       /* NULL for "", before the directories of unit files */
         const char *proc;       /* NULL for "/proc/1", of the service manager */

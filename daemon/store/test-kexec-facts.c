@@ -4,6 +4,7 @@
 #include <linux/pkram.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -248,6 +249,95 @@ static void test_trees(_unused_ void **state) {
         mock_free(mock);
 }
 
+static void test_shared_memory(_unused_ void **state) {
+        _cleanup_free_ char *shm = strdup(path_of("shm"));
+        const KexecSources sources = { .utab = "/proc/none", .units = "/proc/none", .root = "/proc/none", .shm = shm };
+        Mock *mock = mock_new();
+        PkramDevice device = mock_device(mock);
+        key_t key = 0x70000000 | getpid();
+        char name[16];
+        KexecCheck check;
+        Config config;
+        char *memory;
+        int id;
+
+        config_init_memory(&config, GIB(4));
+        mock_info(mock)->image_state = PKRAM_IMAGE_KEEPS;
+        id = shmget(key, MIB(1), IPC_CREAT | IPC_EXCL | 0600);
+        assert_return_code(id, errno);
+        memory = shmat(id, NULL, 0);
+        assert_true(memory != (char *) -1);
+        memset(memory, 'x', KIB(256));
+        assert_return_code(shmdt(memory), errno);
+        assert_return_code(mkdir(shm, 0700), errno);
+        make_file("shm/app-1", KIB(128));
+        make_file("shm/app-empty", 0);
+        make_file("shm/other", KIB(128));
+        assert_return_code(symlink("app-1", path_of("shm/app-link")), errno);
+
+        /* Nothing is selected. */
+        for (unsigned flags = 0; flags < 2; flags++) {
+                _cleanup_kexec_state_ KexecState s = {};
+
+                assert_ok(kexec_state_collect(&device, &config, &sources, flags ? KEXEC_STATE_FULL : 0, &s));
+                assert_int_equal(s.facts.n_shared, 0);
+                kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                assert_int_equal(check.reason, KEXEC_REASON_NOTHING_STORED);
+        }
+
+        (void) snprintf(name, sizeof(name), "0x%08x", (unsigned) key);
+        (void) snprintf(config.shared_memory[SHARED_MEMORY_KEYS], sizeof(config.shared_memory[0]), "0x1 %s", name);
+        (void) snprintf(config.shared_memory[SHARED_MEMORY_FILES], sizeof(config.shared_memory[0]), "app-*");
+        for (unsigned flags = 0; flags < 2; flags++) {
+                _cleanup_kexec_state_ KexecState s = {};
+                _cleanup_json_ struct json_object *o = NULL;
+                struct json_object *array;
+
+                assert_ok(kexec_state_collect(&device, &config, &sources, flags ? KEXEC_STATE_FULL : 0, &s));
+                assert_int_equal(s.facts.n_shared, 2);
+                assert_string_equal(s.facts.shared[0].name, name);
+                assert_string_equal(s.facts.shared[1].name, "/dev/shm/app-1");
+                kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                assert_int_equal(check.reason, KEXEC_REASON_KEEPS);
+                o = kexec_check_to_json(&check, &s, KEXEC_POLICY_REFUSE);
+                array = json_get_array(o, "sharedMemory");
+                assert_int_equal(json_object_array_length(array), 2);
+                assert_string_equal(json_get_string(json_object_array_get_idx(array, 0), "name"), name);
+        }
+
+        /* Memory that is used counts against limits, and not the size. */
+        static const struct {
+                LimitId id;
+                uint64_t value;
+                size_t exceeds; /* which of the two */
+                uint64_t needed;
+        } table[] = {
+                { LIMIT_NODE_BYTES,  KIB(200), 0, KIB(256) },
+                { LIMIT_TOTAL_BYTES, KIB(300), 1, KIB(384) },
+                { LIMIT_OWNER_NODES, 1,        1, 2        },
+        };
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_kexec_state_ KexecState s = {};
+                const KexecSharedMemory *m;
+                Config small = config;
+
+                small.limit[table[i].id] = table[i].value;
+                assert_ok(kexec_state_collect(&device, &small, &sources, KEXEC_STATE_FULL, &s));
+                kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                assert_int_equal(check.reason, KEXEC_REASON_SHARED_MEMORY);
+                m = s.facts.shared;
+                assert_null(m[!table[i].exceeds].limit);
+                m += table[i].exceeds;
+                assert_string_equal(m->limit, limit_name(table[i].id));
+                assert_int_equal(m->maximum, table[i].value);
+                assert_int_equal(m->needed, table[i].needed);
+        }
+
+        assert_return_code(shmctl(id, IPC_RMID, NULL), errno);
+        remove_tree(shm);
+        mock_free(mock);
+}
+
 static void mock_keep_fd(MockManager *m, const char *unit, const char *name, int fd) {
         assert_ok(fd);
         mock_manager_add_fd(m, unit, name, fd);
@@ -464,6 +554,7 @@ int main(void) {
                 cmocka_unit_test(test_unit_marks),
                 cmocka_unit_test(test_tree_cost),
                 cmocka_unit_test(test_trees),
+                cmocka_unit_test(test_shared_memory),
                 cmocka_unit_test(test_fdstores),
                 cmocka_unit_test(test_crash_kernel),
                 cmocka_unit_test(test_no_pkram),

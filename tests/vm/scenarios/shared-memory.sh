@@ -27,6 +27,9 @@ END
         check "one that is not configured" "$SEGMENTS" create 77 8192 600
         check "a file" bash -c 'head -c 3000000 /dev/urandom >/dev/shm/database.1 && chmod 604 /dev/shm/database.1 && chown daemon: /dev/shm/database.1'
         sha posix </dev/shm/database.1
+        check "a kernel is loaded" pkramctl kexec --no-reboot --kernel=/boot/vmlinuz-pkram --initrd= --reuse-cmdline
+        matches "pkramctl check names what would be stored" "$(pkramctl check)" \
+                'keeps shared memory \(0x[0-9a-f]+, 0x[0-9a-f]+, /dev/shm/database.1\)'
         remember_boot
         kexec_now
 }

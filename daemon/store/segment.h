@@ -8,6 +8,7 @@ typedef struct Segment {
         int id;             /* of this boot */
         uint32_t key;       /* 0: IPC_PRIVATE */
         uint64_t size;      /* bytes, as it was asked for */
+        uint64_t used;      /* bytes of memory and swap, of segments_list() */
         mode_t mode;        /* permission bits */
         uid_t uid;
         gid_t gid;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <ctype.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <sys/shm.h>
@@ -25,6 +26,25 @@ static void segment_from_kernel(int id, const struct shmid_ds *ds, Segment *ret)
         };
 }
 
+/* Adds what segments take, which shmctl(2) does not tell. Without the file, as without the line, that is not known. */
+static void segments_add_used(Segment *list, size_t n) {
+        _cleanup_free_ char *text = proc_read(AT_FDCWD, "/proc/sysvipc/shm");
+        char *rest = text;
+
+        for (char *line; rest && (line = strsep(&rest, "\n"));) {
+                uint64_t resident, swapped;
+                int id;
+
+                /* key shmid perms size cpid lpid nattch uid gid cuid cgid atime dtime ctime rss swap */
+                if (sscanf(line, "%*s %i %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %" SCNu64 " %" SCNu64, &id,
+                           &resident, &swapped) != 3)
+                        continue;
+                for (size_t i = 0; i < n; i++)
+                        if (list[i].id == id)
+                                list[i].used = resident + swapped;
+        }
+}
+
 int segments_list(Segment **ret, size_t *ret_n) {
         _cleanup_free_ Segment *list = NULL;
         size_t n = 0, allocated = 0;
@@ -44,6 +64,7 @@ int segments_list(Segment **ret, size_t *ret_n) {
                         return -ENOMEM;
                 segment_from_kernel(id, &ds, list + n++);
         }
+        segments_add_used(list, n);
         *ret = TAKE_PTR(list);
         *ret_n = n;
         return 0;

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <pwd.h>
+
+#include "file-util.h"
+#include "shared-memory.h"
+
+/* Is the key in a list of words? "*" stands for all. */
+static bool words_have_key(const char *words, uint32_t key) {
+        _cleanup_free_ char *copy = strdup(words);
+        char *state = NULL;
+
+        for (char *w = copy ? strtok_r(copy, " \t", &state) : NULL; w; w = strtok_r(NULL, " \t", &state)) {
+                uint32_t v;
+
+                if (streq(w, "*") || (key_parse(w, &v) >= 0 && v == key))
+                        return true;
+        }
+        return false;
+}
+
+/* The same for the number of a user, of which the words are names or numbers. */
+static bool words_have_user(const char *words, uid_t uid) {
+        _cleanup_free_ char *copy = strdup(words);
+        char *state = NULL;
+
+        for (char *w = copy ? strtok_r(copy, " \t", &state) : NULL; w; w = strtok_r(NULL, " \t", &state)) {
+                struct passwd record, *pw = NULL;
+                char buffer[16384];
+                uint32_t v;
+
+                if (key_parse(w, &v) >= 0) {
+                        if (v == uid)
+                                return true;
+                        continue;
+                }
+                if (getpwnam_r(w, &record, buffer, sizeof(buffer), &pw) == 0 && pw && pw->pw_uid == uid)
+                        return true;
+        }
+        return false;
+}
+
+/* The same for the name of a file, of which the words are patterns. */
+static bool words_have_file(const char *words, const char *name) {
+        _cleanup_free_ char *copy = strdup(words);
+        char *state = NULL;
+
+        for (char *w = copy ? strtok_r(copy, " \t", &state) : NULL; w; w = strtok_r(NULL, " \t", &state))
+                if (fnmatch(w, name, FNM_PERIOD) == 0)
+                        return true;
+        return false;
+}
+
+bool shared_memory_is_configured(const Config *c) {
+        for (SharedMemoryId i = 0; i < _SHARED_MEMORY_MAX; i++)
+                if (*c->shared_memory[i])
+                        return true;
+        return false;
+}
+
+int shared_segments_foreach(const Config *c, SharedSegmentFunction function, void *userdata) {
+        const char *keys = c->shared_memory[SHARED_MEMORY_KEYS], *users = c->shared_memory[SHARED_MEMORY_USERS];
+        _cleanup_free_ Segment *list = NULL;
+        size_t n = 0;
+        int r;
+
+        if (!*keys && !*users)
+                return 0;
+        r = segments_list(&list, &n);
+        for (size_t i = 0; r >= 0 && i < n; i++) {
+                if (!words_have_key(keys, list[i].key) && !words_have_user(users, list[i].uid))
+                        continue;
+                /* Only a key that is named is worth an error. */
+                if (list[i].key == 0 && !words_have_key(keys, 0))
+                        continue;
+                r = function(list + i, userdata);
+        }
+        return r;
+}
+
+int shared_files_foreach(const Config *c, const char *directory, SharedFileFunction function, void *userdata) {
+        const char *files = c->shared_memory[SHARED_MEMORY_FILES];
+        _cleanup_closedir_ DIR *d = NULL;
+        const struct dirent *e;
+        int r = 0;
+
+        if (!*files)
+                return 0;
+        d = opendir(directory);
+        if (!d)
+                return -errno;
+        while (r >= 0 && (e = readdir(d))) {
+                struct stat st;
+
+                if (streq(e->d_name, ".") || streq(e->d_name, "..") || !words_have_file(files, e->d_name) ||
+                    fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+                    (S_ISREG(st.st_mode) ? st.st_size == 0 : !S_ISLNK(st.st_mode)))
+                        continue;
+                r = function(dirfd(d), e->d_name, &st, userdata);
+        }
+        return r;
+}
