@@ -21,12 +21,12 @@ static const char drop_in[] =
         "\n"
         "[Unit]\n"
         "Documentation=man:pkram-fdstore.service(8)\n"
-        "Wants=pkramd.socket pkram-fdstore.service\n"
-        "After=pkramd.socket pkram-restore.service pkram-fdstore.service\n"
+        "Wants=%s" FDSTORE_UNIT "\n"
+        "After=%s" FDSTORE_UNIT "\n"
         "\n"
         "[Service]\n"
         "%s%s"
-        "ExecStartPre=%s+" PUSH_COMMAND " push \"%s\"%s\n";
+        "ExecStartPre=%s+" PUSH_COMMAND "%s push \"%s\"%s\n";
 
 /* Is this the name of a service that can have a drop-in? Node names come from another kernel. */
 static bool service_name_is_valid(const char *unit) {
@@ -43,19 +43,25 @@ static void escape_argument(const char *unit, char *escaped) {
         *escaped = 0;
 }
 
-static int fdstore_drop_in_write(int directory, const char *unit, FdStoreNodeFlags flags) {
+bool fdstore_drop_in_is_wanted(const char *unit, const char *name) {
+        return service_name_is_valid(unit) && fdstore_node_flags(name) >= 0;
+}
+
+int fdstore_drop_in_write(int directory, bool user, const char *unit, const char *name) {
+        int flags = fdstore_node_flags(name);
         /* With NotifyAccess=all or exec control processes may notify anyway. Otherwise they may until the push is
          * over. */
         bool others = flags & (FDSTORE_NODE_ALL | FDSTORE_NODE_EXEC);
         char path[PKRAM_NODE_NAME_MAX + sizeof(".d/" FDSTORE_DROP_IN_NAME)], argument[2 * PKRAM_NODE_NAME_MAX + 1];
-        char text[sizeof(drop_in) + sizeof(argument) + 64];
+        char text[sizeof(drop_in) + sizeof(argument) + 128];
         _cleanup_close_ int fd = -EBADF;
         int n;
 
         escape_argument(unit, argument);
-        n = snprintf(text, sizeof(text), drop_in, others ? "" : FDSTORE_DROP_IN_NOTIFY,
+        n = snprintf(text, sizeof(text), drop_in, user ? "" : "pkramd.socket ",
+                     user ? "" : "pkramd.socket pkram-restore.service ", others ? "" : FDSTORE_DROP_IN_NOTIFY,
                      flags & FDSTORE_NODE_ROOT ? FDSTORE_DROP_IN_ROOT : "", flags & FDSTORE_NODE_REQUIRED ? "" : "-",
-                     argument, others ? "" : " main");
+                     user ? " --user" : "", argument, others ? "" : " main");
         assert(n > 0 && (size_t) n < sizeof(text));
 
         (void) snprintf(path, sizeof(path), "%s.d", unit);
@@ -70,20 +76,6 @@ static int fdstore_drop_in_write(int directory, const char *unit, FdStoreNodeFla
         return 0;
 }
 
-/* Returns the name of the unit if the node holds a file descriptor store of a service, or NULL. */
-static const char *node_parse(const char *kernel_name, KernelName *unit, FdStoreNodeFlags *ret_flags) {
-        KernelName name;
-        int flags;
-
-        if (!node_name_decode(kernel_name, unit, &name) || !service_name_is_valid(unit->text))
-                return NULL;
-        flags = fdstore_node_flags(name.text);
-        if (flags < 0)
-                return NULL;
-        *ret_flags = (FdStoreNodeFlags) flags;
-        return unit->text;
-}
-
 int fdstore_drop_ins_write(const PkramDevice *device, const char *path, FdStoreDropInError error) {
         _cleanup_close_ int directory = -EBADF;
         struct pkram_node_info nodes[64];
@@ -96,19 +88,18 @@ int fdstore_drop_ins_write(const PkramDevice *device, const char *path, FdStoreD
                 if (r < 0)
                         return pkram_errno_is_missing(r) ? 0 : r;
                 for (uint32_t i = 0; i < n; i++) {
-                        FdStoreNodeFlags flags;
-                        KernelName buffer;
-                        const char *unit = node_parse(nodes[i].name, &buffer, &flags);
+                        KernelName unit, name;
 
-                        if (!unit)
+                        if (!node_name_decode(nodes[i].name, &unit, &name) ||
+                            !fdstore_drop_in_is_wanted(unit.text, name.text))
                                 continue;
                         if (directory < 0)
                                 directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
                         if (directory < 0)
                                 return -errno;
-                        r = fdstore_drop_in_write(directory, unit, flags);
+                        r = fdstore_drop_in_write(directory, /* user= */ false, unit.text, name.text);
                         if (r < 0) {
-                                error(unit, r);
+                                error(unit.text, r);
                                 first = first ?: r;
                         }
                 }

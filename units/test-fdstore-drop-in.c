@@ -92,6 +92,7 @@ static void test_units(void **state) {
         assert_int_equal(n_errors, 0);
 
         assert_true(has_drop_in("plain.service", "\nNotifyAccess=exec\nExecStartPre=-+"));
+        assert_true(has_drop_in("plain.service", "\nWants=pkramd.socket pkram-fdstore.service\n"));
         assert_true(has_drop_in("plain.service", "push \"plain.service\" main\n"));
         assert_true(has_drop_in("a@b\\x2dc.service", "\nExecStartPre=+"));
         assert_true(has_drop_in("a@b\\x2dc.service", "push \"a@b\\\\x2dc.service\" main\n"));
@@ -111,6 +112,22 @@ static void test_units(void **state) {
         assert_errno(fdstore_drop_ins_write(&device, dir, count_error), ENOTDIR);
         assert_int_equal(n_errors, 1);
         assert_true(has_drop_in("all.service", ""));
+}
+
+/* Units of a user manager cannot be ordered after those of the system. */
+static void test_user(void **state) {
+        int directory = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+        (void) state;
+        assert_ok(directory);
+        assert_false(fdstore_drop_in_is_wanted("a.service", FDSTORE_SHARED_PREFIX "0123456789abcdef"));
+        assert_false(fdstore_drop_in_is_wanted("../a.service", FDSTORE_NODE));
+        assert_true(fdstore_drop_in_is_wanted("a@b\\x2dc.service", FDSTORE_NODE));
+        assert_ok(fdstore_drop_in_write(directory, /* user= */ true, "a@b\\x2dc.service", FDSTORE_NODE));
+        assert_true(has_drop_in("a@b\\x2dc.service",
+                                "\nWants=pkram-fdstore.service\nAfter=pkram-fdstore.service\n\n"));
+        assert_true(has_drop_in("a@b\\x2dc.service", " --user push \"a@b\\\\x2dc.service\" main\n"));
+        (void) close(directory);
 }
 
 static void test_failures(void **state) {
@@ -176,6 +193,7 @@ static void test_many(void **state) {
 int main(void) {
         static const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_units, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_user, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_many, setup, teardown),
         };

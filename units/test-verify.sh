@@ -31,12 +31,15 @@ for program in "$libexec/pkramd" "$libexec/pkram-restore" "$libexec/pkram-kexec-
 done
 
 cp "$units/pkram-tree@.service" "$units/pkram-tree@web.service"
+# Not where it belongs: systemd reads units of users in the same way.
+cp "$build/user/pkram-fdstore.service" "$units/pkram-fdstore-user.service"
 cp "$units/pkram-qemu@.service" "$units/pkram-qemu@web.service"
 # Without that setting, which systemd has since version 254, no store outlives its service.
 (($(systemd-analyze --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p') >= 254)) ||
-        sed -i '/^FileDescriptorStorePreserve=/d' "$units/pkram-fdstore.service"
+        sed -i '/^FileDescriptorStorePreserve=/d' "$units/pkram-fdstore.service" "$units/pkram-fdstore-user.service"
 names=(pkramd.socket pkram-kexec-check.socket pkram-kexec-check@.service pkram-tree-worker.socket pkram-tree-worker@.service pkramd.service pkram-restore.service pkram-report.service pkram-shutdown.service pkram-trees.service pkram-kexec-guard.service
-        pkram-tree@web.service pkram-qemu@web.service pkram-shm.service pkram-fdstore.service)
+        pkram-tree@web.service pkram-qemu@web.service pkram-shm.service pkram-fdstore.service
+        pkram-fdstore-user.service)
 
 # The manager's words about anything of ours are failures; the distribution's own units may have their troubles here.
 out=$(systemd-analyze verify --root="$root" --man=no --recursive-errors=no "${names[@]}" 2>&1) || {

@@ -113,7 +113,7 @@ static int shared_file_open(const FdStoreEnvironment *e, const char *name) {
         fd = held_file_open(e, name);
         if (fd != -ENOENT)
                 return fd;
-        r = store_call_retrieve(e->store, FDSTORE_UNIT, name, &node, &reason);
+        r = store_call_retrieve(&e->store, FDSTORE_UNIT, name, &node, &reason);
         if (r < 0)
                 return r;
         retrieved_node_done(&node);
@@ -324,7 +324,7 @@ static int node_push(const FdStoreEnvironment *e, const char *unit, const char *
         bool sent = false;
         int r;
 
-        r = store_call_retrieve(e->store, unit, name, &node, &reason);
+        r = store_call_retrieve(&e->store, unit, name, &node, &reason);
         if (r == -ENOENT)
                 return 0;
         if (r < 0)
@@ -337,7 +337,7 @@ static int node_push(const FdStoreEnvironment *e, const char *unit, const char *
         if (r >= 0)
                 r = fds_push(e, unit, &fds, &sent);
         if (r >= 0)
-                r = store_call_release(e->store, unit, name, node.id, &reason);
+                r = store_call_release(&e->store, unit, name, node.id, &reason);
         if (r < 0 && sent)
                 /* The service must not take a part for the whole, nor get files that are frozen. */
                 for (size_t i = 0; i < fds.n; i++)
@@ -410,7 +410,7 @@ static int shared_node_take(const FdStoreEnvironment *e, const char *name) {
         struct stat st;
         int r;
 
-        r = store_call_retrieve(e->store, FDSTORE_UNIT, name, &node, &reason);
+        r = store_call_retrieve(&e->store, FDSTORE_UNIT, name, &node, &reason);
         if (r >= 0 && (node.n != 2 || node.fds[1] < 0))
                 r = -EBADMSG;
         if (r >= 0 && fstat(node.fds[1], &st) < 0)
@@ -428,7 +428,7 @@ static int shared_node_take(const FdStoreEnvironment *e, const char *name) {
                                 r = 0;
         }
         if (r >= 0)
-                r = store_call_release(e->store, FDSTORE_UNIT, name, node.id, &reason);
+                r = store_call_release(&e->store, FDSTORE_UNIT, name, node.id, &reason);
         if (r < 0)
                 log_error("Failed to take over shared file '%s', it remains stored: %s", name, reason ?: strerror(-r));
         return r;
@@ -439,7 +439,7 @@ int fdstore_begin(const FdStoreEnvironment *e) {
         _cleanup_free_ char *reason = NULL;
         int r, first = 0;
 
-        r = store_call_list(e->store, FDSTORE_NODE, listed_nodes_add, &l, &reason);
+        r = store_call_list(&e->store, FDSTORE_NODE, listed_nodes_add, &l, &reason);
         if (r < 0) {
                 log_error("Failed to list stored file descriptors: %s", reason ?: strerror(-r));
                 return r;
@@ -450,7 +450,7 @@ int fdstore_begin(const FdStoreEnvironment *e) {
 
                 r = 0;
                 if (!n->inherited) {
-                        r = store_call_remove(e->store, n->owner, n->name, &why);
+                        r = store_call_remove(&e->store, n->owner, n->name, &why);
                         if (r < 0 && r != -ENOENT)
                                 log_error("Failed to remove node '%s' of %s, its files remain frozen: %s", n->name,
                                           n->owner, why ?: strerror(-r));
@@ -468,7 +468,7 @@ int fdstore_drop_shared(const FdStoreEnvironment *e) {
         _cleanup_free_ char *reason = NULL;
         int r;
 
-        r = store_call_list(e->store, FDSTORE_NODE, listed_nodes_add, &l, &reason);
+        r = store_call_list(&e->store, FDSTORE_NODE, listed_nodes_add, &l, &reason);
         if (r < 0) {
                 log_error("Failed to list stored file descriptors: %s", reason ?: strerror(-r));
                 return r;

@@ -208,7 +208,7 @@ static const char *shared_file_store(const FdStoreEnvironment *e, SharedFile *f,
         (void) snprintf(f->node, sizeof(f->node), FDSTORE_SHARED_PREFIX "%016llx", (unsigned long long) random);
 
         const StoreCallObject objects[] = { { .fd = -EBADF, .data = nothing }, { .fd = fd } };
-        r = store_call_store(e->store, FDSTORE_UNIT, f->node, objects, ELEMENTSOF(objects), &f->refused);
+        r = store_call_store(&e->store, FDSTORE_UNIT, f->node, objects, ELEMENTSOF(objects), &f->refused);
         if (r < 0 && !f->refused)
                 f->refused = strdup(strerror(-r));
         return r < 0 ? f->refused ?: "out of memory" : NULL;
@@ -295,7 +295,7 @@ static int unit_save_store(const FdStoreEnvironment *e, UnitSave *u, char **rete
         r = unit_save_describe(u);
         if (r < 0)
                 return r;
-        return store_call_store(e->store, u->unit->name, u->node, u->objects, u->n, reterr_reason);
+        return store_call_store(&e->store, u->unit->name, u->node, u->objects, u->n, reterr_reason);
 }
 
 /* Removes the nodes of a unit, except for the one with that name. Returns how many those were. Errors are logged. */
@@ -312,7 +312,7 @@ static int unit_remove_nodes(const FdStoreEnvironment *e, const char *unit, cons
                 name = fdstore_node_name(flags);
                 if (except && streq(name, except))
                         continue;
-                r = store_call_remove(e->store, unit, name, &reason);
+                r = store_call_remove(&e->store, unit, name, &reason);
                 if (r >= 0)
                         n++;
                 else if (r != -ENOENT)
@@ -359,10 +359,10 @@ static int unit_save_drop_refused(const FdStoreEnvironment *e, UnitSave *u) {
 
                 if (u->objects[i].fd < 0)
                         continue;
-                r = store_call_store(e->store, u->unit->name, FDSTORE_NODE "-probe", alone, ELEMENTSOF(alone),
+                r = store_call_store(&e->store, u->unit->name, FDSTORE_NODE "-probe", alone, ELEMENTSOF(alone),
                                      &reason);
                 if (r >= 0) {
-                        r = store_call_remove(e->store, u->unit->name, FDSTORE_NODE "-probe", &ignored);
+                        r = store_call_remove(&e->store, u->unit->name, FDSTORE_NODE "-probe", &ignored);
                         if (r < 0)
                                 return r;
                         continue;
@@ -489,7 +489,7 @@ static int save_own_store(const FdStoreEnvironment *e, FdTable *table, SharedFil
                 if (r >= 0) {
                         const StoreCallObject objects[] = { { .fd = -EBADF, .data = "" }, { .fd = found.fd } };
 
-                        r = store_call_store(e->store, FDSTORE_UNIT, fd->name, objects, ELEMENTSOF(objects), &reason);
+                        r = store_call_store(&e->store, FDSTORE_UNIT, fd->name, objects, ELEMENTSOF(objects), &reason);
                         (void) safe_close(found.fd);
                 }
                 if (r >= 0)

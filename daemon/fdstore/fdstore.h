@@ -37,8 +37,8 @@
 /* Where everything is. Tests put other things there. */
 typedef struct FdStoreEnvironment {
         sd_bus *bus;           /* the service manager */
-        VarlinkClient *store;  /* pkramd */
-        const char *proc;      /* /proc/1 */
+        StoreLink store;
+        const char *proc;      /* "/proc/PID" of the service manager */
         const char *root;      /* "", before the paths of unit files */
         const Config *config;  /* for fdstore_save() */
         unsigned stopping_msec; /* how long fdstore_save() waits for units that are about to stop */

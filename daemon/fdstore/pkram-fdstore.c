@@ -4,19 +4,21 @@
  * pkram-fdstore.service and by the drop-ins that pkram-generator writes.
  */
 #include <stdio.h>
+#include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
 #include "fdstore.h"
 #include "file-util.h"
 #include "guard-jobs.h"
-#include "service-manager.h"
+#include "kexec-record.h"
 #include "log.h"
+#include "service-manager.h"
 
 /* For a single answer of the service manager or of pkramd. */
 #define ANSWER_TIMEOUT_USEC (UINT64_C(30) * 1000 * 1000)
 
 static int fdstore_help(void) {
-        (void) printf("pkram-fdstore COMMAND\n\n"
+        (void) printf("pkram-fdstore [--user] COMMAND\n\n"
                               "Preserve file descriptor stores of services across kexec.\n\n"
                               "  begin         Remove nodes of a cancelled kexec, take over shared files\n"
                               "  save          Store the descriptors of stopped units, if a kexec is under way\n"
@@ -24,6 +26,7 @@ static int fdstore_help(void) {
                               "                Hand the stored descriptors of UNIT to the service manager;\n"
                               "                main: then let only its main process notify\n"
                               "  drop-shared   Drop shared files that no unit needs any more\n"
+                              "     --user     For services of the user manager of the calling user\n"
                               "  -h --help     Show this help\n"
                               "     --version  Show the version\n\n"
                               "See the pkram-fdstore.service(8) man page for details.\n");
@@ -36,16 +39,33 @@ static int fdstore_help(void) {
  */
 #define BEGIN_TIMEOUT_USEC (UINT64_C(120) * 1000 * 1000)
 
-/* Stores only on the way into a kexec: a soft-reboot keeps the service manager, everything else loses memory. */
-static int fdstore_run_save(FdStoreEnvironment *e) {
-        static Config config;
+/* A login waits for this one. */
+#define USER_BEGIN_TIMEOUT_USEC (UINT64_C(10) * 1000 * 1000)
+
+/*
+ * Returns 1 if the system is on its way into a kexec, 0 if not, or a negative errno. Users may not ask the system's
+ * service manager on its private socket. For them, the guard's record says so: it makes that when it has let a kexec
+ * through, before anything stops, and removes it if the kexec does not happen.
+ */
+static int kexec_is_under_way(const FdStoreEnvironment *e) {
         ShutdownKind kind;
         int r;
 
+        if (e->store.user)
+                return access(KEXEC_RECORD_PATH, F_OK) >= 0 ? 1 : errno == ENOENT ? 0 : -errno;
         r = manager_shutdown_kind(e->bus, &kind);
+        return r < 0 ? r : kind == SHUTDOWN_KEXEC;
+}
+
+/* Stores only on the way into a kexec: a soft-reboot keeps the service manager, everything else loses memory. */
+static int fdstore_run_save(FdStoreEnvironment *e) {
+        static Config config;
+        int r;
+
+        r = kexec_is_under_way(e);
         if (r < 0)
                 return log_error_errno(r, "Failed to determine the kind of shutdown, storing no file descriptors");
-        if (kind != SHUTDOWN_KEXEC)
+        if (r == 0)
                 return 0;
         config_init(&config);
         r = config_load(&config, "", config_log_warning, /* userdata= */ NULL);
@@ -69,22 +89,53 @@ static uint64_t push_timeout(sd_bus *bus, const char *unit) {
                 MIN(usec / 5, ANSWER_TIMEOUT_USEC);
 }
 
+/* Connects to the user manager that runs this, and finds its directory in /proc. */
+static int user_manager_connect(sd_bus **ret, char *proc, size_t size) {
+        _cleanup_bus_ sd_bus *bus = NULL;
+        const char *runtime = getenv("XDG_RUNTIME_DIR");
+        _cleanup_free_ char *address = NULL;
+        struct ucred cred;
+        socklen_t l = sizeof(cred);
+        int fd, r;
+
+        /* Characters that would have to be escaped in an address are in no directory of a user. */
+        if (!runtime || *runtime != '/' || strpbrk(runtime, "%,;=*"))
+                return -ENXIO;
+        if (asprintf(&address, "unix:path=%s/systemd/private", runtime) < 0) {
+                address = NULL;
+                return -ENOMEM;
+        }
+        r = manager_connect(address, ANSWER_TIMEOUT_USEC, &bus);
+        if (r < 0)
+                return r;
+        fd = sd_bus_get_fd(bus);
+        if (fd < 0)
+                return fd;
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &l) < 0)
+                return -errno;
+        (void) snprintf(proc, size, "/proc/%i", (int) cred.pid);
+        *ret = TAKE_PTR(bus);
+        return 0;
+}
+
 /* Connects to what e needs and carries out a command. Returns 0, or a negative errno that was logged. */
-static int command_run(const char *command, const char *unit) {
+static int command_run(bool user, const char *command, const char *unit) {
         _cleanup_(varlink_client_freep) VarlinkClient *store = NULL;
         _cleanup_bus_ sd_bus *bus = NULL;
-        FdStoreEnvironment e = { .proc = "/proc/1", .root = "", .stopping_msec = 5000,
+        char proc[32] = "/proc/1";
+        FdStoreEnvironment e = { .proc = proc, .root = "", .stopping_msec = 5000,
                                  .timeout_usec = ANSWER_TIMEOUT_USEC };
         int r;
 
-        r = manager_connect(MANAGER_ADDRESS, ANSWER_TIMEOUT_USEC, &bus);
+        r = user ? user_manager_connect(&bus, proc, sizeof(proc)) :
+                manager_connect(MANAGER_ADDRESS, ANSWER_TIMEOUT_USEC, &bus);
         if (r < 0)
                 return log_error_errno(r, "Failed to connect to the service manager");
         r = varlink_client_connect(SOCKET_PATH, &store);
         if (r < 0)
                 return log_error_errno(r, "Failed to connect to pkramd at '" SOCKET_PATH "'");
         e.bus = bus;
-        e.store = store;
+        e.store = (StoreLink) { .client = store, .user = user };
 
         if (streq(command, "push")) {
                 e.timeout_usec = push_timeout(bus, unit);
@@ -94,7 +145,7 @@ static int command_run(const char *command, const char *unit) {
         if (streq(command, "save"))
                 return fdstore_run_save(&e);
         if (streq(command, "begin")) {
-                varlink_client_set_timeout(store, BEGIN_TIMEOUT_USEC);
+                varlink_client_set_timeout(store, user ? USER_BEGIN_TIMEOUT_USEC : BEGIN_TIMEOUT_USEC);
                 return fdstore_begin(&e);
         }
         varlink_client_set_timeout(store, e.timeout_usec);
@@ -102,9 +153,17 @@ static int command_run(const char *command, const char *unit) {
 }
 
 int main(int argc, char *argv[]) {
-        const char *command = argc > 1 ? argv[1] : "";
-        bool restrict_notify = argc == 4 && streq(command, "push") && streq(argv[3], "main");
+        bool user = argc > 1 && streq(argv[1], "--user");
+        const char *command;
+        bool restrict_notify;
         int r;
+
+        if (user) {
+                argv++;
+                argc--;
+        }
+        command = argc > 1 ? argv[1] : "";
+        restrict_notify = argc == 4 && streq(command, "push") && streq(argv[3], "main");
 
         if (streq(command, "-h") || streq(command, "--help"))
                 return fdstore_help();
@@ -119,7 +178,7 @@ int main(int argc, char *argv[]) {
         }
 
         raise_descriptor_limit();
-        r = command_run(command, argv[2]);
+        r = command_run(user, command, argv[2]);
         /* The drop-in of the generator lets control processes notify, until here. */
         if (restrict_notify)
                 (void) sd_notify(/* unset_environment= */ false, "NOTIFYACCESS=main");

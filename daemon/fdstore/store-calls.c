@@ -4,6 +4,8 @@
 #include "base64.h"
 #include "fdstore-manifest.h"
 #include "json-util.h"
+#include "node-name.h"
+#include "peer.h"
 #include "store-calls.h"
 
 /* Inline data of one object, as the interface limits it. */
@@ -34,23 +36,50 @@ static int reply_to_errno(const VarlinkReply *reply, char **reterr_reason) {
 }
 
 /* Calls a method and waits for its only reply. parameters is taken over and may be NULL, which is -ENOMEM. */
-static int store_call(VarlinkClient *c, const char *method, struct json_object *parameters, const int *fds,
+static int store_call(const StoreLink *l, const char *method, struct json_object *parameters, const int *fds,
                       size_t n_fds, VarlinkReply *ret, char **reterr_reason) {
         int r;
 
         if (!parameters)
                 return -ENOMEM;
-        r = pkram_call_fds(c, method, parameters, fds, n_fds, ret);
+        r = pkram_call_fds(l->client, method, parameters, fds, n_fds, ret);
         return r < 0 ? r : reply_to_errno(ret, reterr_reason);
 }
 
 /* Parameters that name a node. The caller owns them. NULL without memory. */
-static struct json_object *node_parameters(const char *owner, const char *name) {
+static struct json_object *node_parameters(const StoreLink *l, const char *owner, const char *name) {
         _cleanup_json_ struct json_object *p = json_object_new_object();
+        _cleanup_free_ char *own = NULL;
 
-        if (!p || json_add_string(p, "name", name) < 0 || json_add_string(p, "owner", owner) < 0)
+        if (l->user && asprintf(&own, "%s:%s", startswith(name, SYSTEM_NODE_PREFIX) ?: name, owner) < 0)
+                own = NULL;
+        if (!p || (l->user && !own) || json_add_string(p, "name", own ?: name) < 0 ||
+            (!l->user && json_add_string(p, "owner", owner) < 0))
                 return NULL;
         return TAKE_PTR(p);
+}
+
+/*
+ * Finds unit and name of a listed node, the other way round. buffer is what name may point into. Returns false if it
+ * is no node of ours.
+ */
+static bool node_parse_listed(const StoreLink *l, const char *prefix, KernelName *buffer, const char **name,
+                              const char **owner) {
+        const char *colon;
+        int n;
+
+        if (!l->user)
+                return startswith(*name, prefix);
+        /* List shows users their own nodes, and root all nodes. */
+        colon = strchr(*name, ':');
+        if (!colon || owner_is_user(*owner) != (getuid() != 0))
+                return false;
+        n = snprintf(buffer->text, sizeof(buffer->text), SYSTEM_NODE_PREFIX "%.*s", (int) (colon - *name), *name);
+        if (n < 0 || (size_t) n >= sizeof(buffer->text) || !startswith(buffer->text, prefix))
+                return false;
+        *name = buffer->text;
+        *owner = colon + 1;
+        return true;
 }
 
 static int store_call_add_object(struct json_object *array, size_t n, const StoreCallObject *object, int *fds,
@@ -74,9 +103,9 @@ static int store_call_add_object(struct json_object *array, size_t n, const Stor
         return r < 0 ? r : json_append(array, TAKE_PTR(o));
 }
 
-int store_call_store(VarlinkClient *c, const char *owner, const char *name, const StoreCallObject *objects,
+int store_call_store(const StoreLink *l, const char *owner, const char *name, const StoreCallObject *objects,
                      size_t n_objects, char **reterr_reason) {
-        _cleanup_json_ struct json_object *parameters = node_parameters(owner, name);
+        _cleanup_json_ struct json_object *parameters = node_parameters(l, owner, name);
         _cleanup_reply_ VarlinkReply reply = {};
         _cleanup_free_ int *fds = calloc(n_objects + 1, sizeof(*fds));
         struct json_object *array = json_object_new_array();
@@ -94,7 +123,7 @@ int store_call_store(VarlinkClient *c, const char *owner, const char *name, cons
                 if (r < 0)
                         return r;
         }
-        return store_call(c, "Store", TAKE_PTR(parameters), fds, n_fds, &reply, reterr_reason);
+        return store_call(l, "Store", TAKE_PTR(parameters), fds, n_fds, &reply, reterr_reason);
 }
 
 void retrieved_node_done(RetrievedNode *n) {
@@ -121,7 +150,7 @@ static int take_object(struct json_object *o, VarlinkReply *reply, int *ret_fd, 
         return data ? base64_decode(data, strlen(data), OBJECT_DATA_MAX, ret_data, ret_size) : -EBADMSG;
 }
 
-int store_call_retrieve(VarlinkClient *c, const char *owner, const char *name, RetrievedNode *ret,
+int store_call_retrieve(const StoreLink *l, const char *owner, const char *name, RetrievedNode *ret,
                         char **reterr_reason) {
         _cleanup_retrieved_node_ RetrievedNode n = {};
         _cleanup_reply_ VarlinkReply reply = {};
@@ -129,7 +158,7 @@ int store_call_retrieve(VarlinkClient *c, const char *owner, const char *name, R
         size_t n_objects;
         int r;
 
-        r = store_call(c, "Retrieve", node_parameters(owner, name), /* fds= */ NULL, 0, &reply, reterr_reason);
+        r = store_call(l, "Retrieve", node_parameters(l, owner, name), /* fds= */ NULL, 0, &reply, reterr_reason);
         if (r < 0)
                 return r;
         array = json_get_array(reply.parameters, "objects");
@@ -155,26 +184,26 @@ int store_call_retrieve(VarlinkClient *c, const char *owner, const char *name, R
         return 0;
 }
 
-int store_call_release(VarlinkClient *c, const char *owner, const char *name, int64_t id, char **reterr_reason) {
-        _cleanup_json_ struct json_object *parameters = node_parameters(owner, name);
+int store_call_release(const StoreLink *l, const char *owner, const char *name, int64_t id, char **reterr_reason) {
+        _cleanup_json_ struct json_object *parameters = node_parameters(l, owner, name);
         _cleanup_reply_ VarlinkReply reply = {};
 
         if (!parameters || json_add_int(parameters, "id", id) < 0)
                 return -ENOMEM;
-        return store_call(c, "Release", TAKE_PTR(parameters), /* fds= */ NULL, 0, &reply, reterr_reason);
+        return store_call(l, "Release", TAKE_PTR(parameters), /* fds= */ NULL, 0, &reply, reterr_reason);
 }
 
-int store_call_remove(VarlinkClient *c, const char *owner, const char *name, char **reterr_reason) {
+int store_call_remove(const StoreLink *l, const char *owner, const char *name, char **reterr_reason) {
         _cleanup_reply_ VarlinkReply reply = {};
 
-        return store_call(c, "Remove", node_parameters(owner, name), /* fds= */ NULL, 0, &reply, reterr_reason);
+        return store_call(l, "Remove", node_parameters(l, owner, name), /* fds= */ NULL, 0, &reply, reterr_reason);
 }
 
-int store_call_list(VarlinkClient *c, const char *prefix, StoreCallEach function, void *userdata,
+int store_call_list(const StoreLink *l, const char *prefix, StoreCallEach function, void *userdata,
                     char **reterr_reason) {
         int r;
 
-        r = varlink_client_send(c, STORE_INTERFACE_PREFIX "List", /* parameters= */ NULL, /* fds= */ NULL, 0,
+        r = varlink_client_send(l->client, STORE_INTERFACE_PREFIX "List", /* parameters= */ NULL, /* fds= */ NULL, 0,
                                 /* more= */ true);
         if (r < 0)
                 return r;
@@ -183,8 +212,9 @@ int store_call_list(VarlinkClient *c, const char *prefix, StoreCallEach function
                 _cleanup_reply_ VarlinkReply reply = {};
                 struct json_object *node;
                 const char *name, *owner;
+                KernelName buffer;
 
-                r = varlink_client_receive(c, &reply);
+                r = varlink_client_receive(l->client, &reply);
                 if (r >= 0)
                         r = reply_to_errno(&reply, reterr_reason);
                 if (r < 0)
@@ -192,7 +222,7 @@ int store_call_list(VarlinkClient *c, const char *prefix, StoreCallEach function
                 node = json_get(reply.parameters, "node");
                 name = json_get_string(node, "name");
                 owner = json_get_string(node, "owner");
-                if (result >= 0 && name && owner && startswith(name, prefix))
+                if (result >= 0 && name && owner && node_parse_listed(l, prefix, &buffer, &name, &owner))
                         result = function(name, owner, json_get_bool(node, "inherited", false), userdata);
                 if (!reply.continues)
                         return result;

@@ -1,8 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The calls of io.pkram.Store that pkram-fdstore makes, each with the owner it makes them for. */
+/*
+ * The calls of io.pkram.Store that pkram-fdstore makes, each with the unit that it makes them for, which owns the
+ * node.
+ *
+ * Units of a user manager own no nodes. Theirs are the user's: node "io.pkram.fdstore" of unit "app.service" is the
+ * user's node "fdstore:app.service". Callers need not know that.
+ */
 #pragma once
 
 #include "pkram-call.h"
+
+typedef struct StoreLink {
+        VarlinkClient *client; /* connection to pkramd */
+        bool user;             /* for units of the user manager of the user that runs this */
+} StoreLink;
 
 /* An object to store: fd, or size bytes of data if fd is negative. All borrowed. */
 typedef struct StoreCallObject {
@@ -17,7 +28,7 @@ typedef struct StoreCallObject {
  * -ENOTSUP and *reterr_reason, which the caller frees, if pkramd refuses this content (-EDQUOT a
  * limit), anything else if the call failed.
  */
-int store_call_store(VarlinkClient *c, const char *owner, const char *name, const StoreCallObject *objects,
+int store_call_store(const StoreLink *l, const char *owner, const char *name, const StoreCallObject *objects,
                      size_t n_objects, char **reterr_reason);
 
 /* What Retrieve returned. Files are owned descriptors, other objects are data; one of both each. */
@@ -33,19 +44,19 @@ void retrieved_node_done(RetrievedNode *n);
 #define _cleanup_retrieved_node_ _cleanup_(retrieved_node_done)
 
 /* Retrieves a node. Returns 0, -ENOENT if there is none, or as above. */
-int store_call_retrieve(VarlinkClient *c, const char *owner, const char *name, RetrievedNode *ret,
+int store_call_retrieve(const StoreLink *l, const char *owner, const char *name, RetrievedNode *ret,
                         char **reterr_reason);
 
 /* Releases the node with this number. Errors as above. */
-int store_call_release(VarlinkClient *c, const char *owner, const char *name, int64_t id, char **reterr_reason);
+int store_call_release(const StoreLink *l, const char *owner, const char *name, int64_t id, char **reterr_reason);
 
 /* Removes a node. Errors as above. */
-int store_call_remove(VarlinkClient *c, const char *owner, const char *name, char **reterr_reason);
+int store_call_remove(const StoreLink *l, const char *owner, const char *name, char **reterr_reason);
 
 /*
  * Calls function(name, owner, inherited, userdata) for each node of any owner whose name begins with
  * prefix, until it returns a negative number, which is returned then. Returns 0, or as above.
  */
 typedef int (*StoreCallEach)(const char *name, const char *owner, bool inherited, void *userdata);
-int store_call_list(VarlinkClient *c, const char *prefix, StoreCallEach function, void *userdata,
+int store_call_list(const StoreLink *l, const char *prefix, StoreCallEach function, void *userdata,
                     char **reterr_reason);

@@ -34,10 +34,10 @@ static FdStoreEnvironment e;
 
 /* A new connection to pkramd: one that timed out cannot be used any more. */
 static void connect_store(void) {
-        e.store = varlink_client_free(e.store);
-        for (unsigned i = 0; i < 500 && varlink_client_connect(store_socket, &e.store) < 0; i++)
+        e.store.client = varlink_client_free(e.store.client);
+        for (unsigned i = 0; i < 500 && varlink_client_connect(store_socket, &e.store.client) < 0; i++)
                 (void) poll(NULL, 0, 10);
-        assert_non_null(e.store);
+        assert_non_null(e.store.client);
 }
 
 static int setup(void **state) {
@@ -68,7 +68,7 @@ static int teardown(void **state) {
         char command[128];
 
         (void) state;
-        e.store = varlink_client_free(e.store);
+        e.store.client = varlink_client_free(e.store.client);
         e.bus = sd_bus_flush_close_unref(e.bus);
         manager = mock_manager_free(manager);
         (void) kill(store_pid, SIGTERM);
@@ -124,7 +124,7 @@ static void assert_holds(const char *unit, const char *name, const char *text) {
 static bool is_stored(const char *unit, const char *name) {
         _cleanup_retrieved_node_ RetrievedNode n = {};
         _cleanup_free_ char *reason = NULL;
-        int r = store_call_retrieve(e.store, unit, name, &n, &reason);
+        int r = store_call_retrieve(&e.store, unit, name, &n, &reason);
 
         assert_true(r == 0 || r == -ENOENT);
         return r == 0;
@@ -335,7 +335,7 @@ static void kexec(void) {
                 _cleanup_free_ char *reason = NULL;
 
                 n[0] = n[1] = 0;
-                assert_ok(store_call_list(e.store, "", count_inherited, n, &reason));
+                assert_ok(store_call_list(&e.store, "", count_inherited, n, &reason));
                 if (n[0] == 0)
                         break;
                 (void) poll(NULL, 0, 10);
@@ -479,6 +479,69 @@ static void test_shared_across_kexec(void **state) {
         }
 }
 
+static int count_of_units(const char *name, const char *owner, _unused_ bool inherited, void *userdata) {
+        unsigned *n = userdata;
+
+        n[0]++;
+        n[1] += streq(name, FDSTORE_NODE) && streq(owner, "a.service");
+        n[2] += streq(name, fdstore_node_name(FDSTORE_NODE_ALL)) && streq(owner, "b.service");
+        n[3] += startswith(name, FDSTORE_SHARED_PREFIX) && streq(owner, FDSTORE_UNIT);
+        return 0;
+}
+
+/* Services of a user manager: all nodes are the user's own. */
+static void test_user_manager(void **state) {
+        const StoreLink system = e.store;
+        _cleanup_free_ char *reason = NULL;
+        unsigned n[4] = {};
+        int fd = memfd("both");
+
+        (void) state;
+        forget();
+        e.store.user = true;
+        mock_manager_add_fd(manager, "a.service", "shared", fd);
+        keep("a.service", "own", memfd("first"));
+        keep("b.service", "shared", fd);
+        keep("b.service", "own", memfd("second"));
+        assert_ok(fdstore_save(&e));
+        assert_ok(store_call_list(&e.store, FDSTORE_NODE, count_of_units, n, &reason));
+        assert_true(n[0] == 3 && n[1] == 1 && n[2] == 1 && n[3] == 1);
+        /* They are no nodes of system units with these names. */
+        memset(n, 0, sizeof(n));
+        assert_ok(store_call_list(&system, FDSTORE_NODE, count_of_units, n, &reason));
+        assert_int_equal(n[0], 0);
+        memset(n, 0, sizeof(n));
+        assert_ok(store_call_list(&system, "fdstore:", count_of_units, n, &reason));
+        assert_int_equal(n[0], 1);
+
+        kexec();
+        mock_manager_set_sender(manager, FDSTORE_UNIT);
+        assert_ok(fdstore_begin(&e));
+        assert_int_equal(mock_manager_n_fds(manager, FDSTORE_UNIT), 1);
+        for (unsigned i = 0; i < 2; i++) {
+                const char *unit = i == 0 ? "b.service" : "a.service";
+
+                mock_manager_set_sender(manager, unit);
+                assert_ok(fdstore_push(&e, unit));
+                assert_holds(unit, "own", i == 0 ? "second" : "first");
+                assert_holds(unit, "shared", "both");
+        }
+        mock_manager_set_sender(manager, FDSTORE_UNIT);
+        assert_ok(fdstore_drop_shared(&e));
+        wait_until_empty(FDSTORE_UNIT);
+
+        /* A kexec that did not happen. */
+        next_boot();
+        keep("a.service", "own", memfd("third"));
+        assert_ok(fdstore_save(&e));
+        assert_ok(fdstore_begin(&e));
+        assert_int_equal(pwrite(mock_manager_get_fd(manager, "a.service", "own"), "T", 1, 0), 1);
+        memset(n, 0, sizeof(n));
+        assert_ok(store_call_list(&e.store, FDSTORE_NODE, count_of_units, n, &reason));
+        assert_int_equal(n[0], 0);
+        e.store.user = false;
+}
+
 /* A unit that does not start in a boot in between: the next kexec preserves its nodes and shared files again. */
 static void test_skipped_boot(void **state) {
         struct stat a, b;
@@ -558,13 +621,13 @@ static void test_pkramd_hangs(void **state) {
         save_and_boot("a.service");
 
         stop_store();
-        varlink_client_set_timeout(e.store, 100000);
+        varlink_client_set_timeout(e.store.client, 100000);
         assert_errno(fdstore_push(&e, "a.service"), ETIMEDOUT);
         continue_store();
         assert_int_equal(mock_manager_n_fds(manager, "a.service"), 0);
 
         /* Between the push and the release. */
-        varlink_client_set_timeout(e.store, 100000);
+        varlink_client_set_timeout(e.store.client, 100000);
         mock_manager_set_hook(manager, 2, stop_store);
         assert_errno(fdstore_push(&e, "a.service"), ETIMEDOUT);
         continue_store();
@@ -652,7 +715,8 @@ static void test_hostile_nodes(void **state) {
                 _cleanup_free_ char *reason = NULL;
 
                 forget();
-                assert_ok(store_call_store(e.store, "a.service", FDSTORE_NODE, objects, ELEMENTSOF(objects), &reason));
+                assert_ok(store_call_store(&e.store, "a.service", FDSTORE_NODE, objects, ELEMENTSOF(objects),
+                                           &reason));
                 mock_manager_set_sender(manager, "a.service");
                 assert_fails(fdstore_push(&e, "a.service"));
                 assert_int_equal(mock_manager_n_fds(manager, "a.service"), 0);
@@ -879,7 +943,7 @@ static void test_pkramd_errors(void **state) {
                 { "{\"parameters\":{\"node\":{\"id\":1},\"objects\":[{\"data\":\"e30=\"}]}}", false },
                 { "{\"parameters\":{\"node\":{\"id\":1},\"objects\":[{}]}}", false },
         };
-        VarlinkClient *good;
+        StoreLink good;
         char path[96];
 
         (void) state;
@@ -891,16 +955,16 @@ static void test_pkramd_errors(void **state) {
                 int results[4];
 
                 for (unsigned call = 0; call < ELEMENTSOF(results); call++) {
-                        e.store = NULL;
-                        assert_ok(varlink_client_connect(path, &e.store));
-                        varlink_client_set_timeout(e.store, 2 * USEC_PER_SEC);
+                        e.store.client = NULL;
+                        assert_ok(varlink_client_connect(path, &e.store.client));
+                        varlink_client_set_timeout(e.store.client, 2 * USEC_PER_SEC);
                         mock_manager_clear(manager, "a.service");
                         mock_manager_set_sender(manager, call == 0 ? "a.service" : FDSTORE_UNIT);
                         if (call == 1)
                                 keep("a.service", "x", memfd("x"));
                         results[call] = call == 0 ? fdstore_push(&e, "a.service") : call == 1 ? fdstore_save(&e) :
                                         call == 2 ? fdstore_begin(&e) : fdstore_drop_shared(&e);
-                        e.store = varlink_client_free(e.store);
+                        e.store.client = varlink_client_free(e.store.client);
                         if (call == 0) {
                                 (void) poll(NULL, 0, 20);
                                 assert_int_equal(mock_manager_n_fds(manager, "a.service"), 0);
@@ -1017,6 +1081,7 @@ int main(void) {
                 cmocka_unit_test(test_shared),
                 cmocka_unit_test(test_shared_across_kexec),
                 cmocka_unit_test(test_skipped_boot),
+                cmocka_unit_test(test_user_manager),
                 cmocka_unit_test(test_name_taken),
                 cmocka_unit_test(test_started_meanwhile),
                 cmocka_unit_test(test_pkramd_hangs),
