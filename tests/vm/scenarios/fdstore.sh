@@ -104,12 +104,16 @@ END
 # Units that pkramctl check counts.
 judged() { pkramctl check --json=short | python3 -c 'import json, sys; print(*sorted(json.load(sys.stdin)["units"]))'; }
 
+# listen_names UNIT: the names of the descriptors that the running service was started with, in their order
+listen_names() { tr '\0' '\n' <"/proc/$(systemctl show -P MainPID "$1")/environ" | sed -n 's/^LISTEN_FDNAMES=//p'; }
+
 # kept START EXAMPLES: each service has its memory and is at that start, and the examples at theirs.
 kept() {
         local s
         for s in $SERVICES; do
                 equal "$s, start $1" "$(systemctl show -P StatusText "$s")" "start $1, 0 words wrong"
         done
+        [ "$1" = 1 ] || equal "its socket comes first, start $1" "$(listen_names fd-socket.service)" "fd-socket.socket:state"
         equal "README's example, start $2" "$(systemctl show -P StatusText fd-example.service)" "Start number $2."
         equal "pkram(7)'s example, start $2" "$(systemctl show -P StatusText fd-page.service)" "Start number $2."
         matches "the shared file, a" "$(systemctl show -P StatusText fd-share-a.service)" 'inode .* shared$'
