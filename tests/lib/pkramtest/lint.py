@@ -174,8 +174,9 @@ def warnings():
 def clang_tidy():
     """clang-tidy finds nothing in daemon/ and kexec-hook/; .clang-tidy says what it looks for. A file it found in order
     is not looked at again until it changes."""
-    def make(build, file, _):
-        return ["clang-tidy", "--quiet", "--warnings-as-errors=*", "-p", build, file]
+    def make(_, file, entry):
+        # With the directory of the build it would look at the file once for each program that the file is part of.
+        return ["clang-tidy", "--quiet", "--warnings-as-errors=*", file, "--", *_compiler_words(entry)[1:]]
 
     # Tests are left to the compilers: most of the time would go there.
     return _each("clang-tidy", lambda f: re.match(r"(daemon|kexec-hook)/", f) and not re.search(r"/(test|fuzz|bench)-", f), make,
