@@ -9,6 +9,13 @@
 
 #include "device-mock.h"
 
+/* Aborts if an expression with side effects is false, which tells nothing about what is tested. */
+#define must(expr)                      \
+        do {                            \
+                if (!(expr))            \
+                        abort();        \
+        } while (false)
+
 #define TMPFS 0x01021994
 
 typedef struct Object {
@@ -206,9 +213,9 @@ void mock_corrupt(Mock *m, const char *name, uint32_t object, uint64_t offset) {
                 return;
         }
 
-        assert(pread(o->fd, &b, 1, (off_t) offset) == 1);
+        must(pread(o->fd, &b, 1, (off_t) offset) == 1);
         b ^= 0x10;
-        assert(pwrite(o->fd, &b, 1, (off_t) offset) == 1);
+        must(pwrite(o->fd, &b, 1, (off_t) offset) == 1);
 }
 
 void mock_set_bytes(Mock *m, const char *name, uint32_t object, const void *data, size_t size) {
@@ -240,7 +247,7 @@ static void mock_copy_contents(int from, int fd, const struct stat *st) {
         uint8_t buffer[65536];
         off_t offset = 0;
 
-        assert(ftruncate(fd, st->st_size) == 0);
+        must(ftruncate(fd, st->st_size) == 0);
 
         for (;;) {
                 offset = lseek(from, offset, SEEK_DATA);
@@ -250,7 +257,7 @@ static void mock_copy_contents(int from, int fd, const struct stat *st) {
                                                     sizeof(buffer)), offset);
                 if (n <= 0)
                         break;
-                assert(pwrite(fd, buffer, (size_t) n, offset) == n);
+                must(pwrite(fd, buffer, (size_t) n, offset) == n);
                 offset += n;
         }
 }
@@ -262,7 +269,7 @@ static int copy_file(int from, const struct stat *st) {
         fd = memfd_create("mock", MFD_CLOEXEC | MFD_ALLOW_SEALING);
         assert(fd >= 0);
         mock_copy_contents(from, fd, st);
-        assert(fchmod(fd, st->st_mode & 07777) == 0);
+        must(fchmod(fd, st->st_mode & 07777) == 0);
         return fd;
 }
 
@@ -297,7 +304,7 @@ void mock_kexec(Mock *m) {
 void mock_add_dropped(Mock *m, const char *name, uint32_t damage) {
         struct pkram_node_info *d;
 
-        assert(GREEDY_REALLOC(m->dropped, m->dropped_allocated, m->n_dropped + 1) == 0);
+        must(GREEDY_REALLOC(m->dropped, m->dropped_allocated, m->n_dropped + 1) == 0);
         d = &m->dropped[m->n_dropped++];
         *d = (struct pkram_node_info) { .id = m->n_dropped, .damage = damage };
         (void) snprintf(d->name, sizeof(d->name), "%s", name);
@@ -324,12 +331,12 @@ static int mock_open(void *userdata) {
         while (i < m->n_handles && m->handles[i].state != CLOSED)
                 i++;
         if (i == m->n_handles) {
-                assert(GREEDY_REALLOC(m->handles, m->allocated, m->n_handles + 1) == 0);
+                must(GREEDY_REALLOC(m->handles, m->allocated, m->n_handles + 1) == 0);
                 m->n_handles++;
         }
 
-        assert(pipe2(fds, O_CLOEXEC) >= 0);
-        assert(fstat(fds[1], &st) >= 0);
+        must(pipe2(fds, O_CLOEXEC) >= 0);
+        must(fstat(fds[1], &st) >= 0);
         m->handles[i] = (Handle) { .state = IDLE, .watch = fds[0], .ino = st.st_ino };
         return fds[1];
 }
@@ -458,7 +465,7 @@ static int mock_do_save_begin(Handle *h, struct pkram_ioctl_name *a) {
 static Object *mock_add_object(Node *n) {
         if (n->n_objects >= PKRAM_MAX_OBJECTS)
                 return NULL;
-        assert(GREEDY_REALLOC(n->objects, n->allocated, (size_t) n->n_objects + 1) == 0);
+        must(GREEDY_REALLOC(n->objects, n->allocated, (size_t) n->n_objects + 1) == 0);
         n->objects[n->n_objects] = (Object) { .fd = -EBADF };
         return &n->objects[n->n_objects++];
 }
@@ -643,8 +650,8 @@ static int load_into(Object *o, int target) {
                 return -EBUSY;
 
         mock_copy_contents(o->fd, target, &o->st);
-        assert(fchown(target, o->st.st_uid, o->st.st_gid) == 0);
-        assert(fchmod(target, o->st.st_mode & 07777) == 0);
+        must(fchown(target, o->st.st_uid, o->st.st_gid) == 0);
+        must(fchmod(target, o->st.st_mode & 07777) == 0);
         safe_close(o->fd);
         o->fd = fcntl(target, F_DUPFD_CLOEXEC, 3);
         assert(o->fd >= 0);

@@ -307,10 +307,11 @@ static TreeType other_type(mode_t mode) {
 }
 
 /* Everything that holds no data: what cannot be opened but by O_PATH. */
-static int save_other(StoreSave *save, TreeEntry *entry, const struct stat *expected, StoreError *e) {
+static int save_other(StoreSave *save, const TreeEntry *entry, const struct stat *expected, StoreError *e) {
         TreeSave *t = save->tree;
         _cleanup_close_ int fd = -EBADF;
         char target[4096];
+        TreeEntry other;
         struct stat st;
         ssize_t n;
         int r;
@@ -324,9 +325,10 @@ static int save_other(StoreSave *save, TreeEntry *entry, const struct stat *expe
             (st.st_mode & S_IFMT) != (expected->st_mode & S_IFMT))
                 return tree_entry_changed(t, entry->name, e);
 
-        entry->type = other_type(st.st_mode);
-        entry->device = st.st_rdev;
-        if (entry->type == TREE_SYMLINK) {
+        other = *entry;
+        other.type = other_type(st.st_mode);
+        other.device = st.st_rdev;
+        if (other.type == TREE_SYMLINK) {
                 n = readlinkat(fd, "", target, sizeof(target));
                 if (n < 0)
                         return tree_entry_failed(t, entry->name, -errno, e);
@@ -334,9 +336,9 @@ static int save_other(StoreSave *save, TreeEntry *entry, const struct stat *expe
                         return tree_entry_not_preservable(t, entry->name, e,
                                                           "it is a symbolic link to an empty or too long path");
                 target[n] = 0;
-                entry->target = target;
+                other.target = target;
         }
-        return tree_entry_add(save, fd, entry, &st, e);
+        return tree_entry_add(save, fd, &other, &st, e);
 }
 
 /* Returns why an unprivileged user may not store this, since restoring would create it with root's rights; or NULL. */
