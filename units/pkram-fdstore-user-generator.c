@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pkram-fdstore-user-generator: does for the units of a user manager what pkram-fdstore-generator does for those of the
- * system. A user may not list nodes through /dev/pkram, but may ask pkramd, which runs before any user manager.
+ * pkram-fdstore-user-generator: does for the units of a user manager what pkram-fdstore-generator does for those of
+ * the system. A user may not list nodes through /dev/pkram, but may ask pkramd, which runs before any user manager.
  */
 #include <fcntl.h>
 #include <stdio.h>

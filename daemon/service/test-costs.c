@@ -290,8 +290,7 @@ static void test_fuse(void **state) {
 
                 if (!fuse_client_start(message_stream_fd(attacker->stream), calls[i], &server, &client)) {
                         client_free(attacker);
-                        print_message("no permission to mount a FUSE file system\n");
-                        skip();
+                        test_skip("no permission to mount a FUSE file system");
                 }
 
                 for (unsigned k = 0; k < 100 && !message_stream_pending(attacker->stream); k++) {

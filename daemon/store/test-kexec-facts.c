@@ -183,9 +183,8 @@ static void test_trees(_unused_ void **state) {
         Config config;
 
         if (!is_tmpfs()) {
-                print_message("# no tmpfs at /dev/shm: not tested\n");
                 mock_free(mock);
-                skip();
+                test_skip("there is no tmpfs at /dev/shm");
         }
         config_init_memory(&config, GIB(4));
         assert_return_code(mkdir(path_of("a"), 0700), errno);

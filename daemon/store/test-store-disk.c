@@ -241,7 +241,7 @@ static void test_tree(void **state) {
         char from[] = "/tmp/pkram-from-XXXXXX", to[] = "/tmp/pkram-to-XXXXXX";
 
         if (geteuid() != 0)
-                skip();
+                test_skip("only root may mount a tmpfs");
         assert_non_null(mkdtemp(from));
         assert_non_null(mkdtemp(to));
         assert_ok(mount("pkram-test", from, "tmpfs", 0, "size=64m,mode=755"));

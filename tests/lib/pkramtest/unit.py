@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 import time
 
@@ -13,6 +14,10 @@ BUILDS = {
     "plain": [],
     "sanitized": ["-Db_sanitize=address,undefined", "-Db_lundef=false"],
 }
+
+
+# What test_skip() of daemon/basic/test.h prints.
+SKIPPED = re.compile(r"^# SKIP (\w+): (.*)$", re.MULTILINE)
 
 
 def tests():
@@ -42,6 +47,17 @@ def build(name, options, log, environment=None, targets=()):
     return directory
 
 
+def _as_root(environment):
+    """What runs a command as root, in this environment: owners, mounts and file systems are tested with real ones. What
+    tests leave in the checkout would be root's, so they leave nothing."""
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    if os.geteuid() == 0:
+        return []
+    kept = [f"{name}={value}" for name, value in environment.items()
+            if re.match(r"(PATH|HOME|LANG|LC_\w+|TERM|TMPDIR|XDG_CACHE_HOME|\w+SAN_OPTIONS|PYTHONDONTWRITEBYTECODE)$", name)]
+    return ["sudo", "--", "env", *kept]
+
+
 def run(results, names):
     for name, options in BUILDS.items():
         if names and name not in names:
@@ -63,8 +79,8 @@ def run(results, names):
             if os.path.exists(report):
                 os.unlink(report)
             with profile.measured("check"):
-                subprocess.run(["nice", "meson", "test", "-C", directory, "--no-rebuild", "--print-errorlogs"], stdout=log,
-                               stderr=subprocess.STDOUT, env=environment, check=False)
+                subprocess.run([*_as_root(environment), "nice", "meson", "test", "-C", directory, "--no-rebuild", "--print-errorlogs"],
+                               stdout=log, stderr=subprocess.STDOUT, env=environment, check=False)
         _report(results, name, report, path)
 
 
@@ -80,18 +96,28 @@ def _report(results, name, report, path):
         test = f"{name}/{e['name'].split(' / ')[-1]}"
         cases = [l.strip() for l in (e.get("stdout") or "").splitlines() if l.strip().startswith(("ok ", "not ok "))]
         seconds = float(e.get("duration", 0))
+        for case, why in SKIPPED.findall(e.get("stdout") or ""):
+            results.skipped("unit", f"{test}/{case}", why)
+            cases = [c for c in cases if _case(c) != case]
         if e["result"] in ("OK", "EXPECTEDFAIL"):
             for case in cases[1:]:
                 results.passed("unit", f"{test}/{_case(case)}", quiet=True)
             results.passed("unit", f"{test}/{_case(cases[0])}" if cases else test, seconds, quiet=True)
         elif e["result"] == "SKIP":
-            results.skipped("unit", test, "meson skipped it")
+            results.skipped("unit", test, _skip_reason(e))
         else:
             bad = [c for c in cases if c.startswith("not ok")]
             tail = (e.get("stderr") or e.get("stdout") or "").strip()[-800:]
             results.failed("unit", test, f"{e['result']}: {'; '.join(bad) or tail}\n           see {shown(path)}", seconds,
                            f"{e.get('stdout') or ''}\n{e.get('stderr') or ''}")
     results.say(f"  {name}: {len(entries)} test programs")
+
+
+def _skip_reason(entry):
+    """Why a program skipped all of its tests: what follows "# SKIP", or the last thing that it said."""
+    words = [l.strip() for l in f"{entry.get('stdout') or ''}\n{entry.get('stderr') or ''}".splitlines() if l.strip()]
+    skips = [w.partition("# SKIP")[2].strip() for w in words if "# SKIP" in w]
+    return (skips or words[-1:] or ["it did not say why"])[0]
 
 
 def _case(line):
