@@ -13,7 +13,7 @@
 /* The user manager waits for this before it starts anything. */
 #define ANSWER_TIMEOUT_USEC (5 * USEC_PER_SEC)
 
-static int write_drop_in(const char *name, const char *unit, bool inherited, void *userdata) {
+static int user_drop_in_write(const char *name, const char *unit, bool inherited, void *userdata) {
         const int *directory = userdata;
         int r;
 
@@ -27,7 +27,7 @@ static int write_drop_in(const char *name, const char *unit, bool inherited, voi
         return 0;
 }
 
-static int write_drop_ins(const char *path) {
+static int user_drop_ins_write(const char *path) {
         _cleanup_(varlink_client_freep) VarlinkClient *client = NULL;
         _cleanup_close_ int directory = -EBADF;
         _cleanup_free_ char *reason = NULL;
@@ -46,7 +46,7 @@ static int write_drop_ins(const char *path) {
 
         const StoreLink link = { .client = client, .user = true };
 
-        r = store_call_list(&link, FDSTORE_NODE, write_drop_in, &directory, &reason);
+        r = store_call_list(&link, FDSTORE_NODE, user_drop_in_write, &directory, &reason);
         if (r < 0 && reason)
                 (void) fprintf(stderr, "<3>Failed to list stored file descriptors: %s\n", reason);
         return r;
@@ -60,7 +60,7 @@ int main(int argc, char *argv[]) {
                              stderr);
                 return EXIT_FAILURE;
         }
-        r = write_drop_ins(argv[1]);
+        r = user_drop_ins_write(argv[1]);
         if (r < 0)
                 (void) fprintf(stderr, "<3>Failed to prepare all units with stored file descriptors: %s\n",
                                strerror(-r));
