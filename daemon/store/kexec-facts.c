@@ -182,6 +182,15 @@ static int examine_tree(TreeScan *t, const KexecTree *tree) {
         return p.users ? add_problem(t->state, tree, p) : 0;
 }
 
+static int scan_tree(const KexecTree *tree, void *userdata) {
+        TreeScan *t = userdata;
+
+        t->state->facts.n_trees++;
+        if (!t->full || !tree->path || name_validate(tree->name, NULL) < 0)
+                return 0;
+        return examine_tree(t, tree);
+}
+
 /* --- shared memory --- */
 
 /* Takes the name over. */
@@ -238,15 +247,6 @@ static int collect_shared_memory(TreeScan *t, const char *directory) {
 }
 
 /* --- all of it --- */
-
-static int scan_tree(const KexecTree *tree, void *userdata) {
-        TreeScan *t = userdata;
-
-        t->state->facts.n_trees++;
-        if (!t->full || !tree->path || name_validate(tree->name, NULL) < 0)
-                return 0;
-        return examine_tree(t, tree);
-}
 
 static int read_usage(const PkramDevice *device, const Config *config, Usage *ret) {
         _cleanup_(store_freep) Store *s = NULL;
