@@ -47,7 +47,7 @@ def build(name, options, log, environment=None, targets=()):
     return directory
 
 
-def _as_root(environment):
+def as_root(environment):
     """What runs a command as root, in this environment: owners, mounts and file systems are tested with real ones. What
     tests leave in the checkout would be root's, so they leave nothing."""
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
@@ -79,7 +79,7 @@ def run(results, names):
             if os.path.exists(report):
                 os.unlink(report)
             with profile.measured("check"):
-                subprocess.run([*_as_root(environment), "nice", "meson", "test", "-C", directory, "--no-rebuild", "--print-errorlogs"],
+                subprocess.run([*as_root(environment), "nice", "meson", "test", "-C", directory, "--no-rebuild", "--print-errorlogs"],
                                stdout=log, stderr=subprocess.STDOUT, env=environment, check=False)
         _report(results, name, report, path)
 
