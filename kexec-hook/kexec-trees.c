@@ -52,49 +52,80 @@ static int tree_of_line(char *line, KexecTree *ret) {
         return 1;
 }
 
-/* mount.pkram makes a tmpfs and gives it the tree's name as its source, which it keeps if it is moved. */
-static int mount_line_is_tree(const MountLine *m, void *userdata) {
-        const KexecTree *tree = userdata;
+/* A tree of the table. Its strings point into the line. */
+typedef struct TreeLine {
+        char *line;
+        KexecTree tree;
+        bool mounted;
+} TreeLine;
 
-        return strcmp(m->type, "tmpfs") == 0 &&
-                (strcmp(m->target, tree->path) == 0 || strcmp(m->source, tree->name) == 0);
+typedef struct TreeLines {
+        TreeLine *lines;
+        size_t n, allocated;
+} TreeLines;
+
+static void tree_lines_done(TreeLines *l) {
+        for (size_t i = 0; i < l->n; i++)
+                free(l->lines[i].line);
+        free(l->lines);
 }
 
-/* Returns 1 if the tree is in the table of mounts, 0 if not, or -ENOMEM. */
-static int tree_is_mounted(KexecTree *tree, const char *mounts) {
-        _cleanup_free_ char *lines = NULL;
+static int tree_lines_read(FILE *f, TreeLines *l) {
+        size_t allocated = 0;
+        char *line = NULL;
+        int r = 0;
 
-        if (!mounts || !tree->path)
-                return 1;
-        lines = strdup(mounts);
-        return lines ? mount_lines_foreach(lines, mount_line_is_tree, tree) : -ENOMEM;
+        while (r >= 0 && getline(&line, &allocated, f) >= 0) {
+                KexecTree tree;
+
+                if (!tree_of_line(line, &tree))
+                        continue;
+                r = GREEDY_REALLOC(l->lines, l->allocated, l->n + 1);
+                if (r < 0)
+                        break;
+                l->lines[l->n++] = (TreeLine) { .line = TAKE_PTR(line), .tree = tree };
+                allocated = 0;
+        }
+        free(line);
+        return r < 0 ? r : ferror(f) ? -EIO : 0;
+}
+
+/* mount.pkram makes a tmpfs and gives it the tree's name as its source, which it keeps if it is moved. */
+static int mount_line_mark_trees(const MountLine *m, void *userdata) {
+        TreeLines *l = userdata;
+
+        if (strcmp(m->type, "tmpfs") != 0)
+                return 0;
+        for (size_t i = 0; i < l->n; i++) {
+                const KexecTree *tree = &l->lines[i].tree;
+
+                if (tree->path && (strcmp(m->target, tree->path) == 0 || strcmp(m->source, tree->name) == 0))
+                        l->lines[i].mounted = true;
+        }
+        return 0;
 }
 
 int kexec_for_each_tree(const char *utab, const char *mounts, KexecTreeFunction function, void *userdata) {
-        _cleanup_free_ char *line = NULL, *table = NULL;
-        size_t allocated = 0;
+        _cleanup_(tree_lines_done) TreeLines trees = {};
+        _cleanup_free_ char *table = NULL;
         FILE *f;
-        int r = 0;
+        int r;
 
         assert(function);
 
         f = fopen(utab ?: UTAB, "re");
         if (!f)
                 return errno == ENOENT ? 0 : -errno;
-        while (r >= 0 && getline(&line, &allocated, f) >= 0) {
-                KexecTree tree;
-
-                if (!tree_of_line(line, &tree))
-                        continue;
-                if (mounts && !table)
-                        r = mount_table_read(mounts, &table);
-                if (r >= 0)
-                        r = tree_is_mounted(&tree, table);
-                if (r > 0)
-                        r = function(&tree, userdata);
-        }
-        if (r >= 0 && ferror(f))
-                r = -EIO;
+        r = tree_lines_read(f, &trees);
         (void) fclose(f);
+        if (r >= 0 && mounts && trees.n > 0)
+                r = mount_table_read(mounts, &table);
+        if (r < 0)
+                return r;
+        if (table)
+                (void) mount_lines_foreach(table, mount_line_mark_trees, &trees);
+        for (size_t i = 0; r >= 0 && i < trees.n; i++)
+                if (!table || !trees.lines[i].tree.path || trees.lines[i].mounted)
+                        r = function(&trees.lines[i].tree, userdata);
         return r < 0 ? r : 0;
 }
