@@ -113,10 +113,30 @@ static void describe_facts(const KexecFacts *facts, KexecCheck *check) {
         }
 }
 
+static void describe_limit(KexecCheck *check, uint64_t needed, const char *limit, uint64_t maximum) {
+        TEXT(check, "needs %" PRIu64 ", which exceeds %s=%" PRIu64, needed, limit, maximum);
+}
+
+/* Room for an item of a list, and for what follows the list. */
+static bool text_has_room(const KexecCheck *check) {
+        return strlen(check->text) <= sizeof(check->text) / 2;
+}
+
+/* Begins another item of a list. Returns false, and ends the list, if there is no room. */
+static bool list_next(KexecCheck *check, bool *first) {
+        if (!text_has_room(check)) {
+                TEXT(check, "; and others");
+                return false;
+        }
+        TEXT(check, "%s", *first ? "" : "; ");
+        *first = false;
+        return true;
+}
+
 static void describe_problem(const KexecTreeProblem *p, KexecCheck *check) {
         TEXT(check, "tree '%s' at '%s' ", p->name, p->path);
         if (p->limit)
-                TEXT(check, "needs %" PRIu64 ", which exceeds %s=%" PRIu64, p->needed, p->limit, p->maximum);
+                describe_limit(check, p->needed, p->limit, p->maximum);
         else if (p->users)
                 TEXT(check, "is in use for writing by %s, which the shutdown does not stop before", p->users);
         else if (p->idmapped)
@@ -129,7 +149,7 @@ static void describe_trees(const KexecFacts *facts, KexecCheck *check) {
         bool limit = false, users = false, loops = false, idmapped = false;
 
         for (size_t i = 0; i < facts->n_problems; i++) {
-                if (strlen(check->text) > sizeof(check->text) / 2) {
+                if (!text_has_room(check)) {
                         TEXT(check, "; %zu more trees cannot be stored", facts->n_problems - i);
                         break;
                 }
@@ -166,13 +186,10 @@ static void describe_fdstore_limits(const KexecFacts *facts, KexecCheck *check) 
 
                 if (!p->limit)
                         continue;
-                if (strlen(check->text) > sizeof(check->text) / 2) {
-                        TEXT(check, "; and others");
+                if (!list_next(check, &first))
                         break;
-                }
-                TEXT(check, "%sthe file descriptor store of %s needs %" PRIu64 ", which exceeds %s=%" PRIu64,
-                     first ? "" : "; ", p->unit, p->needed, p->limit, p->maximum);
-                first = false;
+                TEXT(check, "the file descriptor store of %s ", p->unit);
+                describe_limit(check, p->needed, p->limit, p->maximum);
         }
         TEXT(check, ". Let the service keep less, or raise the limit in pkramd.conf.");
 }
@@ -184,7 +201,7 @@ static void describe_fdstore_losses(const KexecFacts *facts, KexecCheck *check) 
 
                 if (!p->lost)
                         continue;
-                if (strlen(check->text) > sizeof(check->text) / 2) {
+                if (!text_has_room(check)) {
                         TEXT(check, " Other units lose file descriptors as well.");
                         break;
                 }
@@ -201,13 +218,10 @@ static void describe_shared_limits(const KexecFacts *facts, KexecCheck *check) {
 
                 if (!m->limit)
                         continue;
-                if (strlen(check->text) > sizeof(check->text) / 2) {
-                        TEXT(check, "; and others");
+                if (!list_next(check, &first))
                         break;
-                }
-                TEXT(check, "%s%.255s needs %" PRIu64 ", which exceeds %s=%" PRIu64, first ? "" : "; ", m->name,
-                     m->needed, m->limit, m->maximum);
-                first = false;
+                TEXT(check, "%.255s ", m->name);
+                describe_limit(check, m->needed, m->limit, m->maximum);
         }
         TEXT(check, ". Raise the limit in pkramd.conf, or take it out of [SharedMemory].");
 }

@@ -382,6 +382,18 @@ static struct json_object *strings_to_json(const UnitList *l) {
         return TAKE_PTR(array);
 }
 
+/* Adds the limit that something exceeds, if it does. */
+static int json_add_excess(struct json_object *o, const char *limit, uint64_t maximum, uint64_t needed) {
+        int r;
+
+        if (!limit)
+                return 0;
+        r = json_add_string(o, "limit", limit);
+        if (r >= 0)
+                r = json_add_u64(o, "maximum", maximum);
+        return r < 0 ? r : json_add_u64(o, "needed", needed);
+}
+
 static struct json_object *problems_to_json(const KexecFacts *facts) {
         _cleanup_json_ struct json_object *array = json_object_new_array();
 
@@ -391,9 +403,7 @@ static struct json_object *problems_to_json(const KexecFacts *facts) {
 
                 if (!array || !o || json_add_string(o, "name", p->name) < 0 ||
                     json_add_string(o, "directory", p->path) < 0 ||
-                    (p->limit && (json_add_string(o, "limit", p->limit) < 0 ||
-                                  json_add_u64(o, "maximum", p->maximum) < 0 ||
-                                  json_add_u64(o, "needed", p->needed) < 0)) ||
+                    json_add_excess(o, p->limit, p->maximum, p->needed) < 0 ||
                     (p->users && json_add_string(o, "users", p->users) < 0) ||
                     (p->detail && json_add_string(o, "detail", p->detail) < 0) ||
                     json_append(array, TAKE_PTR(o)) < 0)
@@ -410,9 +420,7 @@ static struct json_object *fdstore_problems_to_json(const KexecFacts *facts) {
                 const KexecFdStoreProblem *p = facts->fdstore_problems + i;
 
                 if (!array || !o || json_add_string(o, "unit", p->unit) < 0 ||
-                    (p->limit && (json_add_string(o, "limit", p->limit) < 0 ||
-                                  json_add_u64(o, "maximum", p->maximum) < 0 ||
-                                  json_add_u64(o, "needed", p->needed) < 0)) ||
+                    json_add_excess(o, p->limit, p->maximum, p->needed) < 0 ||
                     (p->lost && json_add_string(o, "lost", p->lost) < 0) ||
                     json_append(array, TAKE_PTR(o)) < 0)
                         return NULL;
@@ -428,9 +436,7 @@ static struct json_object *shared_to_json(const KexecFacts *facts) {
                 const KexecSharedMemory *m = facts->shared + i;
 
                 if (!array || !o || json_add_string(o, "name", m->name) < 0 ||
-                    (m->limit && (json_add_string(o, "limit", m->limit) < 0 ||
-                                  json_add_u64(o, "maximum", m->maximum) < 0 ||
-                                  json_add_u64(o, "needed", m->needed) < 0)) ||
+                    json_add_excess(o, m->limit, m->maximum, m->needed) < 0 ||
                     json_append(array, TAKE_PTR(o)) < 0)
                         return NULL;
         }
