@@ -20,28 +20,47 @@ static bool words_have_key(const char *words, uint32_t key) {
         return false;
 }
 
-/* The same for the number of a user, of which the words are names or numbers. */
-static bool words_have_user(const char *words, uid_t uid) {
+typedef struct UserList {
+        uid_t *uids;
+        size_t n, allocated;
+} UserList;
+
+static void user_list_done(UserList *l) {
+        free(l->uids);
+}
+
+/* Finds the users of which the words are names or numbers. Returns 0 or -ENOMEM. */
+static int words_find_users(const char *words, UserList *ret) {
         _cleanup_free_ char *copy = strdup(words);
         char *state = NULL;
 
-        for (char *w = copy ? strtok_r(copy, " \t", &state) : NULL; w; w = strtok_r(NULL, " \t", &state)) {
+        if (!copy)
+                return -ENOMEM;
+        for (char *w = strtok_r(copy, " \t", &state); w; w = strtok_r(NULL, " \t", &state)) {
                 struct passwd record, *pw = NULL;
                 char buffer[16384];
-                uint32_t v;
+                uint32_t uid;
 
-                if (key_parse(w, &v) >= 0) {
-                        if (v == uid)
-                                return true;
-                        continue;
+                if (key_parse(w, &uid) < 0) {
+                        if (getpwnam_r(w, &record, buffer, sizeof(buffer), &pw) != 0 || !pw)
+                                continue;
+                        uid = pw->pw_uid;
                 }
-                if (getpwnam_r(w, &record, buffer, sizeof(buffer), &pw) == 0 && pw && pw->pw_uid == uid)
-                        return true;
+                if (GREEDY_REALLOC(ret->uids, ret->allocated, ret->n + 1) < 0)
+                        return -ENOMEM;
+                ret->uids[ret->n++] = uid;
         }
+        return 0;
+}
+
+static bool user_list_has(const UserList *l, uid_t uid) {
+        for (size_t i = 0; i < l->n; i++)
+                if (l->uids[i] == uid)
+                        return true;
         return false;
 }
 
-/* The same for the name of a file, of which the words are patterns. */
+/* Is it the name of a file in a list of patterns? */
 static bool words_have_file(const char *words, const char *name) {
         _cleanup_free_ char *copy = strdup(words);
         char *state = NULL;
@@ -61,15 +80,18 @@ bool shared_memory_is_configured(const Config *c) {
 
 int shared_segments_foreach(const Config *c, SharedSegmentFunction function, void *userdata) {
         const char *keys = c->shared_memory[SHARED_MEMORY_KEYS], *users = c->shared_memory[SHARED_MEMORY_USERS];
+        _cleanup_(user_list_done) UserList uids = {};
         _cleanup_free_ Segment *list = NULL;
         size_t n = 0;
         int r;
 
         if (!*keys && !*users)
                 return 0;
-        r = segments_list(&list, &n);
+        r = words_find_users(users, &uids);
+        if (r >= 0)
+                r = segments_list(&list, &n);
         for (size_t i = 0; r >= 0 && i < n; i++) {
-                if (!words_have_key(keys, list[i].key) && !words_have_user(users, list[i].uid))
+                if (!words_have_key(keys, list[i].key) && !user_list_has(&uids, list[i].uid))
                         continue;
                 /* Only a key that is named is worth an error. */
                 if (list[i].key == 0 && !words_have_key(keys, 0))
