@@ -27,10 +27,10 @@ static int user_drop_in_write(const char *name, const char *unit, bool inherited
         return 0;
 }
 
-static int user_drop_ins_write(const char *path) {
+/* *reterr_reason, which the caller frees, says more about some errors. */
+static int user_drop_ins_write(const char *path, char **reterr_reason) {
         _cleanup_(varlink_client_freep) VarlinkClient *client = NULL;
         _cleanup_close_ int directory = -EBADF;
-        _cleanup_free_ char *reason = NULL;
         int r;
 
         directory = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -46,13 +46,11 @@ static int user_drop_ins_write(const char *path) {
 
         const StoreLink link = { .client = client, .user = true };
 
-        r = store_call_list(&link, FDSTORE_NODE, user_drop_in_write, &directory, &reason);
-        if (r < 0 && reason)
-                (void) fprintf(stderr, "<3>Failed to list stored file descriptors: %s\n", reason);
-        return r;
+        return store_call_list(&link, FDSTORE_NODE, user_drop_in_write, &directory, reterr_reason);
 }
 
 int main(int argc, char *argv[]) {
+        _cleanup_free_ char *reason = NULL;
         int r;
 
         if (argc != 4) {
@@ -60,10 +58,10 @@ int main(int argc, char *argv[]) {
                              stderr);
                 return EXIT_FAILURE;
         }
-        r = user_drop_ins_write(argv[1]);
+        r = user_drop_ins_write(argv[1], &reason);
         if (r < 0)
                 (void) fprintf(stderr, "<3>Failed to prepare all units with stored file descriptors: %s\n",
-                               strerror(-r));
+                               reason ?: strerror(-r));
         /* The user manager goes on in either case. */
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
