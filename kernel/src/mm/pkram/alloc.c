@@ -97,10 +97,11 @@ u64 pkram_allowed(u64 pfn, u64 nr)
  *
  * Banned memory that the page allocator returns is not freed at once, since it would
  * be returned again. These *rejects* are kept until the last save that began in the
- * meantime ends, so that each is seen once a save, not once a page.
+ * meantime ends, so that each is seen once a save, not once a page. Pages in blocks
+ * that nobody uses are kept in the same way while one in a block that is used is searched.
  *
- * Under memory pressure a shrinker frees both. The pools are emptied when the last
- * node is removed.
+ * Under memory pressure a shrinker frees them all, but for rejects that somebody needs
+ * in order not to get them again. The pools are emptied when the last node is removed.
  */
 
 /**
@@ -127,7 +128,8 @@ static DEFINE_SPINLOCK(pkram_alloc_lock);
 static struct pkram_pool pkram_pools[MAX_NUMNODES];
 static LIST_HEAD(pkram_rejects);		/* folios */
 static LIST_HEAD(pkram_reject_blocks);		/* blocks as alloc_pages() returns them */
-static unsigned long nr_pool_pages, nr_reject_pages;
+static LIST_HEAD(pkram_untouched);		/* folios that pkram_alloc_packed() did not want */
+static unsigned long nr_pool_pages, nr_reject_pages, nr_untouched_pages;
 /* saves that are under way, and allocations */
 static unsigned int nr_holds, nr_allocating;
 
@@ -157,11 +159,38 @@ static unsigned long pools_free(void)
 	return freed;
 }
 
+static void folios_free(struct list_head *list)
+{
+	struct folio *folio, *next;
+
+	list_for_each_entry_safe(folio, next, list, lru) {
+		list_del(&folio->lru);
+		folio_put(folio);
+	}
+}
+
+/*
+ * Free what the search for pages in touched blocks has put aside. It is bounded by itself,
+ * so this is possible at any time. Returns how many pages it was.
+ */
+static unsigned long untouched_free(void)
+{
+	unsigned long freed;
+	LIST_HEAD(list);
+
+	scoped_guard(spinlock, &pkram_alloc_lock) {
+		list_splice_init(&pkram_untouched, &list);
+		freed = nr_untouched_pages;
+		nr_untouched_pages = 0;
+	}
+	folios_free(&list);
+	return freed;
+}
+
 /* Free the rejects if nothing needs them. Returns how many pages it was. */
 static unsigned long rejects_free(bool saving_too)
 {
 	struct page *page, *next_page;
-	struct folio *folio, *next;
 	unsigned long freed = 0;
 	LIST_HEAD(blocks);
 	LIST_HEAD(list);
@@ -174,10 +203,7 @@ static unsigned long rejects_free(bool saving_too)
 		freed = nr_reject_pages;
 		nr_reject_pages = 0;
 	}
-	list_for_each_entry_safe(folio, next, &list, lru) {
-		list_del(&folio->lru);
-		folio_put(folio);
-	}
+	folios_free(&list);
 	list_for_each_entry_safe(page, next_page, &blocks, lru) {
 		list_del(&page->lru);
 		__free_pages(page, PKRAM_BLOCK_ORDER);
@@ -204,8 +230,12 @@ void pkram_alloc_hold(void)
  */
 void pkram_alloc_release(bool empty)
 {
+	bool last;
+
 	scoped_guard(spinlock, &pkram_alloc_lock)
-		nr_holds--;
+		last = !--nr_holds;
+	if (last)
+		untouched_free();
 	rejects_free(false);
 	if (empty)
 		pkram_alloc_trim();
@@ -227,12 +257,17 @@ void pkram_alloc_trim(void)
 
 static unsigned long count_ahead(struct shrinker *shrinker, struct shrink_control *sc)
 {
-	return READ_ONCE(nr_pool_pages) + READ_ONCE(nr_reject_pages) ?: SHRINK_EMPTY;
+	return READ_ONCE(nr_pool_pages) + READ_ONCE(nr_untouched_pages) +
+	       READ_ONCE(nr_reject_pages) ?: SHRINK_EMPTY;
 }
 
 static unsigned long free_ahead(struct shrinker *shrinker, struct shrink_control *sc)
 {
-	return pools_free() + rejects_free(true) ?: SHRINK_STOP;
+	unsigned long freed = pools_free() + untouched_free() + rejects_free(true);
+
+	/* these are no slab pages, which are all that is counted otherwise */
+	mm_account_reclaimed_pages(freed);
+	return freed ?: SHRINK_STOP;
 }
 
 static int __init pkram_alloc_init(void)
@@ -248,15 +283,17 @@ static int __init pkram_alloc_init(void)
 }
 subsys_initcall(pkram_alloc_init);
 
-/* Keep a folio that is banned from being allocated again. False if that takes too much. */
-static bool folio_reject(struct folio *folio)
+/*
+ * Keep a folio that is not wanted from being allocated again, on @list, of which @nr_pages
+ * are the pages. False if that takes too much.
+ */
+static bool folio_put_aside(struct folio *folio, struct list_head *list, unsigned long *nr_pages)
 {
 	unsigned long nr;
 
 	scoped_guard(spinlock, &pkram_alloc_lock) {
-		list_add(&folio->lru, &pkram_rejects);
-		nr_reject_pages += folio_nr_pages(folio);
-		nr = nr_reject_pages;
+		list_add(&folio->lru, list);
+		nr = *nr_pages += folio_nr_pages(folio);
 	}
 	cond_resched();
 	/* others need memory, too */
@@ -285,7 +322,7 @@ struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid)
 		folio = __folio_alloc_node(gfp, order, nid);
 		if (!folio || !pkram_banned(folio_pfn(folio), 1UL << order))
 			break;
-		if (!folio_reject(folio)) {
+		if (!folio_put_aside(folio, &pkram_rejects, &nr_reject_pages)) {
 			folio = NULL;
 			break;
 		}
@@ -484,7 +521,7 @@ struct page *pkram_alloc_packed(int nid)
 			return NULL;
 		}
 	}
-	/* free memory only: what is rejected is missing elsewhere */
+	/* free memory only: what is put aside is missing elsewhere */
 	for (i = 0; i < PKRAM_PACK_TRIES; i++) {
 		page = alloc_pages_node(nid, gfp, 0);
 		if (!page)
@@ -492,7 +529,7 @@ struct page *pkram_alloc_packed(int nid)
 		if (!pkram_banned(page_to_pfn(page), 1) &&
 		    pkram_blocks_count(page_to_pfn(page) >> PKRAM_BLOCK_ORDER))
 			return page;
-		if (!folio_reject(page_folio(page)))
+		if (!folio_put_aside(page_folio(page), &pkram_untouched, &nr_untouched_pages))
 			break;
 	}
 	guard(spinlock)(&pkram_alloc_lock);

@@ -425,17 +425,27 @@ again:
 		packed = folio_pack(folio);
 		goto again;
 	}
+	if (packed == -EAGAIN) {
+		/* somebody holds it for a moment; where there is no memory for a copy, it stays */
+		err = pkram_writer_copy(w, *index, folio,
+					GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN);
+		if (err != -ENOMEM) {
+			++*index;
+			goto out;
+		}
+		err = 0;
+	}
 	scoped_guard(rwsem_read, &pkram_kexec_sem) {
 		banned = pkram_banned(folio_pfn(folio), folio_nr_pages(folio));
 		/* save_batch() takes a page that is mapped very often for a pinned one */
-		if (!banned && packed != -EAGAIN && !folio_test_large(folio)) {
+		if (!banned && !folio_test_large(folio)) {
 			folio_get(folio);
 			pkram_writer_add(w, *index, folio_pfn(folio), 0, 1);
 			pkram_writer_settle(w);
 			++*index;
 		}
 	}
-	if (banned || packed == -EAGAIN) {
+	if (banned) {
 		err = pkram_writer_copy(w, folio->index, folio, PKRAM_GFP);
 		*index = folio_next_index(folio);
 	}
