@@ -50,6 +50,10 @@ static inline enum memblock_flags early_room_flags(void)
 #else
 #include <linux/kexec_handover.h>
 
+/* drain_all_pages - in mm/page_alloc.h, which older kernels do not have */
+struct zone;
+void drain_all_pages(struct zone *zone);
+
 /* page_flags_word - the word with the flags of a page or a folio */
 #define page_flags_word(page)	(&(page)->flags.f)
 

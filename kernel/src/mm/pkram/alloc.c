@@ -8,6 +8,7 @@
 #include <linux/memory_hotplug.h>
 #include <linux/mm.h>
 #include <linux/pkram.h>
+#include <linux/pkram_compat.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/shrinker.h>
@@ -313,6 +314,7 @@ static bool folio_put_aside(struct folio *folio, struct list_head *list, unsigne
 struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid)
 {
 	struct folio *folio;
+	bool drained = false;
 
 	lockdep_assert_held_read(&pkram_kexec_sem);
 	scoped_guard(spinlock, &pkram_alloc_lock)
@@ -320,6 +322,12 @@ struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid)
 	/* Terminates: rejects stay allocated, and the number of banned pages is finite. */
 	for (;;) {
 		folio = __folio_alloc_node(gfp, order, nid);
+		/* reclaim without success does not collect what other CPUs have free */
+		if (!folio && (gfp & __GFP_RETRY_MAYFAIL) && !drained) {
+			drain_all_pages(NULL);
+			drained = true;
+			continue;
+		}
 		if (!folio || !pkram_banned(folio_pfn(folio), 1UL << order))
 			break;
 		if (!folio_put_aside(folio, &pkram_rejects, &nr_reject_pages)) {

@@ -511,8 +511,9 @@ static int save_packed(struct inode *inode, u64 start, u64 last, const bool *sto
 	pkram_writer_finish(w);
 	pack_count(&pack, pkram_writer_head(w));
 	pkram_writer_discard(w);
-	/* pages that are on their way to a list cannot be migrated */
+	/* pages in a CPU's lists can neither be migrated nor become part of a free block */
 	lru_add_drain_all();
+	drain_all_pages(NULL);
 	err = save_pages(inode, start, last, stop, &pack, w);
 	kvfree(pack.pages);
 	return err;

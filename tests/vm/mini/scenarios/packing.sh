@@ -11,6 +11,8 @@ SPEC="seed=501,light,keep=3"
 stage1() {
         # Large reserves, which depend on the configuration, would keep memory from being as full as that.
         echo 2048 >/proc/sys/vm/min_free_kbytes
+        # Nor may each processor keep megabytes of free pages to itself.
+        echo 100000 >/proc/sys/vm/percpu_pagelist_high_fraction
         size=$(awk '/^MemAvailable:/ { print int($2 / 1024) - 24 }' /proc/meminfo)
         total=$(awk '/^MemTotal:/ { print int($2 / 4) }' /proc/meminfo)
         check "saved" pkt save scattered "file:size=${size}M,$SPEC,hog"
