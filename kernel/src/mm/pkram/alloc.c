@@ -99,10 +99,11 @@ u64 pkram_allowed(u64 pfn, u64 nr)
  * Banned memory that the page allocator returns is not freed at once, since it would
  * be returned again. These *rejects* are kept until the last save that began in the
  * meantime ends, so that each is seen once a save, not once a page. Pages in blocks
- * that nobody uses are kept in the same way while one in a block that is used is searched.
+ * without preserved pages are kept in the same way while one in a touched block is searched.
  *
- * Under memory pressure a shrinker frees them all, but for rejects that somebody needs
- * in order not to get them again. The pools are emptied when the last node is removed.
+ * Under memory pressure a shrinker frees all of them, but no rejects while an allocation is
+ * under way, which would only get them again. The pools are emptied when the last node is
+ * removed.
  */
 
 /**

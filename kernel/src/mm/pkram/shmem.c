@@ -426,7 +426,7 @@ again:
 		goto again;
 	}
 	if (packed == -EAGAIN) {
-		/* somebody holds it for a moment; where there is no memory for a copy, it stays */
+		/* it is in use for a moment; where there is no memory for a copy, it stays */
 		err = pkram_writer_copy(w, *index, folio,
 					GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN);
 		if (err != -ENOMEM) {
