@@ -133,9 +133,9 @@ static struct json_object *analysis_hints(const Analysis *a) {
                 if (a->steps[i].end - a->steps[i].begin < (int64_t) (5 * USEC_PER_SEC))
                         continue;
                 if (streq(name, "start"))
-                        hint_add(hints, "Services took long to start. See 'systemd-analyze blame'.");
+                        hint_add(hints, "Services took long to start. See 'pkramctl analyze blame'.");
                 if (streq(name, "stop"))
-                        hint_add(hints, "Services took long to stop. See 'journalctl -b -1 -t systemd'.");
+                        hint_add(hints, "Services took long to stop. See 'pkramctl analyze blame'.");
         }
         return hints;
 }
@@ -266,8 +266,8 @@ int verb_analyze(int argc, char *argv[]) {
         Analysis a;
         int r;
 
-        if (argc > 2 || (!streq(what, "time") && !streq(what, "plot")))
-                return fail(EXIT_USAGE, "Command 'analyze' takes 'time' or 'plot'. See 'pkramctl --help'.");
+        if (argc > 2 || (!streq(what, "time") && !streq(what, "blame") && !streq(what, "plot")))
+                return fail(EXIT_USAGE, "Command 'analyze' takes 'time', 'blame' or 'plot'. See 'pkramctl --help'.");
         r = ctl_connect(&c);
         if (r == 0)
                 r = ctl_call(c, "io.pkram.Store.GetStatus", NULL, NULL, 0, &reply);
@@ -277,6 +277,8 @@ int verb_analyze(int argc, char *argv[]) {
                 return fail(EXIT_FAILED, "This kernel was not started by a kexec that preserved nodes, or "
                             "pkram-restore.service has not run.");
 
+        if (streq(what, "blame"))
+                return analyze_blame(a.begin, a.end);
         if (arg_json != JSON_OFF)
                 return analysis_print_json(&a);
         return streq(what, "plot") ? analysis_print_plot(&a) : analysis_print_table(&a);

@@ -34,7 +34,7 @@ static void pkramctl_help(void) {
              "  release NAME...           Release nodes whose contents were retrieved\n"
              "  remove NAME...            Remove nodes and free their memory\n"
              "  monitor                   Show events as they happen\n"
-             "  analyze [time|plot]       Show what the last kexec spent its time on, or plot it as SVG\n"
+             "  analyze [time|blame|plot] Show what the last kexec spent its time on, by step or by unit, or plot it\n"
              "  check                     Check whether a kexec would preserve all nodes\n"
              "  kexec                     Load a kernel and kexec into it\n"
              "  help                      Show this help\n"

@@ -245,13 +245,13 @@ fi
 
 # What analyze shows of a kexec, with times of a fake pkramd: one is missing, and one is before its predecessor.
 run 1 analyze && says 'was not started by a kexec'; ok "status 1: analyze without a kexec"
-run 2 analyze blame; ok "status 2: analyze of something else"
+run 2 analyze units; ok "status 2: analyze of something else"
 stop
 report='{"parameters":{"version":"0","lastKexec":{
     "requestedUSec":1000000000000000, "stoppedUSec":1000000006500000, "sealedUSec":1000000007000000,
     "startedUSec":1000000006900000, "restoredUSec":1000000009250000, "upUSec":1000000010000000,
     "previousKernel":"6.12 <&>", "restoredNodes":1, "restoredBytes":1, "lostNodes":0, "lost":[]}}}'
-fake_pkramd "$report" "$report" "$report" "$report"
+fake_pkramd "$report" "$report" "$report" "$report" "$report"
 run 0 analyze && says 'stop        6.5s' && says 'seal     500.0ms' && says 'restore     2.2s' && ! says 'shutdown ' &&
     says 'until services were up: 10.0s' && says 'Services took long to stop' && ! says 'took long to start'; ok "analyze"
 run 0 analyze time --no-legend && [[ $(awk '{print $1}' "$dir/stdout" | xargs) == 'stop seal jump restore start' ]]; ok "analyze --no-legend"
@@ -277,6 +277,7 @@ assert abs(right - 890) < 2 and right < width, right
 text = [t.text for t in svg.iter(name + "text")]
 assert "Kexec from 6.12 <&>: 10.0s" in text and "10 s" in text and "11 s" not in text, text
 END
+run 1 analyze blame && says 'no units of this kexec'; ok "status 1: analyze blame without entries of that time"
 wait
 
 # What a limit refuses is described in one line.

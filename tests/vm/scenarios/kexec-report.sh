@@ -168,6 +168,11 @@ check_report() { # CAME-BACK STILL-STORED
 stage2() {
         check_report 3 2
         check_too_late
+        equal "pkramctl analyze blame" "$(pkramctl analyze blame -j | python3 -c '
+import json, sys
+u = {u["unit"]: u for u in json.load(sys.stdin)}
+print(u["srv-fine.mount"]["stopUSec"] > 0 and u["srv-fine.mount"]["startUSec"] > 0, u["srv-slow.mount"]["stopUSec"] > 14_900_000)')" \
+                "True True"
         too_late_to_restore
         equal "what did not come back is named" "$(last '[n.get("name") for n in k["lost"]].count("broken")')" 1
         matches "pkramctl status: and why" "$(pkramctl status)" 'Lost node: broken, .*(checksum|not here)'
