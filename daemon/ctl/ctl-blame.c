@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* pkramctl analyze blame: how long each unit took to stop and to start around the last kexec, from the journal. */
 #include <systemd/sd-id128.h>
-#include <systemd/sd-journal.h>
 #include <systemd/sd-messages.h>
 
 #include "ctl.h"
 #include "format.h"
+#include "journal-util.h"
 #include "json-util.h"
 #include "unit-times.h"
 
@@ -21,14 +21,9 @@ static const struct {
         { SD_MESSAGE_UNIT_STOPPED,  UNIT_STOPPED  },
 };
 
-static void blame_journal_closep(sd_journal **j) {
-        if (*j)
-                sd_journal_close(*j);
-}
-
 /* Opens the journal at a time, for those messages of PID 1. */
 static int blame_open(int64_t begin, sd_journal **ret) {
-        _cleanup_(blame_journal_closep) sd_journal *j = NULL;
+        _cleanup_(sd_journal_closep) sd_journal *j = NULL;
         int r;
 
         r = sd_journal_open(&j, SD_JOURNAL_LOCAL_ONLY | SD_JOURNAL_SYSTEM);
@@ -52,19 +47,9 @@ static int blame_open(int64_t begin, sd_journal **ret) {
         return 0;
 }
 
-/* A field of the current entry as a string that ends: to be freed, NULL if there is none. */
-static char *blame_get_field(sd_journal *j, const char *key) {
-        const void *data;
-        size_t n, k = strlen(key) + 1;
-
-        if (sd_journal_get_data(j, key, &data, &n) < 0 || n < k)
-                return NULL;
-        return strndup((const char *) data + k, n - k);
-}
-
 /* Adds the current entry. Entries that lack something are ignored. */
 static int blame_add_entry(sd_journal *j, sd_id128_t this_boot, UnitTimes *times) {
-        _cleanup_free_ char *unit = blame_get_field(j, "UNIT"), *message = blame_get_field(j, "MESSAGE_ID");
+        _cleanup_free_ char *unit = journal_get_field(j, "UNIT"), *message = journal_get_field(j, "MESSAGE_ID");
         sd_id128_t boot, id;
         uint64_t usec;
 
@@ -79,7 +64,7 @@ static int blame_add_entry(sd_journal *j, sd_id128_t this_boot, UnitTimes *times
 }
 
 static int blame_read(int64_t begin, int64_t end, UnitTimes *times) {
-        _cleanup_(blame_journal_closep) sd_journal *j = NULL;
+        _cleanup_(sd_journal_closep) sd_journal *j = NULL;
         sd_id128_t boot;
         int r;
 

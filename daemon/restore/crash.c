@@ -10,6 +10,7 @@
 #include "crash.h"
 #include "file-util.h"
 #include "format.h"
+#include "journal-util.h"
 #include "log.h"
 #include "pkram-messages.h"
 
@@ -29,22 +30,12 @@ static void stored_done(Stored *s) {
         }
 }
 
-/* The value of a field of the current entry, to be freed. NULL if it has none. */
-static char *crash_get_field(sd_journal *j, const char *key) {
-        const void *data;
-        size_t n, k = strlen(key);
-
-        if (sd_journal_get_data(j, key, &data, &n) < 0 || n <= k + 1)
-                return NULL;
-        return strndup((const char *) data + k + 1, n - k - 1);
-}
-
 static int add_stored(Stored *s, sd_journal *j) {
-        _cleanup_free_ char *name = crash_get_field(j, "PKRAM_NODE"), *bytes = crash_get_field(j, "PKRAM_BYTES"),
-                            *owner = crash_get_field(j, "PKRAM_OWNER");
+        _cleanup_free_ char *name = journal_get_field(j, "PKRAM_NODE"), *bytes = journal_get_field(j, "PKRAM_BYTES"),
+                            *owner = journal_get_field(j, "PKRAM_OWNER");
         size_t i = 0;
 
-        if (!name)
+        if (!name || !*name)
                 return 0;
         while (i < s->n && (!streq(s->names[i], name) || !streq(s->owners[i] ?: "", owner ?: "")))
                 i++;
@@ -55,20 +46,16 @@ static int add_stored(Stored *s, sd_journal *j) {
         /* Stored once more under the same name: the last one counts. */
         s->bytes[i] = bytes ? strtoull(bytes, NULL, 10) : 0;
         if (i == s->n) {
-                s->owners[i] = TAKE_PTR(owner);
+                if (owner && *owner)
+                        s->owners[i] = TAKE_PTR(owner);
                 s->names[s->n++] = TAKE_PTR(name);
         }
         return 0;
 }
 
-static void crash_journal_closep(sd_journal **j) {
-        if (*j)
-                sd_journal_close(*j);
-}
-
 /* The nodes that were stored or restored in that boot, according to its journal. */
 static int read_stored(const char *boot_id, Stored *ret) {
-        _cleanup_(crash_journal_closep) sd_journal *j = NULL;
+        _cleanup_(sd_journal_closep) sd_journal *j = NULL;
         char match[64];
         int r;
 

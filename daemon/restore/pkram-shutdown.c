@@ -12,10 +12,10 @@
 #include <systemd/sd-id128.h>
 
 #define SD_JOURNAL_SUPPRESS_LOCATION
-#include <systemd/sd-journal.h>
 
 #include "device.h"
 #include "file-util.h"
+#include "journal-util.h"
 #include "kexec-record.h"
 #include "kexec-trees.h"
 #include "log-tail.h"
@@ -133,21 +133,10 @@ static uint64_t log_clock_offset(void) {
         return now_usec(CLOCK_REALTIME) - now_usec(CLOCK_MONOTONIC);
 }
 
-/* A field of the current entry as a string that ends: to be freed, NULL if there is none. */
-static char *shutdown_get_field(sd_journal *j, const char *key) {
-        const void *data;
-        size_t n, k = strlen(key) + 1;
-
-        if (sd_journal_get_data(j, key, &data, &n) < 0 || n < k)
-                return NULL;
-        return strndup((const char *) data + k, n - k);
-}
-
 static int shutdown_add_entry(LogTail *tail, sd_journal *j) {
-        _cleanup_free_ char *message = shutdown_get_field(j, "MESSAGE"),
-                *identifier = shutdown_get_field(j, "SYSLOG_IDENTIFIER"),
-                            *pid = shutdown_get_field(j, "_PID"), *priority = shutdown_get_field(j, "PRIORITY"),
-                            *text = NULL;
+        _cleanup_free_ char *message = journal_get_field(j, "MESSAGE"),
+                *identifier = journal_get_field(j, "SYSLOG_IDENTIFIER"), *pid = journal_get_field(j, "_PID"),
+                *priority = journal_get_field(j, "PRIORITY"), *text = NULL;
         uint64_t usec;
 
         if (!message || sd_journal_get_realtime_usec(j, &usec) < 0)
@@ -161,13 +150,8 @@ static int shutdown_add_entry(LogTail *tail, sd_journal *j) {
         return log_tail_add(tail, priority ? atoi(priority) : LOG_INFO, usec, text);
 }
 
-static void shutdown_journal_closep(sd_journal **j) {
-        if (*j)
-                sd_journal_close(*j);
-}
-
 static int read_runtime_journal(LogTail *tail) {
-        _cleanup_(shutdown_journal_closep) sd_journal *j = NULL;
+        _cleanup_(sd_journal_closep) sd_journal *j = NULL;
         int r;
 
         if (access(RUNTIME_JOURNAL, F_OK) < 0)
