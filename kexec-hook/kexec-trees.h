@@ -18,7 +18,7 @@ typedef struct KexecTree {
  * utab: libmount's table; NULL for /run/mount/utab.
  * mounts: the kernel's table of mounts, usually MOUNT_TABLE. umount(2) does not change libmount's table, so the
  * kernel's tells whether a tree is still mounted: at its path, or elsewhere under its name. Others are left out.
- * NULL: no tree is left out, for when nothing is mounted any more.
+ * A copy tells what was mounted when it was made. NULL: no tree is left out.
  */
 typedef int (*KexecTreeFunction)(const KexecTree *tree, void *userdata);
 int kexec_for_each_tree(const char *utab, const char *mounts, KexecTreeFunction function, void *userdata);

@@ -38,6 +38,7 @@
 #include "kexec-record.h"
 #include "macro.h"
 #include "manager-bus.h"
+#include "mount-table.h"
 #include "pkram-messages.h"
 #include "time-util.h"
 
@@ -101,6 +102,19 @@ static void note_step(bool first) {
                 (void) log_error(LOG_WARNING, r, "Failed to write " KEXEC_RECORD_PATH ", ignoring: %m");
 }
 
+/* Keeps the table of mounts for pkram-shutdown. */
+static void note_mounts(void) {
+        _cleanup_free_ char *table = NULL;
+        int r;
+
+        r = mount_table_read(MOUNT_TABLE, &table);
+        if (r >= 0)
+                r = file_write(KEXEC_MOUNTS_PATH, table, strlen(table));
+        if (r < 0)
+                (void) log_error(LOG_WARNING, r, "Failed to copy the table of mounts to " KEXEC_MOUNTS_PATH
+                                 ", ignoring: %m");
+}
+
 static int verb_check(sd_bus *bus) {
         _cleanup_kexec_state_ KexecState state = {};
         KexecCheck check = {};
@@ -151,6 +165,7 @@ static int verb_check(sd_bus *bus) {
         if (check.crash_kernel[0])
                 (void) sd_journal_print(LOG_WARNING, "%s", check.crash_kernel);
         note_step(/* first= */ true);
+        note_mounts();
         return 0;
 }
 
