@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 # Further kinds of mounts of trees: names of 255 bytes and with blanks, quotes, percent signs and backslashes; a tree below a
-# tree, bind mounts, moved mounts, loop devices, options that change between boots, read-only trees, and unmounts that the
-# helper does not see. A soft-reboot and a kexec after it keep all of them, as was said before.
+# tree, bind mounts, moved mounts, loop devices, quotas, options that change between boots, read-only trees, and unmounts
+# that the helper does not see. A soft-reboot and a kexec after it keep all of them, as was said before.
 # stages: 3
 # timeout: 700
 # suite: campaign
@@ -34,11 +34,12 @@ END
 }
 
 fstab_lines() {
-        mkdir -p /srv/long '/srv/o d%d' /srv/outer /srv/opts /srv/bound
+        mkdir -p /srv/long '/srv/o d%d' /srv/outer /srv/opts /srv/bound /srv/quota
         printf '%s\n' "$LONG /srv/long pkram size=8M,mode=755 0 0" \
                 "$ODD_FSTAB /srv/o\\040d%d pkram size=8M,mode=755 0 0" \
                 'outer /srv/outer pkram size=8M,mode=755 0 0' \
                 'inner /srv/outer/inner pkram size=8M,mode=755 0 0' \
+                'quota /srv/quota pkram size=8M,mode=777,usrquota,usrquota_block_hardlimit=1M 0 0' \
                 'opts /srv/opts pkram size=8M,uid=1000,gid=1000,mode=2750,huge=within_size,nr_inodes=100 0 0' \
                 '/srv/opts/sub /srv/bound none bind,x-systemd.requires-mounts-for=/srv/opts,nofail 0 0' >>/etc/fstab
         systemctl daemon-reload
@@ -50,6 +51,26 @@ fstab_lines() {
         mkdir -p /srv/opts/sub
         check "a bind mount of a part of it" systemctl start srv-bound.mount
         fill /srv/long '/srv/o d%d' /srv/outer /srv/outer/inner /srv/opts /srv/bound
+}
+
+# as_nobody FILE: half of the quota of a user that has the other half already, or none
+as_nobody() { setpriv --reuid 65534 --clear-groups dd if=/dev/zero of=/srv/quota/"$1" bs=64k count=8 status=none; }
+
+quotas() {
+        check "with quotas" systemctl start srv-quota.mount
+        fill /srv/quota
+        check "a user writes half of the quota" as_nobody first
+        check "the tree is stored" umount /srv/quota
+        check "and comes back" mount /srv/quota
+        quota_holds
+}
+
+# quota_holds: what a user had counts, and what is new, too
+quota_holds() {
+        matches "the tree has quotas" "$(options_of /srv/quota)" 'usrquota.*usrquota_block_hardlimit=1048576'
+        check "the user writes the other half" as_nobody second
+        refused "no more" 'quota exceeded' as_nobody third
+        check "it is removed" rm -f /srv/quota/second /srv/quota/third
 }
 
 remounts() {
@@ -97,6 +118,10 @@ moved_mounts() {
         equal "it does not count any more" "$(check_field trees)" $((trees - 1))
         check "and is mounted again" mount -t pkram -o size=8M raw /srv/raw
         fill /srv/raw
+
+        mkdir -p /srv/gone
+        check "another one" mount -t pkram -o size=8M gone /srv/gone
+        check "which a program unmounts, and nobody mounts again" raw_umount /srv/gone
 }
 
 loop_devices() {
@@ -133,6 +158,7 @@ stage1() {
         example pkram-tree@.service 'systemctl stop pkram-tree@jobs.service'
         equal "it is mounted again" "$(systemctl is-active pkram-tree@jobs.service)" active
         fstab_lines
+        quotas
         remounts
         moved_mounts
         loop_devices
@@ -156,7 +182,7 @@ stage1() {
 # By units after a soft-reboot, and all of them after the kexec that follows.
 stage2() {
         equal "soft-reboot: the same kernel" "$(cat /proc/sys/kernel/random/boot_id)" "$(cat "$STATE/boot")"
-        for dir in /srv/long '/srv/o d%d' /srv/outer /srv/outer/inner /srv/opts /srv/images; do tree_at "$dir"; done
+        for dir in /srv/long '/srv/o d%d' /srv/outer /srv/outer/inner /srv/opts /srv/quota /srv/images; do tree_at "$dir"; done
         for name in made lazy raw; do check "soft-reboot: $name is stored" pkramctl --owner=root show $name; done
         # Where a distribution has the kernel that is started by default.
         ln -sf vmlinuz-pkram /boot/vmlinuz
@@ -167,7 +193,8 @@ stage2() {
 
 stage3() {
         another_kernel
-        for dir in /srv/long '/srv/o d%d' /srv/outer /srv/outer/inner /srv/opts /srv/images; do tree_at "$dir"; done
+        for dir in /srv/long '/srv/o d%d' /srv/outer /srv/outer/inner /srv/opts /srv/quota /srv/images; do tree_at "$dir"; done
+        quota_holds
         equal "the bind mount" "$(cat /srv/bound/file)" "in /srv/bound"
         equal "the owner and mode of the directory" "$(stat -c '%u:%g %a' /srv/opts)" "1000:1000 2750"
         matches "the options of the new line" "$(options_of /srv/opts)" 'nr_inodes=200'
@@ -179,6 +206,7 @@ stage3() {
                 check "by hand: $name" mount -t pkram -o size=8M,pkram.required $name $dir
                 tree_at $dir
         done
+        # What was unmounted past umount.pkram was gone before the kexec.
         equal "nothing is reported as lost" "$(python3 -c 'import json, sys; print([n.get("name") for n in json.loads(sys.argv[1])["lastKexec"]["lost"]])' "$(call GetStatus)")" "[]"
         clean_boot
 }
