@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 
+from hanging_fs import HangingFile
 from storeclient import INTERFACE, SOCKET, Connection, StoreError, content, memfd, read_all
 
 # The slowest answer the victim takes: an emulated processor that others use, too, is slow by itself.
@@ -179,6 +180,28 @@ def linger(until):
         for peer in peers:
             peer.close()
     return f"{calls} lingering sockets"
+
+
+def hanging(until):
+    """A file of a FUSE server that never answers, in calls that have no use for it or cannot store it, and in half a call."""
+    calls = 0
+    with HangingFile() as fd:
+        while time.monotonic() < until:
+            s = connect()
+            s.settimeout(PATIENCE)
+            for method, parameters in (("GetStatus", {}), ("Store", {"name": "hangs", "objects": [{"fileDescriptor": 0}]}),
+                                       ("StoreTree", {"name": "hangs", "directory": 0})):
+                text = json.dumps({"method": INTERFACE + method, "parameters": parameters}).encode() + b"\0"
+                socket.send_fds(s, [text], [fd])
+                answer = s.recv(1 << 16)
+                if (b"NotPreservable" in answer) != (method != "GetStatus"):
+                    sys.exit(f"{method}: {answer}")
+                calls += 1
+            # This one stays in the queue of a connection that is closed.
+            socket.send_fds(s, [CALL[:5]], [fd])
+            s.close()
+            time.sleep(0.1)
+    return f"{calls} calls answered"
 
 
 def unread(until, name, objects, fds, links):
@@ -364,8 +387,8 @@ def victim(until):
     return f"{rounds} rounds, the slowest took {slowest:.2f} s"
 
 
-KINDS = {f.__name__: f for f in (flood, never_read, stall, connections, descriptors, large, linger, unread_descriptors,
-                                    unread_bytes, deep, verify, trees, watch, crowd, victim)}
+KINDS = {f.__name__: f for f in (flood, never_read, stall, connections, descriptors, large, linger, hanging,
+                                    unread_descriptors, unread_bytes, deep, verify, trees, watch, crowd, victim)}
 
 if __name__ == "__main__":
     print(KINDS[sys.argv[1]](time.monotonic() + float(sys.argv[2])))

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
-# Clients that flood, stall, never read, open 1000 connections, hand over 10,000 descriptors or sockets that linger, send
-# 100 MiB or millions of values, have checksums computed, start trees and hang up, or store as much as they may, together:
-# an ordinary client notices nothing, and root's tree is stored. Owners: by unit, else by user; no other gets in.
+# Clients that flood, stall, never read, open 1000 connections, hand over 10,000 descriptors, sockets that linger or files
+# whose server hangs, send 100 MiB or millions of values, have checksums computed, start trees and hang up, or store as much
+# as they may, together: an ordinary client notices nothing, and root's tree is stored. Owners: by unit, else by user; no
+# other gets in.
 # stages: 1
 # timeout: 420
 
 as_unit() { timeout 120 systemd-run --quiet --wait --pipe --collect --unit="$1" --uid=nobody "${@:2}"; }
 as_user() { timeout 300 systemd-run --quiet --scope --collect --slice=user-65534.slice --uid=nobody "$@"; }
-KINDS="flood never_read stall connections descriptors large linger unread_descriptors unread_bytes deep verify trees"
+KINDS="flood never_read stall connections descriptors large linger hanging unread_descriptors unread_bytes deep verify trees"
 SECONDS_EACH=20
 
 # The peak of that name from what the watcher printed.
