@@ -9,7 +9,7 @@
 
 KEEPER=$TESTS/fdkeeper
 # Units whose memory has to be there after each kexec.
-KEPT="simple notify exec none main all nexec fork oneshot dbus reload dyn hard pids over fail crash root rootonly inst@a\\x2db"
+KEPT="simple idle notify exec none main all nexec fork oneshot dbus reload dyn hard pids over fail crash root rootonly image inst@a\\x2db"
 
 # unit NAME LINE...: fx-NAME.service, enabled; lines that begin with [Unit] go there
 unit() {
@@ -32,6 +32,7 @@ make_units() {
                 DevicePolicy=closed MemoryDenyWriteExecute=yes)
         UNITS=
         unit simple Type=simple
+        unit idle Type=idle
         unit notify Type=notify
         unit exec Type=exec
         unit none Type=exec NotifyAccess=none
@@ -53,6 +54,7 @@ make_units() {
         unit crash Type=notify Restart=always "ExecStop=/bin/kill -SEGV \$MAINPID"
         unit root Type=notify RootDirectory=/srv/root "BindReadOnlyPaths=/usr"
         unit rootonly Type=notify RootDirectory=/srv/root "BindReadOnlyPaths=/usr" RootDirectoryStartOnly=yes ExecStop=/bin/true
+        unit image Type=notify RootImage=/srv/root.img "BindReadOnlyPaths=/usr /usr/bin:/bin /usr/lib:/lib /usr/lib64:/lib64"
         unit inst@ Type=notify
         UNITS=${UNITS/fx-inst@.service/'fx-inst@a\x2db.service'}
         # These lose something, each for a reason of its own.
@@ -67,6 +69,12 @@ make_units() {
 
         mkdir -p /srv/root/{usr,etc,proc,sys,dev,run,tmp,var} /etc/systemd/system/fx-over.service.d
         for d in bin sbin lib lib64; do ln -sfn "usr/$d" "/srv/root/$d"; done
+        # In an image, which has no links: the directories are mounted.
+        truncate -s 8M /srv/root.img
+        mkfs.vfat /srv/root.img >/dev/null
+        mount -o loop /srv/root.img /mnt
+        mkdir /mnt/{usr,bin,lib,lib64,etc,proc,sys,dev,run,tmp,var}
+        umount /mnt
         printf '[Service]\nExecStartPre=\nExecStartPre=/bin/true\nNotifyAccess=main\n' >/etc/systemd/system/fx-over.service.d/override.conf
         cat >/etc/dbus-1/system.d/fx.conf <<'END'
 <!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
