@@ -201,6 +201,8 @@ const struct store_damage damage_stores[] = {
         { "super block: release", "super 0 207 0", ONLY(DAMAGED), 0, 0 },
         { "super block: seal, forged", "+super 0 70 0", ONLY(DAMAGED), 0, 0 },
         { "super block: compatible features, forged", "+super 0 72 5", ALL_KEPT },
+        { "super block: memory of a crash kernel, or none", "+super 0 72 0", ALL_KEPT },
+        { "super block: memory of a crash kernel has another size", "+super 0 226 1", ALL_KEPT },
         { "super block: incompatible features, forged", "+super 0 80 3", ONLY(VERSION), 0, 0 },
         { "super block: page size", "+super 0 88 0", ONLY(VERSION), 0, 0 },
         { "super block: block size", "+super 0 92 7", ONLY(VERSION), 0, 0 },

@@ -116,6 +116,8 @@ size_t pkram_read(struct pkram_access *pa, void *buf, size_t count);
 
 void pkram_reserve(void);
 void pkram_reserve_busy(phys_addr_t start, phys_addr_t size);
+void pkram_hold_crash(void);
+void pkram_release_crash(void);
 unsigned long pkram_reserved_pages(void);
 void pkram_seal(const struct kimage *image);
 bool pkram_booted_by_kexec(void);
@@ -126,6 +128,8 @@ void pkram_kexec_classify(struct kimage *image);
 u32 pkram_bzimage_state(const char *kernel, unsigned long len);
 unsigned long pkram_next_preserved(unsigned long start, unsigned long end,
 				   unsigned long *ret_end);
+unsigned long pkram_next_avoided(unsigned long start, unsigned long end,
+				 unsigned long *ret_end);
 bool pkram_kexec_clear(const struct kimage *image);
 bool pkram_kexec_make_room(const struct kexec_buf *kbuf);
 int pkram_kexec_cmdline(struct kimage *image);
@@ -148,6 +152,8 @@ static inline int pkram_prepare_load(struct pkram_stream *ps, const char *name)
 
 static inline void pkram_reserve(void) { }
 static inline void pkram_reserve_busy(phys_addr_t start, phys_addr_t size) { }
+static inline void pkram_hold_crash(void) { }
+static inline void pkram_release_crash(void) { }
 static inline unsigned long pkram_reserved_pages(void) { return 0; }
 static inline void pkram_seal(const struct kimage *image) { }
 static inline bool pkram_active(void)
@@ -166,6 +172,12 @@ static inline int pkram_kexec_cmdline(struct kimage *image)
 
 static inline unsigned long pkram_next_preserved(unsigned long start, unsigned long end,
 						 unsigned long *ret_end)
+{
+	return 0;
+}
+
+static inline unsigned long pkram_next_avoided(unsigned long start, unsigned long end,
+					       unsigned long *ret_end)
 {
 	return 0;
 }

@@ -82,6 +82,8 @@
 
 #define PKRAM_FORMAT_VERSION	1
 
+/** PKRAM_COMPAT_CRASH - compatible feature of super blocks: @crash is filled in */
+#define PKRAM_COMPAT_CRASH	(1ULL << 0)
 /** PKRAM_INCOMPAT_KNOWN - incompatible features of super blocks this reader understands */
 #define PKRAM_INCOMPAT_KNOWN	0ULL
 /** PKRAM_NODE_INCOMPAT_KNOWN - incompatible features of nodes this reader understands */
@@ -177,6 +179,19 @@ static inline __u64 pkram_twin(__u64 pfn)
 #define PKRAM_OPEN		0x0000006e65704b50ULL	/* "PKpen" */
 
 /**
+ * struct pkram_place - contiguous pages
+ * @pfn: first page
+ * @nr:  pages, 0 if there are none
+ */
+struct pkram_place {
+	__le64 pfn;
+	__le64 nr;
+};
+
+/** PKRAM_CRASH_RANGES - most ranges that a crash kernel has: one, and one below 4 GiB */
+#define PKRAM_CRASH_RANGES	2
+
+/**
  * struct pkram_super - the page that pkram=<pfn> names
  * @hdr:        header; its generation counts the kexecs this chain has survived
  * @seal:       PKRAM_SEALED or PKRAM_OPEN
@@ -194,6 +209,8 @@ static inline __u64 pkram_twin(__u64 pfn)
  * @release:    release of the kernel that sealed it, NUL-terminated
  * @map_copy_pfn: first of @nr_map contiguous map pages that are a copy of those at
  *              @map_pfn, 0 if there is none
+ * @crash:      where the kernel that sealed it had the memory for its crash kernel; there
+ *              only with PKRAM_COMPAT_CRASH, and beyond what older writers wrote
  */
 struct pkram_super {
 	struct pkram_page_hdr hdr;
@@ -211,7 +228,11 @@ struct pkram_super {
 	__le64 sealed_tsc;
 	__u8 release[64];
 	__le64 map_copy_pfn;
+	struct pkram_place crash[PKRAM_CRASH_RANGES];
 };
+
+/** PKRAM_SUPER_MIN - bytes of a super block that every writer fills in */
+#define PKRAM_SUPER_MIN		offsetof(struct pkram_super, crash)
 
 /** PKRAM_MAP_BITS - blocks that one map page covers (63 GiB of memory) */
 #define PKRAM_MAP_BITS		((PKRAM_PAGE_SIZE - 64) * 8)
@@ -502,6 +523,8 @@ int pkram_check_page(const struct pkram_page_hdr *hdr, unsigned int type,
 		     __u64 pfn, __u64 chain, __u64 generation);
 int pkram_check_super(const struct pkram_super *sb, __u64 pfn, __u64 max_pfn);
 int pkram_pick_result(int result, int twin_result);
+bool pkram_super_crash(const struct pkram_super *sb, unsigned int i, __u64 max_pfn,
+		       __u64 *start, __u64 *end);
 __u32 pkram_map_pages(__u64 max_pfn);
 int pkram_check_name(const __u8 *name, __u32 len);
 

@@ -32,6 +32,10 @@
  * the firmware has in RAM that becomes known later only stays reserved as far as no
  * node claims it, see pkram_reserve_busy().
  *
+ * pkram_hold_crash() holds the memory that the previous kernel had for its crash kernel, if
+ * it is free, until crashkernel= has been dealt with. Allocations in between would break it
+ * up, and preserved memory may have left no other piece of that size.
+ *
  * The super block is opened here. Should this kernel crash later on, its
  * successor finds an open super block and starts empty.
  *
@@ -444,11 +448,71 @@ static bool __init is_touched(const struct pkram_map *map, u64 nr_blocks, u64 pf
 	return last < nr_blocks && pkram_map_next(map, last + 1, block, false) > last;
 }
 
+/* Pages that have to be free beside the memory that is held for a crash kernel. */
+#define PKRAM_CRASH_SPARE	((32UL << 20) >> PAGE_SHIFT)
+
+static u64 __init count_free(void)
+{
+	phys_addr_t from, to;
+	u64 i, pages = 0;
+
+	for_each_free_mem_range_reverse(i, NUMA_NO_NODE, MEMBLOCK_NONE, &from, &to, NULL)
+		if (PFN_UP(from) < PFN_DOWN(to))
+			pages += PFN_DOWN(to) - PFN_UP(from);
+	return pages;
+}
+
+/**
+ * pkram_hold_crash - keep early allocations out of the memory for a crash kernel
+ *
+ * Memory that is not free is not held, nor is memory that early boot may need.
+ *
+ * Context: setup_arch(), right after pkram_reserve().
+ */
+void __init pkram_hold_crash(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < PKRAM_CRASH_RANGES; i++) {
+		struct pkram_pfn_range *r = &pkram_early.crash[i];
+		u64 nr = r->end - r->start;
+
+		if (!r->end)
+			continue;
+		if (!is_ram(r->start, nr) ||
+		    memblock_is_region_reserved(PFN_PHYS(r->start), PFN_PHYS(nr)) ||
+		    count_free() < nr + PKRAM_CRASH_SPARE ||
+		    memblock_reserve(PFN_PHYS(r->start), PFN_PHYS(nr)))
+			r->end = 0;
+	}
+}
+
+/**
+ * pkram_release_crash - let crashkernel= have the memory that was held for it
+ *
+ * Without crashkernel= it becomes ordinary memory.
+ *
+ * Context: setup_arch(), right before the memory of the crash kernel is reserved.
+ */
+void __init pkram_release_crash(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < PKRAM_CRASH_RANGES; i++) {
+		struct pkram_pfn_range *r = &pkram_early.crash[i];
+
+		if (r->end)
+			memblock_phys_free(PFN_PHYS(r->start), PFN_PHYS(r->end - r->start));
+		r->end = 0;
+	}
+}
+
 static int __init reserve_chain(u64 pfn)
 {
 	struct pkram_super *sb = NULL;
 	struct pkram_map *map;
 	u64 nr_blocks, ticks;
+	unsigned int i;
 	u32 nr_map;
 	int ret;
 
@@ -485,6 +549,11 @@ static int __init reserve_chain(u64 pfn)
 		pr_err("failed to reserve preserved memory: %d\n", ret);
 		return PKRAM_BOOT_DAMAGED;
 	}
+
+	for (i = 0; i < PKRAM_CRASH_RANGES; i++)
+		if (!pkram_super_crash(sb, i, max_pfn, &pkram_early.crash[i].start,
+				       &pkram_early.crash[i].end))
+			pkram_early.crash[i].end = 0;
 
 	/* The copy first: as long as it reads sealed, so does the super block. */
 	if (!pkram_is_alone(sb) && is_ram(pkram_twin(pfn), 1) &&

@@ -134,6 +134,21 @@ static const struct kexec_segment *image_find_preserved(const struct kimage *ima
 	return NULL;
 }
 
+/* The first segment that lies in the memory of the crash kernel. */
+static const struct kexec_segment *image_find_crash(const struct kimage *image)
+{
+	unsigned long i;
+	u64 start, end;
+
+	for (i = 0; i < image->nr_segments; i++) {
+		const struct kexec_segment *s = &image->segment[i];
+
+		if (s->memsz && pkram_next_crash(s->mem, s->mem + s->memsz - 1, &start, &end))
+			return s;
+	}
+	return NULL;
+}
+
 /**
  * pkram_kexec_clear() - move nodes out of the way of an image
  * @image: image that is being loaded, all of its segments checked
@@ -151,7 +166,13 @@ bool pkram_kexec_clear(const struct kimage *image)
 	const struct kexec_segment *s;
 	int err;
 
-	if (image->type != KEXEC_TYPE_DEFAULT || !image_find_preserved(image))
+	if (image->type != KEXEC_TYPE_DEFAULT)
+		return true;
+	s = image_find_crash(image);
+	if (s && pkram_active())
+		pr_info("kexec_load: segment %#lx-%#lx is in the memory of the crash kernel: use kexec_file_load() (kexec -s, pkramctl kexec) if crashkernel= has to find such memory again\n",
+			s->mem, s->mem + s->memsz - 1);
+	if (!image_find_preserved(image))
 		return true;
 	err = evacuate_range(image, 0, 0);
 	s = image_find_preserved(image);
@@ -209,12 +230,14 @@ static int room_check_resource(struct resource *res, void *arg)
 	u64 step = max_t(u64, kbuf->buf_align, SZ_2M);
 	u64 last = min_t(u64, res->end, kbuf->buf_max);
 	u64 start = ALIGN(max_t(u64, res->start, kbuf->buf_min), step);
-	u64 pages;
+	u64 pages, crash_start, crash_end;
 
 	for (; start < last && last - start >= kbuf->memsz - 1; start += step) {
 		u64 end = start + kbuf->memsz - 1;
 
-		if (image_overlaps(kbuf->image, start, end))
+		if (image_overlaps(kbuf->image, start, end) ||
+		    (!pkram_crash_given_up &&
+		     pkram_next_crash(start, end, &crash_start, &crash_end)))
 			continue;
 		pages = room_count_pages(start, end, room->pages);
 		if (pages < room->pages) {
@@ -229,7 +252,8 @@ static int room_check_resource(struct resource *res, void *arg)
  * pkram_kexec_make_room() - make room for a kexec segment
  * @kbuf: segment for which no free place was found
  *
- * Moves nodes out of the place that has the fewest preserved pages.
+ * Moves nodes out of the place that has the fewest preserved pages. The memory of a crash
+ * kernel is given up only if there is no other place.
  *
  * Context: as pkram_kexec_clear().
  *
@@ -239,14 +263,23 @@ bool pkram_kexec_make_room(const struct kexec_buf *kbuf)
 {
 	struct room room = { .kbuf = kbuf, .pages = U64_MAX };
 	unsigned long preserved_end;
-	u64 end;
+	u64 start, end;
 	int err;
 
 	if (!pkram_enabled() || kbuf->image->type != KEXEC_TYPE_DEFAULT || !kbuf->memsz)
 		return false;
 	walk_system_ram_res(0, U64_MAX, &room, room_check_resource);
+	if (room.pages == U64_MAX && pkram_next_crash(0, U64_MAX, &start, &end)) {
+		pkram_crash_given_up = true;
+		walk_system_ram_res(0, U64_MAX, &room, room_check_resource);
+		if (room.pages != U64_MAX)
+			pr_warn("a kexec segment of %lu KiB fits nowhere but into the memory of the crash kernel: crashkernel= may find no memory in the next kernel\n",
+				kbuf->memsz / SZ_1K);
+	}
 	if (room.pages == U64_MAX)
 		return false;
+	if (!room.pages)
+		return true;
 	end = room.start + kbuf->memsz - 1;
 	pr_info("no room for a kexec segment of %lu KiB: moving %llu preserved pages out of %#llx-%#llx\n",
 		kbuf->memsz / SZ_1K, room.pages, room.start, end);

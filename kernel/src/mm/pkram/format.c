@@ -23,6 +23,7 @@ PKRAM_LAYOUT(sizeof(struct pkram_node_page) == PKRAM_PAGE_SIZE);
 PKRAM_LAYOUT(sizeof(struct pkram_objects_page) <= PKRAM_PAGE_SIZE);
 PKRAM_LAYOUT(sizeof(struct pkram_link) == PKRAM_PAGE_SIZE);
 PKRAM_LAYOUT(sizeof(struct pkram_super) <= PKRAM_PAGE_SIZE);
+PKRAM_LAYOUT(PKRAM_SUPER_MIN == 216);
 PKRAM_LAYOUT(PKRAM_LINK_EXTENTS * PKRAM_EXTENT_BYTES + 1 <=
 	     PKRAM_PAGE_SIZE - 64 - 16);
 
@@ -133,7 +134,7 @@ int pkram_check_super(const struct pkram_super *sb, __u64 pfn, __u64 max_pfn)
 	if (le64_to_cpu(sb->seal) == PKRAM_OPEN)
 		return PKRAM_BOOT_STALE;
 	if (le64_to_cpu(sb->seal) != PKRAM_SEALED ||
-	    le32_to_cpu(sb->hdr.length) < sizeof(*sb) ||
+	    le32_to_cpu(sb->hdr.length) < PKRAM_SUPER_MIN ||
 	    pkram_check_page(&sb->hdr, PKRAM_PAGE_SUPER, pfn,
 			     le64_to_cpu(sb->hdr.chain),
 			     le64_to_cpu(sb->hdr.generation)) != PKRAM_DAMAGE_NONE)
@@ -150,6 +151,32 @@ int pkram_check_super(const struct pkram_super *sb, __u64 pfn, __u64 max_pfn)
 			 (copy_pfn < map_pfn + nr_map && map_pfn < copy_pfn + nr_map)))
 		return PKRAM_BOOT_DAMAGED;
 	return PKRAM_BOOT_RESTORED;
+}
+
+/**
+ * pkram_super_crash - where did the previous kernel have memory for its crash kernel?
+ * @sb:      super block that passed pkram_check_super()
+ * @i:       which range, below PKRAM_CRASH_RANGES
+ * @max_pfn: one above the highest page of RAM
+ * @start:   output, first page
+ * @end:     output, one above the last page
+ *
+ * Return: true if the super block names such a range, and it is below @max_pfn.
+ */
+bool pkram_super_crash(const struct pkram_super *sb, unsigned int i, __u64 max_pfn,
+		       __u64 *start, __u64 *end)
+{
+	__u64 nr;
+
+	if (!(le64_to_cpu(sb->compat) & PKRAM_COMPAT_CRASH) ||
+	    le32_to_cpu(sb->hdr.length) < sizeof(*sb))
+		return false;
+	*start = le64_to_cpu(sb->crash[i].pfn);
+	nr = le64_to_cpu(sb->crash[i].nr);
+	if (!nr || *start < PKRAM_MIN_PFN || *start >= max_pfn || nr > max_pfn - *start)
+		return false;
+	*end = *start + nr;
+	return true;
 }
 
 /* What is worth more to know if both copies of the super block are bad; best first. */

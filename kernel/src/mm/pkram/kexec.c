@@ -39,6 +39,19 @@
  * that the super block is stale.
  */
 
+/**
+ * DOC: PKRAM and the memory of a crash kernel
+ *
+ * crashkernel= wants memory in one piece, in every boot of a chain. Preserved memory can be
+ * in all such pieces but one: the one that the running kernel has reserved. So that piece
+ * is kept free for the next kernel: kexec_file_load() places no segment there as long as
+ * there is another place, the super block names it, the decompressor does not put the
+ * kernel there, and early boot holds it until crashkernel= has been dealt with.
+ */
+
+/* No other place was found for a segment of the image that is being placed. */
+bool pkram_crash_given_up;
+
 /* State of the image whose destinations are in pkram_bans. */
 static u32 pkram_image = PKRAM_IMAGE_NONE;
 
@@ -100,6 +113,7 @@ void pkram_kexec_begin(void)
 		return;
 	down_write(&pkram_kexec_sem);
 	placing = true;
+	pkram_crash_given_up = false;
 }
 
 /**
@@ -186,7 +200,60 @@ int pkram_kexec_param(char *buf, size_t size)
 	return scnprintf(buf, size, "pkram=0x%016llx ", le64_to_cpu(pkram.sb->hdr.pfn));
 }
 
+/**
+ * pkram_next_crash() - find memory that is kept free for the crash kernel
+ * @start: first address
+ * @end:   last address
+ * @ret_start: output, first address of the memory found
+ * @ret_end: output, its last address
+ *
+ * Context: between pkram_kexec_begin() and pkram_kexec_end().
+ *
+ * Return: true if such memory overlaps.
+ */
+bool pkram_next_crash(u64 start, u64 end, u64 *ret_start, u64 *ret_end)
+{
+	unsigned int i;
+	u64 from, to;
+
+	for (i = 0; i < PKRAM_CRASH_RANGES; i++) {
+		if (!pkram_crash_range(i, &from, &to) || end < PFN_PHYS(from) ||
+		    start >= PFN_PHYS(to))
+			continue;
+		*ret_start = PFN_PHYS(from);
+		*ret_end = PFN_PHYS(to) - 1;
+		return true;
+	}
+	return false;
+}
+
 #ifdef CONFIG_KEXEC_FILE
+
+/**
+ * pkram_next_avoided() - find memory that no segment of an image may overlap
+ * @start: first address
+ * @end:   last address
+ * @ret_end: output, last address of the memory found
+ *
+ * That is preserved memory, and the memory of a crash kernel unless
+ * pkram_kexec_make_room() gave it up.
+ *
+ * Context: between pkram_kexec_begin() and pkram_kexec_end().
+ *
+ * Return: first address of memory that overlaps, 0 if none does.
+ */
+unsigned long pkram_next_avoided(unsigned long start, unsigned long end,
+				 unsigned long *ret_end)
+{
+	u64 crash_start, crash_end;
+
+	if (pkram_enabled() && !pkram_crash_given_up &&
+	    pkram_next_crash(start, end, &crash_start, &crash_end)) {
+		*ret_end = crash_end;
+		return crash_start;
+	}
+	return pkram_next_preserved(start, end, ret_end);
+}
 
 /**
  * pkram_kexec_cmdline() - make the command line that kexec_file_load() boots

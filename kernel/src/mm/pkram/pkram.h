@@ -83,6 +83,8 @@ bool pkram_blocks_scarce(void);
 /* kexec.c */
 
 u32 pkram_image_state(void);
+extern bool pkram_crash_given_up;
+bool pkram_next_crash(u64 start, u64 end, u64 *ret_start, u64 *ret_end);
 void pkram_kexec_ban(const struct kimage *image, u64 start, u64 end);
 
 /* super.c */
@@ -172,6 +174,8 @@ int pkram_super_create(void);
 void pkram_super_adopt(u64 sb_pfn, u64 map_pfn, u64 map_twin_pfn);
 void pkram_map_grow(u32 *counts);
 void pkram_map_copy_again(void);
+bool pkram_crash_range(unsigned int i, u64 *start, u64 *end);
+void pkram_super_set_crash(struct pkram_super *sb);
 
 /* The copy of a super block or a directory page, wherever it may be used. */
 static inline void *pkram_twin_page(const void *page)
@@ -367,6 +371,8 @@ bool pkram_busy_test(const struct pkram_busy *b, u64 pfn);
  * @others:   pages inside preserved blocks that no node may claim: no RAM, or in use
  * @firmware: pages inside preserved blocks that belong to the firmware as far as no
  *            node claims them
+ * @crash:    memory of the previous crash kernel, as far as pkram_hold_crash() holds it; its
+ *            end is 0 if there is none
  * @cycles:   ticks of arch_pkram_ticks() it took
  */
 struct pkram_early {
@@ -376,6 +382,7 @@ struct pkram_early {
 	u64 nr_blocks;
 	struct pkram_busy others;
 	struct pkram_busy firmware;
+	struct pkram_pfn_range crash[PKRAM_CRASH_RANGES];
 	u64 cycles;
 };
 

@@ -83,6 +83,7 @@ void pkram_seal(const struct kimage *image)
 	sb->sealed_ns = cpu_to_le64(ktime_get_real_fast_ns());
 	sb->sealed_tsc = cpu_to_le64(arch_pkram_ticks());
 	strscpy_pad((char *)sb->release, init_utsname()->release, sizeof(sb->release));
+	pkram_super_set_crash(sb);
 	sb->seal = cpu_to_le64(PKRAM_SEALED);
 	pkram_page_finish(&sb->hdr);
 	if (pkram.sb_twin) {

@@ -7,6 +7,7 @@
 #include <linux/bitmap.h>
 #include <linux/bitops.h>
 #include <linux/init.h>
+#include <linux/kexec.h>
 #include <linux/pkram.h>
 #include <linux/random.h>
 #include <linux/slab.h>
@@ -56,6 +57,53 @@ struct pkram_state pkram = {
 bool pkram_active(void)
 {
 	return pkram_enabled() && READ_ONCE(pkram.nr_nodes);
+}
+
+/**
+ * pkram_crash_range() - find memory that is reserved for a crash kernel
+ * @i:     which range, below PKRAM_CRASH_RANGES
+ * @start: output, first pfn
+ * @end:   output, one above the last pfn
+ *
+ * The page allocator does not have this memory, so no node has pages there.
+ *
+ * Context: the kexec lock is held, or the last CPU before the jump.
+ *
+ * Return: true if there is such a range.
+ */
+bool pkram_crash_range(unsigned int i, u64 *start, u64 *end)
+{
+#ifdef CONFIG_CRASH_RESERVE
+	const struct resource *res = i ? &crashk_low_res : &crashk_res;
+
+	*start = PFN_UP(res->start);
+	*end = PFN_DOWN(res->end + 1);
+	return res->end && *start < *end;
+#else
+	return false;
+#endif
+}
+
+/**
+ * pkram_super_set_crash() - tell the next kernel where the crash kernel has its memory
+ * @sb: the super block, about to be sealed
+ *
+ * Context: the last CPU, right before the jump.
+ */
+void pkram_super_set_crash(struct pkram_super *sb)
+{
+	u64 start, end;
+	unsigned int i;
+
+	for (i = 0; i < PKRAM_CRASH_RANGES; i++) {
+		bool found = pkram_crash_range(i, &start, &end);
+
+		sb->crash[i].pfn = cpu_to_le64(found ? start : 0);
+		sb->crash[i].nr = cpu_to_le64(found ? end - start : 0);
+	}
+	sb->compat = cpu_to_le64(PKRAM_COMPAT_CRASH);
+	/* It may have been inherited from a kernel that knew less, or more. */
+	sb->hdr.length = cpu_to_le32(sizeof(*sb));
 }
 
 /**

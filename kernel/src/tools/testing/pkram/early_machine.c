@@ -288,6 +288,11 @@ void *machine_page(__u64 pfn)
 	return pfn_to_kaddr(pfn);
 }
 
+void machine_release_crash(void)
+{
+	pkram_release_crash();
+}
+
 int machine_boot(__u64 pfn)
 {
 	char word[32];
@@ -295,6 +300,7 @@ int machine_boot(__u64 pfn)
 	snprintf(word, sizeof(word), "0x%llx", (unsigned long long)pfn);
 	early_param_pkram_setup(word);
 	pkram_reserve();
+	pkram_hold_crash();
 	return pkram.boot_result;
 }
 

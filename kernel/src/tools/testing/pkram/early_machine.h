@@ -61,6 +61,9 @@ void *machine_page(__u64 pfn);
 /* Boot with pkram=@pfn. Returns enum pkram_boot_result. */
 int machine_boot(__u64 pfn);
 
+/* What the kernel does before it reserves memory for a crash kernel. */
+void machine_release_crash(void);
+
 /* Returns true if the page is known to be in use by others, or by the firmware. */
 bool machine_busy(__u64 pfn);
 bool machine_firmware(__u64 pfn);

@@ -91,6 +91,42 @@ static void boot_damaged(unsigned int damaged, unsigned int used, int want)
 	machine_done();
 }
 
+/* The memory of a crash kernel: free, not wholly free, or all that is free. */
+static void boot_crash(const char *what, bool want)
+{
+	const __u64 start = GIB_PAGES, nr = 64ULL << 8;
+	struct pkram_super *sb;
+
+	tap_begin("early: memory of a crash kernel, %s", what ? what : "free");
+	machine_init(2 * GIB_PAGES);
+	sb = machine_store(SUPER);
+	sb->compat = cpu_to_le64(PKRAM_COMPAT_CRASH);
+	sb->crash[0].pfn = cpu_to_le64(start);
+	sb->crash[0].nr = cpu_to_le64(nr);
+	/* RAM of another machine */
+	sb->crash[1].pfn = cpu_to_le64(8 * GIB_PAGES);
+	sb->crash[1].nr = cpu_to_le64(nr);
+	if (what && !strcmp(what, "preserved"))
+		machine_touch(start / BLOCK);
+	machine_seal();
+	if (what && !strcmp(what, "reserved"))
+		machine_reserve(start, start + 1);
+	if (what && !strcmp(what, "a hole"))
+		machine_hole(start, start + 1);
+	if (what && !strcmp(what, "nothing else")) {
+		machine_reserve(4 * BLOCK, SUPER);
+		machine_reserve(SUPER + BLOCK, GIB_PAGES);
+		machine_reserve(start + nr, 2 * GIB_PAGES);
+	}
+	EXPECT_EQ(machine_boot(SUPER), PKRAM_BOOT_RESTORED);
+	EXPECT_EQ(machine_is_reserved(start + nr - 1), want);
+	EXPECT_EQ(machine_is_reserved(start + nr), what && !strcmp(what, "nothing else"));
+	machine_release_crash();
+	EXPECT(!machine_is_reserved(start + nr - 1));
+	EXPECT(machine_is_reserved(SUPER));
+	machine_done();
+}
+
 void test_early(void)
 {
 	static const unsigned int holes[] = { 0, 1, 63, 64, 65, 300, 30000 };
@@ -105,6 +141,12 @@ void test_early(void)
 		boot_with_holes(holes[i], true);
 		machine_done();
 	}
+
+	boot_crash(NULL, true);
+	boot_crash("reserved", false);
+	boot_crash("a hole", false);
+	boot_crash("preserved", false);
+	boot_crash("nothing else", false);
 
 	tap_begin("early: holes and reserved pages by turns");
 	machine_init(hole(4000) + 2 * GIB_PAGES);

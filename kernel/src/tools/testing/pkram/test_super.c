@@ -28,8 +28,11 @@ static const struct super_row rows[] = {
 	{ "hdr.version = PKRAM_FORMAT_VERSION + 1", AT(hdr.version), 2,
 	  PKRAM_FORMAT_VERSION + 1, PKRAM_BOOT_VERSION },
 	{ "hdr.length = 64", AT(hdr.length), 4, 64, PKRAM_BOOT_DAMAGED },
-	{ "hdr.length = sizeof - 8", AT(hdr.length), 4,
-	  sizeof(struct pkram_super) - 8, PKRAM_BOOT_DAMAGED },
+	{ "hdr.length = PKRAM_SUPER_MIN - 8", AT(hdr.length), 4,
+	  PKRAM_SUPER_MIN - 8, PKRAM_BOOT_DAMAGED },
+	/* The first writers had no more to say. */
+	{ "hdr.length = PKRAM_SUPER_MIN", AT(hdr.length), 4,
+	  PKRAM_SUPER_MIN, PKRAM_BOOT_RESTORED },
 	{ "hdr.length = sizeof + 4", AT(hdr.length), 4,
 	  sizeof(struct pkram_super) + 4, PKRAM_BOOT_DAMAGED },
 	/* A later writer may have more to say in it. */
@@ -88,6 +91,53 @@ static struct pkram_super *sealed(struct fixture *f)
 static int check(struct fixture *f)
 {
 	return pkram_check_super(f->img.super, le64_to_cpu(f->img.super->hdr.pfn), MAX_PFN);
+}
+
+/* The memory of the crash kernel is known if the writer says that it is, and it is in RAM. */
+static void crash_ranges(void)
+{
+	static const struct {
+		__u64 compat, pfn, nr;
+		__u32 length;
+		bool want;
+	} table[] = {
+		{ PKRAM_COMPAT_CRASH, TEST_BASE, 8, sizeof(struct pkram_super), true },
+		{ ~0ULL, TEST_BASE, 8, PKRAM_PAGE_SIZE, true },
+		{ PKRAM_COMPAT_CRASH, MAX_PFN - 8, 8, sizeof(struct pkram_super), true },
+		{ PKRAM_COMPAT_CRASH, MAX_PFN - 8, 9, sizeof(struct pkram_super), false },
+		{ PKRAM_COMPAT_CRASH, MAX_PFN, 1, sizeof(struct pkram_super), false },
+		{ PKRAM_COMPAT_CRASH, ~0ULL, 2, sizeof(struct pkram_super), false },
+		{ PKRAM_COMPAT_CRASH, TEST_BASE, ~0ULL, sizeof(struct pkram_super), false },
+		{ PKRAM_COMPAT_CRASH, TEST_BASE, 0, sizeof(struct pkram_super), false },
+		{ PKRAM_COMPAT_CRASH, PKRAM_MIN_PFN - 1, 8, sizeof(struct pkram_super), false },
+		{ 0, TEST_BASE, 8, sizeof(struct pkram_super), false },
+		{ PKRAM_COMPAT_CRASH, TEST_BASE, 8, sizeof(struct pkram_super) - 8, false },
+		{ PKRAM_COMPAT_CRASH, TEST_BASE, 8, PKRAM_SUPER_MIN, false },
+	};
+	unsigned int i, k;
+
+	for (i = 0; i < ARRAY_SIZE(table); i++) {
+		tap_begin("super: memory of a crash kernel, %u", i);
+		for (k = 0; k < PKRAM_CRASH_RANGES; k++) {
+			struct fixture f;
+			struct pkram_super *sb = sealed(&f);
+			__u64 start, end;
+
+			sb->compat = cpu_to_le64(table[i].compat);
+			sb->hdr.length = cpu_to_le32(table[i].length);
+			sb->crash[k].pfn = cpu_to_le64(table[i].pfn);
+			sb->crash[k].nr = cpu_to_le64(table[i].nr);
+			pkram_page_finish(&sb->hdr);
+			EXPECT_EQ(check(&f), PKRAM_BOOT_RESTORED);
+			EXPECT_EQ(pkram_super_crash(sb, k, MAX_PFN, &start, &end), table[i].want);
+			if (table[i].want) {
+				EXPECT_EQ(start, table[i].pfn);
+				EXPECT_EQ(end, table[i].pfn + table[i].nr);
+			}
+			EXPECT(!pkram_super_crash(sb, 1 - k, MAX_PFN, &start, &end));
+			fixture_done(&f);
+		}
+	}
 }
 
 /* Of two copies one that is good is used, whatever the other one is. */
@@ -183,6 +233,7 @@ void test_super(void)
 	}
 	fixture_done(&f);
 
+	crash_ranges();
 	picks();
 	map_sizes();
 }

@@ -10,6 +10,9 @@
  * block, the kernel restores nothing, and the place is random as without pkram=. If
  * there is one that cannot be read here, the kernel stays where it was loaded, which
  * is safe in any case.
+ *
+ * The memory that the previous kernel had for its crash kernel is kept free, too: between
+ * preserved pages it may be the only piece that is large enough for crashkernel=.
  */
 #include <asm/byteorder.h>
 #include <linux/pkram_cmdline.h>
@@ -22,6 +25,8 @@
 static const struct pkram_map *pkram_map;
 static u64 pkram_nr_blocks;
 static bool pkram_map_unusable;
+/* Memory in which the kernel looks for room for a crash kernel. */
+static struct mem_vector pkram_crash[PKRAM_CRASH_RANGES];
 
 /* Anything else than RAM must not be read: it may not even be an address. */
 static bool pkram_is_ram(u64 pfn, u64 nr)
@@ -58,7 +63,8 @@ static bool pkram_map_good(const struct pkram_super *sb, u64 map_pfn)
 static int pkram_use_super(u64 pfn)
 {
 	const struct pkram_super *sb = (void *)(unsigned long)(pfn << PKRAM_PAGE_SHIFT);
-	u64 max_pfn = MAXMEM >> PKRAM_PAGE_SHIFT, map_pfn;
+	u64 max_pfn = MAXMEM >> PKRAM_PAGE_SHIFT, map_pfn, start, end;
+	unsigned int i;
 	int ret;
 
 	if (pfn < PKRAM_MIN_PFN || pfn >= max_pfn || !pkram_is_ram(pfn, 1))
@@ -72,6 +78,12 @@ static int pkram_use_super(u64 pfn)
 	if (pkram_map_good(sb, map_pfn)) {
 		pkram_map = (void *)(unsigned long)(map_pfn << PKRAM_PAGE_SHIFT);
 		pkram_nr_blocks = (u64)le32_to_cpu(sb->nr_map) * PKRAM_MAP_BITS;
+		for (i = 0; i < PKRAM_CRASH_RANGES; i++) {
+			if (!pkram_super_crash(sb, i, max_pfn, &start, &end))
+				continue;
+			pkram_crash[i].start = start << PKRAM_PAGE_SHIFT;
+			pkram_crash[i].size = (end - start) << PKRAM_PAGE_SHIFT;
+		}
 	}
 	return ret;
 }
@@ -102,20 +114,47 @@ static void pkram_avoid_init(void)
 		pkram_map_unusable = !pkram_map;
 }
 
-/* Does preserved memory overlap @img below @earliest? Then put it in @overlap. */
+/* The same for the memory of the crash kernel. */
+static bool pkram_crash_overlap(const struct mem_vector *img, u64 earliest,
+				struct mem_vector *overlap)
+{
+	bool found = false;
+	unsigned int i;
+
+	for (i = 0; i < PKRAM_CRASH_RANGES; i++) {
+		const struct mem_vector *c = &pkram_crash[i];
+
+		if (c->size && c->start < earliest && c->start < img->start + img->size &&
+		    img->start < c->start + c->size) {
+			*overlap = *c;
+			earliest = c->start;
+			found = true;
+		}
+	}
+	return found;
+}
+
+/*
+ * Does preserved memory, or that of the crash kernel, overlap @img below @earliest? Then put
+ * it in @overlap.
+ */
 static bool pkram_overlap(const struct mem_vector *img, u64 earliest,
 			  struct mem_vector *overlap)
 {
 	const unsigned int shift = PKRAM_PAGE_SHIFT + PKRAM_BLOCK_ORDER;
-	u64 first, last = (earliest + (1ULL << shift) - 1) >> shift;
+	bool found = pkram_crash_overlap(img, earliest, overlap);
+	u64 first, last;
 
+	if (found)
+		earliest = overlap->start;
+	last = (earliest + (1ULL << shift) - 1) >> shift;
 	if (!pkram_map)
-		return false;
+		return found;
 	if (last > pkram_nr_blocks)
 		last = pkram_nr_blocks;
 	first = pkram_map_next(pkram_map, last, img->start >> shift, true);
 	if (first >= last)
-		return false;
+		return found;
 	overlap->start = first << shift;
 	overlap->size = (pkram_map_next(pkram_map, pkram_nr_blocks, first, false) - first)
 			<< shift;
