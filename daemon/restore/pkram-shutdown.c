@@ -104,8 +104,8 @@ static int keep_record(const PkramDevice *device) {
         r = record_nodes(&record, device);
         if (r < 0)
                 return r;
-        /* umount.pkram has taken out all that it stored. What is left was unmounted without it: it is lost, unless that
-         * happened before this shutdown. */
+        /* umount.pkram has taken out all that it stored. What is left was unmounted without it: it is lost, unless
+         * that happened before this shutdown. */
         r = kexec_for_each_tree(/* utab= */ NULL, access(KEXEC_MOUNTS_PATH, F_OK) >= 0 ? KEXEC_MOUNTS_PATH : NULL,
                                 shutdown_add_tree, &record);
         if (r == -ENOMEM)

@@ -12,8 +12,8 @@
 /* Made by pkram-kexec-guard, in the old system only: /run does not survive. */
 #define KEXEC_RECORD_PATH "/run/pkram/kexec-record"
 
-/* The kernel's table of mounts, copied there when the guard let the kexec through. Trees that are not in it were unmounted
- * before, by a program that did not call umount.pkram, and are not lost in this kexec. */
+/* The kernel's table of mounts, copied there when the guard let the kexec through. Trees that are not in it were
+ * unmounted before, by a program that did not call umount.pkram, and are not lost in this kexec. */
 #define KEXEC_MOUNTS_PATH "/run/pkram/kexec-mounts"
 
 /* Nodes named in it; a longer report would not be useful. */

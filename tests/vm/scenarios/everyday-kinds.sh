@@ -121,7 +121,7 @@ moved_mounts() {
 
         mkdir -p /srv/gone
         check "another one" mount -t pkram -o size=8M gone /srv/gone
-        check "which a program unmounts, and nobody mounts again" raw_umount /srv/gone
+        check "which a program unmounts, and is not mounted again" raw_umount /srv/gone
 }
 
 loop_devices() {
