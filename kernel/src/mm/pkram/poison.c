@@ -79,6 +79,20 @@ static bool meta_bad(__le64 pfn)
 	return poison_is_bad(le64_to_cpu(pfn));
 }
 
+/* The entry for a page: the one it has, else one whose page was unpoisoned since, else a new one. */
+static unsigned int poison_find_entry(u64 pfn)
+{
+	unsigned int i, unused = poison.nr;
+
+	for (i = 0; i < poison.nr; i++) {
+		if (poison.page[i].pfn == pfn)
+			return i;
+		if (unused == poison.nr && !poison_is_bad(poison.page[i].pfn))
+			unused = i;
+	}
+	return unused;
+}
+
 /**
  * pkram_poison_note - remember that the hardware lost a page
  * @pfn: the page
@@ -93,10 +107,7 @@ void pkram_poison_note(unsigned long pfn)
 	if (!pkram_enabled())
 		return;
 	spin_lock_irqsave(&poison.lock, flags);
-	for (i = 0; i < poison.nr; i++)
-		/* the second may have been unpoisoned since */
-		if (poison.page[i].pfn == pfn || !poison_is_bad(poison.page[i].pfn))
-			break;
+	i = poison_find_entry(pfn);
 	if (i == POISON_MAX) {
 		poison.overflow = true;
 	} else {

@@ -206,10 +206,15 @@ static void poison_checked(struct kunit *test)
 	other = alloc_page(GFP_KERNEL);
 	KUNIT_ASSERT_NOT_NULL(test, other);
 	bad = page_of(pkram_node_object(node[0], 0)->pages_head, 0);
-	SetPageHWPoison(other);
-	num_poisoned_pages_inc(page_to_pfn(other));
+	/* both had an error before, and were unpoisoned: each has an entry */
+	lose_page(other);
+	lose_page(bad);
+	ClearPageHWPoison(other);
+	ClearPageHWPoison(bad);
 	SetPageHWPoison(bad);
 	num_poisoned_pages_inc(page_to_pfn(bad));
+	SetPageHWPoison(other);
+	num_poisoned_pages_inc(page_to_pfn(other));
 	for (i = 0; i < 250 && !pkram_poison_checked(); i++)
 		msleep(20);
 	KUNIT_EXPECT_TRUE(test, pkram_poison_checked());
