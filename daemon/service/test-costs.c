@@ -209,9 +209,9 @@ _Noreturn static void fuse_serve(int fd) {
         }
 }
 
-/* Starts a FUSE server and a client of it that sends the file as descriptor 0 of a call. Returns false if that cannot
- * be done. */
-static bool fuse_client_start(int socket_fd, const char *text, pid_t *ret_server, pid_t *ret_client) {
+/* Starts a FUSE server and a client of it, with that user id, that sends the file as descriptor 0 of a call. Other
+ * users cannot even get the type of the file. Returns false if that cannot be done. */
+static bool fuse_client_start(int socket_fd, uid_t uid, const char *text, pid_t *ret_server, pid_t *ret_client) {
         char path[] = "/tmp/test-pkram-fuse.XXXXXX", options[100], file[100];
         int fd, ready[2];
         char ok = 0;
@@ -237,13 +237,13 @@ static bool fuse_client_start(int socket_fd, const char *text, pid_t *ret_server
                 Client c = {};
                 int f;
 
-                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-                (void) snprintf(options, sizeof(options), "fd=%i,rootmode=40000,user_id=%u,group_id=%u", fd, getuid(),
-                                getgid());
+                (void) snprintf(options, sizeof(options), "fd=%i,rootmode=40000,user_id=%u,group_id=%u", fd, uid, uid);
                 (void) snprintf(file, sizeof(file), "%s/f", path);
                 if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-                    mount("fuse", path, "fuse", MS_NOSUID | MS_NODEV, options) < 0)
+                    mount("fuse", path, "fuse", MS_NOSUID | MS_NODEV, options) < 0 ||
+                    setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0)
                         _exit(1);
+                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
                 /* The server alone has it, so that everything ends when that dies. */
                 close(fd);
                 f = open(file, O_RDWR | O_CLOEXEC);
@@ -279,16 +279,19 @@ static void test_fuse(void **state) {
                 CALL("Store", "{\"name\":\"n\",\"verify\":true,\"objects\":[{\"fileDescriptor\":0}]}"),
                 CALL("StoreTree", "{\"name\":\"n\",\"directory\":0}"),
         };
+        static const uid_t uids[] = { 0, 65534 };
         Fixture *f = *state;
         _cleanup_(client_freep) Client *c = client_new(f);
 
-        for (size_t i = 0; i < ELEMENTSOF(calls); i++) {
+        for (size_t n = 0; n < ELEMENTSOF(calls) * ELEMENTSOF(uids); n++) {
+                size_t i = n / ELEMENTSOF(uids);
+                uid_t uid = uids[n % ELEMENTSOF(uids)];
                 Client *attacker = client_new(f);
                 pid_t server, client;
                 _cleanup_json_ struct json_object *reply = NULL;
                 int fds[2];
 
-                if (!fuse_client_start(message_stream_fd(attacker->stream), calls[i], &server, &client)) {
+                if (!fuse_client_start(message_stream_fd(attacker->stream), uid, calls[i], &server, &client)) {
                         client_free(attacker);
                         test_skip("no permission to mount a FUSE file system");
                 }

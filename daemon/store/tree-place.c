@@ -39,9 +39,10 @@ int tree_place_find(int fd, uid_t *ret_uid) {
         TreePlace place = TREE_PLACE_UNKNOWN;
         int r;
 
-        /* Network file systems and FUSE answer this from what they know. */
+        /* Network file systems and FUSE answer this from what they know, or fail: FUSE with EACCES if a user mounted
+         * it. A tmpfs never does. */
         if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_UID, &stx) < 0)
-                return -errno;
+                return TREE_PLACE_OTHER;
         /* Only a file system without a device is a tmpfs. */
         if (!S_ISDIR(stx.stx_mode) || stx.stx_dev_major != 0)
                 return TREE_PLACE_OTHER;
