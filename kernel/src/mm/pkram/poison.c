@@ -79,7 +79,7 @@ static bool meta_bad(__le64 pfn)
 	return poison_is_bad(le64_to_cpu(pfn));
 }
 
-/* The entry for a page: the one it has, else one whose page was unpoisoned since, else a new one. */
+/* The entry for a page: its own, else one whose page was unpoisoned since, else a new one. */
 static unsigned int poison_find_entry(u64 pfn)
 {
 	unsigned int i, unused = poison.nr;
