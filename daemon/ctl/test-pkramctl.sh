@@ -7,7 +7,7 @@ ctl=$(realpath "$1") mock=$(realpath "$2") here=$(realpath "$(dirname "$0")")
 dir=$(mktemp -d)
 # shellcheck source=daemon/tools/test-tap.sh
 . "$here/../tools/test-tap.sh"
-trap 'stop; rm -rf "$dir"' EXIT
+clean_up() { stop; rm -rf "$dir"; }
 
 run() { # STATUS ARGS...: runs pkramctl, keeps what it says, compares the status
     local want=$1
@@ -300,7 +300,7 @@ run 0 store empty - </dev/null && run 0 retrieve empty out && [[ -f out/stdin &&
 
 if [[ $(stat -f -c %T /dev/shm) == tmpfs ]]; then
     shm=$(mktemp -d /dev/shm/pkramctl.XXXXXX)
-    trap 'stop; rm -rf "$dir" "$shm"' EXIT
+    clean_up() { stop; rm -rf "$dir" "$shm"; }
     mkdir -p "$shm/from/d" "$shm/to" && head -c 100000 /dev/urandom >"$shm/from/d/large" && echo small >"$shm/from/small"
     ln "$shm/from/small" "$shm/from/d/link"
     run 0 store --tree tree "$shm/from" && says "Stored tree 'tree': 3 objects"; ok "store --tree"

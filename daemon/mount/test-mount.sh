@@ -17,7 +17,7 @@ mount -t tmpfs none /run || exit 1
 dir=$(mktemp -d)
 # shellcheck source=daemon/tools/test-tap.sh
 . "$(dirname "$0")/../tools/test-tap.sh"
-trap 'stop; umount -l "$dir/m" 2>/dev/null; rm -rf --one-file-system "$dir"' EXIT
+clean_up() { stop; umount -l "$dir/m" 2>/dev/null; rm -rf --one-file-system "$dir"; }
 mkdir "$dir/m"
 
 # As mount(8) calls it: OPTIONS STATUS

@@ -17,7 +17,7 @@ mount -t tmpfs none /run || exit 1
 dir=$(mktemp -d)
 # shellcheck source=daemon/tools/test-tap.sh
 . "$(dirname "$0")/../tools/test-tap.sh"
-trap 'stop; umount -l "$dir/vm" 2>/dev/null; rm -rf --one-file-system "$dir"' EXIT
+clean_up() { stop; umount -l "$dir/vm" 2>/dev/null; rm -rf --one-file-system "$dir"; }
 mkdir -p "$dir/vm" /run/pkram
 
 tree() { "$mount" vm "$dir/vm" -o "rw,size=512m,pkram.socket=$dir/socket" >/dev/null 2>&1; }

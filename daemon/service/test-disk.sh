@@ -23,7 +23,7 @@ mkdir -p /etc/pkram && mount -t tmpfs none /etc/pkram || exit 1
 dir=$(mktemp -d) mock=none workers=
 # shellcheck source=daemon/tools/test-tap.sh
 . "$(dirname "$0")/../tools/test-tap.sh"
-trap 'stop; kill $workers; rm -rf --one-file-system "$dir"' EXIT
+clean_up() { stop; kill $workers; rm -rf --one-file-system "$dir"; }
 
 new_boot() {
     cat /proc/sys/kernel/random/uuid >"$dir/boot_id"

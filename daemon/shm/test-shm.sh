@@ -15,7 +15,7 @@ shm=$(realpath "$1") ctl=$(realpath "$2") mock=$(realpath "$3") segments=$(realp
 dir=$(mktemp -d)
 # shellcheck source=daemon/tools/test-tap.sh
 . "$(dirname "$0")/../tools/test-tap.sh"
-trap 'stop; umount "$dir/shm" 2>/dev/null; rm -rf "$dir"' EXIT
+clean_up() { stop; umount "$dir/shm" 2>/dev/null; rm -rf "$dir"; }
 mkdir -p "$dir/shm" "$dir/etc/pkram"
 mount -t tmpfs none "$dir/shm" || exit 1
 
