@@ -356,8 +356,7 @@ static bool name_matches(const char *name, char *const *patterns) {
         return false;
 }
 
-/* Receives the nodes of a List call that match one of the patterns, or all if there are none. Returns 0 or a
- * status. */
+/* Receives the nodes of a List call that match, see list_nodes(). Returns 0 or a status. */
 static int receive_nodes(VarlinkClient *c, char *const *patterns, struct json_object *array) {
         bool more = true;
         int r;
@@ -410,9 +409,30 @@ static void print_nodes(struct json_object *array) {
                        n_fdstores == 1 ? "s" : "");
 }
 
+/* Lists the nodes that match one of the patterns, or all if there are none. The caller frees *ret. Returns 0 or a
+ * status. */
+static int list_nodes(VarlinkClient *c, char *const *patterns, struct json_object **ret) {
+        _cleanup_json_ struct json_object *array = json_object_new_array();
+        struct json_object *p = ctl_parameters(/* name= */ NULL);
+        int r;
+
+        if (!array || !p) {
+                json_object_put(p);
+                return fail_memory();
+        }
+        r = ctl_send(c, "io.pkram.Store.List", p, NULL, 0, /* more= */ true);
+        if (r != 0)
+                return r;
+        r = receive_nodes(c, patterns, array);
+        if (r != 0)
+                return r;
+        *ret = TAKE_PTR(array);
+        return 0;
+}
+
 int verb_list(_unused_ int argc, char *argv[]) {
         _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
-        _cleanup_json_ struct json_object *array = NULL, *p = NULL;
+        _cleanup_json_ struct json_object *array = NULL;
         int r;
 
         if (arg_sort) {
@@ -421,17 +441,10 @@ int verb_list(_unused_ int argc, char *argv[]) {
                         return r;
         }
 
-        array = json_object_new_array();
-        p = ctl_parameters(/* name= */ NULL);
-        if (!array || !p)
-                return fail_memory();
         r = ctl_connect(&c);
         if (r != 0)
                 return r;
-        r = ctl_send(c, "io.pkram.Store.List", TAKE_PTR(p), NULL, 0, /* more= */ true);
-        if (r != 0)
-                return r;
-        r = receive_nodes(c, argv + 1, array);
+        r = list_nodes(c, argv + 1, &array);
         if (r != 0)
                 return r;
         if (arg_sort)
@@ -535,24 +548,73 @@ static int for_each_name(int argc, char *argv[], int (*function)(VarlinkClient *
         return status;
 }
 
-static int show_node(VarlinkClient *c, const char *name) {
-        _cleanup_reply_ VarlinkReply reply = {};
+/* Shows the reply to Describe. */
+static void show_description(struct json_object *p) {
         static bool again;
-        int r;
 
-        r = describe_node(c, name, &reply);
-        if (r != 0)
-                return r;
         if (arg_json != JSON_OFF) {
-                ctl_print_json(reply.parameters);
-                return EXIT_OK;
+                ctl_print_json(p);
+                return;
         }
 
         pager_open();
         if (again)
                 (void) putchar('\n');
         again = true;
-        print_description(reply.parameters);
+        print_description(p);
+}
+
+static int show_node_of(VarlinkClient *c, const char *name, const char *owner) {
+        _cleanup_reply_ VarlinkReply reply = {};
+        _cleanup_json_ struct json_object *p = ctl_parameters(name);
+        int r;
+
+        if (!p || json_add_string(p, "owner", owner) < 0)
+                return fail_memory();
+        r = ctl_call(c, "io.pkram.Store.Describe", TAKE_PTR(p), NULL, 0, &reply);
+        if (r != 0)
+                return r;
+        show_description(reply.parameters);
+        return EXIT_OK;
+}
+
+/* Shows the nodes of this name that other owners than root have. */
+static int show_nodes_of_others(VarlinkClient *c, const char *name) {
+        _cleanup_json_ struct json_object *array = NULL;
+        bool found = false;
+        int r, status = EXIT_OK;
+
+        r = list_nodes(c, (char *const[]) { NULL }, &array);
+        if (r != 0)
+                return r;
+        for (size_t i = 0; i < json_object_array_length(array); i++) {
+                struct json_object *node = json_object_array_get_idx(array, i);
+
+                if (!streq(json_get_string(node, "name") ?: "", name))
+                        continue;
+                found = true;
+                r = show_node_of(c, name, json_get_string(node, "owner") ?: "");
+                status = status ?: r;
+        }
+        return found ? status : fail(EXIT_NO_NODE, "Node '%s' not found. See 'pkramctl list'.", name);
+}
+
+/* list shows root the nodes of all owners. What it shows, show finds, too. */
+static int show_node(VarlinkClient *c, const char *name) {
+        _cleanup_reply_ VarlinkReply reply = {};
+        bool any_owner = geteuid() == 0 && !arg_owner;
+        struct json_object *p = ctl_parameters(name);
+        int r;
+
+        r = p ? ctl_send(c, "io.pkram.Store.Describe", p, NULL, 0, /* more= */ false) : fail_memory();
+        if (r != 0)
+                return r;
+        r = ctl_receive_unless(c, any_owner ? "io.pkram.Store.NoSuchNode" : NULL, &reply);
+        if (r != 0)
+                return r;
+        if (reply.error)
+                return show_nodes_of_others(c, name);
+        show_description(reply.parameters);
         return EXIT_OK;
 }
 

@@ -59,6 +59,8 @@ as_user store --tree tree /run/evil >"$dir/stdout" 2>&1; ok "a user stores a tre
 run mode=751 0 && says "is not stored" && [[ $(stat -c %u:%a "$dir/m") == 0:751 && -z $(ls -A "$dir/m") ]]; ok "which is not what root mounts"
 echo good >"$dir/m/index" && unmount 0 && run '' 0 && [[ $(cat "$dir/m/index") == good ]]; ok "nor in the way of root's tree"
 clear
+"$ctl" --socket="$dir/socket" show tree >"$dir/stdout" 2>&1 && says 'Owner.*uid:12345'; ok "pkramctl show finds what list shows root"
+! "$ctl" --socket="$dir/socket" show tre '*' >"$dir/stdout" 2>&1 && says "Node 'tre' not found" && says "Node '[*]' not found"; ok "by its whole name"
 as_user show tree >/dev/null && as_user remove tree && ! as_user --owner=root show tree 2>/dev/null; ok "and stays the user's"
 
 run pkram.required 32 && ! mounted && says "is not stored, not mounting because of pkram.required"; ok "pkram.required: fails without a tree"
