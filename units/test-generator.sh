@@ -22,7 +22,7 @@ printf '[Unit]\nType=pkram\n[Mount]\nType=pkram\nType=\n' >"$dir/units/srv-y.mou
 printf '[Mount]\nType=pkram\n' >"$dir/units/other.service"
 
 # Nothing of this host.
-export PKRAM_DEVICE_PATH=/dev/null PKRAM_STATE_PATH=$dir/none
+export PKRAM_DEVICE_PATH=/dev/null PKRAM_SYSFS_PATH=$dir/none PKRAM_STATE_PATH=$dir/none PKRAM_CONFIG_ROOT=$dir/root
 export PKRAM_UTAB=$dir/none SYSTEMD_PROC_CMDLINE_PATH=$dir/none CREDENTIALS_DIRECTORY=$dir/none
 SYSTEMD_FSTAB=$dir/fstab SYSTEMD_UNIT_PATH=$dir/none:$dir/units "$generator" "$dir/out" "$dir/out" "$dir/out"
 
@@ -97,14 +97,21 @@ disk() { rm -rf "$dir/out"; mkdir "$dir/out"; SYSTEMD_FSTAB=$dir/fstab "$generat
 echo '/dev/vda / ext4 defaults 0 1' >"$dir/fstab"
 export SYSTEMD_UNIT_PATH=$dir/none
 ! disk || { echo "pkramd is ordered after file systems although nodes are in memory"; exit 1; }
-! PKRAM_DEVICE_PATH=$dir/none disk || { echo "pkramd may use the disk although it is not configured"; exit 1; }
+PKRAM_DEVICE_PATH=$dir/none disk || { echo "pkramd cannot write to the disk without PKRAM and without a configuration"; exit 1; }
+echo 0 >"$dir/off"
+PKRAM_SYSFS_PATH=$dir/off disk || { echo "pkramd cannot write to the disk where PKRAM is off"; exit 1; }
+echo 1f03 >"$dir/on"
+! PKRAM_SYSFS_PATH=$dir/on disk || { echo "pkramd is ordered after file systems although PKRAM is on"; exit 1; }
 mkdir -p "$dir/root/etc/pkram/pkramd.conf.d"
-export PKRAM_CONFIG_ROOT=$dir/root
-printf '[Disk]\nUse = auto\n' >"$dir/root/etc/pkram/pkramd.conf.d/x.conf"
+printf '[Disk]\nUse = no\n' >"$dir/root/etc/pkram/pkramd.conf.d/x.conf"
+! PKRAM_DEVICE_PATH=$dir/none disk || { echo "pkramd may use the disk although the configuration forbids it"; exit 1; }
+printf '[Disk]\nUse = auto\n' >"$dir/root/etc/pkram/pkramd.conf.d/y.conf"
+PKRAM_DEVICE_PATH=$dir/none disk || { echo "pkramd cannot write to the disk although a later file lets it"; exit 1; }
+rm "$dir/root/etc/pkram/pkramd.conf.d/x.conf"
 ! disk || { echo "pkramd is ordered after file systems although nodes are in memory"; exit 1; }
 PKRAM_DEVICE_PATH=$dir/none disk || { echo "pkramd cannot write to the disk without PKRAM"; exit 1; }
 [ -L "$dir/out/sysinit.target.wants/pkramd.service" ]
-grep -q '^StateDirectory=pkram$' "$dir/out/pkramd.service.d/50-disk.conf"
+grep -q '^ReadWritePaths=-/var/lib/pkram$' "$dir/out/pkramd.service.d/50-disk.conf"
 grep -q '^ProcSubset=all$' "$dir/out/pkramd.service.d/50-disk.conf"
 grep -q '^BindPaths=' "$dir/out/pkram-tree-worker@.service.d/50-disk.conf"
 PKRAM_STATE_PATH=/dev/null disk || { echo "nodes of an earlier kernel are out of reach"; exit 1; }
@@ -112,3 +119,8 @@ echo '/dev/vdb /var ext4 defaults 0 1' >>"$dir/fstab"
 disk || { echo "nodes of an earlier kernel may be in /var"; exit 1; }
 sed -i 's/ext4 defaults 0 1$/pkram defaults 0 0/' "$dir/fstab"
 ! disk || { echo "/var is a tree, and pkramd would wait for it"; exit 1; }
+! PKRAM_DEVICE_PATH=$dir/none disk || { echo "without PKRAM, /var is a tree, and pkramd would wait for it"; exit 1; }
+for line in 'server:/var /var nfs defaults' '/dev/sdb /var/lib ext4 _netdev'; do
+        printf '/dev/vda / ext4 defaults 0 1\n%s 0 0\n' "$line" >"$dir/fstab"
+        ! PKRAM_DEVICE_PATH=$dir/none disk || { echo "pkramd would wait for the network: $line"; exit 1; }
+done

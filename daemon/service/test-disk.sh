@@ -62,7 +62,6 @@ mount -t tmpfs none /run/t && mount -t tmpfs none /run/u
 head -c 3000000 /dev/urandom >"$dir/data"
 mkdir /run/t/d && seq 2000 >/run/t/d/small && cp "$dir/data" /run/t/large && truncate -s 1T /run/t/sparse && ln /run/t/large /run/t/link
 
-printf '[Disk]\nUse=auto\n' >/etc/pkram/pkramd.conf
 mkdir /run/mount
 echo 'ID=1 SRC=web TARGET=/run/t ROOT=/ OPTS=helper=pkram' >/run/mount/utab
 new_boot
@@ -128,12 +127,16 @@ run 1 store more "$dir/old" && says 'unmounted'; ok "an unmounted disk is not re
 
 stop
 cp -a "$dir"/disk/. /var/lib/pkram/disk/
-rm /etc/pkram/pkramd.conf
+printf '[Disk]\nUse=no\n' >/etc/pkram/pkramd.conf
 new_boot
 up
-run 9 store n "$dir/old" && says PKRAM; ok "without Use=auto: nothing can be stored"
-run 0 status && says 'does not support PKRAM'; ok "without Use=auto: status says why"
-printf '[Disk]\nUse=auto\n' >/etc/pkram/pkramd.conf
+run 9 store n "$dir/old" && says PKRAM; ok "with Use=no: nothing can be stored"
+run 0 status && says 'does not support PKRAM'; ok "with Use=no: status says why"
+rm /etc/pkram/pkramd.conf
+mount -t tmpfs none /proc/sys/kernel/random
+up
+run 9 store n "$dir/old" && grep -q 'does not permit access' "$dir/journal"; ok "a unit without access to the disk: a warning, and nothing can be stored"
+umount /proc/sys/kernel/random
 new_boot
 up
 run 0 list && says '0 nodes.'; ok "nodes from before a boot without the store are not offered"

@@ -70,6 +70,7 @@ static uint64_t config_percent(uint64_t memory, uint64_t p) {
 void config_init_memory(Config *c, uint64_t memory) {
         *c = (Config) {
                 .kexec_policy = KEXEC_POLICY_REFUSE,
+                .disk = true,
                 .disk_keep_days = 30,
                 .memory = memory,
                 .fdstore_units = "all",

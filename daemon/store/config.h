@@ -42,7 +42,7 @@ typedef enum SharedMemoryId {
 typedef struct Config {
         uint64_t limit[_LIMIT_MAX]; /* UINT64_MAX: no limit */
         KexecPolicy kexec_policy;
-        bool disk;               /* nodes may be on disk; false by default */
+        bool disk;               /* nodes may be on disk; true by default */
         uint64_t disk_keep_days; /* how long nodes on disk that were set aside are kept */
         char fdstore_units[CONFIG_LINE_MAX]; /* Units=: "all", "none", or patterns of unit names with spaces between */
         /* RequireRestore=: a unit whose descriptors cannot be restored does not start */

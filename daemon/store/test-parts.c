@@ -381,6 +381,12 @@ static void test_config_files(_unused_ void **state) {
         assert_int_equal(c.limit[LIMIT_OWNER_NODES], 16384); /* hidden by the one in /etc */
         assert_int_equal(c.limit[LIMIT_CONNECTIONS], 5);
         assert_int_equal(c.limit[LIMIT_USER_NODES], 4);      /* 20 after 10 */
+        assert_true(c.disk);
+
+        write_text(root, "/usr/lib/pkram/pkramd.conf.d/30-c.conf", "[Disk]\nUse=no\n");
+        config_init_memory(&c, GIB(1));
+        assert_int_equal(config_load(&c, root, on_warning, &w), 0);
+        assert_false(c.disk);
 
         (void) snprintf(command, sizeof(command), "rm -rf '%s'", root);
         assert_int_equal(system(command), 0);

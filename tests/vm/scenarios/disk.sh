@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# On a kernel without PKRAM and with [Disk] Use=auto, nodes and trees are on disk: a kexec and a reboot preserve them, the
-# tool shows the differences, an old copy is never taken for a new one, and without Use=auto the answer is NotSupported.
+# On a kernel without PKRAM nodes and trees are on disk: a kexec and a reboot preserve them, the tool shows the differences,
+# an old copy is never taken for a new one, and with Use=no the answer is NotSupported.
 # suite: campaign
 # stages: 4
 # timeout: 1200
@@ -12,10 +12,6 @@
 NODES=/var/lib/pkram/disk
 
 stage1() {
-        mkdir -p /etc/pkram/pkramd.conf.d
-        printf '[Disk]\nUse=auto\n' >/etc/pkram/pkramd.conf.d/50-disk.conf
-        check "units are loaded again" systemctl daemon-reload
-        check "pkramd with the disk" systemctl restart pkramd.service
         equal "no device" "$(ls /dev/pkram 2>/dev/null)" ""
         reply=$(call GetStatus)
         equal "supported, on disk" "$(field supported "$reply") $(field place "$reply")" "True disk"
@@ -79,6 +75,7 @@ stage4() {
         equal "the new node is there" "$(pkramctl retrieve --keep big -)" new
         equal "what was released is gone" "$(pkramctl list --quiet | grep -c small)" 0
 
+        mkdir -p /etc/pkram/pkramd.conf.d
         printf '[Disk]\nUse=no\n' >/etc/pkram/pkramd.conf.d/50-disk.conf
         check "pkramd without the disk" systemctl restart pkramd.service
         reply=$(call GetStatus)
