@@ -95,7 +95,7 @@ static int shm_run_save(VarlinkClient *c, const Config *config) {
 /* --- restoring --- */
 
 /* Collects the nodes that are ours. */
-static int list_nodes(VarlinkClient *c, struct json_object *array) {
+static int list_shared_memory(VarlinkClient *c, struct json_object *array) {
         bool more = true;
         int r;
 
@@ -121,7 +121,7 @@ static int shm_run_restore(VarlinkClient *c) {
         _cleanup_json_ struct json_object *array = json_object_new_array();
         int r, result = 0;
 
-        r = array ? list_nodes(c, array) : -ENOMEM;
+        r = array ? list_shared_memory(c, array) : -ENOMEM;
         if (r < 0)
                 return log_error_errno(r, "Failed to list stored shared memory");
         for (size_t i = 0; i < json_object_array_length(array); i++) {
