@@ -55,6 +55,7 @@ int verb_release(int argc, char *argv[]);
 int verb_remove(int argc, char *argv[]);
 int verb_monitor(int argc, char *argv[]);
 int verb_analyze(int argc, char *argv[]);
+int verb_metrics(int argc, char *argv[]);
 int verb_check(int argc, char *argv[]);
 int verb_kexec(int argc, char *argv[]);
 

@@ -35,6 +35,7 @@ static void pkramctl_help(void) {
              "  remove NAME...            Remove nodes and free their memory\n"
              "  monitor                   Show events as they happen\n"
              "  analyze [time|blame|plot] Show what the last kexec spent its time on, by step or by unit, or plot it\n"
+             "  metrics                   Show the state of the store as metrics for Prometheus\n"
              "  check                     Check whether a kexec would preserve all nodes\n"
              "  kexec                     Load a kernel and kexec into it\n"
              "  help                      Show this help\n"
@@ -326,6 +327,7 @@ int main(int argc, char *argv[]) {
                 { "remove",   verb_remove   },
                 { "monitor",  verb_monitor  },
                 { "analyze",  verb_analyze  },
+                { "metrics",  verb_metrics  },
                 { "check",    verb_check    },
                 { "kexec",    verb_kexec    },
                 { "help",     verb_help     },

@@ -21,7 +21,8 @@ run() { # STATUS ARGS...: runs pkramctl, keeps what it says, compares the status
     fi
 }
 
-fake_pkramd() { # REPLY...: answers a connection with each of them, in the place of a daemon that was stopped
+fake_pkramd() { # REPLY...: answers a connection with each of them, in the place of a daemon that was stopped. A form feed
+    # separates the replies to several calls of a connection.
     rm -f socket
     timeout 60 python3 -c '
 import socket, sys
@@ -30,8 +31,9 @@ s.bind(sys.argv[1])
 s.listen()
 for reply in sys.argv[2:]:
     c = s.accept()[0]
-    c.recv(65536)
-    c.sendall(reply.encode() + b"\0")' "$dir/socket" "$@" &
+    for part in reply.split("\f"):
+        c.recv(65536)
+        c.sendall(part.encode() + b"\0")' "$dir/socket" "$@" &
     for _ in {1..100}; do [[ -S $dir/socket ]] && break; sleep 0.05; done
 }
 
@@ -278,6 +280,51 @@ text = [t.text for t in svg.iter(name + "text")]
 assert "Kexec from 6.12 <&>: 10.0s" in text and "10 s" in text and "11 s" not in text, text
 END
 run 1 analyze blame && says 'no units of this kexec'; ok "status 1: analyze blame without entries of that time"
+wait
+
+# Metrics are what the textfile collector and promtool accept: each with help and type, names in base units, no metric twice.
+cat >metrics.py <<'END'
+import re, sys
+names, name, values = set(), None, {}
+text = open(sys.argv[1]).read()
+assert text.endswith("\n")
+for line in text.splitlines():
+    if line.startswith("# HELP "):
+        name, about = line[7:].split(" ", 1)
+        assert re.fullmatch("pkram(_[a-z]+)+", name) and about and name not in names, line
+        assert not name.endswith(("_total", "_count", "_sum", "_bucket")), line
+        names.add(name)
+    elif line.startswith("# TYPE "):
+        assert line == f"# TYPE {name} gauge", line
+    else:
+        m = re.fullmatch(r'([a-z_]+)(\{(?:[a-z_]+="(?:[^"\\\n]|\\["\\n])*",?)+\})? (\+Inf|-?[0-9]+(?:\.[0-9]+)?)', line)
+        assert m and m[1] == name and name not in values, line
+        values[name] = m[2] or m[3]
+assert names == set(values), names ^ set(values)
+for want in sys.argv[2:]:
+    name, value = want.split("=", 1)
+    assert values.get(name) == (value or None), (want, values.get(name))
+END
+start
+printf x | run 0 store kept && run 0 metrics && python3 metrics.py stdout pkram_supported=1 pkram_nodes=1 pkram_kexec_preserves=0 \
+    pkram_kexec_refused=1 'pkram_kexec_info={reason="noImage"}' pkram_limit_nodes=65536 pkram_last_kexec_lost_nodes=; ok metrics
+run 2 metrics x; ok "status 2: metrics takes no arguments"
+start missing
+run 0 metrics && python3 metrics.py stdout pkram_supported=0 pkram_nodes= pkram_kexec_preserves=; ok "metrics without PKRAM"
+stop
+run 10 metrics && [[ ! -s stdout ]]; ok "status 10: metrics of no daemon"
+report='{"parameters":{"version":"0","supported":true,"place":"memory","kexecPolicy":"warn","previousKernel":"6.12\n\"x\\",
+    "limits":[{"name":"TotalBytesMax","maximum":9223372036854775807}],"nodes":2,"bytes":8192,"metadataBytes":4096,
+    "generation":3,"droppedNodes":1,"lastKexec":{"startedUSec":1000000006900000,"downUSec":10050000,"restoredNodes":2,
+    "restoredBytes":5,"lostNodes":4,"lost":[]}}}'
+fake_pkramd "$report"$'\f{"parameters":{"keeps":true,"refused":false,"reason":"keeps"}}' \
+    "$report"$'\f{"error":"org.varlink.service.PermissionDenied","parameters":{}}'
+run 0 metrics && python3 metrics.py stdout pkram_limit_bytes=+Inf pkram_data_bytes=8192 pkram_dropped_nodes=1 \
+    'pkram_info={version="0",place="memory",kexec_policy="warn",previous_kernel="6.12\\x0a\"x\\"}' \
+    pkram_last_kexec_timestamp_seconds=1000000006.900000 pkram_last_kexec_blackout_seconds=10.050000 \
+    pkram_last_kexec_restored_bytes=5 pkram_last_kexec_lost_nodes=4 pkram_kexec_preserves=1 \
+    pkram_kexec_refused=0; ok "metrics after a kexec"
+run 5 metrics && [[ ! -s stdout ]]; ok "status 5: no half of the metrics is printed"
 wait
 
 # What a limit refuses is described in one line.

@@ -18,6 +18,8 @@
     # suite: campaign          not run by default
     # firmware: uefi           a UEFI machine (full guests only)
     # scratch: 256M            an empty disk, /dev/vdc (full guests only)
+    # packages: WORDS          packages of Debian beyond those of the image, in packages/ (full guests only)
+    # control: NAME            a program of tests/vm/control that runs on the host meanwhile (full guests only)
     # debs: guest              Debian packages of a kernel with that configuration, in pkram-deb/ (full guests only)
 """
 
@@ -27,7 +29,8 @@ import shlex
 from dataclasses import dataclass, field
 
 KEYS = {"stages", "memory", "cpus", "cpu", "timeout", "silence", "append", "qemu", "expect", "refuse", "allow", "config", "suite",
-        "kunit", "icount", "debug", "kernels", "firmware", "scratch", "debs"}
+        "kunit", "icount", "debug", "kernels", "firmware", "scratch", "debs",
+        "packages", "control"}
 
 
 @dataclass
@@ -52,6 +55,8 @@ class Scenario:
     firmware: str = ""
     scratch: str = ""
     debs: str = ""
+    control: str = ""
+    packages: list = field(default_factory=list)
     kunit: bool = False
     icount: bool = False
     debug: bool = True
@@ -99,8 +104,8 @@ def load(path):
                 s.allow.append(value)
             elif key == "qemu":
                 s.qemu += shlex.split(value)
-            elif key == "kernels":
-                s.kernels = value.split()
+            elif key in ("kernels", "packages"):
+                setattr(s, key, value.split())
             elif key in ("kunit", "icount", "debug"):
                 setattr(s, key, value == "yes")
             else:

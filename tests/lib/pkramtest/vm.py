@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Scenarios of the full guest: Debian 13 with systemd, the patched kernel, the project installed in it."""
 
+import contextlib
 import dataclasses
 import functools
 import io
 import os
 import re
+import signal
 import subprocess
 import tarfile
+import tempfile
 
 from . import examples, guests, qemu, scenario, unit
-from .common import TESTS, Broken, kernel, kernel_packages, make, output_dir, shown
+from .common import OUTPUT, TESTS, Broken, kernel, kernel_packages, make, output_dir, shown
 
 DIRECTORY = os.path.join(TESTS, "vm", "scenarios")
 LIB = os.path.join(TESTS, "vm", "lib")
@@ -106,7 +109,35 @@ def what_it_needs(s):
     """The kernel it begins with, further files for it, and its disk. Each is made once. Raises Broken."""
     further = [(c, kernel(c)) for c in s.kernels] + (sanitized_programs() if s.sanitized else [])
     further += [(f"pkram-deb/{os.path.basename(p)}", p) for p in (kernel_packages(s.debs) if s.debs else [])]
-    return kernel(s.config), further, disk_image()
+    disk = disk_image()
+    further += [(f"packages/{os.path.basename(p)}", p) for p in (further_packages(s, disk) if s.packages else [])]
+    return kernel(s.config), further, disk
+
+
+def further_packages(s, disk):
+    """The Debian packages that the scenario wants, and those that they need and the disk lacks."""
+    directory = make(os.path.join(TESTS, "vm", "packages"), "beside", disk, os.path.join(OUTPUT, "further-packages", s.name), *s.packages)
+    return sorted(os.path.join(directory, f) for f in os.listdir(directory))
+
+
+@contextlib.contextmanager
+def controlled(s, out):
+    """Run the scenario's program on the host, if it has one. Yields the arguments of QEMU for the port of the guest that leads to
+    it, /dev/virtio-ports/pkram.control."""
+    if not s.control:
+        yield []
+        return
+    # The path of a socket has to be short.
+    with tempfile.TemporaryDirectory(prefix="pkram-") as directory, open(os.path.join(out, "control.log"), "w", encoding="utf-8") as log:
+        path = os.path.join(directory, "control")
+        with subprocess.Popen([os.path.join(TESTS, "vm", "control", s.control), path, out], stdin=subprocess.DEVNULL, stdout=log,
+                              stderr=subprocess.STDOUT, start_new_session=True) as proc:
+            try:
+                yield ["-chardev", f"socket,id=control,path={path},server=on,wait=off",
+                       "-device", "virtserialport,chardev=control,name=pkram.control"]
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(proc.pid, signal.SIGTERM)
 
 
 def run_one(s, out, on_line=None):
@@ -114,6 +145,12 @@ def run_one(s, out, on_line=None):
     image, further, disk = what_it_needs(s)
     tar = os.path.join(out, "scenario.tar")
     archive(s, image, further, tar)
+    with controlled(s, out) as control:
+        return run_machine(s, out, image, disk, tar, control, on_line)
+
+
+def run_machine(s, out, image, disk, tar, control, on_line):
+    """The guest of a scenario, whose second disk is tar. control: further arguments of QEMU."""
     machine = qemu.Machine(
         kernel=image,
         append=f"{COMMAND_LINE} {s.append}".strip(),
@@ -123,7 +160,7 @@ def run_one(s, out, on_line=None):
         drives=[(disk, "snapshot"), (tar, "ro")] + scratch_disk(s, out),
         journal=os.path.join(out, "journal.log"),
         firmware=s.firmware,
-        extra=s.qemu,
+        extra=control + s.qemu,
     )
     try:
         return qemu.run(machine, os.path.join(out, "console.log"), timeout=s.timeout or 400, silence=s.silence,
