@@ -356,7 +356,7 @@ static bool name_matches(const char *name, char *const *patterns) {
         return false;
 }
 
-/* Receives the nodes of a List call that match, see list_nodes(). Returns 0 or a status. */
+/* Receives the nodes of a List call that match, see fetch_nodes(). Returns 0 or a status. */
 static int receive_nodes(VarlinkClient *c, char *const *patterns, struct json_object *array) {
         bool more = true;
         int r;
@@ -411,7 +411,7 @@ static void print_nodes(struct json_object *array) {
 
 /* Lists the nodes that match one of the patterns, or all if there are none. The caller frees *ret. Returns 0 or a
  * status. */
-static int list_nodes(VarlinkClient *c, char *const *patterns, struct json_object **ret) {
+static int fetch_nodes(VarlinkClient *c, char *const *patterns, struct json_object **ret) {
         _cleanup_json_ struct json_object *array = json_object_new_array();
         struct json_object *p = ctl_parameters(/* name= */ NULL);
         int r;
@@ -444,7 +444,7 @@ int verb_list(_unused_ int argc, char *argv[]) {
         r = ctl_connect(&c);
         if (r != 0)
                 return r;
-        r = list_nodes(c, argv + 1, &array);
+        r = fetch_nodes(c, argv + 1, &array);
         if (r != 0)
                 return r;
         if (arg_sort)
@@ -584,7 +584,7 @@ static int show_nodes_of_others(VarlinkClient *c, const char *name) {
         bool found = false;
         int r, status = EXIT_OK;
 
-        r = list_nodes(c, (char *const[]) { NULL }, &array);
+        r = fetch_nodes(c, (char *const[]) { NULL }, &array);
         if (r != 0)
                 return r;
         for (size_t i = 0; i < json_object_array_length(array); i++) {
