@@ -18,6 +18,8 @@
 #define PKRAM_MESSAGE_REPLAYED_STR "eb1845ad5db0decf0e90d693b5ec0400"
 /* Services are up again after a kexec. */
 #define PKRAM_MESSAGE_UP_STR "57159849e5f6fb4420dcf6876938c438"
+/* A node that an earlier boot stored on disk was read. */
+#define PKRAM_MESSAGE_READ_STR "b3b7e0f4861d4a2697c160a2c773ad0e"
 /* The previous boot ended without a shutdown, and what it stored is lost. */
 #define PKRAM_MESSAGE_CRASHED_STR "5962413383663f596c7207dbb4ea7f96"
 /* A guest of pkram-qemu goes on after a kexec. */

@@ -2,6 +2,7 @@
 #include "json-util.h"
 #include "kexec-call.h"
 #include "methods.h"
+#include "time-util.h"
 #include "tree-call.h"
 #include "tree-error.h"
 
@@ -11,6 +12,7 @@ typedef struct RestoreJob {
         Varlink *link;
         StoreTree tree;
         bool keep; /* the node */
+        uint64_t begin_usec;
         TreeCall *call;
         struct json_object *reply;
 } RestoreJob;
@@ -59,6 +61,7 @@ static void on_restored(int r, _unused_ struct json_object *parameters, const St
                 event.kind = EVENT_RELEASED;
                 monitors_notify(job->manager, &event);
         }
+        node_log_read(node, now_usec(CLOCK_MONOTONIC) - job->begin_usec);
 
         /* This frees the job. */
         if (varlink_reply(link, TAKE_PTR(job->reply)) < 0)
@@ -113,6 +116,7 @@ int vl_method_restore_tree(Varlink *link, struct json_object *parameters, Varlin
                 .link = link,
                 .tree.handle = PKRAM_HANDLE_NONE,
                 .keep = json_get_bool(parameters, "keep", false),
+                .begin_usec = now_usec(CLOCK_MONOTONIC),
         };
 
         r = tree_call_check(m, peer, fd, TREE_CALL_RESTORE, &e);

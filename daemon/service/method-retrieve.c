@@ -4,12 +4,14 @@
 #include "json-util.h"
 #include "kexec-call.h"
 #include "methods.h"
+#include "time-util.h"
 
 /* A Retrieve from its call to its reply. */
 typedef struct RetrieveJob {
         Manager *manager;
         StoreLoad *load;
         bool want_data;
+        uint64_t begin_usec;
 } RetrieveJob;
 
 static void retrieve_job_free(void *data) {
@@ -115,6 +117,7 @@ static int retrieve_job_finish(Varlink *link, RetrieveJob *job) {
                 .objects = node->objects,
                 .bytes = store_pages_to_bytes(node->info.data_pages),
         });
+        node_log_read(node, now_usec(CLOCK_MONOTONIC) - job->begin_usec);
 
         return varlink_reply(link, TAKE_PTR(o));
 }
@@ -155,6 +158,7 @@ int vl_method_retrieve(Varlink *link, struct json_object *parameters, _unused_ V
                 return -ENOMEM;
         job->manager = m;
         job->want_data = json_get_bool(parameters, "inline", false);
+        job->begin_usec = now_usec(CLOCK_MONOTONIC);
 
         r = store_load_new(m->store, peer, json_get_string(parameters, "owner"), json_get_string(parameters, "name"),
                            job->want_data, &job->load, &e);

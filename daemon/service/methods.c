@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "device-places.h"
+#include "format.h"
 #include "json-util.h"
+#include "log.h"
 #include "methods.h"
+#include "pkram-messages.h"
 #include "varlink-idl-texts.h"
 
 static const struct {
@@ -121,6 +124,26 @@ int reply_store_error(Varlink *link, int r, const StoreError *error) {
 
 const char *place_to_string(bool disk) {
         return disk ? "disk" : "memory";
+}
+
+void node_log_read(const StoreNode *node, uint64_t usec) {
+        char bytes[FORMAT_MAX], duration[FORMAT_MAX];
+        JournalFields f = JOURNAL_FIELDS_NONE;
+
+        if (!node_is_on_disk(node->info.id) || !(node->info.flags & PKRAM_NODE_INHERITED))
+                return;
+
+        f.node = node->name;
+        f.owner = node->owner;
+        f.bytes = node->bytes;
+        f.objects = node->objects;
+        f.generation = node->info.generation;
+        f.usec = usec;
+        journal_entry(LOG_INFO, PKRAM_MESSAGE_READ_STR, &f,
+                      "Restored node '%s' of %s from disk: %llu object%s, %s, boots survived: %llu, in %s.",
+                      f.node, f.owner, (unsigned long long) f.objects, f.objects == 1 ? "" : "s",
+                      format_bytes(bytes, f.bytes), (unsigned long long) f.generation,
+                      format_usec(duration, usec));
 }
 
 void node_write(JsonWriter *w, const char *key, const StoreNode *node) {

@@ -33,6 +33,9 @@ const char *place_to_string(bool disk);
 void node_write(JsonWriter *w, const char *key, const StoreNode *node);
 struct json_object *node_to_json(const StoreNode *node);
 
+/* Writes an entry to the journal if an earlier boot stored the node on disk. usec: time that reading it took. */
+void node_log_read(const StoreNode *node, uint64_t usec);
+
 /* Names of enum pkram_boot_result and enum pkram_image_state there. */
 const char *boot_result_to_string(uint32_t v);
 const char *image_state_to_string(uint32_t v);

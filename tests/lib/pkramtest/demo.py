@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The demo: the store-retrieve scenario, told to a person."""
+"""The demo: a scenario, told to a person. With --disk it is the one on a kernel without PKRAM."""
 
+import dataclasses
 import os
 import re
 import signal
@@ -19,18 +20,44 @@ and shows that every byte is there again; then it does a second kexec with one o
   lease           a few inline bytes, stored and read back with Debian's varlinkctl
 """
 
-SECTIONS = (
-    ("stored", "What was stored"),
-    ("kexec", "The kernels"),
-    ("restored", "What pkram-restore wrote to the journal after the first kexec"),
-    ("checksum", "SHA-256, before and after"),
-)
+ABOUT_DISK = """
+This boots Debian 13 with its own kernel, which has no PKRAM, in QEMU. The package as installed keeps nodes on disk there. The
+demo stores three of them and a directory tree, reboots, starts another kernel by kexec, and shows each time that every byte is
+there again.
+
+  usr-lib         a tar of the guest's own /usr/lib/python3, streamed into pkramctl
+  service-state   the memory of a small service, which hands it over when systemd stops it, and gets it back by itself
+  lease           a few inline bytes, stored and read back with Debian's varlinkctl
+  web             a tree: a line in /etc/fstab, stored when it is unmounted, and there again when it is mounted
+"""
+
+CHECKSUM = ("checksum", "SHA-256, before and after")
+STORED = ("stored", "What was stored")
+KERNELS = ("kexec", "The kernels")
 
 
-def main():
-    print(ABOUT)
-    s = scenario.load(os.path.join(vm.DIRECTORY, "store-retrieve.sh"))
-    out = output_dir("demo", "store-retrieve")
+@dataclasses.dataclass
+class Demo:
+    """A scenario with an explanation, and the sections of its results: key of the lines, and title."""
+
+    scenario: str
+    about: str
+    sections: tuple
+
+
+DEMOS = {
+    "": Demo("store-retrieve", ABOUT, (
+        STORED, KERNELS, ("restored", "What pkram-restore wrote to the journal after the first kexec"), CHECKSUM)),
+    "--disk": Demo("stock-kernel", ABOUT_DISK, (
+        STORED, KERNELS, ("restored", "What pkramctl status and the journal said after the reboot"), CHECKSUM)),
+}
+
+
+def main(which=""):
+    demo = DEMOS[which]
+    print(demo.about)
+    s = scenario.load(os.path.join(vm.DIRECTORY, f"{demo.scenario}.sh"))
+    out = output_dir("demo", demo.scenario)
     start = time.monotonic()
 
     def on_line(line):
@@ -50,7 +77,7 @@ def main():
     wrong = scenario.verdict(s, outcome)
 
     print("\n" + "=" * 100)
-    for key, title in SECTIONS:
+    for key, title in demo.sections:
         print(f"\n{title}\n{'-' * len(title)}")
         lines = [l.partition(" ")[2] for l in outcome.console.show if l.startswith(key + " ")]
         print("\n".join(f"  {l}" for l in lines) or "  nothing")
@@ -69,4 +96,4 @@ def main():
 if __name__ == "__main__":
     # The guests end with this process.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -13,7 +13,8 @@
     # expect: N REGEX          a console line of stage N must match (N may be * for any)
     # refuse: N REGEX          no console line of stage N may match
     # allow: REGEX             a kernel complaint that belongs to this test
-    # config: debug            kernel configuration (default guest); guest@7.3 is that of the series for Linux 7.3
+    # config: debug            kernel configuration (default guest); guest@7.3 is that of the series for Linux 7.3;
+                             stock is Debian 13's own kernel, with an initial RAM disk (full guests only)
     # debug: no                not in the campaign with the debug kernel, which gets more memory (small guests only)
     # suite: campaign          not run by default
     # firmware: uefi           a UEFI machine (full guests only)

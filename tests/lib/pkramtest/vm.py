@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Scenarios of the full guest: Debian 13 with systemd, the patched kernel, the project installed in it."""
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import functools
@@ -18,6 +19,8 @@ from .common import OUTPUT, TESTS, Broken, kernel, kernel_packages, make, output
 DIRECTORY = os.path.join(TESTS, "vm", "scenarios")
 LIB = os.path.join(TESTS, "vm", "lib")
 MEMORY = "2G"
+# The configuration of a scenario that runs on Debian 13's own kernel, for which no kernel is built.
+STOCK = "stock"
 # Run once more in the campaign, with a daemon and a worker built with AddressSanitizer and UBSan.
 SANITIZED = ("bad-requests", "hostile-clients", "store-retrieve", "tree", "varlink-clients")
 # All of it takes several times as long: a tree of 20,000 files more than the 90 seconds that units are given otherwise.
@@ -55,6 +58,13 @@ def campaign():
 def disk_image():
     """The disk of the guest, built if need be, as the source was when it was first asked for."""
     return make(os.path.join(TESTS, "vm", "image", "build"))
+
+
+@functools.cache
+def stock_kernel():
+    """Debian 13's own kernel and an initial RAM disk for it, downloaded if need be."""
+    directory = make(os.path.join(TESTS, "vm", "stock-kernel"))
+    return os.path.join(directory, "vmlinuz"), os.path.join(directory, "initrd")
 
 
 @functools.cache
@@ -106,12 +116,17 @@ def scratch_disk(s, out):
 
 
 def what_it_needs(s):
-    """The kernel it begins with, further files for it, and its disk. Each is made once. Raises Broken."""
+    """The kernel it begins with, its initial RAM disk ("" for none), further files for it, and its disk. Each is made once.
+    Raises Broken."""
     further = [(c, kernel(c)) for c in s.kernels] + (sanitized_programs() if s.sanitized else [])
     further += [(f"pkram-deb/{os.path.basename(p)}", p) for p in (kernel_packages(s.debs) if s.debs else [])]
-    disk = disk_image()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        downloaded = pool.submit(stock_kernel) if s.config == STOCK else None
+        disk = disk_image()
+        image, initrd = downloaded.result() if downloaded else (kernel(s.config), "")
+    further += [("initrd", initrd)] if initrd else []
     further += [(f"packages/{os.path.basename(p)}", p) for p in (further_packages(s, disk) if s.packages else [])]
-    return kernel(s.config), further, disk
+    return image, initrd, further, disk
 
 
 def further_packages(s, disk):
@@ -142,17 +157,18 @@ def controlled(s, out):
 
 def run_one(s, out, on_line=None):
     """Run one scenario, its logs going to the directory out. Returns the outcome. Raises Broken."""
-    image, further, disk = what_it_needs(s)
+    image, initrd, further, disk = what_it_needs(s)
     tar = os.path.join(out, "scenario.tar")
     archive(s, image, further, tar)
     with controlled(s, out) as control:
-        return run_machine(s, out, image, disk, tar, control, on_line)
+        return run_machine(s, out, image, initrd, disk, tar, control, on_line)
 
 
-def run_machine(s, out, image, disk, tar, control, on_line):
+def run_machine(s, out, image, initrd, disk, tar, control, on_line):
     """The guest of a scenario, whose second disk is tar. control: further arguments of QEMU."""
     machine = qemu.Machine(
         kernel=image,
+        initrd=initrd,
         append=f"{COMMAND_LINE} {s.append}".strip(),
         memory=s.memory or MEMORY,
         cpus=s.cpus,
