@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-# Runs the examples of pkram(7) as a service manager would, three times each, against pkramd over a model of the kernel.
-# $1: pkramd-mock, $2: pkramctl, then the examples.
+# Runs the examples of pkram(7) as a service manager would, three times each, against pkramd over a model of the
+# kernel. $1: pkramd-mock, $2: pkramctl, then the examples.
 set -euo pipefail
 
 if [ -z "${PKRAM_TEST_INSIDE:-}" ]; then
-        # The examples know one socket only. /run is ours in a mount namespace of our own. Root needs no user namespace for
-        # that, which could not be had in a chroot.
+        # The examples know one socket only. /run is ours in a mount namespace of our own. Root needs no user namespace
+        # for that, which could not be had in a chroot.
         map=--map-root-user
         ((EUID != 0)) || map=
         unshare --mount $map true 2>/dev/null || { echo "no mount namespaces here"; exit 77; }

@@ -43,7 +43,8 @@ for unit in "$src"/../units/*.service.in "$src"/../units/*.socket; do
         while IFS= read -r page; do
                 page=${page#man:}
                 case ${page%(*} in
-                *pkram*) grep -qxF "${page%(*}" <<<"$known" || complain "$unit points at $page, which does not exist" ;;
+                *pkram*) grep -qxF "${page%(*}" <<<"$known" ||
+                        complain "$unit points at $page, which does not exist" ;;
                 esac
         done < <(sed -n 's/^Documentation=//p' "$unit" | tr ' ' '\n')
 done
@@ -57,7 +58,8 @@ if [ -n "$made" ]; then
                         continue
                 fi
                 if command -v man >/dev/null; then
-                        out=$(LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=100 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" 2>&1 >/dev/null |
+                        out=$(LC_ALL=C.UTF-8 MANROFFSEQ='' MANWIDTH=100 man --warnings -E UTF-8 -l -Tutf8 -Z "$page" \
+                                2>&1 >/dev/null |
                                 grep -v "cannot adjust line\|can't break line" || true)
                         [ -z "$out" ] || complain "$page: $out"
                 fi

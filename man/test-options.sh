@@ -46,7 +46,8 @@ if [ -x "$program" ]; then
         # Verbs are the words that begin an indented line of --help and are not options.
         verbs=$("$program" --help | sed -n 's/^  \([a-z]\{3,\}\)\( .*\)\?$/\1/p' | sort -u)
         [ "$(wc -l <<<"$verbs")" -ge 8 ] || { echo "found no verbs in pkramctl --help"; exit 1; }
-        compare "verbs only in pkramctl --help (left) or pkramctl(1) (right)" "$verbs" "$(page_verbs "$src/pkramctl.xml")"
+        compare "verbs only in pkramctl --help (left) or pkramctl(1) (right)" "$verbs" \
+                "$(page_verbs "$src/pkramctl.xml")"
         # shellcheck disable=SC2086
         compare "options only in pkramctl --help (left) or pkramctl(1) (right)" \
                 "$(help_options "$program" $verbs)" "$(page_options "$src/pkramctl.xml")"

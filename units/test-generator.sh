@@ -39,7 +39,8 @@ if [ "$is" != "$want" ]; then
 fi
 # systemd has to agree about the names.
 for path in /var/cache/web '/srv//a-b c/.d/'; do
-        [ -e "$dir/out/$(systemd-escape --path --suffix=mount "$path").d/50-pkram.conf" ] || { echo "$path has another name"; exit 1; }
+        [ -e "$dir/out/$(systemd-escape --path --suffix=mount "$path").d/50-pkram.conf" ] ||
+                { echo "$path has another name"; exit 1; }
 done
 grep -q '^Requires=pkramd.socket$' "$dir/out/var-cache-web.mount.d/50-pkram.conf"
 
@@ -62,21 +63,27 @@ late /srv/late pkram x-systemd.requires=network-online.target 0 0
 linked /srv/twice pkram defaults 0 0
 END
 echo 'credential /srv/credential pkram defaults 0 0' >"$dir/cred/fstab.extra"
-printf '%s\n' 'quiet systemd.mount-extra=extra:/srv/extra:pkram:size=16M,nofail systemd.mount-extra="a b:/srv/with space:pkram" systemd.mount-extra=x:/srv/other:tmpfs' >"$dir/cmdline"
-printf '%s\n' 'SRC=x TARGET=/srv/by\040hand ROOT=/ OPTS=helper=pkram,x-pkram.verify' 'SRC=x TARGET=/srv/nfs2 ROOT=/ OPTS=_netdev' \
-        'SRC=x TARGET=/run/pkram/trees/x ROOT=/ OPTS=helper=pkram' 'SRC=x TARGET=/srv/extra ROOT=/ OPTS=helper=pkram' >"$dir/utab"
+printf '%s\n' \
+        'quiet systemd.mount-extra=extra:/srv/extra:pkram:size=16M,nofail systemd.mount-extra="a b:/srv/with space:pkram" systemd.mount-extra=x:/srv/other:tmpfs' >"$dir/cmdline"
+printf '%s\n' 'SRC=x TARGET=/srv/by\040hand ROOT=/ OPTS=helper=pkram,x-pkram.verify' \
+        'SRC=x TARGET=/srv/nfs2 ROOT=/ OPTS=_netdev' \
+        'SRC=x TARGET=/run/pkram/trees/x ROOT=/ OPTS=helper=pkram' 'SRC=x TARGET=/srv/extra ROOT=/ OPTS=helper=pkram' \
+        >"$dir/utab"
 printf '[Unit]\nAfter=network-online.target\n[Mount]\nWhat=db\nWhere=/srv/db\nType=pkram\n' >"$dir/units/srv-db.mount"
-PKRAM_UTAB=$dir/utab SYSTEMD_PROC_CMDLINE_PATH=$dir/cmdline CREDENTIALS_DIRECTORY=$dir/cred SYSTEMD_FSTAB=$dir/fstab SYSTEMD_UNIT_PATH=$dir/units \
+PKRAM_UTAB=$dir/utab SYSTEMD_PROC_CMDLINE_PATH=$dir/cmdline CREDENTIALS_DIRECTORY=$dir/cred SYSTEMD_FSTAB=$dir/fstab \
+        SYSTEMD_UNIT_PATH=$dir/units \
         "$generator" "$dir/out" "$dir/out" "$dir/out" 2>"$dir/stderr"
 is=$(cd "$dir/out" && find . -type f -printf '%P\n' | sort)
-want=$(for path in "$real/data" "$real/not/yet" /srv/net /srv/nfs/below /srv/late /srv/twice /srv/credential /srv/extra '/srv/with space' '/srv/by hand' /srv/db; do
+want=$(for path in "$real/data" "$real/not/yet" /srv/net /srv/nfs/below /srv/late /srv/twice /srv/credential \
+        /srv/extra '/srv/with space' '/srv/by hand' /srv/db; do
         echo "$(systemd-escape --path --suffix=mount "$path").d/50-pkram.conf"
 done | sort)
 if [ "$is" != "$want" ]; then
         printf 'made:\n%s\nwanted:\n%s\n' "$is" "$want"
         exit 1
 fi
-early srv-extra.mount && early "$(systemd-escape --path --suffix=mount "$real/data")" || { echo "a mount by the command line or a link is not early"; exit 1; }
+early srv-extra.mount && early "$(systemd-escape --path --suffix=mount "$real/data")" ||
+        { echo "a mount by the command line or a link is not early"; exit 1; }
 for unit in srv-net.mount srv-nfs-below.mount srv-late.mount srv-db.mount; do
         if early $unit; then
                 echo "$unit needs the network, but is before sysinit.target: a cycle"
@@ -93,11 +100,13 @@ fi
 echo "the generator finds mounts of type pkram, and no others"
 
 # Nodes on disk: without PKRAM, where an earlier kernel left some, and where they may appear when /var is mounted.
-disk() { rm -rf "$dir/out"; mkdir "$dir/out"; SYSTEMD_FSTAB=$dir/fstab "$generator" "$dir/out" "$dir/out" "$dir/out"; [ -e "$dir/out/pkramd.service.d/50-disk.conf" ]; }
+disk() { rm -rf "$dir/out"; mkdir "$dir/out"; SYSTEMD_FSTAB=$dir/fstab "$generator" "$dir/out" "$dir/out" \
+        "$dir/out"; [ -e "$dir/out/pkramd.service.d/50-disk.conf" ]; }
 echo '/dev/vda / ext4 defaults 0 1' >"$dir/fstab"
 export SYSTEMD_UNIT_PATH=$dir/none
 ! disk || { echo "pkramd is ordered after file systems although nodes are in memory"; exit 1; }
-PKRAM_DEVICE_PATH=$dir/none disk || { echo "pkramd cannot write to the disk without PKRAM and without a configuration"; exit 1; }
+PKRAM_DEVICE_PATH=$dir/none disk || { echo \
+        "pkramd cannot write to the disk without PKRAM and without a configuration"; exit 1; }
 echo 0 >"$dir/off"
 PKRAM_SYSFS_PATH=$dir/off disk || { echo "pkramd cannot write to the disk where PKRAM is off"; exit 1; }
 echo 1f03 >"$dir/on"

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
-# Fails if a unit is less locked up than promised, or what it may take and how long it may hang is not bounded. $1: where meson made the units.
+# Fails if a unit is less locked up than promised, or what it may take and how long it may hang is not bounded. $1:
+# where meson made the units.
 set -euo pipefail
 
-# The score times ten, as --threshold= wants it. The daemon's has to stay below 1.5; the others run for a moment, and the
-# guard has to see terminals and devices.
+# The score times ten, as --threshold= wants it. The daemon's has to stay below 1.5; the others run for a moment, and
+# the guard has to see terminals and devices.
 limits=(
         pkramd.service 14
         pkram-tree-worker@.service 20

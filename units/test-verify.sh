@@ -21,12 +21,15 @@ for dir in /usr/lib/systemd/system /lib/systemd/system; do
                 break
         fi
 done
-cp "$src/pkramd.socket" "$src/pkram-kexec-check.socket" "$src/pkram-tree-worker.socket" "$build"/pkram*.service "$units/"
+cp "$src/pkramd.socket" "$src/pkram-kexec-check.socket" "$src/pkram-tree-worker.socket" "$build"/pkram*.service \
+        "$units/"
 for type in service scope socket timer path mount automount swap slice; do
         install -D -m 0644 "$src/order-before-guard.conf" "$units/$type.d/50-pkram.conf"
 done
 install -D -m 0644 "$src/order-before-guard-none.conf" "$units/pkram-kexec-guard.service.d/50-pkram.conf"
-for program in "$libexec/pkramd" "$libexec/pkram-restore" "$libexec/pkram-kexec-guard" "$libexec/pkram-tree-worker" "$libexec/pkram-shm" "$libexec/pkram-fdstore" /bin/kill /bin/systemctl /bin/true /bin/rm /bin/sh /bin/mkdir "$sbin/mount.pkram" "$sbin/umount.pkram" "$sbin/pkram-qemu"; do
+for program in "$libexec/pkramd" "$libexec/pkram-restore" "$libexec/pkram-kexec-guard" "$libexec/pkram-tree-worker" \
+        "$libexec/pkram-shm" "$libexec/pkram-fdstore" /bin/kill /bin/systemctl /bin/true /bin/rm /bin/sh /bin/mkdir \
+        "$sbin/mount.pkram" "$sbin/umount.pkram" "$sbin/pkram-qemu"; do
         install -D -m 0755 /bin/true "$root/$program"
 done
 
@@ -37,7 +40,9 @@ cp "$units/pkram-qemu@.service" "$units/pkram-qemu@web.service"
 # Without that setting, which systemd has since version 254, no store outlives its service.
 (($(systemd-analyze --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p') >= 254)) ||
         sed -i '/^FileDescriptorStorePreserve=/d' "$units/pkram-fdstore.service" "$units/pkram-fdstore-user.service"
-names=(pkramd.socket pkram-kexec-check.socket pkram-kexec-check@.service pkram-tree-worker.socket pkram-tree-worker@.service pkramd.service pkram-restore.service pkram-report.service pkram-shutdown.service pkram-trees.service pkram-kexec-guard.service
+names=(pkramd.socket pkram-kexec-check.socket pkram-kexec-check@.service pkram-tree-worker.socket \
+        pkram-tree-worker@.service pkramd.service pkram-restore.service pkram-report.service pkram-shutdown.service \
+        pkram-trees.service pkram-kexec-guard.service
         pkram-tree@web.service pkram-qemu@web.service pkram-shm.service pkram-fdstore.service
         pkram-fdstore-user.service)
 

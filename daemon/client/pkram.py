@@ -4,8 +4,9 @@
     with pkram.Memory("cache", 1024 * 1024) as memory:
         memory[0] += 1
 
-retrieves the node "cache" on entry, or begins with zeroes if there is none, and stores it on exit. Client has the calls
-one by one. The varlink module of Debian cannot pass descriptors and is not in Debian 12, so this speaks varlink itself.
+retrieves the node "cache" on entry, or begins with zeroes if there is none, and stores it on exit. Client has the
+calls one by one. The varlink module of Debian cannot pass descriptors and is not in Debian 12, so this speaks varlink
+itself.
 """
 
 import array
@@ -102,8 +103,8 @@ class Client:
         return self._call("GetStatus", {})
 
     def store(self, name, objects, replace=False, verify=False):
-        """Store a dict of object names and contents: descriptors (or objects with fileno()), or bytes of at most 1 MiB.
-        Returns the ID of the node. Files are frozen until the node is released or removed."""
+        """Store a dict of object names and contents: descriptors (or objects with fileno()), or bytes of at most 1
+        MiB. Returns the ID of the node. Files are frozen until the node is released or removed."""
         fds, described = [], []
         for key, value in objects.items():
             if isinstance(value, (bytes, bytearray, memoryview)):
@@ -156,8 +157,8 @@ class Memory:
     """Memory of a fixed size that is preserved across kexec: a context manager that returns an mmap.
 
     On entry the node is retrieved and released if it has this size and layout, a number that the caller changes
-    whenever it changes the meaning of the bytes. Otherwise the memory is zero, and created is true. On exit the node is
-    stored, also if the block raised an exception."""
+    whenever it changes the meaning of the bytes. Otherwise the memory is zero, and created is true. On exit the node
+    is stored, also if the block raised an exception."""
 
     def __init__(self, name, size, layout=1, path=SOCKET, verify=False):
         self.name, self.size, self.layout, self.path, self.verify = name, size, layout, path, verify

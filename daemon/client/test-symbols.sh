@@ -7,7 +7,8 @@ set -euo pipefail
 
 exported=$(nm -D --defined-only --with-symbol-versions "$1" | awk '$2 == "T" { print $3 }' | sort)
 listed=$(sed -n 's/^ *\(pkram_[a-z_]*\);$/\1@@LIBPKRAM_0/p' "$2" | sort)
-declared=$(grep -oE '\bpkram_[a-z_]+\(' "$3" | tr -d '(' | sort -u | sed 's/$/@@LIBPKRAM_0/' | grep -v '^pkram_list_func')
+declared=$(grep -oE '\bpkram_[a-z_]+\(' "$3" | tr -d '(' | sort -u | sed 's/$/@@LIBPKRAM_0/' |
+        grep -v '^pkram_list_func')
 # AddressSanitizer adds symbols of its own.
 exported=$(grep '^pkram_' <<<"$exported")
 [ "$exported" = "$listed" ] || { diff <(echo "$listed") <(echo "$exported"); exit 1; }

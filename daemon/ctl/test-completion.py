@@ -33,7 +33,8 @@ NAMES = [
     ("--version", "-- --v"),
 ]
 # The same within quotes. Readline and zle close them.
-QUOTED = [("a b  c", "'a b"), ("a b  c", '"a b'), ("it's", "'it"), ('quote"d', '"quo'), ("${HOME}$IFS", "'${"), ("~root", "'~")]
+QUOTED = [("a b  c", "'a b"), ("a b  c", '"a b'), ("it's", "'it"), ('quote"d', '"quo'), ("${HOME}$IFS", "'${"),
+          ("~root", "'~")]
 
 SETUP = {
     "bash": "bind 'set enable-bracketed-paste off' 'set bell-style none'; set +H\n. {here}/bash-completion/pkramctl\n",
@@ -64,7 +65,8 @@ class Shell:
     """An interactive shell on a terminal of its own."""
     def __init__(self, kind, directory):
         self.directory = directory
-        env = dict(os.environ, PATH=f"{directory}/bin:{os.environ['PATH']}", TERM="dumb", LC_ALL="C.UTF-8", INPUTRC="/dev/null",
+        env = dict(os.environ, PATH=f"{directory}/bin:{os.environ['PATH']}", TERM="dumb", LC_ALL="C.UTF-8",
+                   INPUTRC="/dev/null",
                    HISTFILE="", PS1="$ ")
         command = ["bash", "--norc", "--noprofile", "-i"] if kind == "bash" else ["zsh", "-f", "-i"]
         self.pid, self.fd = pty.fork()
@@ -121,7 +123,8 @@ def check_names(kind, directory):
     ok(shell.wait("out") is not None, f"{kind}: a list of all names")
     ok(not os.path.exists(f"{directory}/pwned"), f"{kind}: no name was evaluated")
 
-    for typed, want in (("li", ["list"]), ("store --repl", ["store", "--replace"]), ("list --repl", ["list", "--repl"]),
+    for typed, want in (("li", ["list"]), ("store --repl", ["store", "--replace"]),
+                        ("list --repl", ["list", "--repl"]),
                         ("retrieve --rel", ["retrieve", "--release"]), ("show --rel", ["show", "--rel"])):
         got = shell.complete(f"pkramctl {typed}")
         ok(got == want, f"{kind}: {typed} becomes {' '.join(want)}", f"{got!r} {shell.output!r}")
@@ -149,7 +152,8 @@ def check_options(ctl):
         own = set().union(*(v for k, v in sections.items() if verb in re.split(r", | and ", k)))
         others = set().union(*sections.values()) - own
         got = offered(verb)
-        ok(own | everywhere <= got and not got & others, f"bash: the options of {verb}", f"missing {(own | everywhere) - got}, wrong {got & others}")
+        ok(own | everywhere <= got and not got & others, f"bash: the options of {verb}",
+           f"missing {(own | everywhere) - got}, wrong {got & others}")
 
 
 def main():

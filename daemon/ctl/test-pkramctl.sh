@@ -21,7 +21,8 @@ run() { # STATUS ARGS...: runs pkramctl, keeps what it says, compares the status
     fi
 }
 
-fake_pkramd() { # REPLY...: answers a connection with each of them, in the place of a daemon that was stopped. A form feed
+fake_pkramd() { # REPLY...: answers a connection with each of them, in the place of a daemon that was stopped. A form
+    # feed
     # separates the replies to several calls of a connection.
     rm -f socket
     timeout 60 python3 -c '
@@ -58,7 +59,8 @@ run 0 show files && says 'CHECKSUM' && says '4750'; ok show
 run 0 retrieve files out && cmp a out/a && cmp b out/b; ok "retrieve writes what was stored"
 run 0 show files; ok "retrieve keeps the node"
 run 13 retrieve files out && says "'out/a' already exists"; ok "status 13: retrieve does not overwrite"
-rm out/a && echo mine >out/b && run 13 retrieve files out && [[ $(cat out/b) == mine && ! -e out/a ]]; ok "nor writes anything then"
+rm out/a && echo mine >out/b && run 13 retrieve files out && [[ $(cat out/b) == mine && ! -e out/a ]]
+ok "nor writes anything then"
 run 13 retrieve files out --release && run 0 show files; ok "and keeps the node with --release, too"
 run 0 retrieve files out --force --release && cmp a out/a && cmp b out/b; ok "retrieve --force replaces files"
 [[ $(stat -c '%a %s %Y' out/a out/b) == $(stat -c '%a %s %Y' a b) ]]; ok "retrieve keeps modes and times"
@@ -66,14 +68,16 @@ run 0 retrieve files out --force --release && cmp a out/a && cmp b out/b; ok "re
 [[ -z $(find out -name '.pkramctl*') ]]; ok "retrieve leaves nothing else"
 run 3 show files && says "Node 'files' not found"; ok "retrieve --release releases the node"
 
-run 0 store name b && ln -s /nonexistent out/link && run 0 store name --replace --object=link <a && run 13 retrieve name out &&
+run 0 store name b && ln -s /nonexistent out/link && run 0 store name --replace --object=link <a &&
+    run 13 retrieve name out &&
     [[ -L out/link ]]; ok "retrieve does not replace a link either"
 run 0 remove name; ok "remove"
 
 run 0 store input --verify <a; ok "store standard input"
 run 0 retrieve input - --keep && cmp a "$dir/stdout"; ok "retrieve to standard output"
 run 0 show input && says stdin && says xxh3-128; ok "--keep keeps"
-head -c 5000 /dev/zero | run 0 store piped --object=zeroes - && run 0 show piped && says zeroes; ok "store - with a name of its own"
+head -c 5000 /dev/zero | run 0 store piped --object=zeroes - && run 0 show piped && says zeroes
+ok "store - with a name of its own"
 [[ ! -s $dir/err ]]; ok "no progress bar when piped"
 
 run 0 list --json=short && python3 -c '
@@ -102,17 +106,21 @@ COLUMNS=50 run 0 list && (($(wc -L <"$dir/stdout") <= 62)); ok "list fits the te
 events=$!
 for _ in {1..100}; do [[ -s $dir/events ]] && break; run 0 store seen a --replace; sleep 0.02; done
 kill $events; wait $events 2>/dev/null
-grep -qE '^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8} [A-Z+0-9-]+  (stored  |replaced)  seen of ' "$dir/events"; ok "monitor shows when something happened"
+grep -qE '^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8} [A-Z+0-9-]+  (stored  |replaced)  seen of ' "$dir/events"
+ok "monitor shows when something happened"
 
 # Programs that read the output get the same in each language.
 if localedef -i de_DE -f UTF-8 "$dir/de_DE.UTF-8" 2>/dev/null; then
-    [[ $(LOCPATH=$dir LC_ALL=de_DE.UTF-8 "$(type -P printf)" %.1f 1,5) == 1,5 ]]; ok "there is a locale with decimal commas"
-    for words in status list "list --bytes" "list -j" "show input" check "remove -n input" "store nothing /nonexistent"; do
+    [[ $(LOCPATH=$dir LC_ALL=de_DE.UTF-8 "$(type -P printf)" %.1f 1,5) == 1,5 ]]
+    ok "there is a locale with decimal commas"
+    for words in status list "list --bytes" "list -j" "show input" check "remove -n input" \
+        "store nothing /nonexistent"; do
         # shellcheck disable=SC2086
         LC_ALL=C "$ctl" --socket="$dir/socket" $words >"$dir/C" 2>&1
         # glibc does not free what it makes of LOCPATH.
         # shellcheck disable=SC2086
-        ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 LOCPATH=$dir LC_ALL=de_DE.UTF-8 LANGUAGE=de "$ctl" --socket="$dir/socket" $words >"$dir/stdout" 2>&1
+        ASAN_OPTIONS=${ASAN_OPTIONS:-}:detect_leaks=0 LOCPATH=$dir LC_ALL=de_DE.UTF-8 LANGUAGE=de "$ctl" \
+            --socket="$dir/socket" $words >"$dir/stdout" 2>&1
         [[ -s $dir/C ]] && cmp "$dir/C" "$dir/stdout"; ok "$words is the same in a German locale"
     done
 fi
@@ -149,29 +157,37 @@ run 1 retrieve many /proc/nope && says 'Failed to create directory'; ok "status 
 run 0 show many; ok "and keeps the node, too"
 run 1 kexec --kernel=a && says 'not a kernel image'; ok "status 1: kexec into no kernel"
 
-run 0 store behind b && { echo head; "$ctl" --socket="$dir/socket" retrieve behind - && echo tail; } >mixed 2>"$dir/stderr" &&
-    [[ $(head -n 1 mixed) == head && $(tail -n 1 mixed) == endtail ]] && (($(stat -c %s mixed) == $(stat -c %s b) + 10)); ok "what was written before and after stays"
+run 0 store behind b && { echo head; "$ctl" --socket="$dir/socket" retrieve behind - &&
+    echo tail; } >mixed 2>"$dir/stderr" &&
+    [[ $(head -n 1 mixed) == head && $(tail -n 1 mixed) == endtail ]] &&
+    (($(stat -c %s mixed) == $(stat -c %s b) + 10)); ok "what was written before and after stays"
 
 # What goes to standard output, and when the node is given up for it.
 printf hello | run 0 store pipe && "$ctl" --socket="$dir/socket" retrieve pipe - | false
 run 0 show pipe; ok "a reader that fails keeps the node"
-: >empty && "$ctl" --socket="$dir/socket" retrieve pipe - >>empty && [[ $(cat empty) == hello && $(stat -c %s empty) == 5 ]]; ok "append to an empty file"
+: >empty && "$ctl" --socket="$dir/socket" retrieve pipe - >>empty && [[ $(cat empty) == hello &&
+    $(stat -c %s empty) == 5 ]]; ok "append to an empty file"
 "$ctl" --socket="$dir/socket" retrieve pipe - >>empty && [[ $(cat empty) == hellohello ]]; ok "append to a file"
-run 0 store holes b && : >empty && "$ctl" --socket="$dir/socket" retrieve holes - >>empty && cmp b empty; ok "append a file with holes"
+run 0 store holes b && : >empty && "$ctl" --socket="$dir/socket" retrieve holes - >>empty && cmp b empty
+ok "append a file with holes"
 "$ctl" --socket="$dir/socket" retrieve holes - --release 2>"$dir/stderr" | head -c 10 >/dev/null
-((PIPESTATUS[0] == 1)) && says 'has not read everything' && run 0 show holes; ok "--release: a reader that ends early keeps the node"
+((PIPESTATUS[0] == 1)) && says 'has not read everything' && run 0 show holes
+ok "--release: a reader that ends early keeps the node"
 "$ctl" --socket="$dir/socket" retrieve pipe - --release 2>"$dir/stderr" | { sleep 0.3; exit 1; }
 ((PIPESTATUS[0] == 1)) && run 0 show pipe; ok "--release: a reader that reads nothing keeps the node"
 "$ctl" --socket="$dir/socket" retrieve pipe - --release 2>"$dir/stderr" >/dev/full
 (($? == 1)) && run 0 show pipe; ok "--release: a full disk keeps the node"
-[[ $("$ctl" --socket="$dir/socket" retrieve pipe - --release) == hello ]] && run 3 show pipe; ok "--release: a reader that reads everything gets it"
+[[ $("$ctl" --socket="$dir/socket" retrieve pipe - --release) == hello ]] && run 3 show pipe
+ok "--release: a reader that reads everything gets it"
 { "$ctl" --socket="$dir/socket" retrieve holes - --release && echo end; } | cat >empty &&
     (($(stat -c %s empty) == $(stat -c %s b) + 4)) && run 3 show holes; ok "--release: others write to the pipe, too"
-printf hello | run 0 store pipe && "$ctl" --socket="$dir/socket" retrieve pipe - --release | (sleep 0.3; cat >/dev/null; sleep 0.3) &&
+printf hello | run 0 store pipe && "$ctl" --socket="$dir/socket" retrieve pipe - --release |
+    (sleep 0.3; cat >/dev/null; sleep 0.3) &&
     run 3 show pipe; ok "--release: a slow reader"
 
 # Objects without a name get file names that no other object has.
-python3 - "$dir/socket" <<'END' && run 0 retrieve two twofold && [[ $(cat twofold/object-0.1) == first && $(cat twofold/object-0) == second ]] && run 0 remove two
+two_files() { [[ $(cat twofold/object-0.1) == first && $(cat twofold/object-0) == second ]]; }
+python3 - "$dir/socket" <<'END' && run 0 retrieve two twofold && two_files && run 0 remove two
 import base64, json, socket, sys
 s = socket.socket(socket.AF_UNIX)
 s.connect(sys.argv[1])
@@ -182,7 +198,8 @@ sys.exit(b'"error"' in s.recv(65536))
 END
 ok "every object gets a file of its own"
 
-printf x | run 0 store $'bell\u202e' && run 0 list && says 'bell\xe2\x80\xae' && run 0 remove $'bell\u202e'; ok "names are escaped"
+printf x | run 0 store $'bell\u202e' && run 0 list && says 'bell\xe2\x80\xae' && run 0 remove $'bell\u202e'
+ok "names are escaped"
 # kexec shows what it has chosen. With the device of a real kernel the answers would be its own.
 if [[ ! -e /dev/pkram ]]; then
     python3 - vmlinuz-1.2-test <<'END'
@@ -197,11 +214,15 @@ for offset, data in ((0, b"MZ"), (0x1f1, b"\3"), (0x1f4, struct.pack("<I", 256))
     put(offset, data)
 open(sys.argv[1], "wb").write(image)
 END
-    run 0 kexec -n --kernel=vmlinuz-1.2-test --append='quiet pkram=9' && says 'Kernel: vmlinuz-1.2-test' && says 'Initrd: none' &&
-        says 'Command line: quiet' && ! says 'pkram=9' && says 'No initial RAM disk found'; ok "kexec --dry-run shows what it would start, and that there is no initrd"
-    run 0 kexec -n --kernel=vmlinuz-1.2-test --append=quiet --initrd= && ! says 'No initial RAM disk found'; ok "kexec --dry-run without an initrd on purpose"
+    run 0 kexec -n --kernel=vmlinuz-1.2-test --append='quiet pkram=9' && says 'Kernel: vmlinuz-1.2-test' &&
+        says 'Initrd: none' &&
+        says 'Command line: quiet' && ! says 'pkram=9' && says 'No initial RAM disk found'
+    ok "kexec --dry-run shows what it would start, and that there is no initrd"
+    run 0 kexec -n --kernel=vmlinuz-1.2-test --append=quiet --initrd= && ! says 'No initial RAM disk found'
+    ok "kexec --dry-run without an initrd on purpose"
     : >initrd.img-1.2-test
-    run 0 kexec -n --kernel=vmlinuz-1.2-test --append=quiet && says "Initrd: $PWD/initrd.img-1.2-test"; ok "kexec --dry-run finds the initrd of the kernel"
+    run 0 kexec -n --kernel=vmlinuz-1.2-test --append=quiet && says "Initrd: $PWD/initrd.img-1.2-test"
+    ok "kexec --dry-run finds the initrd of the kernel"
     run 0 kexec -n -q --kernel=vmlinuz-1.2-test --append=quiet && [[ ! -s $dir/stdout ]]; ok "kexec --dry-run --quiet"
     # A kernel with PKRAM, in a file of its own and in a unified kernel image, and boot loader entries.
     python3 - vmlinuz-1.2-test with-pkram test.efi <<'END'
@@ -221,27 +242,37 @@ open(sys.argv[3], "wb").write(bytes(header) + body)
 END
     run 0 kexec -n --kernel=test.efi && says 'Kernel: test.efi' && says 'Initrd: part of the unified kernel image' &&
         says 'Command line: root=/dev/uki' && ! says 'No initial RAM disk found'; ok "kexec of a unified kernel image"
-    run 0 kexec -n --kernel=test.efi --initrd=initrd.img-1.2-test --append=quiet && says 'Initrd: initrd.img-1.2-test' &&
+    run 0 kexec -n --kernel=test.efi --initrd=initrd.img-1.2-test --append=quiet &&
+        says 'Initrd: initrd.img-1.2-test' &&
         ! says 'part of' && says 'Command line: quiet'; ok "whose parts can be replaced"
-    run 0 kexec -n --kernel=test.efi --initrd= --reuse-cmdline && says 'Initrd: none' && ! says '/dev/uki'; ok "or left out"
-    mkdir -p root/boot/loader/entries root/boot/EFI/Linux && cp vmlinuz-1.2-test root/boot/linux && cp test.efi root/boot/EFI/Linux/
-    printf 'title Test 1\nversion 1\nlinux /linux\ninitrd /a\ninitrd /b\noptions quiet\noptions splash\n' >root/boot/loader/entries/one.conf
+    run 0 kexec -n --kernel=test.efi --initrd= --reuse-cmdline && says 'Initrd: none' && ! says '/dev/uki'
+    ok "or left out"
+    mkdir -p root/boot/loader/entries root/boot/EFI/Linux && cp vmlinuz-1.2-test root/boot/linux &&
+        cp test.efi root/boot/EFI/Linux/
+    printf 'title Test 1\nversion 1\nlinux /linux\ninitrd /a\ninitrd /b\noptions quiet\noptions splash\n' \
+        >root/boot/loader/entries/one.conf
     printf 'default test*\n' >root/boot/loader/loader.conf
     export PKRAM_BOOT_ROOT=$dir/root
-    run 0 kexec --boot-loader-entry=help && [[ $(cat "$dir/stdout") == $'test.efi\none.conf' ]]; ok "kexec --boot-loader-entry=help"
-    run 0 kexec -n --boot-loader-entry=one && says 'Entry: Test 1' && says "Kernel: $dir/root/boot/linux" && says "Initrd: $dir/root/boot/a" &&
+    run 0 kexec --boot-loader-entry=help && [[ $(cat "$dir/stdout") == $'test.efi\none.conf' ]]
+    ok "kexec --boot-loader-entry=help"
+    run 0 kexec -n --boot-loader-entry=one && says 'Entry: Test 1' && says "Kernel: $dir/root/boot/linux" &&
+        says "Initrd: $dir/root/boot/a" &&
         says "Initrd: $dir/root/boot/b" && says 'Command line: quiet splash'; ok "kexec of a boot loader entry"
-    run 0 kexec -n && says 'Entry: test.efi' && says 'Command line: root=/dev/uki'; ok "without other kernels, the default entry is used"
-    run 0 kexec -n --boot-loader-entry=one.conf --append=x --initrd= && says 'Command line: x' && says 'Initrd: none'; ok "options replace what an entry says"
+    run 0 kexec -n && says 'Entry: test.efi' && says 'Command line: root=/dev/uki'
+    ok "without other kernels, the default entry is used"
+    run 0 kexec -n --boot-loader-entry=one.conf --append=x --initrd= && says 'Command line: x' && says 'Initrd: none'
+    ok "options replace what an entry says"
     run 1 kexec -n --boot-loader-entry=two && says "Boot loader entry 'two' not found"; ok "status 1: no such entry"
     run 2 kexec --boot-loader-entry=one --kernel=x; ok "status 2: an entry and a kernel"
-    cp with-pkram root/vmlinuz && run 0 kexec -n && says "Kernel: $dir/root/vmlinuz" && ! says 'Entry:'; ok "a kernel with PKRAM at the usual place comes first"
+    cp with-pkram root/vmlinuz && run 0 kexec -n && says "Kernel: $dir/root/vmlinuz" && ! says 'Entry:'
+    ok "a kernel with PKRAM at the usual place comes first"
     cp vmlinuz-1.2-test root/vmlinuz && run 0 kexec -n && says 'Entry: test.efi'; ok "but not one without PKRAM"
     rm -r root/boot root/vmlinuz && run 1 kexec -n && says 'No kernel found'; ok "status 1: no kernel at all"
     unset PKRAM_BOOT_ROOT
     mkdir bin && printf '#!/bin/sh\necho "$0 $*" | sed s,.*/,,\n' >bin/systemctl && chmod +x bin/systemctl
     PATH=$dir/bin:$PATH run 0 kexec --when=cancel --no-ask-password --check-inhibitors=no &&
-        says 'systemctl kexec --when=cancel --check-inhibitors=no --no-ask-password'; ok "kexec --when=cancel is for systemctl"
+        says 'systemctl kexec --when=cancel --check-inhibitors=no --no-ask-password'
+    ok "kexec --when=cancel is for systemctl"
     run 2 kexec --when=+5min --force; ok "status 2: --when= and --force"
 fi
 
@@ -255,8 +286,10 @@ report='{"parameters":{"version":"0","lastKexec":{
     "previousKernel":"6.12 <&>", "restoredNodes":1, "restoredBytes":1, "lostNodes":0, "lost":[]}}}'
 fake_pkramd "$report" "$report" "$report" "$report" "$report"
 run 0 analyze && says 'stop        6.5s' && says 'seal     500.0ms' && says 'restore     2.2s' && ! says 'shutdown ' &&
-    says 'until services were up: 10.0s' && says 'Services took long to stop' && ! says 'took long to start'; ok "analyze"
-run 0 analyze time --no-legend && [[ $(awk '{print $1}' "$dir/stdout" | xargs) == 'stop seal jump restore start' ]]; ok "analyze --no-legend"
+    says 'until services were up: 10.0s' && says 'Services took long to stop' && ! says 'took long to start'
+ok "analyze"
+run 0 analyze time --no-legend && [[ $(awk '{print $1}' "$dir/stdout" | xargs) == 'stop seal jump restore start' ]]
+ok "analyze --no-legend"
 run 0 analyze -j && python3 - "$dir/stdout" <<'END'; ok "analyze -j"
 import json, sys
 o = json.load(open(sys.argv[1]))
@@ -282,7 +315,8 @@ END
 run 1 analyze blame && says 'no units of this kexec'; ok "status 1: analyze blame without entries of that time"
 wait
 
-# Metrics are what the textfile collector and promtool accept: each with help and type, names in base units, no metric twice.
+# Metrics are what the textfile collector and promtool accept: each with help and type, names in base units, none
+# twice.
 cat >metrics.py <<'END'
 import re, sys
 names, name, values = set(), None, {}
@@ -306,11 +340,14 @@ for want in sys.argv[2:]:
     assert values.get(name) == (value or None), (want, values.get(name))
 END
 start
-printf x | run 0 store kept && run 0 metrics && python3 metrics.py stdout pkram_supported=1 pkram_nodes=1 pkram_kexec_preserves=0 \
-    pkram_kexec_refused=1 'pkram_kexec_info={reason="noImage"}' pkram_limit_nodes=65536 pkram_last_kexec_lost_nodes=; ok metrics
+printf x | run 0 store kept && run 0 metrics &&
+    python3 metrics.py stdout pkram_supported=1 pkram_nodes=1 pkram_kexec_preserves=0 \
+    pkram_kexec_refused=1 'pkram_kexec_info={reason="noImage"}' pkram_limit_nodes=65536 pkram_last_kexec_lost_nodes=
+ok metrics
 run 2 metrics x; ok "status 2: metrics takes no arguments"
 start missing
-run 0 metrics && python3 metrics.py stdout pkram_supported=0 pkram_nodes= pkram_kexec_preserves=; ok "metrics without PKRAM"
+run 0 metrics && python3 metrics.py stdout pkram_supported=0 pkram_nodes= pkram_kexec_preserves=
+ok "metrics without PKRAM"
 stop
 run 10 metrics && [[ ! -s stdout ]]; ok "status 10: metrics of no daemon"
 report='{"parameters":{"version":"0","supported":true,"place":"memory","kexecPolicy":"warn","previousKernel":"6.12\n\"x\\",
@@ -329,11 +366,13 @@ wait
 
 # What a limit refuses is described in one line.
 exceeded() { # LIMIT FACTOR
-    printf '{"error":"io.pkram.Store.QuotaExceeded","parameters":{"limit":"%s","maximum":%d,"current":%d,"requested":%d}}' \
+    printf \
+        '{"error":"io.pkram.Store.QuotaExceeded","parameters":{"limit":"%s","maximum":%d,"current":%d,"requested":%d}}' \
         "$1" $((400 * $2)) $((399 * $2)) $((3 * $2))
 }
 fake_pkramd "$(exceeded OwnerBytesMax $((1 << 20)))" "$(exceeded OwnerNodesMax 1)"
-run 6 store n a && says 'OwnerBytesMax=400.0M exceeded: 3.0M requested, 399.0M in use.'; ok "status 6: limit, value, request and use of bytes"
+run 6 store n a && says 'OwnerBytesMax=400.0M exceeded: 3.0M requested, 399.0M in use.'
+ok "status 6: limit, value, request and use of bytes"
 run 6 store n a && says 'OwnerNodesMax=400 exceeded: 3 requested, 399 in use.'; ok "and of nodes"
 wait
 start
@@ -341,14 +380,17 @@ start
 mkfifo fifo
 (sleep 0.3; echo x) >fifo &
 run 0 store slow fifo && run 0 retrieve slow - --keep && [[ $(cat "$dir/stdout") == x ]]; ok "store from a fifo"
-run 0 store empty - </dev/null && run 0 retrieve empty out && [[ -f out/stdin && ! -s out/stdin ]]; ok "store nothing at all"
-"$ctl" --socket="$dir/socket" store big a >/dev/null && "$ctl" --socket="$dir/socket" retrieve big - >/dev/full 2>"$dir/stderr"
+run 0 store empty - </dev/null && run 0 retrieve empty out && [[ -f out/stdin && ! -s out/stdin ]]
+ok "store nothing at all"
+"$ctl" --socket="$dir/socket" store big a >/dev/null &&
+    "$ctl" --socket="$dir/socket" retrieve big - >/dev/full 2>"$dir/stderr"
 (($? == 1)) && run 0 show big; ok "a full disk keeps the node"
 
 if [[ $(stat -f -c %T /dev/shm) == tmpfs ]]; then
     shm=$(mktemp -d /dev/shm/pkramctl.XXXXXX)
     clean_up() { stop; rm -rf "$dir" "$shm"; }
-    mkdir -p "$shm/from/d" "$shm/to" && head -c 100000 /dev/urandom >"$shm/from/d/large" && echo small >"$shm/from/small"
+    mkdir -p "$shm/from/d" "$shm/to" && head -c 100000 /dev/urandom >"$shm/from/d/large" &&
+        echo small >"$shm/from/small"
     ln "$shm/from/small" "$shm/from/d/link"
     run 0 store --tree tree "$shm/from" && says "Stored tree 'tree': 3 objects"; ok "store --tree"
     run 4 store --tree tree "$shm/from"; ok "status 4: there is such a tree"
@@ -359,15 +401,19 @@ if [[ $(stat -f -c %T /dev/shm) == tmpfs ]]; then
     run 0 retrieve --tree --keep tree "$shm/to" && diff -r "$shm/from" "$shm/to" &&
         [[ $shm/to/small -ef $shm/to/d/link ]] && run 0 show tree; ok "retrieve --tree --keep"
     run 0 release tree && run 3 show tree && diff -r "$shm/from" "$shm/to"; ok "release"
-    rm -r "$shm/to" && run 0 store tree "$shm/from" && run 0 retrieve tree "$shm/to" && diff -r "$shm/from" "$shm/to"; ok "trees without --tree"
-    rm -r "$shm/to" && run 0 retrieve tree "$shm/to" --release && diff -r "$shm/from" "$shm/to"; ok "retrieve --release of a tree"
+    rm -r "$shm/to" && run 0 store tree "$shm/from" && run 0 retrieve tree "$shm/to" && diff -r "$shm/from" "$shm/to"
+    ok "trees without --tree"
+    rm -r "$shm/to" && run 0 retrieve tree "$shm/to" --release && diff -r "$shm/from" "$shm/to"
+    ok "retrieve --release of a tree"
     run 3 show tree; ok "which releases the node"
     rm -r "$shm/to" && mkdir "$shm/to"
     python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' "$shm/from/s"
-    run 0 store --tree tree "$shm/from" && rm -r "$shm/to" && mkdir "$shm/to" && run 0 retrieve --release --tree tree "$shm/to" &&
+    run 0 store --tree tree "$shm/from" && rm -r "$shm/to" && mkdir "$shm/to" &&
+        run 0 retrieve --release --tree tree "$shm/to" &&
         [[ -S $shm/to/s ]]; ok "a socket comes back, as its name"
     run 0 store --tree --skip-special --verify tree "$shm/from" && rm -r "$shm/to" && mkdir "$shm/to" &&
-        run 0 retrieve --tree tree "$shm/to" && [[ -e $shm/to/small && ! -e $shm/to/s ]]; ok "store --tree --skip-special"
+        run 0 retrieve --tree tree "$shm/to" && [[ -e $shm/to/small && ! -e $shm/to/s ]]
+    ok "store --tree --skip-special"
     run 8 store --tree other "$dir" && says 'no directory of a tmpfs'; ok "status 8: no tmpfs"
     run 2 store --tree other; ok "status 2: store --tree without a directory"
     run 2 retrieve --tree other; ok "status 2: retrieve --tree without a directory"
@@ -378,7 +424,8 @@ if command -v script >/dev/null; then
     tty() { # ENVIRONMENT... -- ARGS...: what comes out on a terminal
         local environment=()
         while [[ $1 != -- ]]; do environment+=("$1"); shift; done
-        script -qec "env -u NO_COLOR -u PAGER -u SYSTEMD_PAGER -u SYSTEMD_COLORS -u SUDO_UID TERM=xterm COLUMNS=70 ${environment[*]@Q} '$ctl' --socket='$dir/socket' ${*:2}" \
+        script -qec \
+            "env -u NO_COLOR -u PAGER -u SYSTEMD_PAGER -u SYSTEMD_COLORS -u SUDO_UID TERM=xterm COLUMNS=70 ${environment[*]@Q} '$ctl' --socket='$dir/socket' ${*:2}" \
             /dev/null </dev/null >"$dir/stdout" 2>"$dir/stderr"
     }
     escape=$'\e['
@@ -394,13 +441,16 @@ if command -v script >/dev/null; then
     tty "PAGER=sed s/^/paged:/" -- --help && says "paged:"; ok "for help texts, too"
     tty "PAGER=sed s/^/paged:/" -- list --no-pager && ! says "paged:" && says NAME; ok "but not with --no-pager"
     tty "PAGER=sed s/^/paged:/" -- list --json=short && ! says "paged:"; ok "nor for JSON"
-    tty "PAGER=sed s/^/paged:/" SUDO_UID=1000 -- list && ! says "paged:" && says NAME; ok "nor under sudo, where it has to be less"
+    tty "PAGER=sed s/^/paged:/" SUDO_UID=1000 -- list && ! says "paged:" && says NAME
+    ok "nor under sudo, where it has to be less"
     PAGER="sed s/^/paged:/" run 0 list && ! says "paged:"; ok "a pipe has no pager"
-    (($(wc -L <"$dir/stdout") > 0)) && tty SYSTEMD_PAGER= SYSTEMD_COLORS=0 -- list && (($(tr -d '\r' <"$dir/stdout" | wc -L) <= 70)); ok "tables fit the terminal"
+    (($(wc -L <"$dir/stdout") > 0)) && tty SYSTEMD_PAGER= SYSTEMD_COLORS=0 -- list &&
+        (($(tr -d '\r' <"$dir/stdout" | wc -L) <= 70)); ok "tables fit the terminal"
 fi
 
 # Shell completion knows every option and verb.
-words=$("$ctl" --help | grep -oE -- '--[a-z][a-z-]+' | sort -u; "$ctl" --help | sed -n 's/^  \([a-z]\{3,\}\) .*/\1/p' | sort -u)
+words=$("$ctl" --help | grep -oE -- '--[a-z][a-z-]+' | sort -u; "$ctl" --help | sed -n 's/^  \([a-z]\{3,\}\) .*/\1/p' |
+    sort -u)
 for shell in bash-completion/pkramctl zsh-completion/_pkramctl; do
     missing=
     for word in $words; do grep -qE -- "(^|[^a-z-])$word([^a-z-]|\$)" "$here/$shell" || missing+=" $word"; done

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What pkram-qemu sees of QEMU, without a machine in it: the monitor, the file with RAM and a state that is written and read.
+"""What pkram-qemu sees of QEMU, without a machine in it: the monitor, the file with RAM and a state that is written
+and read.
 
-Its arguments are those that pkram-qemu passes on. $FAKE has words for what goes wrong: no-mode, blocked, save-fails, save-dies,
-load-dies, load-fails, stubborn (ignores the power button), new-machine. The guest's memory is a count of its starts, in the
-first byte of RAM; the state is that byte once more.
+Its arguments are those that pkram-qemu passes on. $FAKE has words for what goes wrong: no-mode, blocked, save-fails,
+save-dies, load-dies, load-fails, stubborn (ignores the power button), new-machine. The guest's memory is a count of
+its starts, in the first byte of RAM; the state is that byte once more.
 """
 import json
 import os

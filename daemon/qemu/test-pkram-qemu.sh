@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# pkram-qemu with a program in the place of QEMU, on a tree of pkramd over a model of the kernel, in a mount namespace of their
-# own. Speaks TAP. Usage: test-pkram-qemu.sh PKRAM-QEMU MOUNT.PKRAM UMOUNT.PKRAM PKRAMCTL PKRAMD-MOCK
+# pkram-qemu with a program in the place of QEMU, on a tree of pkramd over a model of the kernel, in a mount namespace
+# of their own. Speaks TAP. Usage: test-pkram-qemu.sh PKRAM-QEMU MOUNT.PKRAM UMOUNT.PKRAM PKRAMCTL PKRAMD-MOCK
 set -u
 if [[ ${6-} != inside ]]; then
     if ! unshare --mount --propagation private true 2>/dev/null || ((EUID != 0)); then
@@ -31,7 +31,8 @@ child_of() { tr -d ' ' <"/proc/$1/task/$1/children"; }
 # launch WORDS-FOR-FAKE [OPTION...]: in the background
 launch() {
     rm -f "$dir/stdout"
-    FAKE=$1 "$qemu" run a --directory="$dir/vm/a" --size=64M "${@:2}" -- "$fake" "${arguments[@]}" >"$dir/stdout" 2>&1 &
+    FAKE=$1 "$qemu" run a --directory="$dir/vm/a" --size=64M "${@:2}" -- "$fake" "${arguments[@]}" >"$dir/stdout" \
+        2>&1 &
     guest=$!
 }
 says() {
@@ -58,17 +59,22 @@ tree
 launch '' && says "Guest 'a' boots: it was not saved"; ok "without a saved guest it boots"
 [[ $(ram) == 1 && $(stat -c %a "$dir/vm/a/ram") == 600 ]]; ok "its memory is on the tree, for root only"
 note '"resumed":false' && "$ctl" --socket="$dir/socket" status | grep -q "Guest: a, "; ok "pkramctl shows it"
-"$qemu" run a --directory="$dir/vm/a" --size=64M -- "$fake" >"$dir/stderr" 2>&1; [[ $? == 2 ]] && grep -q 'runs already' "$dir/stderr"; ok "it runs once only"
+"$qemu" run a --directory="$dir/vm/a" --size=64M -- "$fake" >"$dir/stderr" 2>&1; [[ $? == 2 ]] &&
+    grep -q 'runs already' "$dir/stderr"; ok "it runs once only"
 ends 0 USR1 && says "Saved guest 'a'" && [[ ! -e /run/pkram/guests/a.json ]]; ok "it is saved"
 kexec && [[ $(ram) == 1 ]]; ok "and is in the store and back"
 launch '' && says "Guest 'a' goes on; it stood still for" && [[ $(ram) == 1 ]]; ok "it goes on"
 note '"resumed":true' && [[ ! -e $dir/vm/a/guest.json && ! -e $dir/vm/a/state ]]; ok "and can do so once only"
-ends 0 TERM && says "off after 1" && [[ -z $(ls -A "$dir/vm/a") ]]; ok "a stop without a kexec shuts it down, and nothing is left"
+ends 0 TERM && says "off after 1" && [[ -z $(ls -A "$dir/vm/a") ]]
+ok "a stop without a kexec shuts it down, and nothing is left"
 
 saved() { launch '' && says boots && ends 0 USR1 && launch "$@"; }
-saved load-dies && says "does not go on: QEMU ended (exit status 1) when it loaded its state" && ends 0 TERM; ok "QEMU cannot load: it boots"
-saved load-fails && says "does not go on: QEMU cannot load its state: Unknown section" && ends 0 TERM; ok "nor if QEMU says so"
-saved new-machine && says "its machine is 'pc-q35-11.0-machine' now" && ends 0 TERM; ok "another version of the machine: it boots"
+saved load-dies && says "does not go on: QEMU ended (exit status 1) when it loaded its state" && ends 0 TERM
+ok "QEMU cannot load: it boots"
+saved load-fails && says "does not go on: QEMU cannot load its state: Unknown section" && ends 0 TERM
+ok "nor if QEMU says so"
+saved new-machine && says "its machine is 'pc-q35-11.0-machine' now" && ends 0 TERM
+ok "another version of the machine: it boots"
 arguments=(-machine q35 -smp 2)
 launch '' && says boots && ends 0 USR1
 arguments=(-machine q35 -smp 4)
@@ -76,14 +82,19 @@ launch '' && says "'4' was '2'" && [[ $(ram) == 1 ]] && ends 0 TERM; ok "other a
 echo 1 >"$dir/disk"
 arguments=(-hda "$dir/disk")
 launch '' && says boots && ends 0 USR1
-mv "$dir/disk" "$dir/away" && launch '' && ends 1 && says "disk $dir/disk is missing. Its saved memory stays"; ok "a disk is missing: it waits"
+mv "$dir/disk" "$dir/away" && launch '' && ends 1 && says "disk $dir/disk is missing. Its saved memory stays"
+ok "a disk is missing: it waits"
 mv "$dir/away" "$dir/disk" && launch '' && says "goes on" && ends 0 USR1; ok "and goes on when it is there"
-echo 2 >>"$dir/disk" && launch '' && says "disk $dir/disk was changed" && ends 0 TERM; ok "a disk was changed: it boots"
+echo 2 >>"$dir/disk" && launch '' && says "disk $dir/disk was changed" && ends 0 TERM
+ok "a disk was changed: it boots"
 arguments=()
 
-launch save-fails && says boots && ends 0 USR1 && says "Failed to save guest .*No space left" && says "off after"; ok "it cannot be saved: it is shut down"
-launch '' && says "does not go on: it could not be saved: No space left" && ends 0 TERM; ok "and the next start says so"
-launch save-dies && says boots && ends 1 USR1 && says 'QEMU ended (signal 9 (Killed)) while it saved it'; ok "QEMU is killed while it saves"
+launch save-fails && says boots && ends 0 USR1 && says "Failed to save guest .*No space left" && says "off after"
+ok "it cannot be saved: it is shut down"
+launch '' && says "does not go on: it could not be saved: No space left" && ends 0 TERM
+ok "and the next start says so"
+launch save-dies && says boots && ends 1 USR1 && says 'QEMU ended (signal 9 (Killed)) while it saved it'
+ok "QEMU is killed while it saves"
 kexec && launch '' && says "could not be saved: QEMU ended (signal 9" && ends 0 TERM; ok "and the next start says so"
 launch '' && says boots && ends 0 USR1 && sed -i 's/"saved"/"saving"/' "$dir/vm/a/guest.json"
 launch '' && says "it was not saved completely" && ends 0 TERM; ok "pkram-qemu was killed while it saved"
@@ -92,8 +103,10 @@ launch '' && says "record of its state cannot be read" && ends 0 TERM; ok "a spo
 launch '' && says boots && ends 0 USR1 && rm "$dir/vm/a/state"
 launch '' && says "are not complete" && ends 0 TERM; ok "a file is missing"
 
-launch stubborn --shutdown=1 && says boots && ends 0 TERM && says "did not shut down in time"; ok "a guest that does not shut down is switched off"
-launch '' && says boots && kill -KILL "$(child_of "$guest")" && ends 1 && says "QEMU ended: signal 9"; ok "QEMU crashes"
+launch stubborn --shutdown=1 && says boots && ends 0 TERM && says "did not shut down in time"
+ok "a guest that does not shut down is switched off"
+launch '' && says boots && kill -KILL "$(child_of "$guest")" && ends 1 && says "QEMU ended: signal 9"
+ok "QEMU crashes"
 [[ -z $(ls -A "$dir/vm/a") ]]; ok "of which nothing is left"
 
 launch no-mode && ends 2 && says "cannot keep a guest's memory"; ok "refused: a QEMU without the mode"
@@ -104,7 +117,8 @@ launch start-fails && ends 1 && says "QEMU ended (exit status 1) when it was sta
 arguments=(-device vfio-pci)
 launch '' && ends 2 && says "pinned memory"; ok "refused: pinned memory"
 arguments=()
-"$qemu" run a --directory="$dir" --size=64M -- "$fake" >"$dir/stdout" 2>&1; [[ $? == 2 ]] && grep -q 'not on a file system of type pkram' "$dir/stdout"; ok "refused: no tree"
+"$qemu" run a --directory="$dir" --size=64M -- "$fake" >"$dir/stdout" 2>&1; [[ $? == 2 ]] &&
+    grep -q 'not on a file system of type pkram' "$dir/stdout"; ok "refused: no tree"
 launch '' --size=600M && ends 2 && says 'mount it with a larger size='; ok "refused: the tree is too small"
 
 cat >"$dir/a.conf" <<END_OF_CONF
@@ -116,12 +130,15 @@ Command=-smp 2
 END_OF_CONF
 "$qemu" run b --config="$dir/a.conf" --size=48M >"$dir/stdout" 2>&1 &
 guest=$!
-says "Guest 'b' boots" && [[ $(stat -c %s "$dir/vm/b/ram") == $((48 << 20)) ]]; ok "a configuration file, where options are stronger"
+says "Guest 'b' boots" && [[ $(stat -c %s "$dir/vm/b/ram") == $((48 << 20)) ]]
+ok "a configuration file, where options are stronger"
 ends 0 TERM; ok "and it ends"
 echo 'Nonsense=1' >>"$dir/a.conf"
-"$qemu" run b --config="$dir/a.conf" >"$dir/stdout" 2>&1; [[ $? == 2 ]] && grep -q 'line 6: there is no such setting' "$dir/stdout"; ok "a wrong one is refused"
+"$qemu" run b --config="$dir/a.conf" >"$dir/stdout" 2>&1; [[ $? == 2 ]] &&
+    grep -q 'line 6: there is no such setting' "$dir/stdout"; ok "a wrong one is refused"
 "$qemu" run ../b -- "$fake" >"$dir/stdout" 2>&1; [[ $? == 2 ]]; ok "a wrong name is refused"
-"$qemu" run nosuch >"$dir/stdout" 2>&1; [[ $? == 2 ]] && grep -q '/etc/pkram/qemu/nosuch.conf' "$dir/stdout"; ok "no configuration"
+"$qemu" run nosuch >"$dir/stdout" 2>&1; [[ $? == 2 ]] && grep -q '/etc/pkram/qemu/nosuch.conf' "$dir/stdout"
+ok "no configuration"
 "$qemu" --help >"$dir/stdout" && "$qemu" --version | grep -q pkram-qemu; ok "help and version"
 
 finish

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# pkramd and its worker on a kernel without PKRAM, with nodes on disk, in a mount namespace of their own: reboots, a daemon
-# that is killed, and what pkramctl shows. Speaks TAP.
+# pkramd and its worker on a kernel without PKRAM, with nodes on disk, in a mount namespace of their own: reboots, a
+# daemon that is killed, and what pkramctl shows. Speaks TAP.
 # Usage: test-disk.sh PKRAMD WORKER PKRAMCTL
 set -u
 if [[ ${4-} != inside ]]; then
@@ -60,7 +60,8 @@ systemd-socket-activate -a -l /run/pkram/tree-worker "$worker" 2>>"$dir/journal"
 workers=$!
 mount -t tmpfs none /run/t && mount -t tmpfs none /run/u
 head -c 3000000 /dev/urandom >"$dir/data"
-mkdir /run/t/d && seq 2000 >/run/t/d/small && cp "$dir/data" /run/t/large && truncate -s 1T /run/t/sparse && ln /run/t/large /run/t/link
+mkdir /run/t/d && seq 2000 >/run/t/d/small && cp "$dir/data" /run/t/large && truncate -s 1T /run/t/sparse &&
+    ln /run/t/large /run/t/link
 
 mkdir /run/mount
 echo 'ID=1 SRC=web TARGET=/run/t ROOT=/ OPTS=helper=pkram' >/run/mount/utab
@@ -74,13 +75,15 @@ run 0 show big && says 'Place: disk'; ok "show says where it is"
 run 0 store --tree --verify tree /run/t; ok "a tree is stored"
 { kill -KILL $pid && wait $pid; } 2>/dev/null
 up
-run 0 list -q && [[ $(sort "$dir/stdout" | tr '\n' ' ') == 'big tree ' ]]; ok "both are there after the daemon was killed"
+run 0 list -q && [[ $(sort "$dir/stdout" | tr '\n' ' ') == 'big tree ' ]]
+ok "both are there after the daemon was killed"
 
 new_boot
 up
 run 0 status && says 'all nodes of the previous boot'; ok "both are there after a reboot"
 run 0 retrieve --release big "$dir/back" && cmp "$dir/data" "$dir"/back/*; ok "what was stored comes back"
-run 0 retrieve --release tree /run/u && diff -r -x sparse /run/t /run/u && [[ $(stat -c %s:%b /run/u/sparse) == 1099511627776:0 ]] &&
+run 0 retrieve --release tree /run/u && diff -r -x sparse /run/t /run/u &&
+    [[ $(stat -c %s:%b /run/u/sparse) == 1099511627776:0 ]] &&
     [[ /run/u/large -ef /run/u/link ]]; ok "and so does the tree"
 (($(grep -cE "Restored node '(big|tree)' of .* from disk: .*, boots survived: 1, in [0-9.]+[a-z0-9 ]*\.$" "$dir/journal") == 2))
 ok "the journal has how long reading took"
@@ -137,7 +140,8 @@ run 0 status && says 'does not support PKRAM'; ok "with Use=no: status says why"
 rm /etc/pkram/pkramd.conf
 mount -t tmpfs none /proc/sys/kernel/random
 up
-run 9 store n "$dir/old" && grep -q 'does not permit access' "$dir/journal"; ok "a unit without access to the disk: a warning, and nothing can be stored"
+run 9 store n "$dir/old" && grep -q 'does not permit access' "$dir/journal"
+ok "a unit without access to the disk: a warning, and nothing can be stored"
 umount /proc/sys/kernel/random
 new_boot
 up

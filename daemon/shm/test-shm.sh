@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# pkram-shm with pkramd over a model of the kernel, in an IPC namespace of their own, where a kexec is a signal to the model and
-# the removal of all segments. Speaks TAP. Usage: test-shm.sh PKRAM-SHM PKRAMCTL PKRAMD-MOCK SEGMENTS
+# pkram-shm with pkramd over a model of the kernel, in an IPC namespace of their own, where a kexec is a signal to the
+# model and the removal of all segments. Speaks TAP. Usage: test-shm.sh PKRAM-SHM PKRAMCTL PKRAMD-MOCK SEGMENTS
 set -u
 if [[ ${5-} != inside ]]; then
     if ! unshare --ipc --mount --propagation private true 2>/dev/null || ((EUID != 0)); then
@@ -51,14 +51,16 @@ assert libc.shmctl(i, 2, ctypes.byref(ds)) == 0
 ds.uid, ds.gid = int(sys.argv[2]), int(sys.argv[2])
 assert libc.shmctl(i, 1, ctypes.byref(ds)) == 0' "$@"; }
 chown_segment 0x52e2c1 999
-run 0 save && says 'Stored segment 0x0052e2c1' && says 'Stored segment 0xae001000' && ! says '0x0000004d'; ok "segments are stored by key, and no others"
+run 0 save && says 'Stored segment 0x0052e2c1' && says 'Stored segment 0xae001000' && ! says '0x0000004d'
+ok "segments are stored by key, and no others"
 stored sysv:0x0052e2c1; ok "as nodes of root"
 kexec
 run 0 restore && says 'Restored segment 0x0052e2c1: 1000000 bytes'; ok "and come back"
 use check 0x52e2c1 1000000 640 && grep -qx 'uid 999 gid 999' "$dir/stderr"; ok "with contents, size, mode and owner"
 use check 0xae001000 4194304 600 && use change 0xae001000; ok "and can be written"
 ! stored sysv:0x0052e2c1 && ! use check 77 8192 600; ok "nothing else does"
-run 0 save && run 0 restore && ! stored sysv:0x0052e2c1 && use check 0x52e2c1 1000000 640; ok "a kexec that did not happen leaves them as they are"
+run 0 save && run 0 restore && ! stored sysv:0x0052e2c1 && use check 0x52e2c1 1000000 640
+ok "a kexec that did not happen leaves them as they are"
 
 chown_segment 0x52e2c1 1
 configure 'SysVUsers=daemon'
@@ -68,10 +70,12 @@ run 0 restore
 configure 'SysVKeys=0xae001000'
 "$segments" hold 0xae001000 >"$dir/held" & holder=$!
 for _ in {1..50}; do [[ -s $dir/held ]] && break; sleep 0.1; done
-run 2 save && says "Refusing to store segment 0xae001000.*attached for writing by segments ($holder)"; ok "one that is in use is not stored, and the process is named"
+run 2 save && says "Refusing to store segment 0xae001000.*attached for writing by segments ($holder)"
+ok "one that is in use is not stored, and the process is named"
 kill "$holder"; wait "$holder" 2>/dev/null
 run 0 save && kexec && use create 0xae001000 8192 600
-run 2 restore && says 'another segment with this key exists already, from uid 0 with 8192 bytes' && stored sysv:0xae001000; ok "one whose key is taken stays stored"
+run 2 restore && says 'another segment with this key exists already, from uid 0 with 8192 bytes' &&
+    stored sysv:0xae001000; ok "one whose key is taken stays stored"
 use remove 0xae001000 && run 0 restore && use check 0xae001000 4194304 600; ok "and comes back when it is free"
 forget
 
@@ -101,9 +105,12 @@ by_hand() { # STATUS ARGUMENT...
     ((got == $1)) || { echo "# status $got, not $1"; return 1; }
 }
 use create 0x99 65536 600 && use create 0x98 65536 640; id=$(grep -o '^[0-9]*' "$dir/stderr")
-by_hand 0 store --sysv 0x99 "$id" && stored sysv:0x00000098 && stored sysv:0x00000099; ok "pkramctl stores segments by key and identifier"
-kexec && by_hand 0 retrieve --sysv 0x99 0x98 && use check 0x99 65536 600 && use check 0x98 65536 640; ok "and creates them again"
-by_hand 3 retrieve --sysv 0x99 && by_hand 1 store --sysv 0x97 && by_hand 2 store --sysv abc && by_hand 2 retrieve --sysv 5 && by_hand 2 store --sysv; ok "or says what is wrong"
+by_hand 0 store --sysv 0x99 "$id" && stored sysv:0x00000098 && stored sysv:0x00000099
+ok "pkramctl stores segments by key and identifier"
+kexec && by_hand 0 retrieve --sysv 0x99 0x98 && use check 0x99 65536 600 && use check 0x98 65536 640
+ok "and creates them again"
+by_hand 3 retrieve --sysv 0x99 && by_hand 1 store --sysv 0x97 && by_hand 2 store --sysv abc &&
+    by_hand 2 retrieve --sysv 5 && by_hand 2 store --sysv; ok "or says what is wrong"
 forget
 
 configure 'PosixFiles=app-* cache' 'PosixFiles=other?'
@@ -112,12 +119,16 @@ chmod 640 "$dir/shm/app-1" && chown 5:6 "$dir/shm/app-1" && ln -s cache "$dir/sh
 run 2 save && says 'app-link'; ok "a symbolic link is refused"
 rm "$dir/shm/app-link" && run 0 save && kexec && run 0 restore; ok "files by pattern"
 [[ $(ls -A "$dir/shm" | tr '\n' ' ') == 'app-1 app-2 cache other1 ' ]]; ok "and no others"
-[[ $(cat "$dir/shm/app-1") == 'app-1 is here' && $(stat -c %u:%g:%a "$dir/shm/app-1") == 5:6:640 ]]; ok "with contents, mode and owner"
-run 0 save && run 0 restore && [[ $(cat "$dir/shm/cache") == 'cache is here' ]] && ! stored posix:cache; ok "a kexec that did not happen leaves them as they are"
+[[ $(cat "$dir/shm/app-1") == 'app-1 is here' && $(stat -c %u:%g:%a "$dir/shm/app-1") == 5:6:640 ]]
+ok "with contents, mode and owner"
+run 0 save && run 0 restore && [[ $(cat "$dir/shm/cache") == 'cache is here' ]] && ! stored posix:cache
+ok "a kexec that did not happen leaves them as they are"
 run 0 save && kexec && echo new >"$dir/shm/cache"
-run 2 restore && says "Failed to create shared memory 'cache'" && [[ $(cat "$dir/shm/cache") == new ]] && stored posix:cache; ok "a file that is there already stays"
+run 2 restore && says "Failed to create shared memory 'cache'" && [[ $(cat "$dir/shm/cache") == new ]] &&
+    stored posix:cache; ok "a file that is there already stays"
 
-rm "$dir/etc/pkram/pkramd.conf" && run 0 save && run 0 restore && stored posix:cache; ok "without a configuration nothing happens"
+rm "$dir/etc/pkram/pkramd.conf" && run 0 save && run 0 restore && stored posix:cache
+ok "without a configuration nothing happens"
 
 run 1 nonsense; ok "a wrong command"
 "$shm" --help >/dev/null && "$shm" --version | grep -q pkram-shm; ok "help and version"

@@ -4,8 +4,8 @@
 # shellcheck disable=SC2154
 n=0 bad=0 pid=
 
-# The test defines clean_up(). A background process has the trap of the test until it runs its program: if it was killed
-# before that, it would clean up under the test.
+# The test defines clean_up(). A background process has the trap of the test until it runs its program: if it was
+# killed before that, it would clean up under the test.
 trap '[[ $BASHPID != "$$" ]] || clean_up' EXIT
 
 stop() {

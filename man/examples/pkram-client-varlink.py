@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A service that keeps its memory over a kexec, in full, with the varlink module for Python (python3-varlink).
 
-It counts how often it was started, in a memfd that it takes back from pkramd when it starts and gives to pkramd when it
-is stopped. The module knows nothing of descriptors, but takes any connection: ours carries them.
+It counts how often it was started, in a memfd that it takes back from pkramd when it starts and gives to pkramd when
+it is stopped. The module knows nothing of descriptors, but takes any connection: ours carries them.
 """
 
 import mmap

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A service that keeps its memory over a kexec, in full.
 
-It counts how often it was started, in a memfd that it takes back from pkramd when it starts and gives to pkramd when it
-is stopped. Needs Python 3.9 and nothing else.
+It counts how often it was started, in a memfd that it takes back from pkramd when it starts and gives to pkramd when
+it is stopped. Needs Python 3.9 and nothing else.
 """
 
 import array

@@ -24,10 +24,11 @@ debian_mirror() {
         # Suites of the main archive have plain names; "-security" lives in another archive, and vendors' archives
         # have no component main together with a suite named like a Debian release.
         uri=$(apt-get indextargets --format '$(REPO_URI)|$(RELEASE)|$(COMPONENT)' 'Created-By: Packages' 2>/dev/null |
-                awk -F'|' -v wanted="^(stable|oldstable|testing|unstable|sid|bullseye|bookworm|trixie|forky)$wanted\$" '
+                awk -F'|' -v \
+                wanted="^(stable|oldstable|testing|unstable|sid|bullseye|bookworm|trixie|forky)$wanted\$" '
                         $3 == "main" && $2 ~ wanted { sub("/+$", "", $1); print $1; exit }')
         [ -n "$uri" ] ||
-                die "cannot tell the Debian mirror${1:+ of $1} from this host's apt sources; set $name to the URI of one"
+                die "cannot tell the Debian mirror${1:+ of $1} from this host's apt sources; set $name to its URI"
         printf '%s\n' "$uri"
 }
 

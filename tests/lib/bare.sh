@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What tests/bare runs by default: everything that needs no kernel, as README.md tells people to do it, and a look at what
-# the package leaves behind on a system that had never seen it.
+# What tests/bare runs by default: everything that needs no kernel, as README.md tells people to do it, and a look at
+# what the package leaves behind on a system that had never seen it.
 #
 #     tests/lib/bare.sh [STEP...]      steps: unit package dist image (default: these four), demo, run
 
@@ -16,8 +16,10 @@ apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq --yes "$@"; }
 # listing: a line for every file of the system: kind, mode, owner, size, time, name, target; /etc by its content. Logs and
 # caches are left out, and what dpkg knows.
 listing() {
-        as_root find / -xdev \( -path /var/log -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /tmp \
-                -o -path /var/tmp -o -path /srv -o -path /root -o -path /home -o -path /var/lib/systemd/catalog -o -path /etc/ld.so.cache \) -prune -o \
+        as_root find / -xdev \( -path /var/log -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/apt -o \
+                -path /tmp \
+                -o -path /var/tmp -o -path /srv -o -path /root -o -path /home -o -path /var/lib/systemd/catalog -o \
+                -path /etc/ld.so.cache \) -prune -o \
                 \( -type d -printf '%y %m %u %g %p\n' \) -o -printf '%y %m %u %g %s %T@ %p %l\n' | LC_ALL=C sort
         as_root find /etc -xdev -type f ! -name ld.so.cache -exec sha256sum {} + | LC_ALL=C sort
 }
@@ -44,7 +46,8 @@ step_package() {
         apt purge pkram
         listing >"$after"
         diff "$before" "$after" >&2 || die "the package leaves files or changes those of others, see above"
-        before=$(as_root find / -xdev \( -path /srv -o -path /tmp -o -path /root -o -path /home -o -path /var/cache \) -prune -o -name '*pkram*' -print)
+        before=$(as_root find / -xdev \( -path /srv -o -path /tmp -o -path /root -o -path /home -o -path /var/cache \
+                \) -prune -o -name '*pkram*' -print)
         [ -z "$before" ] || die "the package left $before"
         rm -f -- "$after"
 }

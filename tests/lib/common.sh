@@ -21,7 +21,8 @@ die() {
 
 # cache_dir NAME: make and print a directory of the cache. It may vanish between two runs, never during one.
 cache_dir() {
-        mkdir -p -- "$PKRAM_CACHE/$1" || die "cannot create $PKRAM_CACHE/$1; set XDG_CACHE_HOME to a place you can write"
+        mkdir -p -- "$PKRAM_CACHE/$1" ||
+                die "cannot create $PKRAM_CACHE/$1; set XDG_CACHE_HOME to a place you can write"
         printf '%s\n' "$PKRAM_CACHE/$1"
 }
 

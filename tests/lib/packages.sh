@@ -81,8 +81,8 @@ packages_missing() {
         done < <(needed_packages "$@")
 }
 
-# packages_ensure [deb]: install what is missing, after saying what and why. Reads the package lists first, since a bare
-# machine may have none.
+# packages_ensure [deb]: install what is missing, after saying what and why. Reads the package lists first, since a
+# bare machine may have none.
 packages_ensure() {
         local missing line p names=()
         command -v dpkg-query >/dev/null || die "this needs a Debian 12 or 13 system"

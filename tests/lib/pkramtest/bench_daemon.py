@@ -23,7 +23,8 @@ def run(results):
             results.failed("bench", "daemon", f"{e}; see {shown(path)}", time.monotonic() - start, contents(path))
             return
     # As root, like the daemon.
-    r = subprocess.run([*unit.as_root(dict(os.environ)), os.path.join(build, "daemon", "bench-daemon")], capture_output=True,
+    r = subprocess.run([*unit.as_root(dict(os.environ)), os.path.join(build, "daemon", "bench-daemon")],
+                       capture_output=True,
                        text=True, check=False)
     if r.returncode != 0 or "daemon_rss" not in r.stdout:
         results.failed("bench", "daemon", f"status {r.returncode}: {r.stdout}{r.stderr}", time.monotonic() - start)

@@ -21,10 +21,11 @@ class Broken(Exception):
 
 
 def make(*command):
-    """Run a script that prints a path on its last line of stdout, its messages going to our stderr. Raises Broken, with the
-    last of the messages."""
+    """Run a script that prints a path on its last line of stdout, its messages going to our stderr. Raises Broken,
+    with the last of the messages."""
     messages = collections.deque(maxlen=40)
-    with profile.measured("compile"), subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", cwd=TOP) as proc:
+    with profile.measured("compile"), subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                                       text=True, errors="replace", cwd=TOP) as proc:
         def pass_on():
             for line in proc.stderr:
                 sys.stderr.write(line)
@@ -52,10 +53,11 @@ def contents(path):
 
 @functools.cache
 def kernel(config):
-    """The kernel of a configuration, built if need be, as the source was when it was first asked for. CONFIG@SERIES is that
-    of another series than the default."""
+    """The kernel of a configuration, built if need be, as the source was when it was first asked for. CONFIG@SERIES is
+    that of another series than the default."""
     config, _, series = config.partition("@")
-    return make(os.path.join(TOP, "kernel", "tree"), "build", "--config", config, *(["--series", series] if series else []))
+    return make(os.path.join(TOP, "kernel", "tree"), "build", "--config", config,
+                *(["--series", series] if series else []))
 
 
 @functools.cache

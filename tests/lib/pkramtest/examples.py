@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The examples in the manual pages and in README.md: what people copy and paste is what the scenarios run, from the very
-text. A scenario names an example by its page and its first words:
+"""The examples in the manual pages and in README.md: what people copy and paste is what the scenarios run, from the
+very text. A scenario names an example by its page and its first words:
 
     example pkram 'kexec -e'                run it; a third word takes one part of it: lines like "# ... in the next
                                             kernel" divide an example into parts

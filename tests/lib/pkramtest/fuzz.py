@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""libFuzzer targets of the daemon and the kexec hook, under ASan and UBSan: a short run of each by default, ten million
-executions in the campaign. They begin with the corpora kept in the source; what is found new stays in the cache."""
+"""libFuzzer targets of the daemon and the kexec hook, under ASan and UBSan: a short run of each by default, ten
+million executions in the campaign. They begin with the corpora kept in the source; what is found new stays in the cache."""
 
 import concurrent.futures
 import glob
@@ -20,7 +20,8 @@ LEAST = 500
 
 def targets():
     """Name and source of each. Found in the source, so that none can be forgotten in the build."""
-    found = glob.glob(os.path.join(TOP, "daemon", "fuzz", "fuzz-*.c")) + glob.glob(os.path.join(TOP, "kexec-hook", "fuzz-*.c"))
+    found = glob.glob(os.path.join(TOP, "daemon", "fuzz", "fuzz-*.c"))
+    found += glob.glob(os.path.join(TOP, "kexec-hook", "fuzz-*.c"))
     return {os.path.basename(f)[len("fuzz-"):-len(".c")]: f for f in sorted(found, key=os.path.basename)}
 
 
@@ -52,7 +53,8 @@ def _run(suite, name, test, build, limit):
     start = time.monotonic()
     with open(path, "w", encoding="utf-8") as log:
         r = subprocess.run(
-            ["nice", binary, limit, "-print_final_stats=1", "-timeout=30", "-rss_limit_mb=2048", f"-artifact_prefix={out}/", work]
+            ["nice", binary, limit, "-print_final_stats=1", "-timeout=30", "-rss_limit_mb=2048",
+             f"-artifact_prefix={out}/", work]
             + ([kept] if os.path.isdir(kept) else []),
             stdout=log, stderr=subprocess.STDOUT, check=False,
             # What was freed long ago need not be remembered; it costs most of the time.

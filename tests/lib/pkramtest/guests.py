@@ -46,9 +46,9 @@ def prepared(results, suite_name, chosen, prepare):
 
 
 def outcomes(results, suite_name, chosen, prepare, run_one, *, memory, busy):
-    """Prepare the scenarios one after the other, and run run_one(s) for each, those that may take longest first, so that
-    none is left alone in the end. memory: of guests whose scenario does not say; busy: processors that one keeps busy.
-    Yields (s, what it returned) as they end. An exception of run_one comes out here."""
+    """Prepare the scenarios one after the other, and run run_one(s) for each, those that may take longest first, so
+    that none is left alone in the end. memory: of guests whose scenario does not say; busy: processors that one keeps
+    busy. Yields (s, what it returned) as they end. An exception of run_one comes out here."""
     chosen = sorted(prepared(results, suite_name, chosen, prepare), key=lambda s: -s.timeout)
     if not chosen:
         return

@@ -12,8 +12,8 @@ import subprocess
 import time
 import unittest
 
-from . import (examples as man_examples, floors, profile, programs, source, test_floors, test_judge, test_programs, test_source,
-               test_words, unit, vm, words)
+from . import (examples as man_examples, floors, profile, programs, source, test_floors, test_judge, test_programs,
+               test_source, test_width, test_words, unit, vm, width, words)
 from .common import TESTS, TOP, Broken, make, output_dir, shown
 from .seen import Seen
 
@@ -30,11 +30,13 @@ def _read(path):
 
 def shell():
     """shellcheck finds nothing in the shell scripts."""
-    scripts = [f for f in _tracked() if "seeds" not in f and re.match(r"#!.*\b(ba)?sh\b|# SPDX.*\n# shellcheck shell", _read(f)[:200])]
+    script = re.compile(r"#!.*\b(ba)?sh\b|# SPDX.*\n# shellcheck shell")
+    scripts = [f for f in _tracked() if "seeds" not in f and script.match(_read(f)[:200])]
     scripts = [f for f in scripts if not f.endswith((".py", ".md"))]
     if not shutil.which("shellcheck"):
         return "shellcheck is not installed"
-    r = subprocess.run(["shellcheck", "-x", "-S", "warning", *scripts], cwd=TOP, capture_output=True, text=True, check=False)
+    r = subprocess.run(["shellcheck", "-x", "-S", "warning", *scripts], cwd=TOP, capture_output=True, text=True,
+                       check=False)
     return r.stdout[-2000:] if r.returncode else ""
 
 
@@ -60,10 +62,15 @@ def harness():
 
 
 def prose():
-    """No text has a phrase that the style sheet avoids, and error messages begin with the verb that failed. In C of user
-    space, no line is longer than 119 columns, and each static function has a name of its own."""
+    """No text has a phrase that the style sheet avoids, error messages begin with the verb that failed, and each
+    static function of user space has a name of its own."""
     return _unittests(test_words) or _unittests(test_source) or \
         "\n".join(words.check(_tracked(), _read) + source.check(_tracked(), _read))
+
+
+def line_width():
+    """No line of C, shell, Python and XML is longer than 119 columns, except in kernel/."""
+    return _unittests(test_width) or "\n".join(width.check([f for f in _tracked() if "/corpus/" not in f], _read))
 
 
 def layers():
@@ -86,7 +93,8 @@ def external_programs():
 def licences():
     """Every source file says its licence in its first lines."""
     wrong = []
-    for f in _tracked("*.c", "*.h", "*.sh", "*.py", "*/meson.build", "meson.build", "tests/run", "tests/demo", "kernel/tree"):
+    for f in _tracked("*.c", "*.h", "*.sh", "*.py", "*/meson.build", "meson.build", "tests/run", "tests/demo",
+                      "kernel/tree"):
         if "SPDX-License-Identifier:" not in "\n".join(_read(f).splitlines()[:5]):
             wrong.append(f"{f} has no SPDX line")
     return "\n".join(wrong)
@@ -129,7 +137,9 @@ def _compile_commands(log):
 
 def _compiler_words(entry):
     """What of a file's command decides what the compiler makes of its text."""
-    return ["clang", *(w for w in shlex.split(entry["command"])[1:] if w.startswith(("-I", "-D", "-U", "-std", "-W", "-isystem")))]
+    return ["clang",
+            *(w for w in shlex.split(entry["command"])[1:]
+              if w.startswith(("-I", "-D", "-U", "-std", "-W", "-isystem")))]
 
 
 def _each(name, wanted, make, seen=None):
@@ -173,25 +183,29 @@ def warnings():
 
 
 def clang_tidy():
-    """clang-tidy finds nothing in daemon/ and kexec-hook/; .clang-tidy says what it looks for. A file it found in order
-    is not looked at again until it changes."""
+    """clang-tidy finds nothing in daemon/ and kexec-hook/; .clang-tidy says what it looks for. A file it found in
+    order is not looked at again until it changes."""
     def make(_, file, entry):
         # With the directory of the build it would look at the file once for each program that the file is part of.
         return ["clang-tidy", "--quiet", "--warnings-as-errors=*", file, "--", *_compiler_words(entry)[1:]]
 
     # Tests are left to the compilers: most of the time would go there.
-    return _each("clang-tidy", lambda f: re.match(r"(daemon|kexec-hook)/", f) and not re.search(r"/(test|fuzz|bench)-", f), make,
-                 Seen("clang-tidy", ".clang-tidy"))
+    return _each("clang-tidy",
+                 lambda f: re.match(r"(daemon|kexec-hook)/", f) and not re.search(r"/(test|fuzz|bench)-", f),
+                 make, Seen("clang-tidy", ".clang-tidy"))
 
 
 def cppcheck():
     """cppcheck finds nothing in daemon/ and kexec-hook/."""
     # Tests are left to the compilers: later versions of cppcheck want each allocation in them checked.
-    files = [f for f in _tracked() if re.match(r"(daemon|kexec-hook)/.*\.c$", f) and not re.search(r"/(test|fuzz|bench)-", f)]
-    includes = ["daemon", *(f"daemon/{d}" for d in ("basic", "device", "varlink", "store", "service", "ctl")), "kexec-hook",
+    files = [f for f in _tracked() if re.match(r"(daemon|kexec-hook)/.*\.c$", f)
+             and not re.search(r"/(test|fuzz|bench)-", f)]
+    includes = ["daemon", *(f"daemon/{d}" for d in ("basic", "device", "varlink", "store", "service", "ctl")),
+                "kexec-hook",
                 "kernel/src/include/uapi"]
     r = subprocess.run(
-        ["nice", "cppcheck", "-q", f"-j{os.cpu_count() or 1}", "--error-exitcode=1", "--std=c11", "--library=posix", "--library=gnu",
+        ["nice", "cppcheck", "-q", f"-j{os.cpu_count() or 1}", "--error-exitcode=1", "--std=c11", "--library=posix",
+         "--library=gnu",
          "--enable=warning,performance,portability", "--template={file}:{line}: {id}: {message}",
          "-D_GNU_SOURCE", "-D__x86_64__", '-DPKRAM_VERSION="0"', '-DPKRAM_LIBEXECDIR="/"',
          *(f"-I{i}" for i in includes), *(f"--suppress={m}" for m in CPPCHECK_MISTAKES), *files],
@@ -199,8 +213,9 @@ def cppcheck():
     return (r.stdout + r.stderr).strip()[-2000:] if r.returncode else ""
 
 
-# What lintian says about packages that are not for Debian's archive: there is no bug to close and no maintainer's address, and
-# an older lintian does not know the newest policy. A test client is written in Go, whose programs are static.
+# What lintian says about packages that are not for Debian's archive: there is no bug to close and no maintainer's
+# address, and an older lintian does not know the newest policy. A test client is written in Go, whose programs are
+# static.
 NOT_FOR_THE_ARCHIVE = ("initial-upload-closes-no-bugs,bogus-mail-host,bogus-mail-host-in-debian-changelog,newer-standards-version,"
                        "statically-linked-binary")
 
@@ -214,7 +229,8 @@ def package():
     packages = [os.path.join(directory, f) for f in os.listdir(directory) if f.endswith(".deb")]
     if not packages:
         return f"no package in {shown(directory)}"
-    r = subprocess.run(["lintian", "--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0", "--suppress-tags",
+    r = subprocess.run(["lintian", "--allow-root", "--fail-on", "error,warning", "--tag-display-limit", "0",
+                        "--suppress-tags",
                         NOT_FOR_THE_ARCHIVE, *packages], capture_output=True, text=True, check=False)
     return "" if r.returncode == 0 else f"{r.stdout[-2000:]}{r.stderr[-500:]}"
 
@@ -228,7 +244,8 @@ def _kernel_check(part):
     def check():
         log = os.path.join(output_dir("lint", f"kernel-{part}"), "log")
         with open(log, "w", encoding="utf-8") as f:
-            r = subprocess.run([os.path.join(TOP, "kernel", "tree"), "check", part], stdout=f, stderr=subprocess.STDOUT, check=False)
+            r = subprocess.run([os.path.join(TOP, "kernel", "tree"), "check", part], stdout=f,
+                               stderr=subprocess.STDOUT, check=False)
         if r.returncode == 0:
             return ""
         with open(log, encoding="utf-8") as f:
@@ -244,8 +261,9 @@ def _kernel_check(part):
     return check
 
 
-CHECKS = {"shell": shell, "python": python, "judge": judge, "harness": harness, "words": prose, "floors": layers, "licences": licences, "programs": external_programs, "places": places, "examples": examples, "warnings": warnings, "clang-tidy": clang_tidy,
-          "cppcheck": cppcheck, "package": package}
+CHECKS = {"shell": shell, "python": python, "judge": judge, "harness": harness, "words": prose, "width": line_width,
+          "floors": layers, "licences": licences, "programs": external_programs, "places": places,
+          "examples": examples, "warnings": warnings, "clang-tidy": clang_tidy, "cppcheck": cppcheck, "package": package}
 CHECKS.update({f"kernel-{p}": _kernel_check(p) for p in ("patches", "warnings", "kernel-doc", "floors", "off")})
 
 

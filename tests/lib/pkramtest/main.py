@@ -22,7 +22,8 @@ class Suite:
 
 def scenario_suite(name, about, module, scenarios, default=True):
     return Suite(name, about, lambda: [(s.name, s.about) for s in scenarios()],
-                 lambda results, names: module.run(results, name, [s for s in scenarios() if not names or s.name in names]),
+                 lambda results,
+                 names: module.run(results, name, [s for s in scenarios() if not names or s.name in names]),
                  default)
 
 
@@ -36,7 +37,8 @@ def bench_suite():
             bench_daemon.run(results)
 
     return Suite("bench", "cost of the kernel in instructions, beside the rival's; of the daemon in time and memory",
-                 lambda: [(s.name, s.about) for s in bench.scenarios()] + [(bench_daemon.NAME, bench_daemon.ABOUT)], run)
+                 lambda: [(s.name, s.about) for s in bench.scenarios()] + [(bench_daemon.NAME, bench_daemon.ABOUT)],
+                 run)
 
 
 def campaign_suite():
@@ -51,7 +53,8 @@ def campaign_suite():
             fuzz.campaign(results, names)
 
     return Suite("campaign", "long runs, and debug kernels; not run by default",
-                 lambda: [(s.name, s.about) for _, scenarios in parts for s in scenarios()] + userspace.campaign_tests() + fuzz.campaign_tests(),
+                 lambda: [(s.name, s.about) for _, scenarios in parts
+                          for s in scenarios()] + userspace.campaign_tests() + fuzz.campaign_tests(),
                  run, default=False)
 
 
@@ -60,7 +63,8 @@ def suites():
         Suite("lint", "scripts, kernel style, sparse, kernel-doc", lint.tests, lint.run),
         Suite("unit", "the meson tests, plain and under ASan and UBSan", unit.tests, unit.run),
         Suite("fuzz", "a short run of each libFuzzer target", fuzz.tests, fuzz.run),
-        Suite("kernel", "the format code in user space, a minute of fuzzing, KUnit in a guest", userspace.tests, userspace.run),
+        Suite("kernel", "the format code in user space, a minute of fuzzing, KUnit in a guest", userspace.tests,
+              userspace.run),
         scenario_suite("mini", "kernel scenarios in a small guest", mini, mini.scenarios),
         scenario_suite("vm", "the whole thing on Debian 13 with systemd", vm, vm.scenarios),
         bench_suite(),
@@ -70,7 +74,8 @@ def suites():
 
 # What "tests/run quick" runs: of each kind of test what finds most, in less than five minutes from the cache.
 QUICK = [
-    ("lint", ["shell", "python", "judge", "harness", "words", "programs", "licences", "places", "examples"]),
+    ("lint", ["shell", "python", "judge", "harness", "words", "width", "programs", "licences", "places",
+              "examples"]),
     ("unit", ["plain"]),
     ("kernel", ["check", "kunit"]),
     ("mini", ["store-load", "chain", "frozen"]),

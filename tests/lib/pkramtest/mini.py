@@ -16,7 +16,8 @@ DIRECTORY = os.path.join(TESTS, "vm", "mini", "scenarios")
 MEMORY = "512M"
 SERIES = ["7.3"]  # further ones than the default
 # No quiet: every kernel line counts. The reports of a panic end the guest at once. A busy host makes processors of an
-# emulated guest stand still for long, which is no fault of the kernel's. The check of the timer would panic because of it.
+# emulated guest stand still for long, which is no fault of the kernel's. The check of the timer would panic because of
+# it.
 COMMAND_LINE = "console=ttyS0 no_timer_check panic=-1 oops=panic printk.devkmsg=on rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
 
 
@@ -31,8 +32,8 @@ def _on_series(s, series):
 
 
 def campaign():
-    """The long ones, and the ordinary ones once more on the debug kernel and on the kernels of the other series. The debug
-    kernel needs more memory and time. Poisoning free pages switches init_on_alloc off: they take turns."""
+    """The long ones, and the ordinary ones once more on the debug kernel and on the kernels of the other series. The
+    debug kernel needs more memory and time. Poisoning free pages switches init_on_alloc off: they take turns."""
     slow = []
     ordinary = scenarios() + scenarios("kunit")
     for n, s in enumerate(s for s in ordinary if s.debug):
@@ -76,7 +77,8 @@ def kunit_suites():
                 continue
             with open(os.path.join(root, name), encoding="utf-8") as f:
                 text = f.read()
-            suites.update(re.findall(r"static struct kunit_suite \w+ = \{[^}]*?\.name\s*=\s*\"([^\"]+)\"", text, re.DOTALL))
+            suites.update(re.findall(r"static struct kunit_suite \w+ = \{[^}]*?\.name\s*=\s*\"([^\"]+)\"", text,
+                                     re.DOTALL))
     return suites
 
 

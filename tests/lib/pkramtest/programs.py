@@ -22,13 +22,15 @@ PACKAGES_SH = os.path.join(TESTS, "lib", "packages.sh")
 PROGRAMS = os.path.join(TESTS, "lib", "programs")
 
 # The shell's own words.
-BUILTINS = set(""". : [ [[ alias bg break builtin case cd command compgen complete compopt continue declare echo eval exec exit export
-false fg getopts hash jobs kill let local mapfile popd printf pushd pwd read readarray readonly return set shift shopt source
+BUILTINS = set(""". : [ [[ alias bg break builtin case cd command compgen complete compopt continue declare echo eval
+exec exit export false fg getopts hash jobs kill let local mapfile popd printf pushd pwd read readarray readonly return set shift shopt source
 test time times trap true type typeset ulimit umask unalias unset wait""".split())
 # Programs whose arguments name another program, and their options that take a value.
 WRAPPERS = {
-    "as_root": "", "sudo": "ugC", "env": "uSC", "nice": "n", "timeout": "ks", "xargs": "adEIiLlnPs", "exec": "a", "nohup": "",
-    "setsid": "", "with_lock": "", "command": "", "builtin": "", "stdbuf": "ioe", "flock": "wE", "unshare": "", "setpriv": "",
+    "as_root": "", "sudo": "ugC", "env": "uSC", "nice": "n", "timeout": "ks", "xargs": "adEIiLlnPs", "exec": "a",
+    "nohup": "",
+    "setsid": "", "with_lock": "", "command": "", "builtin": "", "stdbuf": "ioe", "flock": "wE", "unshare": "",
+    "setpriv": "",
     "taskset": "", "chrt": "", "ionice": "cn", "strace": "eoP", "prlimit": "",
 }
 # Wrappers whose first plain arguments are not the program: how many.
@@ -45,7 +47,8 @@ class Call:
     line: int
 
 
-# -- where the programs come from ---------------------------------------------------------------------------------------
+# -- where the programs come from
+# ---------------------------------------------------------------------------------------
 
 def needed_packages():
     """The packages that tests/lib/packages.sh installs on the host."""
@@ -70,14 +73,17 @@ def packages_of():
 @functools.cache
 def base_programs():
     """The programs of Debian's essential packages, which every system has."""
-    names = subprocess.run(["dpkg-query", "-W", "-f", "${Essential} ${Package}\n"], stdout=subprocess.PIPE, text=True, check=True).stdout
-    # apt is not marked as essential, but debootstrap installs it on every system. awk and mawk: base-files depends on one.
+    names = subprocess.run(["dpkg-query", "-W", "-f", "${Essential} ${Package}\n"], stdout=subprocess.PIPE, text=True,
+                           check=True).stdout
+    # apt is not marked as essential, but debootstrap installs it on every system. awk and mawk: base-files depends on
+    # one.
     essential = [l.split()[1] for l in names.splitlines() if l.startswith("yes ")] + ["apt", "mawk"]
     files = subprocess.run(["dpkg", "-L", *essential], stdout=subprocess.PIPE, text=True, check=False).stdout
     return {os.path.basename(f) for f in files.splitlines() if re.match(r"(/usr)?/s?bin/[^/]+$", f)} | {"awk"}
 
 
-# -- what is called -----------------------------------------------------------------------------------------------------
+# -- what is called
+# -----------------------------------------------------------------------------------------------------
 
 def _literal(word):
     """The text of a shell word that is not computed, or None."""
@@ -93,8 +99,8 @@ def _literal(word):
 
 
 def _called(words):
-    """The programs that a list of words calls: the first, and what wrappers and "sh -c" run. None stands for a word that
-    is computed. Yields (program, None) or (None, text of a script)."""
+    """The programs that a list of words calls: the first, and what wrappers and "sh -c" run. None stands for a word
+    that is computed. Yields (program, None) or (None, text of a script)."""
     while words:
         name = words[0]
         if not name or not re.fullmatch(r"[A-Za-z0-9_.+\[:-]+", name):
@@ -144,7 +150,8 @@ def _syntax_tree(text):
     """The syntax tree of a shell script, or ValueError."""
     # Templates of meson hold @NAME@, which is a word to the shell.
     for dialect in ("bash", "posix"):
-        r = subprocess.run(["shfmt", f"-ln={dialect}", "--to-json"], input=text, capture_output=True, text=True, check=False)
+        r = subprocess.run(["shfmt", f"-ln={dialect}", "--to-json"], input=text, capture_output=True, text=True,
+                           check=False)
         if r.returncode == 0:
             return json.loads(r.stdout)
     raise ValueError(r.stderr.strip())
@@ -167,7 +174,8 @@ def shell_calls(text, path, line=0):
         at = line + node["Pos"]["Line"]
         words = [_literal(a) for a in node["Args"]]
         if words[0] in functions and words[0] not in WRAPPERS:
-            calls += [Call(w, path, at) for w in words[1:] if w and re.fullmatch(r"[a-z][a-z0-9_.-]+", w) and is_known(w)]
+            calls += [Call(w, path, at) for w in words[1:] if w and re.fullmatch(r"[a-z][a-z0-9_.-]+", w)
+                      and is_known(w)]
         for program, script in _called(words):
             if script is not None:
                 inner, more = shell_calls(script, path, at - 1)
@@ -186,7 +194,8 @@ def python_calls(text, path):
             continue
         name = ast.unparse(node.func)
         first = node.args[0]
-        if re.fullmatch(r"subprocess\.(run|Popen|call|check_call|check_output)", name) and isinstance(first, (ast.List, ast.Tuple)):
+        if re.fullmatch(r"subprocess\.(run|Popen|call|check_call|check_output)", name) and \
+                isinstance(first, (ast.List, ast.Tuple)):
             words = [e.value if isinstance(e, ast.Constant) and isinstance(e.value, str) else None for e in first.elts]
         elif name in ("subprocess.getoutput", "os.system") or any(k.arg == "shell" for k in node.keywords):
             words = ["sh", "-c", first.value] if isinstance(first, ast.Constant) else []
@@ -216,8 +225,8 @@ def _shell_text(text):
 
 
 def c_calls(text, path):
-    """The calls in a C file: exec*() and posix_spawnp() with a literal name, arrays called argv or command, and, in a file
-    that uses system() or popen(), every string that begins with a word a shell could run."""
+    """The calls in a C file: exec*() and posix_spawnp() with a literal name, arrays called argv or command, and, in a
+    file that uses system() or popen(), every string that begins with a word a shell could run."""
     calls = []
     line_of = lambda offset: text.count("\n", 0, offset) + 1
     for m in re.finditer(rf"\b(?:exec[lv]pe?|posix_spawnp)\(\s*{C_STRING}", text):
@@ -232,12 +241,14 @@ def c_calls(text, path):
             script = _shell_text(m.group(1))
             if script:
                 # A message is no script: only words that are known as programs count here.
-                calls += [Call(c.program, path, line_of(m.start())) for c in shell_calls(script, path)[0] if is_known(c.program)]
+                calls += [Call(c.program, path, line_of(m.start())) for c in shell_calls(script, path)[0]
+                          if is_known(c.program)]
     return calls
 
 
 def _is_shell(path, text):
-    return path.endswith((".sh", ".in.sh")) or re.match(r"#!.*\b(ba|da)?sh\b|# SPDX.*\n# shellcheck shell", text[:200]) is not None
+    return path.endswith((".sh", ".in.sh")) or re.match(r"#!.*\b(ba|da)?sh\b|# SPDX.*\n# shellcheck shell",
+                                                        text[:200]) is not None
 
 
 def calls_of(files):
@@ -251,7 +262,8 @@ def calls_of(files):
         elif path.endswith((".c", ".h")):
             calls += c_calls(text, path)
         elif path.endswith("meson.build"):
-            calls += [Call(m.group(1), path, text.count("\n", 0, m.start()) + 1) for m in re.finditer(r"find_program\('([^'/]+)'", text)]
+            calls += [Call(m.group(1), path, text.count("\n", 0, m.start()) + 1)
+                      for m in re.finditer(r"find_program\('([^'/]+)'", text)]
         elif _is_shell(path, text):
             more, names = shell_calls(text, path)
             calls += more
@@ -259,10 +271,12 @@ def calls_of(files):
     return calls, functions
 
 
-# Files whose programs run elsewhere than on the host, where other packages are installed: in guests, in the image while it
-# is made, and on the machines that pkram is installed on.
-ELSEWHERE = ("tests/vm/scenarios/*", "tests/vm/lib/*", "tests/vm/mini/init", "tests/vm/mini/lib.sh", "tests/vm/mini/scenarios/*", "tests/vm/mini/*.c",
-             "tests/vm/image/mkosi.*", "tests/clients/*", "units/debian/*", "kexec-hook/91-pkram.install", "man/examples/*",
+# Files whose programs run elsewhere than on the host, where other packages are installed: in guests, in the image
+# while it is made, and on the machines that pkram is installed on.
+ELSEWHERE = ("tests/vm/scenarios/*", "tests/vm/lib/*", "tests/vm/mini/init", "tests/vm/mini/lib.sh",
+             "tests/vm/mini/scenarios/*", "tests/vm/mini/*.c",
+             "tests/vm/image/mkosi.*", "tests/clients/*", "units/debian/*", "kexec-hook/91-pkram.install",
+             "man/examples/*",
              "daemon/ctl/bash-completion/*", "kernel/src/tools/testing/selftests/*", "tests/lib/pkramtest/test_*.py")
 
 
@@ -299,7 +313,8 @@ def without_package(tracked):
     return [wrong[p] for p in sorted(wrong)]
 
 
-# -- what a message says ------------------------------------------------------------------------------------------------
+# -- what a message says
+# ------------------------------------------------------------------------------------------------
 
 NOT_FOUND = [re.compile(p) for p in (
     r"(?:^|[\s/])(?:ba|da)?sh: (?:(?:line )?\d+: )?([\w.+-]+): (?:command )?not found",

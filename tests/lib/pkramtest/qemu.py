@@ -24,8 +24,8 @@ def have_kvm():
     return bool(flags & {"vmx", "svm"}) and os.access("/dev/kvm", os.W_OK)
 
 
-# Emulated vector registers of 256 bits are slow, and libraries use them where they find them: without them SHA-256 takes
-# a third of the time, and memcpy() is quicker too.
+# Emulated vector registers of 256 bits are slow, and libraries use them where they find them: without them SHA-256
+# takes a third of the time, and memcpy() is quicker too.
 EMULATED_CPU = "max,-avx,-avx2"
 
 
@@ -75,7 +75,8 @@ class Machine:
             cmd += ["-initrd", self.initrd]
         for n, (path, mode) in enumerate(self.drives):
             option = "readonly=on" if mode == "ro" else "snapshot=on"
-            cmd += ["-drive", f"if=none,id=d{n},format=raw,file={path},{option}", "-device", f"virtio-blk-pci,drive=d{n}"]
+            cmd += ["-drive", f"if=none,id=d{n},format=raw,file={path},{option}", "-device",
+                    f"virtio-blk-pci,drive=d{n}"]
         if self.journal:
             cmd += ["-device", "virtio-serial-pci", "-chardev", f"file,id=journal,path={self.journal},append=on",
                     "-device", "virtserialport,chardev=journal,name=pkram.journal"]

@@ -36,7 +36,8 @@ class Results:
     def add(self, suite, name, state, seconds=0.0, why="", quiet=False):
         self.all.append(Result(suite, name, state, seconds, why))
         if not quiet or state != "passed":
-            self.say(f"  {self._paint(state):7}  {suite}/{name}  ({seconds:.1f} s)" + (f"\n           {why}" if why else ""))
+            reason = f"\n           {why}" if why else ""
+            self.say(f"  {self._paint(state):7}  {suite}/{name}  ({seconds:.1f} s){reason}")
 
     def passed(self, suite, name, seconds=0.0, quiet=False):
         self.add(suite, name, "passed", seconds, quiet=quiet)
@@ -58,10 +59,12 @@ class Results:
         for suite in dict.fromkeys(r.suite for r in self.all):
             mine = [r for r in self.all if r.suite == suite]
             element = ElementTree.SubElement(root, "testsuite", name=suite, tests=str(len(mine)),
-                                             failures=str(self.count("failed", suite)), skipped=str(self.count("skipped", suite)),
+                                             failures=str(self.count("failed", suite)),
+                                             skipped=str(self.count("skipped", suite)),
                                              time=f"{sum(r.seconds for r in mine):.3f}")
             for r in mine:
-                case = ElementTree.SubElement(element, "testcase", classname=suite, name=r.name, time=f"{r.seconds:.3f}")
+                case = ElementTree.SubElement(element, "testcase", classname=suite, name=r.name,
+                                              time=f"{r.seconds:.3f}")
                 if r.state != "passed":
                     # XML has no way to write most control characters.
                     why = "".join(c for c in r.why if c in "\t\n" or c >= " ")

@@ -3,7 +3,7 @@
 
     # A line or more that say what is tested.
     # stages: 3                boots it consists of, every one must begin (default 1)
-    # memory: 768M             of the guest, for small ones always in M (default 512M for small guests, 2G for full ones)
+    # memory: 768M             of the guest, for small ones always in M (default 512M for small guests, 2G for others)
     # cpus: 1
     # cpu: qemu64              QEMU's processor model
     # timeout: 300             seconds for everything, under emulation
@@ -29,9 +29,9 @@ import re
 import shlex
 from dataclasses import dataclass, field
 
-KEYS = {"stages", "memory", "cpus", "cpu", "timeout", "silence", "append", "qemu", "expect", "refuse", "allow", "config", "suite",
-        "kunit", "icount", "debug", "kernels", "firmware", "scratch", "debs",
-        "packages", "control"}
+KEYS = {"stages", "memory", "cpus", "cpu", "timeout", "silence", "append", "qemu", "expect", "refuse", "allow",
+        "config", "suite", "kunit", "icount", "debug", "kernels", "firmware", "scratch", "debs", "packages",
+        "control"}
 
 
 @dataclass

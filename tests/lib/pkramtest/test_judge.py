@@ -72,7 +72,8 @@ class Judge(unittest.TestCase):
 
     def test_every_pattern(self):
         for pattern in KERNEL_COMPLAINTS:
-            self.assertTrue(any(pattern.search(text) for text in BAD), f"no line shows what '{pattern.pattern}' is for")
+            self.assertTrue(any(pattern.search(text) for text in BAD),
+                            f"no line shows what '{pattern.pattern}' is for")
 
     def test_programs_may_warn(self):
         self.assertEqual(judged([*GOOD[:3], "WARNING: this is a program", *GOOD[3:]]), [])

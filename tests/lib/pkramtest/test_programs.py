@@ -45,7 +45,8 @@ class ShellCalls(unittest.TestCase):
 class OtherCalls(unittest.TestCase):
     def test_python(self):
         text = 'subprocess.run(["nice", "alpha", x], check=True)\nshutil.which("beta")\nsubprocess.run("gamma x", shell=True)\n'
-        self.assertEqual({c.program for c in programs.python_calls(text, "x")}, {"nice", "alpha", "beta", "sh", "gamma"})
+        self.assertEqual({c.program for c in programs.python_calls(text, "x")},
+                         {"nice", "alpha", "beta", "sh", "gamma"})
 
     def test_c(self):
         text = 'execlp("alpha", "alpha", NULL);\nchar *argv[] = { "beta", "-x", NULL };\nsystem(s);\nconst char *t = ": >x; setfattr -n a x";\n'
@@ -55,7 +56,8 @@ class OtherCalls(unittest.TestCase):
 class Packages(unittest.TestCase):
     def wrong(self, script, needed):
         call = programs.shell_calls(script, "x.sh")
-        with mock.patch.object(programs, "calls_of", lambda files: call), mock.patch.object(programs, "needed_packages", lambda: needed), \
+        with mock.patch.object(programs, "calls_of", lambda files: call), \
+                mock.patch.object(programs, "needed_packages", lambda: needed), \
                 mock.patch.object(programs, "_words_in_strings", lambda files: set(programs.packages_of())):
             return programs.without_package([])
 
@@ -73,15 +75,18 @@ class Packages(unittest.TestCase):
 
 class Missing(unittest.TestCase):
     def test_messages(self):
-        for text in ("sh: 1: setfattr: not found", "bash: line 3: setfattr: command not found", "./x.sh: 7: setfattr: not found",
+        for text in ("sh: 1: setfattr: not found", "bash: line 3: setfattr: command not found",
+                     "./x.sh: 7: setfattr: not found",
                      "./x.sh: line 7: setfattr: command not found", "env: 'setfattr': No such file or directory",
-                     "FileNotFoundError: [Errno 2] No such file or directory: 'setfattr'", "/bin/sh: setfattr: not found",
+                     "FileNotFoundError: [Errno 2] No such file or directory: 'setfattr'",
+                     "/bin/sh: setfattr: not found",
                      "meson.build:8:0: ERROR: Program 'setfattr' not found or not executable"):
             with self.subTest(text):
                 self.assertEqual(programs.missing(f"a\n{text}\nb"), "missing program setfattr (package attr)")
 
     def test_other_messages(self):
-        for text in ("node x not found", "ls: cannot access 'x': No such file or directory", "pkramctl: Node 'x' not found.", "/srv/x: not found"):
+        for text in ("node x not found", "ls: cannot access 'x': No such file or directory",
+                     "pkramctl: Node 'x' not found.", "/srv/x: not found"):
             with self.subTest(text):
                 self.assertEqual(programs.missing(text), "")
 

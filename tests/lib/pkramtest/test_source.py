@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Whether the check of C in user space finds long lines and names that say too little, and nothing else."""
+"""Whether the check of C in user space finds names that say too little, and nothing else."""
 
 import unittest
 
@@ -14,26 +14,17 @@ class Source(unittest.TestCase):
     def test_right(self):
         self.assertEqual(self.check(daemon__a_dot_c="static int a_open(int x) {\n" + "x" * 119 + "\n"), [])
 
-    def test_long(self):
-        self.assertEqual(self.check(daemon__a_dot_c="x" * 120 + "\n"),
-                         ["daemon/a.c:1: 120 columns, at most 119 are allowed"])
-        self.assertEqual(len(self.check(tests__a_dot_h="\n" + "\t" * 14 + "x" * 8)), 1)
-        self.assertEqual(self.check(kernel__a_dot_c="x" * 200), [])
-        self.assertEqual(self.check(daemon__a_dot_md="x" * 200), [])
-
-    def test_long_word(self):
-        self.assertEqual(self.check(daemon__a_dot_c='        f("' + "{\\\"a\\\":1}," * 13 + '");\n'), [])
-        self.assertEqual(len(self.check(daemon__a_dot_c='        f("' + "word " * 30 + '");\n')), 1)
-
     def test_same_name(self):
         self.assertEqual(self.check(daemon__a_dot_c="static int a_open(void) {\n",
                                     units__b_dot_c="static const char *a_open(int x);\nstatic const char *a_open(int x) {\n"),
                          ["a_open() is in daemon/a.c, units/b.c"])
-        self.assertEqual(self.check(daemon__a_dot_c="static int a_open(void) {\n", daemon__b_dot_c="int a_open(void) {\n"), [])
+        self.assertEqual(self.check(daemon__a_dot_c="static int a_open(void) {\n",
+                                    daemon__b_dot_c="int a_open(void) {\n"), [])
 
     def test_short_name(self):
         self.assertEqual(len(self.check(daemon__a_dot_c="static _unused_ void help(int x,\n int y) {\n")), 1)
-        self.assertEqual(self.check(daemon__a_dot_c="static int (*hook)(void);\nstatic int table[4] = { f(1) };\n"), [])
+        self.assertEqual(self.check(daemon__a_dot_c="static int (*hook)(void);\nstatic int table[4] = { f(1) };\n"),
+                         [])
 
     def test_tests(self):
         self.assertEqual(self.check(daemon__test_a=""), [])

@@ -22,8 +22,10 @@ class Phrases(unittest.TestCase):
             self.wrong(line)
 
     def test_right(self):
-        for line in ("clients that wait", "timeout", "setpriv --reuid=nobody --regid=nogroup", "systemd-run --uid=nobody true",
-                     'getpwnam("nobody")', "install -d -o nobody -m 0777 dir", "for goods", "users who log in", "whole"):
+        for line in ("clients that wait", "timeout", "setpriv --reuid=nobody --regid=nogroup",
+                     "systemd-run --uid=nobody true",
+                     'getpwnam("nobody")', "install -d -o nobody -m 0777 dir", "for goods", "users who log in",
+                     "whole"):
             self.right(line)
 
     def test_line_number(self):

@@ -31,7 +31,8 @@ def build(name, options, log, environment=None, targets=()):
     os.makedirs(os.path.dirname(directory), exist_ok=True)
 
     def do(*command):
-        subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=True, cwd=TOP, env=dict(os.environ, **(environment or {})))
+        subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=True, cwd=TOP,
+                       env=dict(os.environ, **(environment or {})))
 
     setup = ["meson", "setup", directory, TOP, "-Dtests=true", "--werror", *options]
     if os.path.exists(os.path.join(directory, "build.ninja")):
@@ -48,8 +49,8 @@ def build(name, options, log, environment=None, targets=()):
 
 
 def as_root(environment):
-    """What runs a command as root, in this environment: owners, mounts and file systems are tested with real ones. What
-    tests leave in the checkout would be root's, so they leave nothing."""
+    """What runs a command as root, in this environment: owners, mounts and file systems are tested with real ones.
+    What tests leave in the checkout would be root's, so they leave nothing."""
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
     if os.geteuid() == 0:
         return []
@@ -68,7 +69,8 @@ def run(results, names):
             try:
                 directory = build(name, options, log)
             except (subprocess.CalledProcessError, OSError) as e:
-                results.failed("unit", f"{name}/build", f"{e}; see {shown(path)}", time.monotonic() - start, contents(path))
+                results.failed("unit", f"{name}/build", f"{e}; see {shown(path)}", time.monotonic() - start,
+                               contents(path))
                 continue
             environment = dict(
                 os.environ,
@@ -79,7 +81,8 @@ def run(results, names):
             if os.path.exists(report):
                 os.unlink(report)
             with profile.measured("check"):
-                subprocess.run([*as_root(environment), "nice", "meson", "test", "-C", directory, "--no-rebuild", "--print-errorlogs"],
+                subprocess.run([*as_root(environment), "nice", "meson", "test", "-C", directory, "--no-rebuild",
+                                "--print-errorlogs"],
                                stdout=log, stderr=subprocess.STDOUT, env=environment, check=False)
         _report(results, name, report, path)
 

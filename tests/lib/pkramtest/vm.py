@@ -23,11 +23,12 @@ MEMORY = "2G"
 STOCK = "stock"
 # Run once more in the campaign, with a daemon and a worker built with AddressSanitizer and UBSan.
 SANITIZED = ("bad-requests", "hostile-clients", "store-retrieve", "tree", "varlink-clients")
-# All of it takes several times as long: a tree of 20,000 files more than the 90 seconds that units are given otherwise.
+# All of it takes several times as long: a tree of 20,000 files more than the 90 seconds that units are given
+# otherwise.
 SANITIZED_APPEND = "systemd.default_timeout_start_sec=900"
-# The wizard of the first boot would wait for input at the console. Crashes end the guest at once. QEMU before version 8
-# translates a program again for each address it is seen at: with addresses chosen at random, starting programs takes most
-# of the time.
+# The wizard of the first boot would wait for input at the console. Crashes end the guest at once. QEMU before version
+# 8 translates a program again for each address it is seen at: with addresses chosen at random, starting programs takes
+# most of the time.
 COMMAND_LINE = (
     "console=ttyS0 root=/dev/vda rw rootwait panic=-1 oops=panic printk.devkmsg=on loglevel=7 "
     "norandmaps no_timer_check systemd.firstboot=no systemd.log_color=0 systemd.show_status=no systemd.hostname=pkram-guest "
@@ -43,13 +44,15 @@ def campaign():
     """The long ones, and what is done more often there than by default."""
     longer = {
         "kill-daemon": {"name": "kill-daemon-500", "append": "pkramtest.kills=500", "timeout": 3600},
-        "services-trees": {"name": "services-trees-10", "append": "pkramtest.kexecs=10", "timeout": 1800, "stages": 11},
+        "services-trees": {"name": "services-trees-10", "append": "pkramtest.kexecs=10", "timeout": 1800,
+                           "stages": 11},
     }
     return scenarios("campaign") + [
         dataclasses.replace(s, **{**longer[s.name], "append": f"{s.append} {longer[s.name]['append']}".strip()})
         for s in scenarios() + scenarios("campaign") if s.name in longer
     ] + [
-        dataclasses.replace(s, name=f"sanitized-{s.name}", sanitized=True, timeout=(s.timeout or 400) * 3, silence=s.silence * 3,
+        dataclasses.replace(s, name=f"sanitized-{s.name}", sanitized=True, timeout=(s.timeout or 400) * 3,
+                            silence=s.silence * 3,
                             append=f"{s.append} {SANITIZED_APPEND}".strip())
         for s in scenarios() + scenarios("campaign") if s.name in SANITIZED]
 
@@ -69,8 +72,8 @@ def stock_kernel():
 
 @functools.cache
 def sanitized_programs():
-    """pkramd and its worker with the sanitizers linked in, so that they run in a guest that has none of their libraries.
-    Pairs of the name in the guest and the path."""
+    """pkramd and its worker with the sanitizers linked in, so that they run in a guest that has none of their
+    libraries. Pairs of the name in the guest and the path."""
     programs = ("pkramd", "pkram-tree-worker")
     path = os.path.join(output_dir("vm", "sanitized-build"), "log")
     with open(path, "w", encoding="utf-8") as log:
@@ -87,7 +90,8 @@ def sanitizer_reports(path):
     """What AddressSanitizer and UBSan said in the journal, and whether it was the sanitized daemon that ran at all."""
     with open(path, encoding="utf-8", errors="replace") as f:
         text = f.read()
-    wrong = [l.strip() for l in text.splitlines() if re.search(r"AddressSanitizer|LeakSanitizer|runtime error: ", l)][:5]
+    wrong = [l.strip() for l in text.splitlines() if re.search(r"AddressSanitizer|LeakSanitizer|runtime error: ",
+                                                               l)][:5]
     return wrong if "pkramd-sanitized" in text else wrong + ["the journal does not show that pkramd-sanitized ran"]
 
 
@@ -131,21 +135,24 @@ def what_it_needs(s):
 
 def further_packages(s, disk):
     """The Debian packages that the scenario wants, and those that they need and the disk lacks."""
-    directory = make(os.path.join(TESTS, "vm", "packages"), "beside", disk, os.path.join(OUTPUT, "further-packages", s.name), *s.packages)
+    directory = make(os.path.join(TESTS, "vm", "packages"), "beside", disk,
+                     os.path.join(OUTPUT, "further-packages", s.name), *s.packages)
     return sorted(os.path.join(directory, f) for f in os.listdir(directory))
 
 
 @contextlib.contextmanager
 def controlled(s, out):
-    """Run the scenario's program on the host, if it has one. Yields the arguments of QEMU for the port of the guest that leads to
-    it, /dev/virtio-ports/pkram.control."""
+    """Run the scenario's program on the host, if it has one. Yields the arguments of QEMU for the port of the guest
+    that leads to it, /dev/virtio-ports/pkram.control."""
     if not s.control:
         yield []
         return
     # The path of a socket has to be short.
-    with tempfile.TemporaryDirectory(prefix="pkram-") as directory, open(os.path.join(out, "control.log"), "w", encoding="utf-8") as log:
+    with tempfile.TemporaryDirectory(prefix="pkram-") as directory, \
+            open(os.path.join(out, "control.log"), "w", encoding="utf-8") as log:
         path = os.path.join(directory, "control")
-        with subprocess.Popen([os.path.join(TESTS, "vm", "control", s.control), path, out], stdin=subprocess.DEVNULL, stdout=log,
+        with subprocess.Popen([os.path.join(TESTS, "vm", "control", s.control), path, out], stdin=subprocess.DEVNULL,
+                              stdout=log,
                               stderr=subprocess.STDOUT, start_new_session=True) as proc:
             try:
                 yield ["-chardev", f"socket,id=control,path={path},server=on,wait=off",
@@ -188,8 +195,9 @@ def run_machine(s, out, image, initrd, disk, tar, control, on_line):
 
 
 def run(results, suite_name, chosen):
-    # systemd starts everything at once, so both processors of a guest have something to do much of the time. Two guests
-    # beside each other would take three quarters of the time, but timeouts in a guest do not know of the other one.
+    # systemd starts everything at once, so both processors of a guest have something to do much of the time. Two
+    # guests beside each other would take three quarters of the time, but timeouts in a guest do not know of the other
+    # one.
     for s, outcome in guests.outcomes(results, suite_name, chosen, what_it_needs,
                                       lambda s: run_one(s, guests.log_dir(suite_name, s)),
                                       memory=MEMORY, busy=2):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A FUSE file system that any user can mount: it has one file, "f", which can be opened. The server answers nothing else,
-so that a process that closes the file waits until the server ends."""
+"""A FUSE file system that any user can mount: it has one file, "f", which can be opened. The server answers nothing
+else, so that a process that closes the file waits until the server ends."""
 
 import contextlib
 import ctypes

@@ -4,7 +4,8 @@
 
     hostile.py KIND SECONDS     be one of them for so long; print what became of it
     hostile.py victim SECONDS   store, retrieve, compare and release all the time; fail if a call takes 15 s
-    hostile.py watch SECONDS    print the peaks of the daemon's memory, descriptors and helpers meanwhile, and of the time
+    hostile.py watch SECONDS    print the peaks of the daemon's memory, descriptors and helpers meanwhile, and of the
+    time
                                 that GetStatus takes, as NAME=VALUE
 """
 
@@ -98,7 +99,8 @@ def stall(until):
     """Half a message on each of 100 connections, and not a byte more."""
     links = [connect() for _ in range(100)]
     for s in links:
-        s.sendall(b'{"method":"' + INTERFACE.encode() + b'Store","parameters":{"name":"half","objects":[{"data":"' + b"A" * 1000)
+        s.sendall(b'{"method":"' + INTERFACE.encode() +
+                          b'Store","parameters":{"name":"half","objects":[{"data":"' + b"A" * 1000)
     time.sleep(max(0, until - time.monotonic()))
     return f"{sum(not is_closed(s) for s in links)} of 100 still wait"
 
@@ -130,7 +132,8 @@ def descriptors(_):
             socket.send_fds(c.socket, [text[n:n + 1]], [null] * 253)
         c.socket.sendall(text[40:])
         reply, _ = c.receive()
-        if reply.get("error") != INTERFACE + "QuotaExceeded" or reply["parameters"]["limit"] != "MessageDescriptorsMax":
+        if reply.get("error") != INTERFACE + "QuotaExceeded" or \
+            reply["parameters"]["limit"] != "MessageDescriptorsMax":
             sys.exit(f"10,120 descriptors: {reply}")
         reply, _ = c.call("GetStatus")
     return "refused by its limit, and the connection goes on"
@@ -189,7 +192,8 @@ def hanging(until):
         while time.monotonic() < until:
             s = connect()
             s.settimeout(PATIENCE)
-            for method, parameters in (("GetStatus", {}), ("Store", {"name": "hangs", "objects": [{"fileDescriptor": 0}]}),
+            for method, parameters in (("GetStatus", {}),
+                                       ("Store", {"name": "hangs", "objects": [{"fileDescriptor": 0}]}),
                                        ("StoreTree", {"name": "hangs", "directory": 0})):
                 text = json.dumps({"method": INTERFACE + method, "parameters": parameters}).encode() + b"\0"
                 socket.send_fds(s, [text], [fd])
@@ -207,7 +211,8 @@ def hanging(until):
 def unread(until, name, objects, fds, links):
     """Retrieve on several connections, again and again, and no answer is read."""
     with Connection() as c:
-        text = json.dumps({"method": INTERFACE + "Store", "parameters": {"name": name, "objects": objects}}).encode() + b"\0"
+        text = json.dumps({"method": INTERFACE + "Store",
+                           "parameters": {"name": name, "objects": objects}}).encode() + b"\0"
         # 253 is the most the kernel takes at once; each piece goes with a byte of the message.
         pieces = [fds[n:n + 253] for n in range(0, len(fds), 253)]
         for n, piece in enumerate(pieces):
@@ -285,8 +290,8 @@ def verify(until):
 
 
 def remove_all(patience):
-    """Removes all nodes of the caller, also those that calls of closed connections store meanwhile. Such calls still wait
-    for their turn, and their connections count: until then new ones may be refused."""
+    """Removes all nodes of the caller, also those that calls of closed connections store meanwhile. Such calls still
+    wait for their turn, and their connections count: until then new ones may be refused."""
     end, empty = time.monotonic() + patience, 0
     while empty < 3:
         if time.monotonic() > end:
@@ -315,7 +320,7 @@ def trees(until):
         directories = [os.open(d, os.O_RDONLY | os.O_DIRECTORY) for d in (path, "/", "/dev/shm")]
         while time.monotonic() < until:
             s = connect()
-            text = b'{"method":"' + INTERFACE.encode() + b'StoreTree","parameters":{"name":"tree-%d","directory":0}}\0' % calls
+            text = b'{"method":"%sStoreTree","parameters":{"name":"tree-%d","directory":0}}\0' % (INTERFACE.encode(), calls)
             try:
                 socket.send_fds(s, [text], [directories[calls % 3]])
                 calls += 1
@@ -331,7 +336,8 @@ def trees(until):
 
 def watch(until):
     """What the daemon takes at most, and how long it takes to answer."""
-    pid = subprocess.run(["systemctl", "show", "-P", "MainPID", "pkramd.service"], check=True, capture_output=True, text=True).stdout.strip()
+    pid = subprocess.run(["systemctl", "show", "-P", "MainPID", "pkramd.service"], check=True, capture_output=True,
+                         text=True).stdout.strip()
     descriptors, processes, waits = 0, 0, []
     with Connection(60) as c:
         while time.monotonic() < until:

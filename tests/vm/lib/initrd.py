@@ -37,7 +37,8 @@ def archive(files):
         while (path := os.path.dirname(path)) != "/":
             directories.add(path)
     out, number = b"", 0
-    for path, mode, data in ([(d, 0o040755, b"") for d in sorted(directories)] + [(p, 0o100755, d) for p, d in files.items()] +
+    for path, mode, data in ([(d, 0o040755, b"") for d in sorted(directories)] +
+                             [(p, 0o100755, d) for p, d in files.items()] +
                              [("TRAILER!!!", 0, b"")]):
         number += 1
         name = path.lstrip("/").encode() + b"\0"

@@ -4,9 +4,9 @@
 
     kill-daemon.py KILLS [SEED]
 
-Each client keeps account of what was acknowledged. A call that got no answer was either done or not: the node has to be
-what it was before, or what it should have become, never anything else and never busy for ever. In the end every node is
-compared bit for bit, and the kernel's count of pages with what they take. The last line of the output is "ok".
+Each client keeps account of what was acknowledged. A call that got no answer was either done or not: the node has to
+be what it was before, or what it should have become, never anything else and never busy for ever. In the end every
+node is compared bit for bit, and the kernel's count of pages with what they take. The last line of the output is "ok".
 """
 
 import base64
@@ -71,7 +71,8 @@ def is_node(name, node, ask=insist):
             return False
         file, data = reply["objects"]
         is_file = read_all(fds[file["fileDescriptor"]]) if "fileDescriptor" in file else None
-        return (is_file == bytes(node.hole * PAGE) + node.file() and base64.b64decode(data.get("data", "")) == node.data
+        return (is_file == bytes(node.hole * PAGE) + node.file()
+                and base64.b64decode(data.get("data", "")) == node.data
                 and reply["verified"] == node.verify)
     finally:
         for fd in fds:

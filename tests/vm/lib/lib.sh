@@ -29,7 +29,8 @@ check() {
         if [ "$r" = 0 ]; then pass "$name"; else fail "$name" "exit status $r: $(tail -n 3 <<<"$OUT")"; fi
 }
 
-# example_text PAGE BEGINNING [PART]: print the example of a manual page (or README) that begins so; see lib/pkramtest/examples.py
+# example_text PAGE BEGINNING [PART]: print the example of a manual page (or README) that begins so; see
+# lib/pkramtest/examples.py
 example_text() {
         local file text
         for file in "$DIR/examples/$1"/*.1; do
@@ -77,8 +78,8 @@ matches() {
         if grep -qE -- "$3" <<<"$2"; then pass "$1"; else fail "$1" "nothing matches '$3' in: $2"; fi
 }
 
-# sha NAME < DATA: remember the checksum under that name. same NAME < DATA: compare with it. came_back NAME SUM: compare
-# a checksum that was made in the background.
+# sha NAME < DATA: remember the checksum under that name. same NAME < DATA: compare with it. came_back NAME SUM:
+# compare a checksum that was made in the background.
 sha() { sha256sum | cut -d' ' -f1 | tee "$STATE/sha-$1"; }
 same() { came_back "$1" "$(sha256sum)"; }
 came_back() {
@@ -89,7 +90,11 @@ came_back() {
         # The checksum of nothing would match that of nothing.
         if [ "$is" = e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 ]; then
                 fail "SHA-256 of $1" "there is no data"
-        elif [ -n "$wanted" ] && [ "$is" = "$wanted" ]; then pass "SHA-256 of $1"; else fail "SHA-256 of $1" "$is, stored was $wanted"; fi
+        elif [ -n "$wanted" ] && [ "$is" = "$wanted" ]; then
+                pass "SHA-256 of $1"
+        else
+                fail "SHA-256 of $1" "$is, stored was $wanted"
+        fi
 }
 
 # make_files DIRECTORY NUMBER EACH: files with contents of their own, EACH of them in a directory of its own
@@ -123,7 +128,8 @@ END
 }
 
 # field NAME JSON: one top-level field of a JSON object
-field() { python3 -c 'import json,sys; v=json.loads(sys.argv[2]).get(sys.argv[1]); print("" if v is None else v)' "$1" "$2"; }
+field() { python3 -c 'import json,sys; v=json.loads(sys.argv[2]).get(sys.argv[1]); print("" if v is None else v)' \
+    "$1" "$2"; }
 
 # call METHOD [PARAMETERS]: a method of io.pkram.Store as Debian's varlinkctl calls it; the answer is one line.
 call() { timeout 60 varlinkctl --json=short call "$SOCKET" "io.pkram.Store.$1" "${2:-"{}"}"; }
@@ -133,7 +139,8 @@ status_field() { field "$1" "$(call GetStatus)"; }
 check_field() { field "$1" "$(call CheckKexec)"; }
 
 # inline_data JSON: what Retrieve gave inline as the first object
-inline_data() { python3 -c 'import base64, json, sys; sys.stdout.buffer.write(base64.b64decode(json.loads(sys.argv[1])["objects"][0]["data"]))' "$1"; }
+inline_data() { python3 -c \
+    'import base64, json, sys; sys.stdout.buffer.write(base64.b64decode(json.loads(sys.argv[1])["objects"][0]["data"]))' "$1"; }
 
 # entries MESSAGE-ID-NAME [MATCH...]: journal entries of this boot as one JSON object a line
 declare -A ID=(
@@ -150,7 +157,8 @@ entries() {
         journalctl -q -b -o json "MESSAGE_ID=$id" "$@"
 }
 
-# remember_boot, then another_kernel [NAME] in the next one: a second kernel has to be at work, not the first one still.
+# remember_boot, then another_kernel [NAME] in the next one: a second kernel has to be at work, not the first one
+# still.
 remember_boot() { cat /proc/sys/kernel/random/boot_id >"$STATE/boot"; }
 another_kernel() {
         if [ "$(cat /proc/sys/kernel/random/boot_id)" != "$(cat "$STATE/boot")" ]; then
@@ -162,7 +170,8 @@ another_kernel() {
 
 # one_param [NAME]: this kernel was given pkram= once, and it was the right one.
 one_param() {
-        equal "${1:-pkram=}" "$(journalctl -q -b -k -o cat -g '^Command line: ' | tr ' ' '\n' | grep 'pkram=' | sed 's/=0x0*/=/' | tr '\n' ' ')" "pkram=$(cat /sys/kernel/pkram) "
+        equal "${1:-pkram=}" "$(journalctl -q -b -k -o cat -g '^Command line: ' | tr ' ' '\n' | grep 'pkram=' |
+            sed 's/=0x0*/=/' | tr '\n' ' ')" "pkram=$(cat /sys/kernel/pkram) "
 }
 
 # refused_entries: how many kexecs the journal says were refused in this boot

@@ -66,8 +66,10 @@ def inline(store):
     refused("Store again", f"{STORE}.NodeExists", store.Store, name="by-python", objects=[{"data": data}])
     refused("a descriptor that was not sent", "org.varlink.service.InvalidParameter", store.Store, name="n",
             objects=[{"fileDescriptor": 0}])
-    refused("StoreTree without a descriptor", "org.varlink.service.InvalidParameter", store.StoreTree, name="n", directory=0)
-    refused("RestoreTree without a descriptor", "org.varlink.service.InvalidParameter", store.RestoreTree, name="n", directory=0)
+    refused("StoreTree without a descriptor", "org.varlink.service.InvalidParameter", store.StoreTree, name="n",
+            directory=0)
+    refused("RestoreTree without a descriptor", "org.varlink.service.InvalidParameter", store.RestoreTree, name="n",
+            directory=0)
     got = store.Retrieve(name="by-python", inline=True)
     check("Retrieve", base64.b64decode(got["objects"][0]["data"]) == b"by the stock module" and got["verified"], got)
     described = store.Describe(name="by-python")
@@ -119,14 +121,16 @@ def descriptors(client):
                 connection.send = [fd]
                 method(name="by-python-tree", directory=0)
                 os.close(fd)
-        with open(f"{top}/to/sub/large", encoding="ascii") as large, open(f"{top}/to/small", encoding="ascii") as small:
+        with open(f"{top}/to/sub/large", encoding="ascii") as large, \
+                open(f"{top}/to/small", encoding="ascii") as small:
             check("StoreTree and RestoreTree", (large.read(), small.read()) == ("large" * 50000, "small"))
     finally:
         shutil.rmtree(top)
 
 
 with varlink.Client(f"unix:{ADDRESS}") as the_client:
-    check("GetInfo", STORE in the_client.get_interfaces() and the_client.info["product"] == "pkramd", the_client.get_interfaces())
+    check("GetInfo", STORE in the_client.get_interfaces() and the_client.info["product"] == "pkramd",
+          the_client.get_interfaces())
     check("GetInterfaceDescription", "StoreTree" in the_client.get_interface(STORE).get_description())
     with the_client.open(STORE) as the_store:
         inline(the_store)

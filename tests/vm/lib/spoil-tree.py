@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""spoil-tree.py NAME TEXT: change one bit of TEXT, which is in a small file of the tree whose kernel name is NAME. The node is
-read from the kernel and stored again by hand, since a stored one cannot be written to; the checksums stay as they were."""
+"""spoil-tree.py NAME TEXT: change one bit of TEXT, which is in a small file of the tree whose kernel name is NAME. The
+node is read from the kernel and stored again by hand, since a stored one cannot be written to; the checksums stay as they were."""
 
 import ctypes
 import errno
@@ -15,7 +15,8 @@ STAT = struct.Struct("=IIII QQQ IIII qqq")
 BYTES = struct.Struct("=IIIIQQQ")
 COMMIT = struct.Struct("=IIQ")
 SIMPLE = struct.Struct("=IIiI")
-SAVE_BEGIN, SAVE_BYTES, SAVE_COMMIT, LOAD_BEGIN, LOAD_STAT, LOAD_BYTES, LOAD_END = 0x10, 0x12, 0x13, 0x20, 0x21, 0x23, 0x24
+SAVE_BEGIN, SAVE_BYTES, SAVE_COMMIT = 0x10, 0x12, 0x13
+LOAD_BEGIN, LOAD_STAT, LOAD_BYTES, LOAD_END = 0x20, 0x21, 0x23, 0x24
 NEW_OBJECT, REPLACE, IS_FILE = 0xffffffff, 1, 1
 
 

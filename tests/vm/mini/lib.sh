@@ -44,7 +44,8 @@ equal() {
 # within NAME IS LOWEST HIGHEST
 within() {
         # Nothing at all is not a number and must not pass.
-        if [ "${2:-x}" -ge "$3" ] 2>/dev/null && [ "$2" -le "$4" ]; then pass "$1"; else fail "$1" "is $2, not between $3 and $4"; fi
+        if [ "${2:-x}" -ge "$3" ] 2>/dev/null &&
+                [ "$2" -le "$4" ]; then pass "$1"; else fail "$1" "is $2, not between $3 and $4"; fi
 }
 
 # nodes N: the listing has that many
@@ -60,7 +61,8 @@ nodes() {
 boot_result() {
         local n
         case $1 in
-        NONE) n=0 ;; RESTORED) n=1 ;; PARTIAL) n=2 ;; NOTHING) n=3 ;; STALE) n=4 ;; DAMAGED) n=5 ;; VERSION) n=6 ;; OFF) n=7 ;;
+        NONE) n=0 ;; RESTORED) n=1 ;; PARTIAL) n=2 ;; NOTHING) n=3 ;; STALE) n=4 ;; DAMAGED) n=5 ;; VERSION) n=6 \
+                ;; OFF) n=7 ;;
         esac
         equal "boot result $1" "$(pkt info boot_result)" "$n"
 }
@@ -125,8 +127,9 @@ bench_least() {
         echo "$least $pages" >/tmp/bench.out
 }
 
-# bench_save NAME SPEC META UNIT PAGES [OTHER]...: save, and carry the figures over the kexec: a figure is printed only when
-# the data has been found right. The metadata is called META and given per PAGES pages. OTHER is saved by the same SPEC.
+# bench_save NAME SPEC META UNIT PAGES [OTHER]...: save, and carry the figures over the kexec: a figure is printed only
+# when the data has been found right. The metadata is called META and given per PAGES pages. OTHER is saved by the same
+# SPEC.
 bench_save() {
         local name=$1 spec=$2 words cost pages meta
         words="pkramtest.metaname=$3 pkramtest.unit=$4 pkramtest.per=$5"
@@ -145,7 +148,8 @@ bench_load() {
         read -r cost pages </tmp/bench.out
         mark DATA "save_$name $(ratio "$(word pkramtest.cost)" "$pages") insn/4KiB"
         mark DATA "load_$name $(ratio "$cost" "$pages") insn/4KiB"
-        mark DATA "$(word pkramtest.metaname) $(ratio "$(($(word pkramtest.meta) * 4096 * $(word pkramtest.per)))" "$pages") $(word pkramtest.unit)"
+        mark DATA "$(word pkramtest.metaname) $(ratio "$(($(word pkramtest.meta) * 4096 * $(word pkramtest.per)))" \
+                "$pages") $(word pkramtest.unit)"
 }
 
 ratio() { awk "BEGIN { printf \"%.2f\", $1 / $2 }"; }
@@ -157,7 +161,8 @@ damage_store() {
                 finish
         fi
         cat /tmp/flip >/sys/module/pkram_damage/parameters/flip
-        equal "the kernel knows what to spoil for $1" "$(cat /sys/module/pkram_damage/parameters/flip)" "$(cat /tmp/flip)"
+        equal "the kernel knows what to spoil for $1" "$(cat /sys/module/pkram_damage/parameters/flip)" \
+                "$(cat /tmp/flip)"
 }
 
 # damage_check ROUND SEED: what became of it; all nodes are gone afterwards.

@@ -11,5 +11,6 @@ stage1() {
         matches "one line says so" "$(grep -ciE 'deadbeef' <<<"$lines")" '^1$'
         equal "the status says so" "$(status_field bootResult)" nothing
         matches "pkramctl status says so" "$(pkramctl status)" '[Nn]othing|no preserved|holds no'
-        check "and the store works" bash -c 'printf hello | pkramctl store hello - && [ "$(pkramctl list | grep -c hello)" = 1 ] && pkramctl remove hello'
+        check "and the store works" bash -c \
+                'printf hello | pkramctl store hello - && [ "$(pkramctl list | grep -c hello)" = 1 ] && pkramctl remove hello'
 }

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Requests that should not be made: each gets a named varlink error and one clear sentence, and the daemon keeps serving.
+# Requests that should not be made: each gets a named varlink error and one clear sentence, and the daemon keeps
+# serving.
 # stages: 1
 # timeout: 400
 
-# Another user, as the user of a unit of its own, as one for which a unit of root runs something (as cron does), and as a
-# dynamic user.
+# Another user, as the user of a unit of its own, as one for which a unit of root runs something (as cron does), and as
+# a dynamic user.
 as_nobody() { timeout 90 systemd-run --quiet --wait --pipe --collect --unit=nobody-test --uid=nobody "$@"; }
 
-as_cron_job() { timeout 90 systemd-run --quiet --wait --pipe --collect --unit=cron-test -- setpriv --reuid=nobody --regid=nogroup --clear-groups -- "$@"; }
+as_cron_job() { timeout 90 systemd-run --quiet --wait --pipe --collect --unit=cron-test -- setpriv --reuid=nobody \
+    --regid=nogroup --clear-groups -- "$@"; }
 as_dynamic() { timeout 90 systemd-run --quiet --wait --pipe --collect --unit=dynamic-test -p DynamicUser=yes "$@"; }
 owner_as() { field owner "$("$@" varlinkctl --json=short call "$SOCKET" io.pkram.Store.GetStatus '{}')"; }
 
@@ -41,19 +43,26 @@ check_owners() {
         equal "a unit's user" "$(owner_as as_nobody)" nobody-test.service
         equal "another user in a unit of root" "$(owner_as as_cron_job)" uid:65534
         equal "a dynamic user" "$(owner_as as_dynamic)" dynamic-test.service
-        equal "a user in a session" "$(owner_as systemd-run --quiet --scope --collect --slice=user-65534.slice --uid=nobody)" uid:65534
+        equal "a user in a session" "$(owner_as systemd-run --quiet --scope --collect --slice=user-65534.slice \
+            --uid=nobody)" uid:65534
         equal "root in a session" "$(owner_as systemd-run --quiet --scope --collect --slice=user-1000.slice)" root
-        matches "root in a scope" "$(owner_as systemd-run --quiet --scope --collect --unit=container-1)" '^container-1.scope$'
-        equal "root in a scope of a slice of its own" "$(owner_as systemd-run --quiet --scope --collect --slice=db.slice)" db.slice
+        matches "root in a scope" "$(owner_as systemd-run --quiet --scope --collect --unit=container-1)" \
+            '^container-1.scope$'
+        equal "root in a scope of a slice of its own" \
+            "$(owner_as systemd-run --quiet --scope --collect --slice=db.slice)" db.slice
 
         for method in Retrieve Describe Release Remove; do
-                refused "$method of another owner's node" 'NoSuchNode' as_nobody varlinkctl call "$SOCKET" "io.pkram.Store.$method" '{"name":"there"}'
-                refused "$method with another owner" 'PermissionDenied' as_nobody varlinkctl call "$SOCKET" "io.pkram.Store.$method" '{"name":"there","owner":"pkram-test.service"}'
+                refused "$method of another owner's node" 'NoSuchNode' as_nobody varlinkctl call "$SOCKET" \
+                    "io.pkram.Store.$method" '{"name":"there"}'
+                refused "$method with another owner" 'PermissionDenied' as_nobody varlinkctl call "$SOCKET" \
+                    "io.pkram.Store.$method" '{"name":"there","owner":"pkram-test.service"}'
                 refused "$method by root in another unit" 'NoSuchNode' systemd-run --quiet --wait --pipe --collect \
                         varlinkctl call "$SOCKET" "io.pkram.Store.$method" '{"name":"there"}'
         done
-        check "the same name in another unit" as_nobody varlinkctl call "$SOCKET" io.pkram.Store.Store "{\"name\":\"there\",$data}"
-        check "and of the same user outside of it" as_cron_job varlinkctl call "$SOCKET" io.pkram.Store.Store "{\"name\":\"there\",\"replace\":true,$data}"
+        check "the same name in another unit" as_nobody varlinkctl call "$SOCKET" io.pkram.Store.Store \
+            "{\"name\":\"there\",$data}"
+        check "and of the same user outside of it" as_cron_job varlinkctl call "$SOCKET" io.pkram.Store.Store \
+            "{\"name\":\"there\",\"replace\":true,$data}"
         equal "each is there" "$(pkramctl --json=short list | grep -o '"name":"there"' | wc -l)" 3
         equal "what another owner sees" "$(as_nobody pkramctl --json=short list | grep -o '"name"' | wc -l)" 1
         equal "the node is what it was" "$(pkramctl retrieve --keep there -)" data
@@ -103,17 +112,22 @@ stage1() {
         refused "an unknown field" 'InvalidParameter' call Store "{\"name\":\"n\",\"colour\":1,$data}"
         refused "a wrong type" 'InvalidParameter' call Store "{\"name\":5,$data}"
         refused "a missing field" 'InvalidParameter' call Store '{"name":"n"}'
-        refused "both a descriptor and data" 'InvalidParameter' call Store '{"name":"n","objects":[{"fileDescriptor":0,"data":"eA=="}]}'
+        refused "both a descriptor and data" 'InvalidParameter' call Store \
+            '{"name":"n","objects":[{"fileDescriptor":0,"data":"eA=="}]}'
         refused "data that is not base64" 'InvalidParameter' call Store '{"name":"n","objects":[{"data":"@@@"}]}'
-        refused "a descriptor that was not sent" 'InvalidParameter|NotPreservable' call Store '{"name":"n","objects":[{"fileDescriptor":7}]}'
+        refused "a descriptor that was not sent" 'InvalidParameter|NotPreservable' call Store \
+            '{"name":"n","objects":[{"fileDescriptor":7}]}'
         still_serving "bad messages"
 
-        for bad in 'garbage' '[]' '"text"' '{"method":"org.varlink.service.GetInfo",}' '{"parameters":{}}' $'{"method":"\xff"}' '{} {}'; do
+        for bad in 'garbage' '[]' '"text"' '{"method":"org.varlink.service.GetInfo",}' '{"parameters":{}}' \
+            $'{"method":"\xff"}' '{} {}'; do
                 equal "no call: '$bad'" "$(send "$bad")" closed
         done
-        matches "a vendor's member" "$(send '{"method":"org.varlink.service.GetInfo","org.example.trace":{"id":"17"}}')" '"product":"pkramd"'
+        matches "a vendor's member" "$(send \
+            '{"method":"org.varlink.service.GetInfo","org.example.trace":{"id":"17"}}')" '"product":"pkramd"'
         for empty in '' ',"parameters":null' ',"parameters":{}'; do
-                matches "no parameters, written as '$empty'" "$(send "{\"method\":\"io.pkram.Store.CheckKexec\"$empty}")" '"reason":'
+                matches "no parameters, written as '$empty'" \
+                    "$(send "{\"method\":\"io.pkram.Store.CheckKexec\"$empty}")" '"reason":'
         done
         still_serving "malformed messages"
 
@@ -179,11 +193,14 @@ END
         mkdir -p /etc/pkram/pkramd.conf.d
         example_text pkramd.conf '# /etc/pkram/pkramd.conf.d' >/etc/pkram/pkramd.conf.d/50-local.conf
         check "reload" systemctl reload pkramd.service
-        refused "an ordinary user, where pkramd.conf allows none" 'QuotaExceeded|UserBytesMax' systemd-run --quiet --scope --collect \
-                --slice=user-65534.slice --uid=nobody varlinkctl call "$SOCKET" io.pkram.Store.Store "{\"name\":\"none\",$data}"
+        refused "an ordinary user, where pkramd.conf allows none" 'QuotaExceeded|UserBytesMax' systemd-run --quiet \
+            --scope --collect \
+                --slice=user-65534.slice --uid=nobody varlinkctl call "$SOCKET" io.pkram.Store.Store \
+            "{\"name\":\"none\",$data}"
         check "root, where it does" call Store "{\"name\":\"allowed\",$data}"
 
         matches "varlinkctl info" "$(varlinkctl info "$SOCKET")" 'io\.pkram\.Store'
         check "varlinkctl introspect" varlinkctl introspect "$SOCKET" io.pkram.Store
-        check "varlinkctl validates what it got" bash -c "varlinkctl introspect '$SOCKET' io.pkram.Store >/run/idl && varlinkctl validate-idl /run/idl"
+        check "varlinkctl validates what it got" bash -c \
+            "varlinkctl introspect '$SOCKET' io.pkram.Store >/run/idl && varlinkctl validate-idl /run/idl"
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# On a kernel without PKRAM nodes and trees are on disk: a kexec and a reboot preserve them, the tool shows the differences,
-# an old copy is never taken for a new one, and with Use=no the answer is NotSupported.
+# On a kernel without PKRAM nodes and trees are on disk: a kexec and a reboot preserve them, the tool shows the
+# differences, an old copy is never taken for a new one, and with Use=no the answer is NotSupported.
 # suite: campaign
 # stages: 4
 # timeout: 1200
@@ -15,15 +15,18 @@ stage1() {
         equal "no device" "$(ls /dev/pkram 2>/dev/null)" ""
         reply=$(call GetStatus)
         equal "supported, on disk" "$(field supported "$reply") $(field place "$reply")" "True disk"
-        matches "pkramctl status says where" "$(pkramctl status 2>&1)" 'not supported by this kernel, nodes are kept on disk'
+        matches "pkramctl status says where" "$(pkramctl status 2>&1)" \
+                'not supported by this kernel, nodes are kept on disk'
         matches "pkramctl status says what is weaker" "$(pkramctl status 2>&1)" 'are not frozen'
-        check "stored" bash -c 'head -c 3000000 /dev/urandom | tee /var/tmp/data | pkramctl store --verify big - && printf data | pkramctl store small -'
+        check "stored" bash -c \
+                'head -c 3000000 /dev/urandom | tee /var/tmp/data | pkramctl store --verify big - && printf data | pkramctl store small -'
         matches "it says where the node is" "$(pkramctl show big)" 'Place: disk'
         equal "files are root's alone" "$(stat -c '%a %U' $NODES/nodes.*/*.node | sort -u)" "600 root"
 
         check "a tree" mount -t pkram -o size=64m web /srv
         check "a unit's tree" systemctl enable --now pkram-tree@unit.service
-        check "files" bash -c 'cd /srv && head -c 2000000 /dev/urandom >large && mkdir d && seq 1000 >d/small && chmod 4750 large && chown 12:34 large'
+        check "files" bash -c \
+                'cd /srv && head -c 2000000 /dev/urandom >large && mkdir d && seq 1000 >d/small && chmod 4750 large && chown 12:34 large'
         check "files of the unit" bash -c 'echo unit >/run/pkram/trees/unit/file'
         (cd /srv && tar c --sort=name .) | sha tree >/dev/null
         matches "a kexec loses nothing" "$(pkramctl check)" 'Nodes on disk are kept'
@@ -42,8 +45,10 @@ back() {
         another_kernel "$1: another kernel runs"
         equal "$1: no device" "$(ls /dev/pkram 2>/dev/null)" ""
         equal "$1: boot result" "$(status_field bootResult)" restored
-        check "$1: the node is there" bash -c 'rm -rf /run/back && pkramctl retrieve --keep big /run/back >/dev/null && cmp /run/back/* /var/tmp/data'
-        equal "$1: it is still on disk" "$(pkramctl list --json=short | python3 -c 'import json,sys; print(*sorted({n["place"] for n in json.load(sys.stdin)}))')" disk
+        check "$1: the node is there" bash -c \
+                'rm -rf /run/back && pkramctl retrieve --keep big /run/back >/dev/null && cmp /run/back/* /var/tmp/data'
+        equal "$1: it is still on disk" "$(pkramctl list --json=short |
+                python3 -c 'import json,sys; print(*sorted({n["place"] for n in json.load(sys.stdin)}))')" disk
         mount -t pkram -o size=64m web /srv || fail "$1: the tree is mounted" "mount failed"
         (cd /srv && tar c --sort=name .) | same tree
         equal "$1: the unit's tree" "$(cat /run/pkram/trees/unit/file)" unit
@@ -71,7 +76,8 @@ stage3() {
 stage4() {
         another_kernel
         equal "the old copy is set aside" "$(status_field bootResult) $(status_field droppedNodes)" "partial 2"
-        matches "the journal names it" "$(journalctl -q -b -u pkramd.service -o cat)" 'does not belong to the last shutdown'
+        matches "the journal names it" "$(journalctl -q -b -u pkramd.service -o cat)" \
+                'does not belong to the last shutdown'
         equal "the new node is there" "$(pkramctl retrieve --keep big -)" new
         equal "what was released is gone" "$(pkramctl list --quiet | grep -c small)" 0
 

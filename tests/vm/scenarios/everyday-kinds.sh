@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
-# Further kinds of mounts of trees: names of 255 bytes and with blanks, quotes, percent signs and backslashes; a tree below a
-# tree, bind mounts, moved mounts, loop devices, quotas, options that change between boots, read-only trees, and unmounts
-# that the helper does not see. A soft-reboot and a kexec after it keep all of them, as was said before.
+# Further kinds of mounts of trees: names of 255 bytes and with blanks, quotes, percent signs and backslashes; a tree
+# below a tree, bind mounts, moved mounts, loop devices, quotas, options that change between boots, read-only trees,
+# and unmounts that the helper does not see. A soft-reboot and a kexec after it keep all of them, as was said before.
 # stages: 3
 # timeout: 700
 # suite: campaign
@@ -44,9 +44,11 @@ fstab_lines() {
                 '/srv/opts/sub /srv/bound none bind,x-systemd.requires-mounts-for=/srv/opts,nofail 0 0' >>/etc/fstab
         systemctl daemon-reload
         check "a name of 255 bytes" systemctl start srv-long.mount
-        check "a name of every kind of character" systemctl start "$(systemd-escape --path --suffix=mount '/srv/o d%d')"
+        check "a name of every kind of character" systemctl start \
+            "$(systemd-escape --path --suffix=mount '/srv/o d%d')"
         equal "it is the name" "$(findmnt -no SOURCE -M '/srv/o d%d')" "$ODD"
-        check "a tree below a tree" sh -c 'systemctl start srv-outer.mount && mkdir -p /srv/outer/inner && systemctl start srv-outer-inner.mount'
+        check "a tree below a tree" sh -c \
+            'systemctl start srv-outer.mount && mkdir -p /srv/outer/inner && systemctl start srv-outer-inner.mount'
         check "with options of tmpfs" systemctl start srv-opts.mount
         mkdir -p /srv/opts/sub
         check "a bind mount of a part of it" systemctl start srv-bound.mount
@@ -86,9 +88,11 @@ remounts() {
         check "stored read-only" umount /srv/readonly
         check "in a directory that mount makes" mount -t pkram -o X-mount.mkdir,size=8M made /srv/made/here
         fill /srv/made/here
-        check "by a relative path" sh -c 'cd /srv/made && umount here && mount -t pkram -o pkram.required,size=8M made ./here'
+        check "by a relative path" sh -c \
+            'cd /srv/made && umount here && mount -t pkram -o pkram.required,size=8M made ./here'
         tree_at /srv/made/here
-        refused "a part of a tree in the place of all" 'X-mount.subdir' mount -t pkram -o X-mount.subdir=sub,size=8M part /srv/readonly
+        refused "a part of a tree in the place of all" 'X-mount.subdir' mount -t pkram -o X-mount.subdir=sub,size=8M \
+            part /srv/readonly
         equal "nothing is mounted" "$(findmnt -rno FSTYPE -M /srv/readonly)" ""
         equal "nor remembered" "$(grep -c 'SRC=part' /run/mount/utab)" 0
 }
@@ -136,7 +140,8 @@ loop_devices() {
         loop=$(losetup --find --show /srv/images/disk)
         equal "a loop device on it" "$(check_field reason)" tree
         matches "which is named" "$(problems)" "'directory': '/srv/images', 'users': 'loop device $loop'"
-        refused "pkramctl check says what to do" "tree 'images' at '/srv/images' is in use for writing by loop device $loop.*losetup -d" pkramctl check
+        refused "pkramctl check says what to do" \
+            "tree 'images' at '/srv/images' is in use for writing by loop device $loop.*losetup -d" pkramctl check
         refused "as does umount" "loop device $loop" umount /srv/images
         losetup -d "$loop"
         equal "without it" "$(check_field reason)" keeps
@@ -145,7 +150,8 @@ loop_devices() {
         losetup -d "$loop"
         check "unmounted" umount /srv/images
 
-        printf '%s\n' 'images /srv/images pkram size=32M 0 0' '/srv/images/disk /mnt/disk vfat loop,nofail 0 0' >>/etc/fstab
+        printf '%s\n' 'images /srv/images pkram size=32M 0 0' '/srv/images/disk /mnt/disk vfat loop,nofail 0 0' \
+            >>/etc/fstab
         systemctl daemon-reload
         check "by units" systemctl start srv-images.mount mnt-disk.mount
         echo "on the disk" >/mnt/disk/file
@@ -171,7 +177,8 @@ stage1() {
         check "lazily" umount -l /srv/lazy
         check "it is stored, too" pkramctl --owner=root show lazy
         # What a line says applies to a new tree; a restored one has what it had.
-        sed -i 's/uid=1000,gid=1000,mode=2750,huge=within_size,nr_inodes=100/mode=700,huge=never,nr_inodes=200/' /etc/fstab
+        sed -i 's/uid=1000,gid=1000,mode=2750,huge=within_size,nr_inodes=100/mode=700,huge=never,nr_inodes=200/' \
+            /etc/fstab
         systemctl daemon-reload
         remember_boot
         wait_for_report
@@ -182,7 +189,8 @@ stage1() {
 # By units after a soft-reboot, and all of them after the kexec that follows.
 stage2() {
         equal "soft-reboot: the same kernel" "$(cat /proc/sys/kernel/random/boot_id)" "$(cat "$STATE/boot")"
-        for dir in /srv/long '/srv/o d%d' /srv/outer /srv/outer/inner /srv/opts /srv/quota /srv/images; do tree_at "$dir"; done
+        for dir in /srv/long '/srv/o d%d' /srv/outer /srv/outer/inner /srv/opts /srv/quota \
+            /srv/images; do tree_at "$dir"; done
         for name in made lazy raw; do check "soft-reboot: $name is stored" pkramctl --owner=root show $name; done
         # Where a distribution has the kernel that is started by default.
         ln -sf vmlinuz-pkram /boot/vmlinuz
@@ -193,7 +201,8 @@ stage2() {
 
 stage3() {
         another_kernel
-        for dir in /srv/long '/srv/o d%d' /srv/outer /srv/outer/inner /srv/opts /srv/quota /srv/images; do tree_at "$dir"; done
+        for dir in /srv/long '/srv/o d%d' /srv/outer /srv/outer/inner /srv/opts /srv/quota \
+            /srv/images; do tree_at "$dir"; done
         quota_holds
         equal "the bind mount" "$(cat /srv/bound/file)" "in /srv/bound"
         equal "the owner and mode of the directory" "$(stat -c '%u:%g %a' /srv/opts)" "1000:1000 2750"
@@ -207,6 +216,8 @@ stage3() {
                 tree_at $dir
         done
         # What was unmounted past umount.pkram was gone before the kexec.
-        equal "nothing is reported as lost" "$(python3 -c 'import json, sys; print([n.get("name") for n in json.loads(sys.argv[1])["lastKexec"]["lost"]])' "$(call GetStatus)")" "[]"
+        equal "nothing is reported as lost" "$(python3 -c \
+            'import json, sys; print([n.get("name") for n in json.loads(sys.argv[1])["lastKexec"]["lost"]])' \
+            "$(call GetStatus)")" "[]"
         clean_boot
 }

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
-# Trees as ordinary file systems: names that exist in /, dashes and links; fstab, the kernel command line, pkram-tree@.service, an
-# automount point and mount by hand; reload, remount, a second mount of a tree, a mount namespace that does not see the unmount,
-# a removed file that is still read; inode flags, attributes and names of single files. All of it is there after a kexec.
+# Trees as ordinary file systems: names that exist in /, dashes and links; fstab, the kernel command line,
+# pkram-tree@.service, an automount point and mount by hand; reload, remount, a second mount of a tree, a mount
+# namespace that does not see the unmount, a removed file that is still read; inode flags, attributes and names of
+# single files. All of it is there after a kexec.
 # stages: 2
 # timeout: 600
 # append: systemd.mount-extra=extra:/srv/extra:pkram:size=16M,nofail
@@ -11,7 +12,8 @@ DIRS="/srv/web /run/pkram/trees/tmp /run/pkram/trees/my-cache /srv/real/data /sr
 
 ordered() { # UNIT
         matches "$1 requires the store" "$(systemctl show -P Requires "$1")" 'pkramd\.socket'
-        matches "$1 is stored before what is lost is counted" "$(systemctl show -P After "$1")" 'pkram-shutdown\.service.*pkram-trees\.service|pkram-trees\.service.*pkram-shutdown\.service'
+        matches "$1 is stored before what is lost is counted" "$(systemctl show -P After "$1")" \
+            'pkram-shutdown\.service.*pkram-trees\.service|pkram-trees\.service.*pkram-shutdown\.service'
         matches "$1 is there before services are" "$(systemctl show -P Before "$1")" 'sysinit\.target'
         matches "$1 is stopped after the guard" "$(systemctl show -P Before "$1")" 'pkram-kexec-guard\.service'
 }
@@ -98,16 +100,19 @@ stage1() {
         check "mount -o remount" mount -o remount,size=32M /srv/web
         equal "it is smaller, and mounted once" "$(size_of /srv/web) $(mounts_at /srv/web)" "32768k 1"
         refused "a second place for it" "failed" systemctl start srv-other.mount
-        matches "which the journal explains" "$(journalctl -q -b -u srv-other.mount -o cat)" "'srv' is already mounted at '/srv/web'"
+        matches "which the journal explains" "$(journalctl -q -b -u srv-other.mount -o cat)" \
+            "'srv' is already mounted at '/srv/web'"
 
         exec 7>>/run/pkram/trees/tmp/file
         systemctl restart pkram-tree@tmp.service
-        equal "restarted while it is in use: one mount" "$(systemctl is-active pkram-tree@tmp.service) $(mounts_at /run/pkram/trees/tmp)" "active 1"
+        equal "restarted while it is in use: one mount" \
+            "$(systemctl is-active pkram-tree@tmp.service) $(mounts_at /run/pkram/trees/tmp)" "active 1"
         exec 7>&-
 
         systemd-run --quiet --unit=container unshare --mount --propagation private sleep infinity
         sleep 2
-        refused "a tree in a mount namespace that does not see it" "mounted elsewhere.*sleep .*container.service" umount /srv/hand
+        refused "a tree in a mount namespace that does not see it" "mounted elsewhere.*sleep .*container.service" \
+            umount /srv/hand
         systemctl stop container.service
 
         check "inode flags" immutable /srv/web/file set
@@ -118,7 +123,8 @@ stage1() {
 
         # It is read by a process that lives as long as the mount.
         echo log >/srv/extra/log
-        systemd-run --quiet --unit=reader --property=DefaultDependencies=no sh -c 'exec 5</srv/extra/log; exec sleep infinity'
+        systemd-run --quiet --unit=reader --property=DefaultDependencies=no sh -c \
+            'exec 5</srv/extra/log; exec sleep infinity'
         sleep 1
         rm /srv/extra/log
         # Nothing but pkram-trees.service knows of /srv/hand.
@@ -135,6 +141,8 @@ stage2() {
         equal "with inode flags" "$(immutable /srv/web/file)" immutable
         check "attributes of single files" client retrieve
         equal "are what they were" "$OUT" "$(cat "$STATE/attributes")"
-        equal "nothing is reported as lost" "$(python3 -c 'import json, sys; print([n.get("name") for n in json.loads(sys.argv[1])["lastKexec"]["lost"]])' "$(call GetStatus)")" "[]"
+        equal "nothing is reported as lost" "$(python3 -c \
+            'import json, sys; print([n.get("name") for n in json.loads(sys.argv[1])["lastKexec"]["lost"]])' \
+            "$(call GetStatus)")" "[]"
         clean_boot
 }

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# File descriptor stores across kexec for all kinds of units: service types, NotifyAccess=, sandboxes, root directories, early
-# units, overrides of the administrator, too small stores, renamed, removed and masked units, kinds that are not preserved, failed
-# services, a cancelled kexec, daemon-reload and daemon-reexec, a soft-reboot, and several kexecs in a row.
+# File descriptor stores across kexec for all kinds of units: service types, NotifyAccess=, sandboxes, root
+# directories, early units, overrides of the administrator, too small stores, renamed, removed and masked units, kinds
+# that are not preserved, failed services, a cancelled kexec, daemon-reload and daemon-reexec, a soft-reboot, and
+# several kexecs in a row.
 # suite: campaign
 # stages: 5
 # timeout: 1200
@@ -27,8 +28,10 @@ unit() {
 }
 
 make_units() {
-        local hard=(ProtectSystem=strict ProtectHome=yes PrivateTmp=yes PrivateDevices=yes PrivateNetwork=yes ProtectProc=invisible ProcSubset=pid
-                RestrictAddressFamilies=AF_UNIX RestrictNamespaces=yes NoNewPrivileges=yes CapabilityBoundingSet= SystemCallFilter=@system-service
+        local hard=(ProtectSystem=strict ProtectHome=yes PrivateTmp=yes PrivateDevices=yes PrivateNetwork=yes \
+            ProtectProc=invisible ProcSubset=pid
+                RestrictAddressFamilies=AF_UNIX RestrictNamespaces=yes NoNewPrivileges=yes \
+                    CapabilityBoundingSet= SystemCallFilter=@system-service
                 DevicePolicy=closed MemoryDenyWriteExecute=yes)
         UNITS=
         unit simple Type=simple
@@ -47,14 +50,17 @@ make_units() {
         unit dyn Type=notify DynamicUser=yes PrivateUsers=yes "${hard[@]}"
         unit hard Type=notify User=nobody "${hard[@]}"
         unit pids Type=notify PrivatePIDs=yes
-        unit early Type=notify "[Unit]DefaultDependencies=no" "[Unit]Conflicts=shutdown.target" "[Unit]Before=shutdown.target"
+        unit early Type=notify "[Unit]DefaultDependencies=no" "[Unit]Conflicts=shutdown.target" \
+            "[Unit]Before=shutdown.target"
         unit over Type=notify
         unit fail Type=simple "ExecStart=$KEEPER 8192 exit"
         # It crashes while it stops.
         unit crash Type=notify Restart=always "ExecStop=/bin/kill -SEGV \$MAINPID"
         unit root Type=notify RootDirectory=/srv/root "BindReadOnlyPaths=/usr"
-        unit rootonly Type=notify RootDirectory=/srv/root "BindReadOnlyPaths=/usr" RootDirectoryStartOnly=yes ExecStop=/bin/true
-        unit image Type=notify RootImage=/srv/root.img "BindReadOnlyPaths=/usr /usr/bin:/bin /usr/lib:/lib /usr/lib64:/lib64"
+        unit rootonly Type=notify RootDirectory=/srv/root "BindReadOnlyPaths=/usr" RootDirectoryStartOnly=yes \
+            ExecStop=/bin/true
+        unit image Type=notify RootImage=/srv/root.img \
+            "BindReadOnlyPaths=/usr /usr/bin:/bin /usr/lib:/lib /usr/lib64:/lib64"
         unit inst@ Type=notify
         UNITS=${UNITS/fx-inst@.service/'fx-inst@a\x2db.service'}
         # These lose something, each for a reason of its own.
@@ -75,7 +81,8 @@ make_units() {
         mount -o loop /srv/root.img /mnt
         mkdir /mnt/{usr,bin,lib,lib64,etc,proc,sys,dev,run,tmp,var}
         umount /mnt
-        printf '[Service]\nExecStartPre=\nExecStartPre=/bin/true\nNotifyAccess=main\n' >/etc/systemd/system/fx-over.service.d/override.conf
+        printf '[Service]\nExecStartPre=\nExecStartPre=/bin/true\nNotifyAccess=main\n' \
+            >/etc/systemd/system/fx-over.service.d/override.conf
         cat >/etc/dbus-1/system.d/fx.conf <<'END'
 <!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig><policy user="root"><allow own="org.pkram.fx"/></policy></busconfig>
@@ -152,7 +159,8 @@ early_goes_on() {
         local before count
         before=$(cat "$STATE/early" 2>/dev/null || echo 0)
         count=$(said early | sed -n 's/^start \([0-9]*\), 0 words wrong$/\1/p')
-        if ((${count:-0} > before)); then pass "early, start $count"; else fail "early" "it was at start $before, and says '$(said early)'"; fi
+        if ((${count:-0} > before)); then pass "early, start $count"; else fail "early" \
+            "it was at start $before, and says '$(said early)'"; fi
         echo "${count:-0}" >"$STATE/early"
 }
 
@@ -165,7 +173,8 @@ stage1() {
         early_goes_on
         equal "zoo" "$(systemctl show -P StatusText fx-zoo.service)" first
         check "a kernel is loaded" pkramctl kexec --no-reboot --kernel=/boot/vmlinuz-pkram --initrd= --reuse-cmdline
-        matches "check names what cannot be kept" "$(pkramctl check)" "fx-zoo.service loses 4 file descriptors: .*'null' .devices are not preserved"
+        matches "check names what cannot be kept" "$(pkramctl check)" \
+            "fx-zoo.service loses 4 file descriptors: .*'null' .devices are not preserved"
         systemctl reset-failed fx-fail.service
         # Cancelled when everything is stored: all services start again, and can write.
         touch /run/fx-cancel
@@ -191,7 +200,8 @@ stage3() {
         another_kernel
         kept 3
         early_goes_on
-        matches "zoo: pipes and files" "$(systemctl show -P StatusText fx-zoo.service)" '^file pipe write-end in-flight on-tmpfs at 8$'
+        matches "zoo: pipes and files" "$(systemctl show -P StatusText fx-zoo.service)" \
+            '^file pipe write-end in-flight on-tmpfs at 8$'
         matches "zoo: the others are named" "$(why -b -1)" "'epoll' of fx-zoo.service .*ends with this kernel"
         equal "no: opted out" "$(said no)" "start 1, 0 words wrong"
         equal "restart: not preserved" "$(said restart)" "start 1, 0 words wrong"
@@ -199,14 +209,17 @@ stage3() {
         # Too small: the one starts without, the other does not start, and both wait in the store.
         equal "small: starts without" "$(systemctl is-active fx-small.service)" active
         equal "req: does not start" "$(systemctl is-failed fx-req.service)" failed
-        matches "small: the journal says why" "$(why -b 0)" "fx-small.service to the service manager, they remain stored: .*check FileDescriptorStoreMax="
+        matches "small: the journal says why" "$(why -b 0)" \
+            "fx-small.service to the service manager, they remain stored: .*check FileDescriptorStoreMax="
         matches "status says which units they wait for" "$(pkramctl status)" 'Descriptors of: fx-small.service'
-        matches "show as well" "$(pkramctl show --owner=fx-req.service io.pkram.fdstore-required)" 'Waits for: fx-req.service'
+        matches "show as well" "$(pkramctl show --owner=fx-req.service io.pkram.fdstore-required)" \
+            'Waits for: fx-req.service'
         sed -i s/StoreMax=0/StoreMax=4/ /etc/systemd/system/fx-small.service /etc/systemd/system/fx-req.service
         systemctl stop fx-small.service
         systemctl clean --what=fdstore fx-small.service
         systemctl reset-failed fx-req.service fx-fail.service
-        check "both get theirs after all" bash -c 'systemctl daemon-reload && systemctl start fx-small.service fx-req.service'
+        check "both get theirs after all" bash -c \
+            'systemctl daemon-reload && systemctl start fx-small.service fx-req.service'
         journalctl --sync
         equal "small: is there again" "$(said small)" "start 3, 0 words wrong"
         equal "req: is there again" "$(said req)" "start 3, 0 words wrong"
@@ -228,10 +241,12 @@ stage4() {
         systemctl stop fx-ren.service fx-mask.service
         systemctl start fx-ren.service fx-mask.service
         cp /etc/systemd/system/fx-ren.service /etc/systemd/system/fx-new.service
-        printf '#!/bin/sh\nrm -f /etc/systemd/system/multi-user.target.wants/fx-ren.service /etc/systemd/system/fx-ren.service /etc/systemd/system/multi-user.target.wants/fx-mask.service\nmv /etc/systemd/system/fx-mask.service /etc/systemd/system/fx-mask.saved\nln -s /dev/null /etc/systemd/system/fx-mask.service\n' >/usr/local/bin/fx-away
+        printf \
+            '#!/bin/sh\nrm -f /etc/systemd/system/multi-user.target.wants/fx-ren.service /etc/systemd/system/fx-ren.service /etc/systemd/system/multi-user.target.wants/fx-mask.service\nmv /etc/systemd/system/fx-mask.service /etc/systemd/system/fx-mask.saved\nln -s /dev/null /etc/systemd/system/fx-mask.service\n' >/usr/local/bin/fx-away
         chmod +x /usr/local/bin/fx-away
         mkdir -p /etc/systemd/system/pkram-fdstore.service.d
-        printf '[Service]\nExecStopPost=+/usr/local/bin/fx-away\n' >/etc/systemd/system/pkram-fdstore.service.d/away.conf
+        printf '[Service]\nExecStopPost=+/usr/local/bin/fx-away\n' \
+            >/etc/systemd/system/pkram-fdstore.service.d/away.conf
         systemctl daemon-reload
         kexec_now
 }

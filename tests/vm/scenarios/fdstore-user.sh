@@ -12,7 +12,8 @@ as_user() { setpriv --reuid $U --regid $U --clear-groups env XDG_RUNTIME_DIR=/ru
 
 # user_unit NAME LINE...: a service of the user, enabled
 user_unit() {
-        printf '%s\n' '[Unit]' 'Description=Service with State in Memory' '[Service]' Type=notify FileDescriptorStoreMax=4 \
+        printf '%s\n' '[Unit]' 'Description=Service with State in Memory' '[Service]' Type=notify \
+                FileDescriptorStoreMax=4 \
                 FileDescriptorStorePreserve=yes "ExecStart=$KEEPER $2" '[Install]' WantedBy=default.target \
                 >"/etc/systemd/user/$1.service"
         as_user systemctl --user daemon-reload
@@ -39,7 +40,8 @@ stage1() {
         check "a user" useradd --uid $U --create-home bob
         mkdir -p /etc/systemd/system/user@.service.d
         # What pam_systemd would set.
-        printf '[Service]\nEnvironment=XDG_RUNTIME_DIR=/run/user/%%i\n' >/etc/systemd/system/user@.service.d/50-test.conf
+        printf '[Service]\nEnvironment=XDG_RUNTIME_DIR=/run/user/%%i\n' \
+                >/etc/systemd/system/user@.service.d/50-test.conf
         systemctl daemon-reload
         check "that lingers" loginctl enable-linger bob
         check "has a service manager" systemctl start user@$U.service
@@ -63,7 +65,8 @@ stage1() {
 stage2() {
         another_kernel
         goes_on 2
-        matches "the journal of the user says so" "$(journalctl -q -b -o cat -t pkram-fdstore)" 'Restored [0-9]+ file descriptors? of one.service'
+        matches "the journal of the user says so" "$(journalctl -q -b -o cat -t pkram-fdstore)" \
+                'Restored [0-9]+ file descriptors? of one.service'
         as_user systemctl --user restart one.service 'two@a\x2db.service'
         goes_on 3
         equal "the unit of the user is active" "$(as_user systemctl --user is-active pkram-fdstore.service)" active
@@ -74,5 +77,6 @@ stage2() {
 stage3() {
         another_kernel
         goes_on 4
-        equal "the nodes were the user's" "$(journalctl -q -b -o json -t pkramd -t pkram-restore | grep -c "\"PKRAM_OWNER\":\"uid:$U\"")" 2
+        equal "the nodes were the user's" "$(journalctl -q -b -o json -t pkramd -t pkram-restore |
+                grep -c "\"PKRAM_OWNER\":\"uid:$U\"")" 2
 }

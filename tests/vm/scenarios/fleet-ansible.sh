@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The playbook of pkram-fleet(7), as it is printed there, run by Ansible on the host against the guest: it fails with the reason
-# when the kexec is refused, and otherwise sees the next kernel and that nothing was lost. tests/vm/control/ansible is the other
-# side.
+# The playbook of pkram-fleet(7), as it is printed there, run by Ansible on the host against the guest: it fails with
+# the reason when the kexec is refused, and otherwise sees the next kernel and that nothing was lost.
+# tests/vm/control/ansible is the other side.
 # stages: 2
 # timeout: 1500
 # silence: 300
@@ -27,7 +27,8 @@ while True:
 END
         chmod 755 /usr/local/sbin/port-sshd
         mkdir -p /run/sshd
-        check "Ansible can connect" systemd-run --quiet --unit=port-sshd --property=KillMode=process /usr/local/sbin/port-sshd
+        check "Ansible can connect" systemd-run --quiet --unit=port-sshd --property=KillMode=process \
+            /usr/local/sbin/port-sshd
 }
 
 # told FILE: wait until the other side has put a file there, and print it
@@ -41,7 +42,8 @@ told() {
 
 stage1() {
         rm -rf /etc/apt/sources.list /etc/apt/sources.list.d
-        check "packages are installed" env DEBIAN_FRONTEND=noninteractive apt-get -q install --yes --no-install-recommends "$DIR"/packages/*.deb
+        check "packages are installed" env DEBIAN_FRONTEND=noninteractive apt-get -q install --yes \
+            --no-install-recommends "$DIR"/packages/*.deb
         systemctl disable --now ssh.service ssh.socket
         passwd -d root
         check "stored" bash -c 'head -c 3000000 /dev/urandom | tee /run/data | pkramctl store kept -'
@@ -53,7 +55,8 @@ stage1() {
 
         out=$(told /run/refused)
         matches "refused: the task fails" "$out" "failed=1"
-        matches "refused: with pkramctl's message" "$out" "Reboot command failed. Error was: .*pkramctl: .*has no PKRAM"
+        matches "refused: with pkramctl's message" "$out" \
+            "Reboot command failed. Error was: .*pkramctl: .*has no PKRAM"
         equal "refused: nothing is loaded" "$(cat /sys/kernel/kexec_loaded)" 0
 
         # What a tool sees that does not use pkramctl: the guard refuses after the command has succeeded.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# The configurations of pkram-fleet(7), as they are printed there: unattended-upgrades installs a kernel and reboots into it, a
-# timer does, kured's commands do, and the node exporter shows the result. Each of them leaves the machine running when the
-# kexec is refused.
+# The configurations of pkram-fleet(7), as they are printed there: unattended-upgrades installs a kernel and reboots
+# into it, a timer does, kured's commands do, and the node exporter shows the result. Each of them leaves the machine
+# running when the kexec is refused.
 # stages: 4
 # memory: 2G
 # timeout: 1500
@@ -21,7 +21,8 @@ publish() {
         local work=/var/tmp/package
         rm -rf $work
         mkdir -p $work/DEBIAN /srv/archive
-        printf '%s\n' 'Package: linux-image-test' "Version: $1" 'Architecture: all' 'Maintainer: Test <test@localhost>' \
+        printf '%s\n' 'Package: linux-image-test' "Version: $1" 'Architecture: all' \
+                'Maintainer: Test <test@localhost>' \
                 'Description: asks for a reboot' >$work/DEBIAN/control
         printf '#!/bin/sh\nexec /etc/kernel/postinst.d/unattended-upgrades\n' >$work/DEBIAN/postinst
         chmod 755 $work/DEBIAN/postinst
@@ -30,12 +31,15 @@ publish() {
                 cd /srv/archive || exit 1
                 dpkg-deb --field "linux-image-test_$1_all.deb"
                 printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "linux-image-test_$1_all.deb" \
-                        "$(stat -c %s "linux-image-test_$1_all.deb")" "$(sha256sum <"linux-image-test_$1_all.deb" | cut -d' ' -f1)"
+                        "$(stat -c %s "linux-image-test_$1_all.deb")" \
+                        "$(sha256sum <"linux-image-test_$1_all.deb" | cut -d' ' -f1)"
         ) >/srv/archive/Packages
         {
-                printf '%s\n' 'Origin: pkram-test' 'Label: pkram-test' 'Suite: stable' 'Codename: trixie' 'Architectures: all amd64' \
+                printf '%s\n' 'Origin: pkram-test' 'Label: pkram-test' 'Suite: stable' 'Codename: trixie' \
+                        'Architectures: all amd64' \
                         "Date: $(LC_ALL=C date -u '+%a, %d %b %Y %H:%M:%S UTC')" 'SHA256:'
-                printf ' %s %s Packages\n' "$(sha256sum </srv/archive/Packages | cut -d' ' -f1)" "$(stat -c %s /srv/archive/Packages)"
+                printf ' %s %s Packages\n' "$(sha256sum </srv/archive/Packages | cut -d' ' -f1)" \
+                        "$(stat -c %s /srv/archive/Packages)"
         } >/srv/archive/Release
         apt-get -q update
 }
@@ -44,7 +48,8 @@ install_packages() {
         rm -rf /etc/apt/sources.list /etc/apt/sources.list.d
         # Upgrades are started by the scenario alone.
         systemctl mask --now apt-daily.timer apt-daily-upgrade.timer unattended-upgrades.service
-        check "packages are installed" env DEBIAN_FRONTEND=noninteractive apt-get -q install --yes --no-install-recommends "$DIR"/packages/*.deb
+        check "packages are installed" env DEBIAN_FRONTEND=noninteractive apt-get -q install --yes \
+                --no-install-recommends "$DIR"/packages/*.deb
         example_text pkram-fleet 'Unattended-Upgrade::Automatic-Reboot' >/etc/apt/apt.conf.d/60pkram
         echo 'Unattended-Upgrade::Origins-Pattern { "origin=pkram-test"; };' >/etc/apt/apt.conf.d/70test
         echo 'deb [trusted=yes] file:/srv/archive ./' >/etc/apt/sources.list
@@ -58,8 +63,10 @@ install_packages() {
 metric() {
         local text
         systemctl start pkram-metrics.service || fail "metrics are written" "$(systemctl status pkram-metrics.service)"
-        text=$(python3 -c 'import urllib.request; print(urllib.request.urlopen("http://127.0.0.1:9100/metrics").read().decode())' 2>&1)
-        matches "the node exporter: $1 $2" "$(grep -E '^(# TYPE )?(pkram|node_textfile)' <<<"$text"; tail -n 1 <<<"$text")" "^$1 $2\$"
+        text=$(python3 -c \
+                'import urllib.request; print(urllib.request.urlopen("http://127.0.0.1:9100/metrics").read().decode())' 2>&1)
+        matches "the node exporter: $1 $2" "$(grep -E '^(# TYPE )?(pkram|node_textfile)' <<<"$text"; tail -n 1 \
+                <<<"$text")" "^$1 $2\$"
 }
 
 set_up_metrics() {
@@ -81,7 +88,8 @@ set_up_metrics() {
 # still_up NAME
 still_up() {
         sleep 5
-        equal "$1: the machine does not go down" "$(systemctl list-jobs --no-legend; systemctl is-system-running | grep stopping)" ""
+        equal "$1: the machine does not go down" "$(systemctl list-jobs --no-legend; systemctl is-system-running |
+                grep stopping)" ""
 }
 
 upgrades_refused() {
@@ -91,8 +99,10 @@ upgrades_refused() {
         equal "refused: it is installed" "$(dpkg-query -W -f '${Version}' linux-image-test)" 2
         still_up "refused"
         equal "refused: nothing is loaded" "$(cat /sys/kernel/kexec_loaded)" 0
-        equal "refused: the reboot is held" "$(cd /run && ls -d reboot-required reboot-required.held 2>/dev/null)" reboot-required.held
-        matches "refused: the log has the reason" "$(cat /var/log/unattended-upgrades/unattended-upgrades-dpkg.log)" 'has no PKRAM'
+        equal "refused: the reboot is held" "$(cd /run && ls -d reboot-required reboot-required.held 2>/dev/null)" \
+                reboot-required.held
+        matches "refused: the log has the reason" "$(cat /var/log/unattended-upgrades/unattended-upgrades-dpkg.log)" \
+                'has no PKRAM'
 
         # With the wrong kernel loaded by another program, the guard refuses what unattended-upgrades has requested.
         mv /run/reboot-required.held /run/reboot-required
@@ -104,7 +114,8 @@ upgrades_refused() {
         done
         equal "guard: it refused" "$(refused_entries)" 1
         still_up "guard"
-        matches "guard: unattended-upgrade had requested it" "$(cat /var/log/unattended-upgrades/unattended-upgrades.log)" 'rebooting'
+        matches "guard: unattended-upgrade had requested it" \
+                "$(cat /var/log/unattended-upgrades/unattended-upgrades.log)" 'rebooting'
         metric pkram_kexec_refused 1
         kexec -u
 }
@@ -148,8 +159,10 @@ stage2() {
         metric pkram_last_kexec_restored_nodes '[1-9][0-9]*'
         metric pkram_last_kexec_blackout_seconds '[0-9.e+]+'
 
-        example_text pkram-fleet '[Unit] Description=Start the Installed Kernel With' >/etc/systemd/system/pkram-reboot.service
-        example_text pkram-fleet '[Unit] Description=Start the Installed Kernel in' >/etc/systemd/system/pkram-reboot.timer
+        example_text pkram-fleet '[Unit] Description=Start the Installed Kernel With' \
+                >/etc/systemd/system/pkram-reboot.service
+        example_text pkram-fleet '[Unit] Description=Start the Installed Kernel in' \
+                >/etc/systemd/system/pkram-reboot.timer
         check "timer: the units are in order" systemd-analyze verify /etc/systemd/system/pkram-reboot.{service,timer}
         systemctl daemon-reload
         check "timer: enabled" systemctl enable --now pkram-reboot.timer
@@ -168,7 +181,8 @@ stage2() {
         next_boot
 }
 
-# in_pod OPTION COMMAND...: run the value of that option of kured as kured does, from a container with the host's processes
+# in_pod OPTION COMMAND...: run the value of that option of kured as kured does, from a container with the host's
+# processes
 in_pod() {
         systemd-run --quiet --scope --slice=kubepods.slice unshare --mount --propagation private \
                 nsenter -m/proc/1/ns/mnt -- python3 -c '

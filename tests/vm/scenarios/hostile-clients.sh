@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
-# Clients that flood, stall, never read, open 1000 connections, hand over 10,000 descriptors, sockets that linger or files
-# whose server hangs, send 100 MiB or millions of values, have checksums computed, start trees and hang up, or store as much
-# as they may, together: an ordinary client notices nothing, and root's tree is stored. Owners: by unit, else by user; no
-# other gets in.
+# Clients that flood, stall, never read, open 1000 connections, hand over 10,000 descriptors, sockets that linger or
+# files whose server hangs, send 100 MiB or millions of values, have checksums computed, start trees and hang up, or
+# store as much as they may, together: an ordinary client notices nothing, and root's tree is stored. Owners: by unit,
+# else by user; no other gets in.
 # stages: 1
 # timeout: 420
 
@@ -25,15 +25,23 @@ at_most() { # WHAT VALUE LIMIT
 }
 
 stage1() {
-        equal "the owner of a unit's node" "$(field owner "$(as_unit owner-a varlinkctl --json=short call "$SOCKET" io.pkram.Store.GetStatus '{}')")" owner-a.service
-        equal "the owner of a user's node" "$(field owner "$(as_user varlinkctl --json=short call "$SOCKET" io.pkram.Store.GetStatus '{}')")" uid:65534
-        check "a node of one unit" as_unit owner-a varlinkctl call "$SOCKET" io.pkram.Store.Store '{"name":"of-a","objects":[{"data":"b25seSBmb3IgYQ=="}]}'
+        equal "the owner of a unit's node" "$(field owner \
+                "$(as_unit owner-a varlinkctl --json=short call "$SOCKET" io.pkram.Store.GetStatus '{}')")" \
+                owner-a.service
+        equal "the owner of a user's node" "$(field owner \
+                "$(as_user varlinkctl --json=short call "$SOCKET" io.pkram.Store.GetStatus '{}')")" uid:65534
+        check "a node of one unit" as_unit owner-a varlinkctl call "$SOCKET" io.pkram.Store.Store \
+                '{"name":"of-a","objects":[{"data":"b25seSBmb3IgYQ=="}]}'
         for method in Retrieve Describe Release Remove; do
-                refused "$method by another unit of the same user" NoSuchNode as_unit owner-b varlinkctl call "$SOCKET" "io.pkram.Store.$method" '{"name":"of-a"}'
-                refused "$method by the user alone" NoSuchNode as_user varlinkctl call "$SOCKET" "io.pkram.Store.$method" '{"name":"of-a"}'
+                refused "$method by another unit of the same user" NoSuchNode as_unit owner-b varlinkctl call \
+                        "$SOCKET" "io.pkram.Store.$method" '{"name":"of-a"}'
+                refused "$method by the user alone" NoSuchNode as_user varlinkctl call "$SOCKET" \
+                        "io.pkram.Store.$method" '{"name":"of-a"}'
         done
-        check "another unit has the same name" as_unit owner-b varlinkctl call "$SOCKET" io.pkram.Store.Store '{"name":"of-a","replace":true,"objects":[{"data":"eA=="}]}'
-        check "its own unit, started again, gets it" as_unit owner-a varlinkctl --json=short call "$SOCKET" io.pkram.Store.Retrieve '{"name":"of-a","inline":true}'
+        check "another unit has the same name" as_unit owner-b varlinkctl call "$SOCKET" io.pkram.Store.Store \
+                '{"name":"of-a","replace":true,"objects":[{"data":"eA=="}]}'
+        check "its own unit, started again, gets it" as_unit owner-a varlinkctl --json=short call "$SOCKET" \
+                io.pkram.Store.Retrieve '{"name":"of-a","inline":true}'
         matches "and it is what it was" "$OUT" b25seSBmb3IgYQ==
         check "root gets it" call Remove '{"name":"of-a","owner":"owner-a.service"}'
         check "and the other one" call Remove '{"name":"of-a","owner":"owner-b.service"}'
@@ -49,7 +57,8 @@ stage1() {
         for kind in $KINDS; do
                 # What they do with the processors is no business of the daemon.
                 systemd-run --quiet --unit="hostile-$kind" --uid=nobody --nice=19 --property=RemainAfterExit=yes \
-                        --property=CPUWeight=1 --property=LimitNOFILE=16384 python3 "$DIR/hostile.py" "$kind" $SECONDS_EACH
+                        --property=CPUWeight=1 --property=LimitNOFILE=16384 python3 "$DIR/hostile.py" "$kind" \
+                        $SECONDS_EACH
         done
         as_user python3 "$DIR/hostile.py" crowd 0 >/run/crowd 2>&1 &
         python3 "$DIR/hostile.py" watch $SECONDS_EACH >/run/watch 2>&1 &
@@ -67,7 +76,8 @@ stage1() {
                 done
                 journalctl --sync
                 end=$(systemctl show -P Result "hostile-$kind")/$(systemctl show -P SubState "hostile-$kind")
-                [ "$end" = success/exited ] || while IFS= read -r line; do show "$kind: $line"; done < <(said_by "$kind" 20)
+                [ "$end" = success/exited ] ||
+                        while IFS= read -r line; do show "$kind: $line"; done < <(said_by "$kind" 20)
                 equal "the client '$kind' met its end: $(said_by "$kind" 1)" "$end" success/exited
                 systemctl stop "hostile-$kind"
         done
@@ -90,17 +100,20 @@ stage1() {
         check "and unmounted permanently" umount -i /run/pkram-test-tree
         equal "nothing is left of all that" "$(status_field nodes)" 0
         fds=$(find "/proc/$daemon/fd" -type l | wc -l)
-        if [ "$fds" -lt 40 ]; then pass "no descriptor leaks"; else fail "no descriptor leaks" "the daemon has $fds"; fi
+        if [ "$fds" -lt 40 ]; then pass "no descriptor leaks"; else fail "no descriptor leaks" \
+                "the daemon has $fds"; fi
         # It is given back a moment after the last of them has gone.
         for ((i = 0; i < 20; i++)); do
                 rss=$(awk '/^VmRSS:/ { print $2 }' "/proc/$daemon/status")
                 [ "$rss" -ge "$limit" ] || break
                 sleep 1
         done
-        if [ "$rss" -lt "$limit" ]; then pass "no memory leaks"; else fail "no memory leaks" "the daemon takes $rss kB"; fi
+        if [ "$rss" -lt "$limit" ]; then pass "no memory leaks"; else fail "no memory leaks" \
+                "the daemon takes $rss kB"; fi
         # The payload of no client is in the journal.
         journalctl --sync
         log=$(journalctl -q -b -u pkramd.service -u pkramd.socket -o export)
         matches "the daemon's journal" "$log" PKRAM_NODE=of-a
-        equal "has nothing of what was stored" "$(grep -c 'b25seSBmb3IgYQ\|only for a\|AAAAAAAAAAAAAAAAAAAA' <<<"$log")" 0
+        equal "has nothing of what was stored" \
+                "$(grep -c 'b25seSBmb3IgYQ\|only for a\|AAAAAAAAAAAAAAAAAAAA' <<<"$log")" 0
 }

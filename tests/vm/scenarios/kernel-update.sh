@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A kernel update: Debian 13 goes from Linux 6.12 to 7.3 and back by 'pkramctl kexec'. What one kernel stored the other one
-# takes over: a service's memfd, a stream, an inline node that nothing retrieves, and a tree.
+# A kernel update: Debian 13 goes from Linux 6.12 to 7.3 and back by 'pkramctl kexec'. What one kernel stored the other
+# one takes over: a service's memfd, a stream, an inline node that nothing retrieves, and a tree.
 # suite: campaign
 # stages: 3
 # kernels: guest@7.3
@@ -9,9 +9,11 @@
 NEW=/boot/vmlinuz-guest@7.3
 TREE=/srv/tree
 
-keeper_memory() { dd if="/proc/$(systemctl show -P MainPID keeper.service)/fd/42" bs=1M iflag=skip_bytes skip=8 status=none; }
+keeper_memory() { dd if="/proc/$(systemctl show -P MainPID keeper.service)/fd/42" bs=1M iflag=skip_bytes skip=8 \
+        status=none; }
 # What identifies the tree: names, modes, owners, sizes and contents.
-tree_state() { (cd "$TREE" && find . -printf '%p %m %U %G %y %s %l\n' | sort && find . -type f -print0 | sort -z | xargs -0 sha256sum); }
+tree_state() { (cd "$TREE" && find . -printf '%p %m %U %G %y %s %l\n' | sort && find . -type f -print0 | sort -z |
+        xargs -0 sha256sum); }
 lease() { inline_data "$(call Retrieve '{"name":"lease","inline":true}')"; }
 stream() { tar -c --sort=name -C / usr/lib/python3; }
 
@@ -32,7 +34,8 @@ stage1() {
         stream | pkramctl store python -
         equal "a stream is stored" "${PIPESTATUS[1]}" 0
         printf 'the only copy of a lease' | sha lease >/dev/null
-        check "an inline node is stored" call Store "{\"name\":\"lease\",\"objects\":[{\"data\":\"$(printf 'the only copy of a lease' | base64 -w0)\"}]}"
+        check "an inline node is stored" call Store \
+                "{\"name\":\"lease\",\"objects\":[{\"data\":\"$(printf 'the only copy of a lease' | base64 -w0)\"}]}"
         check "the new kernel is loaded" pkramctl kexec --no-reboot --kernel=$NEW --initrd= --reuse-cmdline
         check "it reads what is stored" pkramctl check
         remember_boot
@@ -50,7 +53,8 @@ came_through() {
         another_kernel
         one_param
         matches "boot result" "$(status_field bootResult)" '^restored$'
-        matches "the service got its memfd back" "$(journalctl -q -b -u keeper.service -o cat)" "^got my memfd back, start $STAGE\$"
+        matches "the service got its memfd back" "$(journalctl -q -b -u keeper.service -o cat)" \
+                "^got my memfd back, start $STAGE\$"
         keeper_memory | same memfd
         equal "the tree is mounted" "$(findmnt -n -o FSTYPE $TREE)" tmpfs
         tree_state | same tree

@@ -30,7 +30,8 @@ arrived() { # yes|no: by the initial RAM disk?
         another_kernel "$way: another kernel runs"
         one_param "$way: pkram="
         equal "$way: came by an initrd" "$([ -e /run/came-by-initrd ] && echo yes || echo no)" "$1"
-        matches "$way: the rest of the command line" "$(cat /proc/cmdline)" 'console=ttyS0.* root=/dev/vda.* watchdog_thresh=60'
+        matches "$way: the rest of the command line" "$(cat /proc/cmdline)" \
+                'console=ttyS0.* root=/dev/vda.* watchdog_thresh=60'
         pkramctl retrieve --keep kept - | same kept
         pkramctl retrieve --keep late - | same late
         matches "$way: every kexec is counted" "$(pkramctl --json=short show kept)" "\"generation\":$((STAGE - 1))\b"
@@ -43,7 +44,8 @@ stage1() {
         ln -s boot/vmlinuz-pkram /vmlinuz
         ln -s boot/initrd.img-pkram /initrd.img
         check "initrd" python3 "$DIR/initrd.py" /boot/initrd.img-pkram
-        equal "the wrong pkram= is on the first command line" "$(journalctl -q -b -k -o cat -g 'Command line' | grep -o 'pkram=dead')" "pkram=dead"
+        equal "the wrong pkram= is on the first command line" \
+                "$(journalctl -q -b -k -o cat -g 'Command line' | grep -o 'pkram=dead')" "pkram=dead"
         head -c 5000000 /dev/urandom >/run/kept
         sha kept </run/kept >/dev/null
         check "stored" pkramctl store kept /run/kept
@@ -73,8 +75,10 @@ stage2() {
         check "a tree" mount -t pkram -o size=16m open /srv/open
         echo lost >/srv/open/file
         equal "its name is kept, and is not a node" "$(status_field nodes)" 2
-        equal "systemctl kexec would keep it, kexec -e would not" "$(check_field keeps) $(check_field keepsAtOnce)" "True False"
-        matches "pkramctl check says so" "$(pkramctl check)" "'kexec -e', a kexec would lose the contents of 1 mounted tree"
+        equal "systemctl kexec would keep it, kexec -e would not" "$(check_field keeps) $(check_field keepsAtOnce)" \
+                "True False"
+        matches "pkramctl check says so" "$(pkramctl check)" \
+                "'kexec -e', a kexec would lose the contents of 1 mounted tree"
         leave "kexec -s -l, kexec -e"
         # No service is stopped: what was stored before is what counts. It does not come back.
         example pkram 'pkramctl check && kexec -e'
@@ -84,7 +88,9 @@ stage2() {
 stage3() {
         arrived no
         equal "the tree that was lost is named" \
-                "$(python3 -c 'import json, sys; print([n["name"] for n in json.loads(sys.argv[1])["lastKexec"]["lost"]])' "$(call GetStatus)")" "['open']"
+                "$(python3 -c \
+                'import json, sys; print([n["name"] for n in json.loads(sys.argv[1])["lastKexec"]["lost"]])' \
+                "$(call GetStatus)")" "['open']"
         matches "and why" "$(entries DROPPED | tail -n 1)" "Tree 'open'.* was lost: .*kexec -e"
         check "kexec -c -l without pkram=" kexec -c -l $KERNEL --append="$(sed 's/pkram=[^ ]*//' /proc/cmdline)"
         equal "pkram= is missed before anything stops" "$(status_field imageState)" noParameter

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # A kexec that would lose what is stored is refused before anything stops, with the reason, whatever the reason is; the
-# right kernel is then let through. What counts: nodes, memory of services that run, trees, and the command line as the kernel
-# reads it. KexecPolicy=warn and --force let others through, and the journal says what that cost.
+# right kernel is then let through. What counts: nodes, memory of services that run, trees, and the command line as the
+# kernel reads it. KexecPolicy=warn and --force let others through, and the journal says what that cost.
 # stages: 4
 # timeout: 700
 # kernels: nopkram
@@ -35,7 +35,8 @@ refuses() {
 
 # file_refused CASE TEXT FILE: pkramctl reads it from the image, and loads nothing.
 file_refused() {
-        refused "$1: pkramctl kexec reads it from the image" "$2" pkramctl kexec --kernel="$3" --initrd= --reuse-cmdline
+        refused "$1: pkramctl kexec reads it from the image" "$2" pkramctl kexec --kernel="$3" \
+                --initrd= --reuse-cmdline
         equal "$1: nothing was started" "$(systemctl list-jobs --no-legend | wc -l)" 0
 }
 
@@ -65,7 +66,8 @@ conflicts() {
         check "conflict: another image is loaded" kexec -s -l /boot/vmlinuz-pkram --reuse-cmdline
         # Its exit status is 255.
         matches "conflict: kexec_load refuses" \
-                "$(kexec -c -l /boot/vmlinuz-pkram --reuse-cmdline --mem-min=$from --mem-max=$((from + size + 0x7ffff)) 2>&1)" \
+                "$(kexec -c -l /boot/vmlinuz-pkram --reuse-cmdline --mem-min=$from \
+                --mem-max=$((from + size + 0x7ffff)) 2>&1)" \
                 '^kexec_load failed: Cannot assign requested address'
         matches "conflict: the kernel's log says what to do" "$(dmesg)" \
                 'pkram: kexec_load: segment .* would overwrite preserved memory: use kexec_file_load'
@@ -122,13 +124,15 @@ unstorable_trees() {
         mkdir -p /srv/web /etc/pkram/pkramd.conf.d
         check "tree: mounted" mount -t pkram -o size=64m web /srv/web
         check "tree: the right image is loaded" kexec -s -l /boot/vmlinuz-pkram --reuse-cmdline
-        equal "tree: it will be stored" "$(check_field reason) $(check_field trees) $(check_field keepsAtOnce)" "keeps 1 False"
+        equal "tree: it will be stored" "$(check_field reason) $(check_field trees) $(check_field keepsAtOnce)" \
+                "keeps 1 False"
         for n in $(seq 20); do head -c 70000 /dev/zero >"/srv/web/$n"; done
         printf '[Store]\nObjectsMax=10\n' >/etc/pkram/pkramd.conf.d/50-few.conf
         check "tree: with a limit" systemctl reload pkramd.service
         refuses "tree: too many files" tree "tree 'web' at '/srv/web' needs 21, which exceeds ObjectsMax=10"
         equal "tree: it is still mounted" "$(find /srv/web -type f | wc -l)" 20
-        refused "tree: pkramctl kexec says so, too" 'ObjectsMax=10' pkramctl kexec --kernel=/boot/vmlinuz-pkram --initrd= --reuse-cmdline
+        refused "tree: pkramctl kexec says so, too" 'ObjectsMax=10' pkramctl kexec --kernel=/boot/vmlinuz-pkram \
+                --initrd= --reuse-cmdline
         rm /etc/pkram/pkramd.conf.d/50-few.conf
         check "tree: without the limit" systemctl reload pkramd.service
         equal "tree: it will be stored again" "$(check_field reason)" keeps
@@ -136,7 +140,8 @@ unstorable_trees() {
         systemd-run --quiet --unit=stopped sh -c 'exec sleep infinity >>/srv/web/log'
         systemd-run --quiet --unit=writer --property=DefaultDependencies=no sh -c 'exec sleep infinity >>/srv/web/log'
         sleep 1
-        refuses "tree: in use for writing" tree "'/srv/web' is in use for writing by sleep \\([0-9]+, writer.service\\), which"
+        refuses "tree: in use for writing" tree \
+                "'/srv/web' is in use for writing by sleep \\([0-9]+, writer.service\\), which"
         check "tree: no process writes any more" systemctl stop writer.service stopped.service
         equal "tree: and it will be stored" "$(check_field reason)" keeps
         check "tree: unmounted" umount /srv/web
@@ -153,7 +158,8 @@ command_lines() {
                 check "no pkram= that counts: loaded" kexec -c -l /boot/vmlinuz-pkram --append="$line"
                 equal "no pkram= that counts: ${line//$base/...}" "$(check_field reason)" noParameter
         done
-        for line in "$param $base -- word" "$base pkram=1234 $param" "$base \"$param\"" "$param $base test=\"a pkram=1 b\""; do
+        for line in "$param $base -- word" "$base pkram=1234 $param" "$base \"$param\"" \
+                "$param $base test=\"a pkram=1 b\""; do
                 check "pkram= that counts: loaded" kexec -c -l /boot/vmlinuz-pkram --append="$line"
                 equal "pkram= that counts: ${line//$base/...}" "$(check_field reason)" keeps
         done
@@ -201,7 +207,8 @@ stage1() {
 
         check "no pkram=: loaded" kexec -c -l /boot/vmlinuz-pkram --command-line="console=ttyS0 root=/dev/vda"
         refuses "no pkram=" noParameter 'lacks pkram='
-        check "wrong pkram=: loaded" kexec -c -l /boot/vmlinuz-pkram --command-line="console=ttyS0 root=/dev/vda pkram=deadbeef"
+        check "wrong pkram=: loaded" kexec -c -l /boot/vmlinuz-pkram \
+                --command-line="console=ttyS0 root=/dev/vda pkram=deadbeef"
         refuses "wrong pkram=" noParameter 'lacks pkram='
 
         command_lines
@@ -236,7 +243,8 @@ stage1() {
         done
         pass "every service still runs"
         equal "users can still log in" "$(ls /run/nologin 2>/dev/null)" ""
-        check "the node is usable" bash -c 'pkramctl retrieve --keep kept /run/back >/dev/null && cmp /run/back/* /run/data'
+        check "the node is usable" bash -c \
+                'pkramctl retrieve --keep kept /run/back >/dev/null && cmp /run/back/* /run/data'
         equal "the node is listed" "$(status_field nodes)" 1
 
         # The right kernel is let through. As Debian's kernel packages do it:
@@ -269,7 +277,8 @@ stage2() {
 lost_before() {
         another_kernel "$1: another kernel runs"
         matches "$1: the journal says that it went on" "$(journalctl -q -b -1 -o cat)" "Going on, since $2"
-        equal "$1: and what was lost" "$(journalctl -q -b -1 -o json "MESSAGE_ID=${ID[LOST]}" | grep -c '"PKRAM_NODE":"kept"')" 1
+        equal "$1: and what was lost" "$(journalctl -q -b -1 -o json "MESSAGE_ID=${ID[LOST]}" |
+                grep -c '"PKRAM_NODE":"kept"')" 1
         equal "$1: nothing was refused" "$(journalctl -q -b -1 -o json "MESSAGE_ID=${ID[REFUSED]}" | wc -l)" 0
 }
 
@@ -279,7 +288,8 @@ stage3() {
         rm /etc/pkram/pkramd.conf.d/50-kexec.conf
         equal "nothing came back" "$(status_field nodes)" 0
         check "stored" bash -c 'printf data | pkramctl store kept -'
-        refused "without --force" 'has no PKRAM.*Use --force' pkramctl kexec --kernel="$WRONG" --initrd= --reuse-cmdline
+        refused "without --force" 'has no PKRAM.*Use --force' pkramctl kexec --kernel="$WRONG" \
+                --initrd= --reuse-cmdline
         remember_boot
         ln -sf "$WRONG" /vmlinuz
         example pkram-kexec-guard.service 'pkramctl kexec --force'

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # After each kexec of a chain, pkramctl status tells when it was asked for, sealed, started and restored and how long
-# services were down, what came back and what did not; the old system's last lines are in the new journal, marked. Trees that
-# take longer to store than their units may take hold up nothing, and it is said which they are and what to do.
+# services were down, what came back and what did not; the old system's last lines are in the new journal, marked.
+# Trees that take longer to store than their units may take hold up nothing, and it is said which they are and what to
+# do.
 # stages: 3
 # timeout: 500
 # expect: 1 pkram: tree 'slow' is lost in this kexec: storing it took longer than its unit may take
@@ -14,11 +15,12 @@ print(eval(sys.argv[2], {"k": k}))' "$(call GetStatus)" "$1"; }
 
 LATE=/run/pkram/trees/late
 
-# hurry SETTING UNIT: as long as this kernel runs the unit has so few seconds, enough under emulation to begin with what it
-# does, but not always for all of it
+# hurry SETTING UNIT: as long as this kernel runs the unit has so few seconds, enough under emulation to begin with
+# what it does, but not always for all of it
 hurry() {
         mkdir -p "/run/systemd/system/$2.d"
-        printf '[%s]\n%s=15\n' "$([[ $2 = *.mount ]] && echo Mount || echo Service)" "$1" >"/run/systemd/system/$2.d/50-test.conf"
+        printf '[%s]\n%s=15\n' "$([[ $2 = *.mount ]] && echo Mount || echo Service)" "$1" \
+                >"/run/systemd/system/$2.d/50-test.conf"
         systemctl daemon-reload
         equal "timeout of $2" "$(systemctl show -P "${1%Sec}USec" "$2")" 15s
 }
@@ -26,7 +28,8 @@ hurry() {
 # Two trees whose units will not have the time to store them, and one that has it.
 make_trees() {
         mkdir -p /srv/slow /srv/fine
-        printf '%s\n' 'slow /srv/slow pkram x-systemd.mount-timeout=200 0 0' 'fine /srv/fine pkram x-systemd.mount-timeout=200 0 0' >>/etc/fstab
+        printf '%s\n' 'slow /srv/slow pkram x-systemd.mount-timeout=200 0 0' \
+                'fine /srv/fine pkram x-systemd.mount-timeout=200 0 0' >>/etc/fstab
         systemctl daemon-reload
         check "trees are mounted" systemctl start srv-slow.mount srv-fine.mount pkram-tree@late.service
         equal "timeout by fstab" "$(systemctl show -P TimeoutUSec srv-slow.mount)" "3min 20s"
@@ -37,15 +40,17 @@ make_trees() {
         done
 }
 
-# hold_workers PATTERN: however fast the machine is, no worker begins as long as there is such a command line, which is that
-# of a client that waits for the worker.
+# hold_workers PATTERN: however fast the machine is, no worker begins as long as there is such a command line, which is
+# that of a client that waits for the worker.
 hold_workers() {
         mkdir -p /etc/systemd/system/pkram-tree-worker@.service.d
         printf '#!/bin/sh\nwhile pgrep -f "%s" >/dev/null; do sleep 1; done\n' "$1" >/usr/local/bin/hold-worker
         chmod +x /usr/local/bin/hold-worker
         # A unit of its own: the worker's own commands run in a root directory that does not have the program.
-        printf '[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nSlice=system.slice\nExecStart=/usr/local/bin/hold-worker\n' >/etc/systemd/system/hold-worker@.service
-        printf '[Unit]\nWants=hold-worker@%%i.service\nAfter=hold-worker@%%i.service\n' >/etc/systemd/system/pkram-tree-worker@.service.d/50-test.conf
+        printf \
+                '[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nSlice=system.slice\nExecStart=/usr/local/bin/hold-worker\n' >/etc/systemd/system/hold-worker@.service
+        printf '[Unit]\nWants=hold-worker@%%i.service\nAfter=hold-worker@%%i.service\n' \
+                >/etc/systemd/system/pkram-tree-worker@.service.d/50-test.conf
         systemctl daemon-reload
 }
 
@@ -79,7 +84,8 @@ check_too_late() {
         local unit
         equal "what is lost" "$(last 'sorted(n.get("name") for n in k["lost"])')" "['broken', 'late', 'slow']"
         equal "why" "$(last 'sum("took longer to store than its unit may take" in n["reason"] for n in k["lost"])')" 2
-        matches "pkramctl status: why, and what to do" "$(pkramctl status)" 'slow, it took longer .*x-systemd.mount-timeout='
+        matches "pkramctl status: why, and what to do" "$(pkramctl status)" \
+                'slow, it took longer .*x-systemd.mount-timeout='
         # Not for what fstab says.
         equal "no unit waited longer than 15 seconds" "$(journalctl -q -b -1 -o json -u srv-slow.mount | python3 -c '
 import json, sys
@@ -108,12 +114,15 @@ too_late_to_restore() {
         check "slow is stored in time" systemctl stop srv-slow.mount
         hold_workers '/mount.pkram.* /srv/slow'
         hurry TimeoutSec srv-slow.mount
-        printf '[Unit]\nRequiresMountsFor=/srv/slow\n[Service]\nType=oneshot\nExecStart=true\n' >/run/systemd/system/needs-slow.service
+        printf '[Unit]\nRequiresMountsFor=/srv/slow\n[Service]\nType=oneshot\nExecStart=true\n' \
+                >/run/systemd/system/needs-slow.service
         systemctl daemon-reload
-        refused "restoring it takes too long: a unit that requires it does not start" 'dependency' systemctl start needs-slow.service
+        refused "restoring it takes too long: a unit that requires it does not start" 'dependency' systemctl start \
+                needs-slow.service
         until_gone
         equal "it is not mounted" "$(findmnt -no FSTYPE,SOURCE /srv/slow)" ""
-        matches "its unit says why" "$(journalctl -q -b -u srv-slow.mount -o cat)" "Interrupted while restoring tree 'slow' .*, not mounting"
+        matches "its unit says why" "$(journalctl -q -b -u srv-slow.mount -o cat)" \
+                "Interrupted while restoring tree 'slow' .*, not mounting"
         check "it is still stored" pkramctl --owner=root show slow
         rm -r /run/systemd/system/srv-slow.mount.d
         release_workers
@@ -124,8 +133,10 @@ too_late_to_restore() {
 stage1() {
         wait_for_report
         equal "no report without a kexec" "$(status_field lastKexec)" ""
-        refused "a name that is the system's" 'InvalidName' call Store '{"name":"io.pkram.kexec","objects":[{"data":"eA=="}]}'
-        check "stored" bash -c 'head -c 3000000 /dev/urandom | pkramctl store one - && printf x | pkramctl store two - && printf y | pkramctl --owner=root store broken -'
+        refused "a name that is the system's" 'InvalidName' call Store \
+                '{"name":"io.pkram.kexec","objects":[{"data":"eA=="}]}'
+        check "stored" bash -c \
+                'head -c 3000000 /dev/urandom | pkramctl store one - && printf x | pkramctl store two - && printf y | pkramctl --owner=root store broken -'
         # A bit of the third node's description, after the seal.
         check "one will be damaged" bash -c 'echo "node 2 200 0" >/sys/module/pkram_damage/parameters/flip'
         make_trees
@@ -140,7 +151,8 @@ check_report() { # CAME-BACK STILL-STORED
         local asked
         asked=$(cat "$STATE/asked")
         wait_for_report
-        equal "steps in order" "$(last 'k["requestedUSec"] <= k["stoppedUSec"] <= k["finalUSec"] <= k["sealedUSec"] and k["startedUSec"] <= k["restoredUSec"] <= k["upUSec"]')" True
+        equal "steps in order" "$(last \
+                'k["requestedUSec"] <= k["stoppedUSec"] <= k["finalUSec"] <= k["sealedUSec"] and k["startedUSec"] <= k["restoredUSec"] <= k["upUSec"]')" True
         # The clock of the hardware knows whole seconds only.
         equal "sealed before the kernel started" "$(last 'k["sealedUSec"] <= k["startedUSec"] + 1500000')" True
         equal "it was this kexec" "$(last "$asked * 1000000 <= k['requestedUSec'] < ($asked + 300) * 1000000")" True
@@ -156,12 +168,14 @@ check_report() { # CAME-BACK STILL-STORED
 
         # journald was gone by then: no other journal has these lines.
         equal "lines replayed" "$(entries REPLAYED | wc -l)" "$(last 'k["logLines"]')"
-        matches "the last thing that happened" "$(journalctl -q -b -o cat -t pkram-replay)" 'All filesystems unmounted|Unmounting'
+        matches "the last thing that happened" "$(journalctl -q -b -o cat -t pkram-replay)" \
+                'All filesystems unmounted|Unmounting'
         e=$(entries REPLAYED | tail -n 1)
         equal "their boot" "$(field PKRAM_BOOT_ID "$e")" "$(tr -d - <"$STATE/boot")"
         matches "their time" "$(field PKRAM_REALTIME_USEC "$e")" '^[0-9]{16}$'
         equal "their kernel" "$(field PKRAM_KERNEL "$e")" "$(uname -r)"
-        equal "they are in no journal of the old boot" "$(journalctl -q -b -1 -o cat _TRANSPORT=kernel | grep -c 'All filesystems unmounted')" 0
+        equal "they are in no journal of the old boot" \
+                "$(journalctl -q -b -1 -o cat _TRANSPORT=kernel | grep -c 'All filesystems unmounted')" 0
         matches "the catalog explains them" "$(journalctl -q -b -x -n 1 -t pkram-replay)" 'This line was replayed'
 }
 
@@ -187,7 +201,8 @@ print(u["srv-fine.mount"]["stopUSec"] > 0 and u["srv-fine.mount"]["startUSec"] >
         matches "what it shows" "$OUT" 'unmount'
         # As a tree it would be what its service begins without, unless it is required.
         mkdir -p /srv/broken
-        refused "a tree that was dropped is not mounted if it is required" "'broken' is not stored, it was lost .*, not mounting because of pkram.required" \
+        refused "a tree that was dropped is not mounted if it is required" \
+                "'broken' is not stored, it was lost .*, not mounting because of pkram.required" \
                 mount -t pkram -o pkram.required broken /srv/broken
         echo 'broken /srv/broken pkram noauto 0 0' >>/etc/fstab
         systemctl daemon-reload
@@ -214,5 +229,6 @@ stage3() {
         equal "late, too" "$(cat $LATE/file)" "in time"
         equal "generation" "$(status_field generation)" 2
         equal "nothing is missing" "$(last 'k["lostNodes"]')" 0
-        matches "what was in memory only is there" "$(journalctl -q -b -o cat -t pkram-replay)" '^remember(\[[0-9]+\])?: before the kexec, and nowhere else$'
+        matches "what was in memory only is there" "$(journalctl -q -b -o cat -t pkram-replay)" \
+                '^remember(\[[0-9]+\])?: before the kexec, and nowhere else$'
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A UEFI machine with a boot loader entry: systemctl kexec loads the default entry by itself, and what is stored is there
-# afterwards, although the entry's command line has a pkram= from some other day.
+# A UEFI machine with a boot loader entry: systemctl kexec loads the default entry by itself, and what is stored is
+# there afterwards, although the entry's command line has a pkram= from some other day.
 # stages: 2
 # timeout: 400
 # firmware: uefi

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
-# pkramd is killed at random moments while clients store, replace, retrieve, release and remove: every acknowledged node
-# is there bit for bit, nothing else is, and no page is lost.
+# pkramd is killed at random moments while clients store, replace, retrieve, release and remove: every acknowledged
+# node is there bit for bit, nothing else is, and no page is lost.
 # stages: 1
 # timeout: 420
 
@@ -15,7 +15,9 @@ stage1() {
         printf '%s\n' "$OUT"
         # The unit must not have given up on a daemon that dies often: its nodes would be out of reach.
         matches "it is started again" "$(status_field supported)" '^True$'
-        equal "and not limited" "$(systemctl show -P Result pkramd.service)/$(systemctl show -P Result pkramd.socket)" success/success
+        equal "and not limited" "$(systemctl show -P Result pkramd.service)/$(systemctl show -P Result \
+                pkramd.socket)" success/success
         now=$(awk '/^Shmem:/ { print $2 }' /proc/meminfo)
-        if [ "$((now - shmem))" -le 2048 ]; then pass "no page is left behind"; else fail "no page is left behind" "Shmem grew from $shmem to $now kB"; fi
+        if [ "$((now - shmem))" -le 2048 ]; then pass "no page is left behind"; else fail "no page is left behind" \
+                "Shmem grew from $shmem to $now kB"; fi
 }

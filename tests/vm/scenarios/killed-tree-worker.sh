@@ -68,7 +68,8 @@ stage1() {
                 done
         done
         show "$killed workers were killed, $locked of them while the directory was closed"
-        if [ $locked -gt 0 ]; then pass "some while the directory was closed"; else fail "none while the directory was closed" ""; fi
+        if [ $locked -gt 0 ]; then pass "some while the directory was closed"; else fail \
+                "none while the directory was closed" ""; fi
 
         check "the tree is restored" pkramctl retrieve --release killed $T/to
         equal "with all that was stored" "$(sum_files $T/to)" "$sum"

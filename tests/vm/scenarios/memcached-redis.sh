@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
-# Debian's memcached and redis, unmodified and wired up by drop-ins alone, keep their data on trees over systemctl kexec:
-# memcached answers 200,000 keys, redis has the same digest and its own tools find nothing wrong with its files.
-# Of the values, 199,900 have 1 to 300 bytes, evenly spread, and 100 have 1 KiB to 512 KiB, each 6.5 % larger than the last.
+# Debian's memcached and redis, unmodified and wired up by drop-ins alone, keep their data on trees over systemctl
+# kexec: memcached answers 200,000 keys, redis has the same digest and its own tools find nothing wrong with its
+# files. Of the values, 199,900 have 1 to 300 bytes, evenly spread, and 100 have 1 KiB to 512 KiB, each 6.5 % larger
+# than the last.
 # stages: 2
 # memory: 3G
 # timeout: 700
@@ -78,7 +79,8 @@ ExecStartPre=+/bin/chown redis:redis /var/lib/redis
 ExecStart=
 ExecStart=/usr/bin/redis-server /etc/redis/redis.conf --supervised systemd --daemonize no --appendonly yes --enable-debug-command local
 END
-        printf '[Service]\nEnvironment=PKRAM_WHERE=/var/lib/redis\n' >/etc/systemd/system/pkram-tree@redis.service.d/place.conf
+        printf '[Service]\nEnvironment=PKRAM_WHERE=/var/lib/redis\n' \
+            >/etc/systemd/system/pkram-tree@redis.service.d/place.conf
         systemctl daemon-reload
         systemctl enable pkram-tree@memcached.service pkram-tree@redis.service memcached.service redis-server.service
 }
@@ -95,11 +97,13 @@ stage1() {
         check "wired up" wire_up
         check "both start" systemctl start memcached.service redis-server.service
         check "memcached listens" wait_for_memcached
-        equal "their data is on trees" "$(stat -f -c %T /run/pkram/trees/memcached /var/lib/redis | tr '\n' ' ')" 'tmpfs tmpfs '
+        equal "their data is on trees" "$(stat -f -c %T /run/pkram/trees/memcached /var/lib/redis | tr '\n' ' ')" \
+            'tmpfs tmpfs '
         check "memcached takes 200,000 keys" keys fill
         matches "small and large ones" "$OUT" 'the largest 524288$'
         printf '%s\n' "$OUT" >"$STATE/keys"
-        check "redis takes data" redis-cli eval "for i = 1, 20000 do redis.call('set', 'key' .. i, string.rep('v' .. i, 1 + i % 50)) end
+        check "redis takes data" redis-cli eval \
+            "for i = 1, 20000 do redis.call('set', 'key' .. i, string.rep('v' .. i, 1 + i % 50)) end
                 for i = 1, 500 do redis.call('zadd', 'scores', i, 'member' .. i) end return redis.call('dbsize')" 0
         digest >"$STATE/digest"
         matches "its digest" "$(cat "$STATE/digest")" '^[0-9a-f]{40}$'
@@ -119,5 +123,6 @@ stage2() {
         check "redis-check-rdb" bash -c 'redis-cli save && redis-check-rdb /var/lib/redis/dump.rdb'
         matches "finds nothing wrong" "$OUT" 'RDB looks OK'
         check "redis writes on" redis-cli set after kexec
-        matches "memcached writes on" "$(exec 3<>/dev/tcp/127.0.0.1/11211 && printf 'set after 0 0 5\r\nkexec\r\nquit\r\n' >&3 && cat <&3)" STORED
+        matches "memcached writes on" "$(exec 3<>/dev/tcp/127.0.0.1/11211 &&
+            printf 'set after 0 0 5\r\nkexec\r\nquit\r\n' >&3 && cat <&3)" STORED
 }

@@ -18,5 +18,6 @@ stage1() {
         pid=$(systemctl show -P MainPID pkramd.service)
         kill -KILL "$pid"
         equal "the node is there after a kill" "$(status_field nodes)" 1
-        check "and is what it was" bash -c 'pkramctl retrieve kept /run/back >/dev/null && [ "$(cat /run/back/*)" = data ]'
+        check "and is what it was" bash -c \
+                'pkramctl retrieve kept /run/back >/dev/null && [ "$(cat /run/back/*)" = data ]'
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# On a kernel without PKRAM the store works at once: as installed, nodes and trees are on disk, and status and manual say what
-# is weaker. With Use=no the daemon and the tool answer that the kernel has no PKRAM; nothing hangs and no unit fails.
+# On a kernel without PKRAM the store works at once: as installed, nodes and trees are on disk, and status and manual
+# say what is weaker. With Use=no the daemon and the tool answer that the kernel has no PKRAM; nothing hangs and no
+# unit fails.
 # stages: 1
 # timeout: 240
 # config: nopkram
@@ -10,9 +11,11 @@ stage1() {
         reply=$(call GetStatus)
         equal "supported, on disk" "$(field supported "$reply") $(field place "$reply")" "True disk"
         matches "pkramctl status" "$(pkramctl status 2>&1)" 'not supported by this kernel, nodes are kept on disk'
-        check "stored and retrieved" bash -c 'printf data | pkramctl store x - && [ "$(pkramctl retrieve --keep x -)" = data ]'
+        check "stored and retrieved" bash -c \
+                'printf data | pkramctl store x - && [ "$(pkramctl retrieve --keep x -)" = data ]'
         check "a tree is stored" bash -c 'mount -t pkram -o size=8m web /srv && seq 1000 >/srv/file && umount /srv'
-        check "and mounted again" bash -c 'mount -t pkram -o size=8m web /srv && seq 1000 | cmp - /srv/file && umount -i /srv'
+        check "and mounted again" bash -c \
+                'mount -t pkram -o size=8m web /srv && seq 1000 | cmp - /srv/file && umount -i /srv'
 
         mkdir -p /etc/pkram/pkramd.conf.d
         printf '[Disk]\nUse=no\n' >/etc/pkram/pkramd.conf.d/50-disk.conf

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The Debian packages: an upgrade loses nothing that is stored and leaves the guard on duty; purging leaves no file and
-# changes none of other packages; an installation works at once. Then the first kexec as README.md has it, into the kernel
-# of the kernel's package with the initial RAM disk that Debian's tools make for it.
+# changes none of other packages; an installation works at once. Then the first kexec as README.md has it, into the
+# kernel of the kernel's package with the initial RAM disk that Debian's tools make for it.
 # stages: 2
 # timeout: 900
 # silence: 300
@@ -12,8 +12,10 @@ PACKAGES=/usr/share/pkram-test
 # listing: one line for every file of the system: kind, mode, owner, size, time, name, target; /etc by its content. What
 # changes by itself, and what dpkg keeps about packages, is left out.
 listing() {
-        find / -xdev \( -path /var/log -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/lib/pkram-test \
-                -o -path /tmp -o -path /var/tmp -o -path /boot -o -path /var/lib/systemd/catalog -o -path /var/lib/systemd/random-seed \
+        find / -xdev \( -path /var/log -o -path /var/cache -o -path /var/lib/dpkg -o -path /var/lib/apt -o -path \
+                /var/lib/pkram-test \
+                -o -path /tmp -o -path /var/tmp -o -path /boot -o -path /var/lib/systemd/catalog -o -path \
+                /var/lib/systemd/random-seed \
                 -o -path /var/lib/systemd/timers -o -path /etc/ld.so.cache \) -prune -o \
                 \( -type d -printf '%y %m %u %g %p\n' \) -o -printf '%y %m %u %g %s %T@ %p %l\n' | LC_ALL=C sort
         find /etc -xdev -type f ! -name ld.so.cache -exec sha256sum {} + | LC_ALL=C sort
@@ -23,7 +25,8 @@ listing() {
 newer() {
         rm -rf /run/newer
         dpkg-deb -R "$PACKAGES/$1"_*.deb /run/newer &&
-                sed -i -e 's/^\(Version: .*\)$/\1+upgrade/' -e 's/^\(Depends: pkram (= [^)]*\))/\1+upgrade)/' /run/newer/DEBIAN/control &&
+                sed -i -e 's/^\(Version: .*\)$/\1+upgrade/' -e 's/^\(Depends: pkram (= [^)]*\))/\1+upgrade)/' \
+                /run/newer/DEBIAN/control &&
                 dpkg-deb -b -Znone /run/newer "/run/$1_newer.deb" >/dev/null
 }
 
@@ -43,7 +46,8 @@ stage1() {
 
         equal "installed by apt" "$(dpkg-query -W -f '${db:Status-Status} ' pkram pkram-tests)" "installed installed "
         # The image is made without documentation.
-        equal "no file is missing or changed" "$(dpkg --verify pkram pkram-tests | grep -vE ' /usr/share/(doc|man)/')" ""
+        equal "no file is missing or changed" \
+                "$(dpkg --verify pkram pkram-tests | grep -vE ' /usr/share/(doc|man)/')" ""
         for unit in pkramd.socket pkram-restore.service pkram-shutdown.service pkram-kexec-guard.service; do
                 equal "$unit is on" "$(systemctl is-enabled $unit) $(systemctl is-active $unit)" "enabled active"
         done
@@ -57,9 +61,11 @@ stage1() {
         check "a newer package of tests" newer pkram-tests
         check "upgrade" apt install /run/pkram_newer.deb /run/pkram-tests_newer.deb
         matches "the new version is there" "$(dpkg-query -W -f '${Version}' pkram)" '\+upgrade$'
-        if [ "$(systemctl show -P MainPID pkramd.service)" != "$pid" ]; then pass "the new daemon runs"; else fail "the new daemon runs" "it is still $pid"; fi
+        if [ "$(systemctl show -P MainPID pkramd.service)" \
+                != "$pid" ]; then pass "the new daemon runs"; else fail "the new daemon runs" "it is still $pid"; fi
         pkramctl retrieve --keep kept - | same kept
-        equal "the report was not made again" "$(systemctl show -P ExecMainStartTimestampMonotonic pkram-restore.service)" "$reported"
+        equal "the report was not made again" \
+                "$(systemctl show -P ExecMainStartTimestampMonotonic pkram-restore.service)" "$reported"
         equal "the guard is on duty" "$(systemctl is-active pkram-kexec-guard.service)" active
 
         # Nothing that would be lost, and nothing that keeps the next boot from coming up.
@@ -74,12 +80,14 @@ stage1() {
         sed -i '/^pkg /d' /etc/fstab
         rmdir /srv/pkg
         systemctl daemon-reload
-        equal "it is still there" "$(dpkg-query -W -f '${db:Status-Status}' pkram) $(systemctl is-active pkramd.socket)" "installed active"
+        equal "it is still there" "$(dpkg-query -W -f '${db:Status-Status}' pkram) $(systemctl is-active \
+                pkramd.socket)" "installed active"
 
         check "purge" apt purge pkram pkram-tests
         matches "removing it reports what stays" "$OUT" 'nodes are still stored'
         listing >/run/without
-        equal "files with its name" "$(find / -xdev -name '*pkram*' ! -path '*pkram-test*' ! -path '/boot/*' ! -path '/tmp/*' 2>/dev/null)" ""
+        equal "files with its name" "$(find / -xdev -name '*pkram*' ! -path '*pkram-test*' ! -path '/boot/*' \
+                ! -path '/tmp/*' 2>/dev/null)" ""
         equal "its directory in /run" "$(ls -d /run/pkram 2>/dev/null)" ""
         equal "its units" "$(units_of_ours)" ""
         clean_boot
@@ -113,8 +121,10 @@ first_kexec() {
 stage2() {
         another_kernel
         one_param
-        matches "an initial RAM disk was there" "$(journalctl -q -b -k -o cat)" 'Unpacking initramfs|Freeing initrd memory'
-        equal "it is the kernel of the package" "$(dpkg-query -W -f '${db:Status-Status}' "linux-image-$(uname -r)")" installed
+        matches "an initial RAM disk was there" "$(journalctl -q -b -k -o cat)" \
+                'Unpacking initramfs|Freeing initrd memory'
+        equal "it is the kernel of the package" "$(dpkg-query -W -f '${db:Status-Status}' "linux-image-$(uname -r)")" \
+                installed
         example README 'echo "still here"' 2
         matches "what came back" "$OUT" '^still here$'
         matches "the journal says so" "$OUT" "Node greeting came back|'greeting'"

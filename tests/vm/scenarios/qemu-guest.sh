@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 # Debian's QEMU in the guest, with a guest of its own that checks its RAM and writes to a virtio disk: it is set up as
-# pkram-qemu(8) says, and goes on after a kexec that is cancelled and after two that are not. It boots, and the journal says
-# why, after QEMU was killed while it saved it, and with another argument.
+# pkram-qemu(8) says, and goes on after a kexec that is cancelled and after two that are not. It boots, and the journal
+# says why, after QEMU was killed while it saved it, and with another argument.
 # suite: campaign
 # stages: 3
 # memory: 3G
@@ -43,12 +43,14 @@ END_OF_PYTHON
 
 goes_on() {
         rounds
-        [ "$(head -n 1 $SERIAL | cut -d' ' -f2)" = tick ] && pass "$1: it does not boot" || fail "$1: it does not boot" "$(head -n 1 $SERIAL)"
+        [ "$(head -n 1 $SERIAL | cut -d' ' -f2)" = tick ] && pass "$1: it does not boot" ||
+                fail "$1: it does not boot" "$(head -n 1 $SERIAL)"
         equal "$1: it counts on" "$(grep -m 1 '^guest tick' $SERIAL | cut -d' ' -f3)" "$(($(cat "$STATE/ticks") + 1))"
         healthy "$1"
         check "$1: its clock" clock_is_right
         matches "$1: the journal" "$(journalctl -q -b -o cat -t pkram-qemu)" "Guest 'web' goes on; it stood still for"
-        matches "$1: pkramctl status" "$(pkramctl status)" 'Guest: web, 512.0M in /var/lib/pkram-qemu/web, went on after'
+        matches "$1: pkramctl status" "$(pkramctl status)" \
+                'Guest: web, 512.0M in /var/lib/pkram-qemu/web, went on after'
         show kexec "$1: $(journalctl -q -b -o cat -t pkram-qemu | grep 'goes on' | tail -n 1)"
 }
 
@@ -68,7 +70,8 @@ cancelled_kexec() {
         local state
         systemctl kexec --no-block
         for _ in $(seq 300); do
-                [ -e /var/lib/pkram-qemu/web/guest.json ] && grep -q '"saved"' /var/lib/pkram-qemu/web/guest.json && break
+                [ -e /var/lib/pkram-qemu/web/guest.json ] && grep -q '"saved"' /var/lib/pkram-qemu/web/guest.json &&
+                        break
                 sleep 0.2
         done
         check "cancelled: the jobs" systemctl cancel
@@ -77,7 +80,8 @@ cancelled_kexec() {
         last=$(cat "$STATE/ticks.before")
         check "cancelled: it starts again" systemctl start --job-mode=ignore-dependencies $UNIT
         rounds
-        [ "$(tick_number)" -gt "$last" ] && pass "cancelled: it counts on" || fail "cancelled: it counts on" "$(last_tick), before $last"
+        [ "$(tick_number)" -gt "$last" ] && pass "cancelled: it counts on" ||
+                fail "cancelled: it counts on" "$(last_tick), before $last"
         healthy "cancelled"
         matches "cancelled: it goes on" "$(journalctl -q -b -o cat -t pkram-qemu)" "Guest 'web' goes on"
         systemctl kill -s KILL slow-to-stop.service
@@ -119,12 +123,16 @@ END_OF_UNIT
         healthy "booted"
         matches "status" "$(pkramctl status)" 'Guest: web, 512.0M in /var/lib/pkram-qemu/web$'
         matches "check" "$(pkramctl check)" '1 guest will be saved on the way: web'
-        refused "a device that is passed through" 'pinned memory' pkram-qemu run other --directory=/var/lib/pkram-qemu/web/other --size=64M -- qemu-system-x86_64 -device vfio-pci,host=0:1.0
-        refused "no tree" 'not on a file system of type pkram' pkram-qemu run other --directory=/var/tmp --size=64M -- qemu-system-x86_64
+        refused "a device that is passed through" 'pinned memory' pkram-qemu run other \
+                --directory=/var/lib/pkram-qemu/web/other --size=64M -- qemu-system-x86_64 -device vfio-pci,host=0:1.0
+        refused "no tree" 'not on a file system of type pkram' pkram-qemu run other --directory=/var/tmp --size=64M \
+                -- qemu-system-x86_64
         check "slow to stop" systemctl start slow-to-stop.service
         tick_number >"$STATE/ticks.before"
-        check "the rest happens elsewhere" systemd-run -q --unit=cancelling -p DefaultDependencies=no -p StandardOutput=journal+console \
-                -E "STAGE=$STAGE" -E "STATE=$STATE" -E "DIR=$DIR" bash -c '. "$DIR/lib.sh"; . "$DIR/scenario.sh"; cancelled_kexec'
+        check "the rest happens elsewhere" systemd-run -q --unit=cancelling -p DefaultDependencies=no -p \
+                StandardOutput=journal+console \
+                -E "STAGE=$STAGE" -E "STATE=$STATE" -E "DIR=$DIR" bash -c \
+                '. "$DIR/lib.sh"; . "$DIR/scenario.sh"; cancelled_kexec'
         sleep 400
         fail "stage 1" "the kexec did not come"
 }
@@ -154,14 +162,16 @@ stage3() {
         matches "killed: the journal" "$(journalctl -q -b -o cat -t pkram-qemu)" 'QEMU ended \(signal 9'
         rounds
         equal "killed: it boots" "$(head -n 1 $SERIAL)" "guest boots"
-        matches "killed: and says why" "$(journalctl -q -b -o cat -t pkram-qemu)" "Guest 'web' boots and does not go on: it could not be saved: QEMU ended"
+        matches "killed: and says why" "$(journalctl -q -b -o cat -t pkram-qemu)" \
+                "Guest 'web' boots and does not go on: it could not be saved: QEMU ended"
 
         save
         echo 'Command=-smp 1' >>/etc/pkram/qemu/web.conf
         check "another argument" systemctl start $UNIT
         rounds
         equal "another argument: it boots" "$(head -n 1 $SERIAL)" "guest boots"
-        matches "another argument: and says why" "$(journalctl -q -b -o cat -t pkram-qemu)" "does not go on: QEMU's arguments are not those"
+        matches "another argument: and says why" "$(journalctl -q -b -o cat -t pkram-qemu)" \
+                "does not go on: QEMU's arguments are not those"
 
         check "stopped" systemctl stop $UNIT
         equal "stopped: by its power button" "$(tail -n 1 $SERIAL)" "guest off"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
-# A root file system that stays read-only, with /var on a file system of its own, which is a tree: all units start, nodes and
-# trees are kept through kexecs into this state and out of it.
+# A root file system that stays read-only, with /var on a file system of its own, which is a tree: all units start,
+# nodes and trees are kept through kexecs into this state and out of it.
 # stages: 3
 # timeout: 600
 # suite: campaign
@@ -21,7 +21,8 @@ stage1() {
         check "a node" bash -c 'echo node | pkramctl --owner=root store kept -'
         sync
         # The next boots count in the /var that is a tree.
-        OUT=$(pkramctl kexec --kernel=/boot/vmlinuz-pkram --initrd= --append="$(sed 's/\brw\b/ro/' /proc/cmdline)" 2>&1) ||
+        OUT=$(pkramctl kexec --kernel=/boot/vmlinuz-pkram --initrd= --append="$(sed 's/\brw\b/ro/' /proc/cmdline)" \
+                2>&1) ||
                 fail "pkramctl kexec" "$OUT"
         next_boot
 }
@@ -43,7 +44,8 @@ all_there() {
 
 stage2() {
         all_there
-        equal "nothing is reported as lost" "$(python3 -c 'import json, sys; print(json.loads(sys.argv[1])["lastKexec"]["lost"])' "$(call GetStatus)")" "[]"
+        equal "nothing is reported as lost" "$(python3 -c \
+                'import json, sys; print(json.loads(sys.argv[1])["lastKexec"]["lost"])' "$(call GetStatus)")" "[]"
         kexec_now
 }
 

@@ -11,7 +11,8 @@ stage1() {
         equal "one entry says it was stored" "$(wc -l <<<"$stored")" 1
         bytes=$(field PKRAM_BYTES "$stored")
         # The memory it takes: whole pages, and one or two for what the daemon has to know about it.
-        if [ "$bytes" -ge 5000000 ] && [ "$bytes" -le 5016384 ]; then pass "its bytes"; else fail "its bytes" "$bytes"; fi
+        if [ "$bytes" -ge 5000000 ] && [ "$bytes" -le 5016384 ]; then pass "its bytes"; else fail "its bytes" \
+                "$bytes"; fi
         equal "its objects" "$(field PKRAM_OBJECTS "$stored")" 1
         # As Debian's kernel packages do it.
         ln -s boot/vmlinuz-pkram /vmlinuz
@@ -40,7 +41,8 @@ stage2() {
         else
                 fail "before basic.target" "pkram-restore ended at $restored, basic.target was reached at $basic"
         fi
-        matches "the catalog explains it" "$(journalctl -q -b -x "MESSAGE_ID=${ID[RESTORED]}")" 'Node five was restored after a kexec'
+        matches "the catalog explains it" "$(journalctl -q -b -x "MESSAGE_ID=${ID[RESTORED]}")" \
+                'Node five was restored after a kexec'
         rm /var/cache/app/file
         example pkramctl 'tar -C /var/cache/app' 2
         equal "what was archived" "$(cat /var/cache/app/file)" "in an archive"

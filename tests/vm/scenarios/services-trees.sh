@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Five services that depend on each other and three trees (a line of fstab, a mount unit, pkram-tree@.service) go through
-# several kexecs, loaded in another way each time, one of them into an initrd: every byte is there, everything is
-# started and stopped in the order it should be. A tree that is missing or damaged is empty, or fails its unit if that asks
-# for it.
+# Five services that depend on each other and three trees (a line of fstab, a mount unit, pkram-tree@.service) go
+# through several kexecs, loaded in another way each time, one of them into an initrd: every byte is there, everything
+# is started and stopped in the order it should be. A tree that is missing or damaged is empty, or fails its unit if
+# that asks for it.
 # stages: 3
 # timeout: 600
 
@@ -75,7 +75,8 @@ make_trees() {
         example pkram-tree@.service 'systemctl enable --now'
         # What an administrator would write into the editor.
         mkdir -p /etc/systemd/system/pkram-tree@jobs.service.d
-        printf '[Service]\nEnvironment=PKRAM_OPTIONS=size=32M,mode=0750\nTimeoutStopSec=10min\n' >/etc/systemd/system/pkram-tree@jobs.service.d/override.conf
+        printf '[Service]\nEnvironment=PKRAM_OPTIONS=size=32M,mode=0750\nTimeoutStopSec=10min\n' \
+                >/etc/systemd/system/pkram-tree@jobs.service.d/override.conf
         systemctl daemon-reload
         check "with options" systemctl restart pkram-tree@jobs.service
         matches "its options" "$(findmnt -n -o OPTIONS $JOBS)" 'size=32768k,mode=750'
@@ -103,7 +104,8 @@ kexec_by() {
         case $(($1 % 4)) in
         1) kexec_now ;;
         2)
-                check "kexec -s -l, with an initrd" kexec -s -l /boot/vmlinuz-pkram --initrd=/boot/initrd-test --reuse-cmdline
+                check "kexec -s -l, with an initrd" kexec -s -l /boot/vmlinuz-pkram --initrd=/boot/initrd-test \
+                        --reuse-cmdline
                 : >"$STATE/initrd"
                 systemctl kexec
                 next_boot
@@ -116,7 +118,8 @@ kexec_by() {
                 next_boot
                 ;;
         0)
-                check "pkramctl kexec --no-reboot" pkramctl kexec --no-reboot --kernel=/boot/vmlinuz-pkram --initrd= --reuse-cmdline
+                check "pkramctl kexec --no-reboot" pkramctl kexec --no-reboot --kernel=/boot/vmlinuz-pkram \
+                        --initrd= --reuse-cmdline
                 check "scheduled" systemctl kexec --when=+2s
                 next_boot
                 ;;
@@ -142,7 +145,8 @@ in_order() {
 # Monotonic time of the last line of the boot before this one that matches.
 said_before() {
         journalctl -q -b -1 -o json --output-fields=MESSAGE "$@" | tail -n 1 |
-                python3 -c 'import json, sys; print(json.loads(sys.stdin.read() or "{}").get("__MONOTONIC_TIMESTAMP", 0))'
+                python3 -c \
+                'import json, sys; print(json.loads(sys.stdin.read() or "{}").get("__MONOTONIC_TIMESTAMP", 0))'
 }
 
 # What systemd-analyze shows of the order, after a boot without and one with an initrd.
@@ -162,12 +166,14 @@ charts() {
 
 check_order() {
         local t before=0 step
-        in_order pkramd.socket pkram-restore.service srv-web.mount sysinit.target alpha.service beta.service delta.service keeper.service
+        in_order pkramd.socket pkram-restore.service srv-web.mount sysinit.target alpha.service beta.service \
+                delta.service keeper.service
         in_order pkram-restore.service var-cache-app.mount sysinit.target beta.service
         in_order pkram-restore.service pkram-tree@jobs.service sysinit.target gamma.service delta.service
         [ "$STAGE" -gt 3 ] || charts
 
-        for step in "-u keeper.service" "-u delta.service" "MESSAGE_ID=${ID[STORED]} PKRAM_NODE=web" "_SYSTEMD_UNIT=pkram-shutdown.service SYSLOG_IDENTIFIER=pkram-kexec-guard"; do
+        for step in "-u keeper.service" "-u delta.service" "MESSAGE_ID=${ID[STORED]} PKRAM_NODE=web" \
+                "_SYSTEMD_UNIT=pkram-shutdown.service SYSLOG_IDENTIFIER=pkram-kexec-guard"; do
                 # shellcheck disable=SC2086
                 t=$(said_before $step)
                 if [ "$t" = 0 ] || [ "$t" -lt "$before" ]; then
@@ -184,10 +190,12 @@ check_services() { # STARTS
         for s in $SERVICES; do
                 equal "$s is up" "$(systemctl is-active "$s.service")" active
         done
-        equal "starts: alpha, delta in one tree" "$(cat /srv/web/alpha.count /srv/web/delta.count | tr '\n' ' ')" "$1 $1 "
+        equal "starts: alpha, delta in one tree" "$(cat /srv/web/alpha.count /srv/web/delta.count | tr '\n' ' ')" \
+                "$1 $1 "
         equal "starts: beta in a tree of its own" "$(cat $CACHE/beta.count)" "$1"
         equal "starts: gamma, delta" "$(cat $JOBS/gamma.count $JOBS/delta.count | tr '\n' ' ')" "$1 $1 "
-        matches "the service without a tree" "$(journalctl -q -b -u keeper.service -o cat)" "$([ "$1" = 1 ] && echo '^nothing stored, made a new memfd' || echo "start $1\$")"
+        matches "the service without a tree" "$(journalctl -q -b -u keeper.service -o cat)" \
+                "$([ "$1" = 1 ] && echo '^nothing stored, made a new memfd' || echo "start $1\$")"
         clean_boot
 }
 
@@ -204,10 +212,12 @@ RequiresMountsFor=/srv/none" /srv/none
 RequiresMountsFor=/srv/wanted" /srv/wanted
         systemctl daemon-reload
         check "missing: the service starts" systemctl start with-none.service
-        matches "missing: the journal says that it is empty" "$(journalctl -q -b -u srv-none.mount -o cat)" "'none' is not stored, mounting an empty file system"
+        matches "missing: the journal says that it is empty" "$(journalctl -q -b -u srv-none.mount -o cat)" \
+                "'none' is not stored, mounting an empty file system"
         refused "pkram.required: the service does not start" 'dependency' systemctl start with-wanted.service
         equal "pkram.required: nothing is mounted" "$(findmnt -n /srv/wanted)" ""
-        matches "pkram.required: the journal says why" "$(journalctl -q -b -u srv-wanted.mount -o cat)" "'wanted' is not stored, not mounting because of pkram.required"
+        matches "pkram.required: the journal says why" "$(journalctl -q -b -u srv-wanted.mount -o cat)" \
+                "'wanted' is not stored, not mounting because of pkram.required"
         systemctl reset-failed
         systemctl stop with-none.service srv-none.mount
         pkramctl --owner=root remove none
@@ -225,9 +235,11 @@ check_damaged() {
         check "damaged: and spoilt" python3 "$DIR/spoil-tree.py" 'io.pkram.root|spoilt' "some contents"
 
         # As a mount unit, as a service, and at last by fstab, where it is not asked for.
-        printf '[Mount]\nWhat=spoilt\nWhere=/srv/wanted\nType=pkram\nOptions=pkram.required\n' >/etc/systemd/system/srv-wanted.mount
+        printf '[Mount]\nWhat=spoilt\nWhere=/srv/wanted\nType=pkram\nOptions=pkram.required\n' \
+                >/etc/systemd/system/srv-wanted.mount
         mkdir -p /etc/systemd/system/pkram-tree@spoilt.service.d
-        printf '[Service]\nEnvironment=PKRAM_OPTIONS=pkram.required\n' >/etc/systemd/system/pkram-tree@spoilt.service.d/50-test.conf
+        printf '[Service]\nEnvironment=PKRAM_OPTIONS=pkram.required\n' \
+                >/etc/systemd/system/pkram-tree@spoilt.service.d/50-test.conf
         echo 'spoilt /srv/spoilt pkram noauto,nofail 0 0' >>/etc/fstab
         make_service with-wanted "[Unit]
 RequiresMountsFor=/srv/wanted" /srv/wanted
@@ -237,15 +249,20 @@ After=pkram-tree@spoilt.service" /run/pkram/trees/spoilt
         make_service with-spoilt "[Unit]
 RequiresMountsFor=/srv/spoilt" /srv/spoilt
         systemctl daemon-reload
-        refused "damaged, pkram.required in a mount unit: the service does not start" 'dependency' systemctl start with-wanted.service
+        refused "damaged, pkram.required in a mount unit: the service does not start" 'dependency' systemctl start \
+                with-wanted.service
         equal "nothing is mounted" "$(findmnt -n /srv/wanted)" ""
-        matches "the journal says why" "$(journalctl -q -b -u srv-wanted.mount -o cat)" "'spoilt' is damaged, not mounting because of pkram.required"
-        refused "damaged, pkram.required in pkram-tree@.service: the service does not start" 'dependency' systemctl start with-service.service
+        matches "the journal says why" "$(journalctl -q -b -u srv-wanted.mount -o cat)" \
+                "'spoilt' is damaged, not mounting because of pkram.required"
+        refused "damaged, pkram.required in pkram-tree@.service: the service does not start" 'dependency' systemctl \
+                start with-service.service
         equal "nothing is mounted there" "$(findmnt -n /run/pkram/trees/spoilt)" ""
-        matches "the journal says why, too" "$(journalctl -q -b -u pkram-tree@spoilt.service -o cat)" "'spoilt' is damaged, not mounting because of pkram.required"
+        matches "the journal says why, too" "$(journalctl -q -b -u pkram-tree@spoilt.service -o cat)" \
+                "'spoilt' is damaged, not mounting because of pkram.required"
         check "the node is kept" pkramctl --owner=root show spoilt
         check "damaged: without the option the service starts" systemctl start with-spoilt.service
-        matches "damaged: the journal says that it is empty" "$(journalctl -q -b -u srv-spoilt.mount -o cat)" "'spoilt' is damaged, mounting an empty file system"
+        matches "damaged: the journal says that it is empty" "$(journalctl -q -b -u srv-spoilt.mount -o cat)" \
+                "'spoilt' is damaged, mounting an empty file system"
         equal "damaged: nothing of it is there" "$(find /srv/spoilt -name file | wc -l)" 0
 
         systemctl reset-failed
@@ -253,7 +270,8 @@ RequiresMountsFor=/srv/spoilt" /srv/spoilt
         check "damaged: what is stored then is in its place" mount -t pkram -o pkram.required spoilt /srv/spoilt
         check "damaged: it is what the service left" test -s /srv/spoilt/with-spoilt.data
         umount -i /srv/spoilt
-        rm -r /etc/systemd/system/with-*.service /etc/systemd/system/srv-wanted.mount /etc/systemd/system/pkram-tree@spoilt.service.d
+        rm -r /etc/systemd/system/with-*.service /etc/systemd/system/srv-wanted.mount \
+                /etc/systemd/system/pkram-tree@spoilt.service.d
         sed -i '/^spoilt/d' /etc/fstab
         systemctl daemon-reload
 }

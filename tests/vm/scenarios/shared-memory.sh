@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
-# System V segments that a service uses as a database does, and files of /dev/shm, come back after a kexec by configuration
-# alone, with key, size, mode, owner and contents. A segment that is still attached is named with its process.
+# System V segments that a service uses as a database does, and files of /dev/shm, come back after a kexec by
+# configuration alone, with key, size, mode, owner and contents. A segment that is still attached is named with its
+# process.
 # suite: campaign
 # stages: 3
 # timeout: 400
@@ -25,7 +26,8 @@ END
         check "the service" systemctl enable --now database.service
         check "a segment of root" "$SEGMENTS" create 0xae001000 4194304 600
         check "one that is not configured" "$SEGMENTS" create 77 8192 600
-        check "a file" bash -c 'head -c 3000000 /dev/urandom >/dev/shm/database.1 && chmod 604 /dev/shm/database.1 && chown daemon: /dev/shm/database.1'
+        check "a file" bash -c \
+                'head -c 3000000 /dev/urandom >/dev/shm/database.1 && chmod 604 /dev/shm/database.1 && chown daemon: /dev/shm/database.1'
         sha posix </dev/shm/database.1
         check "a kernel is loaded" pkramctl kexec --no-reboot --kernel=/boot/vmlinuz-pkram --initrd= --reuse-cmdline
         matches "pkramctl check names what would be stored" "$(pkramctl check)" \
@@ -36,8 +38,10 @@ END
 
 came_back_whole() {
         equal "pkram-shm.service" "$(systemctl is-active pkram-shm.service)" active
-        matches "$1: the segment of the service" "$("$SEGMENTS" check 0x0052e2c1 8388608 640 2>&1)" "uid $(id -u daemon) "
-        equal "$1: which found it" "$(systemctl is-active database.service) $(journalctl -q -b -u database.service -o cat | grep -c '^uid')" "active 1"
+        matches "$1: the segment of the service" "$("$SEGMENTS" check 0x0052e2c1 8388608 640 2>&1)" \
+                "uid $(id -u daemon) "
+        equal "$1: which found it" "$(systemctl is-active database.service) $(journalctl -q -b -u database.service -o \
+                cat | grep -c '^uid')" "active 1"
         check "$1: the segment of root" "$SEGMENTS" check 0xae001000 4194304 600
         check "$1: it can be written" "$SEGMENTS" change 0xae001000
         refused "$1: no other" 'No such file' "$SEGMENTS" check 77 8192 600
@@ -58,8 +62,10 @@ stage2() {
 
 stage3() {
         another_kernel
-        matches "in use: the last boot names the process" "$(journalctl -q -b -1 -o cat -u pkram-shm.service)" 'segment 0xae001000 .*attached for writing by segments \([0-9]+\)'
-        matches "in use: the others come back" "$("$SEGMENTS" check 0x0052e2c1 8388608 640 2>&1)" "uid $(id -u daemon) "
+        matches "in use: the last boot names the process" "$(journalctl -q -b -1 -o cat -u pkram-shm.service)" \
+                'segment 0xae001000 .*attached for writing by segments \([0-9]+\)'
+        matches "in use: the others come back" "$("$SEGMENTS" check 0x0052e2c1 8388608 640 2>&1)" \
+                "uid $(id -u daemon) "
         refused "in use: it does not" 'No such file' "$SEGMENTS" check 0xae001000 4194304 600
         same posix </dev/shm/database.1
 }

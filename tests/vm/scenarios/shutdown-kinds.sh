@@ -9,12 +9,14 @@
 # allow: Kernel panic - not syncing: sysrq triggered crash|Call Trace:|---\[ end Kernel panic
 
 usable() {
-        check "$1: every node is usable" bash -c 'pkramctl retrieve --keep big /run/back >/dev/null && cmp /run/back/* /var/tmp/data && rm -r /run/back'
+        check "$1: every node is usable" bash -c \
+                'pkramctl retrieve --keep big /run/back >/dev/null && cmp /run/back/* /var/tmp/data && rm -r /run/back'
         equal "$1: nodes" "$(status_field nodes)" 2
 }
 
 store_two() {
-        check "stored" bash -c 'head -c 3000000 /dev/urandom | tee /var/tmp/data | pkramctl store big - && printf data | pkramctl store small -'
+        check "stored" bash -c \
+                'head -c 3000000 /dev/urandom | tee /var/tmp/data | pkramctl store big - && printf data | pkramctl store small -'
 }
 
 # MESSAGE_IDs in the journal of the boot before this one.
@@ -62,7 +64,8 @@ stage3() {
         equal "reboot: nodes told as lost" "$(before LOST | wc -l)" 2
         e=$(before LOST | grep '"PKRAM_NODE":"big"')
         equal "reboot: their bytes" "$(field PKRAM_BYTES "$e")" 3000000
-        matches "reboot: what that means" "$(journalctl -q -b -1 -x "MESSAGE_ID=${ID[LOST]}")" 'Node big will be lost in this shutdown'
+        matches "reboot: what that means" "$(journalctl -q -b -1 -x "MESSAGE_ID=${ID[LOST]}")" \
+                'Node big will be lost in this shutdown'
         example pkram-restore.service 'journalctl -b -1 MESSAGE_ID'
         matches "reboot: what it shows" "$OUT" "'big'"
         wait_for_report
@@ -100,7 +103,9 @@ crashed() {
         wait_for_report
         equal "$1: one entry says what was lost" "$(entries CRASHED | wc -l)" 1
         matches "$1: by name" "$(field MESSAGE "$(entries CRASHED)")" "'big' of \S+ \(2\.9M\), 'small' of \S+ \("
-        equal "$1: and which boot it was" "$(field PKRAM_BOOT_ID "$(entries CRASHED)")" "$(journalctl -q -b -1 -n 1 -o json | python3 -c 'import json, sys; print(json.load(sys.stdin)["_BOOT_ID"])')"
+        equal "$1: and which boot it was" "$(field PKRAM_BOOT_ID "$(entries CRASHED)")" \
+                "$(journalctl -q -b -1 -n 1 -o json |
+                python3 -c 'import json, sys; print(json.load(sys.stdin)["_BOOT_ID"])')"
 }
 
 stage4() {

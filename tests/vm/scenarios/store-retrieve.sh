@@ -45,12 +45,14 @@ stage1() {
         tar_usr_lib | pkramctl store usr-lib - >/tmp/store.out 2>&1
         equal "pkramctl store takes the stream" "${PIPESTATUS[1]}" 0
         cat /tmp/store.out
-        show stored "usr-lib: a tar of /usr/lib, $(($(cat "$STATE/stream-bytes") >> 20)) MiB, streamed into 'pkramctl store usr-lib -'"
+        show stored "usr-lib: a tar of /usr/lib, $(($(cat \
+            "$STATE/stream-bytes") >> 20)) MiB, streamed into 'pkramctl store usr-lib -'"
         show stored "service-state: a memfd of $KEEPER_MIB MiB, handed over by keeper.service when systemd stops it"
 
         printf 'the only copy of a lease' | sha inline >/dev/null
         check "varlinkctl stores an inline node" call Store \
-                "{\"name\":\"lease\",\"objects\":[{\"name\":\"lease\",\"data\":\"$(printf 'the only copy of a lease' | base64 -w0)\"}]}"
+                "{\"name\":\"lease\",\"objects\":[{\"name\":\"lease\",\"data\":\"$(printf 'the only copy of a lease' |
+            base64 -w0)\"}]}"
         wait
         show stored "lease: 24 bytes inline, stored by varlinkctl"
         pkramctl list
@@ -77,11 +79,14 @@ stage2() {
         equal "nodes" "$(status_field nodes)" 2
         matches "boot result" "$(status_field bootResult)" '^restored$'
         total=$(($(cat "$STATE/stream-bytes") + KEEPER_MIB * 1048576))
-        if [ "$total" -ge $((512 << 20)) ]; then pass "at least 512 MiB stored"; else fail "at least 512 MiB stored" "$total bytes"; fi
+        if [ "$total" -ge $((512 << 20)) ]; then pass "at least 512 MiB stored"; else fail "at least 512 MiB stored" \
+            "$total bytes"; fi
 
-        equal "the owner is the service, not its user" "$(field PKRAM_OWNER "$(entries RESTORED PKRAM_NODE=service-state)")" keeper.service
+        equal "the owner is the service, not its user" \
+            "$(field PKRAM_OWNER "$(entries RESTORED PKRAM_NODE=service-state)")" keeper.service
         # The service took its memfd back by itself, before we ran.
-        matches "the service got its memfd back" "$(journalctl -q -b -u keeper.service -o cat)" '^got my memfd back, start 2$'
+        matches "the service got its memfd back" "$(journalctl -q -b -u keeper.service -o cat)" \
+            '^got my memfd back, start 2$'
         keeper_memory | sha256sum >/run/memfd.sum &
 
         # It gets an error each time it is started, and is not killed.
@@ -115,7 +120,8 @@ for line in sys.stdin:
 }
 
 other_kernel() {
-        show kexec "boot $STAGE: kernel $(uname -r), boot id $(cat /proc/sys/kernel/random/boot_id), $(journalctl -q -b -k -o cat -g '^Command line: ' | grep -o 'pkram=[^ ]*')"
+        show kexec "boot $STAGE: kernel $(uname -r), boot id $(cat /proc/sys/kernel/random/boot_id), $(journalctl -q \
+            -b -k -o cat -g '^Command line: ' | grep -o 'pkram=[^ ]*')"
         another_kernel
         one_param
 }
@@ -126,7 +132,8 @@ stage3() {
         matches "generation of the node that was not released" "$(pkramctl --json=short show lease)" '"generation":2'
         inline_data "$(call Retrieve '{"name":"lease","inline":true}')" | same inline
         keeper_memory | sha256sum >/run/memfd.sum &
-        matches "the service got its memfd back again" "$(journalctl -q -b -u keeper.service -o cat)" '^got my memfd back, start 3$'
+        matches "the service got its memfd back again" "$(journalctl -q -b -u keeper.service -o cat)" \
+            '^got my memfd back, start 3$'
         wait
         came_back memfd "$(cat /run/memfd.sum)"
         check "removed" pkramctl remove lease

@@ -63,8 +63,8 @@ END
 setfacl -m u:77:r,g:88:rwx "$1/small" && setfacl -d -m u:99:rwx "$1/d/e"
 }
 
-# Everything that can be asked about a tree, one line an entry, without what cannot be preserved (ctime, inode numbers) and
-# without what asking changes (access times of links).
+# Everything that can be asked about a tree, one line an entry, without what cannot be preserved (ctime, inode numbers)
+# and without what asking changes (access times of links).
 manifest() { python3 - "$1" <<'END'
 import hashlib, os, stat, sys
 groups = {}
@@ -120,7 +120,8 @@ sys.stdout.reconfigure(errors="backslashreplace")
 entry(".", sys.argv[1], os.open(sys.argv[1], os.O_RDONLY))
 END
         # And as the tools see it.
-        (cd "$1" && getfacl -p small d/e edge && getcap edge && find . -maxdepth 2 ! -type l -printf '%f|%m|%t\0' | sort -z | sha256sum) 2>&1
+        (cd "$1" && getfacl -p small d/e edge && getcap edge && find . -maxdepth 2 ! -type l -printf '%f|%m|%t\0' |
+            sort -z | sha256sum) 2>&1
 }
 
 compare_manifest() {
@@ -137,17 +138,20 @@ stage1() {
         systemctl daemon-reload
         check "an fstab line without a stored tree is mounted" systemctl start srv-cache.mount
         equal "as a tmpfs" "$(findmnt -no FSTYPE,SOURCE $CACHE | xargs)" "tmpfs cache"
-        matches "and the journal says that it is empty" "$(mount_says)" "Tree 'cache' is not stored, mounting an empty file system"
+        matches "and the journal says that it is empty" "$(mount_says)" \
+            "Tree 'cache' is not stored, mounting an empty file system"
 
         SECONDS=0
         check "a tree is made" fill_tree $CACHE
         show stored "a tree of $(find $CACHE | wc -l) files, made in $SECONDS s"
         manifest $CACHE >"$STATE/manifest"
-        equal "with a line for everything in it" "$(grep -c '^\[' "$STATE/manifest")" "$(find $CACHE -printf '\n' | wc -l)"
+        equal "with a line for everything in it" "$(grep -c '^\[' "$STATE/manifest")" \
+            "$(find $CACHE -printf '\n' | wc -l)"
 
         # As an unprivileged user: their own files, and nothing else.
         install -d -o 1000 -g 1000 $MINE
-        as_user sh -c "mkdir $MINE/d && head -c 100000 /dev/urandom >$MINE/d/large && echo small >$MINE/small && chmod 4700 $MINE/small"
+        as_user sh -c \
+            "mkdir $MINE/d && head -c 100000 /dev/urandom >$MINE/d/large && echo small >$MINE/small && chmod 4700 $MINE/small"
         check "a user stores a tree" as_user pkramctl store mine $MINE
         (cd $MINE && find . -type f -print0 | sort -z | xargs -0 sha256sum) >"$STATE/mine"
         refused "but not root's" "is owned by another user" as_user pkramctl store --tree other $CACHE
@@ -163,13 +167,15 @@ stage2() {
         local mounted sysinit
         mounted=$(systemctl show -P ActiveEnterTimestampMonotonic srv-cache.mount)
         sysinit=$(systemctl show -P ActiveEnterTimestampMonotonic sysinit.target)
-        if [ "$mounted" -gt 0 ] && [ "$mounted" -le "$sysinit" ]; then pass "before sysinit.target"; else fail "before sysinit.target" "$mounted, $sysinit"; fi
+        if [ "$mounted" -gt 0 ] && [ "$mounted" -le \
+            "$sysinit" ]; then pass "before sysinit.target"; else fail "before sysinit.target" "$mounted, $sysinit"; fi
         check "everything is as it was" compare_manifest $CACHE
         refused "its node is released" "'cache' not found" pkramctl --owner=root show cache
 
         install -d -o 1000 -g 1000 $MINE
         mkdir /dev/shm/of-root
-        refused "a user gets no tree into root's directory" "only the owner of the node" as_user pkramctl retrieve --tree mine /dev/shm/of-root
+        refused "a user gets no tree into root's directory" "only the owner of the node" as_user pkramctl retrieve \
+            --tree mine /dev/shm/of-root
         check "a user takes a tree back" as_user pkramctl retrieve --release --tree mine $MINE
         (cd $MINE && find . -type f -print0 | sort -z | xargs -0 sha256sum) >/tmp/mine
         check "bit for bit" cmp /tmp/mine "$STATE/mine"
@@ -191,7 +197,8 @@ stage2() {
 
 unmounting() {
         exec 7>>$CACHE/open
-        refused "a tree in use is not unmounted" "in use by bash .*\. Stop the processes that have files open" umount $CACHE
+        refused "a tree in use is not unmounted" "in use by bash .*\. Stop the processes that have files open" umount \
+            $CACHE
         check "and still there" test -s $CACHE/small
         exec 7>&-
         rm $CACHE/open
@@ -203,7 +210,8 @@ unmounting() {
         check "as it was" compare_manifest $CACHE
         check "umount -i drops it" umount -i $CACHE
         refused "which stores nothing" "'cache' not found" pkramctl --owner=root show cache
-        refused "pkram.required wants a tree" "not stored, not mounting because of pkram.required" mount -t pkram -o pkram.required cache $CACHE
+        refused "pkram.required wants a tree" "not stored, not mounting because of pkram.required" mount -t pkram -o \
+            pkram.required cache $CACHE
         check "without it, it begins empty" mount -t pkram cache $CACHE
         equal "and is empty" "$(find $CACHE | wc -l)" 1
         touch $CACHE/new

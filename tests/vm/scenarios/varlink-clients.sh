@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
-# Programs that others wrote, as Debian ships them, call every method: varlinkctl, python-varlink, varlink-go. So do the
-# examples of pkram(7), as services that a kexec does not make begin again.
+# Programs that others wrote, as Debian ships them, call every method: varlinkctl, python-varlink, varlink-go. So do
+# the examples of pkram(7), as services that a kexec does not make begin again.
 # stages: 2
 # timeout: 480
 
@@ -12,7 +12,8 @@ EXAMPLES="pkram-client pkram-client-py pkram-client-varlink"
 with_varlinkctl() {
         matches "varlinkctl info" "$(varlinkctl info "$SOCKET")" 'pkramd'
         matches "varlinkctl list-interfaces" "$(varlinkctl list-interfaces "$SOCKET")" '^io\.pkram\.Store$'
-        check "varlinkctl introspect" bash -c "varlinkctl introspect '$SOCKET' io.pkram.Store >/run/idl && varlinkctl validate-idl /run/idl"
+        check "varlinkctl introspect" bash -c \
+                "varlinkctl introspect '$SOCKET' io.pkram.Store >/run/idl && varlinkctl validate-idl /run/idl"
         matches "it describes all methods" "$(grep -c '^method ' /run/idl)" '^1[1-9]$'
         timeout 100 stdbuf -oL varlinkctl --json=short --more call "$SOCKET" io.pkram.Store.Monitor '{}' >/run/events &
         monitor=$!
@@ -20,7 +21,8 @@ with_varlinkctl() {
 
         matches "GetStatus" "$(call GetStatus '{}')" '"supported":true'
         check "Store" call Store '{"name":"ctl","objects":[{"name":"o","data":"dmFybGlua2N0bA=="}],"verify":true}'
-        refused "Store of a descriptor it has not sent" InvalidParameter call Store '{"name":"n","objects":[{"fileDescriptor":0}]}'
+        refused "Store of a descriptor it has not sent" InvalidParameter call Store \
+                '{"name":"n","objects":[{"fileDescriptor":0}]}'
         refused "StoreTree without a descriptor" InvalidParameter call StoreTree '{"name":"n","directory":0}'
         refused "RestoreTree without a descriptor" InvalidParameter call RestoreTree '{"name":"ctl","directory":0}'
         matches "Describe" "$(call Describe '{"name":"ctl"}')" '"checksum":"'
@@ -33,7 +35,8 @@ with_varlinkctl() {
         check "Remove" call Remove '{"name":"ctl"}'
         sleep 1
         kill "$monitor"
-        equal "Monitor --more saw it all" "$(grep -o '"event":"[a-z]*"' /run/events | cut -d'"' -f4 | tr '\n' ' ')" 'ready stored retrieved released stored removed '
+        equal "Monitor --more saw it all" "$(grep -o '"event":"[a-z]*"' /run/events | cut -d'"' -f4 | tr '\n' ' ')" \
+                'ready stored retrieved released stored removed '
 }
 
 start_number() { journalctl -q -b -u "$1.service" -o cat | grep 'Start number'; }
@@ -58,7 +61,8 @@ stage1() {
         check "one is stopped and started" systemctl restart pkram-client-varlink
         # shellcheck disable=SC2086
         systemctl enable $EXAMPLES
-        for ((i = 0; i < 100; i++)); do [ "$(start_number pkram-client-varlink | wc -l)" = 2 ] && break; sleep 0.2; done
+        for ((i = 0; i < 100; i++)); do [ "$(start_number pkram-client-varlink | wc -l)" = 2 ] &&
+                break; sleep 0.2; done
         for example in $EXAMPLES; do
                 matches "$example begins" "$(start_number "$example" | head -n 1)" '^Start number 1\.$'
         done

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# PKRAM and live update (LUO) in the same kernel, side by side: what saving and loading the same files costs, the memory
-# that it takes, and how long it takes from reboot() to init with nothing, with a file of PKRAM, and with one of LUO.
+# PKRAM and live update (LUO) in the same kernel, side by side: what saving and loading the same files costs, the
+# memory that it takes, and how long it takes from reboot() to init with nothing, with a file of PKRAM, and with one of
+# LUO.
 # suite: campaign
 # config: guest@7.3
 # stages: 8

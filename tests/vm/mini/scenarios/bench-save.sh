@@ -28,7 +28,8 @@ stage1() {
         check "removed" pkt remove bytes
         boot_files
         # What the next kernel would unpack is of no interest here.
-        check "an image of 256 MiB" sh -c 'cp /boot/initrd /tmp/initrd && dd if=/dev/zero of=/tmp/initrd bs=1M count=256 seek=20 2>/dev/null'
+        check "an image of 256 MiB" sh -c \
+                'cp /boot/initrd /tmp/initrd && dd if=/dev/zero of=/tmp/initrd bs=1M count=256 seek=20 2>/dev/null'
         check "loaded" pkt kexec --load-only /boot/bzImage /tmp/initrd "$(base_line)"
         rm /tmp/initrd
         bench_one save bytes "$BYTES"

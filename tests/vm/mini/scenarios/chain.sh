@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# A node that is not loaded is carried through three kexecs unchanged, while others come and go. The pfn stays the same.
+# A node that is not loaded is carried through three kexecs unchanged, while others come and go. The pfn stays the
+# same.
 # stages: 4
 # memory: 512M
 # timeout: 180
@@ -13,7 +14,8 @@ stage1() {
         next_stage
 }
 
-same_pfn() { check "the pfn is the one of the first kernel" pkt verify --keep pfn "bytes:size=8,seed=$(pkt info super_pfn)"; }
+same_pfn() { check "the pfn is the one of the first kernel" pkt verify --keep pfn \
+        "bytes:size=8,seed=$(pkt info super_pfn)"; }
 
 stage2() {
         boot_result RESTORED

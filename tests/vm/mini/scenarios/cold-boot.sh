@@ -32,8 +32,8 @@ stage2() {
                 "pkramtest.threads=$(cat /proc/sys/kernel/threads-max) pkramtest.files=$(cat /proc/sys/fs/file-max)"
 }
 
-# near NAME IS WANTED: at most 3 % apart. The block of the super block is reserved early, and the code of PKRAM and of its
-# tests takes some memory, too.
+# near NAME IS WANTED: at most 3 % apart. The block of the super block is reserved early, and the code of PKRAM and of
+# its tests takes some memory, too.
 near() { within "$1" "$2" $(($3 * 97 / 100)) $(($3 * 103 / 100)); }
 
 stage3() {

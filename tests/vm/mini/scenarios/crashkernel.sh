@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# crashkernel= finds its memory in every boot of a chain, although preserved pages are in every other place of that size:
-# neither segments of the image, nor the kernel's random place, nor early allocations break it up.
+# crashkernel= finds its memory in every boot of a chain, although preserved pages are in every other place of
+# that size: neither segments of the image, nor the kernel's random place, nor early allocations break it up.
 # stages: 5
 # memory: 768M
 # append: crashkernel=192M

@@ -17,7 +17,8 @@ stage1() {
 stage_any() {
         nodes 2
         check "the one of the last stop" pkt verify --generation=1 step "file:size=4M,seed=$((STAGE - 1))"
-        check "the carried one" pkt verify --keep --generation=$((STAGE - 1)) carried "$CARRIED" "bytes:size=12345,seed=302"
+        check "the carried one" pkt verify --keep --generation=$((STAGE - 1)) carried "$CARRIED" \
+                "bytes:size=12345,seed=302"
         free=$(free_pages)
         total=$(awk '/^MemTotal:/ { print $2 }' /proc/meminfo)
         if [ "$STAGE" = 2 ]; then

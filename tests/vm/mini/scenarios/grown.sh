@@ -20,7 +20,8 @@ BOTH="file:size=1100M,seed=522,light"
 below_and_above() {
         # shellcheck disable=SC2046
         pkt pfns "$1" $(seq 0 1000 281000) | tr ' ' '\n' |
-                awk -F= -v border=$BORDER '$2 < border { low++ } $2 >= border { high++ } END { print low + 0, high + 0 }'
+                awk -F= -v border=$BORDER \
+                '$2 < border { low++ } $2 >= border { high++ } END { print low + 0, high + 0 }'
 }
 
 stage1() {

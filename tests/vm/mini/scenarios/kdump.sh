@@ -14,7 +14,8 @@ stage1() {
         pages=$(pkt pfns here 0 1 2 100 1000 4095 5000 8000 8191 | tr ' ' ',')
         boot_files
         check "loaded a kernel for the crash" pkt kexec --crash /boot/bzImage /boot/initrd \
-                "$(base_line | sed 's/crashkernel=[^ ]*//') pkramtest.stage=2 pkram=$(cat /sys/kernel/pkram) pkramtest.pages=$pages"
+                "$(base_line | sed 's/crashkernel=[^ ]*//') pkramtest.stage=2 pkram=$(cat \
+                /sys/kernel/pkram) pkramtest.pages=$pages"
         equal "no image is loaded for a reboot" "$(pkt info image_state)" 0
         check "saved with a crash kernel in place" pkt save there "file:size=4M,seed=453"
         sleep 1

@@ -18,7 +18,8 @@ TIGHT=
 
 # segments WORDS: load the kernel for the next stage with kexec_load
 # shellcheck disable=SC2086
-segments() { boot_files && pkt kexec-segments $TIGHT /boot/bzImage /boot/initrd "$(base_line) pkramtest.stage=$((STAGE + 1)) $*"; }
+segments() { boot_files && pkt kexec-segments $TIGHT /boot/bzImage /boot/initrd \
+        "$(base_line) pkramtest.stage=$((STAGE + 1)) $*"; }
 
 # load_at PFN: kexec_load, with the kernel segment on that page
 load_at() { pkt kexec-segments --at $((($1 * 4096 / 2097152 - 1) * 2097152)) /boot/bzImage /boot/initrd x; }
@@ -75,7 +76,8 @@ stage2() {
         boot_result RESTORED
         equal "words with pkram= on the command line" "$(given_line | pkram_words)" 1
         equal "words with pkram= in /proc/cmdline" "$(pkram_words </proc/cmdline)" 0
-        equal "the rest of the line is as it was given" "$(cat /proc/cmdline)" "$(given_line | sed 's/^pkram=[^ ]* //')"
+        equal "the rest of the line is as it was given" "$(cat /proc/cmdline)" \
+                "$(given_line | sed 's/^pkram=[^ ]* //')"
         equal "size of /proc/cmdline" "$(stat -c %s /proc/cmdline)" "$(wc -c </proc/cmdline)"
         check_not "the pfn is not in it" grep "$(cat /sys/kernel/pkram)" /proc/cmdline
         check "what was quoted stays" grep -q 'quoted="pkram=2 x"' /proc/cmdline

@@ -15,7 +15,8 @@ stage1() {
         # Zeroes after the archive are skipped.
         dd if=/dev/zero bs=1M count=96 2>/dev/null >>/boot/initrd
         check "loaded with kexec_file_load" load_stage "pkramtest.pages=$pages"
-        check "pages were moved" sh -c "dmesg | grep 'pkram: no room for a kexec segment .*: moving [1-9][0-9]* preserved pages'"
+        check "pages were moved" sh -c \
+                "dmesg | grep 'pkram: no room for a kexec segment .*: moving [1-9][0-9]* preserved pages'"
         check "they are the same" pkt verify --keep sparse "$SPEC,pages=$pages"
         pkt kexec --exec-only
         fail "kexec into stage 2" "it did not happen"
@@ -27,7 +28,8 @@ stage2() {
         pages=$(word pkramtest.pages)
         check "they are the same" pkt verify --keep sparse "$SPEC,pages=$pages"
         # Those that were moved are close together now.
-        within "runs of blocks" "$(dmesg | sed -n 's/.*pkram: \([0-9]*\) runs of 2 MiB blocks.*/\1/p')" 1 $((pages - 5))
+        within "runs of blocks" "$(dmesg | sed -n 's/.*pkram: \([0-9]*\) runs of 2 MiB blocks.*/\1/p')" 1 \
+                $((pages - 5))
         next_stage "pkramtest.pages=$pages"
 }
 

@@ -24,7 +24,8 @@ poison() {
 }
 
 # corrupted PAGES: what the system as a whole knows to be bad
-corrupted() { equal "KiB of corrupted memory" "$(awk '/^HardwareCorrupted:/ { print $2 }' /proc/meminfo)" $(($1 * 4)); }
+corrupted() { equal "KiB of corrupted memory" "$(awk '/^HardwareCorrupted:/ { print $2 }' /proc/meminfo)" \
+        $(($1 * 4)); }
 
 # The pages that were hit in earlier kernels.
 inherited() { word pkramtest.pfns | tr ',' ' '; }
@@ -45,7 +46,8 @@ stage1() {
         poison hit 0 3 500
         poison hit 2 700
         corrupted 5
-        check_not "what was lost is not read in this kernel either" pkt verify --keep hit "$HIT1" "$HIT2" "$HIT3" "$HIT4"
+        check_not "what was lost is not read in this kernel either" pkt verify --keep hit "$HIT1" "$HIT2" "$HIT3" \
+                "$HIT4"
         check "pread() says so" grep 'pread at .*: Input/output error' /tmp/check.out
         # shellcheck disable=SC2086
         next_stage "pkramtest.pfns=$(echo $PFNS | tr ' ' ',')"

@@ -21,11 +21,13 @@ stage1() {
 stage2() {
         boot_result RESTORED
         mkdir -p /cgroup
-        check "control groups" sh -c 'mount -t cgroup2 none /cgroup && mkdir /cgroup/loader && echo +memory >/cgroup/cgroup.subtree_control'
+        check "control groups" sh -c \
+                'mount -t cgroup2 none /cgroup && mkdir /cgroup/loader && echo +memory >/cgroup/cgroup.subtree_control'
         within "KiB of shmem on node 1 before the load" "$(shmem_of 1)" 0 20000
         # A limit that is too low for the file: the load fails, and no process is killed for it.
         echo 16M >/cgroup/loader/memory.max
-        check_not "nothing is loaded over memory.max" sh -c "echo 0 >/cgroup/loader/cgroup.procs; exec pkt verify --keep numa '$FILE'"
+        check_not "nothing is loaded over memory.max" sh -c \
+                "echo 0 >/cgroup/loader/cgroup.procs; exec pkt verify --keep numa '$FILE'"
         check "because there is not enough memory" grep 'Cannot allocate memory' /tmp/check.out
         equal "processes killed for it" "$(sed -n 's/^oom_kill //p' /cgroup/loader/memory.events)" 0
         within "bytes charged after it" "$(cat /cgroup/loader/memory.current)" 0 5000000

@@ -24,7 +24,8 @@ stage1() {
         blocks=$(sed -n 's/^pages=//p' /tmp/check.out)
         within "pages in blocks" "$blocks" 50000 65536
         within "single pages" "$pages" 10000 14000
-        next_stage "pkramtest.blocks=$blocks pkramtest.pages=$pages pkramtest.total=$(mem_total) pkramtest.unmovable=$unmovable"
+        next_stage \
+                "pkramtest.blocks=$blocks pkramtest.pages=$pages pkramtest.total=$(mem_total) pkramtest.unmovable=$unmovable"
 }
 
 stage2() {
@@ -35,6 +36,8 @@ stage2() {
         check "every second block is the same" pkt verify blocks "$BLOCKS,pages=$(word pkramtest.blocks)"
         check "every second page is the same" pkt verify pages "$PAGES,pages=$(word pkramtest.pages)"
         # Early boot makes smaller hash tables where there is less free memory; they are no part of the total.
-        within "MemTotal in KiB, as before" "$(mem_total)" $(($(word pkramtest.total) - 512)) $(($(word pkramtest.total) + 2048))
-        check "all of it can be used" sh -c 'mount -t tmpfs -o size=100% t /run && dd if=/dev/zero of=/run/fill bs=1M count=600 2>/dev/null'
+        within "MemTotal in KiB, as before" "$(mem_total)" $(($(word pkramtest.total) - 512)) \
+                $(($(word pkramtest.total) + 2048))
+        check "all of it can be used" sh -c \
+                'mount -t tmpfs -o size=100% t /run && dd if=/dev/zero of=/run/fill bs=1M count=600 2>/dev/null'
 }

@@ -11,7 +11,8 @@ stage1() {
         check "the same" pkt verify --keep --generation=0 here "file:size=32M,seed=51,hole=7" "bytes:size=5000,seed=52"
         within "pages used by a load" $((before - $(free_pages))) -2000 2000
         check_not "a name that is taken" pkt save here "bytes:size=1,seed=53"
-        check "the old one is untouched" pkt verify --keep here "file:size=32M,seed=51,hole=7" "bytes:size=5000,seed=52"
+        check "the old one is untouched" pkt verify --keep here "file:size=32M,seed=51,hole=7" \
+                "bytes:size=5000,seed=52"
         check "replaced" pkt save --replace here "bytes:size=77,seed=54"
         nodes 1
         check "the new one is there" pkt verify here "bytes:size=77,seed=54"

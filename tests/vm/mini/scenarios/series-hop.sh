@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Linux 7.3 takes over what Linux 6.12 stored, and the other way round: memfds with holes, folios of 2 MiB, byte streams,
-# and a node that nothing loads on the way.
+# Linux 7.3 takes over what Linux 6.12 stored, and the other way round: memfds with holes, folios of 2 MiB, byte
+# streams, and a node that nothing loads on the way.
 # suite: campaign
 # stages: 3
 # memory: 768M

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# Limits and hash tables that are sized at boot are what they were before the kexec, with two thirds of memory preserved.
+# Limits and hash tables that are sized at boot are what they were before the kexec, with two thirds of memory
+# preserved.
 # stages: 2
 # memory: 768M
 # timeout: 120

@@ -16,7 +16,8 @@ TMPFS="file:size=3M,seed=8,tmpfs"
 BYTES="bytes:size=3000000,seed=9"
 
 stage1() {
-        check "saved shapes" pkt save shapes "$SMALL" "$EMPTY" "$HOLES" "$ALLHOLES" "$RUNS" "$TAIL" "$ALLOC" "$TMPFS" "$BYTES"
+        check "saved shapes" pkt save shapes "$SMALL" "$EMPTY" "$HOLES" "$ALLHOLES" "$RUNS" "$TAIL" "$ALLOC" "$TMPFS" \
+                "$BYTES"
         check "saved one byte" pkt save "a name with spaces, ümläut and ~" "bytes:size=1,seed=11"
         check "saved 64 MiB" pkt save big "file:size=64M,seed=12"
         nodes 3
@@ -29,7 +30,8 @@ stage2() {
         equal "generation of the store" "$(pkt info generation)" 1
         # shellcheck disable=SC2046
         check "adopted pages are left out of crash dumps" pkt hidden $(word pkramtest.pfns | tr ',' ' ')
-        check "shapes are the same" pkt verify --generation=1 shapes "$SMALL" "$EMPTY" "$HOLES" "$ALLHOLES" "$RUNS" "$TAIL" "$ALLOC" "$TMPFS" "$BYTES"
+        check "shapes are the same" pkt verify --generation=1 shapes "$SMALL" "$EMPTY" "$HOLES" "$ALLHOLES" "$RUNS" \
+                "$TAIL" "$ALLOC" "$TMPFS" "$BYTES"
         check "one byte is the same" pkt verify "a name with spaces, ümläut and ~" "bytes:size=1,seed=11"
         check "64 MiB are the same, twice" pkt verify --keep big "file:size=64M,seed=12"
         # shellcheck disable=SC2046

@@ -11,7 +11,8 @@ swap_used() { awk '/^SwapTotal:/ { t = $2 } /^SwapFree:/ { print t - $2 }' /proc
 # On a loop device over a file that cannot be swapped out itself.
 stage1() {
         mkdir -p /swap
-        check "a swap device" sh -c 'mount -t ramfs ramfs /swap && dd if=/dev/zero of=/swap/file bs=1M count=64 2>/dev/null &&
+        check "a swap device" sh -c \
+                'mount -t ramfs ramfs /swap && dd if=/dev/zero of=/swap/file bs=1M count=64 2>/dev/null &&
                 losetup /dev/loop0 /swap/file && mkswap /dev/loop0 >/dev/null && swapon /dev/loop0'
         check "saved from swap" pkt save here "$FILE"
         check "the same in this boot" pkt verify here "$FILE"
