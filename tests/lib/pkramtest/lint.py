@@ -261,9 +261,10 @@ def _kernel_check(part):
     return check
 
 
-CHECKS = {"shell": shell, "python": python, "judge": judge, "harness": harness, "words": prose, "width": line_width,
-          "floors": layers, "licences": licences, "programs": external_programs, "places": places,
-          "examples": examples, "warnings": warnings, "clang-tidy": clang_tidy, "cppcheck": cppcheck, "package": package}
+CHECKS = {"shell": shell, "python": python, "judge": judge, "harness": harness, "words": prose,
+          "width": line_width, "floors": layers, "licences": licences, "programs": external_programs,
+          "places": places, "examples": examples, "warnings": warnings, "clang-tidy": clang_tidy,
+          "cppcheck": cppcheck, "package": package}
 CHECKS.update({f"kernel-{p}": _kernel_check(p) for p in ("patches", "warnings", "kernel-doc", "floors", "off")})
 
 

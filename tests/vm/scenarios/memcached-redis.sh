@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # shellcheck shell=bash
 # Debian's memcached and redis, unmodified and wired up by drop-ins alone, keep their data on trees over systemctl
-# kexec: memcached answers 200,000 keys, redis has the same digest and its own tools find nothing wrong with its
+# kexec. memcached answers 200,000 keys, redis has the same digest and its own tools find nothing wrong with its
 # files. Of the values, 199,900 have 1 to 300 bytes, evenly spread, and 100 have 1 KiB to 512 KiB, each 6.5 % larger
 # than the last.
 # stages: 2
