@@ -85,7 +85,8 @@ run 0 retrieve --release big "$dir/back" && cmp "$dir/data" "$dir"/back/*; ok "w
 run 0 retrieve --release tree /run/u && diff -r -x sparse /run/t /run/u &&
     [[ $(stat -c %s:%b /run/u/sparse) == 1099511627776:0 ]] &&
     [[ /run/u/large -ef /run/u/link ]]; ok "and so does the tree"
-(($(grep -cE "Restored node '(big|tree)' of .* from disk: .*, boots survived: 1, in [0-9.]+[a-z0-9 ]*\.$" "$dir/journal") == 2))
+(($(grep -cE "Restored node '(big|tree)' of .* from disk: .*, boots survived: 1, in [0-9.]+[a-z0-9 ]*\.$" \
+    "$dir/journal") == 2))
 ok "the journal has how long reading took"
 run 0 list && says '0 nodes.'; ok "it is released"
 new_boot

@@ -67,8 +67,8 @@ private_apt() {
                 -o Acquire::Retries=3 -qq "$@"
 }
 
-# private_apt_update SUITE [DAYS]: fetch its package lists unless they are younger than DAYS (default 3). One process does,
-# others wait.
+# private_apt_update SUITE [DAYS]: fetch its package lists unless they are younger than DAYS (default 3). One process
+# does, others wait.
 private_apt_update() { with_lock "apt-$1" private_apt_refresh "$@"; }
 private_apt_refresh() {
         local suite=$1 days=${2:-3} dir stamp

@@ -53,7 +53,8 @@ class Width(unittest.TestCase):
         self.assertEqual(self.found("a.sh", f"cat <<<END\n{LONG}\n"), [2])
 
     def test_shell_nesting(self):
-        self.assertEqual(self.found("a.sh", f'x="$(f "${{y:-"$(g {LONG})"}}")"\n'), [1])
+        self.assertEqual(self.found("a.sh", f'x="$(f "${{y:-"$(g {LONG})"}}")"\n'), [])
+        self.assertEqual(self.found("a.sh", f'x=$(f "${{y:-"$(g)"}}" {LONG})\n'), [1])
         self.assertEqual(self.found("a.sh", f"x=${{y#*'}}'}} # it's\n{LONG}\n"), [2])
 
 

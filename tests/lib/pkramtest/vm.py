@@ -120,8 +120,8 @@ def scratch_disk(s, out):
 
 
 def what_it_needs(s):
-    """The kernel it begins with, its initial RAM disk ("" for none), further files for it, and its disk. Each is made once.
-    Raises Broken."""
+    """The kernel it begins with, its initial RAM disk ("" for none), further files for it, and its disk. Each is made
+    once. Raises Broken."""
     further = [(c, kernel(c)) for c in s.kernels] + (sanitized_programs() if s.sanitized else [])
     further += [(f"pkram-deb/{os.path.basename(p)}", p) for p in (kernel_packages(s.debs) if s.debs else [])]
     with concurrent.futures.ThreadPoolExecutor(1) as pool:

@@ -94,8 +94,8 @@ class Shell:
             return 3
         if rest[0] == "#" and (at == 0 or line[at - 1] in " \t;"):
             return len(rest)
-        # The line after one that announces a here document is part of that.
-        if rest[0] == " " and not self.pending and not re.match(r"\s*(\\?$|#)", rest):
+        # The line after one that announces a here document is part of that, and what is quoted stays on one line.
+        if rest[0] == " " and not self.pending and '"' not in self.open and not re.match(r"\s*(\\?$|#)", rest):
             found.append((at, len(self.open)))
         return 1
 

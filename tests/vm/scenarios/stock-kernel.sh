@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# On Debian 13's own kernel, as installed: a stream into pkramctl, a service's memfd, an inline node by varlinkctl and a tree
-# of /etc/fstab come through a reboot and a kexec. Every byte is compared by SHA-256.
+# On Debian 13's own kernel, as installed: a stream into pkramctl, a service's memfd, an inline node by varlinkctl and
+# a tree of /etc/fstab come through a reboot and a kexec. Every byte is compared by SHA-256.
 # suite: campaign
 # stages: 3
 # timeout: 900
@@ -30,8 +30,10 @@ stage1() {
         equal "supported, on disk" "$(field supported "$reply") $(field place "$reply")" "True disk"
 
         tar_python | sha stream >/dev/null
-        check "pkramctl takes the stream" bash -o pipefail -c 'tar -c --sort=name -C / usr/lib/python3 | pkramctl store usr-lib -'
-        show stored "usr-lib: a tar of /usr/lib/python3, $(($(tar_python | wc -c) >> 20)) MiB, streamed into 'pkramctl store usr-lib -'"
+        check "pkramctl takes the stream" bash -o pipefail -c \
+                'tar -c --sort=name -C / usr/lib/python3 | pkramctl store usr-lib -'
+        show stored \
+                "usr-lib: a tar of /usr/lib/python3, $(($(tar_python | wc -c) >> 20)) MiB, streamed into 'pkramctl store usr-lib -'"
 
         printf 'the only copy of a lease' | sha inline >/dev/null
         check "varlinkctl stores an inline node" call Store \
@@ -59,9 +61,11 @@ stage1() {
 everything_came_back() {
         another_kernel
         equal "boot result" "$(status_field bootResult)" restored
-        matches "the service got its memfd back" "$(journalctl -q -b -u keeper.service -o cat)" "^got my memfd back, start $1\$"
+        matches "the service got its memfd back" "$(journalctl -q -b -u keeper.service -o cat)" \
+                "^got my memfd back, start $1\$"
         keeper_memory | same memfd
-        check "pkramctl retrieves the stream" bash -c 'rm -rf /var/tmp/back && pkramctl retrieve --keep usr-lib /var/tmp/back'
+        check "pkramctl retrieves the stream" bash -c \
+                'rm -rf /var/tmp/back && pkramctl retrieve --keep usr-lib /var/tmp/back'
         cat /var/tmp/back/* | same stream
         inline_data "$(call Retrieve '{"name":"lease","inline":true}')" | same inline
         tar_web | same tree
@@ -73,7 +77,8 @@ stage2() {
         everything_came_back 2
         while read -r line; do
                 show restored "$line"
-        done < <(pkramctl status | grep -E '^ *(PKRAM|Place|Boot)'; journalctl -q -b -u pkramd.service -o cat -g '^Restored node')
+        done < <(pkramctl status | grep -E '^ *(PKRAM|Place|Boot)'; journalctl -q -b -u pkramd.service -o cat -g \
+                '^Restored node')
         matches "the journal says how long it took" "$(journalctl -q -b -u pkramd.service -o cat)" \
                 "^Restored node 'service-state' of keeper.service from disk: 1 object, .* in [0-9.]+ ?[a-z]+\.$"
         show_kernel "; now pkramctl kexec"
