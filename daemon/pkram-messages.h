@@ -14,6 +14,8 @@
 #define PKRAM_MESSAGE_REFUSED_STR "e07b95c3d1484f2fa6c83b5e9d2f7a04"
 /* A node will be lost because the system shuts down without kexec. */
 #define PKRAM_MESSAGE_LOST_STR "7b2d6c8e0f914a35b9e4d1c7a3f58206"
+/* A node was written to disk because the system shuts down without a kexec that preserves it. */
+#define PKRAM_MESSAGE_PERSISTED_STR "f0351152de7faaa2867aecb6db0f2d6f"
 /* A line of the old system's log, from after its journald stopped. */
 #define PKRAM_MESSAGE_REPLAYED_STR "eb1845ad5db0decf0e90d693b5ec0400"
 /* Services are up again after a kexec. */

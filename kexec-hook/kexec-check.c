@@ -279,6 +279,10 @@ static void check_describe(const KexecFacts *facts, const KexecImage *image, Kex
                 TEXT(check, "A kexec would lose shared memory: ");
                 describe_shared_limits(facts, check);
                 return;
+        case KEXEC_REASON_DISK:
+                TEXT(check, "%s%s does not preserve memory. %s", image ? "The given kernel" : "The loaded kernel",
+                     name, facts->on_disk);
+                return;
         default:
                 TEXT(check, "A kexec would lose ");
                 describe_facts(facts, check);
@@ -320,11 +324,22 @@ static void check_describe(const KexecFacts *facts, const KexecImage *image, Kex
         }
 }
 
-/* Trees, shared memory and services' memory are stored by a shutdown, which 'kexec -e' and 'systemctl kexec --force'
- * skip. */
+/* Would the image, and not what is stored, be the reason of a loss? */
+static bool is_lost_by_image(KexecReason reason) {
+        return reason == KEXEC_REASON_NO_SUPPORT || reason == KEXEC_REASON_NO_PARAMETER ||
+                reason == KEXEC_REASON_FORMAT || reason == KEXEC_REASON_ARCHITECTURE;
+}
+
+/* A shutdown stores trees, shared memory and services' memory, and writes nodes to disk. 'kexec -e' and
+ * 'systemctl kexec --force' skip it. */
 static void describe_at_once(const KexecFacts *facts, KexecCheck *check) {
         unsigned n = (facts->n_trees > 0) + (facts->n_shared > 0) + (facts->n_units > 0), i = 0;
 
+        if (check->reason == KEXEC_REASON_DISK) {
+                AT_ONCE(check, "Without a shutdown, as with 'kexec -e', nothing is written to disk, and a kexec would "
+                        "lose all of it. Use 'systemctl kexec'.");
+                return;
+        }
         if (n == 0)
                 return;
         AT_ONCE(check, "Without a shutdown, as with 'kexec -e', a kexec would %slose ", check->keeps ? "" : "also ");
@@ -378,9 +393,13 @@ void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy p
                         check.reason = KEXEC_REASON_FDSTORE;
                 if (check.reason == KEXEC_REASON_KEEPS && facts_have_shared_limit(facts))
                         check.reason = KEXEC_REASON_SHARED_MEMORY;
+                if (is_lost_by_image(check.reason) && facts->on_disk && facts->n_units == 0 &&
+                    facts->n_shared == 0 && facts->n_problems == 0)
+                        check.reason = KEXEC_REASON_DISK;
         }
 
-        check.keeps = check.reason == KEXEC_REASON_NOTHING_STORED || check.reason == KEXEC_REASON_KEEPS;
+        check.keeps = check.reason == KEXEC_REASON_NOTHING_STORED || check.reason == KEXEC_REASON_KEEPS ||
+                check.reason == KEXEC_REASON_DISK;
         /* Losing data needs a clear order: an unknown policy refuses. */
         check.allowed = check.keeps || policy == KEXEC_POLICY_WARN || policy == KEXEC_POLICY_FORCE;
 
@@ -430,6 +449,7 @@ const char *kexec_reason_to_string(KexecReason reason) {
                 [KEXEC_REASON_TREE]           = "tree",
                 [KEXEC_REASON_FDSTORE]        = "fdStore",
                 [KEXEC_REASON_SHARED_MEMORY]  = "sharedMemory",
+                [KEXEC_REASON_DISK]           = "disk",
         };
 
         return (unsigned) reason < _KEXEC_REASON_MAX ? table[reason] : NULL;

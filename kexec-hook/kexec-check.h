@@ -34,6 +34,7 @@ typedef enum KexecReason {
         KEXEC_REASON_TREE,              /* the image would preserve everything, but a mounted tree cannot be stored */
         KEXEC_REASON_FDSTORE,           /* the same, but a file descriptor store exceeds a limit */
         KEXEC_REASON_SHARED_MEMORY,     /* the same, but shared memory exceeds a limit */
+        KEXEC_REASON_DISK,              /* the image preserves nothing, but all of it is written to disk before */
         _KEXEC_REASON_MAX,
 } KexecReason;
 
@@ -86,6 +87,8 @@ typedef struct KexecFacts {
         size_t n_units;
         const KexecFdStoreProblem *fdstore_problems;
         size_t n_fdstore_problems;
+        /* a sentence on what is written to disk, if all nodes and trees are and fit; or NULL */
+        const char *on_disk;
         const char *crash_wanted;               /* crashkernel= that may find no memory in the next kernel, or NULL */
         uint64_t crash_reserved;                /* with crash_wanted: bytes that the running kernel has reserved */
         /* an image that preserves nothing loses something even if there is nothing now */
@@ -94,7 +97,7 @@ typedef struct KexecFacts {
 
 typedef struct KexecCheck {
         KexecReason reason;
-        bool keeps;             /* false: at least one node, tree or service's memory would be lost */
+        bool keeps;             /* in memory or on disk; false: a node, tree or service's memory would be lost */
         bool allowed;           /* may the kexec go on under the policy? Always true when keeps is */
         bool keeps_at_once;     /* would 'kexec -e' at once, without a shutdown, preserve everything? */
         uint64_t n_nodes, n_trees, n_shared, n_units; /* as in KexecFacts */

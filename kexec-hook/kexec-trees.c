@@ -16,7 +16,10 @@
 /* What umount.pkram adds to that if it fails. */
 #define LOST_OPTION "x-pkram.lost="
 
-static int tree_has_option(char *options, const char **ret_lost) {
+/* The importance of the tree when it is written to disk. */
+#define PERSIST_OPTION "x-pkram.persist="
+
+static int tree_has_option(char *options, KexecTree *tree) {
         char *option;
         int found = 0;
 
@@ -24,7 +27,9 @@ static int tree_has_option(char *options, const char **ret_lost) {
                 if (strcmp(option, OPTION) == 0)
                         found = 1;
                 else if (strncmp(option, LOST_OPTION, strlen(LOST_OPTION)) == 0)
-                        *ret_lost = option + strlen(LOST_OPTION);
+                        tree->lost = option + strlen(LOST_OPTION);
+                else if (strncmp(option, PERSIST_OPTION, strlen(PERSIST_OPTION)) == 0)
+                        tree->persist = option + strlen(PERSIST_OPTION);
         return found;
 }
 
@@ -40,7 +45,7 @@ static int tree_of_line(char *line, KexecTree *ret) {
                 else if (strncmp(word, "TARGET=", 7) == 0)
                         path = word + 7;
                 else if (strncmp(word, "OPTS=", 5) == 0)
-                        is_tree = tree_has_option(word + 5, &tree.lost);
+                        is_tree = tree_has_option(word + 5, &tree);
         if (!name || !is_tree)
                 return 0;
         mount_text_decode(name);

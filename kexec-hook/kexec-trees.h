@@ -8,6 +8,7 @@ typedef struct KexecTree {
         const char *name;       /* of the tree; any text */
         const char *path;       /* where it is mounted; NULL if the table does not say */
         const char *lost;       /* the word that umount.pkram left there when it could not store it, or NULL */
+        const char *persist;    /* its importance on disk, as mount.pkram left it there, or NULL */
 } KexecTree;
 
 /*

@@ -327,6 +327,34 @@ static void test_strict(void **state) {
         assert_false(c.keeps);
 }
 
+/* Nodes that are written to disk are kept by an image without PKRAM, if nothing else can be lost. */
+static void test_disk(void **state) {
+        static const KexecTreeProblem problem = { .name = "log", .path = "/srv/log", .users = "sh (12)" };
+        static const char *const units[] = { "a.service" };
+        KexecFacts facts = { .info = &info, .n_nodes = 2, .on_disk = "A shutdown writes 2 nodes." };
+        KexecCheck c;
+
+        (void) state;
+        kexec_check(&facts, &image, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_KEEPS);
+        image.has_pkram = false;
+        kexec_check(&facts, &image, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_DISK);
+        assert_true(c.keeps && c.allowed && !c.keeps_at_once);
+        assert_string_equal(c.text, "The given kernel 6.12.107 does not preserve memory. A shutdown writes 2 nodes.");
+        assert_non_null(strstr(c.at_once, "lose all of it"));
+        facts.n_units = 1;
+        facts.units = units;
+        kexec_check(&facts, &image, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_NO_SUPPORT);
+        assert_false(c.keeps);
+        facts.n_units = 0;
+        facts.problems = &problem;
+        facts.n_problems = 1;
+        kexec_check(&facts, &image, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_NO_SUPPORT);
+}
+
 /* A tree that cannot be stored is lost by an image that preserves everything. */
 static void test_tree_problems(void **state) {
         static const KexecTreeProblem problems[] = {
@@ -467,6 +495,7 @@ int main(void) {
                 T(test_units),
                 T(test_shared_memory),
                 T(test_strict),
+                T(test_disk),
                 T(test_tree_problems),
                 T(test_at_once),
                 T(test_crash_kernel),

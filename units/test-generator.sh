@@ -123,6 +123,17 @@ PKRAM_DEVICE_PATH=$dir/none disk || { echo "pkramd cannot write to the disk with
 grep -q '^ReadWritePaths=-/var/lib/pkram$' "$dir/out/pkramd.service.d/50-disk.conf"
 grep -q '^ProcSubset=all$' "$dir/out/pkramd.service.d/50-disk.conf"
 grep -q '^BindPaths=' "$dir/out/pkram-tree-worker@.service.d/50-disk.conf"
+[ ! -e "$dir/out/pkram-shutdown.service.d" ]
+# With PKRAM and Persist=: pkram-shutdown.service writes there.
+printf '[Disk]\nPersist = marked\n' >"$dir/root/etc/pkram/pkramd.conf.d/z.conf"
+disk || { echo "pkramd cannot remove what was written to disk"; exit 1; }
+grep -q '^StateDirectory=pkram$' "$dir/out/pkram-shutdown.service.d/50-disk.conf"
+grep -q '^TimeoutStopSec=25min$' "$dir/out/pkram-shutdown.service.d/50-disk.conf"
+PKRAM_DEVICE_PATH=$dir/none disk
+[ ! -e "$dir/out/pkram-shutdown.service.d" ] || { echo "nothing is in memory"; exit 1; }
+printf '[Disk]\nPersist=no\n' >"$dir/root/etc/pkram/pkramd.conf.d/z.conf"
+! disk || { echo "Persist=no is not understood"; exit 1; }
+rm "$dir/root/etc/pkram/pkramd.conf.d/z.conf"
 PKRAM_STATE_PATH=/dev/null disk || { echo "nodes of an earlier kernel are out of reach"; exit 1; }
 echo '/dev/vdb /var ext4 defaults 0 1' >>"$dir/fstab"
 disk || { echo "nodes of an earlier kernel may be in /var"; exit 1; }

@@ -510,6 +510,8 @@ static void print_description(struct json_object *p) {
         print_line_bytes(is_on_disk(node) ? "On disk" : "Memory", json_get_int(node, "dataBytes", 0));
         print_line_bytes("Metadata", json_get_int(node, "metadataBytes", 0));
         print_line("Checksums", json_get_string(p, "verify") ?: "none");
+        if (json_get(node, "persist"))
+                print_line_int("Importance", json_get_int(node, "persist", 0));
         print_line("State", json_get_bool(node, "busy", false) ? "being retrieved" :
                    json_get_bool(node, "retrieved", false) ? "retrieved, files are frozen" : "stored");
 
@@ -723,6 +725,27 @@ static void print_saved_guests(struct json_object *guests) {
         (void) putchar('\n');
 }
 
+/* Prints what a reboot would lose. Returns an exit status. */
+static int print_reboot_check(struct json_object *check) {
+        struct json_object *reboot = json_get(check, "reboot");
+
+        if (!reboot && streq(json_get_string(check, "reason") ?: "", "nothingStored")) {
+                if (arg_json == JSON_OFF && !arg_quiet)
+                        puts("Nothing is stored in memory, so a reboot loses nothing. Nodes on disk are kept.");
+                return EXIT_OK;
+        }
+        if (!reboot)
+                return fail(EXIT_FAILED, "pkramd cannot tell what a reboot would lose. "
+                            "See 'journalctl -u pkramd.service'.");
+        if (arg_json != JSON_OFF)
+                ctl_print_json(reboot);
+        else if (!arg_quiet) {
+                ctl_print_text(json_get_string(reboot, "text") ?: "");
+                (void) putchar('\n');
+        }
+        return json_get_bool(reboot, "keeps", false) ? EXIT_OK : EXIT_WOULD_LOSE;
+}
+
 int verb_check(int argc, char *argv[]) {
         _cleanup_reply_ VarlinkReply reply = {};
         int r;
@@ -730,6 +753,8 @@ int verb_check(int argc, char *argv[]) {
         r = no_arguments(argc, argv) ?: simple_call("io.pkram.Store.CheckKexec", NULL, &reply);
         if (r != 0)
                 return r;
+        if (arg_check_reboot)
+                return print_reboot_check(reply.parameters);
 
         if (arg_json != JSON_OFF)
                 ctl_print_json(reply.parameters);

@@ -4,6 +4,7 @@
 
 #include <json-c/json.h>
 
+#include "config.h"
 #include "varlink-client.h"
 
 /* Exit statuses, as documented in --help and pkramctl(1). */
@@ -35,6 +36,8 @@ typedef enum JsonMode {
 extern JsonMode arg_json;
 extern bool arg_pager, arg_legend, arg_quiet, arg_dry_run, arg_bytes;
 extern const char *arg_socket, *arg_owner, *arg_sort;
+extern int arg_persist; /* importance on disk, PERSIST_NEVER or PERSIST_DEFAULT */
+extern bool arg_check_reboot;
 extern bool arg_replace, arg_verify, arg_tree, arg_sysv, arg_skip_special, arg_release, arg_force;
 extern const char *arg_object_name;
 extern bool arg_reboot, arg_reuse_cmdline, arg_no_initrd, arg_ask_password;

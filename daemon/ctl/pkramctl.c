@@ -10,6 +10,8 @@
 JsonMode arg_json = JSON_OFF;
 bool arg_pager = true, arg_legend = true, arg_quiet, arg_dry_run, arg_bytes;
 const char *arg_socket = SOCKET_PATH, *arg_owner, *arg_sort;
+int arg_persist;
+bool arg_check_reboot;
 bool arg_replace, arg_verify, arg_tree, arg_sysv, arg_skip_special, arg_release, arg_force;
 const char *arg_object_name = "stdin";
 bool arg_reboot = true, arg_reuse_cmdline, arg_no_initrd, arg_ask_password = true;
@@ -62,6 +64,7 @@ static void pkramctl_help(void) {
              "Options for store:\n"
              "     --replace              Replace an existing node\n"
              "     --verify               Store checksums and verify them on retrieval\n"
+             "     --persist[=IMPORTANCE] Write the node to disk when the system shuts down without kexec\n"
              "     --object=NAME          Object name for standard input\n"
              "     --tree                 Fail if the argument is not a directory\n"
              "     --skip-special         With DIR, leave out sockets and device nodes\n"
@@ -73,6 +76,9 @@ static void pkramctl_help(void) {
              "     --force                Replace existing files\n"
              "     --tree                 Fail if the node is not a directory tree\n"
              "     --sysv                 Create System V segments again, named by key (0x...)\n"
+             "\n"
+             "Options for check:\n"
+             "     --reboot               Judge a reboot or poweroff instead of a kexec\n"
              "\n"
              "Options for kexec:\n"
              "     --kernel=FILE          Kernel image or unified kernel image to load\n"
@@ -99,7 +105,7 @@ static void pkramctl_help(void) {
              "   8  invalid name or contents\n"
              "   9  not supported by the kernel or the backend\n"
              "  10  cannot connect to pkramd\n"
-             "  11  check, kexec: the kexec would lose nodes\n"
+             "  11  check, kexec: the kexec or reboot would lose nodes\n"
              "  12  resource temporarily exhausted, try again\n"
              "  13  target directory not usable, or file exists\n"
              "  14  contents too large for one reply\n"
@@ -122,6 +128,14 @@ static int parse_json_mode(const char *s) {
                 }
 
         return fail(EXIT_USAGE, "--json= takes pretty, short or off, not '%s'.", s);
+}
+
+/* text: NULL without a number */
+static int parse_importance(const char *text) {
+        arg_persist = PERSIST_MARKED;
+        if (text && persist_parse(text, &arg_persist) < 0)
+                return fail(EXIT_USAGE, "Invalid importance '%s': expected a number from 0 to %i.", text, PERSIST_MAX);
+        return 0;
 }
 
 static int add_initrd(const char *path) {
@@ -150,6 +164,8 @@ enum {
         ARG_BYTES,
         ARG_REPLACE,
         ARG_VERIFY,
+        ARG_PERSIST,
+        ARG_REBOOT,
         ARG_OBJECT,
         ARG_TREE,
         ARG_SKIP_SPECIAL,
@@ -184,6 +200,7 @@ static int parse_argv(int argc, char *argv[]) {
                 { "bytes",             no_argument,       NULL, ARG_BYTES            },
                 { "replace",           no_argument,       NULL, ARG_REPLACE          },
                 { "verify",            no_argument,       NULL, ARG_VERIFY           },
+                { "persist",           optional_argument, NULL, ARG_PERSIST          },
                 { "object",            required_argument, NULL, ARG_OBJECT           },
                 { "tree",              no_argument,       NULL, ARG_TREE             },
                 { "skip-special",      no_argument,       NULL, ARG_SKIP_SPECIAL     },
@@ -191,6 +208,7 @@ static int parse_argv(int argc, char *argv[]) {
                 { "release",           no_argument,       NULL, ARG_RELEASE          },
                 { "keep",              no_argument,       NULL, ARG_KEEP             },
                 { "force",             no_argument,       NULL, ARG_FORCE            },
+                { "reboot",            no_argument,       NULL, ARG_REBOOT           },
                 { "kernel",            required_argument, NULL, ARG_KERNEL           },
                 { "boot-loader-entry", required_argument, NULL, ARG_ENTRY            },
                 { "initrd",            required_argument, NULL, ARG_INITRD           },
@@ -239,6 +257,12 @@ static int parse_argv(int argc, char *argv[]) {
                         break;
                 case ARG_VERIFY:
                         arg_verify = true;
+                        break;
+                case ARG_REBOOT:
+                        arg_check_reboot = true;
+                        break;
+                case ARG_PERSIST:
+                        r = parse_importance(optarg);
                         break;
                 case ARG_OBJECT:
                         arg_object_name = optarg;

@@ -74,6 +74,12 @@ run 0 store name b && ln -s /nonexistent out/link && run 0 store name --replace 
 run 0 remove name; ok "remove"
 
 run 0 store input --verify <a; ok "store standard input"
+run 1 check --reboot && says 'cannot tell'; ok "check --reboot needs a view that this pkramd does not have"
+run 0 store important --persist=7 <a && run 0 show important && says 'Importance: 7' && run 0 remove important
+ok "store --persist"
+run 0 store never --persist=0 <a && run 0 show never && says 'Importance: 0' && run 0 remove never
+ok "store --persist=0"
+run 2 store important --persist=101 <a && says 'from 0 to 100'; ok "store --persist out of range"
 run 0 retrieve input - --keep && cmp a "$dir/stdout"; ok "retrieve to standard output"
 run 0 show input && says stdin && says xxh3-128; ok "--keep keeps"
 head -c 5000 /dev/zero | run 0 store piped --object=zeroes - && run 0 show piped && says zeroes

@@ -36,6 +36,7 @@ struct DiskDevice {
         DiskNotice notice;
         void *userdata;
         uint64_t keep;
+        bool hide_own;
 
         /* The contents of the directory when it was last read. */
         bool entered;
@@ -84,6 +85,10 @@ DiskDevice *disk_device_free(DiskDevice *d) {
 
 void disk_device_set_keep(DiskDevice *d, uint64_t seconds) {
         d->keep = seconds;
+}
+
+void disk_device_hide_own(DiskDevice *d) {
+        d->hide_own = true;
 }
 
 bool disk_device_has(int fd) {
@@ -204,6 +209,11 @@ static int file_examine(int dir, const char *file, DiskHeader *ret, ino_t *ret_i
                 *ret_reason = "damaged";
         *ret_ino = st.st_ino;
         return r;
+}
+
+/* Is it one that another process has written for the next boot? */
+static bool entry_is_hidden(const DiskDevice *d, const Entry *e) {
+        return d->hide_own && !(e->info.flags & PKRAM_NODE_INHERITED);
 }
 
 static int dropped_add(DiskDevice *d, const char *name, uint32_t damage) {
@@ -457,6 +467,8 @@ static int disk_do_info(DiskDevice *d, struct pkram_ioctl_info *a) {
                 return r;
 
         for (size_t i = 0; i < d->n_entries; i++) {
+                if (entry_is_hidden(d, d->entries + i))
+                        continue;
                 info.nr_nodes++;
                 info.data_pages += d->entries[i].info.data_pages;
                 info.meta_pages += d->entries[i].info.meta_pages;
@@ -511,7 +523,9 @@ static int disk_do_list(DiskDevice *d, struct pkram_ioctl_list *a) {
                                 nodes[a->returned++] = d->dropped[i];
         } else
                 for (size_t i = entry_after(d, a->cursor); i < d->n_entries && a->returned < a->capacity;) {
-                        if (entry_refresh(&dir, d->entries + i))
+                        if (entry_is_hidden(d, d->entries + i))
+                                i++;
+                        else if (entry_refresh(&dir, d->entries + i))
                                 nodes[a->returned++] = d->entries[i++].info;
                         else
                                 entry_remove(d, d->entries + i);
@@ -667,6 +681,8 @@ static int disk_do_load_begin(DiskDevice *d, int fd, struct pkram_ioctl_name *a)
         int r;
 
         r = enter_for_node(d, a, &dir, &e);
+        if (r >= 0 && entry_is_hidden(d, e))
+                r = -ENOENT;
         if (r < 0)
                 return r;
 
@@ -737,6 +753,28 @@ static int disk_do_remove(DiskDevice *d, int fd, struct pkram_ioctl_name *a) {
         if (r < 0)
                 return r;
         return is_idle(fd) ? 0 : descriptor_replace(fd, dir.fd);
+}
+
+int disk_device_remove_copy(const char *path, const char *name) {
+        _cleanup_disk_directory_ DiskDirectory dir = DISK_DIRECTORY_NONE;
+        char file[DISK_FILE_NAME_MAX];
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        r = disk_directory_open(path, &dir);
+        /* Without a state that is root's and in order, the next boot takes no nodes over. */
+        if (r == -ENODEV || r == -EBADMSG || r == -EPERM)
+                return 0;
+        if (r < 0)
+                return r;
+        disk_file_name(name, file);
+        fd = disk_open(dir.nodes, file, O_RDONLY);
+        if (fd < 0)
+                return fd == -ENOENT ? 0 : fd;
+        r = disk_lock(fd, LOCK_EX);
+        if (r >= 0)
+                r = disk_unlink(dir.nodes, file, 0);
+        return r >= 0 ? disk_sync(dir.nodes) : r;
 }
 
 static int remove_attached(const char *path, int fd, struct pkram_ioctl_name *a) {

@@ -43,6 +43,18 @@ PkramDevice disk_device(DiskDevice *d);
 /* How long nodes that were set aside are kept, in seconds. They are removed when the directory is opened first. */
 void disk_device_set_keep(DiskDevice *d, uint64_t seconds);
 
+/*
+ * Hides the nodes that were committed in this boot from INFO, LIST and LOAD_BEGIN. Where new nodes are in memory,
+ * these are copies for the next boot, see persist.h.
+ */
+void disk_device_hide_own(DiskDevice *d);
+
+/*
+ * Removes the file of the node with this kernel name durably, if there is one. For nodes that are in memory: the file
+ * is an older node or a copy. Returns 0, -EBUSY if it is in use, or another negative errno.
+ */
+int disk_device_remove_copy(const char *path, const char *name);
+
 /* Is this a descriptor of a device of this kind? */
 bool disk_device_has(int fd);
 

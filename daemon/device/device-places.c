@@ -13,6 +13,7 @@ typedef struct Saving {
 struct Places {
         PkramDevice memory, disk;
         bool memory_is_off;
+        const char *path;
         char state_path[128];
         Saving *saving;
         size_t n_saving, saving_allocated;
@@ -21,14 +22,19 @@ struct Places {
 int places_new(const PkramDevice *memory, DiskDevice *disk, const char *disk_path, Places **ret) {
         struct pkram_ioctl_info info;
         Places *p = calloc(1, sizeof(Places));
+        int r;
 
         if (!p)
                 return -ENOMEM;
+        r = pkram_device_info(memory, &info);
         p->memory = *memory;
         p->disk = disk_device(disk);
+        p->path = disk_path;
         (void) snprintf(p->state_path, sizeof(p->state_path), "%s/state", disk_path);
         /* All other calls would fail. */
-        p->memory_is_off = pkram_device_info(memory, &info) >= 0 && info.boot_result == PKRAM_BOOT_OFF;
+        p->memory_is_off = r >= 0 && info.boot_result == PKRAM_BOOT_OFF;
+        if (r >= 0 && !p->memory_is_off)
+                disk_device_hide_own(disk);
         *ret = p;
         return 0;
 }
@@ -140,9 +146,29 @@ static int load_begin(Places *p, int fd, struct pkram_ioctl_name *a) {
         return disk_call(p, fd, PKRAM_IOC_LOAD_BEGIN, a);
 }
 
+/* Checks whether the descriptor, which is one of the memory, is loading a node. */
+static bool memory_is_loading(const PkramDevice *memory, int fd) {
+        struct pkram_ioctl_stat stat = { .size = sizeof(stat) };
+
+        return memory->ops->ioctl(memory->userdata, fd, PKRAM_IOC_LOAD_STAT, &stat) != -EBADFD;
+}
+
+/*
+ * Removes the copy that a cancelled shutdown has left on disk, before the node in memory is removed: the next boot
+ * must not find it. If that fails, the node stays.
+ */
+static int remove_copy(const PkramDevice *memory, int fd, const char *path, const struct pkram_ioctl_name *a) {
+        if (!memchr(a->name, 0, sizeof(a->name)) || !memory_is_loading(memory, fd))
+                return 0;
+        return disk_device_remove_copy(path, a->name);
+}
+
 static int places_remove_node(Places *p, int fd, struct pkram_ioctl_name *a) {
         int r;
 
+        r = disk_is_there(p) ? remove_copy(&p->memory, fd, p->path, a) : 0;
+        if (r < 0)
+                return r;
         r = memory_call(p, fd, PKRAM_IOC_REMOVE, a);
         return r == -ENOENT ? disk_call_once(p, PKRAM_IOC_REMOVE, a) : r;
 }
@@ -183,10 +209,10 @@ static int places_commit(Places *p, int fd, struct pkram_ioctl_commit *a) {
         struct pkram_ioctl_name name = { .size = sizeof(name) };
         _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
         Saving *s = saving_find(p, fd);
-        bool replaces = false;
+        bool replaces = false, there = s && disk_is_there(p);
         int r;
 
-        if (s && disk_is_there(p)) {
+        if (there) {
                 memcpy(name.name, s->name, sizeof(name.name));
                 replaces = pkram_load_begin(&p->disk, name.name, &h, /* ret_id= */ NULL) >= 0;
                 if (replaces && !(a->flags & PKRAM_COMMIT_REPLACE))
@@ -196,7 +222,10 @@ static int places_commit(Places *p, int fd, struct pkram_ioctl_commit *a) {
         if (r < 0)
                 return r;
         saving_end(p, fd);
-        return replaces ? pkram_load_remove(&h, name.name) : 0;
+        if (replaces)
+                return pkram_load_remove(&h, name.name);
+        /* A copy for the next boot is not loaded by any client. */
+        return there ? disk_device_remove_copy(p->path, name.name) : 0;
 }
 
 static int places_ioctl(void *userdata, int fd, unsigned long request, void *a) {
@@ -253,6 +282,12 @@ static int attached_open(_unused_ void *userdata) {
 static int attached_ioctl(void *userdata, int fd, unsigned long request, void *a) {
         if (disk_device_has(fd))
                 return disk_device_ioctl_attached(userdata, fd, request, a);
+        if (request == PKRAM_IOC_REMOVE) {
+                int r = remove_copy(&pkram_device_kernel, fd, userdata, a);
+
+                if (r < 0)
+                        return r;
+        }
         return pkram_device_kernel.ops->ioctl(pkram_device_kernel.userdata, fd, request, a);
 }
 

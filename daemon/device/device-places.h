@@ -2,7 +2,9 @@
 /*
  * The two places of nodes as one device. Without PKRAM all nodes are on disk. With PKRAM new nodes are in memory, and
  * those that an earlier kernel left on disk are there, too, until they are removed or replaced: their ids are greater
- * than DISK_ID_BASE. A node in memory hides one with the same name on disk.
+ * than DISK_ID_BASE. A node in memory hides one with the same name on disk. Nodes that were written to disk in this
+ * boot are copies for the next one (persist.h): they are not offered, and go when the node in memory is removed or
+ * replaced.
  */
 #pragma once
 
@@ -10,7 +12,7 @@
 
 typedef struct Places Places;
 
-/* memory is copied, and disk borrowed. Returns 0, or -ENOMEM. */
+/* memory is copied; disk and disk_path are borrowed. Returns 0, or -ENOMEM. */
 int places_new(const PkramDevice *memory, DiskDevice *disk, const char *disk_path, Places **ret);
 Places *places_free(Places *p);
 DEFINE_CLEANUP(Places *, places_free)

@@ -24,6 +24,7 @@
 typedef struct Options {
         unsigned long flags;
         bool required, verify, existing, remount;
+        int persist; /* importance on disk */
         const char *name; /* of the tree, instead of the source */
         const char *socket;
         char *data; /* for the tmpfs */
@@ -90,6 +91,17 @@ static int parse_option(Options *o, const char *option) {
         if (streq(option, "pkram.verify")) {
                 o->verify = true;
                 return 0;
+        }
+        if (streq(option, "pkram.persist")) {
+                o->persist = PERSIST_MARKED;
+                return 0;
+        }
+        value = startswith(option, "pkram.persist=");
+        if (value) {
+                if (persist_parse(value, &o->persist) >= 0)
+                        return 0;
+                log_error("Invalid option '%s': expected an importance from 0 to %i.", option, PERSIST_MAX);
+                return -EINVAL;
         }
         if (streq(option, "pkram.existing")) {
                 o->existing = true;
@@ -358,6 +370,7 @@ static int fill_and_mount(const Options *o, const char *name, const char *path, 
                 .name = (char *) name,
                 .socket = streq(o->socket, SOCKET_PATH) ? NULL : (char *) o->socket,
                 .verify = o->verify,
+                .persist = o->persist,
         };
         _cleanup_close_ int lock = -EBADF;
         int64_t id = 0;
@@ -441,8 +454,9 @@ static int remount_tree(const Options *o, const char *path) {
         if (mount(m.name, path, "tmpfs", MS_REMOUNT | o->flags, o->data) < 0)
                 return log_error_errno(-errno, "Failed to remount '%s' with options '%s'", path, o->data ?: "");
 
-        if (o->verify && !m.verify) {
-                m.verify = true;
+        if ((o->verify && !m.verify) || (o->persist != PERSIST_DEFAULT && o->persist != m.persist)) {
+                m.verify = m.verify || o->verify;
+                m.persist = o->persist != PERSIST_DEFAULT ? o->persist : m.persist;
                 r = tree_mount_change(&m, path);
                 if (r < 0)
                         return log_error_errno(r, "Failed to change the entry for '%s' in /run/mount/utab", path);
@@ -487,6 +501,7 @@ static void mount_help(void) {
              "  -o OPTIONS    Those of tmpfs (size=, mode=, ...), and\n"
              "                pkram.required: fail if there is no such tree\n"
              "                pkram.verify: keep checksums of the tree when it is stored\n"
+             "                pkram.persist[=N]: write the tree to disk at shutdown, importance 0 to 100\n"
              "                pkram.existing: succeed if the tree is mounted there already\n"
              "                pkram.name=NAME: the name of the tree, whatever NAME is\n"
              "                pkram.socket=PATH: where pkramd listens\n"

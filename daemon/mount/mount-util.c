@@ -110,10 +110,13 @@ int tree_mount_remember(const TreeMount *m, const char *path) {
         _cleanup_(mnt_free_updatep) struct libmnt_update *u = NULL;
         _cleanup_(mnt_unref_fsp) struct libmnt_fs *fs = NULL;
         _cleanup_free_ char *options = NULL;
+        char persist[32] = "";
         int r;
 
+        if (m->persist != PERSIST_DEFAULT)
+                (void) snprintf(persist, sizeof(persist), ",x-pkram.persist=%i", MAX(m->persist, 0));
         /* "helper=" sends every umount(8) to umount.pkram; the other ones are for that. */
-        if (asprintf(&options, "helper=pkram%s%s%s%s%s", m->verify ? ",x-pkram.verify" : "",
+        if (asprintf(&options, "helper=pkram%s%s%s%s%s%s", m->verify ? ",x-pkram.verify" : "", persist,
                      m->socket ? ",x-pkram.socket=" : "", m->socket ?: "",
                      m->lost ? ",x-pkram.lost=" : "", m->lost ? tree_lost_to_string(m->lost) : "") < 0)
                 return -ENOMEM;
@@ -169,7 +172,7 @@ static int get_option(const char *options, const char *name, char **ret) {
 /* Is this a mount that mount.pkram made? Returns 1 and what is known about it, 0, or a negative errno. */
 static int mount_entry_read(struct libmnt_fs *fs, TreeMount *ret) {
         const char *options = mnt_fs_get_user_options(fs);
-        _cleanup_free_ char *helper = NULL, *lost = NULL;
+        _cleanup_free_ char *helper = NULL, *lost = NULL, *persist = NULL;
         _cleanup_tree_mount_ TreeMount m = {};
         int r;
 
@@ -186,6 +189,11 @@ static int mount_entry_read(struct libmnt_fs *fs, TreeMount *ret) {
         if (r < 0)
                 return r;
         m.lost = tree_lost_from_string(lost);
+        r = get_option(options, "x-pkram.persist", &persist);
+        if (r < 0)
+                return r;
+        if (persist)
+                (void) persist_parse(persist, &m.persist);
         m.verify = get_option(options, "x-pkram.verify", /* ret= */ NULL) > 0;
         m.name = strdup(mnt_fs_get_source(fs) ?: "");
         if (!m.name)

@@ -2,6 +2,7 @@
 /* What mount.pkram and umount.pkram share: calls of pkramd, and what is remembered about a mount. */
 #pragma once
 
+#include "config.h"
 #include "kexec-record.h"
 #include "pkram-call.h"
 
@@ -45,6 +46,7 @@ typedef struct TreeMount {
         char *name;     /* of the tree */
         char *socket;   /* where pkramd listens */
         bool verify;    /* store with checksums */
+        int persist;    /* importance on disk, PERSIST_NEVER or PERSIST_DEFAULT */
         TreeLost lost;  /* why umount.pkram failed during shutdown */
 } TreeMount;
 

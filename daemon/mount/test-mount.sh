@@ -87,6 +87,12 @@ run '' 32 && ! mounted && says 'is not a directory tree'; ok "what is no tree is
 
 "$ctl" --socket="$dir/socket" remove tree
 
+run pkram.persist=101 1 && ! mounted && says 'an importance from 0 to 100'; ok "an importance out of range is refused"
+run pkram.persist=7 0 && grep -q 'x-pkram.persist=7' /run/mount/utab && unmount 0 &&
+    "$ctl" --socket="$dir/socket" show tree | grep -q 'Importance: 7'; ok "pkram.persist: the tree is marked"
+run '' 0 && run remount,pkram.persist 0 && grep -q 'x-pkram.persist=50' /run/mount/utab && unmount 0 &&
+    "$ctl" --socket="$dir/socket" show tree | grep -q 'Importance: 50'; ok "and can be marked by a remount"
+"$ctl" --socket="$dir/socket" remove tree
 run mode=711,nosuid,pkram.verify 0 && remembered; ok "what is mounted is remembered for umount(8)"
 echo one >"$dir/m/file" && chmod 4755 "$dir/m/file"
 # Large enough to be frozen and not copied: it stays open in what is mounted nowhere then.

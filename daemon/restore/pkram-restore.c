@@ -1,27 +1,42 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Logs which nodes of the previous kernel were restored, early in the boot and
- * before pkramd runs, and leaves a report for GetStatus; with --up, that services are up
- * again; with --lost, what is about to be lost because the system shuts down without
- * kexec. Of what is stored it removes nothing but what the system stored for itself.
+ * Logs which nodes of the previous kernel were restored, early in the boot and before pkramd runs, and leaves a report
+ * for GetStatus. With --up, logs that services are up again. With --lost, when the system shuts down without a kexec,
+ * writes nodes to disk as pkramd.conf says, and logs those that will be lost. Removes no nodes but those that the
+ * system stored for itself.
  */
 #include <stdio.h>
 
 #include "crash.h"
 #include "format.h"
 #include "log.h"
+#include "nodes-to-disk.h"
 #include "pkram-messages.h"
 #include "report.h"
 #include "time-util.h"
 
-static int restore_run(const PkramDevice *device, bool lost, const char *report_path) {
+/* Writes nodes to disk if the configuration says so, and logs what becomes of each. */
+static int restore_run_lost(const PkramDevice *device, Store *s, const struct pkram_ioctl_info *info,
+                            const Config *config, const char *disk_path) {
+
+        _cleanup_plan_ PersistPlan plan = {};
+        int r;
+
+        if (config_persist(config) == PERSIST_NO)
+                return report_lost(s, info, /* plan= */ NULL);
+        r = nodes_to_disk(device, s, config, disk_path, &plan);
+        return report_lost(s, info, r < 0 ? NULL : &plan);
+}
+
+/* lost: NULL, or the configuration for nodes that are about to be lost. */
+static int restore_run(const PkramDevice *device, const Config *lost, const char *disk_path, const char *report_path) {
         _cleanup_(store_freep) Store *s = NULL;
         struct pkram_ioctl_info info;
         Config config;
         int r;
 
         config_init(&config);
-        r = store_new(device, &config, &s);
+        r = store_new(device, lost ?: &config, &s);
         if (r < 0)
                 return log_error_errno(r, "Failed to set up store");
 
@@ -39,7 +54,7 @@ static int restore_run(const PkramDevice *device, bool lost, const char *report_
 
         if (!lost)
                 return report_restored(s, device, &info, report_path);
-        return report_lost(s, &info);
+        return restore_run_lost(device, s, &info, lost, disk_path);
 }
 
 static void log_up(struct json_object *report) {
@@ -86,6 +101,8 @@ static int services_up(const PkramDevice *device, const char *report_path, const
 int main(int argc, char *argv[]) {
         const char *option = argc == 2 ? argv[1] : "";
         bool lost = streq(option, "--lost");
+        Config config;
+        int r;
 
         if (streq(option, "--version")) {
                 puts("pkram-restore " PKRAM_VERSION);
@@ -99,13 +116,21 @@ int main(int argc, char *argv[]) {
                 bool help = streq(option, "--help");
 
                 (void) fputs("pkram-restore [--lost|--up|--help|--version]\n\n"
-                             "Log nodes restored from the previous kernel. With --lost, log nodes that this shutdown "
-                             "will lose.\nWith --up, log how long services were down and what a crash lost.\n"
-                             "Run by pkram-restore.service, pkram-shutdown.service and pkram-report.service.\n",
-                             help ? stdout : stderr);
+                             "Log nodes restored from the previous kernel. With --lost, write nodes to disk as "
+                             "pkramd.conf says,\nand log those that this shutdown will lose. With --up, log how long "
+                             "services were down and what a\ncrash lost. Run by pkram-restore.service, "
+                             "pkram-shutdown.service and pkram-report.service.\n", help ? stdout : stderr);
                 return help ? EXIT_SUCCESS : EXIT_FAILURE;
         }
 
-        return restore_run(&pkram_device_kernel, lost, KEXEC_REPORT_PATH) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+        config_init(&config);
+        /* pkramd logs the warnings. */
+        r = lost ? config_load(&config, /* root= */ "", /* warning= */ NULL, /* userdata= */ NULL) : 0;
+        if (r < 0) {
+                log_warning("Failed to read pkramd.conf, writing no nodes to disk: %s", strerror(-r));
+                config_init(&config);
+        }
+        r = restore_run(&pkram_device_kernel, lost ? &config : NULL, PKRAM_DISK_DIRECTORY, KEXEC_REPORT_PATH);
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 #endif

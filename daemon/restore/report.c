@@ -69,15 +69,30 @@ static void log_restored(const StoreNode *node, const struct pkram_ioctl_info *i
                       format_usec(usec, f.usec));
 }
 
-static void log_lost(const StoreNode *node, const struct pkram_ioctl_info *info) {
+static const PersistNode *plan_find(const PersistPlan *plan, uint64_t id) {
+        for (size_t i = 0; plan && i < plan->n; i++)
+                if (plan->nodes[i].id == id)
+                        return plan->nodes + i;
+        return NULL;
+}
+
+static void log_lost(const StoreNode *node, const struct pkram_ioctl_info *info, const PersistPlan *plan) {
+        const PersistNode *planned = plan_find(plan, node->info.id);
         JournalFields f = node_fields(node, info);
         char bytes[FORMAT_MAX];
 
         f.kernel = NULL;
+        (void) format_bytes(bytes, f.bytes);
+        if (planned && planned->written) {
+                journal_entry(LOG_INFO, PKRAM_MESSAGE_PERSISTED_STR, &f,
+                              "Wrote node '%s' of %s to disk for the next boot: %llu object%s, %s.",
+                              f.node, f.owner, (unsigned long long) f.objects, f.objects == 1 ? "" : "s", bytes);
+                return;
+        }
         journal_entry(LOG_WARNING, PKRAM_MESSAGE_LOST_STR, &f,
-                      "Node '%s' of %s will be lost in this shutdown: %llu object%s, %s.",
-                      f.node, f.owner, (unsigned long long) f.objects, f.objects == 1 ? "" : "s",
-                      format_bytes(bytes, f.bytes));
+                      "Node '%s' of %s will be lost in this shutdown: %llu object%s, %s%s%s.",
+                      f.node, f.owner, (unsigned long long) f.objects, f.objects == 1 ? "" : "s", bytes,
+                      planned ? "; not written to disk: " : "", planned ? persist_drop_text(planned) : "");
 }
 
 /* Marks what the old system recorded as found. It may have been a pkramd that recorded no owners. */
@@ -87,8 +102,7 @@ static void mark_found(KexecRecord *record, const char *owner, const char *name)
 
                 /*
                  * An older tree with the name may have been restored, but not that one. A tree that was mounted has no
-                 * older
-                 * one: it was stored just before the kexec.
+                 * older one: it was stored just before the kexec.
                  */
                 if ((!n->unstored || n->why == TREE_LOST_MOUNTED) && streq(n->name, name) &&
                     (!n->owner || !owner || streq(n->owner, owner)))
@@ -96,8 +110,8 @@ static void mark_found(KexecRecord *record, const char *owner, const char *name)
         }
 }
 
-/* Every node: as lost without a report, else as restored, if an earlier kernel stored it. */
-static int log_nodes(Store *s, const struct pkram_ioctl_info *info, KexecReport *report) {
+/* Every node: as lost or written to disk without a report, else as restored, if an earlier kernel stored it. */
+static int log_nodes(Store *s, const struct pkram_ioctl_info *info, const PersistPlan *plan, KexecReport *report) {
         const Peer root = { .pidfd = -EBADF, .owner = (char *) OWNER_ROOT };
         _cleanup_(store_list_freep) StoreList *l = NULL;
         int r;
@@ -118,7 +132,7 @@ static int log_nodes(Store *s, const struct pkram_ioctl_info *info, KexecReport 
                 if (system_node_name(node.info.name))
                         continue;
                 if (!report) {
-                        log_lost(&node, info);
+                        log_lost(&node, info, plan);
                         continue;
                 }
                 if (!(node.info.flags & PKRAM_NODE_INHERITED))
@@ -329,7 +343,7 @@ static int make_report(Store *s, const PkramDevice *device, const struct pkram_i
         r = take_record(device, &report->record);
         if (r < 0)
                 return log_error_errno(r, "Failed to read the previous system's record of the kexec");
-        r = log_nodes(s, info, report);
+        r = log_nodes(s, info, /* plan= */ NULL, report);
         if (r < 0)
                 return log_error_errno(r, "Failed to list nodes");
         r = log_dropped(device, info, report);
@@ -346,8 +360,8 @@ static int make_report(Store *s, const PkramDevice *device, const struct pkram_i
         return r < 0 ? log_error_errno(r, "Failed to read the last lines of the previous system's log") : 0;
 }
 
-int report_lost(Store *s, const struct pkram_ioctl_info *info) {
-        int r = log_nodes(s, info, /* report= */ NULL);
+int report_lost(Store *s, const struct pkram_ioctl_info *info, const PersistPlan *plan) {
+        int r = log_nodes(s, info, plan, /* report= */ NULL);
 
         return r < 0 ? log_error_errno(r, "Failed to list nodes") : 0;
 }

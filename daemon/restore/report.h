@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kexec-report.h"
+#include "persist.h"
 #include "store.h"
 
 /*
@@ -12,5 +13,8 @@
  */
 int report_restored(Store *s, const PkramDevice *device, const struct pkram_ioctl_info *info, const char *report_path);
 
-/* Logs every node as one that is going to be lost. Logs what is wrong, and returns it. */
-int report_lost(Store *s, const struct pkram_ioctl_info *info);
+/*
+ * Logs each node as one that will be lost, or as one that was written to disk. plan, which may be NULL, tells which
+ * nodes were written, and why the others were not. Logs errors, and returns them.
+ */
+int report_lost(Store *s, const struct pkram_ioctl_info *info, const PersistPlan *plan);

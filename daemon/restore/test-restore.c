@@ -9,17 +9,19 @@
 #include "test.h"
 #include "time-util.h"
 
-static char dir[] = "/tmp/test-restore-XXXXXX", report_path[64], mark_path[64];
+static char dir[] = "/tmp/test-restore-XXXXXX", report_path[64], mark_path[64], disk_path[64];
+static Config lost_config;
 
 /* Every test is another boot. */
 static int setup(_unused_ void **state) {
         (void) unlink(report_path);
         (void) unlink(mark_path);
+        config_init(&lost_config);
         return 0;
 }
 
 typedef struct Entries {
-        unsigned n_restored, n_dropped, n_lost, n_replayed, n_sealed, n_up;
+        unsigned n_restored, n_dropped, n_lost, n_persisted, n_replayed, n_sealed, n_up;
         char last[512], last_node[300], last_owner[300], last_kernel[100];
         JournalFields fields;
 } Entries;
@@ -30,6 +32,7 @@ static void on_entry(const char *message, const char *message_id, const JournalF
         e->n_restored += streq(message_id, PKRAM_MESSAGE_RESTORED_STR);
         e->n_dropped += streq(message_id, PKRAM_MESSAGE_DROPPED_STR);
         e->n_lost += streq(message_id, PKRAM_MESSAGE_LOST_STR);
+        e->n_persisted += streq(message_id, PKRAM_MESSAGE_PERSISTED_STR);
         e->n_replayed += streq(message_id, PKRAM_MESSAGE_REPLAYED_STR);
         e->n_sealed += streq(message_id, PKRAM_MESSAGE_SEALED_STR);
         e->n_up += streq(message_id, PKRAM_MESSAGE_UP_STR);
@@ -66,7 +69,7 @@ static void test_restored(_unused_ void **state) {
         mock_kexec(m);
         mock_info(m)->restored_ns = 1234567;
         store_one(&d, "new", "uid:1000"); /* of this boot */
-        assert_int_equal(restore_run(&d, false, report_path), 0);
+        assert_int_equal(restore_run(&d, /* lost= */ NULL, disk_path, report_path), 0);
         assert_int_equal(e.n_restored, 2);
         assert_int_equal(e.n_dropped + e.n_lost, 0);
         assert_string_equal(e.last_node, "b");
@@ -94,7 +97,7 @@ static void test_dropped(_unused_ void **state) {
                 (void) snprintf(name, sizeof(name), "broken%u", i);
                 mock_add_dropped(m, name, i);
         }
-        assert_int_equal(restore_run(&d, false, report_path), 0);
+        assert_int_equal(restore_run(&d, /* lost= */ NULL, disk_path, report_path), 0);
         assert_int_equal(e.n_restored, 1);
         assert_int_equal(e.n_dropped, 20);
         assert_string_equal(e.last_node, "broken19");
@@ -113,7 +116,7 @@ static void test_nothing_came_back(_unused_ void **state) {
                 (void) setup(NULL);
                 journal_set_sink(on_entry, &e);
                 mock_info(m)->boot_result = results[i];
-                assert_int_equal(restore_run(&d, false, report_path), 0);
+                assert_int_equal(restore_run(&d, /* lost= */ NULL, disk_path, report_path), 0);
                 assert_int_equal(e.n_dropped, 1);
                 assert_string_equal(e.last_node, "");
                 assert_non_null(strstr(e.last, "Nothing restored"));
@@ -126,13 +129,13 @@ static void test_ordinary_boot_is_silent(_unused_ void **state) {
         Entries e = {};
 
         journal_set_sink(on_entry, &e);
-        assert_int_equal(restore_run(&d, false, report_path), 0);
-        assert_int_equal(restore_run(&d, true, report_path), 0);
+        assert_int_equal(restore_run(&d, /* lost= */ NULL, disk_path, report_path), 0);
+        assert_int_equal(restore_run(&d, &lost_config, disk_path, report_path), 0);
         mock_set_off(m, true);
-        assert_int_equal(restore_run(&d, false, report_path), 0);
+        assert_int_equal(restore_run(&d, /* lost= */ NULL, disk_path, report_path), 0);
         mock_set_missing(m, -ENOENT);
-        assert_int_equal(restore_run(&d, false, report_path), 0);
-        assert_int_equal(restore_run(&d, true, report_path), 0);
+        assert_int_equal(restore_run(&d, /* lost= */ NULL, disk_path, report_path), 0);
+        assert_int_equal(restore_run(&d, &lost_config, disk_path, report_path), 0);
         assert_int_equal(e.n_restored + e.n_dropped + e.n_lost, 0);
 }
 
@@ -144,11 +147,45 @@ static void test_lost(_unused_ void **state) {
         journal_set_sink(on_entry, &e);
         store_one(&d, "a", "a.service");
         store_one(&d, "b", "b.service");
-        assert_int_equal(restore_run(&d, true, report_path), 0);
+        assert_int_equal(restore_run(&d, &lost_config, disk_path, report_path), 0);
         assert_int_equal(e.n_lost, 2);
         assert_int_equal(e.n_restored, 0);
         assert_string_equal(e.last_node, "b");
         assert_string_equal(e.last_owner, "b.service");
+        assert_int_equal(mock_n_nodes(m), 2);
+}
+
+/* With Persist= the nodes are on disk afterwards. Those that could not be written are lost, with a reason. */
+static void test_written_to_disk(_unused_ void **state) {
+        _cleanup_(mock_freep) Mock *m = mock_new();
+        PkramDevice d = mock_device(m);
+        Entries e = {};
+
+        journal_set_sink(on_entry, &e);
+        store_one(&d, "a", "a.service");
+        store_one(&d, "b", "b.service");
+        lost_config.persist = PERSIST_ALL;
+        assert_int_equal(restore_run(&d, &lost_config, disk_path, report_path), 0);
+        /* Without Use=auto no later boot looks at the disk. */
+        assert_int_equal(e.n_lost, 2);
+        lost_config.disk = true;
+        assert_int_equal(restore_run(&d, &lost_config, disk_path, report_path), 0);
+        assert_int_equal(e.n_lost, 2);
+        assert_int_equal(e.n_persisted, 2);
+        assert_string_equal(e.last, "Wrote node 'b' of b.service to disk for the next boot: 1 object, 4.");
+        lost_config.persist_bytes = 1;
+        assert_int_equal(restore_run(&d, &lost_config, disk_path, report_path), 0);
+        assert_int_equal(e.n_lost, 4);
+        assert_non_null(strstr(e.last, "not written to disk: there is too little room"));
+        lost_config.persist = PERSIST_MODE_MARKED;
+        assert_int_equal(restore_run(&d, &lost_config, disk_path, report_path), 0);
+        assert_int_equal(e.n_lost, 6);
+        assert_non_null(strstr(e.last, "not marked for the disk"));
+        config_init(&lost_config);
+        lost_config.disk = true;
+        lost_config.persist = PERSIST_ALL;
+        assert_int_equal(restore_run(&d, &lost_config, "/proc/none/disk", report_path), 0);
+        assert_int_equal(e.n_lost, 8);
         assert_int_equal(mock_n_nodes(m), 2);
 }
 
@@ -161,9 +198,9 @@ static void test_failure(_unused_ void **state) {
         store_one(&d, "a", "a.service");
         mock_kexec(m);
         mock_fail(m, PKRAM_IOC_LIST, 1, -EIO);
-        assert_errno(restore_run(&d, false, report_path), EIO);
+        assert_errno(restore_run(&d, /* lost= */ NULL, disk_path, report_path), EIO);
         mock_fail(m, PKRAM_IOC_INFO, 1, -EIO);
-        assert_errno(restore_run(&d, false, report_path), EIO);
+        assert_errno(restore_run(&d, /* lost= */ NULL, disk_path, report_path), EIO);
 }
 
 /* What the last program of the old system leaves. */
@@ -208,7 +245,7 @@ static void test_report(_unused_ void **state) {
         mock_info(m)->boot_result = PKRAM_BOOT_PARTIAL;
         mock_info(m)->sealed_ns = 7000000000;
         mock_add_dropped(m, "b", PKRAM_DAMAGE_CHECKSUM);
-        assert_int_equal(restore_run(&d, false, report_path), 0);
+        assert_int_equal(restore_run(&d, /* lost= */ NULL, disk_path, report_path), 0);
         assert_int_equal(e.n_restored, 1);
         assert_int_equal(e.n_dropped, 6);
         assert_int_equal(e.n_sealed, 1);
@@ -246,7 +283,7 @@ static void test_report(_unused_ void **state) {
         assert_true(json_get_int(up, "downUSec", 0) >= 10 * (int64_t) USEC_PER_SEC);
 
         /* A soft-reboot: another user space, the same kernel. */
-        assert_int_equal(restore_run(&d, false, report_path), 0);
+        assert_int_equal(restore_run(&d, /* lost= */ NULL, disk_path, report_path), 0);
         assert_int_equal(e.n_restored, 1);
 }
 
@@ -260,7 +297,7 @@ static void test_hostile_system_nodes(_unused_ void **state) {
         assert_ok(system_node_save(&d, SYSTEM_NODE_RECORD, "{\"version\":1,", 13));
         assert_ok(system_node_save(&d, SYSTEM_NODE_LOG, "\0\0\0\0", 4));
         mock_kexec(m);
-        assert_int_equal(restore_run(&d, false, report_path), 0);
+        assert_int_equal(restore_run(&d, /* lost= */ NULL, disk_path, report_path), 0);
         assert_int_equal(e.n_restored, 1);
         assert_int_equal(e.n_replayed, 0);
         assert_int_equal(mock_n_nodes(m), 1);
@@ -294,6 +331,7 @@ int main(void) {
                 cmocka_unit_test_setup(test_nothing_came_back, setup),
                 cmocka_unit_test_setup(test_ordinary_boot_is_silent, setup),
                 cmocka_unit_test_setup(test_lost, setup),
+                cmocka_unit_test_setup(test_written_to_disk, setup),
                 cmocka_unit_test_setup(test_failure, setup),
                 cmocka_unit_test_setup(test_report, setup),
                 cmocka_unit_test_setup(test_hostile_system_nodes, setup),
@@ -306,6 +344,7 @@ int main(void) {
                 return EXIT_FAILURE;
         (void) snprintf(report_path, sizeof(report_path), "%s/report", dir);
         (void) snprintf(mark_path, sizeof(mark_path), "%s/mark", dir);
+        (void) snprintf(disk_path, sizeof(disk_path), "%s/disk", dir);
         r = cmocka_run_group_tests_name("restore", tests, NULL, NULL);
         (void) setup(NULL);
         (void) rmdir(dir);

@@ -212,10 +212,21 @@ static int store_job_new(Varlink *link, struct json_object *parameters, Manager 
         return 0;
 }
 
+/* The importance on disk, in which 0 stands for "never". Returns false if it is out of range. */
+static bool persist_is_valid(struct json_object *parameters) {
+        int64_t n = json_get_int(parameters, "persist", 0);
+
+        return n >= 0 && n <= PERSIST_MAX;
+}
+
 static StoreFlags store_flags(struct json_object *parameters) {
+        int persist = PERSIST_DEFAULT;
+
+        if (json_get(parameters, "persist"))
+                persist = (int) json_get_int(parameters, "persist", 0) ?: PERSIST_NEVER;
         return (json_get_bool(parameters, "replace", false) ? STORE_REPLACE : 0) |
                 (json_get_bool(parameters, "verify", false) ? STORE_VERIFY : 0) |
-                (json_get_bool(parameters, "skipSpecial", false) ? STORE_SKIP_SPECIAL : 0);
+                (json_get_bool(parameters, "skipSpecial", false) ? STORE_SKIP_SPECIAL : 0) | STORE_PERSIST(persist);
 }
 
 int vl_method_store(Varlink *link, struct json_object *parameters, _unused_ VarlinkFlags flags, void *userdata) {
@@ -224,6 +235,8 @@ int vl_method_store(Varlink *link, struct json_object *parameters, _unused_ Varl
         _cleanup_error_ StoreError e = {};
         int r;
 
+        if (!persist_is_valid(parameters))
+                return varlink_error_invalid_parameter(link, "persist");
         kexec_call_mark_unit(m, varlink_userdata(link), parameters);
 
         r = store_job_new(link, parameters, m, &job);
@@ -354,6 +367,8 @@ int vl_method_store_tree(Varlink *link, struct json_object *parameters, VarlinkF
         fd = varlink_peek_fd(link, json_get_int(parameters, "directory", -1));
         if (fd < 0)
                 return varlink_error_invalid_parameter(link, "directory");
+        if (!persist_is_valid(parameters))
+                return varlink_error_invalid_parameter(link, "persist");
         kexec_call_mark_unit(m, peer, parameters);
 
         r = store_job_new(link, parameters, m, &job);

@@ -163,6 +163,8 @@ void node_write(JsonWriter *w, const char *key, const StoreNode *node) {
         json_writer_bool(w, "busy", i->flags & PKRAM_NODE_BUSY);
         json_writer_bool(w, "retrieved", i->flags & PKRAM_NODE_LOADED);
         json_writer_string(w, "place", place_to_string(node_is_on_disk(i->id)));
+        if (node->persist != PERSIST_DEFAULT)
+                json_writer_u64(w, "persist", (uint64_t) MAX(node->persist, 0));
         json_writer_end(w);
 }
 

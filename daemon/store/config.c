@@ -48,6 +48,16 @@ static const LimitInfo limits[_LIMIT_MAX] = {
         [LIMIT_OWNER_DESCRIPTORS]   = { "OwnerDescriptorsMax",   LIMIT_KIND_COUNT,  8192,    1,       1 << 20 },
 };
 
+/* [Disk]: limits of what is written to disk at shutdown. systemd gives a shutdown 30 minutes. */
+static const LimitInfo persist_bytes_limit = { "PersistBytesMax", LIMIT_KIND_MEMORY, 100, 0, UINT64_MAX };
+static const LimitInfo persist_sec_limit = { "PersistSecMax", LIMIT_KIND_COUNT, 90, 1, 1200 };
+
+static const char *const persist_modes[_PERSIST_MODE_MAX] = {
+        [PERSIST_NO]          = "no",
+        [PERSIST_MODE_MARKED] = "marked",
+        [PERSIST_ALL]         = "all",
+};
+
 /* [FdStore]: limits of one unit's file descriptor store, on top of those of its owner. */
 static const LimitInfo fdstore_bytes_limit = { "UnitBytesMax", LIMIT_KIND_MEMORY, 100, 0, UINT64_MAX };
 static const LimitInfo fdstore_descriptors_limit = { "UnitDescriptorsMax", LIMIT_KIND_COUNT, 1023, 0, 65534 };
@@ -72,6 +82,8 @@ void config_init_memory(Config *c, uint64_t memory) {
                 .kexec_policy = KEXEC_POLICY_REFUSE,
                 .disk = true,
                 .disk_keep_days = 30,
+                .persist_bytes = config_percent(memory, persist_bytes_limit.value),
+                .persist_sec = persist_sec_limit.value,
                 .memory = memory,
                 .fdstore_units = "all",
                 .fdstore_unit_bytes = config_percent(memory, fdstore_bytes_limit.value),
@@ -140,6 +152,16 @@ static int parse_limit(const Config *c, const LimitInfo *l, const char *s, uint6
                 return -ERANGE;
 
         *ret = v;
+        return 0;
+}
+
+int persist_parse(const char *text, int *ret) {
+        char suffix;
+        uint64_t n;
+
+        if (parse_number(text, "", &n, &suffix) < 0 || n > PERSIST_MAX)
+                return -EINVAL;
+        *ret = n > 0 ? (int) n : PERSIST_NEVER;
         return 0;
 }
 
@@ -213,6 +235,15 @@ static void parse_assignment(Parser *p, const char *key, const char *value) {
         config_warn(p, "Unknown setting '%s=', ignoring", key);
 }
 
+static void parse_persist(const Parser *p, const char *value) {
+        for (PersistMode m = 0; m < _PERSIST_MODE_MAX; m++)
+                if (streq(value, persist_modes[m])) {
+                        p->config->persist = m;
+                        return;
+                }
+        config_warn(p, "Persist= is no, marked or all, not '%s', ignoring", value);
+}
+
 static void parse_disk_assignment(Parser *p, const char *key, const char *value) {
         Config *c = p->config;
         char suffix;
@@ -232,7 +263,18 @@ static void parse_disk_assignment(Parser *p, const char *key, const char *value)
                         config_warn(p, "%s= takes a number of days, not '%s', ignoring", key, value);
                 else
                         c->disk_keep_days = v;
-        } else
+        } else if (streq(key, "Persist"))
+                parse_persist(p, value);
+        else if (streq(key, "PersistPolicy")) {
+                if (streq(value, "refuse") || streq(value, "drop"))
+                        c->persist_drop = streq(value, "drop");
+                else
+                        config_warn(p, "PersistPolicy= is refuse or drop, not '%s', ignoring", value);
+        } else if (streq(key, persist_bytes_limit.name))
+                assign_limit(p, &persist_bytes_limit, value, &c->persist_bytes);
+        else if (streq(key, persist_sec_limit.name))
+                assign_limit(p, &persist_sec_limit, value, &c->persist_sec);
+        else
                 config_warn(p, "Unknown setting '%s=', ignoring", key);
 }
 

@@ -39,11 +39,34 @@ typedef enum SharedMemoryId {
         _SHARED_MEMORY_MAX,
 } SharedMemoryId;
 
+/* Importance of a node on disk. Nodes without one are less important than all others. */
+enum {
+        PERSIST_NEVER = -1,   /* it is never written to disk */
+        PERSIST_DEFAULT = 0,  /* Persist=all writes it, Persist=marked does not */
+        PERSIST_MARKED = 50,  /* a mark without a number */
+        PERSIST_MAX = 100,
+};
+
+/* Parses the importance of a node, 0 to PERSIST_MAX, where 0 stands for PERSIST_NEVER. Returns 0 or -EINVAL. */
+int persist_parse(const char *text, int *ret);
+
+/* Which nodes in memory are written to disk when the system shuts down without a kexec that preserves them. */
+typedef enum PersistMode {
+        PERSIST_NO,
+        PERSIST_MODE_MARKED,
+        PERSIST_ALL,
+        _PERSIST_MODE_MAX,
+} PersistMode;
+
 typedef struct Config {
         uint64_t limit[_LIMIT_MAX]; /* UINT64_MAX: no limit */
         KexecPolicy kexec_policy;
         bool disk;               /* nodes may be on disk; true by default */
         uint64_t disk_keep_days; /* how long nodes on disk that were set aside are kept */
+        PersistMode persist;     /* Persist=; PERSIST_NO also without disk, see config_persist() */
+        bool persist_drop;       /* PersistPolicy=drop: a shutdown goes on if not all of them fit */
+        uint64_t persist_bytes;  /* PersistBytesMax= */
+        uint64_t persist_sec;    /* PersistSecMax= */
         char fdstore_units[CONFIG_LINE_MAX]; /* Units=: "all", "none", or patterns of unit names with spaces between */
         /* RequireRestore=: a unit whose descriptors cannot be restored does not start */
         bool fdstore_require_restore;
@@ -58,6 +81,11 @@ const char *limit_name(LimitId id);
 
 /* The limit of that name, or -ENOENT. */
 int limit_from_name(const char *name);
+
+/* Returns which nodes are written to disk: none if the disk is not used, since no later boot would look for them. */
+static inline PersistMode config_persist(const Config *c) {
+        return c->disk ? c->persist : PERSIST_NO;
+}
 
 /* Told about every line that is ignored; line 0 means the file as a whole. path and text are valid during the call. */
 typedef void (*ConfigWarning)(const char *path, unsigned line, const char *text, void *userdata);

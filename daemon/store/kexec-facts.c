@@ -43,6 +43,7 @@ void kexec_state_done(KexecState *s) {
         unit_list_done(&s->units);
         kexec_fdstores_done(&s->fdstores);
         free(s->crash_wanted);
+        reboot_check_free(s->reboot);
         *s = (KexecState) {};
 }
 
@@ -366,6 +367,16 @@ int kexec_state_collect(const PkramDevice *device, const Config *config, const K
                 log_warning("Failed to check the memory for a crash kernel, ignoring: %s", strerror(-r));
         s.facts.units = (const char *const *) s.units.names;
         s.facts.n_units = s.units.n;
+        r = 0;
+        if (t.full)
+                r = reboot_check_new(device, config, sources->utab, sources->mounts ?: MOUNT_TABLE,
+                                     sources->disk ?: PKRAM_DISK_DIRECTORY, &s.facts, &s.reboot);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                log_warning("Failed to check what a reboot would lose, ignoring: %s", strerror(-r));
+        if (s.reboot && s.reboot->keeps && s.reboot->plan.n > 0)
+                s.facts.on_disk = s.reboot->text;
 
         *ret = s;
         ret->facts.info = &ret->info;
@@ -462,7 +473,8 @@ struct json_object *kexec_check_to_json(const KexecCheck *check, const KexecStat
             json_add(o, "units", strings_to_json(&state->units)) < 0 ||
             json_add(o, "treeProblems", problems_to_json(&state->facts)) < 0 ||
             json_add(o, "sharedMemory", shared_to_json(&state->facts)) < 0 ||
-            json_add(o, "fdStoreProblems", fdstore_problems_to_json(&state->facts)) < 0)
+            json_add(o, "fdStoreProblems", fdstore_problems_to_json(&state->facts)) < 0 ||
+            (state->reboot && json_add(o, "reboot", reboot_check_to_json(state->reboot)) < 0))
                 return NULL;
         return TAKE_PTR(o);
 }

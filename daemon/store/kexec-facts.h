@@ -9,6 +9,7 @@
 #include "kexec-check.h"
 #include "kexec-fdstores.h"
 #include "kexec-units.h"
+#include "reboot-check.h"
 
 /* What storing a tree takes. */
 typedef struct TreeCost {
@@ -34,6 +35,7 @@ typedef struct KexecState {
         UnitList units;
         KexecFdStores fdstores;
         char *crash_wanted;
+        RebootCheck *reboot;    /* with KEXEC_STATE_FULL; NULL if it could not be made */
 } KexecState;
 
 void kexec_state_done(KexecState *s);
@@ -62,6 +64,7 @@ typedef struct KexecSources {
         const char *shm;        /* NULL for SHARED_MEMORY_DIRECTORY */
         const char *units;      /* NULL for KEXEC_UNITS_DIR */
         const char *root;       /* NULL for "", before the directories of unit files */
+        const char *disk;       /* NULL for PKRAM_DISK_DIRECTORY */
         const char *proc;       /* NULL for "/proc/1", of the service manager */
         const char *cmdline;    /* the next kernel's command line; NULL: see KEXEC_LOADED_CMDLINE */
         const char *loaded;     /* NULL for KEXEC_LOADED_CMDLINE */

@@ -96,6 +96,7 @@ int manifest_format(const Manifest *m, char **ret, size_t *ret_size) {
             json_add_int(o, "uid", m->uid) < 0 ||
             json_add_string(o, "kernel", m->kernel) < 0 ||
             (m->verify && json_add_string(o, "verify", CHECKSUM_KIND) < 0) ||
+            (m->persist != PERSIST_DEFAULT && json_add_int(o, "persist", m->persist) < 0) ||
             json_add(o, "objects", TAKE_PTR(objects)) < 0)
                 return -ENOMEM;
 
@@ -220,7 +221,7 @@ static int count_objects(Manifest *m, size_t n_kernel_objects) {
 int manifest_parse(const char *text, size_t size, size_t n_kernel_objects, Manifest *ret) {
         _cleanup_json_ struct json_object *o = NULL;
         _cleanup_manifest_ Manifest m = {};
-        int64_t version, uid;
+        int64_t version, uid, persist;
         const char *verify;
         int r;
 
@@ -257,6 +258,11 @@ int manifest_parse(const char *text, size_t size, size_t n_kernel_objects, Manif
         if (verify ? !streq(verify, CHECKSUM_KIND) : json_get(o, "verify") != NULL)
                 return -EBADMSG;
         m.verify = verify;
+
+        persist = json_get_int(o, "persist", PERSIST_DEFAULT);
+        if (persist < PERSIST_NEVER || persist > PERSIST_MAX)
+                return -EBADMSG;
+        m.persist = (int) persist;
 
         r = manifest_parse_objects(json_get_array(o, "objects"), &m);
         if (r < 0)

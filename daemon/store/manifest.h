@@ -12,6 +12,7 @@
  *     uid            user ID of the process that stored it
  *     kernel         release of the kernel it was stored under
  *     verify         kind of the checksums, if there are any
+ *     persist        importance on disk, 1 to PERSIST_MAX, or PERSIST_NEVER; not there if pkramd.conf decides
  *     objects        the client's objects, in order: kind, and name if there is one; empty for a tree. Files have
  *                    what the kernel does not keep, if it is there: "memfd", the name of a memfd, and "xattrs",
  *                    extended attributes in the form of tree_xattr_next(), both in base64; "flags", TREE_FLAG_*
@@ -22,6 +23,7 @@
 #pragma once
 
 #include "checksum.h"
+#include "config.h"
 #include "object-attributes.h"
 #include "macro.h"
 
@@ -57,6 +59,7 @@ typedef struct Manifest {
         char *kernel; /* release it was stored under */
         uid_t uid;    /* the user that stored it */
         bool verify;  /* checksums are there */
+        int persist;  /* importance on disk, PERSIST_NEVER or PERSIST_DEFAULT */
         bool tree;    /* see tree-table.h; what kind the objects are has to be asked of the kernel */
         ManifestObject *objects;
         size_t n_objects;

@@ -36,6 +36,7 @@ typedef struct KnownNode {
         char *name;             /* or NULL: the kernel's name tells it */
         uint32_t own_objects;   /* objects the daemon added for itself */
         uint64_t own_bytes;     /* bytes in them */
+        int persist;            /* as in StoreNode */
 } KnownNode;
 
 struct Store {

@@ -276,6 +276,7 @@ int store_save_manifest(StoreSave *save, const StoreItem *items, StoreError *e) 
                 .kernel = u.release,
                 .uid = save->peer.uid,
                 .verify = save->flags & STORE_VERIFY,
+                .persist = store_flags_persist(save->flags),
                 .tree = save->is_tree,
                 .objects = objects,
                 .n_objects = save->n_objects,

@@ -162,6 +162,7 @@ int store_node_complete(StoreNode *node, const KnownNode *known) {
         node->bytes = i->file_bytes;
         if (!inc_u64(&node->bytes, i->data_bytes - MIN(known->own_bytes, i->data_bytes)))
                 node->bytes = UINT64_MAX;
+        node->persist = known->persist;
         return 0;
 }
 
@@ -244,7 +245,7 @@ static int read_manifest(Store *s, PkramHandle *h, const struct pkram_node_info 
         const char *owner = OWNER_KERNEL, *name = NULL;
         _cleanup_manifest_ Manifest m = {};
         struct pkram_ioctl_stat sums = {};
-        KnownNode known = { .id = info->id };
+        KnownNode known = { .id = info->id, .persist = PERSIST_NEVER };
         KernelName kernel_owner, kernel_name;
         size_t size = 0;
         int r;
@@ -266,6 +267,7 @@ static int read_manifest(Store *s, PkramHandle *h, const struct pkram_node_info 
         if (r >= 0) {
                 known.own_objects = 1 + m.verify;
                 known.own_bytes = size + sums.data_bytes;
+                known.persist = m.persist;
         }
 
         /* The other forms of a kernel name contain the full name. */

@@ -49,6 +49,7 @@ typedef struct StoreNode {
         char *name;       /* valid UTF-8; from the kernel's name if that has invalid bytes */
         uint64_t objects; /* without those the daemon adds for itself */
         uint64_t bytes;   /* sum of their sizes */
+        int persist;      /* importance on disk, PERSIST_NEVER or PERSIST_DEFAULT */
 } StoreNode;
 
 void store_node_done(StoreNode *n);
@@ -114,7 +115,14 @@ typedef enum StoreFlags {
         STORE_REPLACE = 1 << 0,
         STORE_VERIFY = 1 << 1,
         STORE_SKIP_SPECIAL = 1 << 2, /* trees: leave out sockets and device nodes */
+        STORE_PERSIST_SHIFT = 8,     /* above: importance on disk, see STORE_PERSIST() */
 } StoreFlags;
+
+/* A flag with the importance of a node on disk, 1 to PERSIST_MAX, PERSIST_NEVER or PERSIST_DEFAULT, and back. */
+#define STORE_PERSIST(importance) ((StoreFlags) (((unsigned) (importance) & 0xff) << STORE_PERSIST_SHIFT))
+static inline int store_flags_persist(StoreFlags flags) {
+        return (int8_t) ((unsigned) flags >> STORE_PERSIST_SHIFT & 0xff);
+}
 
 typedef struct StoreSave StoreSave;
 

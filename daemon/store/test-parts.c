@@ -301,6 +301,55 @@ static void test_config_fdstore(_unused_ void **state) {
         }
 }
 
+static void test_config_disk(_unused_ void **state) {
+        static const char text[] = "[Disk]\nUse=auto\nKeepDays=7\nPersist=marked\nPersistPolicy=drop\n"
+                "PersistBytesMax=25%\nPersistSecMax=1200\n";
+        static const char *const bad[] = {
+                "[Disk]\nUse=yes", "[Disk]\nKeepDays=-1", "[Disk]\nKeepDays=36501", "[Disk]\nPersist=yes",
+                "[Disk]\nPersist=", "[Disk]\nPersistPolicy=warn", "[Disk]\nPersistBytesMax=101%",
+                "[Disk]\nPersistSecMax=0", "[Disk]\nPersistSecMax=1201", "[Disk]\nNodesMax=1", "[Store]\nPersist=all",
+        };
+        static const struct {
+                const char *text;
+                int importance;
+        } importance[] = { { "0", PERSIST_NEVER }, { "1", 1 }, { "100", 100 } };
+        Warnings w = {};
+        Config c, defaults;
+        int n;
+
+        config_init_memory(&defaults, GIB(8));
+        assert_int_equal(config_persist(&defaults), PERSIST_NO);
+        c = defaults;
+        config_parse(&c, "x", text, strlen(text), on_warning, &w);
+        assert_int_equal(w.n, 0);
+        assert_true(c.disk);
+        assert_int_equal(c.disk_keep_days, 7);
+        assert_int_equal(config_persist(&c), PERSIST_MODE_MARKED);
+        assert_true(c.persist_drop);
+        assert_int_equal(c.persist_bytes, GIB(8) / 100 * 25);
+        assert_int_equal(c.persist_sec, 1200);
+        /* No later boot would look at the disk. */
+        c.disk = false;
+        assert_int_equal(config_persist(&c), PERSIST_NO);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+                c = defaults;
+                w.n = 0;
+                config_parse(&c, "x", bad[i], strlen(bad[i]), on_warning, &w);
+                if (w.n < 1)
+                        fail_msg("no warning for '%s'", bad[i]);
+                assert_memory_equal(&c, &defaults, sizeof(c));
+        }
+
+        for (size_t i = 0; i < ELEMENTSOF(importance); i++) {
+                assert_ok(persist_parse(importance[i].text, &n));
+                assert_int_equal(n, importance[i].importance);
+        }
+        assert_errno(persist_parse("101", &n), EINVAL);
+        assert_errno(persist_parse("-1", &n), EINVAL);
+        assert_errno(persist_parse("5K", &n), EINVAL);
+        assert_errno(persist_parse("", &n), EINVAL);
+}
+
 static void test_config_bad(_unused_ void **state) {
         static const char *const bad[] = {
                 "[Store]\nTotalBytesMax=", "[Store]\nTotalBytesMax=101%", "[Store]\nTotalBytesMax=-1",
@@ -546,6 +595,7 @@ int main(void) {
                 cmocka_unit_test(test_config_defaults),
                 cmocka_unit_test(test_config_good),
                 cmocka_unit_test(test_config_fdstore),
+                cmocka_unit_test(test_config_disk),
                 cmocka_unit_test(test_config_bad),
                 cmocka_unit_test(test_config_long_and_binary_lines),
                 cmocka_unit_test(test_config_files),

@@ -98,9 +98,10 @@ int manager_cancel_all(sd_bus *bus, const char *unit) {
                                   /* ret_reply= */ NULL, "ss", unit, "ignore-dependencies");
 }
 
-int logind_cancel_scheduled_kexec(void) {
+int logind_cancel_scheduled(void) {
         _cleanup_bus_message_ sd_bus_message *reply = NULL;
         _cleanup_bus_ sd_bus *bus = NULL;
+        struct timespec now;
         const char *type;
         uint64_t when;
         int r;
@@ -120,7 +121,10 @@ int logind_cancel_scheduled_kexec(void) {
         r = sd_bus_message_read(reply, "(st)", &type, &when);
         if (r < 0)
                 return r;
-        if (strcmp(type, "kexec") != 0)
+        /* A later one is another one. */
+        if (clock_gettime(CLOCK_REALTIME, &now) < 0)
+                return -errno;
+        if (!*type || when > (uint64_t) now.tv_sec * 1000000 + 1000000)
                 return 0;
 
         return sd_bus_call_method(bus, LOGIND_NAME, LOGIND_PATH, LOGIND_IFACE, "CancelScheduledShutdown",

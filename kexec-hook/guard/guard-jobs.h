@@ -22,6 +22,6 @@ int manager_shutdown_kind(sd_bus *bus, ShutdownKind *ret);
 /* Cancels every queued job in one step, then starts unit (again) as soon as it has stopped. */
 int manager_cancel_all(sd_bus *bus, const char *unit);
 
-/* If logind carries out a kexec that was scheduled, takes the schedule back, or else logins stay forbidden
- * (/run/nologin) until one is cancelled by hand. 0 also if there is none, or no logind. */
-int logind_cancel_scheduled_kexec(void);
+/* Cancels a kexec, reboot, poweroff or halt that was scheduled and is due. Otherwise /run/nologin would forbid logins
+ * until it is cancelled by hand. Returns 0 also if there is none, or no logind. */
+int logind_cancel_scheduled(void);

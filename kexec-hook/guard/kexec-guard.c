@@ -4,7 +4,8 @@
  *
  *   pkram-kexec-guard check   is the stop command of pkram-kexec-guard.service, which is ordered so that it stops
  *                             before everything else. If a kexec is queued that would lose what is stored, it
- *                             cancels the whole queue: nothing has been stopped yet, and the system goes on.
+ *                             cancels the whole queue: nothing has been stopped yet, and the system goes on. The same
+ *                             for a reboot or poweroff, if nodes are to be written to disk and do not fit.
  *   pkram-kexec-guard judge   answers CheckKexec of io.pkram.Store: it writes the same judgement to standard output,
  *                             which is a socket of pkramd.
  *   pkram-kexec-guard lost    is the stop command of pkram-shutdown.service, which stops after ordinary services
@@ -55,19 +56,20 @@ static int log_error(int priority, int r, const char *format, ...) {
         return r;
 }
 
-static int guard_refuse(sd_bus *bus, const char *why, uint64_t n_nodes) {
+/* what: "kexec" or "shutdown". */
+static int guard_refuse(sd_bus *bus, const char *what, const char *why, const char *proceed, uint64_t n_nodes) {
         _cleanup_free_ char *text = NULL;
         int r;
 
         r = manager_cancel_all(bus, GUARD_UNIT);
         if (r < 0)
-                return log_error(LOG_ERR, r, "Failed to cancel the kexec, shutdown continues: %m");
+                return log_error(LOG_ERR, r, "Failed to cancel the %s, shutdown continues: %m", what);
 
-        r = logind_cancel_scheduled_kexec();
+        r = logind_cancel_scheduled();
         if (r < 0)
-                (void) log_error(LOG_WARNING, r, "Failed to cancel the scheduled kexec, ignoring: %m");
+                (void) log_error(LOG_WARNING, r, "Failed to cancel the scheduled %s, ignoring: %m", what);
 
-        (void) sd_journal_send("MESSAGE=Refused to kexec: %s", why,
+        (void) sd_journal_send("MESSAGE=Refused to %s: %s", strcmp(what, "shutdown") == 0 ? "shut down" : what, why,
                                "PRIORITY=%i", LOG_ERR,
                                "MESSAGE_ID=" PKRAM_MESSAGE_REFUSED_STR,
                                "SYSLOG_IDENTIFIER=pkramd",
@@ -75,9 +77,9 @@ static int guard_refuse(sd_bus *bus, const char *why, uint64_t n_nodes) {
                                NULL);
 
         if (asprintf(&text,
-                     "pkram: kexec refused, no unit was stopped.\n"
+                     "pkram: %s refused, no unit was stopped.\n"
                      "%s\n"
-                     "To proceed and lose what is stored, run 'pkramctl kexec --force'.", why) < 0) {
+                     "%s", what, why, proceed) < 0) {
                 text = NULL;
                 return -ENOMEM;
         }
@@ -151,9 +153,11 @@ static int verb_check(sd_bus *bus) {
 
         switch (guard_decide(policy, r, &check)) {
         case GUARD_REFUSE:
-                return guard_refuse(bus,
+                return guard_refuse(bus, "kexec",
                                     r < 0 ? "Failed to query " PKRAM_DEVICE ", stored nodes might be lost." :
-                                    check.text, check.n_nodes);
+                                    check.text,
+                                    "To proceed and lose what is stored, run 'pkramctl kexec --force'.",
+                                    check.n_nodes);
         case GUARD_WARN:
                 (void) sd_journal_print(LOG_WARNING, "%s Going on, since %s.",
                                         r < 0 ? "Stored nodes might be lost." : check.text,
@@ -167,6 +171,38 @@ static int verb_check(sd_bus *bus) {
         note_step(/* first= */ true);
         note_mounts();
         return 0;
+}
+
+/*
+ * Refuses a reboot, poweroff or halt only if nodes are to be written to disk, do not fit, and the policy is to refuse.
+ * If that cannot be determined, the shutdown proceeds: a machine that cannot be shut down is worse.
+ */
+static int verb_check_reboot(sd_bus *bus) {
+        _cleanup_kexec_state_ KexecState state = {};
+        Config config;
+        int r;
+
+        config_init(&config);
+        r = config_load(&config, "", /* warning= */ NULL, /* userdata= */ NULL);
+        if (r < 0)
+                return log_error(LOG_WARNING, r,
+                                 "Failed to read pkramd.conf, not checking what the shutdown loses: %m");
+        if (config_persist(&config) == PERSIST_NO)
+                return 0;
+        raise_descriptor_limit();
+        r = kexec_state_collect(&pkram_device_kernel, &config, &(KexecSources) { .bus = bus }, KEXEC_STATE_FULL,
+                                &state);
+        if (r < 0)
+                return log_error(LOG_WARNING, r,
+                                 "Failed to query " PKRAM_DEVICE ", not checking what the shutdown loses: %m");
+        if (!state.reboot)
+                return 0;
+        (void) sd_journal_print(state.reboot->keeps ? LOG_INFO : LOG_WARNING, "%s", state.reboot->text);
+        if (state.reboot->allowed)
+                return 0;
+        return guard_refuse(bus, "shutdown", state.reboot->text,
+                            "To proceed and lose these nodes, set PersistPolicy=drop in pkramd.conf.",
+                            state.facts.n_nodes);
 }
 
 static int verb_lost(ShutdownKind kind) {
@@ -260,7 +296,7 @@ int main(int argc, char *argv[]) {
         }
 
         if (check)
-                r = kind == SHUTDOWN_KEXEC ? verb_check(bus) : 0;
+                r = kind == SHUTDOWN_KEXEC ? verb_check(bus) : kind == SHUTDOWN_OTHER ? verb_check_reboot(bus) : 0;
         else
                 r = kind == SHUTDOWN_KEXEC || kind == SHUTDOWN_OTHER ? verb_lost(kind) : 0;
 

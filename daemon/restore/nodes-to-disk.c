@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "format.h"
+#include "log.h"
+#include "nodes-to-disk.h"
+#include "time-util.h"
+
+/* Between two lines on the console. */
+#define CONSOLE_USEC (3 * USEC_PER_SEC)
+
+typedef struct Console {
+        int fd;                 /* or -EBADF */
+        uint64_t next_usec;
+} Console;
+
+static void console_write(const Console *c, const PersistPlan *p, uint64_t bytes) {
+        char done[FORMAT_MAX], all[FORMAT_MAX];
+
+        if (c->fd >= 0)
+                (void) dprintf(c->fd, "pkram: writing nodes to disk, %s of %s\r\n",
+                               format_bytes(done, MIN(bytes, p->bytes)), format_bytes(all, p->bytes));
+}
+
+static void console_progress(const PersistPlan *p, uint64_t bytes, void *userdata) {
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
+        Console *c = userdata;
+
+        if (now < c->next_usec)
+                return;
+        c->next_usec = now + CONSOLE_USEC;
+        console_write(c, p, bytes);
+}
+
+int nodes_to_disk(const PkramDevice *memory, Store *s, const Config *config, const char *disk_path, PersistPlan *ret) {
+        _cleanup_close_ int fd = open("/dev/console", O_WRONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+        _cleanup_plan_ PersistPlan p = {};
+        Console console = { .fd = fd };
+        char bytes[FORMAT_MAX], usec[FORMAT_MAX];
+        uint64_t begin = now_usec(CLOCK_MONOTONIC);
+        DiskBoot boot;
+        size_t n = 0;
+        int r, k;
+
+        r = persist_plan_collect(&p, s, config_persist(config));
+        if (r < 0)
+                return log_error_errno(r, "Failed to list nodes that are to be written to disk");
+        k = persist_plan_limit(&p, disk_path, config);
+        if (k < 0)
+                persist_plan_fail(&p, k);
+        persist_plan_fit(&p);
+
+        if (p.n > p.n_dropped) {
+                log_info("Writing %zu node%s with %s to disk.", p.n - p.n_dropped, p.n - p.n_dropped == 1 ? "" : "s",
+                         format_bytes(bytes, p.bytes));
+                r = disk_boot_get(&boot);
+                if (r >= 0)
+                        r = persist_write(&p, memory, disk_path, &boot, console_progress, &console);
+                if (r < 0)
+                        (void) log_error_errno(r, "Failed to write nodes to '%s'", disk_path);
+                for (size_t i = 0; i < p.n; i++)
+                        n += p.nodes[i].written;
+                log_info("Wrote %zu node%s to disk in %s.", n, n == 1 ? "" : "s",
+                         format_usec(usec, now_usec(CLOCK_MONOTONIC) - begin));
+        }
+
+        *ret = p;
+        p = (PersistPlan) {};
+        return 0;
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+
+#include "disk-format.h"
+#include "file-util.h"
+#include "persist.h"
+
+/* Without a measurement: a slow disk. */
+#define RATE_DEFAULT MIB(100)
+#define RATE_MIN MIB(1)
+
+/* A file has a header, and lists of chunks, which take a thousandth at most. */
+#define FILE_BYTES KIB(32)
+
+void persist_plan_done(PersistPlan *p) {
+        for (size_t i = 0; i < p->n; i++) {
+                free(p->nodes[i].owner);
+                free(p->nodes[i].name);
+        }
+        free(p->nodes);
+        *p = (PersistPlan) {};
+}
+
+/* Adds a node with a mark, and takes owner and name over, which may be NULL for want of memory. */
+static int plan_add(PersistPlan *p, char *owner, char *name, int persist, PersistMode mode, uint64_t memory,
+                    PersistNode **ret) {
+
+        PersistDrop drop = PERSIST_DROP_NONE;
+        PersistNode *n;
+
+        if (!owner || !name || GREEDY_REALLOC(p->nodes, p->allocated, p->n + 1) < 0) {
+                free(owner);
+                free(name);
+                return -ENOMEM;
+        }
+        if (persist < 0)
+                drop = PERSIST_DROP_NEVER;
+        else if (persist == PERSIST_DEFAULT && mode != PERSIST_ALL)
+                drop = PERSIST_DROP_UNMARKED;
+        n = p->nodes + p->n++;
+        *n = (PersistNode) {
+                .owner = owner,
+                .name = name,
+                .importance = MAX(persist, 0),
+                .memory = memory,
+                .bytes = memory,
+                .drop = drop,
+        };
+        if (!inc_u64(&n->bytes, memory / 1000 + FILE_BYTES))
+                n->bytes = UINT64_MAX;
+        if (ret)
+                *ret = n;
+        return 0;
+}
+
+int persist_plan_collect(PersistPlan *p, Store *s, PersistMode mode) {
+        const Peer root = { .pidfd = -EBADF, .owner = (char *) OWNER_ROOT };
+        _cleanup_(store_list_freep) StoreList *l = NULL;
+        int r;
+
+        r = store_list_new(s, &root, /* owner= */ NULL, &l, /* reterr_error= */ NULL);
+        while (r >= 0) {
+                _cleanup_node_ StoreNode node = {};
+                const struct pkram_node_info *i = &node.info;
+                PersistNode *n;
+
+                r = store_list_next(l, &node, /* reterr_error= */ NULL);
+                if (r <= 0)
+                        break;
+                r = plan_add(p, TAKE_PTR(node.owner), TAKE_PTR(node.name), node.persist, mode,
+                             store_pages_to_bytes(i->data_pages + i->meta_pages), &n);
+                if (r < 0)
+                        break;
+                memcpy(n->kernel_name, i->name, sizeof(n->kernel_name));
+                n->id = i->id;
+                n->n_objects = i->nr_objects;
+                (void) inc_u64(&n->bytes, i->nr_objects * sizeof(DiskObject));
+        }
+        return r;
+}
+
+int persist_plan_add_tree(PersistPlan *p, const char *name, int persist, PersistMode mode, uint64_t bytes) {
+        return plan_add(p, strdup(OWNER_ROOT), strdup(name), persist, mode, bytes, /* ret= */ NULL);
+}
+
+/* Orders by importance, then by age. A mounted tree, which has no ID, counts as the newest. */
+static int persist_node_compare(const void *a, const void *b) {
+        const PersistNode *x = a, *y = b;
+        uint64_t i = x->id - 1, k = y->id - 1;
+
+        if ((x->drop != PERSIST_DROP_NONE) != (y->drop != PERSIST_DROP_NONE))
+                return x->drop != PERSIST_DROP_NONE ? 1 : -1;
+        if (x->importance != y->importance)
+                return x->importance > y->importance ? -1 : 1;
+        return i != k ? (i > k) - (i < k) : strcmp(x->name, y->name);
+}
+
+/* Why so many bytes cannot be written. */
+static PersistDrop bytes_drop(const PersistPlan *p, uint64_t bytes) {
+        uint64_t in_time;
+
+        if (bytes > p->room)
+                return PERSIST_DROP_ROOM;
+        if (__builtin_mul_overflow(p->rate, p->seconds, &in_time) || bytes <= in_time)
+                return PERSIST_DROP_NONE;
+        return PERSIST_DROP_TIME;
+}
+
+void persist_plan_fail(PersistPlan *p, int error) {
+        for (size_t i = 0; i < p->n; i++)
+                if (p->nodes[i].drop == PERSIST_DROP_NONE) {
+                        p->nodes[i].drop = PERSIST_DROP_FAILED;
+                        p->nodes[i].error = error;
+                }
+}
+
+void persist_plan_fit(PersistPlan *p) {
+        size_t n = 0;
+
+        p->bytes = 0;
+        for (size_t i = 0; i < p->n; i++) {
+                PersistNode *node = p->nodes + i;
+
+                if (node->drop == PERSIST_DROP_NONE)
+                        node->drop = bytes_drop(p, node->bytes);
+                if (node->drop == PERSIST_DROP_NONE && !inc_u64(&p->bytes, node->bytes))
+                        node->drop = PERSIST_DROP_ROOM;
+                n += node->drop == PERSIST_DROP_NONE;
+        }
+        if (p->n > 0)
+                qsort(p->nodes, p->n, sizeof(PersistNode), persist_node_compare);
+        while (n > 0 && bytes_drop(p, p->bytes) != PERSIST_DROP_NONE) {
+                PersistNode *last = p->nodes + --n;
+
+                last->drop = bytes_drop(p, p->bytes);
+                p->bytes -= last->bytes;
+        }
+        p->n_dropped = p->n - n;
+}
+
+uint64_t persist_plan_seconds(const PersistPlan *p) {
+        return p->bytes / MAX(p->rate, UINT64_C(1)) + (p->bytes > 0);
+}
+
+bool persist_plan_is_cut(const PersistPlan *p) {
+        for (size_t i = 0; i < p->n; i++)
+                if (p->nodes[i].drop >= PERSIST_DROP_ROOM)
+                        return true;
+        return false;
+}
+
+const char *persist_drop_text(const PersistNode *n) {
+        switch (n->drop) {
+        case PERSIST_DROP_UNMARKED:
+                return "it is not marked for the disk, and Persist= is not all";
+        case PERSIST_DROP_NEVER:
+                return "it is marked as never to be written to disk";
+        case PERSIST_DROP_ROOM:
+                return "there is too little room on the disk, or PersistBytesMax= is exceeded";
+        case PERSIST_DROP_TIME:
+                return "writing it would take longer than PersistSecMax=";
+        case PERSIST_DROP_FAILED:
+                return strerror(-n->error);
+        default:
+                return "it was not written";
+        }
+}
+
+/* What the disk took per second when it was written to last. */
+static uint64_t rate_read(const char *path) {
+        unsigned long long bytes, usec;
+        _cleanup_free_ char *text = NULL;
+        char file[256];
+        size_t n;
+
+        if ((size_t) snprintf(file, sizeof(file), "%s/rate", path) >= sizeof(file) ||
+            file_read(file, 64, &text, &n) < 0 || sscanf(text, "%19llu %19llu", &bytes, &usec) != 2 || usec == 0 ||
+            bytes > UINT64_MAX / 1000000)
+                return RATE_DEFAULT;
+        return MAX((uint64_t) bytes * 1000000 / usec, RATE_MIN);
+}
+
+/* Is the file system itself read-only? Its mount may be so in the namespace of this process alone. */
+static bool file_system_is_read_only(const char *path) {
+        _cleanup_free_ char *line = NULL;
+        size_t allocated = 0;
+        bool found = false;
+        struct stat st;
+        FILE *f;
+
+        if (stat(path, &st) < 0)
+                return false;
+        f = fopen("/proc/self/mountinfo", "re");
+        if (!f)
+                return false;
+        while (!found && getline(&line, &allocated, f) >= 0) {
+                unsigned major_number, minor_number;
+                const char *rest = strstr(line, " - ");
+                int n = -1;
+
+                if (!rest || sscanf(line, "%*u %*u %10u:%10u", &major_number, &minor_number) != 2 ||
+                    makedev(major_number, minor_number) != st.st_dev)
+                        continue;
+                (void) sscanf(rest, " - %*s %*s %n", &n);
+                found = n > 0 && startswith(rest + n, "ro") && (rest[n + 2] == ',' || rest[n + 2] == '\n');
+        }
+        (void) fclose(f);
+        return found;
+}
+
+int persist_plan_limit(PersistPlan *p, const char *path, const Config *c) {
+        char existing[256];
+        struct statvfs fs;
+
+        if ((size_t) snprintf(existing, sizeof(existing), "%s", path) >= sizeof(existing))
+                return -ENAMETOOLONG;
+        while (statvfs(existing, &fs) < 0) {
+                char *slash = strrchr(existing, '/');
+
+                if (errno != ENOENT || !slash)
+                        return -errno;
+                /* The root directory is always there. */
+                slash[slash == existing] = 0;
+        }
+        if (file_system_is_read_only(existing))
+                return -EROFS;
+
+        uint64_t all = (uint64_t) fs.f_blocks * fs.f_frsize, free_bytes = (uint64_t) fs.f_bavail * fs.f_frsize,
+                 reserve = MIN(all / 20, GIB(1)), left = free_bytes > reserve ? free_bytes - reserve : 0;
+
+        p->room = MIN(left, c->persist_bytes);
+        p->seconds = c->persist_sec;
+        p->rate = rate_read(path);
+        return 0;
+}

@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Nodes in memory that are written to disk for the next boot: which, in which order, and what comes back. */
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "device-places.h"
+#include "disk-io.h"
+#include "kexec-check.h"
+#include "reboot-check.h"
+#include "test-store-fixture.h"
+
+typedef struct Fixture {
+        StoreFixture s; /* its device is that of both places, as pkramd has it */
+        char parent[64], path[96];
+        DiskBoot boot;
+        DiskDevice *disk;
+        Places *places;
+        PkramDevice memory;
+        Store *memory_store; /* as pkram-restore has it */
+} Fixture;
+
+/* Another pkramd, in this boot or in the next one. A reboot loses what is in memory, a kexec does not. */
+static void restart(Fixture *f, bool reboot, bool kexec) {
+        store_free(f->s.store);
+        store_free(f->memory_store);
+        places_free(f->places);
+        disk_device_free(f->disk);
+        if (reboot || kexec)
+                (void) snprintf(f->boot.boot_id, sizeof(f->boot.boot_id), "%032x",
+                                (unsigned) strtoul(f->boot.boot_id, NULL, 16) + 1);
+        if (kexec)
+                mock_kexec(f->s.mock);
+        if (reboot) {
+                mock_free(f->s.mock);
+                f->s.mock = mock_new();
+        }
+        f->memory = mock_device(f->s.mock);
+        assert_ok(disk_device_new(f->path, &f->boot, NULL, NULL, &f->disk));
+        assert_ok(places_new(&f->memory, f->disk, f->path, &f->places));
+        f->s.device = places_device(f->places);
+        assert_ok(store_new(&f->s.device, &f->s.config, &f->s.store));
+        assert_ok(store_new(&f->memory, &f->s.config, &f->memory_store));
+}
+
+static int setup(void **state) {
+        Fixture *f = calloc(1, sizeof(Fixture));
+
+        store_fixture_init(&f->s, GIB(1));
+        (void) snprintf(f->parent, sizeof(f->parent), "%s/pkram-persist-XXXXXX",
+                        access("/dev/shm", W_OK) >= 0 ? "/dev/shm" : "/tmp");
+        assert_non_null(mkdtemp(f->parent));
+        (void) snprintf(f->path, sizeof(f->path), "%s/disk", f->parent);
+        restart(f, true, false);
+        *state = f;
+        return 0;
+}
+
+static int remove_one(const char *path, _unused_ const struct stat *st, _unused_ int type, _unused_ struct FTW *ftw) {
+        return remove(path);
+}
+
+static int teardown(void **state) {
+        Fixture *f = *state;
+
+        disk_io_hook = NULL;
+        store_free(f->memory_store);
+        store_fixture_done(&f->s);
+        places_free(f->places);
+        disk_device_free(f->disk);
+        (void) nftw(f->parent, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        free(f);
+        return 0;
+}
+
+static void plan(Fixture *f, PersistMode mode, PersistPlan *p) {
+        assert_ok(persist_plan_collect(p, f->memory_store, mode));
+        p->room = GIB(1);
+        p->rate = MIB(100);
+        p->seconds = 60;
+        persist_plan_fit(p);
+}
+
+static const PersistNode *plan_find(const PersistPlan *p, const char *name) {
+        for (size_t i = 0; i < p->n; i++)
+                if (streq(p->nodes[i].name, name))
+                        return p->nodes + i;
+        fail();
+        return NULL;
+}
+
+static bool is_on_disk(Fixture *f, const char *name) {
+        _cleanup_(store_load_freep) StoreLoad *l = NULL;
+
+        return store_get(&f->s, &f->s.root, name, false, &l, NULL) >= 0 && node_is_on_disk(l->node.info.id);
+}
+
+static void write_all(Fixture *f, PersistMode mode) {
+        _cleanup_plan_ PersistPlan p = {};
+
+        plan(f, mode, &p);
+        assert_ok(persist_write(&p, &f->memory, f->path, &f->boot, NULL, NULL));
+        for (size_t i = 0; i < p.n; i++)
+                assert_true(p.nodes[i].written || p.nodes[i].drop != PERSIST_DROP_NONE);
+}
+
+/* What is written comes back after the reboot, and not before. */
+static void test_round_trip(void **state) {
+        Fixture *f = *state;
+        _cleanup_close_ int fd = make_memfd(3000000, 7);
+        StoreItem items[2] = {
+                { .name = "file", .fd = fd },
+                { .name = "data", .fd = -EBADF, .data = "inline", .size = 6 },
+        };
+        struct pkram_ioctl_info info;
+
+        assert_ok(store_put(&f->s, &f->s.root, "n", items, 2, STORE_VERIFY | STORE_PERSIST(PERSIST_MARKED), NULL,
+                            NULL));
+        assert_ok(store_put_data(&f->s, &f->s.alice, "n", STORE_PERSIST(1), NULL));
+        assert_ok(store_put_data(&f->s, &f->s.root, "unmarked", 0, NULL));
+        write_all(f, PERSIST_MODE_MARKED);
+
+        /* In this boot nothing has changed. */
+        restart(f, false, false);
+        assert_int_equal(store_count(&f->s, &f->s.root), 3);
+        assert_false(is_on_disk(f, "n"));
+        assert_ok(store_info(f->s.store, &info, NULL));
+        assert_int_equal(info.nr_nodes, 3);
+
+        restart(f, true, false);
+        assert_int_equal(store_count(&f->s, &f->s.root), 2);
+        assert_int_equal(store_count(&f->s, &f->s.alice), 1);
+        for (unsigned i = 0; i < 2; i++) {
+                _cleanup_(store_load_freep) StoreLoad *l = NULL;
+
+                assert_ok(store_get(&f->s, &f->s.root, "n", false, &l, NULL));
+                assert_true(node_is_on_disk(l->node.info.id));
+                assert_int_equal(l->n_items, 2);
+                assert_string_equal(l->items[0].name, "file");
+                assert_memfd(l->items[0].fd, 3000000, 7);
+                assert_memory_equal(l->items[1].data, "inline", 6);
+                l = store_load_free(l);
+                /* A node that nothing has retrieved survives the next reboot as well. */
+                restart(f, true, false);
+        }
+        assert_ok(store_remove(f->s.store, &f->s.root, NULL, "n", 0, NULL, NULL));
+        restart(f, true, false);
+        assert_int_equal(store_count(&f->s, &f->s.root), 1);
+}
+
+/* A shutdown that did not come to its end: what changes in memory then must not come back as it was. */
+static void test_cancelled(void **state) {
+        Fixture *f = *state;
+
+        assert_ok(store_put_data(&f->s, &f->s.root, "removed", 0, NULL));
+        assert_ok(store_put_data(&f->s, &f->s.root, "replaced", 0, NULL));
+        assert_ok(store_put_data(&f->s, &f->s.root, "kept", 0, NULL));
+        write_all(f, PERSIST_ALL);
+        assert_ok(store_remove(f->s.store, &f->s.root, NULL, "removed", 0, NULL, NULL));
+        assert_ok(store_put_data(&f->s, &f->s.root, "replaced", STORE_REPLACE, NULL));
+        /* No node of the same name hides the copy any more. */
+        assert_int_equal(store_count(&f->s, &f->s.root), 2);
+        assert_ok(store_put_data(&f->s, &f->s.root, "removed", 0, NULL));
+
+        /* Power is lost. */
+        restart(f, true, false);
+        assert_int_equal(store_count(&f->s, &f->s.root), 1);
+        assert_true(is_on_disk(f, "kept"));
+}
+
+/* The copies of the first of two shutdowns in one boot are gone after the second. */
+static void test_twice(void **state) {
+        Fixture *f = *state;
+
+        assert_ok(store_put_data(&f->s, &f->s.root, "a", STORE_PERSIST(1), NULL));
+        assert_ok(store_put_data(&f->s, &f->s.root, "b", 0, NULL));
+        write_all(f, PERSIST_ALL);
+        write_all(f, PERSIST_MODE_MARKED);
+        restart(f, true, false);
+        assert_int_equal(store_count(&f->s, &f->s.root), 1);
+        assert_true(is_on_disk(f, "a"));
+}
+
+/* The shutdown ended in a kexec that preserved the memory. */
+static void test_kexec_after_all(void **state) {
+        Fixture *f = *state;
+
+        assert_ok(store_put_data(&f->s, &f->s.root, "n", 0, NULL));
+        write_all(f, PERSIST_ALL);
+        restart(f, false, true);
+        assert_int_equal(store_count(&f->s, &f->s.root), 1);
+        assert_false(is_on_disk(f, "n"));
+        assert_ok(store_remove(f->s.store, &f->s.root, NULL, "n", 0, NULL, NULL));
+        assert_int_equal(store_count(&f->s, &f->s.root), 0);
+        restart(f, true, false);
+        assert_int_equal(store_count(&f->s, &f->s.root), 0);
+}
+
+/* The copy stays on the disk: then the node has to stay as well. */
+static int no_unlink(const char *call) {
+        return streq(call, "unlink") ? -EROFS : 0;
+}
+
+static void test_copy_stays(void **state) {
+        Fixture *f = *state;
+
+        assert_ok(store_put_data(&f->s, &f->s.root, "n", 0, NULL));
+        write_all(f, PERSIST_ALL);
+        disk_io_hook = no_unlink;
+        assert_fails(store_remove(f->s.store, &f->s.root, NULL, "n", 0, NULL, NULL));
+        disk_io_hook = NULL;
+        assert_int_equal(store_count(&f->s, &f->s.root), 1);
+        assert_ok(store_remove(f->s.store, &f->s.root, NULL, "n", 0, NULL, NULL));
+}
+
+static void test_marks(void **state) {
+        Fixture *f = *state;
+        _cleanup_plan_ PersistPlan marked = {}, all = {};
+
+        assert_ok(store_put_data(&f->s, &f->s.root, "default", 0, NULL));
+        assert_ok(store_put_data(&f->s, &f->s.root, "secret", STORE_PERSIST(PERSIST_NEVER), NULL));
+        assert_ok(store_put_data(&f->s, &f->s.root, "least", STORE_PERSIST(1), NULL));
+        assert_ok(store_put_data(&f->s, &f->s.root, "most", STORE_PERSIST(PERSIST_MAX), NULL));
+        assert_ok(persist_plan_add_tree(&marked, "tree", 50, PERSIST_MODE_MARKED, 4096));
+        plan(f, PERSIST_MODE_MARKED, &marked);
+        assert_int_equal(marked.n, 5);
+        assert_string_equal(marked.nodes[0].name, "most");
+        assert_string_equal(marked.nodes[1].name, "tree");
+        assert_string_equal(marked.nodes[2].name, "least");
+        assert_int_equal(plan_find(&marked, "default")->drop, PERSIST_DROP_UNMARKED);
+        assert_int_equal(plan_find(&marked, "secret")->drop, PERSIST_DROP_NEVER);
+        assert_int_equal(marked.n_dropped, 2);
+        assert_false(persist_plan_is_cut(&marked));
+        plan(f, PERSIST_ALL, &all);
+        assert_string_equal(all.nodes[2].name, "default");
+        assert_int_equal(all.n_dropped, 1);
+        assert_int_equal(persist_plan_seconds(&all), 1);
+}
+
+static void add(PersistPlan *p, const char *name, int persist, uint64_t bytes) {
+        assert_ok(persist_plan_add_tree(p, name, persist, PERSIST_ALL, bytes));
+}
+
+/* One that is too large by itself does not take others with it; then the least important ones go. */
+static void test_fit(void **state) {
+        (void) state;
+        _cleanup_plan_ PersistPlan room = { .room = MIB(100), .rate = MIB(100), .seconds = 60 },
+                time = { .room = UINT64_MAX, .rate = MIB(10), .seconds = 10 }, none = { .rate = 1, .seconds = 1 },
+                huge = { .room = UINT64_MAX, .rate = UINT64_MAX, .seconds = 2 };
+
+        add(&room, "huge", 100, MIB(101));
+        add(&room, "a", 90, MIB(60));
+        add(&room, "b", 0, MIB(20));
+        add(&room, "c", 80, MIB(30));
+        persist_plan_fit(&room);
+        assert_string_equal(room.nodes[0].name, "a");
+        assert_string_equal(room.nodes[1].name, "c");
+        assert_int_equal(plan_find(&room, "huge")->drop, PERSIST_DROP_ROOM);
+        assert_int_equal(plan_find(&room, "b")->drop, PERSIST_DROP_ROOM);
+        assert_int_equal(room.n_dropped, 2);
+        assert_true(room.bytes > MIB(90) && room.bytes < MIB(91));
+        assert_true(persist_plan_is_cut(&room));
+
+        add(&time, "a", 2, MIB(60));
+        add(&time, "b", 1, MIB(60));
+        persist_plan_fit(&time);
+        assert_int_equal(plan_find(&time, "b")->drop, PERSIST_DROP_TIME);
+        assert_int_equal(persist_plan_seconds(&time), 7);
+
+        add(&none, "a", 1, 1);
+        persist_plan_fit(&none);
+        assert_int_equal(none.n_dropped, 1);
+        assert_int_equal(persist_plan_seconds(&none), 0);
+
+        add(&huge, "a", 1, UINT64_MAX);
+        add(&huge, "b", 2, UINT64_MAX - MIB(1));
+        persist_plan_fit(&huge);
+        assert_int_equal(huge.n_dropped, 1);
+}
+
+static void test_limit(void **state) {
+        Fixture *f = *state;
+        _cleanup_plan_ PersistPlan p = {};
+        char file[128];
+        FILE *rate;
+
+        /* The directory is not there yet. */
+        f->s.config.persist_bytes = UINT64_MAX;
+        f->s.config.persist_sec = 7;
+        assert_ok(persist_plan_limit(&p, f->path, &f->s.config));
+        assert_true(p.room > 0);
+        assert_int_equal(p.rate, MIB(100));
+        assert_int_equal(p.seconds, 7);
+        f->s.config.persist_bytes = 4096;
+        assert_ok(store_put_data(&f->s, &f->s.root, "n", 0, NULL));
+        write_all(f, PERSIST_ALL);
+        (void) snprintf(file, sizeof(file), "%s/rate", f->path);
+        assert_non_null(rate = fopen(file, "we"));
+        assert_true(fputs("200000000 2000000\n", rate) >= 0);
+        assert_int_equal(fclose(rate), 0);
+        assert_ok(persist_plan_limit(&p, f->path, &f->s.config));
+        assert_int_equal(p.room, 4096);
+        assert_int_equal(p.rate, 100000000);
+        assert_non_null(rate = fopen(file, "we"));
+        assert_true(fputs("1 0\n", rate) >= 0);
+        assert_int_equal(fclose(rate), 0);
+        assert_ok(persist_plan_limit(&p, f->path, &f->s.config));
+        assert_int_equal(p.rate, MIB(100));
+}
+
+/* What CheckKexec and the guard say before. */
+static void test_reboot_check(void **state) {
+        Fixture *f = *state;
+        Config *c = &f->s.config;
+        KexecFacts facts = {};
+        char utab[128];
+        FILE *table;
+
+        struct {
+                PersistMode mode;
+                bool disk, drop, keeps, fits, allowed;
+                uint64_t bytes;
+                const char *text;
+        } cases[] = {
+                { PERSIST_ALL, false, false, false, false, true, GIB(1), "A reboot would lose 3 nodes and mounted " },
+                { PERSIST_ALL, true, false, true, true, true, GIB(1), "A shutdown writes 3 nodes with " },
+                { PERSIST_MODE_MARKED, true, false, false, true, true, GIB(1), "'plain' of root (it is not marked" },
+                { PERSIST_MODE_MARKED, true, false, false, false, false, 1, "set PersistPolicy=drop" },
+                { PERSIST_MODE_MARKED, true, true, false, false, true, 1, "'marked' of root (there is too little" },
+        };
+
+        assert_ok(store_put_data(&f->s, &f->s.root, "marked", STORE_PERSIST(9), NULL));
+        assert_ok(store_put_data(&f->s, &f->s.root, "plain", 0, NULL));
+        (void) snprintf(utab, sizeof(utab), "%s/utab", f->parent);
+        assert_non_null(table = fopen(utab, "we"));
+        assert_true(fputs("ID=1 SRC=tree TARGET=/none ROOT=/ OPTS=helper=pkram,x-pkram.persist=10\n", table) >= 0);
+        assert_int_equal(fclose(table), 0);
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(reboot_check_freep) RebootCheck *check = NULL;
+                struct json_object *o;
+
+                c->persist = cases[i].mode;
+                c->disk = cases[i].disk;
+                c->persist_drop = cases[i].drop;
+                c->persist_bytes = cases[i].bytes;
+                assert_ok(reboot_check_new(&f->memory, c, utab, NULL, f->path, &facts, &check));
+                assert_int_equal(check->keeps, cases[i].keeps);
+                if (cases[i].disk)
+                        assert_int_equal(check->fits, cases[i].fits);
+                assert_int_equal(check->allowed, cases[i].allowed);
+                if (!strstr(check->text, cases[i].text))
+                        fail_msg("%zu: %s", i, check->text);
+                assert_non_null(o = reboot_check_to_json(check));
+                json_object_put(o);
+        }
+        /* The tree is more important. */
+        c->persist_bytes = KIB(64);
+        _cleanup_(reboot_check_freep) RebootCheck *check = NULL;
+
+        assert_ok(reboot_check_new(&f->memory, c, utab, NULL, f->path, &facts, &check));
+        assert_string_equal(check->plan.nodes[0].name, "tree");
+}
+
+/* --- failures --- */
+
+static const char *failing;
+
+static int fail_call(const char *call) {
+        return streq(call, failing) ? -EDQUOT : 0;
+}
+
+static int fail_slowly(const char *call) {
+        if (streq(call, "write"))
+                (void) usleep(300000);
+        return 0;
+}
+
+/* Each call fails in turn: what is not written is named, what is there is complete, and memory is as it was. */
+static void test_failures(void **state) {
+        static const char *const calls[] = { "open", "mkdir", "write", "sync", "rename" };
+        Fixture *f = *state;
+
+        assert_ok(store_put_data(&f->s, &f->s.root, "a", 0, NULL));
+        assert_ok(store_put_data(&f->s, &f->s.root, "b", 0, NULL));
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++) {
+                _cleanup_plan_ PersistPlan p = {};
+
+                plan(f, PERSIST_ALL, &p);
+                failing = calls[i];
+                disk_io_hook = fail_call;
+                (void) persist_write(&p, &f->memory, f->path, &f->boot, NULL, NULL);
+                disk_io_hook = NULL;
+                assert_int_equal(p.n_dropped, 2);
+                for (size_t k = 0; k < p.n; k++) {
+                        assert_true(p.nodes[k].drop >= PERSIST_DROP_ROOM && !p.nodes[k].written);
+                        assert_non_null(persist_drop_text(p.nodes + k));
+                }
+                assert_int_equal(store_count(&f->s, &f->s.root), 2);
+        }
+        write_all(f, PERSIST_ALL);
+        restart(f, true, false);
+        assert_int_equal(store_count(&f->s, &f->s.root), 2);
+}
+
+/* One node cannot be read, which costs no other one. */
+static void test_unreadable(void **state) {
+        Fixture *f = *state;
+        _cleanup_plan_ PersistPlan p = {};
+
+        assert_ok(store_put_data(&f->s, &f->s.root, "a", 0, NULL));
+        assert_ok(store_put_data(&f->s, &f->s.root, "b", 0, NULL));
+        plan(f, PERSIST_ALL, &p);
+        /* It was replaced after the plan was made. */
+        assert_ok(store_put_data(&f->s, &f->s.root, "a", STORE_REPLACE, NULL));
+        assert_ok(persist_write(&p, &f->memory, f->path, &f->boot, NULL, NULL));
+        assert_int_equal(plan_find(&p, "a")->drop, PERSIST_DROP_FAILED);
+        assert_int_equal(plan_find(&p, "a")->error, -ESTALE);
+        assert_true(plan_find(&p, "b")->written);
+        restart(f, true, false);
+        assert_int_equal(store_count(&f->s, &f->s.root), 1);
+}
+
+static void count_progress(_unused_ const PersistPlan *p, _unused_ uint64_t bytes, void *userdata) {
+        ++*(unsigned *) userdata;
+}
+
+static void test_time_is_up(void **state) {
+        Fixture *f = *state;
+        _cleanup_plan_ PersistPlan p = {};
+        char name[8];
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < 6; i++) {
+                (void) snprintf(name, sizeof(name), "n%u", i);
+                assert_ok(store_put_data(&f->s, &f->s.root, name, 0, NULL));
+        }
+        plan(f, PERSIST_ALL, &p);
+        p.seconds = 0;
+        disk_io_hook = fail_slowly;
+        assert_ok(persist_write(&p, &f->memory, f->path, &f->boot, count_progress, &n));
+        disk_io_hook = NULL;
+        assert_int_equal(p.n_dropped, 6);
+        assert_int_equal(p.nodes[0].drop, PERSIST_DROP_TIME);
+        assert_true(n > 0);
+        restart(f, true, false);
+        assert_int_equal(store_count(&f->s, &f->s.root), 0);
+}
+
+/* A shutdown that is cut off at any moment leaves nodes that are complete, or none. */
+static void test_cut_off(void **state) {
+        Fixture *f = *state;
+        _cleanup_close_ int fd = make_memfd(3000000, 9);
+        StoreItem item = { .fd = fd };
+
+        assert_ok(store_put(&f->s, &f->s.root, "n", &item, 1, STORE_VERIFY, NULL, NULL));
+        for (unsigned i = 0; i < 20; i++) {
+                pid_t pid = fork();
+
+                assert_true(pid >= 0);
+                if (pid == 0) {
+                        _cleanup_plan_ PersistPlan p = {};
+
+                        if (persist_plan_collect(&p, f->memory_store, PERSIST_ALL) >= 0) {
+                                p.room = GIB(1);
+                                p.rate = MIB(100);
+                                p.seconds = 60;
+                                persist_plan_fit(&p);
+                                (void) persist_write(&p, &f->memory, f->path, &f->boot, NULL, NULL);
+                        }
+                        _exit(0);
+                }
+                (void) usleep(i * 1500);
+                (void) kill(pid, SIGKILL);
+                (void) waitpid(pid, NULL, 0);
+
+                /* The memory of this process is as it was, so look at the disk alone. */
+                DiskBoot next = f->boot;
+                _cleanup_(disk_device_freep) DiskDevice *disk = NULL;
+                char copy[128], command[700];
+
+                (void) snprintf(copy, sizeof(copy), "%s/copy", f->parent);
+                (void) snprintf(command, sizeof(command),
+                                "rm -rf %s && if [ -e %s ]; then cp -a %s %s; else mkdir -m 700 %s; fi", copy,
+                                f->path, f->path, copy, copy);
+                assert_int_equal(system(command), 0);
+                next.boot_id[0] = next.boot_id[0] == 'a' ? 'b' : 'a';
+                assert_ok(disk_device_new(copy, &next, NULL, NULL, &disk));
+                _cleanup_(store_freep) Store *s = NULL;
+                PkramDevice device = disk_device(disk);
+                _cleanup_(store_load_freep) StoreLoad *l = NULL;
+                int r;
+
+                assert_ok(store_new(&device, &f->s.config, &s));
+                r = store_load_new(s, &f->s.root, NULL, "n", false, &l, NULL);
+                while (r >= 0 && (r = store_load_step(l, NULL)) > 0)
+                        ;
+                assert_true(r == 0 || r == -ENOENT);
+        }
+        write_all(f, PERSIST_ALL);
+        restart(f, true, false);
+        assert_true(is_on_disk(f, "n"));
+}
+
+int main(void) {
+        const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_cancelled, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_twice, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_kexec_after_all, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_copy_stays, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_marks, setup, teardown),
+                cmocka_unit_test(test_fit),
+                cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_reboot_check, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_time_is_up, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_cut_off, setup, teardown),
+        };
+
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
