@@ -494,14 +494,19 @@ static const char disk_shutdown[] =
         "\n"
         "[Unit]\n"
         "After=systemd-remount-fs.service\n"
+        /* The unit stops before the file system is unmounted. */
+        "RequiresMountsFor=/var/lib/pkram\n"
         "\n"
         "[Service]\n"
-        /* With RequiresMountsFor= for it: the unit stops before the file system is unmounted. */
-        "StateDirectory=pkram\n"
+        /* With StateDirectory= the unit would fail if the file system is read-only. */
+        "ExecStartPre=-+/bin/mkdir -p -m 0755 /var/lib/pkram\n"
+        "ReadWritePaths=-/var/lib/pkram\n"
         /* Files in memory belong to all users. */
         "CapabilityBoundingSet=CAP_DAC_READ_SEARCH\n"
         /* The progress. */
         "DeviceAllow=/dev/console w\n"
+        /* A process that hangs in the kernel, because the disk does, must not hold up the shutdown. */
+        "KillMode=process\n"
         /* PersistSecMax= is at most 20 minutes, and systemd gives a shutdown 30. */
         "TimeoutStopSec=25min\n";
 

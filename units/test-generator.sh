@@ -127,8 +127,9 @@ grep -q '^BindPaths=' "$dir/out/pkram-tree-worker@.service.d/50-disk.conf"
 # With PKRAM and Persist=: pkram-shutdown.service writes there.
 printf '[Disk]\nPersist = marked\n' >"$dir/root/etc/pkram/pkramd.conf.d/z.conf"
 disk || { echo "pkramd cannot remove what was written to disk"; exit 1; }
-grep -q '^StateDirectory=pkram$' "$dir/out/pkram-shutdown.service.d/50-disk.conf"
+grep -q '^ReadWritePaths=-/var/lib/pkram$' "$dir/out/pkram-shutdown.service.d/50-disk.conf"
 grep -q '^TimeoutStopSec=25min$' "$dir/out/pkram-shutdown.service.d/50-disk.conf"
+grep -q '^KillMode=process$' "$dir/out/pkram-shutdown.service.d/50-disk.conf"
 PKRAM_DEVICE_PATH=$dir/none disk
 [ ! -e "$dir/out/pkram-shutdown.service.d" ] || { echo "nothing is in memory"; exit 1; }
 printf '[Disk]\nPersist=no\n' >"$dir/root/etc/pkram/pkramd.conf.d/z.conf"
@@ -139,6 +140,9 @@ echo '/dev/vdb /var ext4 defaults 0 1' >>"$dir/fstab"
 disk || { echo "nodes of an earlier kernel may be in /var"; exit 1; }
 sed -i 's/ext4 defaults 0 1$/pkram defaults 0 0/' "$dir/fstab"
 ! disk || { echo "/var is a tree, and pkramd would wait for it"; exit 1; }
+printf '[Disk]\nPersist=all\n' >"$dir/root/etc/pkram/pkramd.conf.d/z.conf"
+! disk || { echo "/var is a tree, and pkramd would wait for it because of Persist="; exit 1; }
+rm "$dir/root/etc/pkram/pkramd.conf.d/z.conf"
 ! PKRAM_DEVICE_PATH=$dir/none disk || { echo "without PKRAM, /var is a tree, and pkramd would wait for it"; exit 1; }
 for line in 'server:/var /var nfs defaults' '/dev/sdb /var/lib ext4 _netdev'; do
         printf '/dev/vda / ext4 defaults 0 1\n%s 0 0\n' "$line" >"$dir/fstab"
