@@ -33,6 +33,12 @@ static void console_progress(const PersistPlan *p, uint64_t bytes, void *userdat
         console_write(c, p, bytes);
 }
 
+static bool disk_is_used(const char *disk_path) {
+        char path[256];
+
+        return (size_t) snprintf(path, sizeof(path), "%s/state", disk_path) < sizeof(path) && access(path, F_OK) >= 0;
+}
+
 int nodes_to_disk(const PkramDevice *memory, Store *s, const Config *config, const char *disk_path, PersistPlan *ret) {
         _cleanup_close_ int fd = open("/dev/console", O_WRONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
         _cleanup_plan_ PersistPlan p = {};
@@ -51,19 +57,22 @@ int nodes_to_disk(const PkramDevice *memory, Store *s, const Config *config, con
                 persist_plan_fail(&p, k);
         persist_plan_fit(&p);
 
-        if (p.n > p.n_dropped) {
+        if (p.n > p.n_dropped)
                 log_info("Writing %zu node%s with %s to disk.", p.n - p.n_dropped, p.n - p.n_dropped == 1 ? "" : "s",
                          format_bytes(bytes, p.bytes));
+        /* Even if nothing is to be written, a cancelled shutdown may have left copies. */
+        if (p.n > p.n_dropped || disk_is_used(disk_path)) {
                 r = disk_boot_get(&boot);
                 if (r >= 0)
                         r = persist_write(&p, memory, disk_path, &boot, console_progress, &console);
                 if (r < 0)
                         (void) log_error_errno(r, "Failed to write nodes to '%s'", disk_path);
-                for (size_t i = 0; i < p.n; i++)
-                        n += p.nodes[i].written;
+        }
+        for (size_t i = 0; i < p.n; i++)
+                n += p.nodes[i].written;
+        if (n > 0)
                 log_info("Wrote %zu node%s to disk in %s.", n, n == 1 ? "" : "s",
                          format_usec(usec, now_usec(CLOCK_MONOTONIC) - begin));
-        }
 
         *ret = p;
         p = (PersistPlan) {};

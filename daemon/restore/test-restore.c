@@ -2,6 +2,8 @@
 #define PKRAM_RESTORE_TEST 1
 #include "pkram-restore.c"
 
+#include <glob.h>
+
 #include "device-mock.h"
 #include "file-util.h"
 #include "log-tail.h"
@@ -155,6 +157,17 @@ static void test_lost(_unused_ void **state) {
         assert_int_equal(mock_n_nodes(m), 2);
 }
 
+static size_t count_copies(void) {
+        char pattern[128];
+        glob_t g;
+        size_t n;
+
+        (void) snprintf(pattern, sizeof(pattern), "%s/nodes.*/*.node", disk_path);
+        n = glob(pattern, 0, NULL, &g) == 0 ? g.gl_pathc : 0;
+        globfree(&g);
+        return n;
+}
+
 /* With Persist= the nodes are on disk afterwards. Those that could not be written are lost, with a reason. */
 static void test_written_to_disk(_unused_ void **state) {
         _cleanup_(mock_freep) Mock *m = mock_new();
@@ -173,9 +186,12 @@ static void test_written_to_disk(_unused_ void **state) {
         assert_int_equal(e.n_lost, 2);
         assert_int_equal(e.n_persisted, 2);
         assert_string_equal(e.last, "Wrote node 'b' of b.service to disk for the next boot: 1 object, 4.");
+        assert_int_equal(count_copies(), 2);
         lost_config.persist_bytes = 1;
         assert_int_equal(restore_run(&d, &lost_config, disk_path, report_path), 0);
         assert_int_equal(e.n_lost, 4);
+        /* The copies of the shutdown before, which was cancelled, are gone. */
+        assert_int_equal(count_copies(), 0);
         assert_non_null(strstr(e.last, "not written to disk: there is too little room"));
         lost_config.persist = PERSIST_MODE_MARKED;
         assert_int_equal(restore_run(&d, &lost_config, disk_path, report_path), 0);
