@@ -201,7 +201,8 @@ static int verb_check_reboot(sd_bus *bus) {
         if (state.reboot->allowed)
                 return 0;
         return guard_refuse(bus, "shutdown", state.reboot->text,
-                            "To proceed and lose these nodes, set PersistPolicy=drop in pkramd.conf.",
+                            "To proceed and lose these nodes, run: mkdir -p /run/pkram/pkramd.conf.d && "
+                            "printf '[Disk]\\nPersistPolicy=drop\\n' >/run/pkram/pkramd.conf.d/drop.conf",
                             state.facts.n_nodes);
 }
 
@@ -213,6 +214,8 @@ static int verb_lost(ShutdownKind kind) {
 
         if (kind == SHUTDOWN_KEXEC) {
                 config_init(&config);
+                /* pkram-restore warns if that fails. */
+                (void) config_load(&config, "", /* warning= */ NULL, /* userdata= */ NULL);
                 r = kexec_state_collect(&pkram_device_kernel, &config, /* sources= */ NULL, /* flags= */ 0, &state);
                 if (r < 0)
                         return log_error(LOG_ERR, r, "Failed to query " PKRAM_DEVICE ": %m");
@@ -229,7 +232,10 @@ static int verb_lost(ShutdownKind kind) {
                         note_step(/* first= */ false);
                         return 0;
                 }
-                (void) sd_journal_print(LOG_WARNING, "%s", check.text);
+                if (config_persist(&config) == PERSIST_NO)
+                        (void) sd_journal_print(LOG_WARNING, "%s", check.text);
+                else
+                        (void) sd_journal_print(LOG_INFO, "The loaded kernel does not preserve memory.");
         }
 
         /* Lists the nodes, and logs one entry for each. */
