@@ -116,7 +116,9 @@ int store_call_store(const StoreLink *l, const char *owner, const char *name, co
                 (void) json_object_put(array);
                 return -ENOMEM;
         }
-        if (json_add(parameters, "objects", array) < 0 || json_add_bool(parameters, "replace", true) < 0)
+        /* Only the generator of a boot by kexec finds them, so they are never written to disk. */
+        if (json_add(parameters, "objects", array) < 0 || json_add_bool(parameters, "replace", true) < 0 ||
+            json_add_int(parameters, "persist", 0) < 0)
                 return -ENOMEM;
         for (size_t i = 0; i < n_objects; i++) {
                 r = store_call_add_object(array, i, &objects[i], fds, &n_fds);
