@@ -178,8 +178,9 @@ static void test_written_to_disk(_unused_ void **state) {
         store_one(&d, "a", "a.service");
         store_one(&d, "b", "b.service");
         lost_config.persist = PERSIST_ALL;
+        lost_config.disk = false;
         assert_int_equal(restore_run(&d, &lost_config, disk_path, report_path), 0);
-        /* Without Use=auto no later boot looks at the disk. */
+        /* With Use=no no later boot looks at the disk. */
         assert_int_equal(e.n_lost, 2);
         lost_config.disk = true;
         assert_int_equal(restore_run(&d, &lost_config, disk_path, report_path), 0);

@@ -62,7 +62,9 @@ int shm_store(VarlinkClient *c, const char *node, const char *object, int fd, co
 
         if (!p || !objects || !o || json_add_string(o, "name", object) < 0 ||
             json_add_int(o, "fileDescriptor", 0) < 0 || json_append(objects, TAKE_PTR(o)) < 0 ||
-            json_add(p, "objects", TAKE_PTR(objects)) < 0 || json_add_bool(p, "replace", true) < 0)
+            json_add(p, "objects", TAKE_PTR(objects)) < 0 || json_add_bool(p, "replace", true) < 0 ||
+            /* A kernel without PKRAM would go by the copy, which the one after it would take for new. */
+            json_add_int(p, "persist", 0) < 0)
                 return log_error_errno(-ENOMEM, "Failed to store %s", what);
         r = node_forget(c, node);
         if (r < 0)

@@ -370,7 +370,7 @@ int kexec_state_collect(const PkramDevice *device, const Config *config, const K
         r = 0;
         if (t.full)
                 r = reboot_check_new(device, config, sources->utab, sources->mounts ?: MOUNT_TABLE,
-                                     sources->disk ?: PKRAM_DISK_DIRECTORY, &s.facts, &s.reboot);
+                                     sources->disk ?: PKRAM_DISK_DIRECTORY, &s.facts, t.bus, &s.reboot);
         if (r == -ENOMEM)
                 return r;
         if (r < 0)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/sysmacros.h>
 
 #include "disk-format.h"
 #include "file-util.h"
 #include "persist.h"
+#include "system-node.h"
 
 /* Without a measurement: a slow disk. */
 #define RATE_DEFAULT MIB(100)
@@ -70,6 +71,8 @@ int persist_plan_collect(PersistPlan *p, Store *s, PersistMode mode) {
                 r = store_list_next(l, &node, /* reterr_error= */ NULL);
                 if (r <= 0)
                         break;
+                if (system_node_name(i->name))
+                        continue;
                 r = plan_add(p, TAKE_PTR(node.owner), TAKE_PTR(node.name), node.persist, mode,
                              store_pages_to_bytes(i->data_pages + i->meta_pages), &n);
                 if (r < 0)
@@ -82,17 +85,32 @@ int persist_plan_collect(PersistPlan *p, Store *s, PersistMode mode) {
         return r;
 }
 
-int persist_plan_add_tree(PersistPlan *p, const char *name, int persist, PersistMode mode, uint64_t bytes) {
-        return plan_add(p, strdup(OWNER_ROOT), strdup(name), persist, mode, bytes, /* ret= */ NULL);
+int persist_plan_add_tree(PersistPlan *p, const char *name, int persist, PersistMode mode, uint64_t bytes,
+                          bool storable) {
+
+        PersistNode *n;
+        int r;
+
+        r = plan_add(p, strdup(OWNER_ROOT), strdup(name), persist, mode, bytes, &n);
+        if (r >= 0 && n->drop == PERSIST_DROP_NONE && !storable)
+                n->drop = PERSIST_DROP_UNSTORABLE;
+        return r;
 }
 
-/* Orders by importance, then by age. A mounted tree, which has no ID, counts as the newest. */
+/* Users set the importance of their nodes themselves, so it orders these only among each other. */
+static bool node_is_of_user(const PersistNode *n) {
+        return startswith(n->owner, "uid:") != NULL;
+}
+
+/* Orders by importance, nodes of users last, then by age. A mounted tree, which has no ID, counts as the newest. */
 static int persist_node_compare(const void *a, const void *b) {
         const PersistNode *x = a, *y = b;
         uint64_t i = x->id - 1, k = y->id - 1;
 
         if ((x->drop != PERSIST_DROP_NONE) != (y->drop != PERSIST_DROP_NONE))
                 return x->drop != PERSIST_DROP_NONE ? 1 : -1;
+        if (node_is_of_user(x) != node_is_of_user(y))
+                return node_is_of_user(x) ? 1 : -1;
         if (x->importance != y->importance)
                 return x->importance > y->importance ? -1 : 1;
         return i != k ? (i > k) - (i < k) : strcmp(x->name, y->name);
@@ -147,7 +165,7 @@ uint64_t persist_plan_seconds(const PersistPlan *p) {
 
 bool persist_plan_is_cut(const PersistPlan *p) {
         for (size_t i = 0; i < p->n; i++)
-                if (p->nodes[i].drop >= PERSIST_DROP_ROOM)
+                if (p->nodes[i].drop >= PERSIST_DROP_UNSTORABLE && !node_is_of_user(p->nodes + i))
                         return true;
         return false;
 }
@@ -158,6 +176,8 @@ const char *persist_drop_text(const PersistNode *n) {
                 return "it is not marked for the disk, and Persist= is not all";
         case PERSIST_DROP_NEVER:
                 return "it is marked as never to be written to disk";
+        case PERSIST_DROP_UNSTORABLE:
+                return "it cannot be stored as it is, see 'pkramctl check'";
         case PERSIST_DROP_ROOM:
                 return "there is too little room on the disk, or PersistBytesMax= is exceeded";
         case PERSIST_DROP_TIME:
@@ -183,26 +203,25 @@ static uint64_t rate_read(const char *path) {
         return MAX((uint64_t) bytes * 1000000 / usec, RATE_MIN);
 }
 
-/* Is the file system itself read-only? Its mount may be so in the namespace of this process alone. */
+/* Checks whether the file system itself is read-only. In the namespace of this process, its mount may be read-only. */
 static bool file_system_is_read_only(const char *path) {
         _cleanup_free_ char *line = NULL;
         size_t allocated = 0;
         bool found = false;
-        struct stat st;
+        struct statx st;
         FILE *f;
 
-        if (stat(path, &st) < 0)
+        if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &st) < 0 || !(st.stx_mask & STATX_MNT_ID))
                 return false;
         f = fopen("/proc/self/mountinfo", "re");
         if (!f)
                 return false;
         while (!found && getline(&line, &allocated, f) >= 0) {
-                unsigned major_number, minor_number;
                 const char *rest = strstr(line, " - ");
+                unsigned long long id;
                 int n = -1;
 
-                if (!rest || sscanf(line, "%*u %*u %10u:%10u", &major_number, &minor_number) != 2 ||
-                    makedev(major_number, minor_number) != st.st_dev)
+                if (!rest || sscanf(line, "%19llu ", &id) != 1 || id != st.stx_mnt_id)
                         continue;
                 (void) sscanf(rest, " - %*s %*s %n", &n);
                 found = n > 0 && startswith(rest + n, "ro") && (rest[n + 2] == ',' || rest[n + 2] == '\n');

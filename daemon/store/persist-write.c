@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "device-places.h"
+#include "disk-io.h"
 #include "file-util.h"
 #include "persist.h"
 #include "time-util.h"
@@ -23,12 +24,20 @@
 #define RATE_BYTES_MIN MIB(64)
 
 /* A process that writes a node. */
-typedef struct Writer {
+typedef struct NodeWriter {
         PersistNode *node;      /* or NULL */
         PkramHandle to;
         pid_t pid;
         int pidfd;
-} Writer;
+} NodeWriter;
+
+/* One call of persist_write(). */
+typedef struct PersistRun {
+        PersistPlan *plan;
+        const PkramDevice *memory, *disk;
+        const char *path;
+        NodeWriter writers[WRITERS];
+} PersistRun;
 
 /* --- in the process --- */
 
@@ -72,12 +81,13 @@ static int node_copy(const PkramDevice *memory, const PersistNode *node, const c
                 r = -ESTALE;
         for (uint32_t i = 0; r >= 0 && i < node->n_objects; i++)
                 r = object_copy(&from, &to, i);
-        return r;
+        /* The parent must not wait for the disk, so little is left for it to sync. */
+        return r < 0 ? r : disk_sync(fd);
 }
 
 /* --- in the parent --- */
 
-static void node_writer_done(Writer *w) {
+static void node_writer_done(NodeWriter *w) {
         if (w->node) {
                 (void) kill(w->pid, SIGKILL);
                 (void) waitpid(w->pid, NULL, WNOHANG);
@@ -90,16 +100,47 @@ static void node_writer_done(Writer *w) {
 static void node_drop(PersistPlan *p, PersistNode *n, PersistDrop drop, int error) {
         n->drop = drop;
         n->error = error;
+        n->written = false;
         p->n_dropped++;
 }
 
-static int node_writer_start(Writer *w, PersistNode *node, const PkramDevice *memory, const PkramDevice *disk,
-                        const char *path) {
+/* Kills the process, and drops the node. */
+static void node_writer_give_up(PersistPlan *p, NodeWriter *w, PersistDrop drop, int error) {
+        PersistNode *node = w->node;
+        struct pollfd end = { .fd = w->pidfd, .events = POLLIN };
 
+        (void) kill(w->pid, SIGKILL);
+        (void) poll(&end, 1, KILL_MSEC);
+        node_writer_done(w);
+        node_drop(p, node, drop, error);
+}
+
+/*
+ * The disk is full: drops the last node after this one in the plan that takes room there, written or not. These are no
+ * more important. Returns false if there is none.
+ */
+static bool run_make_room(PersistRun *run, const PersistNode *node) {
+        PersistPlan *p = run->plan;
+
+        for (PersistNode *n = p->nodes + p->n - 1; n > node; n--) {
+                for (size_t i = 0; i < WRITERS; i++)
+                        if (run->writers[i].node == n) {
+                                node_writer_give_up(p, run->writers + i, PERSIST_DROP_ROOM, -EDQUOT);
+                                return true;
+                        }
+                if (n->written && disk_device_remove_copy(run->path, n->kernel_name) >= 0) {
+                        node_drop(p, n, PERSIST_DROP_ROOM, -EDQUOT);
+                        return true;
+                }
+        }
+        return false;
+}
+
+static int node_writer_start(const PersistRun *run, NodeWriter *w, PersistNode *node) {
         pid_t parent = getpid();
         int r;
 
-        r = pkram_save_begin(disk, node->kernel_name, &w->to);
+        r = pkram_save_begin(run->disk, node->kernel_name, &w->to);
         if (r < 0)
                 return r;
         w->pid = fork();
@@ -112,7 +153,7 @@ static int node_writer_start(Writer *w, PersistNode *node, const PkramDevice *me
                 (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
                 if (getppid() != parent)
                         _exit(EXIT_FAILURE);
-                r = node_copy(memory, node, path, w->to.fd);
+                r = node_copy(run->memory, node, run->path, w->to.fd);
                 _exit(r < 0 ? MIN(-r, 255) : 0);
         }
         w->node = node;
@@ -125,8 +166,18 @@ static int node_writer_start(Writer *w, PersistNode *node, const PkramDevice *me
         return 0;
 }
 
-/* The process has ended: completes the node. */
-static void node_writer_finish(PersistPlan *p, Writer *w) {
+static void run_start_node(PersistRun *run, NodeWriter *w, PersistNode *node) {
+        int r;
+
+        do
+                r = node_writer_start(run, w, node);
+        while (r == -EDQUOT && run_make_room(run, node));
+        if (r < 0)
+                node_drop(run->plan, node, r == -EDQUOT ? PERSIST_DROP_ROOM : PERSIST_DROP_FAILED, r);
+}
+
+/* The process has ended: completes the node, or begins again with more room. */
+static void run_finish_node(PersistRun *run, NodeWriter *w) {
         PersistNode *node = w->node;
         int status = 0, r;
 
@@ -143,35 +194,26 @@ static void node_writer_finish(PersistPlan *p, Writer *w) {
 
         if (r >= 0)
                 node->written = true;
-        else if (r == -EDQUOT)
-                node_drop(p, node, PERSIST_DROP_ROOM, r);
+        else if (r == -EDQUOT && run_make_room(run, node))
+                run_start_node(run, w, node);
         else
-                node_drop(p, node, PERSIST_DROP_FAILED, r);
+                node_drop(run->plan, node, r == -EDQUOT ? PERSIST_DROP_ROOM : PERSIST_DROP_FAILED, r);
 }
 
-static void node_writer_give_up(PersistPlan *p, Writer *w) {
-        PersistNode *node = w->node;
-        struct pollfd end = { .fd = w->pidfd, .events = POLLIN };
-
-        (void) kill(w->pid, SIGKILL);
-        (void) poll(&end, 1, KILL_MSEC);
-        node_writer_done(w);
-        node_drop(p, node, PERSIST_DROP_TIME, -ETIME);
-}
-
-static uint64_t bytes_done(const PersistPlan *p, const Writer *writers) {
+static uint64_t run_bytes_done(const PersistRun *run) {
+        const PersistPlan *p = run->plan;
         uint64_t bytes = 0;
         struct stat st;
 
         for (size_t i = 0; i < p->n; i++)
                 bytes += p->nodes[i].written ? p->nodes[i].bytes : 0;
         for (size_t i = 0; i < WRITERS; i++)
-                if (writers[i].node && fstat(writers[i].to.fd, &st) >= 0)
-                        bytes += MIN((uint64_t) st.st_blocks * 512, writers[i].node->bytes);
+                if (run->writers[i].node && fstat(run->writers[i].to.fd, &st) >= 0)
+                        bytes += MIN((uint64_t) st.st_blocks * 512, run->writers[i].node->bytes);
         return bytes;
 }
 
-/* Removes what a shutdown in this boot that did not come to its end has written. */
+/* Removes what a cancelled shutdown of this boot has written. */
 static int remove_copies(const PkramDevice *disk, const char *path) {
         struct pkram_node_info nodes[64];
         uint64_t cursor = 0;
@@ -201,73 +243,73 @@ static void rate_write(const char *path, uint64_t bytes, uint64_t usec) {
 }
 
 /* Waits for a process to end, at most until the deadline. Returns false then. */
-static bool wait_for_writers(PersistPlan *p, Writer *writers, uint64_t until) {
+static bool run_wait(PersistRun *run, uint64_t until) {
         struct pollfd ends[WRITERS];
         uint64_t now = now_usec(CLOCK_MONOTONIC);
 
         if (now >= until)
                 return false;
         for (size_t i = 0; i < WRITERS; i++)
-                ends[i] = (struct pollfd) { .fd = writers[i].node ? writers[i].pidfd : -1, .events = POLLIN };
+                ends[i] = (struct pollfd) {
+                        .fd = run->writers[i].node ? run->writers[i].pidfd : -1,
+                        .events = POLLIN,
+                };
         if (poll(ends, WRITERS, (int) MIN((until - now) / 1000 + 1, (uint64_t) PROGRESS_MSEC)) > 0)
                 for (size_t i = 0; i < WRITERS; i++)
-                        if (ends[i].revents)
-                                node_writer_finish(p, writers + i);
+                        /* Another one that has ended may have made room of this one. */
+                        if (ends[i].revents && run->writers[i].node && run->writers[i].pidfd == ends[i].fd)
+                                run_finish_node(run, run->writers + i);
         return true;
 }
 
-static int persist_write_all(PersistPlan *p, const PkramDevice *memory, const PkramDevice *disk, const char *path,
-                             PersistProgress progress, void *userdata) {
-
+static void run_write(PersistRun *run, PersistProgress progress, void *userdata) {
+        PersistPlan *p = run->plan;
         uint64_t begin = now_usec(CLOCK_MONOTONIC), until = begin + p->seconds * USEC_PER_SEC;
-        size_t next = 0, end = p->n - p->n_dropped, busy = 0;
-        Writer writers[WRITERS];
+        size_t next = 0, end = p->n - p->n_dropped, busy;
         bool in_time = true;
 
-        for (size_t i = 0; i < WRITERS; i++)
-                writers[i] = (Writer) { .to = PKRAM_HANDLE_NONE, .pidfd = -EBADF };
         do {
                 busy = 0;
                 for (size_t i = 0; i < WRITERS; i++) {
-                        while (!writers[i].node && in_time && next < end) {
-                                PersistNode *node = p->nodes + next++;
-                                int r = node_writer_start(writers + i, node, memory, disk, path);
-
-                                if (r < 0)
-                                        node_drop(p, node, r == -EDQUOT ? PERSIST_DROP_ROOM : PERSIST_DROP_FAILED, r);
-                        }
-                        busy += writers[i].node != NULL;
+                        while (!run->writers[i].node && in_time && next < end)
+                                run_start_node(run, run->writers + i, p->nodes + next++);
+                        busy += run->writers[i].node != NULL;
                 }
                 if (busy > 0 && in_time)
-                        in_time = wait_for_writers(p, writers, until);
+                        in_time = run_wait(run, until);
                 for (size_t i = 0; i < WRITERS && !in_time; i++)
-                        if (writers[i].node)
-                                node_writer_give_up(p, writers + i);
+                        if (run->writers[i].node)
+                                node_writer_give_up(p, run->writers + i, PERSIST_DROP_TIME, -ETIME);
                 for (; !in_time && next < end; next++)
                         node_drop(p, p->nodes + next, PERSIST_DROP_TIME, -ETIME);
                 if (progress)
-                        progress(p, bytes_done(p, writers), userdata);
+                        progress(p, run_bytes_done(run), userdata);
         } while (busy > 0 || next < end);
 
         if (in_time)
-                rate_write(path, bytes_done(p, writers), now_usec(CLOCK_MONOTONIC) - begin + 1);
-        return 0;
+                rate_write(run->path, run_bytes_done(run), now_usec(CLOCK_MONOTONIC) - begin + 1);
 }
 
 int persist_write(PersistPlan *p, const PkramDevice *memory, const char *path, const DiskBoot *boot,
                   PersistProgress progress, void *userdata) {
 
         _cleanup_(disk_device_freep) DiskDevice *d = NULL;
+        PersistRun run = { .plan = p, .memory = memory, .path = path };
         PkramDevice disk;
         int r;
 
+        for (size_t i = 0; i < WRITERS; i++)
+                run.writers[i] = (NodeWriter) { .to = PKRAM_HANDLE_NONE, .pidfd = -EBADF };
         r = disk_device_new(path, boot, /* notice= */ NULL, /* userdata= */ NULL, &d);
         if (r >= 0) {
                 disk = disk_device(d);
+                run.disk = &disk;
                 r = remove_copies(&disk, path);
         }
-        if (r >= 0)
-                return persist_write_all(p, memory, &disk, path, progress, userdata);
+        if (r >= 0) {
+                run_write(&run, progress, userdata);
+                return 0;
+        }
 
         for (size_t i = 0; i < p->n; i++)
                 if (p->nodes[i].drop == PERSIST_DROP_NONE)

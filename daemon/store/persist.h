@@ -18,6 +18,7 @@ typedef enum PersistDrop {
         PERSIST_DROP_NONE,
         PERSIST_DROP_UNMARKED,  /* pkramd.conf asks for a mark, and it has none */
         PERSIST_DROP_NEVER,     /* its mark forbids it, or it was not stored by pkramd */
+        PERSIST_DROP_UNSTORABLE, /* a mounted tree that will be no node: it exceeds a limit, or is in use */
         PERSIST_DROP_ROOM,      /* it does not fit on the disk or exceeds PersistBytesMax= */
         PERSIST_DROP_TIME,      /* it exceeds PersistSecMax= */
         PERSIST_DROP_FAILED,    /* writing it failed */
@@ -37,7 +38,7 @@ typedef struct PersistNode {
 } PersistNode;
 
 typedef struct PersistPlan {
-        PersistNode *nodes;     /* what is dropped comes last; else the most important first */
+        PersistNode *nodes;     /* dropped ones last; else by importance, those of users last */
         size_t n, allocated;
         uint64_t room;          /* bytes that may be written */
         uint64_t rate;          /* bytes per second that the disk is expected to take */
@@ -52,8 +53,12 @@ void persist_plan_done(PersistPlan *p);
 /* Lists all nodes of a store, which is one over memory alone. Returns 0, or a negative errno. */
 int persist_plan_collect(PersistPlan *p, Store *s, PersistMode mode);
 
-/* Adds a mounted tree of root that will take so many bytes of memory. Returns 0 or -ENOMEM. */
-int persist_plan_add_tree(PersistPlan *p, const char *name, int persist, PersistMode mode, uint64_t bytes);
+/*
+ * Adds a mounted tree of root that will take so many bytes of memory. storable is false if storing it will fail. Returns
+ * 0 or -ENOMEM.
+ */
+int persist_plan_add_tree(PersistPlan *p, const char *name, int persist, PersistMode mode, uint64_t bytes,
+                          bool storable);
 
 /*
  * Drops what does not fit: each node that alone is too much, and then the least important ones, until the rest fits.
@@ -64,7 +69,7 @@ void persist_plan_fit(PersistPlan *p);
 /* How long writing takes by this plan, in seconds, at least 1 if there is something to write. */
 uint64_t persist_plan_seconds(const PersistPlan *p);
 
-/* Does the plan leave out a node that is to be written? */
+/* Returns true if a node that is to be written is left out. Nodes of users do not count. */
 bool persist_plan_is_cut(const PersistPlan *p);
 
 /* Returns why a node is dropped, as a lower-case clause. */

@@ -8,13 +8,19 @@
 #include "json-util.h"
 #include "kexec-facts.h"
 #include "kexec-trees.h"
+#include "manager-bus.h"
 #include "name.h"
 #include "reboot-check.h"
+#include "service-manager.h"
 #include "time-util.h"
 #include "utf8.h"
 
-/* For counting what is in one tree without a limit. */
+/* For counting what is in trees without a limit; the guard has 30 seconds for all it does. */
 #define COST_USEC (5 * USEC_PER_SEC)
+
+/* It writes the nodes, with what pkram-generator adds to it. */
+#define SHUTDOWN_UNIT "pkram-shutdown.service"
+#define SHUTDOWN_DROP_IN "/" SHUTDOWN_UNIT ".d/50-disk.conf"
 
 /* Nodes that are named in the text, and in a reply. */
 #define NAMED_MAX 5U
@@ -40,19 +46,33 @@ static void reboot_say(RebootCheck *c, const char *format, ...) {
 typedef struct TreePlan {
         PersistPlan *plan;
         PersistMode mode;
+        const KexecFacts *facts;
+        uint64_t left_usec;
 } TreePlan;
 
-static uint64_t tree_bytes(const char *path) {
+static uint64_t tree_bytes(TreePlan *t, const char *path) {
         _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+        uint64_t begin = now_usec(CLOCK_MONOTONIC), used;
         TreeCost cost = {};
         struct statvfs fs;
+        int r;
 
         if (fd < 0)
                 return 0;
         /* A tmpfs without a limit does not count. */
         if (fstatvfs(fd, &fs) >= 0 && fs.f_blocks > 0)
                 return (uint64_t) (fs.f_blocks - fs.f_bfree) * fs.f_frsize;
-        return tree_cost(fd, COST_USEC, &cost) < 0 ? 0 : cost.bytes;
+        r = tree_cost(fd, t->left_usec, &cost);
+        used = now_usec(CLOCK_MONOTONIC) - begin;
+        t->left_usec -= MIN(t->left_usec, used);
+        return r < 0 ? 0 : cost.bytes;
+}
+
+static bool tree_is_storable(const KexecFacts *facts, const char *name) {
+        for (size_t i = 0; i < facts->n_problems; i++)
+                if (streq(facts->problems[i].name, name))
+                        return false;
+        return true;
 }
 
 static int plan_tree(const KexecTree *tree, void *userdata) {
@@ -66,7 +86,29 @@ static int plan_tree(const KexecTree *tree, void *userdata) {
                 (void) persist_parse(tree->persist, &persist);
         /* The size matters only if it may be written. */
         return persist_plan_add_tree(t->plan, tree->name, persist, t->mode,
-                                     tree->path && t->mode != PERSIST_NO ? tree_bytes(tree->path) : 0);
+                                     tree->path && t->mode != PERSIST_NO ? tree_bytes(t, tree->path) : 0,
+                                     tree_is_storable(t->facts, tree->name));
+}
+
+/* Returns why the unit that writes the nodes would not do so, or NULL. */
+static const char *shutdown_unit_problem(sd_bus *bus) {
+        _cleanup_free_ char *path = NULL;
+        char **drop_ins = NULL;
+        bool writes = false;
+        int r;
+
+        if (!bus || manager_find_unit(bus, SHUTDOWN_UNIT, &path) < 0)
+                return NULL;
+        if (service_manager_unit_is_active(bus, SHUTDOWN_UNIT) == 0)
+                return "pkram-shutdown.service is not active, start it";
+        r = sd_bus_get_property_strv(bus, MANAGER_NAME, path, UNIT_IFACE, "DropInPaths",
+                                     /* reterr_error= */ NULL, &drop_ins);
+        for (char **p = drop_ins; p && *p; p++) {
+                writes = writes || ends_with(*p, SHUTDOWN_DROP_IN);
+                free(*p);
+        }
+        free(drop_ins);
+        return r >= 0 && !writes ? "pkramd.conf was changed, run 'systemctl daemon-reload'" : NULL;
 }
 
 static void reboot_describe_lost(RebootCheck *c) {
@@ -84,7 +126,7 @@ static void reboot_describe_lost(RebootCheck *c) {
                 reboot_say(c, "%s'%s' of %s (%s)", i == first ? "" : "; ", n->name, n->owner, persist_drop_text(n));
         }
         reboot_say(c, ".");
-        if (!c->fits)
+        if (!c->fits && !c->problem)
                 reboot_say(c, " Free room, remove nodes, raise PersistBytesMax= or PersistSecMax=%s.",
                            c->allowed ? "" : ", or set PersistPolicy=drop to shut down without them");
 }
@@ -98,7 +140,7 @@ static void reboot_describe(RebootCheck *c, const KexecFacts *facts, PersistMode
                 reboot_say(c, "Nothing is stored, so a reboot loses nothing.");
         else if (mode == PERSIST_NO)
                 reboot_say(c, "A reboot would lose %zu node%s and mounted tree%s. Use 'pkramctl kexec', or set "
-                           "Use=auto and Persist= in pkramd.conf.", p->n, p->n == 1 ? "" : "s", p->n == 1 ? "" : "s");
+                           "Persist= in pkramd.conf.", p->n, p->n == 1 ? "" : "s", p->n == 1 ? "" : "s");
         else {
                 if (n > 0)
                         reboot_say(c, "A shutdown writes %zu node%s with %s to %s, in about %s; "
@@ -106,7 +148,10 @@ static void reboot_describe(RebootCheck *c, const KexecFacts *facts, PersistMode
                                    disk_path, format_usec(usec, persist_plan_seconds(p) * USEC_PER_SEC),
                                    format_bytes(room, p->room));
                 if (p->n_dropped > 0) {
-                        reboot_say(c, "%s", n > 0 ? " " : "A shutdown writes nothing to disk. ");
+                        if (c->problem)
+                                reboot_say(c, "A shutdown cannot write to disk: %s. ", c->problem);
+                        else
+                                reboot_say(c, "%s", n > 0 ? " " : "A shutdown writes nothing to disk. ");
                         reboot_describe_lost(c);
                 }
         }
@@ -116,12 +161,12 @@ static void reboot_describe(RebootCheck *c, const KexecFacts *facts, PersistMode
 }
 
 int reboot_check_new(const PkramDevice *device, const Config *config, const char *utab, const char *mounts,
-                     const char *disk_path, const KexecFacts *facts, RebootCheck **ret) {
+                     const char *disk_path, const KexecFacts *facts, sd_bus *bus, RebootCheck **ret) {
 
         _cleanup_(reboot_check_freep) RebootCheck *c = calloc(1, sizeof(RebootCheck));
         _cleanup_(store_freep) Store *s = NULL;
         PersistMode mode = config_persist(config);
-        TreePlan trees = { .mode = mode };
+        TreePlan trees = { .mode = mode, .facts = facts, .left_usec = COST_USEC };
         int r;
 
         if (!c)
@@ -137,7 +182,8 @@ int reboot_check_new(const PkramDevice *device, const Config *config, const char
         if (mode == PERSIST_NO)
                 c->plan.n_dropped = c->plan.n;
         else {
-                r = persist_plan_limit(&c->plan, disk_path, config);
+                c->problem = shutdown_unit_problem(bus);
+                r = c->problem ? -EACCES : persist_plan_limit(&c->plan, disk_path, config);
                 if (r < 0)
                         persist_plan_fail(&c->plan, r);
                 persist_plan_fit(&c->plan);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <json-c/json.h>
+#include <systemd/sd-bus.h>
 
 #include "persist.h"
 
@@ -10,16 +11,18 @@ typedef struct RebootCheck {
         bool keeps;             /* all nodes and mounted trees are written, or there are none */
         bool fits;              /* all that are to be written fit */
         bool allowed;           /* false: they do not, and PersistPolicy=refuse */
+        const char *problem;    /* why nothing can be written at all, a static string or NULL */
         PersistPlan plan;
         char text[2048];        /* what is written and what is lost, and what to do; no newline */
 } RebootCheck;
 
 /*
- * utab, mounts: as for kexec_for_each_tree(). facts: counts of trees and units. Returns 0 and a check that the caller
+ * utab, mounts: as for kexec_for_each_tree(). facts: all about trees and units. bus: NULL, or the
+ * service manager, which is asked whether pkram-shutdown.service can write. Returns 0 and a check that the caller
  * frees, -ENOMEM, or what the device failed with.
  */
 int reboot_check_new(const PkramDevice *device, const Config *config, const char *utab, const char *mounts,
-                     const char *disk_path, const KexecFacts *facts, RebootCheck **ret);
+                     const char *disk_path, const KexecFacts *facts, sd_bus *bus, RebootCheck **ret);
 RebootCheck *reboot_check_free(RebootCheck *c);
 DEFINE_CLEANUP(RebootCheck *, reboot_check_free)
 

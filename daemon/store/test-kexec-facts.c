@@ -353,6 +353,54 @@ static int memfd_with(size_t size) {
         return fd;
 }
 
+/* A shutdown writes nodes to disk only if its unit is active and has the drop-in that permits it. */
+static void test_shutdown_unit(_unused_ void **state) {
+        MockUnit units[] = {
+                { .name = "pkram-shutdown.service", .active = "active", .job = "", .preserve = "no",
+                  .notify_access = "main", .drop_in = "" },
+        };
+        MockManager *m = mock_manager_new(dir, units, ELEMENTSOF(units));
+        Mock *mock = mock_new();
+        PkramDevice device = mock_device(mock);
+        _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+        KexecSources sources = { .utab = "/proc/none", .units = "/proc/none", .root = "/proc/none",
+                                 .proc = "/proc/self", .disk = dir };
+        Config config;
+
+        struct {
+                const char *active, *drop_in, *problem;
+        } cases[] = {
+                { "active", "/run/systemd/generator/pkram-shutdown.service.d/50-disk.conf", NULL },
+                { "active", NULL, "run 'systemctl daemon-reload'" },
+                { "active", "/etc/systemd/system/pkram-shutdown.service.d/x.conf", "run 'systemctl daemon-reload'" },
+                { "inactive", NULL, "pkram-shutdown.service is not active" },
+        };
+
+        config_init_memory(&config, GIB(4));
+        config.disk = true;
+        config.persist = PERSIST_ALL;
+        assert_ok(pkram_save_begin(&device, "node", &h));
+        assert_ok(pkram_save_commit(&h, /* replace= */ false, /* ret_id= */ NULL));
+        assert_ok(manager_connect(mock_manager_address(m), 30 * USEC_PER_SEC, &sources.bus));
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_kexec_state_ KexecState s = {};
+
+                units[0].active = cases[i].active;
+                units[0].drop_in = cases[i].drop_in;
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                assert_non_null(s.reboot);
+                assert_int_equal(s.reboot->plan.n, 1);
+                assert_int_equal(s.reboot->problem == NULL, cases[i].problem == NULL);
+                if (cases[i].problem)
+                        assert_non_null(strstr(s.reboot->text, cases[i].problem));
+        }
+        (void) sd_bus_flush_close_unref(sources.bus);
+        mock_manager_free(m);
+        mock_free(mock);
+        (void) unlink(path_of("notify"));
+        (void) unlink(path_of("private"));
+}
+
 /* Units that have the service manager keep descriptors. */
 static void test_fdstores(_unused_ void **state) {
         MockUnit units[] = {
@@ -554,6 +602,7 @@ int main(void) {
                 cmocka_unit_test(test_tree_cost),
                 cmocka_unit_test(test_trees),
                 cmocka_unit_test(test_shared_memory),
+                cmocka_unit_test(test_shutdown_unit),
                 cmocka_unit_test(test_fdstores),
                 cmocka_unit_test(test_crash_kernel),
                 cmocka_unit_test(test_no_pkram),

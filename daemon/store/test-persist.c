@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Nodes in memory that are written to disk for the next boot: which, in which order, and what comes back. */
+#include <dirent.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
@@ -7,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "device-places.h"
+#include "disk-directory.h"
 #include "disk-io.h"
 #include "kexec-check.h"
 #include "reboot-check.h"
@@ -223,7 +226,7 @@ static void test_marks(void **state) {
         assert_ok(store_put_data(&f->s, &f->s.root, "secret", STORE_PERSIST(PERSIST_NEVER), NULL));
         assert_ok(store_put_data(&f->s, &f->s.root, "least", STORE_PERSIST(1), NULL));
         assert_ok(store_put_data(&f->s, &f->s.root, "most", STORE_PERSIST(PERSIST_MAX), NULL));
-        assert_ok(persist_plan_add_tree(&marked, "tree", 50, PERSIST_MODE_MARKED, 4096));
+        assert_ok(persist_plan_add_tree(&marked, "tree", 50, PERSIST_MODE_MARKED, 4096, true));
         plan(f, PERSIST_MODE_MARKED, &marked);
         assert_int_equal(marked.n, 5);
         assert_string_equal(marked.nodes[0].name, "most");
@@ -240,7 +243,26 @@ static void test_marks(void **state) {
 }
 
 static void add(PersistPlan *p, const char *name, int persist, uint64_t bytes) {
-        assert_ok(persist_plan_add_tree(p, name, persist, PERSIST_ALL, bytes));
+        assert_ok(persist_plan_add_tree(p, name, persist, PERSIST_ALL, bytes, true));
+}
+
+/* Users set the importance of their nodes, so it orders these behind all others, and keeps no machine running. */
+static void test_users_come_last(void **state) {
+        Fixture *f = *state;
+        const Peer user = { .uid = 1000, .gid = 1000, .pidfd = -EBADF, .owner = (char *) "uid:1000" };
+        _cleanup_plan_ PersistPlan p = {};
+
+        assert_ok(store_put_data(&f->s, &user, "greedy", STORE_PERSIST(PERSIST_MAX), NULL));
+        assert_ok(store_put_data(&f->s, &f->s.root, "modest", STORE_PERSIST(1), NULL));
+        assert_ok(persist_plan_collect(&p, f->memory_store, PERSIST_ALL));
+        p.room = KIB(64);
+        p.rate = MIB(100);
+        p.seconds = 60;
+        persist_plan_fit(&p);
+        assert_string_equal(p.nodes[0].name, "modest");
+        assert_int_equal(plan_find(&p, "greedy")->drop, PERSIST_DROP_ROOM);
+        assert_int_equal(p.n_dropped, 1);
+        assert_false(persist_plan_is_cut(&p));
 }
 
 /* One that is too large by itself does not take others with it; then the least important ones go. */
@@ -345,7 +367,7 @@ static void test_reboot_check(void **state) {
                 c->disk = cases[i].disk;
                 c->persist_drop = cases[i].drop;
                 c->persist_bytes = cases[i].bytes;
-                assert_ok(reboot_check_new(&f->memory, c, utab, NULL, f->path, &facts, &check));
+                assert_ok(reboot_check_new(&f->memory, c, utab, NULL, f->path, &facts, NULL, &check));
                 assert_int_equal(check->keeps, cases[i].keeps);
                 if (cases[i].disk)
                         assert_int_equal(check->fits, cases[i].fits);
@@ -359,8 +381,35 @@ static void test_reboot_check(void **state) {
         c->persist_bytes = KIB(64);
         _cleanup_(reboot_check_freep) RebootCheck *check = NULL;
 
-        assert_ok(reboot_check_new(&f->memory, c, utab, NULL, f->path, &facts, &check));
+        assert_ok(reboot_check_new(&f->memory, c, utab, NULL, f->path, &facts, NULL, &check));
         assert_string_equal(check->plan.nodes[0].name, "tree");
+}
+
+/* Trees that cannot be stored are not written either. */
+static void test_reboot_check_facts(void **state) {
+        Fixture *f = *state;
+        Config *c = &f->s.config;
+        KexecTreeProblem problem = { .name = "tree", .path = "/none" };
+        KexecFacts facts = { .problems = &problem, .n_problems = 1 };
+        _cleanup_(reboot_check_freep) RebootCheck *before = NULL, *after = NULL;
+        char utab[128];
+        FILE *table;
+
+        (void) snprintf(utab, sizeof(utab), "%s/utab", f->parent);
+        assert_non_null(table = fopen(utab, "we"));
+        assert_true(fputs("ID=1 SRC=tree TARGET=/none ROOT=/ OPTS=helper=pkram,x-pkram.persist=10\n", table) >= 0);
+        assert_int_equal(fclose(table), 0);
+        c->disk = true;
+        c->persist = PERSIST_ALL;
+        c->persist_bytes = GIB(1);
+        assert_ok(reboot_check_new(&f->memory, c, utab, NULL, f->path, &facts, NULL, &before));
+        assert_int_equal(plan_find(&before->plan, "tree")->drop, PERSIST_DROP_UNSTORABLE);
+        assert_false(before->keeps || before->fits || before->allowed);
+        assert_non_null(strstr(before->text, "it cannot be stored as it is"));
+
+        facts.n_problems = 0;
+        assert_ok(reboot_check_new(&f->memory, c, utab, NULL, f->path, &facts, NULL, &after));
+        assert_true(after->keeps && after->fits && after->allowed);
 }
 
 /* --- failures --- */
@@ -402,6 +451,57 @@ static void test_failures(void **state) {
         write_all(f, PERSIST_ALL);
         restart(f, true, false);
         assert_int_equal(store_count(&f->s, &f->s.root), 2);
+}
+
+/* The disk has room for some bytes in this directory. */
+static const char *full_path;
+
+static int full_disk(const char *call) {
+        DIR *d = streq(call, "write") ? opendir(full_path) : NULL;
+        const struct dirent *de;
+        uint64_t bytes = 0;
+
+        while (d && (de = readdir(d))) {
+                struct stat st;
+
+                if (fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) >= 0 && S_ISREG(st.st_mode))
+                        bytes += (uint64_t) st.st_blocks * 512;
+        }
+        if (d)
+                (void) closedir(d);
+        return bytes > 3400000 ? -EDQUOT : 0;
+}
+
+/* The disk fills up although the plan fits: less important nodes give way, whatever is written first. */
+static void test_less_important_nodes_give_way(void **state) {
+        static const char *const names[] = { "least", "less", "more", "most" };
+        Fixture *f = *state;
+        _cleanup_plan_ PersistPlan p = {};
+        _cleanup_free_ char *nodes = NULL;
+        DiskDirectory dir = DISK_DIRECTORY_NONE;
+
+        for (unsigned i = 0; i < ELEMENTSOF(names); i++) {
+                _cleanup_close_ int fd = make_memfd(i == 3 ? 2000000 : 1000000, i);
+                StoreItem item = { .fd = fd };
+
+                assert_ok(store_put(&f->s, &f->s.root, names[i], &item, 1, STORE_PERSIST((int) i + 1), NULL, NULL));
+        }
+        assert_ok(disk_directory_enter(f->path, &f->boot, &dir));
+        assert_true(asprintf(&nodes, "%s/nodes.%s", f->path, dir.record.token) > 0);
+        disk_directory_done(&dir);
+
+        plan(f, PERSIST_ALL, &p);
+        full_path = nodes;
+        disk_io_hook = full_disk;
+        assert_ok(persist_write(&p, &f->memory, f->path, &f->boot, NULL, NULL));
+        disk_io_hook = NULL;
+        assert_true(plan_find(&p, "most")->written && plan_find(&p, "more")->written);
+        assert_int_equal(plan_find(&p, "less")->drop, PERSIST_DROP_ROOM);
+        assert_int_equal(plan_find(&p, "least")->drop, PERSIST_DROP_ROOM);
+        assert_int_equal(p.n_dropped, 2);
+        restart(f, true, false);
+        assert_int_equal(store_count(&f->s, &f->s.root), 2);
+        assert_true(is_on_disk(f, "most") && is_on_disk(f, "more"));
 }
 
 /* One node cannot be read, which costs no other one. */
@@ -511,10 +611,13 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_kexec_after_all, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_copy_stays, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_marks, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_users_come_last, setup, teardown),
                 cmocka_unit_test(test_fit),
                 cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_reboot_check, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_reboot_check_facts, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_failures, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_less_important_nodes_give_way, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_time_is_up, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_cut_off, setup, teardown),
