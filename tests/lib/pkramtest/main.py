@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 
-from . import bench, bench_daemon, fuzz, lint, mini, unit, userspace, vm
+from . import bench, bench_daemon, bench_disk, fuzz, lint, mini, unit, userspace, vm
 from .common import OUTPUT
 from .results import Results
 
@@ -33,11 +33,12 @@ def bench_suite():
         chosen = [s for s in bench.scenarios() if not names or s.name in names]
         if chosen:
             bench.run(results, "bench", chosen)
-        if not names or bench_daemon.NAME in names:
-            bench_daemon.run(results)
+        for part in (bench_daemon, bench_disk):
+            if not names or part.NAME in names:
+                part.run(results)
 
     return Suite("bench", "cost of the kernel in instructions, beside the rival's; of the daemon in time and memory",
-                 lambda: [(s.name, s.about) for s in bench.scenarios()] + [(bench_daemon.NAME, bench_daemon.ABOUT)],
+                 lambda: [(s.name, s.about) for s in bench.scenarios()] + [(p.NAME, p.ABOUT) for p in (bench_daemon, bench_disk)],
                  run)
 
 
