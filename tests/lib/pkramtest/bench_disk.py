@@ -16,7 +16,7 @@ MIB = 256
 
 
 def run(results):
-    """Speeds are told, not judged: they are this host's. What is loaded has to be what was stored, says the program."""
+    """Speeds are told, not judged: they are this host's. The program compares what is loaded with what was stored."""
     start = time.monotonic()
     path = os.path.join(output_dir("bench", NAME), "log")
     with open(path, "w", encoding="utf-8") as log:
@@ -28,8 +28,8 @@ def run(results):
     # Where the checkout is, and not in a /tmp that may be in memory.
     directory = tempfile.mkdtemp(dir=OUTPUT)
     try:
-        r = subprocess.run([os.path.join(build, "daemon", "bench-disk"), directory, str(MIB)], capture_output=True, text=True,
-                           check=False)
+        r = subprocess.run([os.path.join(build, "daemon", "bench-disk"), directory, str(MIB)], capture_output=True,
+                           text=True, check=False)
     finally:
         shutil.rmtree(directory)
     if r.returncode != 0 or "disk_load" not in r.stdout:

@@ -38,7 +38,8 @@ def bench_suite():
                 part.run(results)
 
     return Suite("bench", "cost of the kernel in instructions, beside the rival's; of the daemon in time and memory",
-                 lambda: [(s.name, s.about) for s in bench.scenarios()] + [(p.NAME, p.ABOUT) for p in (bench_daemon, bench_disk)],
+                 lambda: [(s.name, s.about) for s in bench.scenarios()] +
+                         [(p.NAME, p.ABOUT) for p in (bench_daemon, bench_disk)],
                  run)
 
 

@@ -32,12 +32,13 @@ stage1() {
         tar_python | sha stream >/dev/null
         check "pkramctl takes the stream" bash -o pipefail -c \
                 'tar -c --sort=name -C / usr/lib/python3 | pkramctl store usr-lib -'
-        show stored \
-                "usr-lib: a tar of /usr/lib/python3, $(($(tar_python | wc -c) >> 20)) MiB, streamed into 'pkramctl store usr-lib -'"
+        show stored "usr-lib: a tar of /usr/lib/python3, $(($(tar_python | wc -c) >> 20)) MiB," \
+                "streamed into 'pkramctl store usr-lib -'"
 
         printf 'the only copy of a lease' | sha inline >/dev/null
+        data=$(printf 'the only copy of a lease' | base64 -w0)
         check "varlinkctl stores an inline node" call Store \
-                "{\"name\":\"lease\",\"objects\":[{\"name\":\"lease\",\"data\":\"$(printf 'the only copy of a lease' | base64 -w0)\"}]}"
+                "{\"name\":\"lease\",\"objects\":[{\"name\":\"lease\",\"data\":\"$data\"}]}"
         show stored "lease: 24 bytes inline, stored by varlinkctl"
 
         mkdir -p /srv/web
@@ -77,8 +78,10 @@ stage2() {
         everything_came_back 2
         while read -r line; do
                 show restored "$line"
-        done < <(pkramctl status | grep -E '^ *(PKRAM|Place|Boot)'; journalctl -q -b -u pkramd.service -o cat -g \
-                '^Restored node')
+        done < <(
+                pkramctl status | grep -E '^ *(PKRAM|Place|Boot)'
+                journalctl -q -b -u pkramd.service -o cat -g '^Restored node'
+        )
         matches "the journal says how long it took" "$(journalctl -q -b -u pkramd.service -o cat)" \
                 "^Restored node 'service-state' of keeper.service from disk: 1 object, .* in [0-9.]+ ?[a-z]+\.$"
         show_kernel "; now pkramctl kexec"

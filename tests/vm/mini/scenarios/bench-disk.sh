@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What it costs to store a file of 64 MiB as a node on a file system, and to load it again, in instructions per 4 KiB: pkramd's
-# code and the kernel's. dd copies the same bytes beside it, and the node may cost at most twice as much. The file system is in
-# memory, so that no disk is waited for.
+# What it costs to store a file of 64 MiB as a node on a file system, and to load it again, in instructions per 4 KiB:
+# pkramd's code and the kernel's. dd copies the same bytes beside it, and the node may cost at most twice as much. The
+# file system is in memory, so that no disk is waited for.
 # suite: campaign
 # memory: 640M
 # icount: yes
@@ -19,7 +19,8 @@ stage1() {
                 mark DATA "$name $((ns / 16384)) insn/4KiB"
         done </tmp/bench.out
         for what in store load; do
-                within "a $what costs at most twice as much as dd" "$(of_bench disk_$what)" 1000 $(($(of_bench dd_$what) * 2))
+                within "a $what costs at most twice as much as dd" "$(of_bench disk_$what)" 1000 \
+                        $(($(of_bench dd_$what) * 2))
         done
 }
 
