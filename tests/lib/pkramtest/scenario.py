@@ -20,6 +20,7 @@
     # firmware: uefi           a UEFI machine (full guests only)
     # scratch: 256M            an empty disk, /dev/vdc (full guests only)
     # packages: WORDS          packages of Debian beyond those of the image, in packages/ (full guests only)
+    # power: again             a guest that powers off is switched on again, until it is done (full guests only)
     # control: NAME            a program of tests/vm/control that runs on the host meanwhile (full guests only)
     # debs: guest              Debian packages of a kernel with that configuration, in pkram-deb/ (full guests only)
 """
@@ -31,7 +32,7 @@ from dataclasses import dataclass, field
 
 KEYS = {"stages", "memory", "cpus", "cpu", "timeout", "silence", "append", "qemu", "expect", "refuse", "allow",
         "config", "suite", "kunit", "icount", "debug", "kernels", "firmware", "scratch", "debs", "packages",
-        "control"}
+        "control", "power"}
 
 
 @dataclass
@@ -57,6 +58,7 @@ class Scenario:
     scratch: str = ""
     debs: str = ""
     control: str = ""
+    power: str = ""
     packages: list = field(default_factory=list)
     kunit: bool = False
     icount: bool = False
@@ -107,6 +109,8 @@ def load(path):
                 s.qemu += shlex.split(value)
             elif key in ("kernels", "packages"):
                 setattr(s, key, value.split())
+            elif key == "power" and value != "again":
+                raise ValueError(f"{path}: 'power:' wants 'again', not '{value}'")
             elif key in ("kunit", "icount", "debug"):
                 setattr(s, key, value == "yes")
             else:

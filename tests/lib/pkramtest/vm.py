@@ -13,7 +13,7 @@ import subprocess
 import tarfile
 import tempfile
 
-from . import examples, guests, qemu, scenario, unit
+from . import examples, guests, power, qemu, scenario, unit
 from .common import OUTPUT, TESTS, Broken, kernel, kernel_packages, make, output_dir, shown
 
 DIRECTORY = os.path.join(TESTS, "vm", "scenarios")
@@ -167,8 +167,8 @@ def run_one(s, out, on_line=None):
     image, initrd, further, disk = what_it_needs(s)
     tar = os.path.join(out, "scenario.tar")
     archive(s, image, further, tar)
-    with controlled(s, out) as control:
-        return run_machine(s, out, image, initrd, disk, tar, control, on_line)
+    with controlled(s, out) as control, power.again(s.power == "again", on_line) as (monitor, watch):
+        return run_machine(s, out, image, initrd, disk, tar, control + monitor, watch)
 
 
 def run_machine(s, out, image, initrd, disk, tar, control, on_line):
