@@ -45,7 +45,7 @@ static int plan_add(PersistPlan *p, char *owner, char *name, int persist, Persis
         *n = (PersistNode) {
                 .owner = owner,
                 .name = name,
-                .importance = MAX(persist, 0),
+                .importance = persist > 0 ? persist : 0,
                 .memory = memory,
                 .bytes = memory,
                 .drop = drop,

@@ -268,6 +268,8 @@ static void run_write(PersistRun *run, PersistProgress progress, void *userdata)
         size_t next = 0, end = p->n - p->n_dropped, busy;
         bool in_time = true;
 
+        if (!p->nodes)
+                return;
         do {
                 busy = 0;
                 for (size_t i = 0; i < WRITERS; i++) {

@@ -54,8 +54,8 @@ void persist_plan_done(PersistPlan *p);
 int persist_plan_collect(PersistPlan *p, Store *s, PersistMode mode);
 
 /*
- * Adds a mounted tree of root that will take so many bytes of memory. storable is false if storing it will fail. Returns
- * 0 or -ENOMEM.
+ * Adds a mounted tree of root that will take so many bytes of memory. storable is false if storing it will fail.
+ * Returns 0 or -ENOMEM.
  */
 int persist_plan_add_tree(PersistPlan *p, const char *name, int persist, PersistMode mode, uint64_t bytes,
                           bool storable);
