@@ -12,7 +12,7 @@
 #include <linux/pkram.h>
 
 #include "kexec-check.h"
-#include "kexec-util.h"
+#include "macro.h"
 
 static KexecReason reason_of_loaded(uint32_t image_state) {
         switch (image_state) {

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <assert.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <linux/pkram.h>
 
+#include "file-util.h"
 #include "kexec-cmdline.h"
-#include "kexec-util.h"
 #include "macro.h"
 
 /* Far more than any kernel takes; bounds what is read from the running one. */
@@ -167,7 +168,7 @@ int kexec_cmdline_read_running(const char *path, char **ret) {
 
         assert(ret);
 
-        r = read_virtual_file(path ?: "/proc/cmdline", PROC_CMDLINE_MAX, &line);
+        r = virtual_file_read(AT_FDCWD, path ?: "/proc/cmdline", PROC_CMDLINE_MAX, &line);
         if (r < 0)
                 return r;
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <assert.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "file-util.h"
 #include "kexec-cmdline.h"
 #include "kexec-crash.h"
-#include "kexec-util.h"
 
 #define CRASH_SIZE "/sys/kernel/kexec_crash_size"
 
@@ -74,7 +75,7 @@ int kexec_crash_reserved(const char *path, uint64_t *ret) {
 
         assert(ret);
 
-        r = read_virtual_file(path ?: CRASH_SIZE, 32, &text);
+        r = virtual_file_read(AT_FDCWD, path ?: CRASH_SIZE, 32, &text);
         if (r < 0)
                 return r;
         return sscanf(text, "%" SCNu64, ret) == 1 ? 0 : -EBADMSG;

@@ -8,7 +8,7 @@
 #include <sys/utsname.h>
 
 #include "kexec-image.h"
-#include "kexec-util.h"
+#include "macro.h"
 
 /* Resolves links, so that /vmlinuz becomes /boot/vmlinuz-VERSION. */
 static int kernel_path_resolve(const char *path, char **ret) {

@@ -5,10 +5,10 @@
 #include <fnmatch.h>
 #include <stdio.h>
 
+#include "file-util.h"
 #include "kexec-entry.h"
 #include "kexec-image.h"
 #include "kexec-uki.h"
-#include "kexec-util.h"
 
 /* Far more than an entry or loader.conf has. */
 #define ENTRY_FILE_MAX KIB(64)
@@ -118,7 +118,7 @@ static int lines_parse(const char *path, int (*function)(void *userdata, const c
         char *rest, *line;
         int r;
 
-        r = read_virtual_file(path, ENTRY_FILE_MAX, &text);
+        r = virtual_file_read(AT_FDCWD, path, ENTRY_FILE_MAX, &text);
         if (r < 0)
                 return r;
         for (rest = text; (line = strsep(&rest, "\n"));) {

@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include "file-util.h"
 #include "kexec-load.h"
-#include "kexec-util.h"
 #include "macro.h"
 
 /* An initial RAM disk above this is refused by the kernel anyway (it must fit below 2 GiB on old ones). */
@@ -20,21 +20,6 @@
 static long kexec_file_load_real(int kernel_fd, int initrd_fd, unsigned long cmdline_len, const char *cmdline,
                                  unsigned long flags) {
         return syscall(__NR_kexec_file_load, kernel_fd, initrd_fd, cmdline_len, cmdline, flags);
-}
-
-static int write_all(int fd, const char *p, size_t n) {
-        while (n > 0) {
-                ssize_t l = write(fd, p, n);
-                if (l < 0) {
-                        if (errno == EINTR)
-                                continue;
-                        return -errno;
-                }
-                p += l;
-                n -= (size_t) l;
-        }
-
-        return 0;
 }
 
 static int open_regular(const char *path) {
@@ -190,7 +175,7 @@ int kexec_is_loaded(const char *path) {
         _cleanup_free_ char *value = NULL;
         int r;
 
-        r = read_virtual_file(path ?: "/sys/kernel/kexec_loaded", 16, &value);
+        r = virtual_file_read(AT_FDCWD, path ?: "/sys/kernel/kexec_loaded", 16, &value);
         if (r < 0)
                 return r;
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 #include <assert.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "file-util.h"
 #include "kexec-trees.h"
-#include "kexec-util.h"
 #include "mount-table.h"
 
 #define UTAB "/run/mount/utab"
@@ -124,7 +125,7 @@ int kexec_for_each_tree(const char *utab, const char *mounts, KexecTreeFunction 
         r = tree_lines_read(f, &trees);
         (void) fclose(f);
         if (r >= 0 && mounts && trees.n > 0)
-                r = mount_table_read(mounts, &table);
+                r = virtual_file_read(AT_FDCWD, mounts, SIZE_MAX, &table);
         if (r < 0)
                 return r;
         if (table)

@@ -46,6 +46,38 @@ int file_read(const char *path, size_t max, char **ret, size_t *ret_size) {
         return 0;
 }
 
+int virtual_file_read(int dir, const char *path, size_t max, char **ret) {
+        _cleanup_close_ int fd = -EBADF;
+        _cleanup_free_ char *text = NULL;
+        size_t size = 0, allocated = 0;
+
+        fd = openat(dir, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0)
+                return -errno;
+        for (;;) {
+                ssize_t n;
+
+                if (GREEDY_REALLOC(text, allocated, size + KIB(16) + 1) < 0)
+                        return -ENOMEM;
+                n = read(fd, text + size, KIB(16));
+                if (n < 0 && errno == EINTR)
+                        continue;
+                if (n < 0)
+                        return -errno;
+                if (n == 0)
+                        break;
+                size += (size_t) n;
+                if (size > max)
+                        return -EFBIG;
+        }
+        if (memchr(text, 0, size))
+                return -EBADMSG;
+
+        text[size] = 0;
+        *ret = TAKE_PTR(text);
+        return 0;
+}
+
 int write_all(int fd, const void *data, size_t size) {
         const uint8_t *p = data;
         size_t n = size;

@@ -17,6 +17,11 @@ static inline void closedirp(DIR **d) {
  * is no regular file. */
 int file_read(const char *path, size_t max, char **ret, size_t *ret_size);
 
+/* Reads a file that has no size of its own, as those of /proc and /sys, at most max bytes. path is relative to the
+ * directory dir, which may be AT_FDCWD. The caller frees the text *ret. Returns 0, -EFBIG if the file is longer,
+ * -EBADMSG if it has a NUL byte, or another negative errno. */
+int virtual_file_read(int dir, const char *path, size_t max, char **ret);
+
 /* Writes everything, however many calls it takes. Returns 0, or what write(2) failed with: some of it is written
  * then. */
 int write_all(int fd, const void *data, size_t size);

@@ -5,28 +5,6 @@
 #include "macro.h"
 #include "mount-table.h"
 
-int mount_table_read(const char *path, char **ret) {
-        char *text = NULL;
-        size_t allocated = 0;
-        int r = -ENOMEM;
-        FILE *f;
-
-        f = fopen(path, "re");
-        if (!f)
-                return -errno;
-        /* There is no NUL in it, so this reads up to the end. */
-        if (getdelim(&text, &allocated, 0, f) < 0) {
-                r = ferror(f) ? -EIO : r;
-                free(text);
-                text = feof(f) ? strdup("") : NULL;
-        }
-        (void) fclose(f);
-        if (!text)
-                return r;
-        *ret = text;
-        return 0;
-}
-
 void mount_text_decode(char *text) {
         char *to = text;
 

@@ -18,9 +18,6 @@ typedef struct MountLine {
         const char *options;    /* of the file system: "rw,size=8192k" */
 } MountLine;
 
-/* Reads a table whole. The caller frees *ret. Returns 0 or a negative errno. */
-int mount_table_read(const char *path, char **ret);
-
 /*
  * Calls back for each mount in text, which is changed. Stops when the function returns something else than 0, and
  * returns that. The strings of a line point into text. Lines that cannot be understood are skipped.

@@ -8,26 +8,9 @@
 #include "utf8.h"
 
 char *proc_read(int dir, const char *name) {
-        _cleanup_close_ int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-        _cleanup_free_ char *text = NULL;
-        size_t size = 0, allocated = 0;
+        char *text;
 
-        if (fd < 0)
-                return NULL;
-        for (;;) {
-                ssize_t n;
-
-                if (GREEDY_REALLOC(text, allocated, size + KIB(16) + 1) < 0)
-                        return NULL;
-                n = read(fd, text + size, KIB(16));
-                if (n < 0)
-                        return NULL;
-                if (n == 0)
-                        break;
-                size += (size_t) n;
-        }
-        text[size] = 0;
-        return TAKE_PTR(text);
+        return virtual_file_read(dir, name, SIZE_MAX, &text) < 0 ? NULL : text;
 }
 
 int processes_foreach(int (*callback)(int process, pid_t pid, void *userdata), void *userdata) {

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
+#include "file-util.h"
 #include "mount-table.h"
 #include "tree-place.h"
 
@@ -26,7 +27,7 @@ static int device_find_place(dev_t device, TreePlace *ret) {
         FindType f = { .device = device, .place = TREE_PLACE_UNKNOWN };
         int r;
 
-        r = mount_table_read(MOUNT_TABLE, &text);
+        r = virtual_file_read(AT_FDCWD, MOUNT_TABLE, SIZE_MAX, &text);
         if (r < 0)
                 return r;
         (void) mount_lines_foreach(text, mount_line_find_place, &f);

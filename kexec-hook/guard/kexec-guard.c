@@ -19,6 +19,7 @@
  * comes, at the very end. */
 
 #include <assert.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -109,7 +110,7 @@ static void note_mounts(void) {
         _cleanup_free_ char *table = NULL;
         int r;
 
-        r = mount_table_read(MOUNT_TABLE, &table);
+        r = virtual_file_read(AT_FDCWD, MOUNT_TABLE, SIZE_MAX, &table);
         if (r >= 0)
                 r = file_write(KEXEC_MOUNTS_PATH, table, strlen(table));
         if (r < 0)
