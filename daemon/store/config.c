@@ -66,6 +66,15 @@ const char *limit_name(LimitId id) {
         return limits[id].name;
 }
 
+bool limit_exceeded(uint64_t maximum, uint64_t current, uint64_t requested, uint64_t *ret_needed) {
+        if (!inc_u64(&current, requested))
+                current = UINT64_MAX;
+        else if (current <= maximum)
+                return false;
+        *ret_needed = current;
+        return true;
+}
+
 int limit_from_name(const char *name) {
         for (int id = 0; id < _LIMIT_MAX; id++)
                 if (streq(limits[id].name, name))

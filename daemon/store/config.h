@@ -79,6 +79,10 @@ typedef struct Config {
 /* The name of a limit, as in pkramd.conf and in QuotaExceeded. */
 const char *limit_name(LimitId id);
 
+/* Returns true if current and requested together are more than maximum, and then sets *ret_needed to their sum,
+ * UINT64_MAX if that is too large. */
+bool limit_exceeded(uint64_t maximum, uint64_t current, uint64_t requested, uint64_t *ret_needed);
+
 /* The limit of that name, or -ENOENT. */
 int limit_from_name(const char *name);
 

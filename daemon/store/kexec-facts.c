@@ -114,21 +114,24 @@ static bool surely_fits(const TreeScan *t, const struct statvfs *fs) {
                 t->usage.owner_bytes + bytes <= limit[LIMIT_OWNER_BYTES];
 }
 
-static bool facts_exceed(const TreeScan *t, LimitId id, uint64_t current, uint64_t requested, KexecTreeProblem *ret) {
-        if (inc_u64(&current, requested) && current <= t->config->limit[id])
+static bool tree_limit_exceeded(const TreeScan *t, LimitId id, uint64_t current, uint64_t requested,
+                                KexecTreeProblem *ret) {
+        uint64_t needed;
+
+        if (!limit_exceeded(t->config->limit[id], current, requested, &needed))
                 return false;
-        *ret = (KexecTreeProblem) { .limit = limit_name(id), .maximum = t->config->limit[id], .needed = current };
+        *ret = (KexecTreeProblem) { .limit = limit_name(id), .maximum = t->config->limit[id], .needed = needed };
         return true;
 }
 
 /* Adds the tree to what is in use, if it fits. Returns true if it does not. */
 static bool tree_exceeds(TreeScan *t, const TreeCost *c, KexecTreeProblem *ret) {
-        if (facts_exceed(t, LIMIT_OBJECTS, 0, c->objects, ret) ||
-            facts_exceed(t, LIMIT_NODE_BYTES, 0, c->bytes, ret) ||
-            facts_exceed(t, LIMIT_TOTAL_BYTES, t->usage.total_bytes, c->bytes, ret) ||
-            facts_exceed(t, LIMIT_OWNER_BYTES, t->usage.owner_bytes, c->bytes, ret) ||
-            facts_exceed(t, LIMIT_NODES, t->usage.total_nodes, 1, ret) ||
-            facts_exceed(t, LIMIT_OWNER_NODES, t->usage.owner_nodes, 1, ret))
+        if (tree_limit_exceeded(t, LIMIT_OBJECTS, 0, c->objects, ret) ||
+            tree_limit_exceeded(t, LIMIT_NODE_BYTES, 0, c->bytes, ret) ||
+            tree_limit_exceeded(t, LIMIT_TOTAL_BYTES, t->usage.total_bytes, c->bytes, ret) ||
+            tree_limit_exceeded(t, LIMIT_OWNER_BYTES, t->usage.owner_bytes, c->bytes, ret) ||
+            tree_limit_exceeded(t, LIMIT_NODES, t->usage.total_nodes, 1, ret) ||
+            tree_limit_exceeded(t, LIMIT_OWNER_NODES, t->usage.owner_nodes, 1, ret))
                 return true;
         t->usage.total_bytes += c->bytes;
         t->usage.owner_bytes += c->bytes;

@@ -105,25 +105,29 @@ static int contents_read(FdTable *table, const StoredFds *fds, FdStoreContents *
         return 0;
 }
 
-static bool limit_exceeded(const char *name, uint64_t maximum, uint64_t current, uint64_t requested,
-                           KexecFdStoreProblem *ret) {
-        if (inc_u64(&current, requested) && current <= maximum)
+static bool fdstore_limit_exceeded(const char *name, uint64_t maximum, uint64_t current, uint64_t requested,
+                                   KexecFdStoreProblem *ret) {
+        uint64_t needed;
+
+        if (!limit_exceeded(maximum, current, requested, &needed))
                 return false;
-        *ret = (KexecFdStoreProblem) { .limit = name, .maximum = maximum, .needed = current };
+        *ret = (KexecFdStoreProblem) { .limit = name, .maximum = maximum, .needed = needed };
         return true;
 }
 
-/* Which limit does storing this exceed? Adds it to what is stored otherwise. */
+/* Returns true if storing the contents exceeds a limit. Otherwise adds them to what is stored. */
 static bool contents_exceed(const Config *config, const FdStoreContents *c, Usage *usage,
                             uint64_t *total, KexecFdStoreProblem *ret) {
-        if (limit_exceeded("UnitBytesMax", config->fdstore_unit_bytes, 0, c->bytes, ret) ||
-            limit_exceeded(limit_name(LIMIT_MESSAGE_DESCRIPTORS), config->limit[LIMIT_MESSAGE_DESCRIPTORS], 0,
-                           c->n_kept, ret) ||
-            limit_exceeded(limit_name(LIMIT_NODE_BYTES), config->limit[LIMIT_NODE_BYTES], 0, c->bytes, ret) ||
-            limit_exceeded(limit_name(LIMIT_OWNER_BYTES), config->limit[LIMIT_OWNER_BYTES], usage->owner_bytes,
-                           c->bytes, ret) ||
-            limit_exceeded(limit_name(LIMIT_TOTAL_BYTES), config->limit[LIMIT_TOTAL_BYTES],
-                           usage->total_bytes + *total, c->bytes, ret))
+        const uint64_t *limit = config->limit;
+
+        if (fdstore_limit_exceeded("UnitBytesMax", config->fdstore_unit_bytes, 0, c->bytes, ret) ||
+            fdstore_limit_exceeded(limit_name(LIMIT_MESSAGE_DESCRIPTORS), limit[LIMIT_MESSAGE_DESCRIPTORS], 0,
+                                   c->n_kept, ret) ||
+            fdstore_limit_exceeded(limit_name(LIMIT_NODE_BYTES), limit[LIMIT_NODE_BYTES], 0, c->bytes, ret) ||
+            fdstore_limit_exceeded(limit_name(LIMIT_OWNER_BYTES), limit[LIMIT_OWNER_BYTES], usage->owner_bytes,
+                                   c->bytes, ret) ||
+            fdstore_limit_exceeded(limit_name(LIMIT_TOTAL_BYTES), limit[LIMIT_TOTAL_BYTES],
+                                   usage->total_bytes + *total, c->bytes, ret))
                 return true;
         *total += c->bytes;
         return false;
@@ -140,7 +144,7 @@ static int unit_examine(sd_bus *bus, Store *store, FdTable *table, const Config 
         r = service_manager_dump_store(bus, unit, &fds);
         if (r < 0)
                 return r;
-        if (limit_exceeded("UnitDescriptorsMax", config->fdstore_unit_descriptors, 0, fds.n, &p)) {
+        if (fdstore_limit_exceeded("UnitDescriptorsMax", config->fdstore_unit_descriptors, 0, fds.n, &p)) {
                 r = unit_list_add(units, unit);
                 return r < 0 ? r : problem_add(s, unit, p);
         }

@@ -106,9 +106,9 @@ void store_save_add_size(StoreSave *save, uint64_t n) {
 }
 
 int store_check_limit(const Store *s, LimitId id, uint64_t current, uint64_t requested, StoreError *e) {
-        uint64_t sum = current;
+        uint64_t needed;
 
-        if (inc_u64(&sum, requested) && sum <= s->config->limit[id])
+        if (!limit_exceeded(s->config->limit[id], current, requested, &needed))
                 return 0;
         return store_error_quota(e, limit_name(id), current, requested, s->config->limit[id]);
 }
