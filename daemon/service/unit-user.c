@@ -257,14 +257,10 @@ static int unit_users_connect(UnitUsers *u) {
                 return 0;
         u->bus = sd_bus_close_unref(u->bus);
 
-        r = sd_bus_new(&bus);
+        r = manager_connect(u->address, ANSWER_USEC, &bus);
         if (r < 0)
                 return r;
-        r = sd_bus_set_address(bus, u->address);
-        if (r >= 0)
-                r = sd_bus_start(bus);
-        if (r >= 0)
-                r = sd_bus_attach_event(bus, u->event, SD_EVENT_PRIORITY_NORMAL);
+        r = sd_bus_attach_event(bus, u->event, SD_EVENT_PRIORITY_NORMAL);
         if (r < 0) {
                 sd_bus_close_unref(bus);
                 return r;
