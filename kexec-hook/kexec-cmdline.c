@@ -123,6 +123,24 @@ int kexec_cmdline_values(const char *cmdline, const char *name, char **ret) {
         return found;
 }
 
+bool kexec_cmdline_has_word(const char *cmdline, const char *word) {
+        size_t l = strlen(word), n;
+        const char *found;
+
+        while ((n = next_word(&cmdline, &found)) > 0) {
+                if (n == 2 && strncmp(found, "--", 2) == 0)
+                        break;
+                if (n == l + 2 && found[0] == '"' && found[n - 1] == '"') {
+                        found++;
+                        n -= 2;
+                }
+                if (n == l && strncmp(found, word, l) == 0)
+                        return true;
+        }
+
+        return false;
+}
+
 size_t kexec_cmdline_max_base(size_t max) {
         const size_t taken = PKRAM_CMDLINE_ROOM + 1;
 

@@ -7,6 +7,7 @@
  * looks behind "--". A stale word would override the right one, therefore every pkram= word is removed, wherever it
  * stands. Words are cut as the kernel cuts them: at white space outside double quotes. */
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,9 @@ int kexec_cmdline_strip(const char *cmdline, char **ret);
  *
  * ret: string the caller frees. Returns the number of such words, or -ENOMEM. */
 int kexec_cmdline_values(const char *cmdline, const char *name, char **ret);
+
+/* Returns true if the command line has this word, such as "quiet", before "--". It may stand in quotes. */
+bool kexec_cmdline_has_word(const char *cmdline, const char *word);
 
 /* Returns how many bytes a command line without pkram= may have. max is the image's limit (KexecImage.cmdline_max), of
  * which kexec_file_load(2) keeps PKRAM_CMDLINE_ROOM free. */

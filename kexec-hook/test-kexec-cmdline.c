@@ -188,6 +188,16 @@ static void test_read_running(void **state) {
         free(dir);
 }
 
+static void test_has_word(void **state) {
+        (void) state;
+        assert_true(kexec_cmdline_has_word("quiet", "quiet"));
+        assert_true(kexec_cmdline_has_word("a=b  quiet -- x", "quiet"));
+        assert_true(kexec_cmdline_has_word("a=\"b c\" \"quiet\"", "quiet"));
+        assert_false(kexec_cmdline_has_word("", "quiet"));
+        assert_false(kexec_cmdline_has_word("-- quiet", "quiet"));
+        assert_false(kexec_cmdline_has_word("unquiet quieter quiet=1 a=\"b quiet c\"", "quiet"));
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_strip_nothing),
@@ -202,6 +212,7 @@ int main(void) {
                 cmocka_unit_test(test_build_without_super_block),
                 cmocka_unit_test(test_limit),
                 cmocka_unit_test(test_read_running),
+                cmocka_unit_test(test_has_word),
         };
 
         return cmocka_run_group_tests_name("kexec-cmdline", tests, NULL, NULL);

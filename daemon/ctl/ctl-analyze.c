@@ -77,15 +77,6 @@ static void hint_add(struct json_object *hints, const char *format, ...) {
                 exit(fail_memory());
 }
 
-static bool cmdline_has_word(const char *cmdline, const char *word) {
-        size_t n = strlen(word);
-
-        for (const char *p = cmdline; (p = strstr(p, word)); p += n)
-                if ((p == cmdline || p[-1] == ' ') && (p[n] == 0 || p[n] == ' '))
-                        return true;
-        return false;
-}
-
 /* Checks whether the kernel prints its messages, and to a serial line, which is slow. */
 static void hint_console(struct json_object *hints, const char *cmdline) {
         _cleanup_free_ char *consoles = NULL, *quiet = NULL;
@@ -93,7 +84,8 @@ static void hint_console(struct json_object *hints, const char *cmdline) {
         const char *serial;
 
         (void) kexec_cmdline_values(cmdline, "console", &consoles);
-        if (cmdline_has_word(cmdline, "quiet") || kexec_cmdline_values(cmdline, "loglevel", &quiet) > 0)
+        if (kexec_cmdline_has_word(cmdline, "quiet") ||
+            kexec_cmdline_values(cmdline, "loglevel", &quiet) > 0)
                 return;
         serial = consoles ? strstr(consoles, "ttyS") : NULL;
         if (!serial) {
