@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* libpkram: connections and calls. */
-#include "base64.h"
 #include "client-internal.h"
 #include "json-util.h"
+#include "pkram-call.h"
 #include "pkram.h"
 #include "varlink-client.h"
 
@@ -168,30 +168,6 @@ int pkram_get_owner(pkram_client *c, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-/* Adds an object to the parameters of Store. Its descriptor is appended to fds. */
-static int client_add_object(struct json_object *array, const pkram_object *object, int *fds, size_t *n_fds) {
-        struct json_object *o = json_object_new_object();
-        _cleanup_free_ char *text = NULL;
-        int r;
-
-        if (!o)
-                return -ENOMEM;
-        r = json_append(array, o);
-        if (r < 0)
-                return r;
-        if (object->name) {
-                r = json_add_string(o, "name", object->name);
-                if (r < 0)
-                        return r;
-        }
-        if (object->fd >= 0) {
-                fds[*n_fds] = object->fd;
-                return json_add_u64(o, "fileDescriptor", (*n_fds)++);
-        }
-        r = base64_encode(object->data ?: "", object->size, &text);
-        return r < 0 ? r : json_add_string(o, "data", text);
-}
-
 int pkram_store(
                 pkram_client *c,
                 const char *name,
@@ -217,7 +193,8 @@ int pkram_store(
         }
         r = json_add(p, "objects", array);
         for (size_t i = 0; i < n_objects && r >= 0; i++)
-                r = client_add_object(array, objects + i, fds, &n_fds);
+                r = store_objects_add(array, objects[i].name, objects[i].fd, objects[i].data, objects[i].size, fds,
+                                      &n_fds);
         if (r < 0)
                 return r;
         if (json_add_bool(p, "replace", flags & PKRAM_STORE_REPLACE) < 0 ||

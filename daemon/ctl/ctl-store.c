@@ -9,6 +9,7 @@
 #include "format.h"
 #include "json-util.h"
 #include "name.h"
+#include "pkram-call.h"
 
 /* A call of Store: the files, and the JSON that describes them. */
 typedef struct Request {
@@ -31,15 +32,11 @@ static const char *last_component(const char *path) {
 }
 
 static int request_add_object(Request *q, const char *name, int *fd) {
-        _cleanup_json_ struct json_object *o = json_object_new_object();
-
-        if (!o || GREEDY_REALLOC(q->fds, q->allocated, q->n_fds + 1) < 0 ||
-            json_add_string(o, "name", name) < 0 ||
-            json_add_u64(o, "fileDescriptor", q->n_fds) < 0 ||
-            json_append(q->objects, TAKE_PTR(o)) < 0)
+        if (GREEDY_REALLOC(q->fds, q->allocated, q->n_fds + 1) < 0 ||
+            store_objects_add(q->objects, name, *fd, /* data= */ NULL, /* size= */ 0, q->fds, &q->n_fds) < 0)
                 return fail_memory();
 
-        q->fds[q->n_fds++] = TAKE_FD(*fd);
+        *fd = -EBADF;
         return 0;
 }
 

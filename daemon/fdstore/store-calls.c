@@ -6,6 +6,7 @@
 #include "json-util.h"
 #include "node-name.h"
 #include "peer.h"
+#include "pkram-call.h"
 #include "store-calls.h"
 
 /* Inline data of one object, as the interface limits it. */
@@ -82,27 +83,6 @@ static bool node_parse_listed(const StoreLink *l, const char *prefix, KernelName
         return true;
 }
 
-static int store_call_add_object(struct json_object *array, size_t n, const StoreCallObject *object, int *fds,
-                                 size_t *n_fds) {
-        _cleanup_json_ struct json_object *o = json_object_new_object();
-        _cleanup_free_ char *text = NULL;
-        char name[32];
-        int r;
-
-        (void) snprintf(name, sizeof(name), "%zu", n);
-        if (!o || json_add_string(o, "name", n == 0 ? FDSTORE_MANIFEST_OBJECT : name) < 0)
-                return -ENOMEM;
-        if (object->fd >= 0) {
-                r = json_add_int(o, "fileDescriptor", (int64_t) *n_fds);
-                fds[(*n_fds)++] = object->fd;
-        } else {
-                r = base64_encode(object->data, object->size, &text);
-                if (r >= 0)
-                        r = json_add_string(o, "data", text);
-        }
-        return r < 0 ? r : json_append(array, TAKE_PTR(o));
-}
-
 int store_call_store(const StoreLink *l, const char *owner, const char *name, const StoreCallObject *objects,
                      size_t n_objects, char **reterr_reason) {
         _cleanup_json_ struct json_object *parameters = node_parameters(l, owner, name);
@@ -121,7 +101,11 @@ int store_call_store(const StoreLink *l, const char *owner, const char *name, co
             json_add_int(parameters, "persist", 0) < 0)
                 return -ENOMEM;
         for (size_t i = 0; i < n_objects; i++) {
-                r = store_call_add_object(array, i, &objects[i], fds, &n_fds);
+                char number[32];
+
+                (void) snprintf(number, sizeof(number), "%zu", i);
+                r = store_objects_add(array, i == 0 ? FDSTORE_MANIFEST_OBJECT : number, objects[i].fd, objects[i].data,
+                                      objects[i].size, fds, &n_fds);
                 if (r < 0)
                         return r;
         }

@@ -55,13 +55,13 @@ static int node_forget(VarlinkClient *c, const char *node) {
 }
 
 int shm_store(VarlinkClient *c, const char *node, const char *object, int fd, const char *what) {
-        _cleanup_json_ struct json_object *p = shm_parameters(node), *objects = json_object_new_array(),
-                *o = json_object_new_object();
+        _cleanup_json_ struct json_object *p = shm_parameters(node), *objects = json_object_new_array();
         _cleanup_reply_ VarlinkReply reply = {};
-        int r;
+        size_t n_fds = 0;
+        int fds[1], r;
 
-        if (!p || !objects || !o || json_add_string(o, "name", object) < 0 ||
-            json_add_int(o, "fileDescriptor", 0) < 0 || json_append(objects, TAKE_PTR(o)) < 0 ||
+        if (!p || !objects ||
+            store_objects_add(objects, object, fd, /* data= */ NULL, /* size= */ 0, fds, &n_fds) < 0 ||
             json_add(p, "objects", TAKE_PTR(objects)) < 0 || json_add_bool(p, "replace", true) < 0 ||
             /* A kernel without PKRAM would go by the copy, which the one after it would take for new. */
             json_add_int(p, "persist", 0) < 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <stdio.h>
 
+#include "base64.h"
 #include "json-util.h"
 #include "pkram-call.h"
 
@@ -38,4 +39,29 @@ int pkram_call_fds(VarlinkClient *c, const char *method, struct json_object *par
 
 int pkram_call(VarlinkClient *c, const char *method, struct json_object *parameters, int fd, VarlinkReply *ret) {
         return pkram_call_fds(c, method, parameters, &fd, fd >= 0 ? 1 : 0, ret);
+}
+
+int store_objects_add(struct json_object *objects, const char *name, int fd, const void *data, size_t size, int *fds,
+                      size_t *n_fds) {
+
+        _cleanup_json_ struct json_object *o = json_object_new_object();
+        _cleanup_free_ char *text = NULL;
+        int r;
+
+        if (!o || (name && json_add_string(o, "name", name) < 0))
+                return -ENOMEM;
+        if (fd >= 0)
+                r = json_add_u64(o, "fileDescriptor", *n_fds);
+        else {
+                r = base64_encode(data ?: "", size, &text);
+                if (r >= 0)
+                        r = json_add_string(o, "data", text);
+        }
+        if (r >= 0)
+                r = json_append(objects, TAKE_PTR(o));
+        if (r < 0)
+                return r;
+        if (fd >= 0)
+                fds[(*n_fds)++] = fd;
+        return 0;
 }
