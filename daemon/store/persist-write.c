@@ -265,7 +265,7 @@ static bool run_wait(PersistRun *run, uint64_t until) {
 static void run_write(PersistRun *run, PersistProgress progress, void *userdata) {
         PersistPlan *p = run->plan;
         uint64_t begin = now_usec(CLOCK_MONOTONIC), until = begin + p->seconds * USEC_PER_SEC;
-        size_t next = 0, end = p->n - p->n_dropped, busy;
+        size_t next = 0, end = p->nodes ? p->n - p->n_dropped : 0, busy;
         bool in_time = true;
 
         if (!p->nodes)

@@ -362,7 +362,7 @@ static void test_shutdown_unit(_unused_ void **state) {
         MockManager *m = mock_manager_new(dir, units, ELEMENTSOF(units));
         Mock *mock = mock_new();
         PkramDevice device = mock_device(mock);
-        _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+        PkramHandle h = PKRAM_HANDLE_NONE;
         KexecSources sources = { .utab = "/proc/none", .units = "/proc/none", .root = "/proc/none",
                                  .proc = "/proc/self", .disk = dir };
         Config config;
@@ -381,6 +381,7 @@ static void test_shutdown_unit(_unused_ void **state) {
         config.persist = PERSIST_ALL;
         assert_ok(pkram_save_begin(&device, "node", &h));
         assert_ok(pkram_save_commit(&h, /* replace= */ false, /* ret_id= */ NULL));
+        pkram_handle_done(&h);
         assert_ok(manager_connect(mock_manager_address(m), 30 * USEC_PER_SEC, &sources.bus));
         for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
                 _cleanup_kexec_state_ KexecState s = {};
