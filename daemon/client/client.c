@@ -6,6 +6,9 @@
 #include "pkram.h"
 #include "varlink-client.h"
 
+/* Of nodes that are written to disk, as 'pkramctl store --persist' without a number has it. */
+#define IMPORTANCE_DEFAULT 50
+
 #define INTERFACE "io.pkram.Store."
 
 struct pkram_client {
@@ -182,7 +185,7 @@ int pkram_store(
         size_t n_fds = 0;
         int r;
 
-        if (flags & ~(uint64_t) (PKRAM_STORE_REPLACE | PKRAM_STORE_VERIFY))
+        if (flags & ~(uint64_t) (PKRAM_STORE_REPLACE | PKRAM_STORE_VERIFY | PKRAM_STORE_PERSIST))
                 return -EINVAL;
         p = client_parameters(c, name);
         array = json_object_new_array();
@@ -198,7 +201,8 @@ int pkram_store(
         if (r < 0)
                 return r;
         if (json_add_bool(p, "replace", flags & PKRAM_STORE_REPLACE) < 0 ||
-            json_add_bool(p, "verify", flags & PKRAM_STORE_VERIFY) < 0)
+            json_add_bool(p, "verify", flags & PKRAM_STORE_VERIFY) < 0 ||
+            ((flags & PKRAM_STORE_PERSIST) && json_add_int(p, "persist", IMPORTANCE_DEFAULT) < 0))
                 return -ENOMEM;
 
         r = client_call(c, INTERFACE "Store", TAKE_PTR(p), fds, n_fds);

@@ -30,6 +30,7 @@ typedef struct pkram_node pkram_node;
 enum {
         PKRAM_STORE_REPLACE = 1 << 0, /* replace an existing node with this name in one step */
         PKRAM_STORE_VERIFY  = 1 << 1, /* store checksums, and verify them on retrieval */
+        PKRAM_STORE_PERSIST = 1 << 2, /* write the node to disk at a shutdown that does not preserve memory */
 };
 
 /*

@@ -102,9 +102,11 @@ class Client:
         """The reply of GetStatus as a dict."""
         return self._call("GetStatus", {})
 
-    def store(self, name, objects, replace=False, verify=False):
+    def store(self, name, objects, replace=False, verify=False, persist=None):
         """Store a dict of object names and contents: descriptors (or objects with fileno()), or bytes of at most 1
-        MiB. Returns the ID of the node. Files are frozen until the node is released or removed."""
+        MiB. Returns the ID of the node. Files are frozen until the node is released or removed. persist is the
+        importance, from 1 to 100, if the node is to be written to disk at a shutdown that does not preserve memory,
+        or 0 if it must not be."""
         fds, described = [], []
         for key, value in objects.items():
             if isinstance(value, (bytes, bytearray, memoryview)):
@@ -112,7 +114,8 @@ class Client:
             else:
                 described.append({"name": key, "fileDescriptor": len(fds)})
                 fds.append(value if isinstance(value, int) else value.fileno())
-        return self._call("Store", self._node(name, objects=described, replace=replace, verify=verify), fds)["id"]
+        return self._call("Store", self._node(name, objects=described, replace=replace, verify=verify,
+                                              persist=persist), fds)["id"]
 
     def retrieve(self, name):
         """Returns the description of a node and a dict of its objects: descriptors, which the caller closes, or bytes.

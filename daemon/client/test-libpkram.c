@@ -94,7 +94,7 @@ static void test_round_trip(void **state) {
         int fd;
 
         (void) state;
-        assert_int_equal(pkram_store(c, "node", objects, 2, PKRAM_STORE_VERIFY, &id), 0);
+        assert_int_equal(pkram_store(c, "node", objects, 2, PKRAM_STORE_VERIFY | PKRAM_STORE_PERSIST, &id), 0);
         assert_true(id != 0);
         assert_int_equal(pkram_store(c, "node", objects + 1, 1, 0, NULL), -EEXIST);
         assert_string_equal(pkram_client_get_error(c), "io.pkram.Store.NodeExists");

@@ -48,8 +48,8 @@ class ClientTest(Base):
             with tempfile.TemporaryFile(dir="/dev/shm") as f:
                 f.write(b"contents")
                 f.flush()
-                node_id = c.store("n", {"file": f, "bytes": b"a\0b"}, verify=True)
-            self.assertEqual([n["name"] for n in c.list()], ["n"])
+                node_id = c.store("n", {"file": f, "bytes": b"a\0b"}, verify=True, persist=7)
+            self.assertEqual([(n["name"], n["persist"]) for n in c.list()], [("n", 7)])
             with self.assertRaises(pkram.Error) as e:
                 c.store("n", {"x": b""})
             self.assertEqual(e.exception.name, "io.pkram.Store.NodeExists")
