@@ -165,7 +165,7 @@ stage6() {
                 "^Node 'less' of root will be lost in this shutdown: .*too little room"
         rm /var/tmp/fill
         check "released" pkramctl release --owner=root big
-        check "the tree is not wanted any more" bash -ec 'umount /srv; pkramctl remove web'
+        check "the tree is not wanted any more" bash -ec 'umount /srv; pkramctl remove --owner=root web'
         equal "nothing is left on disk" "$(ls $NODES/nodes.*)" ""
         clean_boot
 }
