@@ -25,9 +25,9 @@ int pkram_call_fds(VarlinkClient *c, const char *method, struct json_object *par
 int pkram_call(VarlinkClient *c, const char *method, struct json_object *parameters, int fd, VarlinkReply *ret);
 
 /*
- * Appends an object to the array "objects" of Store: the borrowed descriptor fd, which is put at the end of fds, or if
- * it is negative the bytes at data, of which there may be none. name may be NULL. fds has *n_fds elements, and room for
- * one more. Returns 0 or a negative errno.
+ * Appends an object to the array "objects" of Store: the borrowed descriptor fd, which is put at the end of fds, or
+ * if it is negative the bytes at data, of which there may be none. name may be NULL. fds has *n_fds elements, and room
+ * for one more. Returns 0 or a negative errno.
  */
 int store_objects_add(struct json_object *objects, const char *name, int fd, const void *data, size_t size, int *fds,
                       size_t *n_fds);

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# On Debian 13's own kernel: a memfd of 1 GiB, a tree of 100,000 small files, a sparse file of 1 TiB in it, and a writer
-# that is killed at 50 random moments. All of it is there after a reboot, every byte as it was.
+# On Debian 13's own kernel: a memfd of 1 GiB, a tree of 100,000 small files, a sparse file of 1 TiB in it, and a
+# writer that is killed at 50 random moments. All of it is there after a reboot, every byte as it was.
 # suite: campaign
 # stages: 2
 # memory: 4G
