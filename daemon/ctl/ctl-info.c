@@ -521,10 +521,18 @@ static void print_description(struct json_object *p) {
         }
 }
 
-static int describe_node(VarlinkClient *c, const char *name, VarlinkReply *ret) {
-        struct json_object *p = ctl_parameters(name);
+/* Describes a node of the owner, if it is not NULL, or of the one that is acted for. The reply may be the error
+ * except, which may be NULL. */
+static int describe_node(VarlinkClient *c, const char *name, const char *owner, const char *except,
+                         VarlinkReply *ret) {
 
-        return p ? ctl_call(c, "io.pkram.Store.Describe", p, NULL, 0, ret) : fail_memory();
+        _cleanup_json_ struct json_object *p = ctl_parameters(name);
+        int r;
+
+        if (!p || (owner && json_add_string(p, "owner", owner) < 0))
+                return fail_memory();
+        r = ctl_send(c, "io.pkram.Store.Describe", TAKE_PTR(p), NULL, 0, /* more= */ false);
+        return r ?: ctl_receive_unless(c, except, ret);
 }
 
 /*
@@ -568,12 +576,9 @@ static void show_description(struct json_object *p) {
 
 static int show_node_of(VarlinkClient *c, const char *name, const char *owner) {
         _cleanup_reply_ VarlinkReply reply = {};
-        _cleanup_json_ struct json_object *p = ctl_parameters(name);
         int r;
 
-        if (!p || json_add_string(p, "owner", owner) < 0)
-                return fail_memory();
-        r = ctl_call(c, "io.pkram.Store.Describe", TAKE_PTR(p), NULL, 0, &reply);
+        r = describe_node(c, name, owner, /* except= */ NULL, &reply);
         if (r != 0)
                 return r;
         show_description(reply.parameters);
@@ -605,13 +610,9 @@ static int show_nodes_of_others(VarlinkClient *c, const char *name) {
 static int show_node(VarlinkClient *c, const char *name) {
         _cleanup_reply_ VarlinkReply reply = {};
         bool any_owner = geteuid() == 0 && !arg_owner;
-        struct json_object *p = ctl_parameters(name);
         int r;
 
-        r = p ? ctl_send(c, "io.pkram.Store.Describe", p, NULL, 0, /* more= */ false) : fail_memory();
-        if (r != 0)
-                return r;
-        r = ctl_receive_unless(c, any_owner ? "io.pkram.Store.NoSuchNode" : NULL, &reply);
+        r = describe_node(c, name, /* owner= */ NULL, any_owner ? "io.pkram.Store.NoSuchNode" : NULL, &reply);
         if (r != 0)
                 return r;
         if (reply.error)
@@ -634,7 +635,7 @@ static int announce_removal(VarlinkClient *c, const char *verb, const char *name
         int64_t n;
         int r;
 
-        r = describe_node(c, name, &reply);
+        r = describe_node(c, name, /* owner= */ NULL, /* except= */ NULL, &reply);
         if (r != 0)
                 return r;
 
