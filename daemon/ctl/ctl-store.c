@@ -155,7 +155,7 @@ int verb_store(int argc, char *argv[]) {
         if (!p || json_add(p, "objects", TAKE_PTR(q.objects)) < 0 ||
             (arg_replace && json_add_bool(p, "replace", true) < 0) ||
             (arg_verify && json_add_bool(p, "verify", true) < 0) ||
-            (arg_persist != PERSIST_DEFAULT && json_add_int(p, "persist", MAX(arg_persist, 0)) < 0))
+            persist_add(p, arg_persist) < 0)
                 return fail_memory();
 
         r = ctl_call(c, "io.pkram.Store.Store", TAKE_PTR(p), q.fds, q.n_fds, &reply);

@@ -33,7 +33,7 @@ int store_tree(const char *name, const char *path) {
         if (!p || json_add_int(p, "directory", 0) < 0 ||
             (arg_replace && json_add_bool(p, "replace", true) < 0) ||
             (arg_verify && json_add_bool(p, "verify", true) < 0) ||
-            (arg_persist != PERSIST_DEFAULT && json_add_int(p, "persist", MAX(arg_persist, 0)) < 0) ||
+            persist_add(p, arg_persist) < 0 ||
             (arg_skip_special && json_add_bool(p, "skipSpecial", true) < 0))
                 return fail_memory();
         r = ctl_call_progress(c, "io.pkram.Store.StoreTree", TAKE_PTR(p), &fd, 1, name, &reply);

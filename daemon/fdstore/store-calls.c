@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base64.h"
+#include "config.h"
 #include "fdstore-manifest.h"
 #include "json-util.h"
 #include "node-name.h"
@@ -98,7 +99,7 @@ int store_call_store(const StoreLink *l, const char *owner, const char *name, co
         }
         /* Only the generator of a boot by kexec finds them, so they are never written to disk. */
         if (json_add(parameters, "objects", array) < 0 || json_add_bool(parameters, "replace", true) < 0 ||
-            json_add_int(parameters, "persist", 0) < 0)
+            persist_add(parameters, PERSIST_NEVER) < 0)
                 return -ENOMEM;
         for (size_t i = 0; i < n_objects; i++) {
                 char number[32];

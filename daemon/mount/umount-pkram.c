@@ -103,7 +103,7 @@ static int umount_store(VarlinkClient *c, const TreeMount *m, const char *path, 
         }
 
         if (!p || json_add_bool(p, "replace", true) < 0 || json_add_bool(p, "verify", m->verify) < 0 ||
-            (m->persist != PERSIST_DEFAULT && json_add_int(p, "persist", MAX(m->persist, 0)) < 0))
+            persist_add(p, m->persist) < 0)
                 return log_stays_mounted(-ENOMEM, "store the tree", path);
 
         r = pkram_call(c, "StoreTree", TAKE_PTR(p), directory, &reply);

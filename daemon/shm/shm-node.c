@@ -4,6 +4,7 @@
 #include <sys/shm.h>
 #include <sys/stat.h>
 
+#include "config.h"
 #include "log.h"
 #include "pkram-call.h"
 #include "peer.h"
@@ -64,7 +65,7 @@ int shm_store(VarlinkClient *c, const char *node, const char *object, int fd, co
             store_objects_add(objects, object, fd, /* data= */ NULL, /* size= */ 0, fds, &n_fds) < 0 ||
             json_add(p, "objects", TAKE_PTR(objects)) < 0 || json_add_bool(p, "replace", true) < 0 ||
             /* A kernel without PKRAM would go by the copy, which the one after it would take for new. */
-            json_add_int(p, "persist", 0) < 0)
+            persist_add(p, PERSIST_NEVER) < 0)
                 return log_error_errno(-ENOMEM, "Failed to store %s", what);
         r = node_forget(c, node);
         if (r < 0)

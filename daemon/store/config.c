@@ -8,6 +8,7 @@
 
 #include "config.h"
 #include "file-util.h"
+#include "json-util.h"
 #include "log.h"
 
 /* Far more than is written by hand. */
@@ -172,6 +173,10 @@ int persist_parse(const char *text, int *ret) {
                 return -EINVAL;
         *ret = n > 0 ? (int) n : PERSIST_NEVER;
         return 0;
+}
+
+int persist_add(struct json_object *parameters, int persist) {
+        return persist == PERSIST_DEFAULT ? 0 : json_add_int(parameters, "persist", MAX(persist, 0));
 }
 
 static const char *const shared_memory_names[_SHARED_MEMORY_MAX] = {

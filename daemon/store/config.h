@@ -5,6 +5,8 @@
 #include "kexec-check.h"
 #include "macro.h"
 
+struct json_object;
+
 /* Single objects in one call, unless MessageDescriptorsMax= is more. Each takes memory while the message is parsed. */
 #define MESSAGE_OBJECTS_MAX 4096U
 
@@ -49,6 +51,10 @@ enum {
 
 /* Parses the importance of a node, 0 to PERSIST_MAX, where 0 stands for PERSIST_NEVER. Returns 0 or -EINVAL. */
 int persist_parse(const char *text, int *ret);
+
+/* Adds the importance to the parameters of Store or StoreTree, unless it is PERSIST_DEFAULT. Returns 0 or a negative
+ * errno. */
+int persist_add(struct json_object *parameters, int persist);
 
 /* Which nodes in memory are written to disk when the system shuts down without a kexec that preserves them. */
 typedef enum PersistMode {
