@@ -15,22 +15,16 @@ typedef struct Console {
         uint64_t next_usec;
 } Console;
 
-static void console_write(const Console *c, const PersistPlan *p, uint64_t bytes) {
-        char done[FORMAT_MAX], all[FORMAT_MAX];
-
-        if (c->fd >= 0)
-                (void) dprintf(c->fd, "pkram: writing nodes to disk, %s of %s\r\n",
-                               format_bytes(done, MIN(bytes, p->bytes)), format_bytes(all, p->bytes));
-}
-
 static void console_progress(const PersistPlan *p, uint64_t bytes, void *userdata) {
+        char done[FORMAT_MAX], all[FORMAT_MAX];
         uint64_t now = now_usec(CLOCK_MONOTONIC);
         Console *c = userdata;
 
-        if (now < c->next_usec)
+        if (c->fd < 0 || now < c->next_usec)
                 return;
         c->next_usec = now + CONSOLE_USEC;
-        console_write(c, p, bytes);
+        (void) dprintf(c->fd, "pkram: writing nodes to disk, %s of %s\r\n",
+                       format_bytes(done, MIN(bytes, p->bytes)), format_bytes(all, p->bytes));
 }
 
 static bool disk_is_used(const char *disk_path) {

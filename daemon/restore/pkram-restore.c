@@ -28,15 +28,15 @@ static int restore_run_lost(const PkramDevice *device, Store *s, const struct pk
         return report_lost(s, info, r < 0 ? NULL : &plan);
 }
 
-/* lost: NULL, or the configuration for nodes that are about to be lost. */
-static int restore_run(const PkramDevice *device, const Config *lost, const char *disk_path, const char *report_path) {
+/* lost: nodes are about to be lost. */
+static int restore_run(const PkramDevice *device, const Config *config, bool lost, const char *disk_path,
+                       const char *report_path) {
+
         _cleanup_(store_freep) Store *s = NULL;
         struct pkram_ioctl_info info;
-        Config config;
         int r;
 
-        config_init(&config);
-        r = store_new(device, lost ?: &config, &s);
+        r = store_new(device, config, &s);
         if (r < 0)
                 return log_error_errno(r, "Failed to set up store");
 
@@ -54,7 +54,7 @@ static int restore_run(const PkramDevice *device, const Config *lost, const char
 
         if (!lost)
                 return report_restored(s, device, &info, report_path);
-        return restore_run_lost(device, s, &info, lost, disk_path);
+        return restore_run_lost(device, s, &info, config, disk_path);
 }
 
 static void log_up(struct json_object *report) {
@@ -130,7 +130,7 @@ int main(int argc, char *argv[]) {
                 log_warning("Failed to read pkramd.conf, writing no nodes to disk: %s", strerror(-r));
                 config_init(&config);
         }
-        r = restore_run(&pkram_device_kernel, lost ? &config : NULL, PKRAM_DISK_DIRECTORY, KEXEC_REPORT_PATH);
+        r = restore_run(&pkram_device_kernel, &config, lost, PKRAM_DISK_DIRECTORY, KEXEC_REPORT_PATH);
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 #endif

@@ -12,13 +12,13 @@
 #include "time-util.h"
 
 static char dir[] = "/tmp/test-restore-XXXXXX", report_path[64], mark_path[64], disk_path[64];
-static Config lost_config;
+static Config config;
 
 /* Every test is another boot. */
 static int setup(_unused_ void **state) {
         (void) unlink(report_path);
         (void) unlink(mark_path);
-        config_init(&lost_config);
+        config_init(&config);
         return 0;
 }
 
@@ -71,7 +71,7 @@ static void test_restored(_unused_ void **state) {
         mock_kexec(m);
         mock_info(m)->restored_ns = 1234567;
         store_one(&d, "new", "uid:1000"); /* of this boot */
-        assert_int_equal(restore_run(&d, /* lost= */ NULL, disk_path, report_path), 0);
+        assert_int_equal(restore_run(&d, &config, /* lost= */ false, disk_path, report_path), 0);
         assert_int_equal(e.n_restored, 2);
         assert_int_equal(e.n_dropped + e.n_lost, 0);
         assert_string_equal(e.last_node, "b");
@@ -99,7 +99,7 @@ static void test_dropped(_unused_ void **state) {
                 (void) snprintf(name, sizeof(name), "broken%u", i);
                 mock_add_dropped(m, name, i);
         }
-        assert_int_equal(restore_run(&d, /* lost= */ NULL, disk_path, report_path), 0);
+        assert_int_equal(restore_run(&d, &config, /* lost= */ false, disk_path, report_path), 0);
         assert_int_equal(e.n_restored, 1);
         assert_int_equal(e.n_dropped, 20);
         assert_string_equal(e.last_node, "broken19");
@@ -118,7 +118,7 @@ static void test_nothing_came_back(_unused_ void **state) {
                 (void) setup(NULL);
                 journal_set_sink(on_entry, &e);
                 mock_info(m)->boot_result = results[i];
-                assert_int_equal(restore_run(&d, /* lost= */ NULL, disk_path, report_path), 0);
+                assert_int_equal(restore_run(&d, &config, /* lost= */ false, disk_path, report_path), 0);
                 assert_int_equal(e.n_dropped, 1);
                 assert_string_equal(e.last_node, "");
                 assert_non_null(strstr(e.last, "Nothing restored"));
@@ -131,13 +131,13 @@ static void test_ordinary_boot_is_silent(_unused_ void **state) {
         Entries e = {};
 
         journal_set_sink(on_entry, &e);
-        assert_int_equal(restore_run(&d, /* lost= */ NULL, disk_path, report_path), 0);
-        assert_int_equal(restore_run(&d, &lost_config, disk_path, report_path), 0);
+        assert_int_equal(restore_run(&d, &config, /* lost= */ false, disk_path, report_path), 0);
+        assert_int_equal(restore_run(&d, &config, /* lost= */ true, disk_path, report_path), 0);
         mock_set_off(m, true);
-        assert_int_equal(restore_run(&d, /* lost= */ NULL, disk_path, report_path), 0);
+        assert_int_equal(restore_run(&d, &config, /* lost= */ false, disk_path, report_path), 0);
         mock_set_missing(m, -ENOENT);
-        assert_int_equal(restore_run(&d, /* lost= */ NULL, disk_path, report_path), 0);
-        assert_int_equal(restore_run(&d, &lost_config, disk_path, report_path), 0);
+        assert_int_equal(restore_run(&d, &config, /* lost= */ false, disk_path, report_path), 0);
+        assert_int_equal(restore_run(&d, &config, /* lost= */ true, disk_path, report_path), 0);
         assert_int_equal(e.n_restored + e.n_dropped + e.n_lost, 0);
 }
 
@@ -149,7 +149,7 @@ static void test_lost(_unused_ void **state) {
         journal_set_sink(on_entry, &e);
         store_one(&d, "a", "a.service");
         store_one(&d, "b", "b.service");
-        assert_int_equal(restore_run(&d, &lost_config, disk_path, report_path), 0);
+        assert_int_equal(restore_run(&d, &config, /* lost= */ true, disk_path, report_path), 0);
         assert_int_equal(e.n_lost, 2);
         assert_int_equal(e.n_restored, 0);
         assert_string_equal(e.last_node, "b");
@@ -177,31 +177,31 @@ static void test_written_to_disk(_unused_ void **state) {
         journal_set_sink(on_entry, &e);
         store_one(&d, "a", "a.service");
         store_one(&d, "b", "b.service");
-        lost_config.persist = PERSIST_ALL;
-        lost_config.disk = false;
-        assert_int_equal(restore_run(&d, &lost_config, disk_path, report_path), 0);
+        config.persist = PERSIST_ALL;
+        config.disk = false;
+        assert_int_equal(restore_run(&d, &config, /* lost= */ true, disk_path, report_path), 0);
         /* With Use=no no later boot looks at the disk. */
         assert_int_equal(e.n_lost, 2);
-        lost_config.disk = true;
-        assert_int_equal(restore_run(&d, &lost_config, disk_path, report_path), 0);
+        config.disk = true;
+        assert_int_equal(restore_run(&d, &config, /* lost= */ true, disk_path, report_path), 0);
         assert_int_equal(e.n_lost, 2);
         assert_int_equal(e.n_persisted, 2);
         assert_string_equal(e.last, "Wrote node 'b' of b.service to disk for the next boot: 1 object, 4.");
         assert_int_equal(count_copies(), 2);
-        lost_config.persist_bytes = 1;
-        assert_int_equal(restore_run(&d, &lost_config, disk_path, report_path), 0);
+        config.persist_bytes = 1;
+        assert_int_equal(restore_run(&d, &config, /* lost= */ true, disk_path, report_path), 0);
         assert_int_equal(e.n_lost, 4);
         /* The copies of the shutdown before, which was cancelled, are gone. */
         assert_int_equal(count_copies(), 0);
         assert_non_null(strstr(e.last, "not written to disk: there is too little room"));
-        lost_config.persist = PERSIST_MODE_MARKED;
-        assert_int_equal(restore_run(&d, &lost_config, disk_path, report_path), 0);
+        config.persist = PERSIST_MODE_MARKED;
+        assert_int_equal(restore_run(&d, &config, /* lost= */ true, disk_path, report_path), 0);
         assert_int_equal(e.n_lost, 6);
         assert_non_null(strstr(e.last, "not marked for the disk"));
-        config_init(&lost_config);
-        lost_config.disk = true;
-        lost_config.persist = PERSIST_ALL;
-        assert_int_equal(restore_run(&d, &lost_config, "/proc/none/disk", report_path), 0);
+        config_init(&config);
+        config.disk = true;
+        config.persist = PERSIST_ALL;
+        assert_int_equal(restore_run(&d, &config, /* lost= */ true, "/proc/none/disk", report_path), 0);
         assert_int_equal(e.n_lost, 8);
         assert_int_equal(mock_n_nodes(m), 2);
 }
@@ -215,9 +215,9 @@ static void test_failure(_unused_ void **state) {
         store_one(&d, "a", "a.service");
         mock_kexec(m);
         mock_fail(m, PKRAM_IOC_LIST, 1, -EIO);
-        assert_errno(restore_run(&d, /* lost= */ NULL, disk_path, report_path), EIO);
+        assert_errno(restore_run(&d, &config, /* lost= */ false, disk_path, report_path), EIO);
         mock_fail(m, PKRAM_IOC_INFO, 1, -EIO);
-        assert_errno(restore_run(&d, /* lost= */ NULL, disk_path, report_path), EIO);
+        assert_errno(restore_run(&d, &config, /* lost= */ false, disk_path, report_path), EIO);
 }
 
 /* What the last program of the old system leaves. */
@@ -262,7 +262,7 @@ static void test_report(_unused_ void **state) {
         mock_info(m)->boot_result = PKRAM_BOOT_PARTIAL;
         mock_info(m)->sealed_ns = 7000000000;
         mock_add_dropped(m, "b", PKRAM_DAMAGE_CHECKSUM);
-        assert_int_equal(restore_run(&d, /* lost= */ NULL, disk_path, report_path), 0);
+        assert_int_equal(restore_run(&d, &config, /* lost= */ false, disk_path, report_path), 0);
         assert_int_equal(e.n_restored, 1);
         assert_int_equal(e.n_dropped, 6);
         assert_int_equal(e.n_sealed, 1);
@@ -300,7 +300,7 @@ static void test_report(_unused_ void **state) {
         assert_true(json_get_int(up, "downUSec", 0) >= 10 * (int64_t) USEC_PER_SEC);
 
         /* A soft-reboot: another user space, the same kernel. */
-        assert_int_equal(restore_run(&d, /* lost= */ NULL, disk_path, report_path), 0);
+        assert_int_equal(restore_run(&d, &config, /* lost= */ false, disk_path, report_path), 0);
         assert_int_equal(e.n_restored, 1);
 }
 
@@ -314,7 +314,7 @@ static void test_hostile_system_nodes(_unused_ void **state) {
         assert_ok(system_node_save(&d, SYSTEM_NODE_RECORD, "{\"version\":1,", 13));
         assert_ok(system_node_save(&d, SYSTEM_NODE_LOG, "\0\0\0\0", 4));
         mock_kexec(m);
-        assert_int_equal(restore_run(&d, /* lost= */ NULL, disk_path, report_path), 0);
+        assert_int_equal(restore_run(&d, &config, /* lost= */ false, disk_path, report_path), 0);
         assert_int_equal(e.n_restored, 1);
         assert_int_equal(e.n_replayed, 0);
         assert_int_equal(mock_n_nodes(m), 1);
