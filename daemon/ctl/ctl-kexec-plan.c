@@ -152,8 +152,19 @@ static int plan_find_initrds(KexecPlan *p) {
         return 0;
 }
 
+/* Adds what makes the boot shorter to a command line. Returns 0 or an exit status. */
+static int plan_speed_up(KexecPlan *p, const char *base, char **ret) {
+        int r;
+
+        r = cmdline_advise(base, p->advice);
+        if (r < 0)
+                return fail_memory();
+        p->n_advice = (size_t) r;
+        return cmdline_apply(base, p->advice, p->n_advice, ret) < 0 ? fail_memory() : 0;
+}
+
 static int plan_build_cmdline(KexecPlan *p, uint64_t super_pfn) {
-        _cleanup_free_ char *running = NULL;
+        _cleanup_free_ char *running = NULL, *fast = NULL;
         const char *base = arg_append;
         int r;
 
@@ -165,6 +176,13 @@ static int plan_build_cmdline(KexecPlan *p, uint64_t super_pfn) {
                         return fail(EXIT_FAILED, "Failed to read the command line of the running kernel: %s. Use "
                                     "--append=.", strerror(-r));
                 base = running;
+        }
+
+        if (arg_fast) {
+                r = plan_speed_up(p, base, &fast);
+                if (r != 0)
+                        return r;
+                base = fast;
         }
 
         r = kexec_cmdline_build(base, p->image.has_pkram ? super_pfn : 0, p->image.cmdline_max, &p->cmdline);
@@ -190,6 +208,17 @@ static void print_plan_line(const char *key, const char *value) {
         (void) putchar('\n');
 }
 
+/* Shows what --fast changed and what it left to the user. */
+static void print_advice(const KexecPlan *p) {
+        for (size_t i = 0; i < p->n_advice; i++)
+                if (p->advice[i].add)
+                        printf("%12s: %s (%s)\n", "Added", p->advice[i].add, p->advice[i].text);
+                else
+                        printf("%12s: %s\n", "Not changed", p->advice[i].text);
+        if (p->n_advice == 0)
+                print_plan_line("Added", "nothing, the command line is fast already");
+}
+
 void plan_print(const KexecPlan *p) {
         bool none = !p->initrds[0] && !p->initrd_fd;
 
@@ -210,5 +239,7 @@ void plan_print(const KexecPlan *p) {
         if (none)
                 print_plan_line("Initrd", "none");
         print_plan_line("Command line", p->cmdline);
+        if (arg_fast)
+                print_advice(p);
         (void) fflush(stdout);
 }

@@ -2,6 +2,7 @@
 /* What pkramctl kexec starts: the kernel, its initial RAM disks and its command line. */
 #pragma once
 
+#include "cmdline-advice.h"
 #include "kexec-entry.h"
 #include "kexec-image.h"
 #include "kexec-uki.h"
@@ -17,6 +18,8 @@ typedef struct KexecPlan {
         char *initrd;                   /* the one that was found next to the kernel */
         const int *initrd_fd;           /* the one of the unified kernel image, if it is used; otherwise NULL */
         char *cmdline;                  /* with pkram= */
+        CmdlineAdvice advice[CMDLINE_ADVICE_MAX]; /* with --fast: what was added, and what was not */
+        size_t n_advice;
 } KexecPlan;
 
 #define KEXEC_PLAN_NULL ((KexecPlan) { .kernel_fd = -EBADF, .uki = KEXEC_UKI_NULL })

@@ -14,7 +14,7 @@ int arg_persist;
 bool arg_check_reboot;
 bool arg_replace, arg_verify, arg_tree, arg_sysv, arg_skip_special, arg_release, arg_force;
 const char *arg_object_name = "stdin";
-bool arg_reboot = true, arg_reuse_cmdline, arg_no_initrd, arg_ask_password = true;
+bool arg_reboot = true, arg_reuse_cmdline, arg_fast, arg_no_initrd, arg_ask_password = true;
 const char *arg_entry, *arg_kernel, *arg_append, *arg_when, *arg_check_inhibitors;
 const char **arg_initrds;
 size_t arg_n_initrds;
@@ -86,6 +86,7 @@ static void pkramctl_help(void) {
              "     --initrd=FILE          Initial RAM disk, may be repeated, empty for none\n"
              "     --append=TEXT          Kernel command line, without pkram=\n"
              "     --reuse-cmdline        Use the command line of the running kernel\n"
+             "     --fast                 Add to the command line what makes the boot shorter, see analyze\n"
              "     --force                Proceed even if nodes would be lost\n"
              "     --no-reboot            Load the kernel but do not reboot\n"
              "     --when=TIME            Schedule the kexec, see systemctl(1)\n"
@@ -178,6 +179,7 @@ enum {
         ARG_INITRD,
         ARG_APPEND,
         ARG_REUSE_CMDLINE,
+        ARG_FAST,
         ARG_NO_REBOOT,
         ARG_WHEN,
         ARG_CHECK_INHIBITORS,
@@ -214,6 +216,7 @@ static int parse_argv(int argc, char *argv[]) {
                 { "initrd",            required_argument, NULL, ARG_INITRD           },
                 { "append",            required_argument, NULL, ARG_APPEND           },
                 { "reuse-cmdline",     no_argument,       NULL, ARG_REUSE_CMDLINE    },
+                { "fast",              no_argument,       NULL, ARG_FAST             },
                 { "no-reboot",         no_argument,       NULL, ARG_NO_REBOOT        },
                 { "when",              required_argument, NULL, ARG_WHEN             },
                 { "check-inhibitors",  required_argument, NULL, ARG_CHECK_INHIBITORS },
@@ -305,6 +308,9 @@ static int parse_argv(int argc, char *argv[]) {
                         break;
                 case ARG_REUSE_CMDLINE:
                         arg_reuse_cmdline = true;
+                        break;
+                case ARG_FAST:
+                        arg_fast = true;
                         break;
                 case ARG_FORCE:
                         arg_force = true;

@@ -230,6 +230,14 @@ END
     run 0 kexec -n --kernel=vmlinuz-1.2-test --append=quiet && says "Initrd: $PWD/initrd.img-1.2-test"
     ok "kexec --dry-run finds the initrd of the kernel"
     run 0 kexec -n -q --kernel=vmlinuz-1.2-test --append=quiet && [[ ! -s $dir/stdout ]]; ok "kexec --dry-run --quiet"
+    run 0 kexec -n --fast --kernel=vmlinuz-1.2-test --append='console=ttyS0 initcall_debug' &&
+        says 'Command line: quiet console=ttyS0 initcall_debug' && says 'Added: quiet (The kernel prints' &&
+        says "Not changed: 'initcall_debug' on the command line"
+    ok "kexec --fast adds quiet, and leaves the rest alone"
+    run 0 kexec -n --fast --kernel=vmlinuz-1.2-test --append='quiet pkram=9' && says 'Command line: quiet' &&
+        ! says 'quiet quiet' && says 'Added: nothing'; ok "kexec --fast with nothing to add"
+    run 0 kexec -n --kernel=vmlinuz-1.2-test --append=ro && says 'Command line: ro' && ! says 'Added'
+    ok "kexec adds nothing without --fast"
     # A kernel with PKRAM, in a file of its own and in a unified kernel image, and boot loader entries.
     python3 - vmlinuz-1.2-test with-pkram test.efi <<'END'
 import struct, sys
