@@ -4,49 +4,70 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "ctl.h"
+#include "cmdline-advice.h"
+#include "ctl-analysis.h"
 #include "format.h"
 #include "json-util.h"
 #include "kexec-cmdline.h"
 #include "kexec-image.h"
 
-/* The steps of a kexec in their order. Each ends at the time that a member of LastKexec has. */
+/* Most steps end at the time that a member of LastKexec has. */
 static const struct {
-        const char *member, *name, *about, *fill;
+        const char *name, *member, *about;
 } kexec_steps[] = {
-        { "stoppedUSec",  "stop",     "services stop and store",          "#4c78a8" },
-        { "finalUSec",    "shutdown", "file systems are unmounted",       "#72a0c1" },
-        { "sealedUSec",   "seal",     "the old kernel seals the store",   "#9ecae9" },
-        { "startedUSec",  "jump",     "the new kernel starts",            "#f58518" },
-        { "restoredUSec", "restore",  "kernel, initrd and first units",   "#54a24b" },
-        { "upUSec",       "start",    "services start and retrieve",      "#88d27a" },
+        [STEP_STOP]     = { "stop",     "stoppedUSec",  "services stop and store"             },
+        [STEP_SHUTDOWN] = { "shutdown", "finalUSec",    "file systems are unmounted"          },
+        [STEP_SEAL]     = { "seal",     "sealedUSec",   "the old kernel seals the store"      },
+        [STEP_JUMP]     = { "jump",     "startedUSec",  "the new kernel starts"               },
+        [STEP_KERNEL]   = { "kernel",   NULL,           "the kernel adopts nodes and boots"   },
+        [STEP_INITRD]   = { "initrd",   NULL,           "the initial RAM disk finds the root" },
+        [STEP_RESTORE]  = { "restore",  "restoredUSec", "kernel, initrd and first units"      },
+        [STEP_START]    = { "start",    "upUSec",       "services start and retrieve"         },
 };
-
-typedef struct AnalyzedStep {
-        size_t index;           /* into kexec_steps[] */
-        int64_t begin, end;     /* microseconds since 1970 */
-} AnalyzedStep;
-
-typedef struct Analysis {
-        AnalyzedStep steps[ELEMENTSOF(kexec_steps)];
-        size_t n;
-        int64_t begin, end;
-        const char *previous_kernel; /* borrowed, "" if unknown */
-} Analysis;
-
-/* A serial line is assumed to be this fast if the command line does not say. */
-#define SERIAL_BAUD_DEFAULT 9600U
 
 /* An initial RAM disk above this takes noticeable time to be loaded, unpacked and checked. */
 #define INITRD_LARGE MIB(64)
 
+const char *kexec_step_name(KexecStep step) {
+        return kexec_steps[step].name;
+}
+
+const char *kexec_step_about(const Analysis *a, KexecStep step) {
+        if (step == STEP_RESTORE)
+                for (size_t i = 0; i < a->n; i++)
+                        if (a->steps[i].step == STEP_KERNEL)
+                                return "first units, until nodes are known";
+        return kexec_steps[step].about;
+}
+
+/* Returns when a step ended, in microseconds since 1970, or -1. */
+static int64_t step_end(KexecStep step, struct json_object *kexec, int64_t started, const BootTimes *boot) {
+        int64_t restored = json_get_int(kexec, kexec_steps[STEP_RESTORE].member, -1);
+        uint64_t usec;
+
+        if (kexec_steps[step].member)
+                return json_get_int(kexec, kexec_steps[step].member, -1);
+        if (started < 0 || restored < started || boot->kernel == UINT64_MAX ||
+            (step == STEP_INITRD && boot->initrd == UINT64_MAX))
+                return -1;
+        usec = step == STEP_KERNEL ? boot->kernel : boot->kernel + boot->initrd;
+        return usec >= boot->kernel && usec <= (uint64_t) (restored - started) ? started + (int64_t) usec : -1;
+}
+
 /* Reads the times. A step whose end is unknown is part of the next one. Returns false if there are none. */
-static bool analysis_read(Analysis *a, struct json_object *kexec) {
+static bool analysis_read(Analysis *a, struct json_object *status, const BootTimes *boot) {
+        struct json_object *kexec = json_get(status, "lastKexec");
         int64_t before = json_get_int(kexec, "requestedUSec", -1);
 
-        *a = (Analysis) { .begin = before, .previous_kernel = json_get_string(kexec, "previousKernel") ?: "" };
-        for (size_t i = 0; i < ELEMENTSOF(kexec_steps); i++) {
-                int64_t usec = json_get_int(kexec, kexec_steps[i].member, -1);
+        *a = (Analysis) {
+                .begin = before,
+                .started = json_get_int(kexec, "startedUSec", -1),
+                .adopt = json_get_int(status, "restoreUSec", -1),
+                .lost = json_get_int(kexec, "lostNodes", 0),
+                .previous_kernel = json_get_string(kexec, "previousKernel") ?: "",
+        };
+        for (KexecStep step = 0; step < _STEP_MAX; step++) {
+                int64_t usec = step_end(step, kexec, a->started, boot);
 
                 if (usec < 0)
                         continue;
@@ -56,7 +77,7 @@ static bool analysis_read(Analysis *a, struct json_object *kexec) {
                 }
                 /* A new kernel starts with the hardware clock, which has a resolution of one second. */
                 usec = MAX(usec, before);
-                a->steps[a->n++] = (AnalyzedStep) { .index = i, .begin = before, .end = usec };
+                a->steps[a->n++] = (AnalyzedStep) { .step = step, .begin = before, .end = usec };
                 before = usec;
         }
         a->end = before;
@@ -77,24 +98,23 @@ static void hint_add(struct json_object *hints, const char *format, ...) {
                 exit(fail_memory());
 }
 
-/* Checks whether the kernel prints its messages, and to a serial line, which is slow. */
-static void hint_console(struct json_object *hints, const char *cmdline) {
-        _cleanup_free_ char *consoles = NULL, *quiet = NULL;
-        unsigned baud = SERIAL_BAUD_DEFAULT;
-        const char *serial;
+/* What on the command line makes a boot longer. The next kexec uses the same command line, unless told otherwise. */
+static void hint_cmdline(struct json_object *hints) {
+        CmdlineAdvice advice[CMDLINE_ADVICE_MAX];
+        _cleanup_free_ char *cmdline = NULL;
+        int n;
 
-        (void) kexec_cmdline_values(cmdline, "console", &consoles);
-        if (kexec_cmdline_has_word(cmdline, "quiet") ||
-            kexec_cmdline_values(cmdline, "loglevel", &quiet) > 0)
-                return;
-        serial = consoles ? strstr(consoles, "ttyS") : NULL;
-        if (!serial) {
-                hint_add(hints, "The kernel prints all messages. Add 'quiet' to its command line.");
-                return;
-        }
-        (void) sscanf(serial, "ttyS%*u,%u", &baud);
-        hint_add(hints, "The kernel prints all messages to a serial line of %u baud, which takes %.1f ms for a "
-                 "line of 80 characters. Add 'quiet' to its command line.", baud, 80 * 10 * 1000.0 / MAX(baud, 1U));
+        n = kexec_cmdline_read_running(/* path= */ NULL, &cmdline);
+        if (n >= 0)
+                n = cmdline_advise(cmdline, advice);
+        if (n == -ENOMEM)
+                exit(fail_memory());
+        for (int i = 0; i < n; i++)
+                if (advice[i].add)
+                        hint_add(hints, "%s. 'pkramctl kexec --fast' adds '%s' to the command line.", advice[i].text,
+                                 advice[i].add);
+                else
+                        hint_add(hints, "%s.", advice[i].text);
 }
 
 static void hint_initrd(struct json_object *hints) {
@@ -111,23 +131,20 @@ static void hint_initrd(struct json_object *hints) {
 
 /* Returns what could be shorter, as an array of sentences. */
 static struct json_object *analysis_hints(const Analysis *a) {
-        _cleanup_free_ char *cmdline = NULL;
         struct json_object *hints = json_object_new_array();
 
         if (!hints)
                 exit(fail_memory());
-        if (kexec_cmdline_read_running(/* path= */ NULL, &cmdline) >= 0)
-                hint_console(hints, cmdline);
+        hint_cmdline(hints);
         hint_initrd(hints);
         for (size_t i = 0; i < a->n; i++) {
-                const char *name = kexec_steps[a->steps[i].index].name;
+                KexecStep step = a->steps[i].step;
 
                 if (a->steps[i].end - a->steps[i].begin < (int64_t) (5 * USEC_PER_SEC))
                         continue;
-                if (streq(name, "start"))
-                        hint_add(hints, "Services took long to start. See 'pkramctl analyze blame'.");
-                if (streq(name, "stop"))
-                        hint_add(hints, "Services took long to stop. See 'pkramctl analyze blame'.");
+                if (step == STEP_START || step == STEP_STOP)
+                        hint_add(hints, "Services took long to %s. See 'pkramctl analyze blame'.",
+                                 kexec_steps[step].name);
         }
         return hints;
 }
@@ -142,14 +159,15 @@ static int analysis_print_json(const Analysis *a) {
         for (size_t i = 0; i < a->n; i++) {
                 _cleanup_json_ struct json_object *s = json_object_new_object();
 
-                if (!s || json_add_string(s, "name", kexec_steps[a->steps[i].index].name) < 0 ||
+                if (!s || json_add_string(s, "name", kexec_steps[a->steps[i].step].name) < 0 ||
                     json_add_int(s, "beginUSec", a->steps[i].begin) < 0 ||
                     json_add_int(s, "usec", a->steps[i].end - a->steps[i].begin) < 0 ||
                     json_append(steps, TAKE_PTR(s)) < 0)
                         return fail_memory();
         }
-        if (json_add_int(o, "usec", a->end - a->begin) < 0 || json_add(o, "steps", TAKE_PTR(steps)) < 0 ||
-            json_add(o, "hints", analysis_hints(a)) < 0)
+        if (json_add_int(o, "usec", a->end - a->begin) < 0 ||
+            (a->adopt >= 0 && json_add_int(o, "adoptUSec", a->adopt) < 0) ||
+            json_add(o, "steps", TAKE_PTR(steps)) < 0 || json_add(o, "hints", analysis_hints(a)) < 0)
                 return fail_memory();
         ctl_print_json(o);
         return EXIT_OK;
@@ -164,16 +182,20 @@ static int analysis_print_table(const Analysis *a) {
         for (size_t i = 0; i < a->n; i++) {
                 const AnalyzedStep *s = a->steps + i;
 
-                table_add(t, kexec_steps[s->index].name);
+                table_add(t, kexec_steps[s->step].name);
                 table_add(t, format_usec(text, (uint64_t) (s->end - s->begin)));
-                table_add(t, kexec_steps[s->index].about);
+                table_add(t, kexec_step_about(a, s->step));
         }
         pager_open();
         table_print(t, /* counted= */ NULL);
         if (!arg_legend)
                 return EXIT_OK;
 
-        printf("\nFrom the request until services were up: %s.\n", format_usec(text, (uint64_t) (a->end - a->begin)));
+        printf("\nFrom the request until services were up: %s.",
+               format_usec(text, (uint64_t) (a->end - a->begin)));
+        if (a->adopt >= 0)
+                printf(" Adopting the nodes took %s of it.", format_usec(text, (uint64_t) a->adopt));
+        (void) putchar('\n');
         hints = analysis_hints(a);
         for (size_t i = 0; !arg_quiet && i < json_object_array_length(hints); i++) {
                 printf("Hint: ");
@@ -183,78 +205,11 @@ static int analysis_print_table(const Analysis *a) {
         return EXIT_OK;
 }
 
-/* Prints text as XML. Everything but printable ASCII characters is replaced. */
-static void svg_print_text(const char *text) {
-        for (; *text; text++)
-                switch (*text) {
-                case '&': (void) fputs("&amp;", stdout); break;
-                case '<': (void) fputs("&lt;", stdout); break;
-                case '>': (void) fputs("&gt;", stdout); break;
-                case '"': (void) fputs("&quot;", stdout); break;
-                default: (void) putchar(*text >= ' ' && *text <= '~' ? *text : '?');
-                }
-}
-
-/* Returns a round number of seconds between the lines of the axis, for at most ten of them: 1, 2 or 5 and zeroes. */
-static double axis_step(double seconds) {
-        static const double factors[] = { 2, 2.5, 2 };
-        double step = 0.0001;
-
-        for (size_t i = 0; seconds / step > 10; i++)
-                step *= factors[i % ELEMENTSOF(factors)];
-        return step;
-}
-
-static int analysis_print_plot(const Analysis *a) {
-        enum { LEFT = 90, WIDTH = 800, RIGHT = 280, TOP = 70, ROW = 34, BAR = 22, BOTTOM = 40 };
-        double seconds = MAX((double) (a->end - a->begin) / USEC_PER_SEC, 0.001), step = axis_step(seconds);
-        int height = TOP + (int) a->n * ROW;
-        char text[FORMAT_MAX];
-
-        printf("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-               "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" font-family=\"sans-serif\" "
-               "font-size=\"13\">\n"
-               "<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n",
-               LEFT + WIDTH + RIGHT, height + BOTTOM);
-        printf("<text x=\"%d\" y=\"28\" font-size=\"18\">Kexec", LEFT);
-        if (*a->previous_kernel) {
-                printf(" from ");
-                svg_print_text(a->previous_kernel);
-        }
-        printf(": %s</text>\n", format_usec(text, (uint64_t) (a->end - a->begin)));
-        printf("<text x=\"%d\" y=\"48\" fill=\"#666666\">%s</text>\n", LEFT,
-               format_timestamp(text, (uint64_t) a->begin));
-
-        for (unsigned i = 0; i <= (unsigned) (seconds / step + 0.01); i++) {
-                double s = i * step, x = LEFT + s / seconds * WIDTH;
-
-                printf("<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\" stroke=\"#dddddd\"/>\n", x, TOP - 8, x,
-                       height);
-                printf("<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\" fill=\"#666666\">%g s</text>\n", x,
-                       height + 18, s);
-        }
-        for (size_t i = 0; i < a->n; i++) {
-                const AnalyzedStep *s = a->steps + i;
-                double x = LEFT + (double) (s->begin - a->begin) / USEC_PER_SEC / seconds * WIDTH;
-                double width = MAX((double) (s->end - s->begin) / USEC_PER_SEC / seconds * WIDTH, 1.0);
-                int y = TOP + (int) i * ROW;
-
-                printf("<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%s</text>\n", LEFT - 10, y + 16,
-                       kexec_steps[s->index].name);
-                printf("<rect x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\" rx=\"2\" "
-                       "fill=\"%s\"><title>%s</title></rect>\n", x, y, width, BAR, kexec_steps[s->index].fill,
-                       kexec_steps[s->index].about);
-                printf("<text x=\"%.1f\" y=\"%d\" fill=\"#333333\">%s, %s</text>\n", x + width + 6, y + 16,
-                       format_usec(text, (uint64_t) (s->end - s->begin)), kexec_steps[s->index].about);
-        }
-        printf("</svg>\n");
-        return EXIT_OK;
-}
-
 int verb_analyze(int argc, char *argv[]) {
         _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
         _cleanup_reply_ VarlinkReply reply = {};
         const char *what = argc > 1 ? argv[1] : "time";
+        BootTimes boot;
         Analysis a;
         int r;
 
@@ -265,13 +220,14 @@ int verb_analyze(int argc, char *argv[]) {
                 r = ctl_call(c, "io.pkram.Store.GetStatus", NULL, NULL, 0, &reply);
         if (r != 0)
                 return r;
-        if (!analysis_read(&a, json_get(reply.parameters, "lastKexec")))
+        /* Without the journal, the step that ends later includes the others. */
+        (void) journal_read_boot_times(&boot);
+        if (!analysis_read(&a, reply.parameters, &boot))
                 return fail(EXIT_FAILED, "This kernel was not started by a kexec that preserved nodes, or "
                             "pkram-restore.service has not run.");
-
         if (streq(what, "blame"))
-                return analyze_blame(a.begin, a.end);
+                return analyze_blame(&a);
         if (arg_json != JSON_OFF)
                 return analysis_print_json(&a);
-        return streq(what, "plot") ? analysis_print_plot(&a) : analysis_print_table(&a);
+        return streq(what, "plot") ? analyze_plot(&a) : analysis_print_table(&a);
 }

@@ -70,9 +70,6 @@ int retrieve_tree(const char *name, const char *path);
 int store_segments(VarlinkClient *c, char *const *segments);
 int retrieve_segments(VarlinkClient *c, char *const *segments);
 
-/* --- ctl-blame.c: prints what units took between two times, in microseconds since 1970. Returns an exit status --- */
-int analyze_blame(int64_t begin, int64_t end);
-
 /* --- ctl-retrieve.c: releases a node, whichever it is if id is 0. Returns an exit status. --- */
 int release_node(VarlinkClient *c, const char *name, int64_t id);
 

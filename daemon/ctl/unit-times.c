@@ -27,7 +27,8 @@ static UnitTime *unit_times_find(UnitTimes *times, const char *unit) {
         return t;
 }
 
-int unit_times_add(UnitTimes *times, const char *unit, UnitEvent event, bool old_system, uint64_t usec) {
+int unit_times_add(UnitTimes *times, const char *unit, UnitEvent event, bool old_system, uint64_t usec,
+                   uint64_t wall_usec) {
         bool stop = event == UNIT_STOPPING || event == UNIT_STOPPED;
         uint64_t *begin, *duration;
         UnitTime *t;
@@ -43,8 +44,10 @@ int unit_times_add(UnitTimes *times, const char *unit, UnitEvent event, bool old
                 *begin = usec;
                 return 0;
         }
-        if (*begin <= usec && (stop || *duration == UINT64_MAX))
+        if (*begin <= usec && (stop || *duration == UINT64_MAX)) {
                 *duration = usec - *begin;
+                *(stop ? &t->stop_end : &t->start_end) = wall_usec;
+        }
         *begin = UINT64_MAX;
         return 0;
 }
@@ -70,6 +73,26 @@ void unit_times_finish(UnitTimes *times) {
         times->n = n;
         if (n > 1)
                 qsort(times->units, n, sizeof(UnitTime), unit_time_compare);
+}
+
+uint64_t unit_time_begin(const UnitTime *t) {
+        uint64_t end = t->stop != UINT64_MAX ? t->stop_end : t->start_end;
+        uint64_t duration = t->stop != UINT64_MAX ? t->stop : t->start;
+
+        return end > duration ? end - duration : 0;
+}
+
+static int unit_time_compare_begin(const void *a, const void *b) {
+        uint64_t x = unit_time_begin(a), y = unit_time_begin(b);
+
+        return x != y ? (x < y ? -1 : 1) : strcmp(((const UnitTime *) a)->unit, ((const UnitTime *) b)->unit);
+}
+
+void unit_times_keep_first(UnitTimes *times, size_t n) {
+        while (times->n > n)
+                free(times->units[--times->n].unit);
+        if (times->n > 1)
+                qsort(times->units, times->n, sizeof(UnitTime), unit_time_compare_begin);
 }
 
 void unit_times_done(UnitTimes *times) {
