@@ -2,10 +2,14 @@
 # shellcheck shell=bash
 # What a bare Debian 12 or 13 needs, and why. Needs common.sh.
 
-# needed_packages [deb]: lines PACKAGE: WHY. "a|b" takes the first one the host's Debian has. "deb" adds what only the
-# packaging of the kernel needs.
+# needed_packages [deb|browser]: lines PACKAGE: WHY. "a|b" takes the first one the host's Debian has. "deb" adds what
+# only the packaging of the kernel needs, "browser" what only 'campaign plot-in-browser' needs.
 needed_packages() {
-        [ "${1:-}" != deb ] || printf 'debhelper: Debian packages of the kernel\n'
+        case ${1:-} in
+        deb) printf 'debhelper: Debian packages of the kernel\n' ;;
+        browser) printf '%s\n' 'chromium: checks of the plot' 'fonts-dejavu-core: checks of the plot' \
+                'systemd-journal-remote: checks of the plot (a journal of many units)' ;;
+        esac
         cat <<'END'
 build-essential: compiler and make, for everything
 flex: kernel build
@@ -64,7 +68,7 @@ lintian: checks of the packages
 END
 }
 
-# packages_missing [deb]: print the needed packages that are not installed, one a line.
+# packages_missing [deb|browser]: print the needed packages that are not installed, one a line.
 packages_missing() {
         local line choices p found installed
         installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p')
@@ -81,8 +85,8 @@ packages_missing() {
         done < <(needed_packages "$@")
 }
 
-# packages_ensure [deb]: install what is missing, after saying what and why. Reads the package lists first, since a
-# bare machine may have none.
+# packages_ensure [deb|browser]: install what is missing, after saying what and why. Reads the package lists first,
+# since a bare machine may have none.
 packages_ensure() {
         local missing line p names=()
         command -v dpkg-query >/dev/null || die "this needs a Debian 12 or 13 system"

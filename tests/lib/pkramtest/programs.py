@@ -53,7 +53,7 @@ class Call:
 def needed_packages():
     """The packages that tests/lib/packages.sh installs on the host."""
     text = subprocess.run(["bash", "-c", f". {shlex.quote(os.path.join(TESTS, 'lib', 'common.sh'))}; "
-                           f". {shlex.quote(PACKAGES_SH)}; needed_packages deb"],
+                           f". {shlex.quote(PACKAGES_SH)}; needed_packages deb; needed_packages browser"],
                           stdout=subprocess.PIPE, text=True, check=True).stdout
     return {p for line in text.splitlines() for p in line.partition(":")[0].split("|")}
 
