@@ -7,10 +7,10 @@
 #include "disk-io.h"
 #include "file-util.h"
 
-int (*disk_io_hook)(const char *call);
+int (*disk_io_hook)(const char *call, int fd);
 
-static int disk_io_call_hook(const char *call) {
-        return disk_io_hook ? disk_io_hook(call) : 0;
+static int disk_io_call_hook(const char *call, int fd) {
+        return disk_io_hook ? disk_io_hook(call, fd) : 0;
 }
 
 static int disk_errno(void) {
@@ -20,7 +20,7 @@ static int disk_errno(void) {
 int disk_open(int directory, const char *name, int flags) {
         int r, fd;
 
-        r = disk_io_call_hook("open");
+        r = disk_io_call_hook("open", directory);
         if (r < 0)
                 return r;
         fd = openat(directory, name, flags | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK, 0600);
@@ -30,7 +30,7 @@ int disk_open(int directory, const char *name, int flags) {
 int disk_mkdir(int directory, const char *name) {
         int r;
 
-        r = disk_io_call_hook("mkdir");
+        r = disk_io_call_hook("mkdir", directory);
         if (r < 0)
                 return r;
         return mkdirat(directory, name, 0700) < 0 ? disk_errno() : 0;
@@ -39,7 +39,7 @@ int disk_mkdir(int directory, const char *name) {
 int disk_rename(int from_directory, const char *from, int to_directory, const char *to, unsigned flags) {
         int r;
 
-        r = disk_io_call_hook("rename");
+        r = disk_io_call_hook("rename", from_directory);
         if (r < 0)
                 return r;
         return renameat2(from_directory, from, to_directory, to, flags) < 0 ? disk_errno() : 0;
@@ -48,7 +48,7 @@ int disk_rename(int from_directory, const char *from, int to_directory, const ch
 int disk_unlink(int directory, const char *name, int flags) {
         int r;
 
-        r = disk_io_call_hook("unlink");
+        r = disk_io_call_hook("unlink", directory);
         if (r < 0)
                 return r;
         return unlinkat(directory, name, flags) < 0 ? disk_errno() : 0;
@@ -57,7 +57,7 @@ int disk_unlink(int directory, const char *name, int flags) {
 int disk_sync(int fd) {
         int r;
 
-        r = disk_io_call_hook("sync");
+        r = disk_io_call_hook("sync", fd);
         if (r < 0)
                 return r;
         while (fsync(fd) < 0)
@@ -81,7 +81,7 @@ const struct dirent *disk_read_entry(DIR *stream, int *r) {
 int disk_lock(int fd, int operation) {
         int r;
 
-        r = disk_io_call_hook("lock");
+        r = disk_io_call_hook("lock", fd);
         if (r < 0)
                 return r;
         while (flock(fd, operation | LOCK_NB) < 0)
@@ -93,7 +93,7 @@ int disk_lock(int fd, int operation) {
 int disk_read(int fd, void *buffer, size_t size, uint64_t offset) {
         int r;
 
-        r = disk_io_call_hook("read");
+        r = disk_io_call_hook("read", fd);
         if (r < 0)
                 return r;
         return pread_all(fd, buffer, size, offset);
@@ -102,7 +102,7 @@ int disk_read(int fd, void *buffer, size_t size, uint64_t offset) {
 int disk_write(int fd, const void *data, size_t size, uint64_t offset) {
         int r;
 
-        r = disk_io_call_hook("write");
+        r = disk_io_call_hook("write", fd);
         if (r < 0)
                 return r;
         if (offset > INT64_MAX - size)

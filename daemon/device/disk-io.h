@@ -10,10 +10,10 @@
 #include "macro.h"
 
 /*
- * Called with the name of each call before it is made. A negative errno makes the call fail without being made.
- * For tests; NULL otherwise.
+ * Called before each call with its name and the file or directory that it is about. A negative errno makes the call
+ * fail without being made. For tests; NULL otherwise.
  */
-extern int (*disk_io_hook)(const char *call);
+extern int (*disk_io_hook)(const char *call, int fd);
 
 int disk_open(int directory, const char *name, int flags);
 int disk_mkdir(int directory, const char *name);

@@ -2,7 +2,6 @@
 /* Nodes in files: what is stored comes back, through reboots, damage, failing disks, and crashes at every step. */
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -11,13 +10,13 @@
 #include "device-disk.h"
 #include "disk-file.h"
 #include "disk-io.h"
-#include "test.h"
+#include "test-disk-fixture.h"
 
 #define DATA "what is stored is there again"
 
 typedef struct Fixture {
-        char parent[64], path[96], notices[4096];
-        DiskBoot boot;
+        DiskFixture d;
+        char notices[4096];
         DiskDevice *disk;
         PkramDevice device;
 } Fixture;
@@ -33,11 +32,10 @@ static void note(const char *text, void *userdata) {
 static void restart(Fixture *f, bool reboot) {
         disk_device_free(f->disk);
         if (reboot) {
-                (void) snprintf(f->boot.boot_id, sizeof(f->boot.boot_id), "%032x",
-                                (unsigned) strtoul(f->boot.boot_id, NULL, 16) + 1);
-                (void) snprintf(f->boot.release, sizeof(f->boot.release), "6.%s", f->boot.boot_id + 30);
+                disk_fixture_reboot(&f->d);
+                (void) snprintf(f->d.boot.release, sizeof(f->d.boot.release), "6.%s", f->d.boot.boot_id + 30);
         }
-        assert_ok(disk_device_new(f->path, &f->boot, note, f, &f->disk));
+        assert_ok(disk_device_new(f->d.path, &f->d.boot, note, f, &f->disk));
         f->device = disk_device(f->disk);
         f->notices[0] = 0;
 }
@@ -45,30 +43,17 @@ static void restart(Fixture *f, bool reboot) {
 static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(Fixture));
 
-        /* In memory, if possible: there is much to wait for otherwise. */
-        (void) snprintf(f->parent, sizeof(f->parent), "%s/pkram-disk-XXXXXX",
-                        getenv("TMPDIR") ?: access("/dev/shm", W_OK) >= 0 ? "/dev/shm" : "/tmp");
-        assert_non_null(mkdtemp(f->parent));
-        (void) snprintf(f->path, sizeof(f->path), "%s/disk", f->parent);
+        disk_fixture_init(&f->d);
         restart(f, true);
         *state = f;
         return 0;
 }
 
-static int remove_one(const char *path, _unused_ const struct stat *st, _unused_ int type, _unused_ struct FTW *ftw) {
-        return remove(path);
-}
-
-static void remove_all(const char *path) {
-        (void) nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
 static int teardown(void **state) {
         Fixture *f = *state;
 
-        disk_io_hook = NULL;
         disk_device_free(f->disk);
-        remove_all(f->parent);
+        disk_fixture_done(&f->d);
         free(f);
         return 0;
 }
@@ -327,8 +312,8 @@ static void test_attached(void **state) {
         assert_ok(pkram_save_begin(&f->device, "n", &h));
         theirs = dup(h.fd);
         assert_true(disk_device_has(theirs));
-        assert_ok(disk_device_ioctl_attached(f->path, theirs, PKRAM_IOC_SAVE_BYTES, &a));
-        assert_errno(disk_device_ioctl_attached(f->path, theirs, PKRAM_IOC_LOAD_BYTES, &a), EBADFD);
+        assert_ok(disk_device_ioctl_attached(f->d.path, theirs, PKRAM_IOC_SAVE_BYTES, &a));
+        assert_errno(disk_device_ioctl_attached(f->d.path, theirs, PKRAM_IOC_LOAD_BYTES, &a), EBADFD);
         assert_ok(pkram_save_commit(&h, false, NULL));
         /* The worker still has it open, which delays no other client. */
         assert_node(f, "n", "what");
@@ -337,7 +322,7 @@ static void test_attached(void **state) {
 
         assert_ok(pkram_load_begin(&f->device, "n", &h, NULL));
         theirs = dup(h.fd);
-        assert_ok(disk_device_ioctl_attached(f->path, theirs, PKRAM_IOC_REMOVE, &name));
+        assert_ok(disk_device_ioctl_attached(f->d.path, theirs, PKRAM_IOC_REMOVE, &name));
         safe_close(theirs);
         pkram_handle_done(&h);
         assert_int_equal(list(f, 0, nodes, 4), 0);
@@ -369,10 +354,10 @@ static void node_path(Fixture *f, const char *name, char *ret, size_t size) {
         _cleanup_disk_directory_ DiskDirectory d = DISK_DIRECTORY_NONE;
         char file[DISK_FILE_NAME_MAX] = "";
 
-        assert_ok(disk_directory_open(f->path, &d));
+        assert_ok(disk_directory_open(f->d.path, &d));
         if (name)
                 disk_file_name(name, file);
-        (void) snprintf(ret, size, "%s/nodes.%s/%s", f->path, d.record.token, file);
+        (void) snprintf(ret, size, "%s/nodes.%s/%s", f->d.path, d.record.token, file);
 }
 
 static void shell(const char *format, ...) _printf_(1, 2);
@@ -413,11 +398,11 @@ static void test_old_copy(void **state) {
 
         assert_ok(put(f, "n", "old", -EBADF, false));
         node_path(f, NULL, path, sizeof(path));
-        shell("cp -a %s %s/backup", path, f->parent);
+        shell("cp -a %s %s/backup", path, f->d.parent);
         restart(f, true);
         assert_ok(drop(f, "n"));
         assert_ok(put(f, "n", "new", -EBADF, false));
-        shell("mv %s/backup %s", f->parent, path);
+        shell("mv %s/backup %s", f->d.parent, path);
 
         for (int i = 0; i < 2; i++) {
                 restart(f, true);
@@ -444,12 +429,12 @@ static void test_boot_without(void **state) {
         DiskBoot without = { .boot_id = "ffffffffffffffffffffffffffffffff", .release = "6.x" };
 
         assert_ok(disk_directory_pass("/nonexistent/pkram", &without));
-        assert_ok(disk_directory_pass(f->path, &without));
+        assert_ok(disk_directory_pass(f->d.path, &without));
         assert_ok(put(f, "n", "old", -EBADF, false));
-        assert_ok(disk_directory_pass(f->path, &f->boot));
+        assert_ok(disk_directory_pass(f->d.path, &f->d.boot));
         assert_node(f, "n", "old");
-        assert_ok(disk_directory_pass(f->path, &without));
-        assert_ok(disk_directory_pass(f->path, &without));
+        assert_ok(disk_directory_pass(f->d.path, &without));
+        assert_ok(disk_directory_pass(f->d.path, &without));
         restart(f, true);
         assert_node(f, "n", NULL);
         assert_int_equal(list(f, PKRAM_LIST_DROPPED, nodes, 4), 1);
@@ -461,7 +446,7 @@ static void test_directory_gone(void **state) {
         Fixture other = *f;
 
         assert_ok(put(f, "n", DATA, -EBADF, false));
-        assert_ok(disk_device_new(f->path, &f->boot, NULL, NULL, &other.disk));
+        assert_ok(disk_device_new(f->d.path, &f->d.boot, NULL, NULL, &other.disk));
         other.device = disk_device(other.disk);
         assert_node(&other, "n", DATA);
         restart(f, true);
@@ -469,9 +454,9 @@ static void test_directory_gone(void **state) {
         assert_errno(put(&other, "m", DATA, -EBADF, false), ESTALE);
         disk_device_free(other.disk);
 
-        shell("mv %s %s.away", f->path, f->path);
+        shell("mv %s %s.away", f->d.path, f->d.path);
         assert_errno(put(f, "m", DATA, -EBADF, false), ESTALE);
-        shell("mv %s.away %s", f->path, f->path);
+        shell("mv %s.away %s", f->d.path, f->d.path);
         assert_ok(put(f, "m", DATA, -EBADF, false));
 }
 
@@ -489,12 +474,12 @@ static void test_expire(void **state) {
         restart(f, true);
         disk_device_set_keep(f->disk, 3600);
         assert_node(f, "n", NULL);
-        shell("test \"$(find %s/set-aside -name '*.node' | wc -l)\" = 1", f->path);
-        shell("find %s/set-aside -exec touch -d '2 hours ago' {} +", f->path);
+        shell("test \"$(find %s/set-aside -name '*.node' | wc -l)\" = 1", f->d.path);
+        shell("find %s/set-aside -exec touch -d '2 hours ago' {} +", f->d.path);
         restart(f, true);
         disk_device_set_keep(f->disk, 3600);
         assert_node(f, "n", NULL);
-        shell("test \"$(find %s/set-aside -name '*.node' | wc -l)\" = 0", f->path);
+        shell("test \"$(find %s/set-aside -name '*.node' | wc -l)\" = 0", f->d.path);
 }
 
 /* --- damage --- */
@@ -524,7 +509,7 @@ static void test_each_byte(void **state) {
                 assert_ok(put(f, "n", DATA, fd, false));
         }
         node_path(f, "n", path, sizeof(path));
-        (void) snprintf(copy, sizeof(copy), "%s/copy", f->parent);
+        (void) snprintf(copy, sizeof(copy), "%s/copy", f->d.parent);
         shell("cp -a %s %s", path, copy);
         assert_ok(stat(path, &st));
 
@@ -561,7 +546,7 @@ static void test_each_byte(void **state) {
                 if (access(path, F_OK) >= 0)
                         flip(path, i);
                 else
-                        shell("cp -a %s %s && rm -rf %s/set-aside", copy, path, f->path);
+                        shell("cp -a %s %s && rm -rf %s/set-aside", copy, path, f->d.path);
         }
         assert_true(n < 4096);
         node_path(f, "other", other, sizeof(other));
@@ -621,7 +606,7 @@ static void test_foreign(void **state) {
         node_path(f, "open", path, sizeof(path));
         assert_ok(chmod(path, 0604));
         node_path(f, "link", path, sizeof(path));
-        shell("mv %s %s/elsewhere && ln -s %s/elsewhere %s", path, f->parent, f->parent, path);
+        shell("mv %s %s/elsewhere && ln -s %s/elsewhere %s", path, f->d.parent, f->d.parent, path);
         node_path(f, "later", path, sizeof(path));
         {
                 _cleanup_close_ int fd = open(path, O_RDWR | O_CLOEXEC);
@@ -650,10 +635,10 @@ static void test_foreign(void **state) {
         shell("test ! -e %s/tmp-0000000000000000 && test -e %s/foreign", dir, dir);
 
         /* Any user could put nodes there. */
-        assert_ok(chmod(f->path, 0777));
+        assert_ok(chmod(f->d.path, 0777));
         restart(f, false);
         assert_errno(put(f, "m", DATA, -EBADF, false), EPERM);
-        assert_ok(chmod(f->path, 0700));
+        assert_ok(chmod(f->d.path, 0700));
         assert_node(f, "n", DATA);
 }
 
@@ -684,7 +669,7 @@ static void test_damaged_record(void **state) {
         char path[256];
 
         assert_ok(put(f, "n", DATA, -EBADF, false));
-        (void) snprintf(path, sizeof(path), "%s/state", f->path);
+        (void) snprintf(path, sizeof(path), "%s/state", f->d.path);
         flip(path, 50);
         restart(f, true);
         assert_ok(pkram_device_info(&f->device, &info));
@@ -699,7 +684,7 @@ static void test_damaged_record(void **state) {
 static unsigned calls, stop_at;
 static int stop_error; /* 0: the process ends */
 
-static int on_call(_unused_ const char *call) {
+static int on_call(_unused_ const char *call, _unused_ int fd) {
         if (++calls != stop_at)
                 return 0;
         if (stop_error == 0)

@@ -2,7 +2,6 @@
 /* Nodes in memory that are written to disk for the next boot: which, in which order, and what comes back. */
 #include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -13,12 +12,12 @@
 #include "disk-io.h"
 #include "kexec-check.h"
 #include "reboot-check.h"
+#include "test-disk-fixture.h"
 #include "test-store-fixture.h"
 
 typedef struct Fixture {
         StoreFixture s; /* its device is that of both places, as pkramd has it */
-        char parent[64], path[96];
-        DiskBoot boot;
+        DiskFixture d;
         DiskDevice *disk;
         Places *places;
         PkramDevice memory;
@@ -32,8 +31,7 @@ static void restart(Fixture *f, bool reboot, bool kexec) {
         places_free(f->places);
         disk_device_free(f->disk);
         if (reboot || kexec)
-                (void) snprintf(f->boot.boot_id, sizeof(f->boot.boot_id), "%032x",
-                                (unsigned) strtoul(f->boot.boot_id, NULL, 16) + 1);
+                disk_fixture_reboot(&f->d);
         if (kexec)
                 mock_kexec(f->s.mock);
         if (reboot) {
@@ -41,8 +39,8 @@ static void restart(Fixture *f, bool reboot, bool kexec) {
                 f->s.mock = mock_new();
         }
         f->memory = mock_device(f->s.mock);
-        assert_ok(disk_device_new(f->path, &f->boot, NULL, NULL, &f->disk));
-        assert_ok(places_new(&f->memory, f->disk, f->path, &f->places));
+        assert_ok(disk_device_new(f->d.path, &f->d.boot, NULL, NULL, &f->disk));
+        assert_ok(places_new(&f->memory, f->disk, f->d.path, &f->places));
         f->s.device = places_device(f->places);
         assert_ok(store_new(&f->s.device, &f->s.config, &f->s.store));
         assert_ok(store_new(&f->memory, &f->s.config, &f->memory_store));
@@ -52,28 +50,20 @@ static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(Fixture));
 
         store_fixture_init(&f->s, GIB(1));
-        (void) snprintf(f->parent, sizeof(f->parent), "%s/pkram-persist-XXXXXX",
-                        access("/dev/shm", W_OK) >= 0 ? "/dev/shm" : "/tmp");
-        assert_non_null(mkdtemp(f->parent));
-        (void) snprintf(f->path, sizeof(f->path), "%s/disk", f->parent);
+        disk_fixture_init(&f->d);
         restart(f, true, false);
         *state = f;
         return 0;
 }
 
-static int remove_one(const char *path, _unused_ const struct stat *st, _unused_ int type, _unused_ struct FTW *ftw) {
-        return remove(path);
-}
-
 static int teardown(void **state) {
         Fixture *f = *state;
 
-        disk_io_hook = NULL;
         store_free(f->memory_store);
         store_fixture_done(&f->s);
         places_free(f->places);
         disk_device_free(f->disk);
-        (void) nftw(f->parent, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        disk_fixture_done(&f->d);
         free(f);
         return 0;
 }
@@ -104,7 +94,7 @@ static void write_all(Fixture *f, PersistMode mode) {
         _cleanup_plan_ PersistPlan p = {};
 
         plan(f, mode, &p);
-        assert_ok(persist_write(&p, &f->memory, f->path, &f->boot, NULL, NULL));
+        assert_ok(persist_write(&p, &f->memory, f->d.path, &f->d.boot, NULL, NULL));
         for (size_t i = 0; i < p.n; i++)
                 assert_true(p.nodes[i].written || p.nodes[i].drop != PERSIST_DROP_NONE);
 }
@@ -202,7 +192,7 @@ static void test_kexec_after_all(void **state) {
 }
 
 /* The copy stays on the disk: then the node has to stay as well. */
-static int no_unlink(const char *call) {
+static int no_unlink(const char *call, _unused_ int fd) {
         return streq(call, "unlink") ? -EROFS : 0;
 }
 
@@ -311,24 +301,24 @@ static void test_limit(void **state) {
         /* The directory is not there yet. */
         f->s.config.persist_bytes = UINT64_MAX;
         f->s.config.persist_sec = 7;
-        assert_ok(persist_plan_limit(&p, f->path, &f->s.config));
+        assert_ok(persist_plan_limit(&p, f->d.path, &f->s.config));
         assert_true(p.room > 0);
         assert_int_equal(p.rate, MIB(100));
         assert_int_equal(p.seconds, 7);
         f->s.config.persist_bytes = 4096;
         assert_ok(store_put_data(&f->s, &f->s.root, "n", 0, NULL));
         write_all(f, PERSIST_ALL);
-        (void) snprintf(file, sizeof(file), "%s/rate", f->path);
+        (void) snprintf(file, sizeof(file), "%s/rate", f->d.path);
         assert_non_null(rate = fopen(file, "we"));
         assert_true(fputs("200000000 2000000\n", rate) >= 0);
         assert_int_equal(fclose(rate), 0);
-        assert_ok(persist_plan_limit(&p, f->path, &f->s.config));
+        assert_ok(persist_plan_limit(&p, f->d.path, &f->s.config));
         assert_int_equal(p.room, 4096);
         assert_int_equal(p.rate, 100000000);
         assert_non_null(rate = fopen(file, "we"));
         assert_true(fputs("1 0\n", rate) >= 0);
         assert_int_equal(fclose(rate), 0);
-        assert_ok(persist_plan_limit(&p, f->path, &f->s.config));
+        assert_ok(persist_plan_limit(&p, f->d.path, &f->s.config));
         assert_int_equal(p.rate, MIB(100));
 }
 
@@ -355,7 +345,7 @@ static void test_reboot_check(void **state) {
 
         assert_ok(store_put_data(&f->s, &f->s.root, "marked", STORE_PERSIST(9), NULL));
         assert_ok(store_put_data(&f->s, &f->s.root, "plain", 0, NULL));
-        (void) snprintf(utab, sizeof(utab), "%s/utab", f->parent);
+        (void) snprintf(utab, sizeof(utab), "%s/utab", f->d.parent);
         assert_non_null(table = fopen(utab, "we"));
         assert_true(fputs("ID=1 SRC=tree TARGET=/none ROOT=/ OPTS=helper=pkram,x-pkram.persist=10\n", table) >= 0);
         assert_int_equal(fclose(table), 0);
@@ -367,7 +357,7 @@ static void test_reboot_check(void **state) {
                 c->disk = cases[i].disk;
                 c->persist_drop = cases[i].drop;
                 c->persist_bytes = cases[i].bytes;
-                assert_ok(reboot_check_new(&f->memory, c, utab, NULL, f->path, &facts, NULL, &check));
+                assert_ok(reboot_check_new(&f->memory, c, utab, NULL, f->d.path, &facts, NULL, &check));
                 assert_int_equal(check->keeps, cases[i].keeps);
                 if (cases[i].disk)
                         assert_int_equal(check->fits, cases[i].fits);
@@ -381,7 +371,7 @@ static void test_reboot_check(void **state) {
         c->persist_bytes = KIB(64);
         _cleanup_(reboot_check_freep) RebootCheck *check = NULL;
 
-        assert_ok(reboot_check_new(&f->memory, c, utab, NULL, f->path, &facts, NULL, &check));
+        assert_ok(reboot_check_new(&f->memory, c, utab, NULL, f->d.path, &facts, NULL, &check));
         assert_string_equal(check->plan.nodes[0].name, "tree");
 }
 
@@ -395,20 +385,20 @@ static void test_reboot_check_facts(void **state) {
         char utab[128];
         FILE *table;
 
-        (void) snprintf(utab, sizeof(utab), "%s/utab", f->parent);
+        (void) snprintf(utab, sizeof(utab), "%s/utab", f->d.parent);
         assert_non_null(table = fopen(utab, "we"));
         assert_true(fputs("ID=1 SRC=tree TARGET=/none ROOT=/ OPTS=helper=pkram,x-pkram.persist=10\n", table) >= 0);
         assert_int_equal(fclose(table), 0);
         c->disk = true;
         c->persist = PERSIST_ALL;
         c->persist_bytes = GIB(1);
-        assert_ok(reboot_check_new(&f->memory, c, utab, NULL, f->path, &facts, NULL, &before));
+        assert_ok(reboot_check_new(&f->memory, c, utab, NULL, f->d.path, &facts, NULL, &before));
         assert_int_equal(plan_find(&before->plan, "tree")->drop, PERSIST_DROP_UNSTORABLE);
         assert_false(before->keeps || before->fits || before->allowed);
         assert_non_null(strstr(before->text, "it cannot be stored as it is"));
 
         facts.n_problems = 0;
-        assert_ok(reboot_check_new(&f->memory, c, utab, NULL, f->path, &facts, NULL, &after));
+        assert_ok(reboot_check_new(&f->memory, c, utab, NULL, f->d.path, &facts, NULL, &after));
         assert_true(after->keeps && after->fits && after->allowed);
 }
 
@@ -416,11 +406,11 @@ static void test_reboot_check_facts(void **state) {
 
 static const char *failing;
 
-static int fail_call(const char *call) {
+static int fail_call(const char *call, _unused_ int fd) {
         return streq(call, failing) ? -EDQUOT : 0;
 }
 
-static int fail_slowly(const char *call) {
+static int fail_slowly(const char *call, _unused_ int fd) {
         if (streq(call, "write"))
                 (void) usleep(300000);
         return 0;
@@ -439,7 +429,7 @@ static void test_failures(void **state) {
                 plan(f, PERSIST_ALL, &p);
                 failing = calls[i];
                 disk_io_hook = fail_call;
-                (void) persist_write(&p, &f->memory, f->path, &f->boot, NULL, NULL);
+                (void) persist_write(&p, &f->memory, f->d.path, &f->d.boot, NULL, NULL);
                 disk_io_hook = NULL;
                 assert_int_equal(p.n_dropped, 2);
                 for (size_t k = 0; k < p.n; k++) {
@@ -456,7 +446,7 @@ static void test_failures(void **state) {
 /* The disk has room for some bytes in this directory. */
 static const char *full_path;
 
-static int full_disk(const char *call) {
+static int full_disk(const char *call, _unused_ int fd) {
         DIR *d = streq(call, "write") ? opendir(full_path) : NULL;
         const struct dirent *de;
         uint64_t bytes = 0;
@@ -486,14 +476,14 @@ static void test_less_important_nodes_give_way(void **state) {
 
                 assert_ok(store_put(&f->s, &f->s.root, names[i], &item, 1, STORE_PERSIST((int) i + 1), NULL, NULL));
         }
-        assert_ok(disk_directory_enter(f->path, &f->boot, &dir));
-        assert_true(asprintf(&nodes, "%s/nodes.%s", f->path, dir.record.token) > 0);
+        assert_ok(disk_directory_enter(f->d.path, &f->d.boot, &dir));
+        assert_true(asprintf(&nodes, "%s/nodes.%s", f->d.path, dir.record.token) > 0);
         disk_directory_done(&dir);
 
         plan(f, PERSIST_ALL, &p);
         full_path = nodes;
         disk_io_hook = full_disk;
-        assert_ok(persist_write(&p, &f->memory, f->path, &f->boot, NULL, NULL));
+        assert_ok(persist_write(&p, &f->memory, f->d.path, &f->d.boot, NULL, NULL));
         disk_io_hook = NULL;
         assert_true(plan_find(&p, "most")->written && plan_find(&p, "more")->written);
         assert_int_equal(plan_find(&p, "less")->drop, PERSIST_DROP_ROOM);
@@ -514,7 +504,7 @@ static void test_unreadable(void **state) {
         plan(f, PERSIST_ALL, &p);
         /* It was replaced after the plan was made. */
         assert_ok(store_put_data(&f->s, &f->s.root, "a", STORE_REPLACE, NULL));
-        assert_ok(persist_write(&p, &f->memory, f->path, &f->boot, NULL, NULL));
+        assert_ok(persist_write(&p, &f->memory, f->d.path, &f->d.boot, NULL, NULL));
         assert_int_equal(plan_find(&p, "a")->drop, PERSIST_DROP_FAILED);
         assert_int_equal(plan_find(&p, "a")->error, -ESTALE);
         assert_true(plan_find(&p, "b")->written);
@@ -539,7 +529,7 @@ static void test_time_is_up(void **state) {
         plan(f, PERSIST_ALL, &p);
         p.seconds = 0;
         disk_io_hook = fail_slowly;
-        assert_ok(persist_write(&p, &f->memory, f->path, &f->boot, count_progress, &n));
+        assert_ok(persist_write(&p, &f->memory, f->d.path, &f->d.boot, count_progress, &n));
         disk_io_hook = NULL;
         assert_int_equal(p.n_dropped, 6);
         assert_int_equal(p.nodes[0].drop, PERSIST_DROP_TIME);
@@ -567,7 +557,7 @@ static void test_cut_off(void **state) {
                                 p.rate = MIB(100);
                                 p.seconds = 60;
                                 persist_plan_fit(&p);
-                                (void) persist_write(&p, &f->memory, f->path, &f->boot, NULL, NULL);
+                                (void) persist_write(&p, &f->memory, f->d.path, &f->d.boot, NULL, NULL);
                         }
                         _exit(0);
                 }
@@ -576,14 +566,14 @@ static void test_cut_off(void **state) {
                 (void) waitpid(pid, NULL, 0);
 
                 /* The memory of this process is as it was, so look at the disk alone. */
-                DiskBoot next = f->boot;
+                DiskBoot next = f->d.boot;
                 _cleanup_(disk_device_freep) DiskDevice *disk = NULL;
                 char copy[128], command[700];
 
-                (void) snprintf(copy, sizeof(copy), "%s/copy", f->parent);
+                (void) snprintf(copy, sizeof(copy), "%s/copy", f->d.parent);
                 (void) snprintf(command, sizeof(command),
                                 "rm -rf %s && if [ -e %s ]; then cp -a %s %s; else mkdir -m 700 %s; fi", copy,
-                                f->path, f->path, copy, copy);
+                                f->d.path, f->d.path, copy, copy);
                 assert_int_equal(system(command), 0);
                 next.boot_id[0] = next.boot_id[0] == 'a' ? 'b' : 'a';
                 assert_ok(disk_device_new(copy, &next, NULL, NULL, &disk));

@@ -1,19 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The store over nodes on disk, and over both places. Trees need root, to mount tmpfs. */
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "device-places.h"
 #include "disk-io.h"
+#include "test-disk-fixture.h"
 #include "test-store-fixture.h"
 
 typedef struct Fixture {
         StoreFixture s; /* its model of the kernel is the memory */
-        char parent[64], path[96];
-        DiskBoot boot;
+        DiskFixture d;
         DiskDevice *disk;
         Places *places;
 } Fixture;
@@ -24,12 +23,11 @@ static void restart(Fixture *f, bool reboot, bool pkram) {
         places_free(f->places);
         disk_device_free(f->disk);
         if (reboot)
-                (void) snprintf(f->boot.boot_id, sizeof(f->boot.boot_id), "%032x",
-                                (unsigned) strtoul(f->boot.boot_id, NULL, 16) + 1);
+                disk_fixture_reboot(&f->d);
         mock_set_missing(f->s.mock, pkram ? 0 : -ENOENT);
-        assert_ok(disk_device_new(f->path, &f->boot, NULL, NULL, &f->disk));
+        assert_ok(disk_device_new(f->d.path, &f->d.boot, NULL, NULL, &f->disk));
         PkramDevice memory = mock_device(f->s.mock);
-        assert_ok(places_new(&memory, f->disk, f->path, &f->places));
+        assert_ok(places_new(&memory, f->disk, f->d.path, &f->places));
         f->s.device = places_device(f->places);
         assert_ok(store_new(&f->s.device, &f->s.config, &f->s.store));
 }
@@ -38,27 +36,19 @@ static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(Fixture));
 
         store_fixture_init(&f->s, GIB(1));
-        (void) snprintf(f->parent, sizeof(f->parent), "%s/pkram-store-XXXXXX",
-                        access("/dev/shm", W_OK) >= 0 ? "/dev/shm" : "/tmp");
-        assert_non_null(mkdtemp(f->parent));
-        (void) snprintf(f->path, sizeof(f->path), "%s/disk", f->parent);
+        disk_fixture_init(&f->d);
         restart(f, true, false);
         *state = f;
         return 0;
 }
 
-static int remove_one(const char *path, _unused_ const struct stat *st, _unused_ int type, _unused_ struct FTW *ftw) {
-        return remove(path);
-}
-
 static int teardown(void **state) {
         Fixture *f = *state;
 
-        disk_io_hook = NULL;
         store_fixture_done(&f->s);
         places_free(f->places);
         disk_device_free(f->disk);
-        (void) nftw(f->parent, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        disk_fixture_done(&f->d);
         free(f);
         return 0;
 }
@@ -102,11 +92,11 @@ static void test_objects(void **state) {
         assert_int_equal(store_count(&f->s, &f->s.root), 1);
 }
 
-static int disk_is_full(const char *call) {
+static int disk_is_full(const char *call, _unused_ int fd) {
         return streq(call, "write") ? -EDQUOT : 0;
 }
 
-static int disk_is_read_only(const char *call) {
+static int disk_is_read_only(const char *call, _unused_ int fd) {
         return streq(call, "write") ? -EROFS : 0;
 }
 
@@ -127,11 +117,11 @@ static void test_errors(void **state) {
         assert_int_equal(store_count(&f->s, &f->s.root), 1);
 
         char away[128];
-        (void) snprintf(away, sizeof(away), "%s.away", f->path);
-        assert_ok(rename(f->path, away));
+        (void) snprintf(away, sizeof(away), "%s.away", f->d.path);
+        assert_ok(rename(f->d.path, away));
         assert_fails(store_put_data(&f->s, &f->s.root, "m", 0, &gone));
         assert_non_null(strstr(gone.reason, "unmounted"));
-        assert_ok(rename(away, f->path));
+        assert_ok(rename(away, f->d.path));
         assert_ok(store_put_data(&f->s, &f->s.root, "m", 0, NULL));
 }
 
@@ -175,7 +165,7 @@ static void test_memory_only(void **state) {
         restart(f, true, true);
         assert_ok(store_put_data(&f->s, &f->s.root, "n", 0, NULL));
         assert_int_equal(store_count(&f->s, &f->s.root), 1);
-        assert_int_equal(access(f->path, F_OK), -1);
+        assert_int_equal(access(f->d.path, F_OK), -1);
         /* PKRAM that is off is none. */
         mock_set_off(f->s.mock, true);
         restart(f, false, true);
@@ -191,7 +181,7 @@ static int shell(const char *command) {
 
 /* As the daemon and its worker do it, which has the descriptor only. */
 static int store_tree(Fixture *f, int directory, StoreFlags flags) {
-        PkramDevice attached = { .ops = pkram_device_attached.ops, .userdata = f->path };
+        PkramDevice attached = { .ops = pkram_device_attached.ops, .userdata = f->d.path };
         _cleanup_(store_save_freep) StoreSave *save = NULL, *work = NULL;
         _cleanup_handle_ PkramHandle session = PKRAM_HANDLE_NONE;
         _cleanup_checksums_ Checksums copy = {};
@@ -219,7 +209,7 @@ static int store_tree(Fixture *f, int directory, StoreFlags flags) {
 }
 
 static int restore_tree(Fixture *f, int directory) {
-        PkramDevice attached = { .ops = pkram_device_attached.ops, .userdata = f->path };
+        PkramDevice attached = { .ops = pkram_device_attached.ops, .userdata = f->d.path };
         _cleanup_(store_tree_load_freep) StoreTreeLoad *load = NULL;
         _cleanup_handle_ PkramHandle session = PKRAM_HANDLE_NONE;
         _cleanup_(store_tree_done) StoreTree tree = { .handle = PKRAM_HANDLE_NONE };
