@@ -252,27 +252,6 @@ static int collect_shared_memory(TreeScan *t, const char *directory) {
 
 /* --- all of it --- */
 
-static int read_usage(const PkramDevice *device, const Config *config, Usage *ret) {
-        _cleanup_(store_freep) Store *s = NULL;
-        int r;
-
-        r = store_new(device, config, &s);
-        return r < 0 ? r : store_usage(s, TREE_OWNER, /* except_id= */ 0, /* except= */ NULL, ret,
-                                       /* reterr_error= */ NULL);
-}
-
-static int collect_fdstores(const PkramDevice *device, const Config *config, const KexecSources *sources, sd_bus *bus,
-                            KexecState *state) {
-        _cleanup_(store_freep) Store *s = NULL;
-        int r;
-
-        r = store_new(device, config, &s);
-        if (r < 0)
-                return r;
-        return kexec_fdstores_collect(bus, s, sources->proc ?: "/proc/1", sources->root ?: "", config, &state->units,
-                                      &state->fdstores);
-}
-
 /* Finds out whether the next kernel may find no memory for its crash kernel. Returns 0, or a negative errno. */
 static int collect_crash_kernel(const KexecSources *sources, KexecState *state) {
         _cleanup_free_ char *running = NULL, *loaded = NULL, *wanted = NULL;
@@ -307,6 +286,8 @@ int kexec_state_collect(const PkramDevice *device, const Config *config, const K
                         KexecStateFlags flags, KexecState *ret) {
         static const KexecSources real = {};
         _cleanup_kexec_state_ KexecState s = {};
+        /* It reads the manifest of each node once. */
+        _cleanup_(store_freep) Store *store = NULL;
         _cleanup_bus_ sd_bus *own_bus = NULL;
         TreeScan t = { .config = config, .left_usec = COST_USEC, .full = flags & KEXEC_STATE_FULL };
         int r;
@@ -334,7 +315,10 @@ int kexec_state_collect(const PkramDevice *device, const Config *config, const K
                 t.bus = own_bus;
         }
         if (t.full) {
-                r = read_usage(device, config, &t.usage);
+                r = store_new(device, config, &store);
+                if (r >= 0)
+                        r = store_usage(store, TREE_OWNER, /* except_id= */ 0, /* except= */ NULL, &t.usage,
+                                        /* reterr_error= */ NULL);
                 if (r < 0)
                         return r;
         }
@@ -356,7 +340,8 @@ int kexec_state_collect(const PkramDevice *device, const Config *config, const K
                 log_warning("Failed to determine which units hold memory, ignoring: %s", strerror(-r));
                 unit_list_done(&s.units);
         }
-        r = t.full && t.bus ? collect_fdstores(device, config, sources, t.bus, &s) : 0;
+        r = t.full && t.bus ? kexec_fdstores_collect(t.bus, store, sources->proc ?: "/proc/1", sources->root ?: "",
+                                                     config, &s.units, &s.fdstores) : 0;
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
@@ -372,7 +357,7 @@ int kexec_state_collect(const PkramDevice *device, const Config *config, const K
         s.facts.n_units = s.units.n;
         r = 0;
         if (t.full)
-                r = reboot_check_new(device, config, sources->utab, sources->mounts ?: MOUNT_TABLE,
+                r = reboot_check_new(store, config, sources->utab, sources->mounts ?: MOUNT_TABLE,
                                      sources->disk ?: PKRAM_DISK_DIRECTORY, &s.facts, t.bus, &s.reboot);
         if (r == -ENOMEM)
                 return r;

@@ -160,20 +160,17 @@ static void reboot_describe(RebootCheck *c, const KexecFacts *facts, PersistMode
                          facts->n_units == 1 ? "" : "s", facts->n_units == 1 ? "it stops" : "they stop");
 }
 
-int reboot_check_new(const PkramDevice *device, const Config *config, const char *utab, const char *mounts,
+int reboot_check_new(Store *store, const Config *config, const char *utab, const char *mounts,
                      const char *disk_path, const KexecFacts *facts, sd_bus *bus, RebootCheck **ret) {
 
         _cleanup_(reboot_check_freep) RebootCheck *c = calloc(1, sizeof(RebootCheck));
-        _cleanup_(store_freep) Store *s = NULL;
         PersistMode mode = config_persist(config);
         TreePlan trees = { .mode = mode, .facts = facts, .left_usec = COST_USEC };
         int r;
 
         if (!c)
                 return -ENOMEM;
-        r = store_new(device, config, &s);
-        if (r >= 0)
-                r = persist_plan_collect(&c->plan, s, mode);
+        r = persist_plan_collect(&c->plan, store, mode);
         trees.plan = &c->plan;
         if (r >= 0)
                 r = kexec_for_each_tree(utab, mounts, plan_tree, &trees);

@@ -17,11 +17,11 @@ typedef struct RebootCheck {
 } RebootCheck;
 
 /*
- * utab, mounts: as for kexec_for_each_tree(). facts: all about trees and units. bus: NULL, or the
- * service manager, which is asked whether pkram-shutdown.service can write. Returns 0 and a check that the caller
- * frees, -ENOMEM, or what the device failed with.
+ * store: one over memory alone. utab, mounts: as for kexec_for_each_tree(). facts: all about trees and units. bus:
+ * NULL, or the service manager, which is asked whether pkram-shutdown.service can write. Returns 0 and a check that
+ * the caller frees, -ENOMEM, or what the device failed with.
  */
-int reboot_check_new(const PkramDevice *device, const Config *config, const char *utab, const char *mounts,
+int reboot_check_new(Store *store, const Config *config, const char *utab, const char *mounts,
                      const char *disk_path, const KexecFacts *facts, sd_bus *bus, RebootCheck **ret);
 RebootCheck *reboot_check_free(RebootCheck *c);
 DEFINE_CLEANUP(RebootCheck *, reboot_check_free)

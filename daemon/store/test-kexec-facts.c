@@ -577,6 +577,33 @@ static void test_crash_kernel(_unused_ void **state) {
         }
 }
 
+/* All judgements share one store, which reads the manifest of each node once. */
+static void test_nodes_are_read_once(_unused_ void **state) {
+        const KexecSources sources = { .utab = "/proc/none", .mounts = "/proc/none", .units = "/proc/none",
+                                       .root = "/proc/none", .shm = "/proc/none" };
+        _cleanup_kexec_state_ KexecState s = {};
+        Mock *mock = mock_new();
+        PkramDevice device = mock_device(mock);
+        Config config;
+
+        config_init_memory(&config, GIB(4));
+        for (unsigned i = 0; i < 3; i++) {
+                _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+                char name[8];
+
+                (void) snprintf(name, sizeof(name), "node%u", i);
+                assert_ok(pkram_save_begin(&device, name, &h));
+                assert_ok(pkram_save_commit(&h, /* replace= */ false, /* ret_id= */ NULL));
+        }
+        mock_fail(mock, PKRAM_IOC_LOAD_BEGIN, 1000, -EIO);
+        assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+        assert_int_equal(s.facts.n_nodes, 3);
+        assert_non_null(s.reboot);
+        assert_int_equal(s.reboot->plan.n, 3);
+        assert_int_equal(mock_calls(mock), 3);
+        mock_free(mock);
+}
+
 static void test_no_pkram(_unused_ void **state) {
         static const int errors[] = { -ENOENT, -ENODEV, -ENXIO };
         Mock *mock = mock_new();
@@ -606,6 +633,7 @@ int main(void) {
                 cmocka_unit_test(test_shutdown_unit),
                 cmocka_unit_test(test_fdstores),
                 cmocka_unit_test(test_crash_kernel),
+                cmocka_unit_test(test_nodes_are_read_once),
                 cmocka_unit_test(test_no_pkram),
         };
         int r;

@@ -357,7 +357,7 @@ static void test_reboot_check(void **state) {
                 c->disk = cases[i].disk;
                 c->persist_drop = cases[i].drop;
                 c->persist_bytes = cases[i].bytes;
-                assert_ok(reboot_check_new(&f->memory, c, utab, NULL, f->d.path, &facts, NULL, &check));
+                assert_ok(reboot_check_new(f->memory_store, c, utab, NULL, f->d.path, &facts, NULL, &check));
                 assert_int_equal(check->keeps, cases[i].keeps);
                 if (cases[i].disk)
                         assert_int_equal(check->fits, cases[i].fits);
@@ -371,7 +371,7 @@ static void test_reboot_check(void **state) {
         c->persist_bytes = KIB(64);
         _cleanup_(reboot_check_freep) RebootCheck *check = NULL;
 
-        assert_ok(reboot_check_new(&f->memory, c, utab, NULL, f->d.path, &facts, NULL, &check));
+        assert_ok(reboot_check_new(f->memory_store, c, utab, NULL, f->d.path, &facts, NULL, &check));
         assert_string_equal(check->plan.nodes[0].name, "tree");
 }
 
@@ -392,13 +392,13 @@ static void test_reboot_check_facts(void **state) {
         c->disk = true;
         c->persist = PERSIST_ALL;
         c->persist_bytes = GIB(1);
-        assert_ok(reboot_check_new(&f->memory, c, utab, NULL, f->d.path, &facts, NULL, &before));
+        assert_ok(reboot_check_new(f->memory_store, c, utab, NULL, f->d.path, &facts, NULL, &before));
         assert_int_equal(plan_find(&before->plan, "tree")->drop, PERSIST_DROP_UNSTORABLE);
         assert_false(before->keeps || before->fits || before->allowed);
         assert_non_null(strstr(before->text, "it cannot be stored as it is"));
 
         facts.n_problems = 0;
-        assert_ok(reboot_check_new(&f->memory, c, utab, NULL, f->d.path, &facts, NULL, &after));
+        assert_ok(reboot_check_new(f->memory_store, c, utab, NULL, f->d.path, &facts, NULL, &after));
         assert_true(after->keeps && after->fits && after->allowed);
 }
 
