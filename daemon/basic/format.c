@@ -10,7 +10,7 @@ const char *format_bytes(char *buffer, uint64_t bytes) {
         double v = (double) bytes;
 
         if (bytes < 1024) {
-                (void) snprintf(buffer, FORMAT_MAX, "%llu", (unsigned long long) bytes);
+                (void) snprintf(buffer, FORMAT_MAX, "%lluB", (unsigned long long) bytes);
                 return buffer;
         }
 

@@ -6,7 +6,7 @@
 
 #define FORMAT_MAX 64U
 
-/* "512", "4.0K", "1.5G": powers of 1024. */
+/* "512B", "4.0K", "1.5G": powers of 1024. */
 const char *format_bytes(char *buffer, uint64_t bytes);
 
 /* "250us", "1.2ms", "3.4s", "2min 5s", "1h 2min". */

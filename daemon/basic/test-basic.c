@@ -375,8 +375,8 @@ static void test_log_prefix(_unused_ void **state) {
 static void test_format(_unused_ void **state) {
         char b[FORMAT_MAX];
 
-        assert_string_equal(format_bytes(b, 0), "0");
-        assert_string_equal(format_bytes(b, 1023), "1023");
+        assert_string_equal(format_bytes(b, 0), "0B");
+        assert_string_equal(format_bytes(b, 1023), "1023B");
         assert_string_equal(format_bytes(b, 1024), "1.0K");
         assert_string_equal(format_bytes(b, MIB(1) - 1), "1.0M");
         assert_string_equal(format_bytes(b, GIB(3) / 2), "1.5G");

@@ -186,7 +186,7 @@ static void test_written_to_disk(_unused_ void **state) {
         assert_int_equal(restore_run(&d, &config, /* lost= */ true, disk_path, report_path), 0);
         assert_int_equal(e.n_lost, 2);
         assert_int_equal(e.n_persisted, 2);
-        assert_string_equal(e.last, "Wrote node 'b' of b.service to disk for the next boot: 1 object, 4.");
+        assert_string_equal(e.last, "Wrote node 'b' of b.service to disk for the next boot: 1 object, 4B.");
         assert_int_equal(count_copies(), 2);
         config.persist_bytes = 1;
         assert_int_equal(restore_run(&d, &config, /* lost= */ true, disk_path, report_path), 0);
