@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 
 # Every option that a program's --help names is in its manual page, and the other way round; likewise the verbs of
-# pkramctl, and the settings of pkramd.conf in the source, in the file of defaults and in its page.
+# pkramctl, and the settings of pkramd.conf in the source, in the file of defaults and in its page. Help texts have at
+# most 80 columns.
 # $1: man source directory, $2: build directory of the programs.
 set -euo pipefail
 
@@ -85,6 +86,14 @@ if [ -x "$program" ]; then
                 "$(sed -n 's|.*<term><option>\(pkram\.[a-z][a-z]*\).*|\1|p' "$src/mount.pkram.xml")"
         ran=$((ran + 1))
 fi
+
+# Help fits a terminal of 80 columns.
+for program in "$build"/{pkramctl,pkramd,pkram-restore,pkram-tree-worker,pkram-qemu,pkram-shm,pkram-fdstore} \
+        "$build"/{mount,umount}.pkram; do
+        [ -x "$program" ] || continue
+        wide=$("$program" --help | awk 'length > 80')
+        [ -z "$wide" ] || { echo "wider than 80 columns in ${program##*/} --help:"; echo "$wide"; fail=1; }
+done
 
 if [ "$ran" -eq 0 ]; then
         echo "no program was built"

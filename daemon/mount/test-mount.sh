@@ -342,6 +342,6 @@ run '' 0 && unmount 0 && ! mounted && says 'no PKRAM'; ok "no PKRAM: umount says
 stop
 run '' 32 && ! mounted && says 'Failed to connect'; ok "no daemon: fails, since there may be a tree"
 "$helper" --help | grep -q required && "$helper" --version | grep -q mount.pkram; ok "--help and --version"
-"$uhelper" --help | grep -q Stores && "$uhelper" --version | grep -q umount.pkram; ok "of umount.pkram"
+"$uhelper" --help | grep -q Store && "$uhelper" --version | grep -q umount.pkram; ok "of umount.pkram"
 
 finish

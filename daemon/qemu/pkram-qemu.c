@@ -16,16 +16,16 @@
 static void qemu_help(void) {
         puts("pkram-qemu run NAME [OPTION...] [-- QEMU ARGUMENT...]\n"
              "\n"
-             "Runs QEMU with a guest whose memory survives a kexec of the host. Without a command, the\n"
-             "one in /etc/pkram/qemu/NAME.conf is run.\n"
+             "Run QEMU with a guest whose memory survives a kexec of the host. Without\n"
+             "a command, run the one in /etc/pkram/qemu/NAME.conf.\n"
              "\n"
              "  -h --help             Show this help\n"
              "     --version          Show the version\n"
              "     --config=FILE      Read this file\n"
              "     --directory=DIR    Keep the guest here, on a file system of type pkram\n"
-             "     --size=SIZE        Memory of the guest, if the command does not say it\n"
-             "     --extra-max=SIZE   Other memory that may be copied when the guest is saved\n"
-             "     --shutdown=TIME    Switch a guest off that has not shut down after this time\n"
+             "     --size=SIZE        Memory of the guest, if not in the command\n"
+             "     --extra-max=SIZE   Limit of other memory copied when the guest is saved\n"
+             "     --shutdown=TIME    Switch the guest off if it has not shut down by then\n"
              "     --save=TIME        Give up saving the guest after this time\n"
              "     --agent=SOCKET     Have the guest's agent set the clock\n"
              "\n"
@@ -144,8 +144,8 @@ int main(int argc, char *argv[]) {
         }
         run.name = argv[2];
         if (!guest_name_is_valid(run.name)) {
-                log_error("'%s' is no name of a guest: up to 64 letters, digits and '._-', the first one a letter "
-                          "or digit.", run.name);
+                log_error("Invalid name of a guest '%s': expected up to 64 letters, digits and '._-', the first one a "
+                          "letter or digit.", run.name);
                 return EXIT_REFUSED;
         }
 

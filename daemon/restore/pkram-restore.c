@@ -116,9 +116,9 @@ int main(int argc, char *argv[]) {
                 bool help = streq(option, "--help");
 
                 (void) fputs("pkram-restore [--lost|--up|--help|--version]\n\n"
-                             "Log nodes restored from the previous kernel. With --lost, write nodes to disk as "
-                             "pkramd.conf says,\nand log those that this shutdown will lose. With --up, log how long "
-                             "services were down and what a\ncrash lost. Run by pkram-restore.service, "
+                             "Log nodes restored from the previous kernel. With --lost, write nodes to disk\n"
+                             "as pkramd.conf says, and log those that this shutdown will lose. With --up, log\n"
+                             "how long services were down and what a crash lost. Run by pkram-restore.service,\n"
                              "pkram-shutdown.service and pkram-report.service.\n", help ? stdout : stderr);
                 return help ? EXIT_SUCCESS : EXIT_FAILURE;
         }

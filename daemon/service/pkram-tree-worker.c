@@ -72,8 +72,8 @@ int main(int argc, char *argv[]) {
                 bool help = argc == 2 && streq(argv[1], "--help");
 
                 (void) fputs("pkram-tree-worker [--help|--version]\n\n"
-                             "Store and restore directory trees on behalf of pkramd. "
-                             "Started by pkram-tree-worker.socket.\nSee pkramd(8).\n", help ? stdout : stderr);
+                             "Store and restore directory trees on behalf of pkramd.\n"
+                             "Started by pkram-tree-worker.socket. See pkramd(8).\n", help ? stdout : stderr);
                 return help ? EXIT_SUCCESS : EXIT_FAILURE;
         }
 

@@ -95,7 +95,7 @@ int main(int argc, char *argv[]) {
                 bool help = argc == 2 && streq(argv[1], "--help");
 
                 (void) fputs("pkramd [--help|--version]\n\n"
-                             "Keeps memory of services across kexec. Started by pkramd.socket.\n"
+                             "Preserve memory of services across kexec. Started by pkramd.socket.\n"
                              "See pkramd(8), pkramd.conf(5) and io.pkram.Store(7).\n", help ? stdout : stderr);
                 return help ? EXIT_SUCCESS : EXIT_FAILURE;
         }
