@@ -186,6 +186,10 @@ static int fail_reply(const VarlinkReply *reply) {
 
         if (streq(reply->error, "org.varlink.service.PermissionDenied"))
                 return fail(EXIT_DENIED, "Permission denied: only the owner of the node and root may do this.");
+        if (streq(reply->error, "org.varlink.service.InvalidParameter") && arg_owner &&
+            streq(json_get_string(reply->parameters, "parameter") ?: "", "owner"))
+                return fail(EXIT_USAGE, "Invalid owner '%s': expected the name of a unit, uid: and a user ID, root, "
+                            "or kernel.", arg_owner);
         if (streq(reply->error, "org.varlink.service.MethodNotFound") ||
             streq(reply->error, "org.varlink.service.MethodNotImplemented"))
                 return fail(EXIT_FAILED, "The running pkramd is too old for this command. Restart pkramd.service.");

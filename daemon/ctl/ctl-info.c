@@ -211,8 +211,10 @@ static void print_kernel_status(struct json_object *p) {
         if (json_get_int(p, "generation", 0) > 0 && !disk)
                 print_line("Adopted in", format_usec(text, (uint64_t) json_get_int(p, "restoreUSec", 0)));
         print_line_int("Generation", json_get_int(p, "generation", 0));
-        if (json_get_string(p, "superBlock"))
-                print_line("Super block", json_get_string(p, "superBlock"));
+        if (json_get_string(p, "superBlock")) {
+                (void) snprintf(text, sizeof(text), "0x%s", json_get_string(p, "superBlock"));
+                print_line("Super block", text);
+        }
         print_line_int("Nodes", json_get_int(p, "nodes", 0));
         if (json_get_int(p, "droppedNodes", 0) > 0)
                 print_line_int("Dropped nodes", json_get_int(p, "droppedNodes", 0));
@@ -513,7 +515,7 @@ static void print_description(struct json_object *p) {
         if (json_get(node, "persist"))
                 print_line_int("Importance", json_get_int(node, "persist", 0));
         print_line("State", json_get_bool(node, "busy", false) ? "being retrieved" :
-                   json_get_bool(node, "retrieved", false) ? "retrieved, files are frozen" : "stored");
+                   json_get_bool(node, "retrieved", false) ? "stored, files are frozen" : "stored");
 
         if (objects && json_object_array_length(objects) > 0) {
                 (void) putchar('\n');

@@ -98,6 +98,7 @@ for verb in status "show input" check; do
 done
 run 0 list 'in*' nothing && says input && ! says piped && says '1 node.'; ok "list PATTERN"
 run 0 list 'x*' && says '0 nodes.'; ok "list of no match"
+run 2 list --owner=nope && says "Invalid owner 'nope'"; ok "status 2: no owner"
 run 0 list -q --sort=-name && [[ $(cat "$dir/stdout") == $'piped\ninput' ]]; ok "list -q --sort"
 run 0 list --bytes && says 300000 && says 5000; ok "list --bytes"
 run 0 show --bytes input piped && says 300000 && says 5000 && says zeroes; ok "show several"
@@ -434,7 +435,7 @@ if [[ $(stat -f -c %T /dev/shm) == tmpfs ]]; then
     run 0 store --tree --skip-special --verify tree "$shm/from" && rm -r "$shm/to" && mkdir "$shm/to" &&
         run 0 retrieve --tree tree "$shm/to" && [[ -e $shm/to/small && ! -e $shm/to/s ]]
     ok "store --tree --skip-special"
-    run 8 store --tree other "$dir" && says 'no directory of a tmpfs'; ok "status 8: no tmpfs"
+    run 8 store --tree other "$dir" && says 'not a directory on a tmpfs'; ok "status 8: no tmpfs"
     run 2 store --tree other; ok "status 2: store --tree without a directory"
     run 2 retrieve --tree other; ok "status 2: retrieve --tree without a directory"
 fi

@@ -294,7 +294,7 @@ static int scan_file(DiskDevice *d, DiskDirectory *dir, const char *file) {
         }
         if (!is_node_file(file)) {
                 if (file[0] != '.')
-                        disk_directory_notice(dir, "Ignoring '%s' in the directory of nodes: it is no node", file);
+                        disk_directory_notice(dir, "Ignoring '%s' in the directory of nodes: not a node", file);
                 return 0;
         }
 

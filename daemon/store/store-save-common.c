@@ -177,8 +177,8 @@ const char *store_save_file_reason(int r) {
                 return "the hardware lost a part of it; store it again from where its contents came";
         case -EINVAL:
         case -EOPNOTSUPP:
-                return "it is no file in memory that can be frozen; copy it into a memfd (memfd_create(2)) and "
-                        "store that";
+                return "it is not a file in memory that can be frozen; copy it into a memfd (memfd_create(2)) "
+                        "and store that";
         case -EBADF:
                 return "its descriptor cannot be read from; open the file for reading and writing";
         case -EFBIG:

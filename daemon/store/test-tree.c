@@ -512,10 +512,10 @@ static void test_not_a_tmpfs(void **state) {
         _cleanup_close_ int saved = TAKE_FD(f->from_fd);
 
         f->from_fd = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        expect_not_preservable(f, &f->s.root, "no directory of a tmpfs");
+        expect_not_preservable(f, &f->s.root, "not a directory on a tmpfs");
         safe_close(f->from_fd);
         f->from_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        expect_not_preservable(f, &f->s.root, "no directory of a tmpfs");
+        expect_not_preservable(f, &f->s.root, "not a directory on a tmpfs");
         safe_close(f->from_fd);
         f->from_fd = TAKE_FD(saved);
 }

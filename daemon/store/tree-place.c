@@ -57,7 +57,7 @@ int tree_place_find(int fd, uid_t *ret_uid) {
 
 int tree_place_refuse_save(StoreError *e) {
         return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL,
-                               "The tree cannot be preserved: it is no directory of a tmpfs; mount one there, "
+                               "The tree cannot be preserved: it is not a directory on a tmpfs; mount one there, "
                                "with 'mount -t pkram' or 'mount -t tmpfs'.");
 }
 

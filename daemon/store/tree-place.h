@@ -5,7 +5,7 @@
 #include "store-error.h"
 
 typedef enum TreePlace {
-        TREE_PLACE_OTHER,   /* it is no directory, or surely not on a tmpfs */
+        TREE_PLACE_OTHER,   /* not a directory, or certainly not on a tmpfs */
         TREE_PLACE_TMPFS,
         TREE_PLACE_UNKNOWN, /* on a file system that is not mounted in this namespace */
 } TreePlace;
