@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A service whose memory outlives it: across a restart, a soft-reboot and a kexec. It counts how often it was started.
+/* A service that keeps its memory across a restart, a soft-reboot and a kexec. It counts how often it was started.
  *
  * cc -o fdstore-client fdstore-client.c $(pkg-config --cflags --libs libsystemd) */
 
@@ -12,8 +12,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
-/* Returns the file that an earlier start of this service left with the service manager, or a new one that is left
- * there. */
+/* Returns the memfd that an earlier instance of this service stored in the service manager, or stores a new one. */
 static int state_open(size_t size) {
         char **names = NULL;
         int n = sd_listen_fds_with_names(/* unset_environment= */ 0, &names), fd;
@@ -27,7 +26,7 @@ static int state_open(size_t size) {
         return sd_pid_notify_with_fds(0, 0, "FDSTORE=1\nFDNAME=state", &fd, 1) > 0 ? fd : -1;
 }
 
-/* Its layout. A later version of the service may find what an earlier one left. */
+/* The layout of the memfd. A later version of the service has to accept what an earlier one stored. */
 struct state {
         unsigned version, starts;
 };

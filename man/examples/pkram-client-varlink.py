@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A service that keeps its memory over a kexec, in full, with the varlink module for Python (python3-varlink).
+"""A complete service that preserves its memory across kexec, with the varlink module for Python (python3-varlink).
 
-It counts how often it was started, in a memfd that it takes back from pkramd when it starts and gives to pkramd when
-it is stopped. The module knows nothing of descriptors, but takes any connection: ours carries them.
+It counts how often it was started, in a memfd that it retrieves from pkramd when it starts and stores when it is
+stopped. The module cannot pass descriptors, but takes any connection object: the one below passes them.
 """
 
 import mmap
@@ -23,8 +23,8 @@ HEADER = struct.Struct("=QQ")  # layout, number of starts
 
 
 class Connection:
-    """What the varlink module wants of a socket. Descriptors in send go out with the next message, and those that came
-    in are in received."""
+    """The part of a socket that the varlink module uses. Descriptors in send are sent with the next message, and
+    received collects those that arrive."""
 
     def __init__(self):
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -46,21 +46,20 @@ class Connection:
 
 
 def is_ours(store, node, fds):
-    """Checks that what was retrieved is what this program stores: it is ours, and has the size and the layout that we
-    expect."""
+    """Checks that a retrieved node was stored by this service, with the size and the layout that it expects."""
     return (node["owner"] == store.GetStatus()["owner"] and len(fds) == 1 and os.fstat(fds[0]).st_size == SIZE
             and HEADER.unpack(os.pread(fds[0], HEADER.size, 0))[0] == LAYOUT)
 
 
-def take_back(store, connection):
-    """The memfd of an earlier run, or a new one."""
+def open_memory(store, connection):
+    """Returns the memfd of an earlier run, or a new one."""
     try:
         reply = store.Retrieve(NODE)
         if is_ours(store, reply["node"], connection.received):
-            # Frozen until it is released; nothing is lost if we die before that, we would get it again.
+            # The memfd is frozen until the node is released. After a crash before that, it is retrieved again.
             store.Release(NODE)
             return connection.received.pop()
-        # It stays until Store replaces it.
+        # The node remains stored until Store replaces it.
         print(f"Ignoring node {NODE}, which this version cannot use.", file=sys.stderr)
     except varlink.VarlinkError as e:
         if e.error() != "io.pkram.Store.NoSuchNode":
@@ -75,7 +74,7 @@ def main():
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     connection = Connection()
     with varlink.Client(f"unix:{ADDRESS}").open("io.pkram.Store", connection=connection) as store:
-        fd = take_back(store, connection)
+        fd = open_memory(store, connection)
 
     with mmap.mmap(fd, SIZE) as memory:
         starts = HEADER.unpack(memory[:HEADER.size])[1] + 1
@@ -84,7 +83,7 @@ def main():
         signal.sigwait({signal.SIGTERM})
 
     # A file that is mapped for writing cannot be frozen: the mapping is gone here. The daemon may have been restarted
-    # meanwhile, so this is a new connection.
+    # since then, so this is a new connection.
     connection = Connection()
     with varlink.Client(f"unix:{ADDRESS}").open("io.pkram.Store", connection=connection) as store:
         connection.send = [fd]

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A service that keeps its memory over a kexec, in full.
+"""A complete service that preserves its memory across kexec.
 
-It counts how often it was started, in a memfd that it takes back from pkramd when it starts and gives to pkramd when
-it is stopped. Needs Python 3.9 and nothing else.
+It counts how often it was started, in a memfd that it retrieves from pkramd when it starts and stores when it is
+stopped. Needs Python 3.9 and nothing else.
 """
 
 import array
@@ -29,7 +29,7 @@ class VarlinkError(Exception):
 
 
 def call(method, parameters, fds=()):
-    """Calls a method of io.pkram.Store, handing over descriptors. Returns its reply and the descriptors in it."""
+    """Calls a method of io.pkram.Store with descriptors. Returns its reply and the descriptors in it."""
     message = {"method": f"io.pkram.Store.{method}", "parameters": parameters}
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as s:
         s.connect(SOCKET)
@@ -53,22 +53,21 @@ def call(method, parameters, fds=()):
 
 
 def is_ours(node, fds):
-    """Checks that what was retrieved is what this program stores: it is ours, and has the size and the layout that we
-    expect."""
+    """Checks that a retrieved node was stored by this service, with the size and the layout that it expects."""
     status, _ = call("GetStatus", {})
     return (node["owner"] == status["owner"] and len(fds) == 1 and os.fstat(fds[0]).st_size == SIZE
             and HEADER.unpack(os.pread(fds[0], HEADER.size, 0))[0] == LAYOUT)
 
 
-def take_back():
-    """The memfd of an earlier run, or a new one."""
+def open_memory():
+    """Returns the memfd of an earlier run, or a new one."""
     try:
         reply, fds = call("Retrieve", {"name": NODE})
         if is_ours(reply["node"], fds):
-            # Frozen until it is released; nothing is lost if we die before that, we would get it again.
+            # The memfd is frozen until the node is released. After a crash before that, it is retrieved again.
             call("Release", {"name": NODE})
             return fds[0]
-        # It stays until Store replaces it.
+        # The node remains stored until Store replaces it.
         print(f"Ignoring node {NODE}, which this version cannot use.", file=sys.stderr)
     except VarlinkError as e:
         if e.name != "io.pkram.Store.NoSuchNode":
@@ -81,7 +80,7 @@ def take_back():
 
 def main():
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    fd = take_back()
+    fd = open_memory()
 
     with mmap.mmap(fd, SIZE) as memory:
         starts = HEADER.unpack(memory[:HEADER.size])[1] + 1
