@@ -193,13 +193,13 @@ const char *kexec_load_error(int r) {
                 return "the kernel does not allow it: run this as root, and see that neither kernel lockdown nor "
                        "the sysctl kernel.kexec_load_disabled forbids it";
         case -EBUSY:
-                return "another kexec load is going on: try again";
+                return "another kexec load is in progress: try again";
         case -ENOEXEC:
                 return "the running kernel cannot load this image: a relocatable 64-bit bzImage is needed";
         case -EKEYREJECTED:
         case -ENOKEY:
         case -ENODATA:
-                return "the image's signature is missing or not trusted, and this system demands one";
+                return "the image's signature is missing or not trusted, and this system requires one";
         case -EADDRNOTAVAIL:
                 return "there is no room for the image beside preserved memory: remove or retrieve some nodes first";
         case -ENOMEM:

@@ -22,7 +22,7 @@ typedef struct KexecLoad {
  *
  * Returns 0, or a negative errno:
  *   -EPERM        no CAP_SYS_BOOT, or lockdown or the kexec_load_disabled sysctl forbid it
- *   -EBUSY        another kexec load is going on, try again
+ *   -EBUSY        another kexec load is in progress, try again
  *   -ENOEXEC      the running kernel cannot load this image
  *   -EKEYREJECTED the image's signature is missing or not trusted
  *   -EADDRNOTAVAIL there is no room for it beside preserved memory

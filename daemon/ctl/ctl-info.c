@@ -184,7 +184,7 @@ static bool is_on_disk(struct json_object *o) {
 }
 
 static const char *disk_boot_text(const char *result) {
-        return streq(result, "restored") ? "all nodes of the previous boot are there" :
+        return streq(result, "restored") ? "all nodes of the previous boot were restored" :
                 streq(result, "none") ? "the previous boot left no nodes" :
                 streq(result, "partial") ? "some nodes were set aside, see 'journalctl -u pkramd'" :
                 streq(result, "damaged") ?

@@ -31,7 +31,7 @@ int store_segments(VarlinkClient *c, char *const *segments) {
                 if (r != 0)
                         return r;
                 r = segment_find(number, is_id, &s);
-                r = r == -ENOENT ? fail(EXIT_FAILED, "There is no segment '%s'.", *segments) :
+                r = r == -ENOENT ? fail(EXIT_FAILED, "Segment '%s' not found.", *segments) :
                         r < 0 ? fail(EXIT_FAILED, "Failed to look for segment '%s': %s.", *segments, strerror(-r)) :
                         status_of_errno(segment_save(c, &s));
                 status = status ?: r;
@@ -49,8 +49,8 @@ int retrieve_segments(VarlinkClient *c, char *const *segments) {
 
                 r = parse_segment(*segments, &key, &is_id);
                 if (r == 0 && is_id)
-                        r = fail(EXIT_USAGE, "'%s' is no key (0x and hexadecimal digits). A segment gets another "
-                                 "identifier.", *segments);
+                        r = fail(EXIT_USAGE, "Invalid key '%s': expected 0x and hexadecimal digits. A segment gets "
+                                 "another identifier.", *segments);
                 if (r != 0)
                         return r;
                 r = status_of_errno(segment_restore_key(c, key));

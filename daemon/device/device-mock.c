@@ -9,7 +9,7 @@
 
 #include "device-mock.h"
 
-/* Aborts if an expression with side effects is false, which tells nothing about what is tested. */
+/* Aborts if an expression with side effects is false: the model itself has failed, not the code under test. */
 #define must(expr)                      \
         do {                            \
                 if (!(expr))            \
@@ -46,8 +46,8 @@ typedef enum State {
 } State;
 
 /*
- * The descriptor a client gets is the writing end of a pipe, so that it can be copied and
- * sent like that of a device, and the reading end tells when the last of them is closed.
+ * The descriptor that a client gets is the write end of a pipe. It can be copied and sent like
+ * that of a device, and the read end shows when the last copy is closed.
  */
 typedef struct Handle {
         State state;
@@ -159,7 +159,7 @@ static void handle_release(Handle *h) {
         *h = (Handle) {};
 }
 
-/* Lets go of those whose last descriptor is closed. */
+/* Frees the handles whose last descriptor is closed. */
 static void mock_reap(Mock *m) {
         for (size_t i = 0; i < m->n_handles; i++) {
                 struct pollfd p = { .fd = m->handles[i].watch };
@@ -233,7 +233,7 @@ static int mock_reopen(int fd) {
 
         (void) snprintf(path, sizeof(path), "/proc/self/fd/%i", fd);
         fd = open(path, O_RDWR | O_CLOEXEC);
-        /* As the kernel has it for files of a stored tree, whose file system stays read-only. */
+        /* Like the kernel for files of a stored tree, whose file system stays read-only. */
         return fd < 0 && errno == EROFS ? open(path, O_RDONLY | O_CLOEXEC) : fd;
 }
 
@@ -262,7 +262,7 @@ static void mock_copy_contents(int from, int fd, const struct stat *st) {
         }
 }
 
-/* A new file of the same contents, as the next kernel would make it. */
+/* Creates a new file with the same contents, as the next kernel would. */
 static int copy_file(int from, const struct stat *st) {
         int fd;
 
@@ -729,7 +729,7 @@ static int mock_ioctl(void *userdata, int fd, unsigned long request, void *a) {
         Handle *h;
         int r;
 
-        /* What others hold makes no difference to these, and to look at all handles each time is slow. */
+        /* These do not depend on other handles, and checking all of them each time is slow. */
         if (request != PKRAM_IOC_LOAD_STAT && request != PKRAM_IOC_LOAD_BYTES)
                 mock_reap(m);
         h = find_handle(m, fd);

@@ -332,7 +332,7 @@ static int node_push(const FdStoreEnvironment *e, const char *unit, const char *
         r = node.n > 0 && node.data[0] ? fdstore_manifest_parse(node.data[0], node.sizes[0], node.n, &m) : -EBADMSG;
         if (r < 0)
                 return push_failed(r, unit, name, r == -EPROTONOSUPPORT ? "a later version stored them" :
-                                   r == -EBADMSG ? "their description is damaged" : NULL);
+                                   r == -EBADMSG ? "their metadata is damaged" : NULL);
         r = manifest_open(e, &m, &node, &fds);
         if (r >= 0)
                 r = fds_push(e, unit, &fds, &sent);

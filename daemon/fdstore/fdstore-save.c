@@ -14,7 +14,7 @@
 /* Contents of a pipe become inline data of an object. */
 #define PIPE_BYTES_MAX MIB(1)
 
-/* How often to look at units that are about to stop. */
+/* How often to check units that are about to stop. */
 #define STOPPING_MSEC 100U
 
 /* A file that is in more than one store, or was at the last kexec. */
@@ -37,10 +37,10 @@ typedef struct SharedFiles {
         size_t n, allocated;
 } SharedFiles;
 
-/* One unit on its way into a node. */
+/* A unit that is being stored in a node. */
 typedef struct UnitSave {
         const PreservingUnit *unit;
-        const char *node;         /* its name */
+        const char *node;         /* name of the node */
         FdStoreManifest manifest;
         StoreCallObject *objects; /* the first is the description */
         SeenFile *files;          /* of each object, to store a file once */
@@ -157,7 +157,7 @@ static int unit_save_find_object(const UnitSave *u, const StoredFd *fd) {
         return -ENOENT;
 }
 
-/* Copies what is in a pipe and leaves it there. Returns 0, -EFBIG if it is too much, or a negative errno. */
+/* Copies the contents of a pipe, which remain in it. Returns 0, -EFBIG if they are too large, or a negative errno. */
 static int pipe_read_copy(int fd, void **ret, size_t *ret_size) {
         _cleanup_close_ int in = -EBADF, out = -EBADF;
         _cleanup_free_ char *data = NULL;
@@ -193,7 +193,7 @@ static int pipe_read_copy(int fd, void **ret, size_t *ret_size) {
         return 0;
 }
 
-/* Stores a file that several units have as a node of its own, once. Returns NULL, or why that failed. */
+/* Stores a file that several units share as a node of its own, once. Returns NULL, or the reason of a failure. */
 static const char *shared_file_store(const FdStoreEnvironment *e, SharedFile *f, int fd) {
         static const char nothing[] = "";
         uint64_t random;
@@ -214,7 +214,7 @@ static const char *shared_file_store(const FdStoreEnvironment *e, SharedFile *f,
         return r < 0 ? f->refused ?: "out of memory" : NULL;
 }
 
-/* Takes one descriptor of the unit's store. Returns 0 also if it cannot be kept, or a negative errno. */
+/* Adds a descriptor of the unit's store. Returns 0, also if it cannot be preserved, or a negative errno. */
 static int unit_save_add(const FdStoreEnvironment *e, UnitSave *u, FdTable *table, SharedFiles *shared,
                          const StoredFd *fd) {
         const SeenFile file = { .dev = fd->dev, .inode = fd->inode };
@@ -240,7 +240,7 @@ static int unit_save_add(const FdStoreEnvironment *e, UnitSave *u, FdTable *tabl
                 why = stored_fd_refusal(fd, opened);
         }
         if (why) {
-                /* Each socket of a socket unit or of journald is one: no reader wants to hear of them. */
+                /* Every socket of socket units and of journald is one of these. Logging them would not help. */
                 unit_save_lose(u, fd, S_ISSOCK(fd->mode) ? LOG_DEBUG : LOG_WARNING, why);
                 return 0;
         }
@@ -298,7 +298,7 @@ static int unit_save_store(const FdStoreEnvironment *e, UnitSave *u, char **rete
         return store_call_store(&e->store, u->unit->name, u->node, u->objects, u->n, reterr_reason);
 }
 
-/* Removes the nodes of a unit, except for the one with that name. Returns how many those were. Errors are logged. */
+/* Removes the nodes of a unit, except for the one with that name. Returns their number. Errors are logged. */
 static int unit_remove_nodes(const FdStoreEnvironment *e, const char *unit, const char *except) {
         int n = 0;
 
@@ -346,8 +346,8 @@ static void unit_save_drop_object(UnitSave *u, size_t object) {
 }
 
 /*
- * pkramd refused the node because of one of its files: finds out which cannot be stored even alone, logs
- * them and leaves them out. Returns how many those are, or a negative errno.
+ * Determines which files of a node that pkramd refused cannot be stored even alone, logs them and leaves them out.
+ * Returns their number, or a negative errno.
  */
 static int unit_save_drop_refused(const FdStoreEnvironment *e, UnitSave *u) {
         int dropped = 0;
@@ -382,7 +382,7 @@ static int unit_save_drop_refused(const FdStoreEnvironment *e, UnitSave *u) {
         return dropped;
 }
 
-/* Does the store exceed a limit of [FdStore]? Logs that. */
+/* Returns true if the store exceeds a limit of [FdStore], after logging that. */
 static bool unit_exceeds_limits(const FdStoreEnvironment *e, const UnitSave *u, const StoredFds *fds) {
         uint64_t bytes = 0;
 
@@ -409,7 +409,7 @@ static bool unit_exceeds_limits(const FdStoreEnvironment *e, const UnitSave *u, 
         return false;
 }
 
-/* Can the generator read the name of the unit in the name of the node? */
+/* Returns true if the generator can read the name of the unit in the name of the node. */
 static bool node_name_is_plain(const char *unit, const char *node) {
         KernelName kernel_name = node_name_encode(unit, node), owner, name;
 
@@ -461,7 +461,7 @@ static int unit_save(const FdStoreEnvironment *e, const PreservingUnit *unit, Fd
                                  unit->name, reason ?: strerror(-r));
                 return r;
         }
-        /* What an earlier boot stored, and the unit never got, makes way for what it has now. */
+        /* Descriptors that an earlier boot stored and the unit never received are replaced by its current ones. */
         if (u.manifest.n > 0 && unit_remove_nodes(e, unit->name, u.node) > 0)
                 log_warning("Removed earlier file descriptors of %s that could not be restored.", unit->name);
         if (u.manifest.n > 0)
@@ -469,7 +469,7 @@ static int unit_save(const FdStoreEnvironment *e, const PreservingUnit *unit, Fd
         return u.n_lost > 0 ? -ENODATA : 0;
 }
 
-/* Stores what our own store holds for units that were not started in this boot, under the same names as before. */
+/* Stores the files that this service holds for units that were not started in this boot, under the same names. */
 static int save_own_store(const FdStoreEnvironment *e, FdTable *table, SharedFiles *shared) {
         _cleanup_stored_fds_ StoredFds own = {};
         int r, first = 0;
@@ -503,8 +503,8 @@ static int save_own_store(const FdStoreEnvironment *e, FdTable *table, SharedFil
 }
 
 /*
- * Lists the units, and waits a moment for those that are about to stop: nothing orders an early unit before us unless
- * its descriptors were preserved in this boot already.
+ * Lists the units, and waits a moment for those that are about to stop: an early unit is ordered before this one only
+ * if its descriptors were restored in this boot.
  */
 static int units_list(const FdStoreEnvironment *e, PreservingUnits *ret) {
         for (unsigned turn = 0;; turn++) {
@@ -526,8 +526,8 @@ static int units_list(const FdStoreEnvironment *e, PreservingUnits *ret) {
 }
 
 /*
- * Thaws what was stored of units that have been started since they were listed: they would find files that cannot be
- * written. Returns 0, -EBUSY if there was one, or another negative errno.
+ * Removes the nodes of units that were started again since they were listed, because the files of a running unit must
+ * not be frozen. Returns 0, -EBUSY if there was one, or another negative errno.
  */
 static int started_units_thaw(const FdStoreEnvironment *e, const PreservingUnits *units) {
         _cleanup_preserving_units_ PreservingUnits now = {};
@@ -554,7 +554,7 @@ static int started_units_thaw(const FdStoreEnvironment *e, const PreservingUnits
         return first;
 }
 
-/* Does the unit lose something that matters? Assumes that if it cannot be asked. */
+/* Returns true if the unit would lose its descriptors. Assumes so if that cannot be determined. */
 static bool unit_has_more_than_sockets(const FdStoreEnvironment *e, const char *unit) {
         _cleanup_stored_fds_ StoredFds fds = {};
 
@@ -609,7 +609,7 @@ int fdstore_save(const FdStoreEnvironment *e) {
                         continue;
                 }
                 if (!units.units[i].stopped) {
-                        /* Such as systemd-journald.service, which keeps its sockets and runs to the end. */
+                        /* For example systemd-journald.service, which has sockets in its store and runs to the end. */
                         if (!unit_has_more_than_sockets(e, units.units[i].name))
                                 continue;
                         fdstore_log_lost(LOG_WARNING, units.units[i].name,

@@ -157,8 +157,8 @@ static int on_helper_reply(_unused_ sd_event_source *source, _unused_ int fd, _u
         if (r > 0 && reply.error)
                 r = -(int) json_get_int(reply.parameters, "number", EBADMSG);
         if (r < 0)
-                log_error_errno(r, "Failed to put the directory back in which a tree was restored by a worker that "
-                                "was killed");
+                log_error_errno(r, "Failed to restore the previous state of a directory after its tree worker was "
+                                "killed");
 
         s->helper_source = sd_event_source_disable_unref(s->helper_source);
         s->helper = varlink_client_free(s->helper);
@@ -207,7 +207,7 @@ static int slot_watch(TreeSlot *s, int *ret_fd) {
         return 0;
 }
 
-/* Has another worker put the directory back. */
+/* Has another worker restore the previous state of the directory. */
 static int slot_put_back(TreeSlot *s) {
         _cleanup_close_ int lifetime = -EBADF;
         struct json_object *p;
@@ -246,7 +246,7 @@ static void slot_settle(TreeSlot *s) {
 
         r = slot_put_back(s);
         if (r < 0) {
-                log_error_errno(r, "Failed to start a worker that puts back the directory of one that was killed");
+                log_error_errno(r, "Failed to start a worker that restores the previous state of a directory");
                 s->helper = varlink_client_free(s->helper);
                 slot_finish(s, /* restored= */ false);
         }

@@ -43,7 +43,7 @@ static int read_file(int fd, size_t size, void **ret) {
 
 static int object_failed(const StoreLoad *load, int r, StoreError *e) {
         if (r == -ENODATA || r == -EINVAL || r == -EBADMSG)
-                return store_damaged(e, load->node.name, "An object is not there or not what it should be");
+                return store_damaged(e, load->node.name, "An object is missing or of the wrong kind");
         if (r == -ENOSPC)
                 r = -ENOMEM;
         return store_error_device(e, r);
@@ -143,12 +143,12 @@ static int items_prepare(StoreLoad *load, StoreError *e) {
 static int target_failed(const StoreLoad *load, int r, StoreError *e) {
         if (r == -EBUSY)
                 return store_error_set(e, r, STORE_ERROR_BAD_DIRECTORY, load->node.name,
-                                       "The object exists as a file in this system already, and cannot be put into "
+                                       "The object already exists as a file in this system, and cannot be loaded into "
                                        "another one.");
         if (r == -EINVAL || r == -EPERM || r == -EBADF)
                 return store_error_set(e, r, STORE_ERROR_BAD_DIRECTORY, load->node.name,
-                                       "The file has to be an empty one on a tmpfs or a memfd, open for reading and "
-                                       "writing, and mapped nowhere.");
+                                       "The target file has to be a memfd or a file on a tmpfs that is empty, open "
+                                       "for reading and writing, and not mapped.");
         return object_failed(load, r, e);
 }
 
@@ -243,8 +243,8 @@ int store_load_set_target(StoreLoad *load, int fd, StoreError *reterr_error) {
                 files += load->items[i].kind == OBJECT_FILE;
         if (files != 1 || load->manifest.verify || load->want_data)
                 return store_error_set(reterr_error, -EINVAL, STORE_ERROR_BAD_DIRECTORY, load->node.name,
-                                       "Only a node with a single file, stored without verify, "
-                                       "can be put into a file.");
+                                       "Only a node with a single file that was stored without verify can be loaded "
+                                       "into a file of the caller.");
         load->target = fcntl(fd, F_DUPFD_CLOEXEC, 3);
         if (load->target < 0)
                 return store_error_device(reterr_error, -errno);

@@ -52,8 +52,8 @@ int store_save_start(
                 return store_error_set(e, -EINVAL, STORE_ERROR_INVALID_PARAMETER, "owner", NULL);
         if (startswith(name, SYSTEM_NODE_PREFIX) && !(peer->uid == 0 && startswith(name, FDSTORE_NODE)))
                 return store_error_set(e, -EINVAL, STORE_ERROR_INVALID_NAME, name,
-                                       "The name cannot be used: those that begin with '"
-                                       SYSTEM_NODE_PREFIX "' are the system's own.");
+                                       "Invalid name: names that begin with '"
+                                       SYSTEM_NODE_PREFIX "' are reserved.");
 
         save = malloc(sizeof(StoreSave));
         if (!save)
@@ -174,7 +174,7 @@ const char *store_save_file_reason(int r) {
                 return "it is mapped shared and writable, pinned for DMA, or already stored; unmap it everywhere, "
                         "or store a copy";
         case -EHWPOISON:
-                return "the hardware lost a part of it; store it again from where its contents came";
+                return "the hardware lost a part of it; store it again from its source";
         case -EINVAL:
         case -EOPNOTSUPP:
                 return "it is not a file in memory that can be frozen; copy it into a memfd (memfd_create(2)) "

@@ -151,7 +151,7 @@ static int sort_objects(StoreTreeLoad *load, StoreError *e) {
                 } else
                         return 0;
         }
-        return tree_damaged(load, "The table of the tree is not there", e);
+        return tree_damaged(load, "The table of the tree is missing", e);
 }
 
 static int read_table(StoreTreeLoad *load, StoreError *e) {

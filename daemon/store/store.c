@@ -94,7 +94,7 @@ const PkramDevice *store_device(const Store *s) {
 
 int store_damaged(StoreError *e, const char *name, const char *reason) {
         return store_error_set(e, -EBADMSG, STORE_ERROR_NODE_DAMAGED, name,
-                               "%s. Remove the node and store it again from where its contents came.", reason);
+                               "%s. Remove the node and store it again from its source.", reason);
 }
 
 int store_info(Store *s, struct pkram_ioctl_info *ret, StoreError *reterr_error) {
@@ -237,8 +237,8 @@ static int manifest_identify(const Manifest *m, const char *kernel_name, const c
 
 /*
  * Reads the manifest of an open node. *ret_known is valid also if the manifest is unreadable: then the node belongs
- * to the owner in its kernel name, or else to the kernel. -ENOMSG: it has no manifest, and its name does not say
- * that it should have one.
+ * to the owner in its kernel name, or else to the kernel. Returns -ENOMSG if it has no manifest and does not need one
+ * by its kernel name.
  */
 static int read_manifest(Store *s, PkramHandle *h, const struct pkram_node_info *info, Manifest *ret,
                          KnownNode *ret_known) {
@@ -291,7 +291,7 @@ static int read_manifest(Store *s, PkramHandle *h, const struct pkram_node_info 
 }
 
 /* Reads the manifest of a listed node. The session is left open for the next one, and closed on failure. */
-static int look_at(Store *s, PkramHandle *session, const struct pkram_node_info *info, KnownNode *ret) {
+static int known_read(Store *s, PkramHandle *session, const struct pkram_node_info *info, KnownNode *ret) {
         _cleanup_manifest_ Manifest m = {};
         uint64_t id;
         int r;
@@ -334,7 +334,7 @@ static int known_append(Store *s, PkramHandle *session, const struct pkram_node_
         r = GREEDY_REALLOC(s->known, s->known_allocated, s->n_known + 1);
         if (r < 0)
                 return r;
-        r = look_at(s, session, info, s->known + s->n_known);
+        r = known_read(s, session, info, s->known + s->n_known);
         if (r < 0)
                 return r;
         s->n_known++;
@@ -353,7 +353,7 @@ int store_know(Store *s, PkramHandle *session, const struct pkram_node_info *inf
                 known = known_find(s, info->id);
         }
         if (!known)
-                return look_at(s, session, info, ret);
+                return known_read(s, session, info, ret);
 
         copy = *known;
         if (known->name) {
@@ -394,8 +394,8 @@ static int for_each_node(Store *s, NodeFunction function, void *userdata) {
 
 /* The result of one pass over all nodes. */
 typedef struct Pass {
-        PkramHandle session; /* to look at nodes with */
-        KnownNode *known; /* takes the place of what the store knew before */
+        PkramHandle session; /* for reading manifests */
+        KnownNode *known;    /* replaces the cache of the store */
         size_t n, allocated;
         const char *owner; /* whose nodes are counted, or NULL */
         uint64_t except_id;
@@ -513,8 +513,8 @@ int store_has_node(Store *s, uint64_t id) {
 
 /*
  * Pins the node with this kernel name, which is either the name itself or derived from owner and name. Checks that the
- * node has this owner and name. *ret_manifest_error is what read_manifest() said about it. Returns -ENOENT if it is
- * another node.
+ * node has this owner and name. *ret_manifest_error is the result of read_manifest(). Returns -ENOENT if it is another
+ * node.
  */
 static int open_candidate(
                 Store *s,

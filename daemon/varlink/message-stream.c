@@ -5,20 +5,21 @@
 
 #include "message-stream.h"
 
-/* How much is read at once, and how large an idle buffer may stay. A fuzzer has it small, so that buffers grow. */
+/* Bytes to read at once, and the size to which an idle buffer is reduced. Fuzzers use a small one, so that buffers
+ * grow. */
 #ifndef READ_CHUNK
 #define READ_CHUNK KIB(64)
 #endif
 
-/* How many messages are sent at once. */
+/* Number of messages to send at once. */
 #define MESSAGES_PER_SENDMSG 64U
 
 /* Descriptors that came in one recvmsg(2). */
 typedef struct FdBatch {
         struct FdBatch *next;
         uint64_t position; /* of the last byte that came with them */
-        size_t n, n_lost;  /* held, and closed at once because there were too many */
-        bool over_budget;  /* of the owner, and not more than a message may have */
+        size_t n, n_lost;  /* descriptors that are held, and excess ones that were closed at once */
+        bool over_budget;  /* the budget of the owner was exceeded, not the limit of a message */
         Budget *budget;    /* borrowed */
         int fds[];
 } FdBatch;
@@ -43,8 +44,8 @@ struct MessageStream {
         size_t in_length;   /* bytes from there on */
         size_t in_scanned;  /* how many of them are before the first NUL */
         uint64_t in_start;  /* position of the current message in everything that was ever read */
-        uint64_t skipped;   /* bytes of the current message that were thrown away already */
-        int refusal;        /* why, if it was not too long: -ENOBUFS or -EDQUOT */
+        uint64_t skipped;   /* bytes of the current message that were discarded already */
+        int refusal;        /* -ENOBUFS or -EDQUOT if that was the reason, 0 if the message was too long */
         FdBatch *batches, **batches_tail;
         size_t n_fds;       /* held in batches */
 
@@ -53,7 +54,8 @@ struct MessageStream {
         size_t n_in_flight; /* descriptors that were written, and may not have been read yet */
 };
 
-/* Descriptors of a client are closed by others, and those of a program that has no budgets by itself. */
+/* Closes a descriptor: directly without a budget, or else in a helper process, because closing a client's descriptor
+ * can block. */
 static void stream_close_fds(Budget *budget, int *fds, size_t n) {
         if (budget)
                 closer_close_many(budget, fds, n);
@@ -120,7 +122,7 @@ void message_stream_set_budget(MessageStream *s, Budget *budget) {
         closer_mark(s->fd, CLOSER_CONNECTION);
 }
 
-/* Counts that a buffer of one size has another one now. */
+/* Updates the counters after the size of a buffer has changed. */
 static void stream_count_bytes(MessageStream *s, size_t before, size_t now) {
         if (s->total)
                 *s->total = *s->total - before + now;
@@ -129,9 +131,9 @@ static void stream_count_bytes(MessageStream *s, size_t before, size_t now) {
 }
 
 /*
- * Returns 0, or -EDQUOT or -ENOBUFS if so many more bytes are not left of the budget or
- * of the total. A total that others have used up stops only clients that use more than a
- * message and its reply may take.
+ * Returns 0, -EDQUOT if the budget has less than so many bytes left, or -ENOBUFS if the total
+ * has. A total that was used up by others stops only clients that use more than a message and
+ * its reply may take.
  */
 static int stream_check_bytes(const MessageStream *s, size_t more) {
         const MessageLimits *l = s->limits;
@@ -182,7 +184,7 @@ MessageStream *message_stream_free(MessageStream *s) {
         stream_land(s);
         free(s->in);
         if (s->budget) {
-                /* What is in its queue is closed with it, and can take as long as any other descriptor. */
+                /* This also closes descriptors in the queue of the socket, which can block. */
                 (void) shutdown(s->fd, SHUT_RDWR);
                 closer_close(/* budget= */ NULL, s->fd);
         } else
@@ -204,7 +206,7 @@ static int make_room(MessageStream *s) {
         if (s->in_allocated - s->in_begin - s->in_length >= READ_CHUNK)
                 return 0;
 
-        /* Only a message that goes on is ever moved, and only when its buffer is full: never byte by byte. */
+        /* Only an incomplete message is moved, and only when the buffer is full, not after each read. */
         if (s->in_begin > 0) {
                 memmove(s->in, s->in + s->in_begin, s->in_length);
                 s->in_begin = 0;
@@ -212,11 +214,11 @@ static int make_room(MessageStream *s) {
         if (s->in_allocated - s->in_length >= READ_CHUNK)
                 return 0;
 
-        /* Whatever others hold, a client can send a small message: the number of connections bounds that. */
+        /* A client can always send a small message, whatever others use: the number of connections is limited. */
         n = MAX(s->in_allocated * 2, s->in_length + READ_CHUNK);
         r = s->in_allocated > 0 ? stream_check_bytes(s, n - s->in_allocated) : 0;
         if (r < 0) {
-                /* The rest of the message is thrown away as well. */
+                /* The rest of the message is discarded as well. */
                 s->refusal = r;
                 s->skipped += s->in_length;
                 s->in_start += s->in_length;
@@ -234,8 +236,8 @@ static int make_room(MessageStream *s) {
         return 0;
 }
 
-/* The batch before, if it belongs to the same message, which has no end yet, and nothing but a number is left of
- * it. */
+/* Returns the previous batch if it belongs to the same incomplete message and holds no descriptors any more, only
+ * their number. */
 static FdBatch *lost_before(const MessageStream *s) {
         FdBatch *last = s->batches;
 
@@ -246,8 +248,8 @@ static FdBatch *lost_before(const MessageStream *s) {
         return last->n == 0 ? last : NULL;
 }
 
-/* Takes over the descriptors that came with the last bytes, which are scanned already, or closes them if they are too
- * many. */
+/* Takes ownership of the descriptors that came with the last bytes, which are scanned already, or closes them if there
+ * are too many. */
 static int take_fds(MessageStream *s, struct msghdr *mh) {
         /* A read never goes past the bytes that descriptors were sent with, and these are its last ones. */
         uint64_t position = s->in_start + s->in_length - 1;
@@ -259,7 +261,7 @@ static int take_fds(MessageStream *s, struct msghdr *mh) {
                 if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
                         n += (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 
-        /* The kernel could not give us all of them: our own table is full. */
+        /* The kernel could not pass all of them: the table of this process is full. */
         bool truncated = mh->msg_flags & MSG_CTRUNC;
         if (n == 0 && !truncated)
                 return 0;
@@ -292,7 +294,7 @@ static int take_fds(MessageStream *s, struct msghdr *mh) {
         if (!batch)
                 return -ENOMEM;
 
-        /* The limit is for one message, but between messages a client holds no more than that. */
+        /* The limit of one message also applies to all descriptors that a client has here between messages. */
         bool over_budget = s->budget && s->budget->fds > s->limits->owner_fds;
         if (truncated || over_budget || s->n_fds + batch->n > s->limits->message_fds) {
                 FdBatch *before = lost_before(s);
@@ -302,7 +304,7 @@ static int take_fds(MessageStream *s, struct msghdr *mh) {
                 stream_close_fds(s->budget, batch->fds, batch->n);
                 batch->n = 0;
 
-                /* A message can bring any number of them, and takes no more memory for that. */
+                /* A message can come with any number of descriptors and uses no more memory for them. */
                 if (before) {
                         before->n_lost += batch->n_lost;
                         before->over_budget |= over_budget;
@@ -319,7 +321,7 @@ static int take_fds(MessageStream *s, struct msghdr *mh) {
         return 0;
 }
 
-/* Looks for the end of the current message, from a given byte of it on. */
+/* Looks for the end of the current message, starting at one of its bytes. */
 static void message_stream_scan(MessageStream *s, size_t from) {
         const char *begin = s->in + s->in_begin, *end;
 
@@ -327,11 +329,11 @@ static void message_stream_scan(MessageStream *s, size_t from) {
         s->in_scanned = end ? (size_t) (end - begin) : s->in_length;
 }
 
-/* Throws away what is there of a message that is too long already. */
+/* Discards the part that has arrived of a message that is too long. */
 static void skip_oversize(MessageStream *s) {
         if (s->in_length <= s->limits->message_bytes && s->skipped == 0)
                 return;
-        if (s->in_scanned < s->in_length) /* the end is in sight */
+        if (s->in_scanned < s->in_length) /* the end of the message was found */
                 return;
 
         s->skipped += s->in_length;
@@ -424,7 +426,7 @@ static void message_stream_consume(MessageStream *s, size_t length) {
         s->skipped = 0;
         s->refusal = 0;
 
-        /* Connections that wait for something to do should not cost memory. */
+        /* Idle connections should not use memory. */
         if (s->in_length == 0) {
                 free(s->in);
                 s->in = NULL;

@@ -19,7 +19,7 @@ char *reply_to_text(const VarlinkReply *reply) {
         int n;
 
         if (limit)
-                n = asprintf(&text, "It would go over the limit %s=, see pkramd.conf(5)", limit);
+                n = asprintf(&text, "It would exceed the limit %s=, see pkramd.conf(5)", limit);
         else if (reason)
                 n = asprintf(&text, "%s", reason);
         else

@@ -271,7 +271,7 @@ static int verb_judge(void) {
         text = o ? json_text(o, &n) : NULL;
         r = text ? write_all(STDOUT_FILENO, text, n) : -ENOMEM;
         json_object_put(o);
-        return r < 0 ? log_error(LOG_ERR, r, "Failed to send the judgement: %m") : 0;
+        return r < 0 ? log_error(LOG_ERR, r, "Failed to send the result of the check: %m") : 0;
 }
 
 int main(int argc, char *argv[]) {
