@@ -56,5 +56,4 @@ int main(void) {
         check(pkram_store(client, NODE, &(pkram_object) { .name = "state", .fd = fd }, 1, PKRAM_STORE_REPLACE, NULL),
               "store node " NODE);
         pkram_client_free(client);
-        return EXIT_SUCCESS;
 }
