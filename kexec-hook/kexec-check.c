@@ -251,7 +251,10 @@ static void check_describe(const KexecFacts *facts, const KexecImage *image, Kex
 
         switch (check->reason) {
         case KEXEC_REASON_NOTHING_STORED:
-                if (facts->info)
+                if (facts->disk_problem)
+                        TEXT(check, "Nothing can be stored, so a kexec or reboot loses nothing. "
+                             "/var/lib/pkram/disk cannot be used: %s.", facts->disk_problem);
+                else if (facts->info)
                         TEXT(check, "Nothing is stored, so a kexec loses nothing.");
                 else
                         TEXT(check, "This kernel preserves no memory, so a kexec loses nothing. Nodes on disk "
@@ -266,6 +269,12 @@ static void check_describe(const KexecFacts *facts, const KexecImage *image, Kex
                 describe_fdstore_losses(facts, check);
                 return;
         case KEXEC_REASON_TREE:
+                if (facts->disk_problem) {
+                        TEXT(check, "A kexec or reboot would lose %" PRIu64 " mounted tree%s: nothing can be stored. "
+                             "/var/lib/pkram/disk cannot be used: %s.", facts->n_trees, facts->n_trees == 1 ? "" : "s",
+                             facts->disk_problem);
+                        return;
+                }
                 TEXT(check, "A kexec would lose %zu of %" PRIu64 " mounted tree%s: ", facts->n_problems,
                      facts->n_trees, facts->n_trees == 1 ? "" : "s");
                 describe_trees(facts, check);
@@ -378,7 +387,10 @@ void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy p
         nothing = facts->n_nodes == 0 && facts->n_trees == 0 && facts->n_shared == 0 && facts->n_units == 0;
         if (possible && nothing && facts->strict && image && reason_of_image(facts->info, image) != KEXEC_REASON_KEEPS)
                 nothing = false;
-        if (!possible || nothing)
+        if (!possible && facts->disk_problem && facts->n_trees > 0) {
+                check.n_trees = facts->n_trees;
+                check.reason = KEXEC_REASON_TREE;
+        } else if (!possible || nothing)
                 check.reason = KEXEC_REASON_NOTHING_STORED;
         else {
                 check.n_nodes = facts->n_nodes;

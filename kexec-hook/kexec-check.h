@@ -89,6 +89,8 @@ typedef struct KexecFacts {
         size_t n_fdstore_problems;
         /* a sentence on what is written to disk, if all nodes and trees are and fit; or NULL */
         const char *on_disk;
+        /* why nothing can be stored on disk, a clause; NULL if it can be, or if nodes are in memory */
+        const char *disk_problem;
         const char *crash_wanted;               /* crashkernel= that may find no memory in the next kernel, or NULL */
         uint64_t crash_reserved;                /* with crash_wanted: bytes that the running kernel has reserved */
         /* an image that preserves nothing loses something even if there is nothing now */

@@ -281,6 +281,8 @@ int verb_status(int argc, char *argv[]) {
                 print_line_in(supported ? COLOR_GOOD : COLOR_BAD, "PKRAM",
                               supported ? "supported by this kernel" :
                               json_get_string(reply.parameters, "reason") ?: "not supported");
+        if (json_get_string(reply.parameters, "diskProblem"))
+                print_line_in(COLOR_BAD, "Disk", json_get_string(reply.parameters, "diskProblem"));
         print_line("Caller", json_get_string(reply.parameters, "owner") ?: "");
         print_line("Kexec policy", json_get_string(reply.parameters, "kexecPolicy") ?: "");
         if (supported)
@@ -732,6 +734,14 @@ static void print_saved_guests(struct json_object *guests) {
 static int print_reboot_check(struct json_object *check) {
         struct json_object *reboot = json_get(check, "reboot");
 
+        /* The text is about a reboot, too. */
+        if (!reboot && json_get(check, "diskProblem")) {
+                if (arg_json == JSON_OFF && !arg_quiet) {
+                        ctl_print_text(json_get_string(check, "text") ?: "");
+                        (void) putchar('\n');
+                }
+                return json_get_bool(check, "keeps", false) ? EXIT_OK : EXIT_WOULD_LOSE;
+        }
         if (!reboot && streq(json_get_string(check, "reason") ?: "", "nothingStored")) {
                 if (arg_json == JSON_OFF && !arg_quiet)
                         puts("Nothing is stored in memory, so a reboot loses nothing. Nodes on disk are kept.");

@@ -37,6 +37,7 @@ struct DiskDevice {
         void *userdata;
         uint64_t keep;
         bool hide_own;
+        int problem; /* why the directory could not be used when it was last tried, or 0 */
 
         /* The contents of the directory when it was last read. */
         bool entered;
@@ -293,7 +294,7 @@ static int scan_file(DiskDevice *d, DiskDirectory *dir, const char *file) {
                 return 0;
         }
         if (!is_node_file(file)) {
-                if (file[0] != '.')
+                if (file[0] != '.' && !d->entered)
                         disk_directory_notice(dir, "Ignoring '%s' in the directory of nodes: not a node", file);
                 return 0;
         }
@@ -361,7 +362,7 @@ static bool directory_is_known(const DiskDevice *d, const DiskDirectory *dir) {
 }
 
 /* Opens the directory, and reads it again if it has changed. */
-static int disk_enter(DiskDevice *d, DiskDirectory *ret) {
+static int disk_enter_directory(DiskDevice *d, DiskDirectory *ret) {
         _cleanup_disk_directory_ DiskDirectory dir = DISK_DIRECTORY_NONE;
         int r;
 
@@ -376,6 +377,8 @@ static int disk_enter(DiskDevice *d, DiskDirectory *ret) {
                 r = disk_directory_enter(d->path, &d->boot, &dir);
         if (r == -ENOENT || r == -ENODEV || r == -ENXIO)
                 r = -EIO; /* would mean that there is no such device */
+        if (r == -EPERM || r == -EACCES)
+                r = -EUCLEAN; /* would mean that the kernel denies access to its device */
         if (r < 0)
                 return r;
 
@@ -397,6 +400,20 @@ static int disk_enter(DiskDevice *d, DiskDirectory *ret) {
         *ret = dir;
         dir = DISK_DIRECTORY_NONE;
         return 0;
+}
+
+/* The same, and tells why that fails, once. */
+static int disk_enter(DiskDevice *d, DiskDirectory *ret) {
+        int r;
+
+        r = disk_enter_directory(d, ret);
+        if (r < 0 && r != d->problem && disk_problem_text(r) && d->notice) {
+                DiskDirectory none = { .notice = d->notice, .userdata = d->userdata };
+
+                disk_directory_notice(&none, "Failed to use '%s' for nodes: %s", d->path, disk_problem_text(r));
+        }
+        d->problem = MIN(r, 0);
+        return r;
 }
 
 /* --- descriptors --- */
@@ -763,7 +780,7 @@ int disk_device_remove_copy(const char *path, const char *name) {
 
         r = disk_directory_open(path, &dir);
         /* Without a state that is root's and in order, the next boot takes no nodes over. */
-        if (r == -ENODEV || r == -EBADMSG || r == -EPERM)
+        if (r == -ENODEV || r == -EBADMSG || r == -EUCLEAN)
                 return 0;
         if (r < 0)
                 return r;

@@ -7,7 +7,8 @@
  *   - Nodes survive a reboot as well as a kexec. PKRAM_IOC_INFO describes the directory: the generation counts boots,
  *     and the super block is 0.
  *   - A node that was set aside is listed as dropped.
- *   - More errors are possible: -EDQUOT if the disk is full, -EROFS, -EIO.
+ *   - More errors are possible, those of disk_problem_text(). They are also told in a notice, once for each of them
+ *     until the directory can be used again.
  *
  * A descriptor of this device is one of the directory while it is idle, and of the file of a node while it is saving
  * or loading. Therefore it can be sent to another process, whose own device of this kind goes on with it.

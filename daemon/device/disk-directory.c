@@ -166,7 +166,7 @@ static int directory_check(int fd) {
 
         if (fstat(fd, &st) < 0)
                 return -errno;
-        return st.st_uid != geteuid() || (st.st_mode & 022) != 0 ? -EPERM : 0;
+        return st.st_uid != geteuid() || (st.st_mode & 022) != 0 ? -EUCLEAN : 0;
 }
 
 static int open_or_create(int dir, const char *name) {
@@ -240,6 +240,82 @@ int disk_directory_open(const char *path, DiskDirectory *d) {
         nodes_name(d->record.token, name);
         d->nodes = open_directory(d->fd, name);
         return d->nodes >= 0 ? 0 : d->nodes == -ENOENT ? -ENODEV : d->nodes;
+}
+
+/* Checks whether the file system itself is read-only. In the namespace of this process, its mount may be read-only. */
+static bool file_system_is_read_only(const char *path) {
+        _cleanup_free_ char *line = NULL;
+        size_t allocated = 0;
+        bool found = false;
+        struct statx st;
+        FILE *f;
+
+        if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &st) < 0 || !(st.stx_mask & STATX_MNT_ID))
+                return false;
+        f = fopen("/proc/self/mountinfo", "re");
+        if (!f)
+                return false;
+        while (!found && getline(&line, &allocated, f) >= 0) {
+                const char *rest = strstr(line, " - ");
+                unsigned long long id;
+                int n = -1;
+
+                if (!rest || sscanf(line, "%19llu ", &id) != 1 || id != st.stx_mnt_id)
+                        continue;
+                (void) sscanf(rest, " - %*s %*s %n", &n);
+                found = n > 0 && startswith(rest + n, "ro") && (rest[n + 2] == ',' || rest[n + 2] == '\n');
+        }
+        (void) fclose(f);
+        return found;
+}
+
+int disk_directory_check(const char *path) {
+        _cleanup_disk_directory_ DiskDirectory d = DISK_DIRECTORY_NONE;
+        char existing[256];
+        struct stat st;
+        int r;
+
+        r = disk_directory_open(path, &d);
+        /* The next boot of a damaged state creates another one. */
+        if (r < 0 && r != -ENODEV && r != -EBADMSG)
+                return r;
+
+        if ((size_t) snprintf(existing, sizeof(existing), "%s", path) >= sizeof(existing))
+                return -ENAMETOOLONG;
+        while (stat(existing, &st) < 0) {
+                char *slash = strrchr(existing, '/');
+
+                if (errno != ENOENT || !slash)
+                        return -errno;
+                /* The root directory is always there. */
+                slash[slash == existing] = 0;
+        }
+        if (!S_ISDIR(st.st_mode))
+                return -ENOTDIR;
+        return file_system_is_read_only(existing) ? -EROFS : 0;
+}
+
+const char *disk_problem_text(int error) {
+        switch (error) {
+        case -EROFS:
+                return "its file system is mounted read-only. Remount it read-write";
+        case -EUCLEAN:
+                return "it does not belong to root, or other users can write to it. Check what is in it, and change its "
+                        "owner and mode, or move it away";
+        case -ENOTDIR:
+        case -ELOOP:
+                return "it or a part of its path is not a directory. Move that away";
+        case -EPROTONOSUPPORT:
+                return "a later version of pkram wrote its state. Install that version, or move it away";
+        case -EDQUOT:
+                return "its file system is full. Free space";
+        case -EIO:
+                return "reading or writing it failed. See the kernel's log";
+        case -ESTALE:
+                return "it was removed or unmounted. Mount it, and restart pkramd.service";
+        default:
+                return NULL;
+        }
 }
 
 int disk_boot_get(DiskBoot *ret) {

@@ -47,7 +47,12 @@ void disk_directory_done(DiskDirectory *d);
 #define _cleanup_disk_directory_ _cleanup_(disk_directory_done)
 #define DISK_DIRECTORY_NONE ((DiskDirectory) { .fd = -EBADF, .nodes = -EBADF })
 
-/* Opens the directory as it is, and its nodes. -ENODEV: there is none, or it has no state. */
+/*
+ * Opening fails with -EUCLEAN if the directory is not the user's alone, and with -EPROTONOSUPPORT if a later version
+ * wrote its state.
+ *
+ * Opens the directory as it is, and its nodes. -ENODEV: there is none, or it has no state.
+ */
 int disk_directory_open(const char *path, DiskDirectory *d);
 
 typedef struct DiskBoot {
@@ -64,6 +69,18 @@ int disk_directory_enter(const char *path, const DiskBoot *boot, DiskDirectory *
 /* Lets this boot go by without its nodes, which are set aside at the next disk_directory_enter(). 0 if there are
  * none. */
 int disk_directory_pass(const char *path, const DiskBoot *boot);
+
+/*
+ * Checks whether nodes could be written there, without writing anything. The directory need not exist yet. Returns 0,
+ * or why not: -EROFS if its file system is read-only, whatever the mount in this namespace is, or an error of opening.
+ */
+int disk_directory_check(const char *path);
+
+/*
+ * Returns why the directory cannot be used, as a lower-case clause with the remedy, for an error that lasts until it is
+ * dealt with. Returns NULL for other errors.
+ */
+const char *disk_problem_text(int error);
 
 /* Moves a file of the nodes to what is set aside in this boot. reason: a word for the notice. */
 int disk_directory_set_aside(DiskDirectory *d, const char *file, const char *reason);

@@ -27,6 +27,13 @@ static void console_progress(const PersistPlan *p, uint64_t bytes, void *userdat
                        format_bytes(done, MIN(bytes, p->bytes)), format_bytes(all, p->bytes));
 }
 
+static int log_disk_problem(const char *disk_path, int error) {
+        if (!disk_problem_text(error))
+                return log_error_errno(error, "Failed to write nodes to '%s'", disk_path);
+        log_error("Failed to write nodes to '%s': %s.", disk_path, disk_problem_text(error));
+        return error;
+}
+
 static bool disk_is_used(const char *disk_path) {
         char path[256];
 
@@ -47,20 +54,22 @@ int nodes_to_disk(const PkramDevice *memory, Store *s, const Config *config, con
         if (r < 0)
                 return log_error_errno(r, "Failed to list nodes that are to be written to disk");
         k = persist_plan_limit(&p, disk_path, config);
-        if (k < 0)
+        if (k < 0) {
+                (void) log_disk_problem(disk_path, k);
                 persist_plan_fail(&p, k);
+        }
         persist_plan_fit(&p);
 
         if (p.n > p.n_dropped)
                 log_info("Writing %zu node%s with %s to disk.", p.n - p.n_dropped, p.n - p.n_dropped == 1 ? "" : "s",
                          format_bytes(bytes, p.bytes));
         /* Even if nothing is to be written, a cancelled shutdown may have left copies. */
-        if (p.n > p.n_dropped || disk_is_used(disk_path)) {
+        if (k >= 0 && (p.n > p.n_dropped || disk_is_used(disk_path))) {
                 r = disk_boot_get(&boot);
                 if (r >= 0)
                         r = persist_write(&p, memory, disk_path, &boot, console_progress, &console);
                 if (r < 0)
-                        (void) log_error_errno(r, "Failed to write nodes to '%s'", disk_path);
+                        (void) log_disk_problem(disk_path, r);
         }
         for (size_t i = 0; i < p.n; i++)
                 n += p.nodes[i].written;

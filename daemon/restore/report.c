@@ -80,6 +80,7 @@ static void log_lost(const StoreNode *node, const struct pkram_ioctl_info *info,
         const PersistNode *planned = plan_find(plan, node->info.id);
         JournalFields f = node_fields(node, info);
         char bytes[FORMAT_MAX];
+        bool why;
 
         f.kernel = NULL;
         (void) format_bytes(bytes, f.bytes);
@@ -89,10 +90,12 @@ static void log_lost(const StoreNode *node, const struct pkram_ioctl_info *info,
                               f.node, f.owner, (unsigned long long) f.objects, f.objects == 1 ? "" : "s", bytes);
                 return;
         }
+        /* What keeps all nodes from the disk was logged once. */
+        why = planned && !(planned->drop == PERSIST_DROP_FAILED && plan->error < 0);
         journal_entry(LOG_WARNING, PKRAM_MESSAGE_LOST_STR, &f,
                       "Node '%s' of %s will be lost in this shutdown: %llu object%s, %s%s%s.",
                       f.node, f.owner, (unsigned long long) f.objects, f.objects == 1 ? "" : "s", bytes,
-                      planned ? "; not written to disk: " : "", planned ? persist_drop_text(planned) : "");
+                      why ? "; not written to disk: " : "", why ? persist_drop_text(planned) : "");
 }
 
 /* Marks what the old system recorded as found. It may have been a pkramd that recorded no owners. */

@@ -3,6 +3,7 @@
 #include "pkram-restore.c"
 
 #include <glob.h>
+#include <sys/stat.h>
 
 #include "device-mock.h"
 #include "file-util.h"
@@ -203,6 +204,12 @@ static void test_written_to_disk(_unused_ void **state) {
         config.persist = PERSIST_ALL;
         assert_int_equal(restore_run(&d, &config, /* lost= */ true, "/proc/none/disk", report_path), 0);
         assert_int_equal(e.n_lost, 8);
+        /* What concerns all nodes is logged once, and not with each of them. */
+        assert_ok(chmod(disk_path, 0777));
+        assert_int_equal(restore_run(&d, &config, /* lost= */ true, disk_path, report_path), 0);
+        assert_int_equal(e.n_lost, 10);
+        assert_null(strstr(e.last, "not written to disk"));
+        assert_ok(chmod(disk_path, 0700));
         assert_int_equal(mock_n_nodes(m), 2);
 }
 

@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <systemd/sd-login.h>
 
+#include "disk-directory.h"
 #include "json-util.h"
 #include "kexec-call.h"
 #include "kexec-facts.h"
@@ -72,8 +73,10 @@ static int send_answer(Manager *m, Varlink *link, struct json_object *answer) {
         int r;
 
         r = store_info(m->store, &info, &e);
-        if (r < 0)
+        if (r < 0 && !disk_problem_text(r))
                 return reply_store_error(link, r, &e);
+        if (r < 0)
+                info = (struct pkram_ioctl_info) {};
         if (!o)
                 return -ENOMEM;
 
@@ -240,7 +243,8 @@ int vl_method_check_kexec(
         int r;
 
         r = store_info(m->store, &info, &e);
-        if (r < 0)
+        /* If the disk cannot be used, the answer says so. */
+        if (r < 0 && !disk_problem_text(r))
                 return reply_store_error(link, r, &e);
 
         call = malloc(sizeof(KexecCall));

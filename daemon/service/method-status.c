@@ -91,6 +91,17 @@ int add_guests(struct json_object *o, const Peer *peer) {
         return json_object_array_length(guests) == 0 ? 0 : json_add(o, "guests", TAKE_PTR(guests));
 }
 
+/* Returns why nodes in memory cannot be written to disk at shutdown, or older ones read from there. NULL if they can
+ * be, or if the disk is not used. */
+static const char *status_disk_problem(const Config *c) {
+        int r;
+
+        if (!c->disk || (config_persist(c) == PERSIST_NO && access(PKRAM_DISK_DIRECTORY "/state", F_OK) < 0))
+                return NULL;
+        r = disk_directory_check(PKRAM_DISK_DIRECTORY);
+        return r < 0 ? disk_problem_text(r) : NULL;
+}
+
 int vl_method_get_status(
                 Varlink *link,
                 _unused_ struct json_object *parameters,
@@ -102,14 +113,19 @@ int vl_method_get_status(
         _cleanup_json_ struct json_object *o = NULL;
         _cleanup_error_ StoreError e = {};
         struct pkram_ioctl_info info;
+        const char *problem = NULL;
         bool supported;
         int r;
 
         r = store_info_of_clients(m->store, &info, &e);
         /* A device that may not be opened is of no use either, and the reason is part of the status. */
-        if (r < 0 && e.kind != STORE_ERROR_NOT_SUPPORTED && r != -EPERM && r != -EACCES)
+        if (r < 0 && e.kind != STORE_ERROR_NOT_SUPPORTED && r != -EPERM && r != -EACCES && !disk_problem_text(r))
                 return reply_store_error(link, r, &e);
         supported = r >= 0 && info.boot_result != PKRAM_BOOT_OFF;
+        if (r < 0)
+                problem = disk_problem_text(r);
+        else if (!(info.flags & DISK_INFO_FLAG))
+                problem = status_disk_problem(&m->config);
         if (r >= 0 && !supported)
                 (void) store_error_set(&e, -ENODEV, STORE_ERROR_NOT_SUPPORTED, NULL,
                                        "PKRAM is disabled: this is a kdump kernel, memory encryption is active, "
@@ -119,7 +135,8 @@ int vl_method_get_status(
         if (!o ||
             json_add_string(o, "version", PKRAM_VERSION) < 0 ||
             json_add_bool(o, "supported", supported) < 0 ||
-            (!supported && json_add_string(o, "reason", e.reason ?: "") < 0) ||
+            (!supported && json_add_string(o, "reason", e.reason ?: problem ?: "") < 0) ||
+            (problem && json_add_string(o, "diskProblem", problem) < 0) ||
             (supported && json_add_string(o, "place", place_to_string(info.flags & DISK_INFO_FLAG)) < 0) ||
             json_add_string(o, "owner", peer->owner) < 0 ||
             json_add_string(o, "kexecPolicy", kexec_policy_to_string(m->config.kexec_policy)) < 0 ||

@@ -57,6 +57,7 @@ static int pkramd_run(void) {
         _cleanup_(places_freep) Places *places = NULL;
         _cleanup_(manager_freep) Manager *m = NULL;
         PkramDevice device = pkram_device_kernel;
+        struct pkram_ioctl_info info;
         Config config;
         int r;
 
@@ -71,6 +72,8 @@ static int pkramd_run(void) {
                 if (r < 0)
                                return log_error_errno(r, "Failed to set up the device");
                 device = places_device(places);
+                /* Enters the directory, and logs what keeps it from being used. Calls return the error. */
+                (void) pkram_device_info(&device, &info);
         }
         r = manager_new(&device, &m);
         if (r < 0)

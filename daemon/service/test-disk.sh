@@ -131,7 +131,79 @@ run 0 retrieve --keep small -; ok "but what is there can be read"
 umount /var/lib/pkram/disk
 run 1 store more "$dir/old" && says 'unmounted'; ok "an unmounted disk is not replaced by what is under it"
 
+# The disk cannot be used from the start: each client is told, and the journal has the reason once.
+echo 'ID=1 SRC=web TARGET=/run/t ROOT=/ OPTS=helper=pkram' >/run/mount/utab
+unusable() { # REASON [STATUS]
+    stop
+    : >"$dir/journal"
+    new_boot
+    up
+    run 0 status && says "$1" || return
+    run ${2-1} store n "$dir/old" && says "$1" || return
+    run ${2-1} store m "$dir/old" && says "$1" || return
+    run ${2-1} retrieve n - || return
+    # Whether it is full is not known before.
+    ((${2-1} == 6)) || {
+        run 11 check && says "$1" && says 'would lose 1 mounted tree' || return
+        run 11 check --reboot && says "$1" || return
+    }
+    (($(grep -cF -- "$1" "$dir/journal") == 1))
+}
 stop
+rm -rf /var/lib/pkram/disk
+small_disk_parent() { mount -t tmpfs -o "$1,mode=755" none /var/lib/pkram; }
+small_disk_parent size=1m && mount -o remount,ro /var/lib/pkram
+unusable 'mounted read-only'; ok "a read-only file system: status, check and clients tell, the journal once"
+mount -o remount,rw /var/lib/pkram
+run 0 store n "$dir/old" && run 0 status && says 'nodes are kept on disk'; ok "it is used when it can be"
+stop
+chmod 777 /var/lib/pkram/disk
+unusable 'other users can write to it'; ok "wrong permissions"
+chmod 700 /var/lib/pkram/disk
+stop
+chown 65534 /var/lib/pkram/disk
+unusable 'does not belong to root'; ok "a wrong owner"
+stop
+rm -rf /var/lib/pkram/disk && : >/var/lib/pkram/disk
+unusable 'is not a directory'; ok "a file in its place"
+stop
+rm /var/lib/pkram/disk && ln -s /run/t /var/lib/pkram/disk
+unusable 'is not a directory'; ok "a symbolic link in its place"
+[[ ! -e /run/t/state ]]; ok "which is not followed"
+stop
+rm /var/lib/pkram/disk
+umount /var/lib/pkram
+small_disk_parent nr_inodes=1
+unusable 'is full' 6; ok "no room for the directory"
+stop
+umount /var/lib/pkram
+rm -rf /var/lib/pkram/disk
+up
+run 0 store n "$dir/old"
+stop
+sed -i 's/^version=1$/version=9/' /var/lib/pkram/disk/state
+unusable 'a later version'; ok "a state of a later version"
+stop
+rm -rf /var/lib/pkram/disk
+up
+run 0 store n "$dir/old"
+nodes=$(echo /var/lib/pkram/disk/nodes.*)
+touch "$nodes/foreign"
+stop
+: >"$dir/journal"
+up
+for i in 1 2 3; do
+    touch "$nodes/foreign-$i"
+    run 0 list
+done
+run 0 store --replace n "$dir/data" && (($(grep -c 'Ignoring' "$dir/journal") == 1)) &&
+    grep -q "Ignoring 'foreign'" "$dir/journal"
+ok "a foreign file is named once, and left alone"
+echo >/run/mount/utab
+
+stop
+rm -rf /var/lib/pkram/disk
+mkdir -m 700 /var/lib/pkram/disk
 cp -a "$dir"/disk/. /var/lib/pkram/disk/
 printf '[Disk]\nUse=no\n' >/etc/pkram/pkramd.conf
 new_boot

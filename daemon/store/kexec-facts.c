@@ -282,6 +282,27 @@ static int collect_crash_kernel(const KexecSources *sources, KexecState *state) 
         return 0;
 }
 
+static int count_tree(_unused_ const KexecTree *tree, void *userdata) {
+        ++*(uint64_t *) userdata;
+        return 0;
+}
+
+/* Without PKRAM, mounted trees are stored on disk, and lost if that is impossible. Returns 0 or -ENOMEM. */
+static int collect_disk_problem(const Config *config, const KexecSources *sources, KexecState *state) {
+        int r;
+
+        if (!config->disk)
+                return 0;
+        r = disk_directory_check(sources->disk ?: PKRAM_DISK_DIRECTORY);
+        state->facts.disk_problem = r < 0 ? disk_problem_text(r) : NULL;
+        if (!state->facts.disk_problem)
+                return 0;
+        r = kexec_for_each_tree(sources->utab, sources->mounts ?: MOUNT_TABLE, count_tree, &state->facts.n_trees);
+        if (r < 0 && r != -ENOMEM)
+                log_warning("Failed to read the table of mounted trees, ignoring: %s", strerror(-r));
+        return r == -ENOMEM ? r : 0;
+}
+
 int kexec_state_collect(const PkramDevice *device, const Config *config, const KexecSources *sources,
                         KexecStateFlags flags, KexecState *ret) {
         static const KexecSources real = {};
@@ -290,15 +311,20 @@ int kexec_state_collect(const PkramDevice *device, const Config *config, const K
         _cleanup_(store_freep) Store *store = NULL;
         _cleanup_bus_ sd_bus *own_bus = NULL;
         TreeScan t = { .config = config, .left_usec = COST_USEC, .full = flags & KEXEC_STATE_FULL };
+        bool missing;
         int r;
 
         sources = sources ?: &real;
         r = pkram_device_info(device, &s.info);
-        if (r < 0 && !pkram_errno_is_missing(r))
+        missing = pkram_errno_is_missing(r) || disk_problem_text(r);
+        if (r < 0 && !missing)
                 return r;
-        if (r < 0 || s.info.boot_result == PKRAM_BOOT_OFF) {
+        if (missing || s.info.boot_result == PKRAM_BOOT_OFF) {
+                r = collect_disk_problem(config, sources, &s);
+                if (r < 0)
+                        return r;
                 *ret = s;
-                ret->facts.info = r < 0 ? NULL : &ret->info;
+                ret->facts.info = missing ? NULL : &ret->info;
                 s = (KexecState) {};
                 return 0;
         }
@@ -458,6 +484,7 @@ struct json_object *kexec_check_to_json(const KexecCheck *check, const KexecStat
             json_add_bool(o, "keepsAtOnce", check->keeps_at_once) < 0 ||
             (check->at_once[0] && json_add_string(o, "atOnce", check->at_once) < 0) ||
             (check->crash_kernel[0] && json_add_string(o, "crashKernel", check->crash_kernel) < 0) ||
+            (state->facts.disk_problem && json_add_string(o, "diskProblem", state->facts.disk_problem) < 0) ||
             json_add(o, "units", strings_to_json(&state->units)) < 0 ||
             json_add(o, "treeProblems", problems_to_json(&state->facts)) < 0 ||
             json_add(o, "sharedMemory", shared_to_json(&state->facts)) < 0 ||

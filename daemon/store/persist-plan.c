@@ -128,6 +128,7 @@ static PersistDrop bytes_drop(const PersistPlan *p, uint64_t bytes) {
 }
 
 void persist_plan_fail(PersistPlan *p, int error) {
+        p->error = error;
         for (size_t i = 0; i < p->n; i++)
                 if (p->nodes[i].drop == PERSIST_DROP_NONE) {
                         p->nodes[i].drop = PERSIST_DROP_FAILED;
@@ -203,37 +204,14 @@ static uint64_t rate_read(const char *path) {
         return MAX((uint64_t) bytes * 1000000 / usec, RATE_MIN);
 }
 
-/* Checks whether the file system itself is read-only. In the namespace of this process, its mount may be read-only. */
-static bool file_system_is_read_only(const char *path) {
-        _cleanup_free_ char *line = NULL;
-        size_t allocated = 0;
-        bool found = false;
-        struct statx st;
-        FILE *f;
-
-        if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &st) < 0 || !(st.stx_mask & STATX_MNT_ID))
-                return false;
-        f = fopen("/proc/self/mountinfo", "re");
-        if (!f)
-                return false;
-        while (!found && getline(&line, &allocated, f) >= 0) {
-                const char *rest = strstr(line, " - ");
-                unsigned long long id;
-                int n = -1;
-
-                if (!rest || sscanf(line, "%19llu ", &id) != 1 || id != st.stx_mnt_id)
-                        continue;
-                (void) sscanf(rest, " - %*s %*s %n", &n);
-                found = n > 0 && startswith(rest + n, "ro") && (rest[n + 2] == ',' || rest[n + 2] == '\n');
-        }
-        (void) fclose(f);
-        return found;
-}
-
 int persist_plan_limit(PersistPlan *p, const char *path, const Config *c) {
         char existing[256];
         struct statvfs fs;
+        int r;
 
+        r = disk_directory_check(path);
+        if (r < 0)
+                return r;
         if ((size_t) snprintf(existing, sizeof(existing), "%s", path) >= sizeof(existing))
                 return -ENAMETOOLONG;
         while (statvfs(existing, &fs) < 0) {
@@ -244,8 +222,6 @@ int persist_plan_limit(PersistPlan *p, const char *path, const Config *c) {
                 /* The root directory is always there. */
                 slash[slash == existing] = 0;
         }
-        if (file_system_is_read_only(existing))
-                return -EROFS;
 
         uint64_t all = (uint64_t) fs.f_blocks * fs.f_frsize, free_bytes = (uint64_t) fs.f_bavail * fs.f_frsize,
                  reserve = MIN(all / 20, GIB(1)), left = free_bytes > reserve ? free_bytes - reserve : 0;

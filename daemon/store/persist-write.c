@@ -316,5 +316,6 @@ int persist_write(PersistPlan *p, const PkramDevice *memory, const char *path, c
         for (size_t i = 0; i < p->n; i++)
                 if (p->nodes[i].drop == PERSIST_DROP_NONE)
                         node_drop(p, p->nodes + i, PERSIST_DROP_FAILED, r);
+        p->error = r;
         return r;
 }

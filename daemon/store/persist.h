@@ -45,6 +45,7 @@ typedef struct PersistPlan {
         uint64_t seconds;       /* that writing may take */
         uint64_t bytes;         /* that are going to be written */
         size_t n_dropped;
+        int error;              /* why no node can be written at all, a negative errno or 0 */
 } PersistPlan;
 
 void persist_plan_done(PersistPlan *p);

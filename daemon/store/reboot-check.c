@@ -123,10 +123,15 @@ static void reboot_describe_lost(RebootCheck *c) {
                         reboot_say(c, "; and %zu more", p->n - i);
                         break;
                 }
-                reboot_say(c, "%s'%s' of %s (%s)", i == first ? "" : "; ", n->name, n->owner, persist_drop_text(n));
+                reboot_say(c, "%s'%s' of %s", i == first ? "" : "; ", n->name, n->owner);
+                /* What keeps all of them from the disk was said before. */
+                if (n->drop != PERSIST_DROP_FAILED || !c->problem)
+                        reboot_say(c, " (%s)", persist_drop_text(n));
         }
         reboot_say(c, ".");
-        if (!c->fits && !c->problem)
+        if (c->problem && !c->allowed)
+                reboot_say(c, " PersistPolicy=drop lets the system shut down without them.");
+        else if (!c->fits && !c->problem)
                 reboot_say(c, " Free room, remove nodes, raise PersistBytesMax= or PersistSecMax=%s.",
                            c->allowed ? "" : ", or set PersistPolicy=drop to shut down without them");
 }
@@ -149,7 +154,7 @@ static void reboot_describe(RebootCheck *c, const KexecFacts *facts, PersistMode
                                    format_bytes(room, p->room));
                 if (p->n_dropped > 0) {
                         if (c->problem)
-                                reboot_say(c, "A shutdown cannot write to disk: %s. ", c->problem);
+                                reboot_say(c, "A shutdown cannot write to %s: %s. ", c->where, c->problem);
                         else
                                 reboot_say(c, "%s", n > 0 ? " " : "A shutdown writes nothing to disk. ");
                         reboot_describe_lost(c);
@@ -180,9 +185,15 @@ int reboot_check_new(Store *store, const Config *config, const char *utab, const
                 c->plan.n_dropped = c->plan.n;
         else {
                 c->problem = shutdown_unit_problem(bus);
+                c->where = "disk";
                 r = c->problem ? -EACCES : persist_plan_limit(&c->plan, disk_path, config);
-                if (r < 0)
+                if (r < 0) {
+                        if (!c->problem) {
+                                c->problem = disk_problem_text(r);
+                                c->where = disk_path;
+                        }
                         persist_plan_fail(&c->plan, r);
+                }
                 persist_plan_fit(&c->plan);
         }
 

@@ -12,6 +12,7 @@ typedef struct RebootCheck {
         bool fits;              /* all that are to be written fit */
         bool allowed;           /* false: they do not, and PersistPolicy=refuse */
         const char *problem;    /* why nothing can be written at all, a static string or NULL */
+        const char *where;      /* with problem: the directory if that is the reason, else "disk" */
         PersistPlan plan;
         char text[2048];        /* what is written and what is lost, and what to do; no newline */
 } RebootCheck;

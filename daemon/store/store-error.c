@@ -58,23 +58,21 @@ int store_error_device(StoreError *e, int r) {
         case -EACCES:
                 return store_error_set(e, r, STORE_ERROR_UNEXPECTED, NULL,
                                        "The kernel denies pkramd access to /dev/pkram. pkramd needs CAP_SYS_ADMIN "
-                                       "and access to the device, and kernel lockdown must be off. "
-                                       "On a kernel without PKRAM, "
-                                       PKRAM_DISK_DIRECTORY " must belong to root and be writable by root alone.");
+                                       "and access to the device, and kernel lockdown must be off.");
         case -ENOMEM:
                 return store_error_set(e, r, STORE_ERROR_NO_MEMORY, NULL, NULL);
         case -EDQUOT:
                 return store_error_quota(e, STORE_LIMIT_DISK, 0, 0, UINT64_MAX);
         case -EROFS:
-                return store_error_set(e, r, STORE_ERROR_UNEXPECTED, NULL,
-                                       "The file system of " PKRAM_DISK_DIRECTORY " is mounted read-only.");
+        case -EUCLEAN:
         case -EIO:
-                return store_error_set(e, r, STORE_ERROR_UNEXPECTED, NULL,
-                                       "Failed to read or write " PKRAM_DISK_DIRECTORY ". See the kernel's log.");
         case -ESTALE:
+        case -ENOTDIR:
+        case -ELOOP:
+        case -EPROTONOSUPPORT:
                 return store_error_set(e, r, STORE_ERROR_UNEXPECTED, NULL,
-                                       PKRAM_DISK_DIRECTORY " was removed or unmounted. Restart pkramd.service when "
-                                       "it is there again.");
+                                       "Nodes are kept in " PKRAM_DISK_DIRECTORY ", which cannot be used: %s.",
+                                       disk_problem_text(r));
         default:
                 return r;
         }

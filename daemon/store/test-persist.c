@@ -367,6 +367,23 @@ static void test_reboot_check(void **state) {
                 assert_non_null(o = reboot_check_to_json(check));
                 json_object_put(o);
         }
+        /* What keeps all of them from the disk is said once. */
+        {
+                _cleanup_(reboot_check_freep) RebootCheck *none = NULL;
+                const char *first;
+
+                c->persist_bytes = GIB(1);
+                c->persist_drop = false;
+                assert_ok(mkdir(f->d.path, 0777));
+                assert_ok(chmod(f->d.path, 0777));
+                assert_ok(reboot_check_new(f->memory_store, c, utab, NULL, f->d.path, &facts, NULL, &none));
+                assert_ok(rmdir(f->d.path));
+                assert_false(none->keeps || none->fits || none->allowed);
+                assert_non_null(first = strstr(none->text, "other users can write to it"));
+                assert_null(strstr(first + 1, "other users"));
+                assert_non_null(strstr(first, "'marked' of root; "));
+                assert_non_null(strstr(first, "PersistPolicy=drop"));
+        }
         /* The tree is more important. */
         c->persist_bytes = KIB(64);
         _cleanup_(reboot_check_freep) RebootCheck *check = NULL;
