@@ -122,6 +122,7 @@ PKRAM_DEVICE_PATH=$dir/none disk || { echo "pkramd cannot write to the disk with
 [ -L "$dir/out/sysinit.target.wants/pkramd.service" ]
 grep -q '^ReadWritePaths=-/var/lib/pkram$' "$dir/out/pkramd.service.d/50-disk.conf"
 grep -q '^ProcSubset=all$' "$dir/out/pkramd.service.d/50-disk.conf"
+grep -q '^LimitDATA=512M$' "$dir/out/pkramd.service.d/50-disk.conf"
 grep -q '^BindPaths=' "$dir/out/pkram-tree-worker@.service.d/50-disk.conf"
 [ ! -e "$dir/out/pkram-shutdown.service.d" ]
 # With PKRAM and Persist=: pkram-shutdown.service writes there.

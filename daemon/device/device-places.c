@@ -12,7 +12,7 @@ typedef struct Saving {
 
 struct Places {
         PkramDevice memory, disk;
-        bool memory_is_off;
+        bool memory_is_off, memory_is_there;
         const char *path;
         char state_path[128];
         Saving *saving;
@@ -33,7 +33,8 @@ int places_new(const PkramDevice *memory, DiskDevice *disk, const char *disk_pat
         (void) snprintf(p->state_path, sizeof(p->state_path), "%s/state", disk_path);
         /* All other calls would fail. */
         p->memory_is_off = r >= 0 && info.boot_result == PKRAM_BOOT_OFF;
-        if (r >= 0 && !p->memory_is_off)
+        p->memory_is_there = r >= 0 && !p->memory_is_off;
+        if (p->memory_is_there)
                 disk_device_hide_own(disk);
         *ret = p;
         return 0;
@@ -68,6 +69,10 @@ static int disk_call(Places *p, int fd, unsigned long request, void *a) {
 /* With PKRAM a directory is not created. */
 static bool disk_is_there(const Places *p) {
         return access(p->state_path, F_OK) >= 0;
+}
+
+bool places_read_disk(const Places *p) {
+        return !p->memory_is_there || disk_is_there(p);
 }
 
 /* Makes a call that needs no state. Returns -ENOENT if the disk is not used yet, or cannot be. */

@@ -19,6 +19,9 @@ DEFINE_CLEANUP(Places *, places_free)
 
 PkramDevice places_device(Places *p);
 
+/* May nodes be read from disk in this boot? Not if new nodes are in memory and no earlier boot has used the disk. */
+bool places_read_disk(const Places *p);
+
 /* Is a node with this id on disk? */
 static inline bool node_is_on_disk(uint64_t id) {
         return id > DISK_ID_BASE;

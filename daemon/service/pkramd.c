@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <linux/capability.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 
 #include "device-places.h"
 #include "kexec-call.h"
@@ -52,6 +54,25 @@ static int disk_set_up(const Config *c, DiskDevice **ret) {
         return 0;
 }
 
+/*
+ * Where pkram-generator cannot see whether a kernel without PKRAM has left nodes on disk, pkramd starts with the rights
+ * to give files the owners and modes that they had. Gives them up. For PKRAM itself CAP_SYS_ADMIN is enough.
+ */
+static int rights_give_up(void) {
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {};
+        const uint32_t keep[_LINUX_CAPABILITY_U32S_3] = { 1U << CAP_SYS_ADMIN, 0 };
+
+        if (syscall(SYS_capget, &header, data) < 0)
+                return -errno;
+        for (size_t i = 0; i < ELEMENTSOF(keep); i++) {
+                data[i].permitted &= keep[i];
+                data[i].effective &= keep[i];
+                data[i].inheritable &= keep[i];
+        }
+        return syscall(SYS_capset, &header, data) < 0 ? -errno : 0;
+}
+
 static int pkramd_run(void) {
         _cleanup_(disk_device_freep) DiskDevice *disk = NULL;
         _cleanup_(places_freep) Places *places = NULL;
@@ -74,6 +95,10 @@ static int pkramd_run(void) {
                 device = places_device(places);
                 /* Enters the directory, and logs what keeps it from being used. Calls return the error. */
                 (void) pkram_device_info(&device, &info);
+                r = places_read_disk(places) ? 0 : rights_give_up();
+                if (r < 0)
+                        log_warning("Failed to give up rights that are needed for nodes on disk, ignoring: %s",
+                                    strerror(-r));
         }
         r = manager_new(&device, &m);
         if (r < 0)

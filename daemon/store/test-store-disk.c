@@ -136,6 +136,7 @@ static void test_both_places(void **state) {
         assert_true(info.flags & DISK_INFO_FLAG);
 
         restart(f, true, true);
+        assert_true(places_read_disk(f->places));
         assert_ok(store_info(f->s.store, &info, NULL));
         assert_int_equal(info.flags, 0);
         assert_int_equal(info.nr_nodes, 2);
@@ -162,7 +163,9 @@ static void test_both_places(void **state) {
 static void test_memory_only(void **state) {
         Fixture *f = *state;
 
+        assert_true(places_read_disk(f->places));
         restart(f, true, true);
+        assert_false(places_read_disk(f->places));
         assert_ok(store_put_data(&f->s, &f->s.root, "n", 0, NULL));
         assert_int_equal(store_count(&f->s, &f->s.root), 1);
         assert_int_equal(access(f->d.path, F_OK), -1);

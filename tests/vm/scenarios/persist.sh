@@ -38,6 +38,9 @@ store_big() {
         pkramctl store --owner=root --verify --persist=90 "$@" big - </var/tmp/data
 }
 
+# Rights that pkramd has, as bits.
+rights() { sed -n 's/^CapEff:\t0*//p' "/proc/$(systemctl show -P MainPID pkramd.service)/status"; }
+
 # reboot_refused NAME REGEX: nothing is stopped
 reboot_refused() {
         local n
@@ -70,6 +73,7 @@ stage1() {
         reboot_refused "before daemon-reload" "run 'systemctl daemon-reload'"
 
         configure ''
+        equal "no node is on disk: pkramd has CAP_SYS_ADMIN only" "$(rights)" 200000
         equal "with PKRAM all is in memory" "$(nodes)" "big root memory; mine own.service memory; plain root memory"
         refused "check --reboot names what is lost" "A shutdown writes 3 nodes .* would lose 1: 'plain' of root" \
                 pkramctl check --reboot
@@ -104,6 +108,7 @@ lost_before() { journalctl -q -b -1 -o cat "MESSAGE_ID=${ID[LOST]}"; }
 stage2() {
         equal "this kernel has PKRAM" "$(ls /dev/pkram)" /dev/pkram
         back reboot "big root disk; mine own.service disk; web root disk"
+        equal "nodes are on disk: pkramd can give files their owners" "$(rights)" 20001d
         matches "what was written is named" "$(journalctl -q -b -1 -o cat "MESSAGE_ID=${ID[PERSISTED]}")" \
                 "^Wrote node 'big' of root to disk"
         matches "what was lost is named, with the reason" "$(lost_before)" \
