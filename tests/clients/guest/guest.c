@@ -85,7 +85,7 @@ static void put_clock(void) {
 
 /* --- disk: virtio over its legacy ports, one request at a time --- */
 
-#define QUEUE_MAX 256U
+#define QUEUE_MAX 1024U
 #define QUEUE_ALIGN 4096U
 #define SECTOR 512U
 #define BLOCK 4096U
@@ -96,7 +96,8 @@ struct descriptor {
         uint16_t flags, next;
 };
 
-static uint8_t queue[3 * QUEUE_ALIGN] __attribute__((aligned(QUEUE_ALIGN)));
+/* Descriptors and the ring of requests take five of these at most, the ring of answers three. */
+static uint8_t queue[8 * QUEUE_ALIGN] __attribute__((aligned(QUEUE_ALIGN)));
 static uint8_t block[BLOCK] __attribute__((aligned(16)));
 static struct {
         uint32_t type, reserved;
