@@ -128,15 +128,13 @@ static int node_load(VarlinkClient *c, const char *name, int fd, const char *wha
         return shm_node_call(c, "Retrieve", TAKE_PTR(p), fd, "restore", what, &reply);
 }
 
-static int segment_fill(VarlinkClient *c, const char *name, int64_t id, const Segment *s, const char *what) {
+static int segment_fill(VarlinkClient *c, const char *name, const Segment *s, const char *what) {
         _cleanup_close_ int fd = segment_open(s, /* write= */ true);
         int r;
 
         if (fd < 0 || ftruncate(fd, 0) < 0)
                 return log_error_errno(fd < 0 ? fd : -errno, "Failed to open %s", what);
         r = node_load(c, name, fd, what);
-        if (r >= 0)
-                r = node_end(c, "Release", name, id, "release", what);
         if (r < 0)
                 return r;
         r = segment_publish(s, s->id);
@@ -167,12 +165,14 @@ static int segment_restore(VarlinkClient *c, const char *name, int64_t id, bool 
         r = r == -ENOENT ? segment_create(&s, &s.id) : r;
         if (r < 0)
                 return log_error_errno(r, "Failed to create %s", what);
-        r = segment_fill(c, name, id, &s, what);
-        if (r < 0)
+        r = segment_fill(c, name, &s, what);
+        if (r < 0) {
                 (void) shmctl(s.id, IPC_RMID, NULL);
-        else
-                log_info("Restored %s: %llu bytes.", what, (unsigned long long) s.size);
-        return r;
+                return r;
+        }
+        log_info("Restored %s: %llu bytes.", what, (unsigned long long) s.size);
+        /* It stays if this fails: the node may be gone nevertheless. */
+        return node_end(c, "Release", name, id, "release", what);
 }
 
 static int file_restore(VarlinkClient *c, const char *name, int64_t id, bool inherited, struct json_object *object,
@@ -199,17 +199,17 @@ static int file_restore(VarlinkClient *c, const char *name, int64_t id, bool inh
         if (fd < 0)
                 return log_error_errno(-errno, "Failed to create %s, which stays in the node '%s'", what, name);
         r = node_load(c, name, fd, what);
-        if (r >= 0)
-                r = node_end(c, "Release", name, id, "release", what);
         if (r >= 0 && (fchown(fd, (uid_t) json_get_int(object, "uid", 0),
                               (gid_t) json_get_int(object, "gid", 0)) < 0 ||
                        fchmod(fd, (mode_t) json_get_int(object, "mode", 0600) & 07777) < 0))
-                return log_error_errno(-errno, "Failed to set the owner and mode of %s", what);
-        if (r < 0)
+                r = log_error_errno(-errno, "Failed to set the owner and mode of %s", what);
+        if (r < 0) {
                 (void) unlinkat(dir, file, 0);
-        else
-                log_info("Restored %s.", what);
-        return r;
+                return r;
+        }
+        log_info("Restored %s.", what);
+        /* It stays if this fails: the node may be gone nevertheless. */
+        return node_end(c, "Release", name, id, "release", what);
 }
 
 int shm_restore(VarlinkClient *c, struct json_object *node, const char *shm) {
