@@ -85,11 +85,21 @@ run 2 save && says 'Refusing to store segment 0x00000000.*is private'; ok "one w
 configure 'SysVUsers=root'
 run 0 save; ok "but left out if only its owner is named"
 forget
-if use huge 5 2097152; then
-    configure 'SysVKeys=5'
-    run 2 save && says 'is of huge pages'; ok "one of huge pages is refused"
-    forget
-fi
+configure 'SysVKeys=5'
+use huge 5 2097152 && run 2 save && says 'is of huge pages (SHM_HUGETLB)'; ok "one of huge pages is refused"
+forget
+as_user() { setpriv --reuid "$1" --regid "$1" --clear-groups "$segments" "${@:2}" >"$dir/stderr" 2>&1; }
+cp "$segments" "$dir/use" && chmod 755 "$dir" "$dir/use" && segments=$dir/use
+configure 'SysVUsers=1'
+as_user 12345 create 6 65536 600 && as_user 1 create 7 65536 600 && use create 8 65536 600 &&
+    chown_segment 6 1 && chown_segment 8 1
+run 0 save && ! says 0x00000006 && says 0x00000007 && says 0x00000008
+ok "a user's segments are those that it made itself, or root for it"
+run 0 restore; forget
+use create 9 65536 600 && use lock 9 && configure 'SysVKeys=9'
+run 0 save && kexec && run 0 restore && use check 9 65536 600 && grep -qx 'uid 0 gid 0 locked' "$dir/stderr"
+ok "a locked one is locked again"
+forget
 
 configure 'SysVKeys=*'
 for ((i = 1; i <= 100; i++)); do use create $((i + 1000)) 65536 600; done

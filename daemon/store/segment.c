@@ -21,6 +21,7 @@ static void segment_from_kernel(int id, const struct shmid_ds *ds, Segment *ret)
                 .mode = ds->shm_perm.mode & 0777,
                 .uid = ds->shm_perm.uid,
                 .gid = ds->shm_perm.gid,
+                .creator = ds->shm_perm.cuid,
                 .locked = ds->shm_perm.mode & SHM_LOCKED,
                 .attached = ds->shm_nattch,
         };

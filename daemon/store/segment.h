@@ -12,6 +12,7 @@ typedef struct Segment {
         mode_t mode;        /* permission bits */
         uid_t uid;
         gid_t gid;
+        uid_t creator;      /* who made it, and cannot be changed; not stored */
         bool locked;        /* SHM_LOCK */
         uint64_t attached;  /* how often */
 } Segment;

@@ -60,6 +60,14 @@ static bool user_list_has(const UserList *l, uid_t uid) {
         return false;
 }
 
+/*
+ * Is it theirs? Any user can make a segment and give it to another one, whose memory it is not, and whose share it
+ * would take. Those that were restored have been made by root.
+ */
+static bool segment_is_of_users(const Segment *s, const UserList *users) {
+        return user_list_has(users, s->uid) && (s->creator == 0 || user_list_has(users, s->creator));
+}
+
 /* Is it the name of a file in a list of patterns? */
 static bool words_have_file(const char *words, const char *name) {
         _cleanup_free_ char *copy = strdup(words);
@@ -91,12 +99,9 @@ int shared_segments_foreach(const Config *c, SharedSegmentFunction function, voi
         if (r >= 0)
                 r = segments_list(&list, &n);
         for (size_t i = 0; r >= 0 && i < n; i++) {
-                if (!words_have_key(keys, list[i].key) && !user_list_has(&uids, list[i].uid))
-                        continue;
-                /* Only a key that is named is worth an error. */
-                if (list[i].key == 0 && !words_have_key(keys, 0))
-                        continue;
-                r = function(list + i, userdata);
+                /* Private ones are left out unless they are named, which is worth an error. */
+                if (words_have_key(keys, list[i].key) || (list[i].key != 0 && segment_is_of_users(list + i, &uids)))
+                        r = function(list + i, userdata);
         }
         return r;
 }

@@ -21,10 +21,10 @@ bool shared_memory_is_configured(const Config *c);
 
 /*
  * Both call a function for each selected segment or file. It returns 0, or a negative errno that ends the loop.
- * Private segments are left out unless key 0 is selected. So are empty files, and all that is neither a regular file
- * nor a symbolic link, which is never stored, and worth an error. dir is a descriptor of the directory; all that is
- * passed is valid during the call. They return 0, the negative errno of the function, or that of reading the table of
- * segments or the directory.
+ * Private segments are left out unless key 0 is selected, and segments that a user got from another one. So are empty
+ * files, and all that is neither a regular file nor a symbolic link, which is never stored, and worth an error. dir is
+ * a descriptor of the directory; all that is passed is valid during the call. They return 0, the negative errno of the
+ * function, or that of reading the table of segments or the directory.
  */
 typedef int (*SharedSegmentFunction)(const Segment *segment, void *userdata);
 typedef int (*SharedFileFunction)(int dir, const char *name, const struct stat *st, void *userdata);

@@ -4,7 +4,8 @@
  *
  *     segments create KEY SIZE MODE   creates a segment with that key, and fills it
  *     segments private SIZE           the same without a key
- *     segments huge KEY SIZE          creates a segment of huge pages
+ *     segments huge KEY SIZE          creates a segment of huge pages, of which there need not be any
+ *     segments lock KEY               locks it in memory (SHM_LOCK), as "check" shows
  *     segments check KEY SIZE MODE    fails if it is not there, or not what was created
  *     segments hold KEY               attaches it for writing, prints "attached", and waits
  *     segments change KEY             changes and restores a word
@@ -63,7 +64,8 @@ static int check(key_t key, size_t size, unsigned mode) {
                                (size_t) ds.shm_segsz, ds.shm_perm.mode & 0777U);
                 return EXIT_FAILURE;
         }
-        (void) printf("uid %u gid %u\n", ds.shm_perm.uid, ds.shm_perm.gid);
+        (void) printf("uid %u gid %u%s\n", ds.shm_perm.uid, ds.shm_perm.gid,
+                      ds.shm_perm.mode & SHM_LOCKED ? " locked" : "");
         return EXIT_SUCCESS;
 }
 
@@ -80,13 +82,16 @@ int main(int argc, char *argv[]) {
         if (!strcmp(verb, "private"))
                 return create(IPC_PRIVATE, strtoul(argv[2], NULL, 0), 0600);
         if (!strcmp(verb, "huge"))
-                return create(key, size, SHM_HUGETLB | 0600);
+                return shmget(key, size, IPC_CREAT | IPC_EXCL | SHM_HUGETLB | SHM_NORESERVE | 0600) < 0 ?
+                        die("shmget") : EXIT_SUCCESS;
         if (!strcmp(verb, "check"))
                 return check(key, size, mode);
 
         id = shmget(key, 0, 0);
         if (id < 0)
                 return die("shmget");
+        if (!strcmp(verb, "lock"))
+                return shmctl(id, SHM_LOCK, NULL) < 0 ? die("shmctl") : EXIT_SUCCESS;
         if (!strcmp(verb, "remove"))
                 return shmctl(id, IPC_RMID, NULL) < 0 ? die("shmctl") : EXIT_SUCCESS;
         p = shmat(id, NULL, 0);
