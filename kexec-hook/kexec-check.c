@@ -210,25 +210,30 @@ static void describe_fdstore_losses(const KexecFacts *facts, KexecCheck *check) 
         }
 }
 
-static void describe_shared_limits(const KexecFacts *facts, KexecCheck *check) {
-        bool first = true;
+static void describe_shared_losses(const KexecFacts *facts, KexecCheck *check) {
+        bool first = true, limit = false;
 
         for (size_t i = 0; i < facts->n_shared; i++) {
                 const KexecSharedMemory *m = facts->shared + i;
 
-                if (!m->limit)
+                if (!m->limit && !m->detail)
                         continue;
                 if (!list_next(check, &first))
                         break;
                 TEXT(check, "%.255s ", m->name);
-                describe_limit(check, m->needed, m->limit, m->maximum);
+                limit = limit || m->limit;
+                if (m->limit)
+                        describe_limit(check, m->needed, m->limit, m->maximum);
+                else
+                        TEXT(check, "cannot be stored: %s", m->detail);
         }
-        TEXT(check, ". Raise the limit in pkramd.conf, or take it out of [SharedMemory].");
+        TEXT(check, "%s of pkramd.conf.", limit ? ". Raise the limit, or take it out of [SharedMemory]" :
+             ". Take it out of [SharedMemory]");
 }
 
-static bool facts_have_shared_limit(const KexecFacts *facts) {
+static bool facts_have_shared_loss(const KexecFacts *facts) {
         for (size_t i = 0; i < facts->n_shared; i++)
-                if (facts->shared[i].limit)
+                if (facts->shared[i].limit || facts->shared[i].detail)
                         return true;
         return false;
 }
@@ -286,7 +291,7 @@ static void check_describe(const KexecFacts *facts, const KexecImage *image, Kex
                 return;
         case KEXEC_REASON_SHARED_MEMORY:
                 TEXT(check, "A kexec would lose shared memory: ");
-                describe_shared_limits(facts, check);
+                describe_shared_losses(facts, check);
                 return;
         case KEXEC_REASON_DISK:
                 TEXT(check, "%s%s does not preserve memory. %s", image ? "The given kernel" : "The loaded kernel",
@@ -403,7 +408,7 @@ void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy p
                         check.reason = KEXEC_REASON_TREE;
                 if (check.reason == KEXEC_REASON_KEEPS && facts_have_fdstore_limit(facts))
                         check.reason = KEXEC_REASON_FDSTORE;
-                if (check.reason == KEXEC_REASON_KEEPS && facts_have_shared_limit(facts))
+                if (check.reason == KEXEC_REASON_KEEPS && facts_have_shared_loss(facts))
                         check.reason = KEXEC_REASON_SHARED_MEMORY;
                 if (is_lost_by_image(check.reason) && facts->on_disk && facts->n_units == 0 &&
                     facts->n_shared == 0 && facts->n_problems == 0)

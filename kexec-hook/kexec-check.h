@@ -33,7 +33,7 @@ typedef enum KexecReason {
         KEXEC_REASON_UNKNOWN,           /* the kernel gave an answer this program does not know */
         KEXEC_REASON_TREE,              /* the image would preserve everything, but a mounted tree cannot be stored */
         KEXEC_REASON_FDSTORE,           /* the same, but a file descriptor store exceeds a limit */
-        KEXEC_REASON_SHARED_MEMORY,     /* the same, but shared memory exceeds a limit */
+        KEXEC_REASON_SHARED_MEMORY,     /* the same, but shared memory cannot be stored */
         KEXEC_REASON_DISK,              /* the image preserves nothing, but all of it is written to disk before */
         _KEXEC_REASON_MAX,
 } KexecReason;
@@ -72,6 +72,7 @@ typedef struct KexecSharedMemory {
         const char *limit;      /* of pkramd.conf, which storing it would exceed; or NULL */
         uint64_t maximum;       /* with limit: its value */
         uint64_t needed;        /* with limit: what all that counts against it would come to */
+        const char *detail;     /* else: why it cannot be stored, as part of a sentence; or NULL */
 } KexecSharedMemory;
 
 /* What there is to lose. */

@@ -305,7 +305,17 @@ static void test_shared_memory(void **state) {
         assert_string_equal(kexec_reason_to_string(c.reason), "sharedMemory");
         assert_string_equal(c.text, "A kexec would lose shared memory: 0x0052e2c1 needs 70000, which exceeds "
                             "NodeBytesMax=65536; /dev/shm/a needs 70001, which exceeds NodeBytesMax=65536. Raise the "
-                            "limit in pkramd.conf, or take it out of [SharedMemory].");
+                            "limit, or take it out of [SharedMemory] of pkramd.conf.");
+
+        /* So is what cannot be stored at all. */
+        for (size_t i = 0; i < 2; i++)
+                shared[i].limit = NULL;
+        shared[1].detail = "it is of huge pages";
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_SHARED_MEMORY);
+        assert_false(c.keeps || c.allowed);
+        assert_string_equal(c.text, "A kexec would lose shared memory: /dev/shm/a cannot be stored: it is of huge "
+                            "pages. Take it out of [SharedMemory] of pkramd.conf.");
 }
 
 /* pkramctl kexec starts no image without PKRAM, even if nothing is stored. */

@@ -78,15 +78,19 @@ int shm_store(VarlinkClient *c, const char *node, const char *object, int fd, co
 
 int segment_save(VarlinkClient *c, const Segment *s) {
         _cleanup_free_ char *object = segment_to_object_name(s), *writers = NULL;
+        const char *obstacle;
         char what[64], node[32];
         _cleanup_close_ int fd = -EBADF;
+        int r;
 
         (void) snprintf(what, sizeof(what), "segment 0x%08x (%i)", s->key, s->id);
         if (!object)
                 return log_error_errno(-ENOMEM, "Failed to store %s", what);
-        if (s->key == 0) {
-                log_error("Refusing to store %s: it is private (IPC_PRIVATE), and without a key no program could find "
-                          "it again.", what);
+        r = segment_obstacle(s, &obstacle);
+        if (r < 0)
+                return log_error_errno(r, "Failed to open %s", what);
+        if (obstacle) {
+                log_error("Refusing to store %s: %s.", what, obstacle);
                 return -EOPNOTSUPP;
         }
         writers = s->attached > 0 ? segment_writers(s->id) : NULL;
@@ -97,11 +101,6 @@ int segment_save(VarlinkClient *c, const Segment *s) {
                 return -EBUSY;
         }
         fd = segment_open(s, /* write= */ false);
-        if (fd == -EOPNOTSUPP) {
-                log_error("Refusing to store %s: it is of huge pages (SHM_HUGETLB), which do not survive a kexec.",
-                          what);
-                return fd;
-        }
         if (fd < 0)
                 return log_error_errno(fd, "Failed to open %s", what);
         (void) snprintf(node, sizeof(node), SYSV_PREFIX "0x%08x", s->key);

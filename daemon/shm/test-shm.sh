@@ -81,6 +81,8 @@ forget
 
 use private 4096
 configure 'SysVKeys=*'
+run 0 save && ! says 0x00000000; ok "one without a key is left out if all are named"
+configure 'SysVKeys=0'
 run 2 save && says 'Refusing to store segment 0x00000000.*is private'; ok "one without a key is refused"
 configure 'SysVUsers=root'
 run 0 save; ok "but left out if only its owner is named"

@@ -197,8 +197,8 @@ static int scan_tree(const KexecTree *tree, void *userdata) {
 
 /* --- shared memory --- */
 
-/* Takes the name over. */
-static int add_shared_memory(TreeScan *t, char *name, uint64_t bytes) {
+/* Takes the name over. detail: why it cannot be stored, or NULL. */
+static int add_shared_memory(TreeScan *t, char *name, uint64_t bytes, const char *detail) {
         KexecState *s = t->state;
         KexecTreeProblem p = {};
 
@@ -206,21 +206,30 @@ static int add_shared_memory(TreeScan *t, char *name, uint64_t bytes) {
                 free(name);
                 return -ENOMEM;
         }
-        if (t->full)
+        if (t->full && !detail)
                 (void) tree_exceeds(t, &(TreeCost) { .objects = 1, .bytes = bytes }, &p);
         s->shared[s->facts.n_shared++] = (KexecSharedMemory) {
-                .name = name, .limit = p.limit, .maximum = p.maximum, .needed = p.needed,
+                .name = name, .limit = p.limit, .maximum = p.maximum, .needed = p.needed, .detail = detail,
         };
         s->facts.shared = s->shared;
         return 0;
 }
 
 static int scan_shared_segment(const Segment *segment, void *userdata) {
+        const char *obstacle = NULL;
+        TreeScan *t = userdata;
         char *name;
+        int r;
 
+        if (t->full) {
+                r = segment_obstacle(segment, &obstacle);
+                if (r < 0)
+                        log_warning("Failed to examine segment 0x%08x (%i), ignoring: %s", segment->key, segment->id,
+                                    strerror(-r));
+        }
         if (asprintf(&name, "0x%08x", segment->key) < 0)
                 return -ENOMEM;
-        return add_shared_memory(userdata, name, segment->used);
+        return add_shared_memory(t, name, segment->used, obstacle);
 }
 
 static int scan_shared_file(_unused_ int dir, const char *file, const struct stat *st, void *userdata) {
@@ -231,7 +240,7 @@ static int scan_shared_file(_unused_ int dir, const char *file, const struct sta
                 return 0;
         if (!name || asprintf(&path, SHARED_MEMORY_DIRECTORY "/%s", name) < 0)
                 return -ENOMEM;
-        return add_shared_memory(userdata, path, (uint64_t) st->st_blocks * 512);
+        return add_shared_memory(userdata, path, (uint64_t) st->st_blocks * 512, /* detail= */ NULL);
 }
 
 /* Returns -ENOMEM, or 0: what cannot be read is logged. */
@@ -462,6 +471,7 @@ static struct json_object *shared_to_json(const KexecFacts *facts) {
 
                 if (!array || !o || json_add_string(o, "name", m->name) < 0 ||
                     json_add_excess(o, m->limit, m->maximum, m->needed) < 0 ||
+                    (m->detail && json_add_string(o, "detail", m->detail) < 0) ||
                     json_append(array, TAKE_PTR(o)) < 0)
                         return NULL;
         }

@@ -132,6 +132,22 @@ int segment_open(const Segment *s, bool write) {
         return fs.f_type == HUGETLBFS_MAGIC ? -EOPNOTSUPP : TAKE_FD(fd);
 }
 
+int segment_obstacle(const Segment *s, const char **ret) {
+        _cleanup_close_ int fd = -EBADF;
+
+        *ret = NULL;
+        if (s->key == 0) {
+                *ret = "it is private (IPC_PRIVATE), and without a key no program could find it again";
+                return 0;
+        }
+        fd = segment_open(s, /* write= */ false);
+        if (fd == -EOPNOTSUPP) {
+                *ret = "it is of huge pages (SHM_HUGETLB), which do not survive a kexec";
+                return 0;
+        }
+        return MIN(fd, 0);
+}
+
 int segment_create(const Segment *s, int *ret_id) {
         int id = shmget((key_t) s->key, s->size, IPC_CREAT | IPC_EXCL | 0600);
 

@@ -29,6 +29,12 @@ int segment_find(uint32_t key_or_id, bool by_id, Segment *ret);
  */
 int segment_open(const Segment *s, bool write);
 
+/*
+ * Finds out why a segment cannot be stored at all, even if no process uses it. *ret is the reason as part of a
+ * sentence, not to be freed, or NULL if there is none. Returns 0, or the errors of segment_open().
+ */
+int segment_obstacle(const Segment *s, const char **ret);
+
 /* Creates a segment with the key, size and attributes given, which only root may attach yet; *ret_id is its
  * identifier. -EEXIST. */
 int segment_create(const Segment *s, int *ret_id);

@@ -6,7 +6,7 @@
 #include "file-util.h"
 #include "shared-memory.h"
 
-/* Is the key in a list of words? "*" stands for all. */
+/* Is the key in a list of words? "*" stands for all that could be found again. */
 static bool words_have_key(const char *words, uint32_t key) {
         _cleanup_free_ char *copy = strdup(words);
         char *state = NULL;
@@ -14,7 +14,7 @@ static bool words_have_key(const char *words, uint32_t key) {
         for (char *w = copy ? strtok_r(copy, " \t", &state) : NULL; w; w = strtok_r(NULL, " \t", &state)) {
                 uint32_t v;
 
-                if (streq(w, "*") || (key_parse(w, &v) >= 0 && v == key))
+                if ((streq(w, "*") && key != 0) || (key_parse(w, &v) >= 0 && v == key))
                         return true;
         }
         return false;

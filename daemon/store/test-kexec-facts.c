@@ -258,7 +258,7 @@ static void test_shared_memory(_unused_ void **state) {
         KexecCheck check;
         Config config;
         char *memory;
-        int id;
+        int id, private;
 
         config_init_memory(&config, GIB(4));
         mock_info(mock)->image_state = PKRAM_IMAGE_KEEPS;
@@ -333,6 +333,37 @@ static void test_shared_memory(_unused_ void **state) {
         }
 
         assert_return_code(shmctl(id, IPC_RMID, NULL), errno);
+
+        /* What cannot be stored at all is known before, with the reason. SHM_NORESERVE: without any huge page. */
+        id = shmget(key, MIB(2), IPC_CREAT | IPC_EXCL | SHM_HUGETLB | SHM_NORESERVE | 0600);
+        private = shmget(IPC_PRIVATE, KIB(4), 0600);
+        assert_true(id >= 0 && private >= 0);
+        for (unsigned named = 0; named < 2; named++) {
+                _cleanup_kexec_state_ KexecState s = {};
+                _cleanup_json_ struct json_object *o = NULL;
+                bool found_private = false;
+
+                (void) snprintf(config.shared_memory[SHARED_MEMORY_KEYS], sizeof(config.shared_memory[0]), "%s%s",
+                                name, named ? " 0" : "");
+                config.shared_memory[SHARED_MEMORY_FILES][0] = 0;
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                for (size_t i = 0; i < s.facts.n_shared; i++)
+                        if (streq(s.facts.shared[i].name, name))
+                                assert_non_null(strstr(s.facts.shared[i].detail, "huge pages (SHM_HUGETLB)"));
+                        else {
+                                assert_non_null(strstr(s.facts.shared[i].detail, "IPC_PRIVATE"));
+                                found_private = true;
+                        }
+                assert_int_equal(found_private, named);
+                kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                assert_int_equal(check.reason, KEXEC_REASON_SHARED_MEMORY);
+                assert_false(check.allowed);
+                o = kexec_check_to_json(&check, &s, KEXEC_POLICY_REFUSE);
+                assert_non_null(json_get_string(json_object_array_get_idx(json_get_array(o, "sharedMemory"), 0),
+                                                "detail"));
+        }
+        assert_return_code(shmctl(id, IPC_RMID, NULL), errno);
+        assert_return_code(shmctl(private, IPC_RMID, NULL), errno);
         remove_tree(shm);
         mock_free(mock);
 }
