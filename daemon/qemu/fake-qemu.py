@@ -13,14 +13,21 @@ import re
 import signal
 import socket
 import sys
+import tempfile
 import time
 
 FAKE = os.environ.get("FAKE", "").split()
 line = " ".join(sys.argv)
 ram = re.search(r"size=(\d+),mem-path=([^,]+),share=on", line)
+block = "/objects/" + re.search(r"id=([^,]+),size=", line).group(1)
 monitor = socket.socket(fileno=int(re.search(r"socket,id=pkram-qmp,fd=(\d+)", line).group(1)))
 incoming = "-incoming defer" in line
-memory = open(ram.group(2), "r+b", buffering=0)
+path = ram.group(2)
+if not os.path.exists(path):
+    with open(path, "wb") as f:
+        f.truncate(int(ram.group(1)))
+# As QEMU does, which makes a file without a name in a directory.
+memory = tempfile.TemporaryFile(buffering=0) if os.path.isdir(path) else open(path, "r+b", buffering=0)
 status = "inmigrate" if incoming else "prelaunch"
 migration = {}
 
@@ -43,7 +50,7 @@ def execute(command, arguments):
     if command == "migrate-set-parameters" and "no-mode" in FAKE:
         raise ValueError("Parameter 'mode' is unexpected")
     if command == "x-query-ramblock":
-        return {"human-readable-text": f" Block Name PSize Offset Used Total HVA RO\n /objects/pkram-ram 4 KiB 0x0 {int(ram.group(1)):#x} 0x1 0x1 rw\n"
+        return {"human-readable-text": f" Block Name PSize Offset Used Total HVA RO\n {block} 4 KiB 0x0 {int(ram.group(1)):#x} 0x1 0x1 rw\n"
                 " pc.bios 4 KiB 0x1 0x40000 0x40000 0x2 ro\n"}
     if command == "query-migrate":
         return migration | ({"blocked-reasons": ["a device that cannot be saved"]} if "blocked" in FAKE else {})

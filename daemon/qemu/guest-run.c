@@ -118,6 +118,26 @@ static int run_prepare(GuestRun *run) {
         return r;
 }
 
+/* Is the memory where it is expected? QEMU takes a directory for a place for a file without a name, and follows links. */
+static int files_check(const GuestRun *run) {
+        struct stat directory, st;
+
+        if (fstat(run->directory, &directory) < 0)
+                return log_error_errno(-errno, "Failed to examine '%s'", run->path);
+        for (size_t i = 0; i < run->plan.ram_files.n; i++) {
+                const char *path = run->plan.ram_files.item[i];
+
+                if (lstat(path, &st) < 0)
+                        return log_error_errno(-errno, "Failed to examine '%s'", path);
+                if (S_ISREG(st.st_mode) && st.st_dev == directory.st_dev && st.st_size > 0)
+                        continue;
+                log_error("Refusing to start guest '%s': mem-path=%s has to name a file on the tree of '%s', and no "
+                          "directory or link.", run->name, path, run->path);
+                return -EOPNOTSUPP;
+        }
+        return 0;
+}
+
 /* Starts QEMU and has it checked. Returns -EOPNOTSUPP if the guest could not be kept, after a message. */
 static int run_launch(GuestRun *run, bool incoming) {
         _cleanup_free_ char *why = NULL;
@@ -137,7 +157,7 @@ static int run_launch(GuestRun *run, bool incoming) {
                 log_error("Refusing to start guest '%s': %s", run->name, why);
                 return r;
         }
-        return r < 0 ? process_complain(run, r, "it was examined") : 0;
+        return r < 0 ? process_complain(run, r, "it was examined") : files_check(run);
 }
 
 /*
@@ -237,7 +257,7 @@ static void run_announce(const GuestRun *run, bool resumed, const char *why) {
                 stopped = now > run->record.stopped_usec ? now - run->record.stopped_usec : 0;
         GuestNote note = {
                 .directory = run->path,
-                .bytes = run->plan.size,
+                .bytes = run->plan.size + run->plan.more,
                 .came = resumed ? "resumed" : "booted",
                 .reason = why,
                 .stopped_usec = stopped,

@@ -206,11 +206,19 @@ static int drive_check(const char *option, const char *text, char **reterr) {
 static bool qemu_path_is_below(const char *path, const char *directory) {
         const char *rest = startswith(path, directory);
 
-        return rest && *rest == '/' && !strstr(path, "/..");
+        return rest && *rest == '/' && path[strlen(path) - 1] != '/' && !strstr(path, "/..");
+}
+
+static bool list_has(const StringList *l, const char *text) {
+        for (size_t i = 0; i < l->n; i++)
+                if (streq(l->item[i], text))
+                        return true;
+        return false;
 }
 
 static int object_check(QemuPlan *p, const char *text, const char *directory, char **reterr) {
-        _cleanup_free_ char *type = NULL, *share = NULL, *path = NULL, *id = NULL;
+        _cleanup_free_ char *type = NULL, *share = NULL, *path = NULL, *id = NULL, *size = NULL, *discard = NULL;
+        uint64_t bytes;
         int r;
 
         r = driver_check("object", text, "qom-type", reterr);
@@ -222,6 +230,10 @@ static int object_check(QemuPlan *p, const char *text, const char *directory, ch
                 r = value_find(text, NULL, "mem-path", &path);
         if (r >= 0)
                 r = value_find(text, NULL, "id", &id);
+        if (r >= 0)
+                r = value_find(text, NULL, "size", &size);
+        if (r >= 0)
+                r = value_find(text, NULL, "discard-data", &discard);
         if (r < 0 || !type || !startswith(type, "memory-backend-"))
                 return r;
 
@@ -232,15 +244,16 @@ static int object_check(QemuPlan *p, const char *text, const char *directory, ch
         if (!streq(type, "memory-backend-file") || !path || !qemu_path_is_below(path, directory))
                 return guest_refuse(reterr, "-object %s with share=on: only files below %s are kept. "
                                     "Use memory-backend-file with mem-path= there.", type, directory);
+        if (is_on(discard))
+                return guest_refuse(reterr, "-object %s with discard-data=on: QEMU discards the guest's memory when "
+                                    "it ends.", type);
+        if (list_has(&p->ram_files, path))
+                return guest_refuse(reterr, "-object mem-path=%s: another object has its memory in this file.", path);
+        if (!size || size_parse(size, /* shift= */ 0, &bytes) < 0 || !inc_u64(&p->more, bytes))
+                return guest_refuse(reterr, "-object %s size=%s: write the size as a whole number with K, M, G or T.",
+                                    type, size ?: "");
         r = string_list_add(&p->ram_files, path);
         return r < 0 ? r : string_list_add(&p->ram_ids, id ?: "");
-}
-
-static bool list_has(const StringList *l, const char *text) {
-        for (size_t i = 0; i < l->n; i++)
-                if (streq(l->item[i], text))
-                        return true;
-        return false;
 }
 
 /* --- the command line as a whole --- */
@@ -347,6 +360,8 @@ static int option_check(QemuPlan *p, Scan *s, const char *option, const char *va
 }
 
 static int ram_check(QemuPlan *p, const Scan *s, uint64_t size, const char *directory, char **reterr) {
+        _cleanup_free_ char *file = NULL;
+
         if (size > 0 && s->size > 0 && size != s->size)
                 return guest_refuse(reterr, "--size= and -m say different sizes: give one of them.");
         p->size = size ?: s->size;
@@ -363,9 +378,18 @@ static int ram_check(QemuPlan *p, const Scan *s, uint64_t size, const char *dire
                         return guest_refuse(reterr, "-numa memdev=%s: the guest's RAM has to be a memory-backend-file "
                                             "with share=on and mem-path= below %s.", s->numa.item[i], directory);
         p->add_ram = !s->memory_backend && s->numa.n == 0;
-        if (!p->add_ram)
+        if (!p->add_ram) {
+                p->more -= MIN(p->more, p->size);
                 return 0;
-        if (string_list_addf(&p->ram_files, "%s/" GUEST_RAM_FILE, directory) < 0)
+        }
+        if (asprintf(&file, "%s/" GUEST_RAM_FILE, directory) < 0) {
+                file = NULL;
+                return -ENOMEM;
+        }
+        if (list_has(&p->ram_files, file))
+                return guest_refuse(reterr, "-object mem-path=%s: pkram-qemu puts the guest's RAM there; "
+                                    "use another file.", file);
+        if (string_list_add(&p->ram_files, file) < 0)
                 return -ENOMEM;
         return string_list_add(&p->ram_ids, QEMU_RAM_ID);
 }

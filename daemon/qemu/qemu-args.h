@@ -29,6 +29,7 @@ int string_list_addf(StringList *l, const char *format, ...) _printf_(2, 3);
 
 typedef struct QemuPlan {
         uint64_t size;          /* of the RAM, in bytes */
+        uint64_t more;          /* of further memory that is kept, as of DIMMs, in bytes */
         bool add_ram;           /* the command line does not say where RAM is: it gets a file */
         bool add_size;          /* nor how large it is */
         bool start_paused;      /* the command line has -S */

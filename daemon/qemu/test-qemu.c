@@ -527,6 +527,16 @@ static void test_arguments(_unused_ void **state) {
                   "only files below /srv/a" },
                 { "-object memory-backend-file,id=ram0,size=64M,mem-path=/srv/a/../m,share=on",
                   "only files below /srv/a" },
+                { "-object memory-backend-file,id=m,size=1M,mem-path=/srv/a/,share=on", "only files below /srv/a" },
+                { "-object memory-backend-file,id=m,size=1M,mem-path=/srv/a/m,share=on,discard-data=on",
+                  "discards the guest's memory" },
+                { "-object memory-backend-file,id=m,size=1.5M,mem-path=/srv/a/m,share=on", "whole number" },
+                { "-object memory-backend-file,id=m,mem-path=/srv/a/m,share=on",   "whole number" },
+                { "-object memory-backend-file,id=m,size=1M,mem-path=/srv/a/ram,share=on", "use another file" },
+                { "-object memory-backend-file,id=m,size=1M,mem-path=/srv/a/m,share=on "
+                  "-object memory-backend-file,id=n,size=1M,mem-path=/srv/a/m,share=on", "another object" },
+                { "-object '{\"qom-type\":\"memory-backend-file\",\"id\":\"m\",\"size\":1048576,"
+                  "\"mem-path\":\"/srv/a/m\",\"share\":true}' -device pc-dimm,memdev=m", NULL },
                 { "-object memory-backend-memfd,id=m,size=1M,share=on",            "only files below /srv/a" },
                 { "-object memory-backend-ram,id=m,size=1M",                       NULL },
                 { "-numa node,memdev=m",                                           "-numa memdev=m" },
@@ -553,6 +563,35 @@ static void test_arguments(_unused_ void **state) {
                                 fail_msg("'%s' is refused with: %s", table[i].text, why);
                 } else if (r < 0)
                         fail_msg("'%s' is refused: %s", table[i].text, why);
+        }
+}
+
+/* Memory beside the RAM is kept, too, and takes room. */
+static void test_more_memory(_unused_ void **state) {
+#define BACKEND(name) "-object memory-backend-file,id=" name ",size=32M,mem-path=/srv/a/" name ",share=on "
+        static const struct {
+                const char *text;
+                uint64_t more;
+                size_t n_files;
+                bool add_ram;
+        } table[] = {
+                { "-m 64",                                                                        0,       1, true },
+                { "-m 64,slots=2,maxmem=1G " BACKEND("d") "-device pc-dimm,memdev=d",             MIB(32), 2, true },
+                { "-m 64 " BACKEND("a") BACKEND("b") "-numa node,memdev=a -numa node,memdev=b",   0,       2, false },
+                { "-m 32,slots=1,maxmem=1G " BACKEND("a") BACKEND("d") "-M q35,memory-backend=a", MIB(32), 2, false },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_list_ StringList arguments = {};
+                _cleanup_plan_ QemuPlan p = {};
+                char *why;
+
+                assert_ok(words_split("qemu", &arguments));
+                assert_ok(words_split(table[i].text, &arguments));
+                assert_ok(qemu_plan_make(arguments.item, "/srv/a", 0, &p, &why));
+                assert_int_equal(p.more, table[i].more);
+                assert_int_equal(p.ram_files.n, table[i].n_files);
+                assert_int_equal(p.add_ram, table[i].add_ram);
         }
 }
 
@@ -596,6 +635,7 @@ int main(void) {
                 cmocka_unit_test(test_words),
                 cmocka_unit_test(test_config),
                 cmocka_unit_test(test_arguments),
+                cmocka_unit_test(test_more_memory),
                 cmocka_unit_test(test_command),
         };
 
