@@ -109,3 +109,5 @@ for text in f:
         raise
     f.write(json.dumps(answer | {"id": message["id"]}) + "\r\n")
     f.flush()
+# QEMU goes on without its monitor.
+signal.pause()

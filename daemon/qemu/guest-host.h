@@ -6,7 +6,8 @@
 
 /*
  * Checks the directory (a descriptor, and its path for messages) of a guest that takes up to so many bytes. held is
- * what of them its files take already. Returns 0: it fits; -EOPNOTSUPP: it does not, *reterr is the reason as a
+ * what of them its files take already. Room on the tree that other guests with notes may still take for their RAM does
+ * not count. Returns 0: it fits; -EOPNOTSUPP: it does not, *reterr is the reason as a
  * sentence; or another negative errno. *ret_notice is a sentence to log if the guest will not be kept although nothing
  * is wrong, else NULL. The caller frees both.
  */
@@ -21,6 +22,15 @@ typedef struct GuestNote {
         uint64_t stopped_usec;  /* how long it stood still, if it was resumed */
 } GuestNote;
 
-/* Writes and removes the note about a guest. Failing is no reason to stop: only pkramctl reads it. -errno. */
-int guest_note_write(const char *name, const GuestNote *note);
-void guest_note_remove(const char *name);
+/*
+ * Takes the name of a guest: creates its note, which is empty yet, and locks it. Returns a descriptor that holds the
+ * lock; -EBUSY: a guest of this name runs; or another negative errno, which is no reason to stop, since only pkramctl
+ * reads the note.
+ */
+int guest_note_take(const char *name);
+
+/* Writes the note. fd is of guest_note_take(). -errno. */
+int guest_note_write(int fd, const char *name, const GuestNote *note);
+
+/* Removes the note, closes fd, and returns -EBADF. */
+int guest_note_remove(int fd, const char *name);

@@ -36,6 +36,7 @@ void guest_run_done(GuestRun *run) {
         run->qmp = qmp_free(run->qmp);
         free(run->version);
         safe_close(run->process);
+        run->note = guest_note_remove(run->note, run->name);
         safe_close(run->directory);
         safe_close(run->signals);
 }
@@ -98,6 +99,17 @@ static int directory_open(GuestRun *run) {
         return log_error_errno(-errno, "Failed to lock '%s'", run->path);
 }
 
+/* Takes the name, so that pkramctl shows one guest of it. */
+static int name_take(GuestRun *run) {
+        run->note = guest_note_take(run->name);
+        if (run->note == -EBUSY)
+                log_error("Refusing to start guest '%s': a guest of this name runs already, in another directory.",
+                          run->name);
+        else if (run->note < 0 && run->note != -EACCES && run->note != -EROFS && run->note != -ENOENT)
+                log_warning("pkramctl will not show guest '%s': %s.", run->name, strerror(-run->note));
+        return run->note == -EBUSY ? -EBUSY : 0;
+}
+
 /* Can the guest be kept at all, as far as this is known before QEMU runs? */
 static int run_prepare(GuestRun *run) {
         _cleanup_free_ char *why = NULL, *notice = NULL;
@@ -107,7 +119,10 @@ static int run_prepare(GuestRun *run) {
         if (r >= 0)
                 r = directory_open(run);
         if (r >= 0)
-                r = host_check(run->directory, run->path, run->plan.size + run->config.extra_max + STATE_BYTES,
+                r = name_take(run);
+        if (r >= 0)
+                r = host_check(run->directory, run->path,
+                               run->plan.size + run->plan.more + run->config.extra_max + STATE_BYTES,
                                files_bytes(run), &notice, &why);
         if (why)
                 log_error("Refusing to start guest '%s': %s", run->name, why);
@@ -118,7 +133,7 @@ static int run_prepare(GuestRun *run) {
         return r;
 }
 
-/* Is the memory where it is expected? QEMU takes a directory for a place for a file without a name, and follows links. */
+/* Is the memory where it is expected? In a directory QEMU makes a file without a name, and it follows links. */
 static int files_check(const GuestRun *run) {
         struct stat directory, st;
 
@@ -279,8 +294,8 @@ static void run_announce(const GuestRun *run, bool resumed, const char *why) {
         else
                 log_info("Guest '%s' boots: it was not saved.", run->name);
 
-        r = guest_note_write(run->name, &note);
-        if (r < 0 && r != -EACCES && r != -EROFS && r != -ENOENT)
+        r = run->note >= 0 ? guest_note_write(run->note, run->name, &note) : 0;
+        if (r < 0)
                 log_warning("pkramctl will not show guest '%s': %s.", run->name, strerror(-r));
         (void) sd_notifyf(/* unset_environment= */ 0, "READY=1\nSTATUS=%s",
                           resumed ? "The guest goes on." : "The guest was booted.");
@@ -483,7 +498,7 @@ static int run_follow(GuestRun *run) {
                 } else if (p[2].revents && qmp_drain(run->qmp) < 0)
                         run->qmp = qmp_free(run->qmp); /* it is ending, or cannot be talked to */
         }
-        guest_note_remove(run->name);
+        run->note = guest_note_remove(run->note, run->name);
         if (saved)
                 return EXIT_SUCCESS;
         /* What saving said stays for the next start. */

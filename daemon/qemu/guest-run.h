@@ -14,6 +14,7 @@ typedef struct GuestRun {
         GuestConfig config;
         const char *path;  /* of the directory */
         int directory;     /* also holds the lock */
+        int note;          /* for pkramctl, holds the name; or -EBADF */
         QemuPlan plan;
         GuestRecord record;
         int signals;       /* signalfd */
@@ -29,7 +30,7 @@ typedef struct GuestRun {
 
 /* The caller fills in name, config, path and signals, a signalfd of the signals that stop a guest. The rest begins
  * empty. */
-#define GUEST_RUN_NONE ((GuestRun) { .directory = -EBADF, .process = -EBADF, .signals = -EBADF })
+#define GUEST_RUN_NONE ((GuestRun) { .directory = -EBADF, .note = -EBADF, .process = -EBADF, .signals = -EBADF })
 
 void guest_run_done(GuestRun *run);
 #define _cleanup_run_ _cleanup_(guest_run_done)

@@ -121,6 +121,34 @@ arguments=()
     grep -q 'not on a file system of type pkram' "$dir/stdout"; ok "refused: no tree"
 launch '' --size=600M && ends 2 && says 'mount it with a larger size='; ok "refused: the tree is too small"
 
+object() {
+    arguments=(-object "memory-backend-file,id=r,size=67108864,mem-path=$1,share=on" -machine memory-backend=r)
+}
+object "$dir/vm/a/own"
+launch '' && says boots && ends 0 USR1 && launch '' && says 'goes on' && ends 0 TERM
+ok "memory in a file that QEMU makes itself"
+mkdir "$dir/vm/a/sub" && object "$dir/vm/a/sub"
+launch '' && ends 2 && says 'has to name a file on the tree'; ok "refused: a directory in the place of a file"
+rmdir "$dir/vm/a/sub"
+truncate -s 64M "$dir/elsewhere" && object "$dir/vm/a/link"
+launch '' && says boots && ends 0 USR1 && mv "$dir/vm/a/link" "$dir/away" && ln -s "$dir/away" "$dir/vm/a/link" &&
+    launch '' && ends 2 && says 'has to name a file on the tree'; ok "refused: a link to somewhere else"
+rm -rf "$dir/vm/a" "$dir/elsewhere" "$dir/away"
+arguments=()
+
+launch '' && says boots
+"$qemu" run a --directory="$dir/vm/other" --size=64M -- "$fake" >"$dir/stderr" 2>&1; [[ $? == 2 ]] &&
+    grep -q 'a guest of this name runs already, in another directory' "$dir/stderr"
+ok "refused: a second guest of this name"
+"$qemu" run c --directory="$dir/vm/c" --size=200M -- "$fake" >"$dir/stderr" 2>&1; [[ $? == 2 ]] &&
+    grep -q 'beside its other guests' "$dir/stderr"; ok "refused: what the first guest may still take"
+shown() { "$ctl" --socket="$dir/socket" status | grep -q "Guest: a, "; }
+shown && child=$(child_of "$guest") && kill -KILL "$guest" && { ends 137 || true; } && ! shown
+ok "a guest whose pkram-qemu was killed is not shown any more"
+launch '' && ends 2 && says 'runs already'; ok "nor is it started as long as its QEMU runs"
+kill -KILL "$child"; while [[ -e /proc/$child/exe ]]; do sleep 0.05; done
+launch '' && says boots && shown && ends 0 TERM; ok "and then it is"
+
 cat >"$dir/a.conf" <<END_OF_CONF
 [Guest]
 Directory=$dir/vm/b

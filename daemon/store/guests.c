@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "file-util.h"
@@ -19,7 +20,15 @@ static int guests_copy_string(struct json_object *from, struct json_object *to, 
         return !text ? 0 : !clean ? -ENOMEM : json_add_string(to, key, clean);
 }
 
-/* 1: *ret is the guest, 0: the note makes no sense. */
+/* Does the pkram-qemu that wrote the note still run? */
+static bool note_is_current(const char *path) {
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+        return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) >= 0 && lock.l_type != F_UNLCK;
+}
+
+/* 1: *ret is the guest, 0: the note makes no sense, or there is no guest any more. */
 static int note_read(const char *path, struct json_object **ret) {
         _cleanup_json_ struct json_object *note = NULL, *o = json_object_new_object();
         _cleanup_free_ char *text = NULL;
@@ -28,6 +37,8 @@ static int note_read(const char *path, struct json_object **ret) {
 
         if (!o)
                 return -ENOMEM;
+        if (!note_is_current(path))
+                return 0;
         r = file_read(path, NOTE_BYTES_MAX, &text, &size);
         if (r >= 0)
                 r = json_parse_strict(text, size, &note, /* reterr_key= */ NULL);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Guests that pkram-qemu runs on this host: each has left a note, which GetStatus shows. */
+/*
+ * Guests that pkram-qemu runs on this host. Each has a note, a file in JSON that GetStatus shows. pkram-qemu has it
+ * locked (an open file description lock on all of it) while the guest runs.
+ */
 #pragma once
 
 #include "json-util.h"
@@ -8,7 +11,8 @@
 
 /*
  * Reads the notes in a directory as an array of the type Guest of io.pkram.Store. Notes that make no sense are left
- * out, and there are at most 1024. No directory is no guest. Returns 0, -ENOMEM, or what opening the directory said.
+ * out, as are those that a pkram-qemu that was killed has left. There are at most 1024. No directory is no guest.
+ * Returns 0, -ENOMEM, or what opening the directory said.
  */
 int guests_read(const char *directory, struct json_object **ret);
 
