@@ -23,11 +23,9 @@ block = "/objects/" + re.search(r"id=([^,]+),size=", line).group(1)
 monitor = socket.socket(fileno=int(re.search(r"socket,id=pkram-qmp,fd=(\d+)", line).group(1)))
 incoming = "-incoming defer" in line
 path = ram.group(2)
-if not os.path.exists(path):
-    with open(path, "wb") as f:
-        f.truncate(int(ram.group(1)))
-# As QEMU does, which makes a file without a name in a directory.
+# As QEMU does, which gives an empty file its size, and makes one without a name in a directory.
 memory = tempfile.TemporaryFile(buffering=0) if os.path.isdir(path) else open(path, "r+b", buffering=0)
+memory.truncate(int(ram.group(1)))
 status = "inmigrate" if incoming else "prelaunch"
 migration = {}
 

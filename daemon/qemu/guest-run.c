@@ -51,14 +51,17 @@ static void files_remove(const GuestRun *run, bool record) {
                 (void) unlinkat(run->directory, GUEST_RECORD_FILE, 0);
 }
 
-/* The file that QEMU finds: its own would be readable for all. */
-static int file_create_ram(const GuestRun *run) {
-        _cleanup_close_ int fd = -EBADF;
+/* Creates the files that QEMU finds, and gives their size: its own would be readable for all. */
+static int files_create(const GuestRun *run) {
+        for (size_t i = 0; i < run->plan.ram_files.n; i++) {
+                _cleanup_close_ int fd = open(run->plan.ram_files.item[i],
+                                              O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
-        if (!run->plan.add_ram)
-                return 0;
-        fd = openat(run->directory, GUEST_RAM_FILE, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-        return fd < 0 || ftruncate(fd, (off_t) run->plan.size) < 0 ? -errno : 0;
+                /* What is there although it has been removed is no file, which is found later. */
+                if (fd < 0 && errno != EEXIST)
+                        return -errno;
+        }
+        return 0;
 }
 
 /* Memory that the guest's files take already. */
@@ -317,9 +320,9 @@ static int run_start(GuestRun *run) {
                 /* From here on what was saved is gone. */
                 files_remove(run, /* record= */ true);
                 run->booted = true;
-                r = file_create_ram(run);
+                r = files_create(run);
                 if (r < 0)
-                        return log_error_errno(r, "Failed to create the file with the guest's memory in '%s'",
+                        return log_error_errno(r, "Failed to create the files with the guest's memory in '%s'",
                                                run->path);
                 r = run_launch(run, /* incoming= */ false);
                 if (r < 0)

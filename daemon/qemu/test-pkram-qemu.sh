@@ -125,8 +125,8 @@ object() {
     arguments=(-object "memory-backend-file,id=r,size=67108864,mem-path=$1,share=on" -machine memory-backend=r)
 }
 object "$dir/vm/a/own"
-launch '' && says boots && ends 0 USR1 && launch '' && says 'goes on' && ends 0 TERM
-ok "memory in a file that QEMU makes itself"
+launch '' && says boots && [[ $(stat -c %a:%s "$dir/vm/a/own") == 600:67108864 ]] && ends 0 USR1 && launch '' &&
+    says 'goes on' && ends 0 TERM; ok "memory in a file with a name of its own, for root only"
 mkdir "$dir/vm/a/sub" && object "$dir/vm/a/sub"
 launch '' && ends 2 && says 'has to name a file on the tree'; ok "refused: a directory in the place of a file"
 rmdir "$dir/vm/a/sub"
