@@ -11,6 +11,7 @@
 #include "manifest.h"
 #include "name.h"
 #include "peer.h"
+#include "segment.h"
 #include "test.h"
 #include "tree-table.h"
 
@@ -46,6 +47,52 @@ static void test_name_lengths(_unused_ void **state) {
         name[256] = 0;
         assert_errno(name_validate(name, &e), EINVAL);
         assert_int_equal(strlen(e.name), 255);
+}
+
+/* --- segments --- */
+
+static void test_segment_names(_unused_ void **state) {
+        static const char *const bad[] = {
+                "",
+                "key=0x00000000 size=1 mode=0600 uid=0 gid=0 locked=0",
+                "key=0x00000001 size=0 mode=0600 uid=0 gid=0 locked=0",
+                "key=0x00000001 size=9223372036854775808 mode=0600 uid=0 gid=0 locked=0",
+                "key=0x00000001 size=1 mode=4777 uid=0 gid=0 locked=0",
+                "key=0x00000001 size=1 mode=0600 uid=-1 gid=0 locked=0",
+                "key=0x00000001 size=1 mode=0600 uid=4294967296 gid=0 locked=0",
+                "key=0x00000001 size=1 mode=0600 uid=0 gid=0 locked=2",
+                "key=0x1 size=1 mode=0600 uid=0 gid=0 locked=0",
+                "key=0x00000001 size=01 mode=0600 uid=0 gid=0 locked=0",
+                "key=0x00000001  size=1 mode=0600 uid=0 gid=0 locked=0",
+                "key=0x00000001 size=1 mode=0600 uid=0 gid=0 locked=0 ",
+                "key=0x00000001 size=1 mode=0600 uid=0 gid=0",
+        };
+        _cleanup_free_ char *name = NULL;
+        Segment s = { .id = 3, .key = 0xae001000, .size = 5, .mode = 0640, .uid = 7, .gid = 8, .locked = true }, t;
+
+        name = segment_to_object_name(&s);
+        assert_string_equal(name, "key=0xae001000 size=5 mode=0640 uid=7 gid=8 locked=1");
+        assert_ok(segment_from_object_name(name, &t));
+        assert_true(t.id == -1 && t.key == s.key && t.size == s.size && t.mode == s.mode && t.uid == s.uid &&
+                    t.gid == s.gid && t.locked);
+        for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+                if (segment_from_object_name(bad[i], &t) != -EBADMSG)
+                        fail_msg("'%s' was taken", bad[i]);
+}
+
+static void test_segment_keys(_unused_ void **state) {
+        uint32_t key;
+
+        assert_ok(key_parse("0x0052e2c1", &key));
+        assert_int_equal(key, 0x52e2c1);
+        assert_ok(key_parse("4294967295", &key));
+        assert_int_equal(key, UINT32_MAX);
+        assert_errno(key_parse("4294967296", &key), ERANGE);
+        assert_errno(key_parse("99999999999999999999999", &key), ERANGE);
+        assert_errno(key_parse("-1", &key), EINVAL);
+        assert_errno(key_parse("0x", &key), EINVAL);
+        assert_errno(key_parse("5a", &key), EINVAL);
+        assert_errno(key_parse("", &key), EINVAL);
 }
 
 /* --- owners --- */
@@ -585,6 +632,8 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test(test_names),
                 cmocka_unit_test(test_name_lengths),
+                cmocka_unit_test(test_segment_names),
+                cmocka_unit_test(test_segment_keys),
                 cmocka_unit_test(test_owner),
                 cmocka_unit_test(test_peer_may),
                 cmocka_unit_test(test_peer_from_socket),
