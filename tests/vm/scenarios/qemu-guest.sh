@@ -6,52 +6,77 @@
 # suite: campaign
 # stages: 3
 # memory: 3G
-# timeout: 900
+# timeout: 1800
 
-# Outside of the directories for temporary files: the unit has its own.
+# Outside of the directories for temporary files: the unit has its own. Each start of QEMU appends to it.
 SERIAL=/srv/serial
 UNIT=pkram-qemu@web.service
 
-# The newest word of the guest on its serial port, which is a file that each start of QEMU empties.
-ticks() { grep -c '^guest tick' $SERIAL 2>/dev/null; }
-last_tick() { grep '^guest tick' $SERIAL | tail -n 1; }
-tick_number() { last_tick | cut -d' ' -f3; }
+# The complete lines of all that the guest ever said on its serial port.
+said() { [ ! -e $SERIAL ] || head -n -1 $SERIAL; }
+last_tick() { said | grep '^guest tick' | tail -n 1 | cut -d' ' -f3; }
+boots() { said | grep -c 'guest boots$'; }
 
-# Until the guest has done three rounds since QEMU was started.
+# What is wrong in there, if anything. A guest that goes on says the number after the last one, and all it finds in its
+# RAM and on its disk is right. The line before a boot may be torn.
+wrong() {
+        said | awk '
+                /guest boots$/ { next_tick = 1; next }
+                /^guest off$/ { next }
+                /^guest tick [0-9]+ bad 0 disk 0 rtc [0-9:]+$/ && $3 == next_tick { next_tick++; next }
+                { print "line " NR ": " $0; exit }'
+}
+healthy() { equal "$1: RAM, disk and numbers are right" "$(wrong)" ""; }
+
+# Until the guest has said three numbers more.
 rounds() {
-        for _ in $(seq 120); do
-                [ "$(ticks)" -ge 3 ] && return
+        local before
+        before=$(said | grep -c '^guest tick')
+        for _ in $(seq 240); do
+                [ "$(said | grep -c '^guest tick')" -ge $((before + 3)) ] && return
                 sleep 0.5
         done
         fail "the guest runs" "$(tail -n 3 $SERIAL 2>&1; systemctl status $UNIT 2>&1 | tail -n 5)"
 }
 
-# Everything the guest ever found is right.
-healthy() {
-        equal "$1: RAM and disk are right" "$(grep -c '^guest tick [0-9]* bad 0 disk 0 ' $SERIAL)" "$(ticks)"
-}
-
-# Compares the guest's hardware clock with the host's: seconds of the day.
+# Compares the guest's hardware clock, as it said it last, with the host's before and after reading that.
+seconds_of_day() { IFS=: read -r h m s <<<"$1"; echo $((10#$h * 3600 + 10#$m * 60 + 10#$s)); }
 clock_is_right() {
-        python3 - "$(last_tick | sed 's/.* rtc //')" <<'END_OF_PYTHON'
-import sys, time
-h, m, s = map(int, sys.argv[1].split(":"))
-away = abs(h * 3600 + m * 60 + s - int(time.time()) % 86400)
-sys.exit(f"the guest's clock is {min(away, 86400 - away)} s away") if min(away, 86400 - away) > 5 else None
-END_OF_PYTHON
+        local before guest after away
+        before=$(seconds_of_day "$(date -u +%T)")
+        guest=$(seconds_of_day "$(tail -n 2 $SERIAL | sed -n '1s/.* rtc //p')")
+        after=$(seconds_of_day "$(date -u +%T)")
+        # Midnight may be in between.
+        away=$(((guest - before + 43200 + 86400) % 86400 - 43200))
+        echo "before $before guest $guest after $after"
+        ((away >= -5 && away <= (after - before + 86400) % 86400 + 5))
 }
 
+# qemu_log: what pkram-qemu said in this boot
+qemu_log() { journalctl --sync; journalctl -q -b -o cat -t pkram-qemu; }
+
+# remember_guest, and later goes_on NAME: it has not booted since, and does not run by itself
+remember_guest() { echo "$(boots) $(last_tick)" >"$STATE/guest"; }
 goes_on() {
+        local boots tick
+        read -r boots tick <"$STATE/guest"
         rounds
-        [ "$(head -n 1 $SERIAL | cut -d' ' -f2)" = tick ] && pass "$1: it does not boot" ||
-                fail "$1: it does not boot" "$(head -n 1 $SERIAL)"
-        equal "$1: it counts on" "$(grep -m 1 '^guest tick' $SERIAL | cut -d' ' -f3)" "$(($(cat "$STATE/ticks") + 1))"
+        equal "$1: it does not boot" "$(boots)" "$boots"
+        [ "$(last_tick)" -gt "$tick" ] && pass "$1: it counts on" || fail "$1: it counts on" "$(last_tick), was $tick"
         healthy "$1"
         check "$1: its clock" clock_is_right
-        matches "$1: the journal" "$(journalctl -q -b -o cat -t pkram-qemu)" "Guest 'web' goes on; it stood still for"
+        matches "$1: the journal" "$(qemu_log)" "Guest 'web' goes on; it stood still for"
         matches "$1: pkramctl status" "$(pkramctl status)" \
                 'Guest: web, 512.0M in /var/lib/pkram-qemu/web, went on after'
-        show kexec "$1: $(journalctl -q -b -o cat -t pkram-qemu | grep 'goes on' | tail -n 1)"
+        show kexec "$1: $(qemu_log | grep 'goes on' | tail -n 1)"
+}
+
+# boots_again NAME REASON
+boots_again() {
+        rounds
+        equal "$1: it boots" "$(boots)" "$(($(cut -d' ' -f1 "$STATE/guest") + 1))"
+        healthy "$1"
+        matches "$1: and says why" "$(qemu_log)" "Guest 'web' boots and does not go on: $2"
 }
 
 # By hand, as by a kexec.
@@ -67,26 +92,20 @@ wait_for_end() {
 
 # Outside of the unit of the scenario, which a kexec stops even if it is cancelled.
 cancelled_kexec() {
-        local state
+        local record=/var/lib/pkram-qemu/web/guest.json
+        remember_guest
         systemctl kexec --no-block
         for _ in $(seq 300); do
-                [ -e /var/lib/pkram-qemu/web/guest.json ] && grep -q '"saved"' /var/lib/pkram-qemu/web/guest.json &&
-                        break
+                grep -qs '"phase":"saved"' $record && break
                 sleep 0.2
         done
         check "cancelled: the jobs" systemctl cancel
-        state=$(grep -o '"phase":"[a-z]*"' /var/lib/pkram-qemu/web/guest.json)
-        equal "cancelled: the guest was saved" "$state" '"phase":"saved"'
-        last=$(cat "$STATE/ticks.before")
+        check "cancelled: the guest was saved" grep -o '"phase":"saved"' $record
         check "cancelled: it starts again" systemctl start --job-mode=ignore-dependencies $UNIT
-        rounds
-        [ "$(tick_number)" -gt "$last" ] && pass "cancelled: it counts on" ||
-                fail "cancelled: it counts on" "$(last_tick), before $last"
-        healthy "cancelled"
-        matches "cancelled: it goes on" "$(journalctl -q -b -o cat -t pkram-qemu)" "Guest 'web' goes on"
-        systemctl kill -s KILL slow-to-stop.service
+        goes_on "cancelled"
+        remember_guest
         remember_boot
-        # The number is known when the guest has been saved.
+        systemctl kill -s KILL slow-to-stop.service
         systemctl start --no-block kexec.target
         sleep 200
         fail "cancelled" "the second kexec did not come"
@@ -95,21 +114,18 @@ cancelled_kexec() {
 stage1() {
         example pkram-qemu 'mkdir -p'
         example_text pkram-qemu '[Guest]' >/etc/pkram/qemu/web.conf
-        echo "Command=-kernel $TESTS/guest -serial file:$SERIAL -m 512M" >>/etc/pkram/qemu/web.conf
+        {
+                echo "Command=-kernel $TESTS/guest -m 512M"
+                echo "Command=-chardev file,id=serial,path=$SERIAL,append=on -serial chardev:serial"
+        } >>/etc/pkram/qemu/web.conf
         example_text pkram-qemu '[Store]' >/etc/pkram/pkramd.conf.d/50-guests.conf
         mkdir -p /srv/images
         truncate -s 8M /srv/images/web.img
-        # Notes the last tick when the guest has been saved, and keeps a kexec waiting that is to be cancelled.
-        mkdir -p /etc/systemd/system/$UNIT.d
-        cat >/etc/systemd/system/$UNIT.d/test.conf <<END_OF_UNIT
-[Service]
-ExecStopPost=/bin/sh -c 'grep "^guest tick" $SERIAL | tail -n 1 | cut -d" " -f3 >$STATE/ticks'
-END_OF_UNIT
-        cat >/etc/systemd/system/slow-to-stop.service <<'END_OF_UNIT'
+        # Keeps a kexec waiting that is to be cancelled: the guest is stopped before it, and the tree after it.
+        cat >/etc/systemd/system/slow-to-stop.service <<END_OF_UNIT
 [Unit]
-# The guest is stopped before it, and the tree after it.
 RequiresMountsFor=/var/lib/pkram-qemu/web
-Before=pkram-qemu@web.service
+Before=$UNIT
 [Service]
 Type=oneshot
 RemainAfterExit=yes
@@ -121,14 +137,15 @@ END_OF_UNIT
         example pkram-qemu 'systemctl daemon-reload'
         rounds
         healthy "booted"
+        equal "booted: once, with a disk" "$(said | head -n 1) $(boots)" "guest boots 1"
         matches "status" "$(pkramctl status)" 'Guest: web, 512.0M in /var/lib/pkram-qemu/web$'
         matches "check" "$(pkramctl check)" '1 guest will be saved on the way: web'
         refused "a device that is passed through" 'pinned memory' pkram-qemu run other \
                 --directory=/var/lib/pkram-qemu/web/other --size=64M -- qemu-system-x86_64 -device vfio-pci,host=0:1.0
         refused "no tree" 'not on a file system of type pkram' pkram-qemu run other --directory=/var/tmp --size=64M \
                 -- qemu-system-x86_64
+        refused "a second one of this name" 'runs already' pkram-qemu run web
         check "slow to stop" systemctl start slow-to-stop.service
-        tick_number >"$STATE/ticks.before"
         check "the rest happens elsewhere" systemd-run -q --unit=cancelling -p DefaultDependencies=no -p \
                 StandardOutput=journal+console \
                 -E "STAGE=$STAGE" -E "STATE=$STATE" -E "DIR=$DIR" bash -c \
@@ -140,6 +157,7 @@ END_OF_UNIT
 stage2() {
         another_kernel
         goes_on "first kexec"
+        remember_guest
         remember_boot
         kexec_now
 }
@@ -148,30 +166,23 @@ stage3() {
         another_kernel
         goes_on "second kexec"
 
-        # QEMU does not answer, and is killed then.
-        systemctl kill -s STOP $UNIT
-        kill -CONT "$(main_process)"
+        # QEMU is killed while it is asked to save the guest: it does not answer before that.
+        remember_guest
+        check "killed: QEMU stands still" pkill -STOP qemu-system
         kill -USR1 "$(main_process)"
-        sleep 1
-        pkill -KILL qemu-system
-        # The unit failed, and is started again.
-        for _ in $(seq 120); do
-                journalctl -q -b -o cat -t pkram-qemu | grep -q 'boots and does not go on' && break
-                sleep 0.5
+        for _ in $(seq 50); do
+                grep -qs '"phase":"saving"' /var/lib/pkram-qemu/web/guest.json && break
+                sleep 0.2
         done
-        matches "killed: the journal" "$(journalctl -q -b -o cat -t pkram-qemu)" 'QEMU ended \(signal 9'
-        rounds
-        equal "killed: it boots" "$(head -n 1 $SERIAL)" "guest boots"
-        matches "killed: and says why" "$(journalctl -q -b -o cat -t pkram-qemu)" \
-                "Guest 'web' boots and does not go on: it could not be saved: QEMU ended"
+        check "killed: while it is saved" pkill -KILL qemu-system
+        # The unit failed, and is started again.
+        boots_again "killed" "it could not be saved: QEMU ended \(signal 9 \(Killed\)\) while it saved it"
 
+        remember_guest
         save
         echo 'Command=-smp 1' >>/etc/pkram/qemu/web.conf
         check "another argument" systemctl start $UNIT
-        rounds
-        equal "another argument: it boots" "$(head -n 1 $SERIAL)" "guest boots"
-        matches "another argument: and says why" "$(journalctl -q -b -o cat -t pkram-qemu)" \
-                "does not go on: QEMU's arguments are not those"
+        boots_again "another argument" "QEMU's arguments are not those that it was saved with: '-smp' was ''"
 
         check "stopped" systemctl stop $UNIT
         equal "stopped: by its power button" "$(tail -n 1 $SERIAL)" "guest off"

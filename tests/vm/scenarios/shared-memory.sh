@@ -5,7 +5,7 @@
 # process.
 # suite: campaign
 # stages: 3
-# timeout: 400
+# timeout: 900
 
 SEGMENTS=$TESTS/segments
 
