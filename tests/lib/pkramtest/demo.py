@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The demo: a scenario, told to a person. With --disk it is the one on a kernel without PKRAM."""
+"""The demo: a scenario, told to a person. With --disk it is the one on a kernel without PKRAM, with --upgrade the one
+that goes from one version of Linux to another and back."""
 
 import dataclasses
 import os
@@ -31,6 +32,16 @@ there again.
   web             a tree: a line in /etc/fstab, stored when it is unmounted, and there again when it is mounted
 """
 
+ABOUT_UPGRADE = """
+This boots Debian 13 with Linux 6.12 in QEMU, stores three nodes and a directory tree in memory, and updates the kernel to
+Linux 7.3 by kexec; then it goes back to 6.12 in the same way. It shows each time that every byte is there again.
+
+  usr-lib         a tar of the guest's own /usr/lib/python3, streamed into pkramctl under each of the kernels
+  service-state   the memory of a small service, which hands it over when systemd stops it, and gets it back by itself
+  lease           a few inline bytes, stored with Debian's varlinkctl under 6.12, and still unclaimed after 7.3
+  web             a tree: a line in /etc/fstab, stored when it is unmounted, and there again when it is mounted
+"""
+
 CHECKSUM = ("checksum", "SHA-256, before and after")
 STORED = ("stored", "What was stored")
 KERNELS = ("kexec", "The kernels")
@@ -50,6 +61,8 @@ DEMOS = {
         STORED, KERNELS, ("restored", "What pkram-restore wrote to the journal after the first kexec"), CHECKSUM)),
     "--disk": Demo("stock-kernel", ABOUT_DISK, (
         STORED, KERNELS, ("restored", "What pkramctl status and the journal said after the reboot"), CHECKSUM)),
+    "--upgrade": Demo("kernel-update", ABOUT_UPGRADE, (
+        STORED, KERNELS, ("restored", "What pkram-restore wrote to the journal after each kexec"), CHECKSUM)),
 }
 
 
