@@ -577,6 +577,8 @@ struct pkram_node_totals {
 	__u64 data_bytes;
 };
 
+int pkram_check_head(const struct pkram_node_page *node, __u64 pfn, __u64 chain,
+		     __u64 generation);
 int pkram_walk_node(const struct pkram_walker *w, __u64 pfn,
 		    struct pkram_node_totals *totals);
 

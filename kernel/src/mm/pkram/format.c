@@ -493,6 +493,44 @@ static int walk_object(const struct pkram_walker *w, const struct pkram_object *
 }
 
 /**
+ * pkram_check_head - check the first page of a node, as far as that is possible alone
+ * @node:       the page
+ * @pfn:        where it was found
+ * @chain:      chain it must belong to
+ * @generation: newest generation it can have been written in
+ *
+ * Return: PKRAM_DAMAGE_NONE, or what is wrong with it.
+ */
+int pkram_check_head(const struct pkram_node_page *node, __u64 pfn, __u64 chain,
+		     __u64 generation)
+{
+	__u32 nr, left, name_len, i;
+	int r;
+
+	r = pkram_check_page(&node->hdr, PKRAM_PAGE_NODE, pfn, chain, generation);
+	if (r)
+		return r;
+	if (le64_to_cpu(node->incompat) & ~PKRAM_NODE_INCOMPAT_KNOWN)
+		return PKRAM_DAMAGE_FEATURE;
+
+	left = le32_to_cpu(node->nr_objects);
+	nr = left < PKRAM_NODE_OBJECTS ? left : PKRAM_NODE_OBJECTS;
+	if (left > PKRAM_MAX_OBJECTS ||
+	    le32_to_cpu(node->hdr.length) != sizeof(*node) - sizeof(node->objects) +
+					     nr * sizeof(node->objects[0]) ||
+	    node->reserved[0] || node->reserved[1])
+		return PKRAM_DAMAGE_BOUNDS;
+
+	name_len = le32_to_cpu(node->name_len);
+	if (pkram_check_name(node->name, name_len))
+		return PKRAM_DAMAGE_NAME;
+	for (i = name_len; i < PKRAM_NAME_BYTES; i++)
+		if (node->name[i])
+			return PKRAM_DAMAGE_NAME;
+	return PKRAM_DAMAGE_NONE;
+}
+
+/**
  * pkram_walk_node - check a node as a whole and claim every page of it
  * @w:      how to claim and reach pages
  * @pfn:    node page, as found in the directory
@@ -511,7 +549,7 @@ int pkram_walk_node(const struct pkram_walker *w, __u64 pfn,
 {
 	struct pkram_node_totals t = { };
 	const struct pkram_node_page *node;
-	__u32 nr, left, name_len, i;
+	__u32 nr, left, i;
 	__u64 next;
 	int r;
 
@@ -519,31 +557,12 @@ int pkram_walk_node(const struct pkram_walker *w, __u64 pfn,
 	if (r)
 		goto out;
 	node = w->map(w->ctx, pfn);
-	r = pkram_check_page(&node->hdr, PKRAM_PAGE_NODE, pfn, w->chain, w->generation);
+	r = pkram_check_head(node, pfn, w->chain, w->generation);
 	if (r)
 		goto out;
 
-	r = PKRAM_DAMAGE_FEATURE;
-	if (le64_to_cpu(node->incompat) & ~PKRAM_NODE_INCOMPAT_KNOWN)
-		goto out;
-
-	r = PKRAM_DAMAGE_BOUNDS;
 	left = le32_to_cpu(node->nr_objects);
 	nr = left < PKRAM_NODE_OBJECTS ? left : PKRAM_NODE_OBJECTS;
-	if (left > PKRAM_MAX_OBJECTS ||
-	    le32_to_cpu(node->hdr.length) != sizeof(*node) - sizeof(node->objects) +
-					     nr * sizeof(node->objects[0]) ||
-	    node->reserved[0] || node->reserved[1])
-		goto out;
-
-	r = PKRAM_DAMAGE_NAME;
-	name_len = le32_to_cpu(node->name_len);
-	if (pkram_check_name(node->name, name_len))
-		goto out;
-	for (i = name_len; i < PKRAM_NAME_BYTES; i++)
-		if (node->name[i])
-			goto out;
-
 	for (i = 0; i < nr; i++) {
 		r = walk_object(w, &node->objects[i], &t);
 		if (r)
