@@ -1,596 +1,672 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * PKRAM: taking over what the previous kernel preserved.
+ * PKRAM: adopting nodes of the previous kernel.
  */
 #define pr_fmt(fmt) "pkram: " fmt
 
-#include <linux/init.h>
-#include <linux/memblock.h>
+#include <linux/list.h>
+#include <linux/list_sort.h>
 #include <linux/mm.h>
-#include <linux/page-isolation.h>
-#include <linux/pgalloc_tag.h>
 #include <linux/pkram.h>
-#include <linux/pkram_compat.h>
+#include <linux/sched.h>
+#include <linux/sched/cputime.h>
 #include <linux/slab.h>
-#include <linux/string_helpers.h>
-#include <trace/events/pkram.h>
-#include <asm/pkram.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
 
-#include "../internal.h"
+#include "adopt.h"
+#include "claim.h"
+#include "directory.h"
+#include "leftover.h"
 #include "node.h"
 #include "pkram.h"
-#include "stream.h"
 
 /**
  * DOC: adopting preserved memory
  *
- * All pages of preserved blocks are reserved: PG_reserved is set, the reference
- * count is one, the page allocator does not know them. Adoption walks the nodes
- * and makes ordinary allocated pages and folios out of what they claim; after
- * that there is no difference any more between a node of the previous kernel
- * and one of this kernel.
+ * Early boot reserves the blocks of preserved memory and looks at nothing in them but the
+ * super block and the map. The rest is divided into small pieces of work. Threads do them in
+ * the background (background.c), and so does every task that needs a result: it does not
+ * depend on a thread that has a low priority. Three kinds of tasks do:
  *
- * Claiming a page clears its PG_reserved. A page that does not have it was
- * claimed before, is not in a preserved block, or was never RAM, so the flag is
- * all the bookkeeping there is, and it bounds the walk over chains that may
- * have been damaged. A base page is an ordinary page then, but for the counters
- * of its zone. A node that turns out to be damaged gets walked again to set the
- * flags of everything it had claimed, and is dropped. The others do not notice.
+ * - a task that names a node has that node adopted, and waits for no other;
+ * - a task that lists nodes, or saves one, needs the directory only;
+ * - a task for which there is no memory has all pages freed that no node has.
  *
- * Where an extent covers a block of which nothing is claimed, the block is claimed
- * as a whole: only its counter says so, and none of its pages is looked at. A node
- * with such blocks, or with large folios, is walked again when it is known to be good,
- * to make of the pages what they are. This is not undone.
+ * Adoption has phases. In the first one, one task finds the nodes in the directory. In the
+ * second, any number of tasks check one node each and claim its pages. When all nodes are
+ * checked, the pages that no node has claimed are freed, and then the nodes that were not
+ * asked for are committed. There is no difference any more between them and nodes of this
+ * kernel then.
  *
- * Data that is adopted has the page type of memory that is offline until it is loaded
- * or freed, so that it is left out of crash dumps as page cache is.
+ * The result does not depend on the order in which tasks happen to run. A page has one
+ * owner at most. Where two nodes want one, one of them finds it claimed, gives all of its
+ * pages back, and is *disputed*. If there is such a node when all are checked, all nodes that
+ * are not committed give back their pages, and are checked again one after the other: so
+ * the first one in the directory has the page. Only a node that was asked for before that
+ * is committed at once, and keeps its pages, as if it were the first.
  *
- * Whatever is still reserved in the preserved blocks in the end is given to the
- * page allocator, except what was busy before, and all of it is counted as
- * managed by its zone then.
+ * A node that is damaged is dropped. That costs no other node.
  *
- * Runs as a core_initcall: the page allocator and the scheduler are there,
- * deferred struct pages are initialised, no driver runs yet.
+ * Locking: adopt.lock protects the phase, the lists, and pkram_adoption.state. A node that
+ * is BUSY belongs to the task that made it so, and is on no list. A pending node goes away
+ * only when a task has made it BUSY and holds pkram.lock.
+ *
+ * No step of the second and third phase allocates memory, waits for another task, or takes
+ * a lock that is held while memory is allocated. So they can be done when there is none.
  */
 
-/**
- * struct adoption - state of a walk over a node
- * @claimed: pages claimed so far
- * @left:    pages that undoing has still to give back
- * @again:   there are large folios or blocks claimed as a whole: walk again
- */
-struct adoption {
-	u64 claimed;
-	u64 left;
-	bool again;
+/** PKRAM_FREE_BLOCKS - blocks whose pages are freed in one go */
+#define PKRAM_FREE_BLOCKS	64
+
+static struct {
+	spinlock_t lock;	/* all of this */
+	enum pkram_adopt_phase phase;
+	unsigned long events;	/* grows with all that a task may wait for */
+	unsigned int nr_claiming;	/* nodes being checked, or blocks being freed */
+	unsigned int nr_committing;	/* nodes being committed or dropped */
+	bool exclusive;		/* one task does something that others cannot help with */
+	struct task_struct *scanner;
+	unsigned int nr_waiters;
+	u64 next_block;
+	u64 freed;
+	struct list_head waiting;
+	struct list_head claimed;
+	struct list_head disputed;
+	struct list_head damaged;
+} adopt = {
+	.lock = __SPIN_LOCK_UNLOCKED(adopt.lock),
+	.phase = PKRAM_PHASE_DONE,
+	.waiting = LIST_HEAD_INIT(adopt.waiting),
+	.claimed = LIST_HEAD_INIT(adopt.claimed),
+	.disputed = LIST_HEAD_INIT(adopt.disputed),
+	.damaged = LIST_HEAD_INIT(adopt.damaged),
 };
 
-/* Of each block, see pkram_blocks_adopt(). */
-static u32 *counts __initdata;
+DECLARE_WAIT_QUEUE_HEAD(pkram_adopt_wait);
 
-static void __init mark_busy(const struct pkram_busy *b)
+/** pkram_adopt_hurry - called when a task has to wait for what another one does */
+void (*pkram_adopt_hurry)(void);
+
+static enum pkram_adopt_phase adopt_phase(void)
 {
-	unsigned int i;
-	u64 block;
-
-	for (i = 0; i < b->nr; i++)
-		for (block = b->range[i].start >> PKRAM_BLOCK_ORDER;
-		     block < pkram_nr_blocks &&
-		     block << PKRAM_BLOCK_ORDER < b->range[i].end; block++)
-			counts[block] &= ~PKRAM_BLOCK_ALONE;
+	/* what was done in earlier phases is visible */
+	return smp_load_acquire(&adopt.phase);
 }
 
-static void __init free_busy(struct pkram_busy *b)
+/* Something happened that others may wait for. */
+static void adopt_event_locked(void)
 {
-	if (b->room)
-		free_reserved_area(__va(b->room), __va(b->room + b->size), -1, NULL);
-	b->nr = 0;
+	lockdep_assert_held(&adopt.lock);
+	WRITE_ONCE(adopt.events, adopt.events + 1);
 }
 
-/*
- * Claim a page: the few instructions that early boot takes for each. The compiler
- * would not keep @nr_blocks and @count in registers if they were not arguments.
- */
-static __always_inline int claim_page(u64 pfn, u64 nr_blocks, u32 *count)
+static void adopt_set_phase_locked(enum pkram_adopt_phase phase)
 {
-	u64 block = pfn >> PKRAM_BLOCK_ORDER;
+	lockdep_assert_held(&adopt.lock);
+	/* pairs with adopt_phase() */
+	smp_store_release(&adopt.phase, phase);
+	adopt_event_locked();
+}
 
-	if (unlikely(block >= nr_blocks))
-		return PKRAM_DAMAGE_RANGE;
-	if (unlikely(!(count[block] & PKRAM_BLOCK_ALONE))) {
-		if (count[block] & PKRAM_BLOCK_WHOLE)
-			return PKRAM_DAMAGE_TWICE;
-		if (!(count[block] & PKRAM_BLOCK_OURS))
-			return PKRAM_DAMAGE_RANGE;
-		if (pkram_busy_test(&pkram_early.others, pfn))
-			return PKRAM_DAMAGE_BUSY;
+static struct list_head *state_list(enum pkram_adopt_state state)
+{
+	switch (state) {
+	case PKRAM_ADOPT_WAITING:
+		return &adopt.waiting;
+	case PKRAM_ADOPT_CLAIMED:
+		return &adopt.claimed;
+	case PKRAM_ADOPT_DISPUTED:
+		return &adopt.disputed;
+	default:
+		return &adopt.damaged;
 	}
-	if (unlikely(!__test_and_clear_bit(PG_reserved, page_flags_word(pfn_to_page(pfn)))))
-		return PKRAM_DAMAGE_TWICE;
-	count[block]++;
-	return 0;
 }
 
-static int __init claim_pages(void *ctx, const u64 *pfn, u32 nr)
+/* Make a node the caller's own, until work_end(). */
+static void node_grab_locked(struct pkram_node *node)
 {
-	const u64 nr_blocks = pkram_nr_blocks;
-	struct adoption *a = ctx;
-	u32 i, *count = counts;
-	int r = 0;
-
-	for (i = 0; i < nr; i++) {
-		r = claim_page(pfn[i], nr_blocks, count);
-		if (unlikely(r))
-			break;
-		pkram_page_hide(pfn_to_page(pfn[i]));
-	}
-	a->claimed += i;
-	return r;
+	lockdep_assert_held(&adopt.lock);
+	if (node->adoption.state == PKRAM_ADOPT_WAITING)
+		adopt.nr_claiming++;
+	else
+		adopt.nr_committing++;
+	list_del_init(&node->adoption.link);
+	node->adoption.state = PKRAM_ADOPT_BUSY;
 }
 
-/*
- * Claim the block that begins at @pfn as a whole. False if a page of it is claimed
- * already, or is not ours.
- */
-static bool __init claim_block(u64 pfn)
+static struct pkram_node *node_grab_first_locked(struct list_head *list)
 {
-	u64 block = pfn >> PKRAM_BLOCK_ORDER;
-
-	if (block >= pkram_nr_blocks || counts[block] != (PKRAM_BLOCK_OURS | PKRAM_BLOCK_ALONE))
-		return false;
-	counts[block] = PKRAM_BLOCK_OURS | PKRAM_BLOCK_WHOLE | PKRAM_BLOCK_PAGES;
-	return true;
-}
-
-static bool __init block_is_whole(u64 pfn)
-{
-	return counts[pfn >> PKRAM_BLOCK_ORDER] & PKRAM_BLOCK_WHOLE;
-}
-
-static int __init claim_range(void *ctx, enum pkram_claim what, u64 pfn, u32 count, u32 order)
-{
-	u64 start = pfn, end = pfn + ((u64)count << order);
-	struct adoption *a = ctx;
-	int r = 0;
-
-	a->again |= order;
-	while (pfn < end) {
-		if (what == PKRAM_CLAIM_DATA && pfn % PKRAM_BLOCK_PAGES == 0 &&
-		    end - pfn >= PKRAM_BLOCK_PAGES && claim_block(pfn)) {
-			a->again = true;
-			pfn += PKRAM_BLOCK_PAGES;
-			continue;
-		}
-		r = claim_page(pfn, pkram_nr_blocks, counts);
-		if (unlikely(r))
-			break;
-		if (what == PKRAM_CLAIM_DATA && !order)
-			pkram_page_hide(pfn_to_page(pfn));
-		pfn++;
-	}
-	a->claimed += pfn - start;
-	return r;
-}
-
-static int __init unclaim_range(void *ctx, enum pkram_claim what, u64 pfn, u32 count, u32 order)
-{
-	u64 end = pfn + ((u64)count << order);
-	struct adoption *a = ctx;
-
-	while (pfn < end) {
-		if (!a->left)
-			return PKRAM_DAMAGE_TWICE;
-		if (block_is_whole(pfn)) {
-			counts[pfn >> PKRAM_BLOCK_ORDER] = PKRAM_BLOCK_OURS | PKRAM_BLOCK_ALONE;
-			a->left -= PKRAM_BLOCK_PAGES;
-			pfn += PKRAM_BLOCK_PAGES;
-			continue;
-		}
-		pkram_page_show(pfn_to_page(pfn));
-		__SetPageReserved(pfn_to_page(pfn));
-		counts[pfn >> PKRAM_BLOCK_ORDER]--;
-		a->left--;
-		pfn++;
-	}
-	return 0;
-}
-
-static int __init unclaim_pages(void *ctx, const u64 *pfn, u32 nr)
-{
-	int r = 0;
-
-	for (; nr && !r; nr--)
-		r = unclaim_range(ctx, PKRAM_CLAIM_DATA, *pfn++, 1, 0);
-	return r;
-}
-
-/* Make a large folio of pages that are reserved or claimed one by one. */
-static void __init make_folio(struct page *page, unsigned int order)
-{
-	unsigned int i;
-
-	__ClearPageReserved(page);
-	for (i = 1; i < 1U << order; i++) {
-		__ClearPageReserved(page + i);
-		set_page_count(page + i, 0);
-	}
-	prep_compound_page(page, order);
-	page_rmappable_folio(page);
-	pkram_page_hide(page);
-}
-
-/* Second walk, of a node that is kept: its pages become what they are. */
-static int __init make_pages(void *ctx, enum pkram_claim what, u64 pfn, u32 count, u32 order)
-{
-	u64 end = pfn + ((u64)count << order);
-
-	if (what == PKRAM_CLAIM_META)
-		return 0;
-	order = pkram_folio_order(order);
-	for (; order && pfn < end; pfn += 1ULL << order)
-		make_folio(pfn_to_page(pfn), order);
-	for (; pfn < end; pfn++) {
-		__ClearPageReserved(pfn_to_page(pfn));
-		pkram_page_hide(pfn_to_page(pfn));
-	}
-	return 0;
-}
-
-static int __init make_none(void *ctx, const u64 *pfn, u32 nr)
-{
-	return 0;
-}
-
-static const void * __init map_page(void *ctx, u64 pfn)
-{
-	return pfn_to_kaddr(pfn);
-}
-
-static const char * const damage_names[] = {
-	[PKRAM_DAMAGE_HEADER]	= "bad page header",
-	[PKRAM_DAMAGE_CHECKSUM]	= "bad checksum",
-	[PKRAM_DAMAGE_BOUNDS]	= "value out of bounds",
-	[PKRAM_DAMAGE_RANGE]	= "page outside preserved memory",
-	[PKRAM_DAMAGE_TWICE]	= "page claimed twice",
-	[PKRAM_DAMAGE_COUNT]	= "totals do not add up",
-	[PKRAM_DAMAGE_NAME]	= "bad or duplicate name",
-	[PKRAM_DAMAGE_BUSY]	= "page in use by firmware or boot loader",
-	[PKRAM_DAMAGE_FEATURE]	= "it needs a feature that this kernel lacks",
-};
-
-/* Remember and log a node that is dropped. @page may be anything. */
-static void __init drop_node(u64 pfn, int damage, const struct pkram_node_totals *totals,
-			     const struct pkram_node_page *page)
-{
-	u32 len = page ? le32_to_cpu(page->name_len) : 0;
-	struct pkram_dropped *d;
-	char *printable, *name = NULL;
-
-	pkram.nr_dropped++;
-	trace_pkram_drop(pfn, damage);
-	if (!page || le32_to_cpu(page->hdr.magic) != PKRAM_MAGIC ||
-	    pkram_check_name(page->name, len))
-		len = 0;
-	if (len)
-		name = kmemdup_nul((const char *)page->name, len, GFP_KERNEL);
-	printable = kstrdup_quotable(name, GFP_KERNEL);
-	pr_err("node '%s' (pfn 0x%llx) dropped: %s\n", printable ?: "?", pfn,
-	       damage_names[damage]);
-	kfree(printable);
-	kfree(name);
-
-	if (pkram.nr_dropped > PKRAM_MAX_DROPPED)
-		return;
-	d = kzalloc(sizeof(*d), GFP_KERNEL);
-	if (!d)
-		return;
-	d->info.id = pkram.nr_dropped;
-	d->info.damage = damage;
-	d->info.data_pages = totals->data_pages;
-	d->info.meta_pages = totals->meta_pages;
-	if (len)
-		memcpy(d->info.name, page->name, len);
-	list_add_tail(&d->link, &pkram.dropped);
-}
-
-static bool __init adopt_node(u64 pfn, __le64 *slot)
-{
-	struct adoption a = { };
-	struct pkram_walker w = {
-		.claim = claim_range,
-		.claim_pages = claim_pages,
-		.map = map_page,
-		.ctx = &a,
-		.chain = le64_to_cpu(pkram.sb->hdr.chain),
-		.generation = pkram_generation(),
-	};
-	struct pkram_node_totals totals, ignored;
-	struct pkram_node_page *page = NULL;
 	struct pkram_node *node;
-	u64 poisoned;
-	int damage;
 
-	damage = pkram_walk_node(&w, pfn, &totals);
-	if (a.claimed)
-		page = pfn_to_kaddr(pfn);
-	if (!damage) {
-		node = pkram_node_alloc(page, GFP_KERNEL | __GFP_NOFAIL);
-		node->totals = totals;
-		node->slot = slot;
-		if (!pkram_node_insert(node)) {
-			w.claim = make_pages;
-			w.claim_pages = make_none;
-			if (a.again)
-				pkram_walk_node(&w, pfn, &ignored);
-			poisoned = pkram_poison_adopt(page);
-			if (poisoned)
-				pr_err("node at pfn %#llx: memory errors in %llu pages before the kexec, affected objects cannot be loaded\n",
-				       pfn, poisoned);
-			return true;
-		}
-		kfree(node);
-		damage = PKRAM_DAMAGE_NAME;
-	}
-
-	drop_node(pfn, damage, &totals, page);
-	a.left = a.claimed;
-	w.claim = unclaim_range;
-	w.claim_pages = unclaim_pages;
-	pkram_walk_node(&w, pfn, &ignored);
-	return false;
+	node = list_first_entry_or_null(list, struct pkram_node, adoption.link);
+	if (node)
+		node_grab_locked(node);
+	return node;
 }
 
-static bool __init claim_one(u64 pfn)
+/* A piece of work is done, which @count counts. */
+static void work_end(unsigned int *count)
 {
-	struct adoption a = { };
-
-	return pfn >= PKRAM_MIN_PFN && pfn < PKRAM_MAX_PFN &&
-	       !claim_range(&a, PKRAM_CLAIM_META, pfn, 1, 0);
+	spin_lock(&adopt.lock);
+	--*count;
+	adopt_event_locked();
+	spin_unlock(&adopt.lock);
+	wake_up_all(&pkram_adopt_wait);
 }
 
-static void __init unclaim_one(u64 pfn)
+static u64 node_pfn(const struct pkram_node *node)
 {
-	struct adoption a = { .left = 1 };
+	return le64_to_cpu(node->page->hdr.pfn);
+}
 
-	unclaim_range(&a, PKRAM_CLAIM_META, pfn, 1, 0);
+/* Check a node and claim its pages. Returns the state that it is in then. */
+static enum pkram_adopt_state node_claim(struct pkram_node *node, bool killable)
+{
+	struct pkram_adoption *a = &node->adoption;
+	struct pkram_node_totals totals;
+	int r = pkram_claim_node(node_pfn(node), killable, &a->claimed, &totals);
+
+	if (r < 0)
+		return PKRAM_ADOPT_WAITING;
+	a->damage = r;
+	if (r)
+		return r == PKRAM_DAMAGE_TWICE ? PKRAM_ADOPT_DISPUTED : PKRAM_ADOPT_DAMAGED;
+	node->totals = totals;
+	return PKRAM_ADOPT_CLAIMED;
+}
+
+static void adoption_set_state(struct pkram_node *node, enum pkram_adopt_state state)
+{
+	spin_lock(&adopt.lock);
+	node->adoption.state = state;
+	list_add_tail(&node->adoption.link, state_list(state));
+	spin_unlock(&adopt.lock);
+}
+
+static void node_check(struct pkram_node *node, bool killable)
+{
+	adoption_set_state(node, node_claim(node, killable));
+	work_end(&adopt.nr_claiming);
+}
+
+static void node_commit(struct pkram_node *node)
+{
+	u64 poisoned, pfn = node_pfn(node), pages = node->adoption.claimed.pages + 1;
+
+	pkram_claim_make(pfn, &node->adoption.claimed);
+	poisoned = pkram_poison_adopt(node->page);
+	if (poisoned)
+		pr_err("node at pfn %#llx: memory errors in %llu pages before the kexec, affected objects cannot be loaded\n",
+		       pfn, poisoned);
+	pkram_node_adopted(node);
+	atomic64_sub(pages, &pkram.pending_pages);
+	work_end(&adopt.nr_committing);
+}
+
+static void node_drop(struct pkram_node *node)
+{
+	pkram_dropped_add(node);
+	pkram_node_drop(node);
+	atomic64_dec(&pkram.pending_pages);
+	work_end(&adopt.nr_committing);
+}
+
+static int node_order(void *priv, const struct list_head *a, const struct list_head *b)
+{
+	const struct pkram_node *x = list_entry(a, struct pkram_node, adoption.link);
+	const struct pkram_node *y = list_entry(b, struct pkram_node, adoption.link);
+
+	return x->adoption.position < y->adoption.position ? -1 :
+	       x->adoption.position > y->adoption.position;
 }
 
 /*
- * The copy of @page was claimed if @claimed. If its memory was bad before the kexec,
- * nothing must ever use it: it stays claimed, but is not counted as preserved. If it
- * is used by others, there is no copy.
+ * All nodes were checked. If some want the same page, check those that are not committed
+ * again, in their order.
  */
-static void __init settle_twin(struct pkram_page_hdr *page, bool claimed)
+static void adopt_settle(void)
 {
-	struct page *twin = virt_to_page(pkram_twin_page(page));
+	enum pkram_adopt_state state;
+	struct pkram_node *node, *next;
+	LIST_HEAD(again);
 
-	if (!claimed) {
-		page->flags |= cpu_to_le32(PKRAM_HDR_ALONE);
-		return;
+	spin_lock(&adopt.lock);
+	if (!list_empty(&adopt.disputed)) {
+		list_splice_init(&adopt.disputed, &again);
+		list_splice_init(&adopt.claimed, &again);
+		list_for_each_entry(node, &again, adoption.link)
+			node->adoption.state = PKRAM_ADOPT_BUSY;
 	}
-	if (!pkram_is_alone(page))
-		return;
-	counts[page_to_pfn(twin) >> PKRAM_BLOCK_ORDER]--;
-#ifdef CONFIG_MEMORY_FAILURE
-	if (!TestSetPageHWPoison(twin))
-		num_poisoned_pages_inc(page_to_pfn(twin));
-#endif
+	spin_unlock(&adopt.lock);
+
+	list_sort(NULL, &again, node_order);
+	list_for_each_entry(node, &again, adoption.link)
+		pkram_unclaim_node(node_pfn(node), &node->adoption.claimed);
+	list_for_each_entry_safe(node, next, &again, adoption.link) {
+		state = node_claim(node, false);
+		spin_lock(&adopt.lock);
+		if (state == PKRAM_ADOPT_DISPUTED)
+			state = PKRAM_ADOPT_DAMAGED;
+		node->adoption.state = state;
+		list_move_tail(&node->adoption.link, state_list(state));
+		spin_unlock(&adopt.lock);
+	}
 }
 
-/*
- * Claim a directory page and its copy, and return whichever is good. Nothing is claimed
- * if none is.
- */
-static struct pkram_dir *__init claim_dir(u64 pfn)
+static void adopt_directory(void)
 {
-	const u64 pfns[2] = { pfn, pkram_twin(pfn) };
-	bool claimed[2];
-	unsigned int i;
+	struct pkram_node *node;
+	LIST_HEAD(nodes);
 
-	for (i = 0; i < 2; i++)
-		claimed[i] = claim_one(pfns[i]);
-	for (i = 0; i < 2; i++) {
-		struct pkram_dir *dir = pfn_to_kaddr(pfns[i]);
+	pkram_directory_adopt(&nodes);
+	spin_lock(&adopt.lock);
+	list_for_each_entry(node, &nodes, adoption.link)
+		node->adoption.state = PKRAM_ADOPT_WAITING;
+	list_splice(&nodes, &adopt.waiting);
+	spin_unlock(&adopt.lock);
+}
 
-		if (!claimed[i] ||
-		    pkram_check_page(&dir->hdr, PKRAM_PAGE_DIR, pfns[i],
-				     le64_to_cpu(pkram.sb->hdr.chain), pkram_generation()))
-			continue;
-		if (i)
-			pr_warn("directory page at pfn 0x%llx is damaged, its copy is used\n", pfn);
-		settle_twin(&dir->hdr, claimed[!i]);
-		return dir;
-	}
-	for (i = 0; i < 2; i++)
-		if (claimed[i])
-			unclaim_one(pfns[i]);
+static void adopt_free(u64 first)
+{
+	u64 freed = pkram_leftover_free(first, PKRAM_FREE_BLOCKS);
+
+	atomic64_sub(freed, &pkram.pending_pages);
+	spin_lock(&adopt.lock);
+	adopt.freed += freed;
+	spin_unlock(&adopt.lock);
+	work_end(&adopt.nr_claiming);
+}
+
+static void adopt_finish(void)
+{
+	atomic64_set(&pkram.pending_pages, 0);
+	WRITE_ONCE(pkram.adopting, false);
+	pkram_leftover_done();
+	pkram_poison_start();
+	pkram_dropped_sort();
+	scoped_guard(mutex, &pkram.lock)
+		pr_info("restored %llu nodes, %llu pages of data, %llu of metadata, from kernel %s; %llu pages freed, %llu nodes dropped\n",
+			pkram.nr_nodes, pkram.data_pages, pkram.meta_pages, pkram.release,
+			adopt.freed, pkram.nr_dropped);
+}
+
+/* What only one task can do, and only when no other one is busy; then the next phase begins. */
+static void adopt_step(enum pkram_adopt_phase phase)
+{
+	if (phase == PKRAM_PHASE_DIRECTORY)
+		adopt_directory();
+	else if (phase == PKRAM_PHASE_CHECK)
+		adopt_settle();
+	else if (phase == PKRAM_PHASE_COMMIT)
+		adopt_finish();
+	spin_lock(&adopt.lock);
+	adopt.exclusive = false;
+	adopt.scanner = NULL;
+	adopt_set_phase_locked(phase + 1);
+	spin_unlock(&adopt.lock);
+	wake_up_all(&pkram_adopt_wait);
+}
+
+/* Is a piece of work of this phase under way? */
+static bool phase_busy_locked(enum pkram_adopt_phase phase)
+{
+	lockdep_assert_held(&adopt.lock);
+	return phase == PKRAM_PHASE_COMMIT ? adopt.nr_committing : adopt.nr_claiming;
+}
+
+/* The next node of this phase, the caller's own; NULL if there is none. */
+static struct pkram_node *phase_grab_node_locked(enum pkram_adopt_phase phase)
+{
+	lockdep_assert_held(&adopt.lock);
+	if (phase == PKRAM_PHASE_CHECK)
+		return node_grab_first_locked(&adopt.waiting);
+	if (phase == PKRAM_PHASE_COMMIT)
+		return node_grab_first_locked(&adopt.claimed) ?:
+		       node_grab_first_locked(&adopt.damaged);
 	return NULL;
 }
 
-/*
- * Adopt the nodes that directory pages list. One of which both copies are damaged ends
- * the chain: what it listed, and what came after it, is lost.
- */
-static void __init adopt_dirs(void)
+/* The next blocks to free, the caller's own; false if there are none. */
+static bool phase_grab_blocks_locked(enum pkram_adopt_phase phase, u64 *first)
 {
-	struct pkram_super *sb = pkram.sb;
-	u64 pfn = le64_to_cpu(sb->dir_pfn), seen = 0, expected = le64_to_cpu(sb->nr_nodes);
-	struct pkram_dir *dir, *before = NULL;
+	lockdep_assert_held(&adopt.lock);
+	*first = adopt.next_block;
+	if (phase != PKRAM_PHASE_FREE || *first >= pkram_claims_nr_blocks())
+		return false;
+	adopt.next_block += PKRAM_FREE_BLOCKS;
+	adopt.nr_claiming++;
+	return true;
+}
 
-	for (; pfn; pfn = le64_to_cpu(dir->hdr.next)) {
-		unsigned int i;
+static bool adopt_work(enum pkram_adopt_phase until)
+{
+	enum pkram_adopt_phase phase;
+	struct pkram_node *node = NULL;
+	bool blocks = false, step = false;
+	u64 first;
 
-		dir = claim_dir(pfn);
-		if (!dir)
-			break;
-		/* if it is the copy, the chain goes through that from now on */
-		pkram_dir_link(before, dir->hdr.pfn);
-		for (i = 0; i < PKRAM_DIR_SLOTS; i++) {
-			if (!dir->slot[i])
-				continue;
-			seen++;
-			if (!adopt_node(le64_to_cpu(dir->slot[i]), &dir->slot[i]))
-				dir->slot[i] = 0;
-		}
-		pkram_dir_adopt(dir);
-		before = dir;
+	spin_lock(&adopt.lock);
+	phase = adopt.phase;
+	if (phase < until && !adopt.exclusive) {
+		node = phase_grab_node_locked(phase);
+		blocks = phase_grab_blocks_locked(phase, &first);
+		step = !node && !blocks && !phase_busy_locked(phase);
 	}
-	if (pfn)
-		pkram_dir_link(before, 0);
-	if (seen < expected) {
-		pkram.nr_dropped += expected - seen;
-		pr_err("directory page at pfn 0x%llx is damaged: %llu nodes dropped, names unknown\n",
-		       pfn, expected - seen);
+	if (step) {
+		adopt.exclusive = true;
+		adopt.scanner = current;
 	}
+	spin_unlock(&adopt.lock);
+
+	if (step)
+		adopt_step(phase);
+	else if (blocks)
+		adopt_free(first);
+	else if (!node)
+		return false;
+	else if (phase == PKRAM_PHASE_CHECK)
+		node_check(node, false);
+	else if (node->adoption.damage)
+		node_drop(node);
+	else
+		node_commit(node);
+	return true;
 }
 
-/*
- * Where the struct pages of most of memory are made late, the page blocks of what is
- * reserved are left without a type, which reads as that of unmovable memory.
- * Pages of files can be moved once they are not preserved any more.
- */
-static void __init make_movable(struct page *page)
+/* Processor time of the caller, and what it spent since it was @begin before. */
+static u64 time_begin(void)
 {
-	/* not with the other half, which may be in use */
-	if (pageblock_order <= PKRAM_BLOCK_ORDER)
-		init_pageblock_migratetype(page, MIGRATE_MOVABLE, false);
+	return task_sched_runtime(current);
 }
 
-/*
- * Give the unclaimed pages of a block to the page allocator, and count what was
- * claimed as managed. All of the block has struct pages, of one zone. Returns how
- * many were freed.
- */
-static u64 __init finish_block(u64 block)
+static void time_end(u64 begin)
 {
-	struct page *page = pfn_to_page(block << PKRAM_BLOCK_ORDER);
-	u32 i, claimed = counts[block] & PKRAM_BLOCK_COUNT;
-
-	BUILD_BUG_ON(FREE_RESERVED_ORDER != PKRAM_BLOCK_ORDER);
-
-	make_movable(page);
-	adjust_managed_page_count(page, claimed);
-	if (IS_ENABLED(CONFIG_MEM_ALLOC_PROFILING))
-		for (i = 0; i < PKRAM_BLOCK_PAGES; i++)
-			clear_page_tag_ref(page + i);
-	return claimed < PKRAM_BLOCK_PAGES ? free_reserved_block(page) : 0;
-}
-
-/* The same for a block with pages of others, or holes, or of two zones. */
-static u64 __init finish_mixed_block(u64 block)
-{
-	u64 pfn = block << PKRAM_BLOCK_ORDER, end = pfn + PKRAM_BLOCK_PAGES, freed = 0;
-	bool movable = false;
-
-	for (; pfn < end; pfn++) {
-		struct page *page = pfn_to_page(pfn);
-
-		/* may not even have a struct page */
-		if (pkram_busy_test(&pkram_early.others, pfn))
-			continue;
-		/* before anything of the block is on a list of free pages */
-		if (!movable)
-			make_movable(page);
-		movable = true;
-		if (!PageReserved(page)) {
-			clear_page_tag_ref(page);
-			adjust_managed_page_count(page, 1);
-		} else if (!pkram_busy_test(&pkram_early.firmware, pfn)) {
-			free_reserved_page(page);
-			freed++;
-		}
-	}
-	return freed;
-}
-
-static u64 __init finish_blocks(void)
-{
-	u64 freed = 0, block = 0;
-
-	while ((block = pkram_map_next(pkram.map, pkram_nr_blocks, block, true)) <
-	       pkram_nr_blocks) {
-		struct page *first = pfn_to_page(block << PKRAM_BLOCK_ORDER);
-
-		if (counts[block] & (PKRAM_BLOCK_ALONE | PKRAM_BLOCK_WHOLE) &&
-		    page_zone_id(first) == page_zone_id(first + PKRAM_BLOCK_PAGES - 1))
-			freed += finish_block(block);
-		else
-			freed += finish_mixed_block(block);
-		block++;
-		cond_resched();
-	}
-	return freed;
-}
-
-static void __init keep_release(const struct pkram_super *sb)
-{
-	unsigned int i;
-
-	for (i = 0; i < sizeof(pkram.release) - 1 && sb->release[i]; i++)
-		pkram.release[i] = sb->release[i] > 0x20 && sb->release[i] < 0x7f ?
-				   sb->release[i] : '?';
+	spin_lock(&adopt.lock);
+	pkram.restored_ns += task_sched_runtime(current) - begin;
+	spin_unlock(&adopt.lock);
 }
 
 /**
- * pkram_adopt - adopt what pkram_reserve() found
+ * pkram_adopt_work() - do a piece of work
+ * @until: do nothing in this phase, and in those after it
  *
- * Context: core_initcall.
+ * Context: may sleep. If @until is PKRAM_PHASE_COMMIT or before, and the directory is known,
+ * neither allocates memory nor takes locks that are held while memory is allocated.
+ *
+ * Return: false if there is nothing to do now; there may be when
+ * pkram_adopt_events() changes.
  */
-static void __init pkram_adopt(void)
+bool pkram_adopt_work(enum pkram_adopt_phase until)
 {
-	struct pkram_super *sb = pfn_to_kaddr(pkram_early.sb_pfn);
-	u32 nr_map = le32_to_cpu(sb->nr_map);
-	struct adoption a = { };
-	u64 freed;
+	u64 begin = time_begin();
+	bool worked = adopt_work(until);
 
-	pkram_super_adopt(pkram_early.sb_pfn, pkram_early.map_pfn, pkram_early.map_twin_pfn);
-	counts = pkram_blocks_adopt();
-	mark_busy(&pkram_early.others);
-	mark_busy(&pkram_early.firmware);
-	keep_release(sb);
-
-	claim_one(pkram_early.sb_pfn);
-	settle_twin(&sb->hdr, claim_one(pkram_twin(pkram_early.sb_pfn)));
-	claim_range(&a, PKRAM_CLAIM_META, pkram_early.map_pfn, nr_map, 0);
-	if (pkram_early.map_twin_pfn)
-		claim_range(&a, PKRAM_CLAIM_META, pkram_early.map_twin_pfn, nr_map, 0);
-
-	/* Pages of this boot belong to the next generation. */
-	le64_add_cpu(&sb->hdr.generation, 1);
-	if (pkram.sb_twin)
-		pkram.sb_twin->hdr.generation = sb->hdr.generation;
-	adopt_dirs();
-	freed = finish_blocks();
-	pkram_map_grow(counts);
-	pkram_blocks_adopted(counts);
-	pkram_map_copy_again();
-	free_busy(&pkram_early.others);
-	free_busy(&pkram_early.firmware);
-
-	if (pkram.nr_dropped)
-		pkram.boot_result = PKRAM_BOOT_PARTIAL;
-	pr_info("restored %llu nodes, %llu pages of data, %llu of metadata, from kernel %s; %llu pages freed, %llu nodes dropped\n",
-		pkram.nr_nodes, pkram.data_pages, pkram.meta_pages, pkram.release, freed,
-		pkram.nr_dropped);
+	if (worked)
+		time_end(begin);
+	return worked;
 }
 
-static int __init pkram_init(void)
+/**
+ * pkram_adopt_events() - count what happened
+ *
+ * Context: before what a task may wait for is looked at.
+ *
+ * Return: a number that changes when something happens.
+ */
+unsigned long pkram_adopt_events(void)
 {
-	u64 begin = arch_pkram_ticks();
+	/* nothing that the caller looks at next is older */
+	return smp_load_acquire(&adopt.events);
+}
 
-	if (pkram.boot_result == PKRAM_BOOT_OFF)
-		return 0;
-	if (pkram_early.sb_pfn) {
-		pkram_adopt();
-	} else if (pkram_super_create()) {
-		pkram.boot_result = PKRAM_BOOT_OFF;
-		pr_err("disabled: failed to allocate the super block\n");
-		return 0;
+/**
+ * pkram_adopt_idle() - is there a reason to wait on?
+ * @events: from pkram_adopt_events()
+ *
+ * Return: false if something happened since, or if adoption has ended.
+ */
+bool pkram_adopt_idle(unsigned long events)
+{
+	return READ_ONCE(adopt.events) == events && adopt_phase() < PKRAM_PHASE_DONE;
+}
+
+/**
+ * pkram_adopt_wanted() - is a task waiting for what another one does?
+ *
+ * Return: true if there is one.
+ */
+bool pkram_adopt_wanted(void)
+{
+	return READ_ONCE(adopt.nr_waiters);
+}
+
+/**
+ * pkram_adopt_pending() - are there inherited nodes that are not adopted?
+ *
+ * Return: true if there may be.
+ */
+bool pkram_adopt_pending(void)
+{
+	return adopt_phase() < PKRAM_PHASE_DONE;
+}
+
+static void adopt_count_waiter(int change)
+{
+	spin_lock(&adopt.lock);
+	adopt.nr_waiters += change;
+	spin_unlock(&adopt.lock);
+}
+
+/* Wait until something happens. Does not keep the system from being suspended. */
+static int adopt_wait(unsigned long events)
+{
+	int err;
+
+	adopt_count_waiter(1);
+	if (pkram_adopt_hurry)
+		pkram_adopt_hurry();
+	err = wait_event_state(pkram_adopt_wait, !pkram_adopt_idle(events),
+			       (TASK_KILLABLE | TASK_FREEZABLE));
+	adopt_count_waiter(-1);
+	return err ? -EINTR : 0;
+}
+
+/* Work, and wait for others where that is not possible, until a phase has begun. */
+static int adopt_until(enum pkram_adopt_phase until)
+{
+	unsigned long events;
+	int err;
+
+	while (adopt_phase() < until) {
+		events = pkram_adopt_events();
+		if (pkram_adopt_work(until)) {
+			if (fatal_signal_pending(current))
+				return -EINTR;
+			continue;
+		}
+		if (adopt_phase() >= until)
+			break;
+		err = adopt_wait(events);
+		if (err)
+			return err;
 	}
-	pkram_blocks_find_ram();
-	pkram_poison_start();
-	pkram.restored_ns = arch_pkram_ticks_to_ns(pkram_early.cycles + arch_pkram_ticks() -
-						   begin);
 	return 0;
 }
-core_initcall(pkram_init);
+
+/** PKRAM_ADOPT_TRIES - tenths of a second to wait for a directory that needs memory itself */
+#define PKRAM_ADOPT_TRIES	100
+
+/** PKRAM_ADOPT_FEW - nodes that a task without memory looks for in the directory itself */
+#define PKRAM_ADOPT_FEW		4096
+
+/* Does the next piece of work need more memory than there is in reserve? */
+static bool work_needs_memory(void)
+{
+	return adopt_phase() == PKRAM_PHASE_DIRECTORY &&
+	       le64_to_cpu(pkram.sb->nr_nodes) > PKRAM_ADOPT_FEW;
+}
+
+/**
+ * pkram_adopt_until_free() - have all pages freed that no node has
+ *
+ * Context: a task that found no memory, and may hold any lock but adopt.lock.
+ *
+ * Return: pages freed meanwhile.
+ */
+u64 pkram_adopt_until_free(void)
+{
+	u64 before = READ_ONCE(adopt.freed);
+	unsigned int tries = 0;
+	unsigned long events;
+
+	/* it needs memory to find the nodes, and is asked for it again */
+	if (READ_ONCE(adopt.scanner) == current)
+		return 0;
+	adopt_count_waiter(1);
+	while (adopt_phase() < PKRAM_PHASE_COMMIT && tries < PKRAM_ADOPT_TRIES) {
+		events = pkram_adopt_events();
+		if (!work_needs_memory() && pkram_adopt_work(PKRAM_PHASE_COMMIT))
+			continue;
+		if (pkram_adopt_hurry)
+			pkram_adopt_hurry();
+		wait_event_timeout(pkram_adopt_wait, !pkram_adopt_idle(events), HZ / 10);
+		tries += adopt_phase() == PKRAM_PHASE_DIRECTORY;
+	}
+	adopt_count_waiter(-1);
+	return READ_ONCE(adopt.freed) - before;
+}
+
+/**
+ * pkram_adopt_directory() - have the directory of the previous kernel adopted
+ *
+ * From then on its nodes have names, and are listed and counted.
+ *
+ * Context: may sleep; pkram.lock not held.
+ *
+ * Return: 0, or -EINTR after a fatal signal.
+ */
+int pkram_adopt_directory(void)
+{
+	return adopt_until(PKRAM_PHASE_CHECK);
+}
+
+/**
+ * pkram_adopt_all() - have all nodes of the previous kernel adopted or dropped
+ *
+ * Context: may sleep; pkram.lock and pkram_kexec_sem not held.
+ *
+ * Return: 0, or -EINTR after a fatal signal.
+ */
+int pkram_adopt_all(void)
+{
+	return adopt_until(PKRAM_PHASE_DONE);
+}
+
+/**
+ * pkram_adopt_all_at_once() - the same for a caller that found no room
+ *
+ * Context: as pkram_adopt_all().
+ *
+ * Return: true if there was something to do, so that it is worth to try again.
+ */
+bool pkram_adopt_all_at_once(void)
+{
+	return pkram_adopt_pending() && !pkram_adopt_all();
+}
+
+/* Make the node with that name the caller's own. NULL if there is none, or an error. */
+static struct pkram_node *node_grab_named(const char *name, enum pkram_adopt_state *state)
+{
+	struct pkram_node *node;
+
+	if (mutex_lock_killable(&pkram.lock))
+		return ERR_PTR(-EINTR);
+	node = pkram_node_pending(name);
+	if (node) {
+		spin_lock(&adopt.lock);
+		*state = node->adoption.state;
+		if (*state == PKRAM_ADOPT_DISPUTED)
+			node = ERR_PTR(-EDEADLK);
+		else if (*state == PKRAM_ADOPT_BUSY || adopt.exclusive)
+			node = ERR_PTR(-EAGAIN);
+		else
+			node_grab_locked(node);
+		spin_unlock(&adopt.lock);
+	}
+	mutex_unlock(&pkram.lock);
+	return node;
+}
+
+/*
+ * One attempt. Returns 0 if the node is not pending any more, -EAGAIN, -EINTR; -EDEADLK if
+ * all others have to be checked before.
+ */
+static int adopt_named(const char *name)
+{
+	enum pkram_adopt_state state;
+	struct pkram_node *node = node_grab_named(name, &state);
+
+	if (IS_ERR_OR_NULL(node))
+		return PTR_ERR_OR_ZERO(node);
+	switch (state) {
+	case PKRAM_ADOPT_WAITING:
+		node_check(node, true);
+		return fatal_signal_pending(current) ? -EINTR : -EAGAIN;
+	case PKRAM_ADOPT_CLAIMED:
+		node_commit(node);
+		return 0;
+	default:
+		node_drop(node);
+		return 0;
+	}
+}
+
+/**
+ * pkram_adopt_node() - have a node adopted, if it is of the previous kernel
+ * @name: its name
+ *
+ * The caller does it, unless another task is about to. It waits for other nodes only if one
+ * of them wants the same page.
+ *
+ * Context: may sleep; pkram.lock and pkram_kexec_sem not held.
+ *
+ * Return: 0, whether there is such a node or not: it is not pending any more, or is dropped
+ * because it is damaged; -EINTR after a fatal signal.
+ */
+int pkram_adopt_node(const char *name)
+{
+	unsigned long events;
+	u64 begin;
+	int err;
+
+	while (pkram_adopt_pending()) {
+		err = pkram_adopt_directory();
+		if (err)
+			return err;
+		events = pkram_adopt_events();
+		begin = time_begin();
+		err = adopt_named(name);
+		time_end(begin);
+		if (err == -EDEADLK && pkram_adopt_work(PKRAM_PHASE_FREE))
+			continue;
+		if (err != -EAGAIN && err != -EDEADLK)
+			return err;
+		err = adopt_wait(events);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/**
+ * pkram_adopt_begin() - there is something to adopt
+ *
+ * Context: boot, when pages can be claimed.
+ */
+void __init pkram_adopt_begin(void)
+{
+	pkram.adopting = true;
+	pkram.dirs_known = 0;
+	adopt.phase = PKRAM_PHASE_DIRECTORY;
+}

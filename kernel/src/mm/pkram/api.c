@@ -8,6 +8,7 @@
 #include <linux/slab.h>
 #include <linux/uio.h>
 
+#include "adopt.h"
 #include "alloc.h"
 #include "node.h"
 #include "pkram.h"
@@ -69,13 +70,16 @@ struct pkram_access_state {
  * pkram_discard_save() if it succeeds.
  *
  * Return: 0; -ENODEV PKRAM is off; -EINVAL or -ENAMETOOLONG bad name; -EEXIST
- * the name is taken; -ENOMEM.
+ * the name is taken; -ENOMEM; -EINTR.
  */
 int pkram_prepare_save(struct pkram_stream *ps, const char *name, gfp_t gfp_mask)
 {
 	struct pkram_node *node;
 	int err;
 
+	err = pkram_adopt_node(name);
+	if (err)
+		return err;
 	pkram_alloc_hold();
 	node = pkram_node_create(name, gfp_mask);
 	if (IS_ERR(node)) {
@@ -175,7 +179,7 @@ EXPORT_SYMBOL_GPL(pkram_discard_save);
  * Must be followed by pkram_finish_load() if it succeeds.
  *
  * Return: 0; -ENODEV PKRAM is off; -EINVAL or -ENAMETOOLONG bad name; -ENOENT
- * there is no such node; -EBUSY it is being saved or used; -ENOMEM.
+ * there is no such node; -EBUSY it is being saved or used; -ENOMEM; -EINTR.
  */
 int pkram_prepare_load(struct pkram_stream *ps, const char *name)
 {
@@ -185,6 +189,8 @@ int pkram_prepare_load(struct pkram_stream *ps, const char *name)
 	if (!pkram_enabled())
 		return -ENODEV;
 	err = pkram_node_check_name(name);
+	if (!err)
+		err = pkram_adopt_node(name);
 	if (err)
 		return err;
 	node = pkram_node_take(name);
@@ -365,6 +371,8 @@ int pkram_save_file_folio(struct pkram_access *pa, struct folio *folio)
 		if (err)
 			return err;
 	}
+	if (!pkram_blocks_room())
+		pkram_adopt_all_at_once();
 	return pkram_blocks_room() ? 0 : -ENOSPC;
 }
 EXPORT_SYMBOL_GPL(pkram_save_file_folio);

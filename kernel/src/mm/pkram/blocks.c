@@ -214,51 +214,30 @@ u64 pkram_blocks_count(u64 block)
 }
 
 /**
- * pkram_blocks_adopt - make the counters of an inherited map
+ * pkram_blocks_adopt - count the blocks of an inherited map
  *
- * Until pkram_blocks_adopted() the caller counts pages on its own, without a
- * lock: no other CPU runs yet.
+ * How many pages of a block are preserved is not known before its nodes are adopted. Until
+ * pkram_leftover_free() says which are not, all of them count: none can be used for
+ * anything else, and the next kernel has to reserve the block if a kexec comes first.
  *
- * Return: the counter of each block; PKRAM_BLOCK_OURS and PKRAM_BLOCK_ALONE are
- * set in those of the blocks in the map.
+ * Context: boot, before anything else changes the map.
  */
-u32 * __init pkram_blocks_adopt(void)
+void __init pkram_blocks_adopt(void)
 {
 	u64 block = 0;
+	unsigned int i;
 	u32 *counts;
 
 	/* the map may become longer */
 	counts = kvcalloc(max(pkram_nr_blocks, DIV_ROUND_UP(max_pfn, PKRAM_BLOCK_PAGES)),
 			  sizeof(*counts), GFP_KERNEL | __GFP_NOFAIL);
 	while ((block = pkram_map_next(pkram_map, pkram_nr_blocks, block, true)) <
-	       pkram_nr_blocks)
-		counts[block++] = PKRAM_BLOCK_OURS | PKRAM_BLOCK_ALONE;
-	return counts;
-}
-
-/**
- * pkram_blocks_adopted - use the counters from now on
- * @counts: from pkram_blocks_adopt(), with all pages of adopted nodes counted
- *
- * An inherited map has bits of nodes that were dropped: blocks without any page
- * leave it.
- */
-void __init pkram_blocks_adopted(u32 *counts)
-{
-	u64 block = 0;
-	unsigned int i;
-
-	while ((block = pkram_map_next(pkram_map, pkram_nr_blocks, block, true)) <
 	       pkram_nr_blocks) {
-		counts[block] &= PKRAM_BLOCK_COUNT;
+		counts[block] = PKRAM_BLOCK_PAGES;
 		for (i = 0; i < nr_pins; i++)
 			counts[block] += block >= pins[i].first && block <= pins[i].last;
-		if (counts[block]) {
-			pkram_touched++;
-			pkram_touched_low += block_is_low(block);
-		} else {
-			pkram_map_change(block, false);
-		}
+		pkram_touched++;
+		pkram_touched_low += block_is_low(block);
 		block++;
 	}
 	/* as in pkram_blocks_init() */
@@ -270,7 +249,7 @@ void __init pkram_blocks_adopted(u32 *counts)
  * @pfn: first page
  * @nr:  how many
  *
- * They are protected before there are counters. Called at most three times.
+ * They are protected before there are counters. There are at most three such places.
  */
 void __init pkram_blocks_pin(u64 pfn, u64 nr)
 {
@@ -278,8 +257,12 @@ void __init pkram_blocks_pin(u64 pfn, u64 nr)
 
 	pins[nr_pins].first = pfn >> PKRAM_BLOCK_ORDER;
 	pins[nr_pins].last = (pfn + nr - 1) >> PKRAM_BLOCK_ORDER;
-	for (block = pins[nr_pins].first; block <= pins[nr_pins].last; block++)
-		pkram_map_change(block, true);
+	for (block = pins[nr_pins].first; block <= pins[nr_pins].last; block++) {
+		if (pkram_counts)
+			pkram_blocks_add(block << PKRAM_BLOCK_ORDER, 1);
+		else
+			pkram_map_change(block, true);
+	}
 	nr_pins++;
 }
 
@@ -289,12 +272,18 @@ void __init pkram_blocks_pin(u64 pfn, u64 nr)
  * @twin_pfn: and of its copy
  * @nr:       pages in each
  *
- * Context: before pkram_blocks_adopted(), which takes the old places out of the map.
+ * Context: boot, after pkram_blocks_adopt().
  */
 void __init pkram_blocks_pin_map(u64 map_pfn, u64 twin_pfn, u64 nr)
 {
+	u64 block;
+
 	/* the super block came first, and stays */
-	nr_pins = 1;
+	while (nr_pins > 1) {
+		nr_pins--;
+		for (block = pins[nr_pins].first; block <= pins[nr_pins].last; block++)
+			pkram_blocks_sub(block << PKRAM_BLOCK_ORDER, 1);
+	}
 	pkram_blocks_pin(map_pfn, nr);
 	pkram_blocks_pin(twin_pfn, nr);
 }

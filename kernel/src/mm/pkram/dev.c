@@ -11,6 +11,7 @@
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 
+#include "adopt.h"
 #include "node.h"
 #include "pkram.h"
 #include "stream.h"
@@ -104,6 +105,8 @@ static int ioc_info(struct pkram_session *s, union pkram_arg *arg, struct pkram_
 		return -EINVAL;
 	memset(info, 0, sizeof(*info));
 	info->size = size;
+	if (pkram_adopt_directory())
+		return -EINTR;
 	info->uapi_version = PKRAM_UAPI_VERSION;
 	info->format_version = PKRAM_FORMAT_VERSION;
 	info->boot_result = pkram.boot_result;
@@ -131,8 +134,8 @@ static bool next_info(u32 flags, u64 cursor, struct pkram_node_info *info)
 	struct pkram_node *node;
 	unsigned long id = cursor;
 
+	guard(mutex)(&pkram.lock);
 	if (flags & PKRAM_LIST_DROPPED) {
-		/* filled in at boot and never changed */
 		list_for_each_entry(d, &pkram.dropped, link) {
 			if (d->info.id <= cursor)
 				continue;
@@ -142,7 +145,6 @@ static bool next_info(u32 flags, u64 cursor, struct pkram_node_info *info)
 		return false;
 	}
 
-	guard(mutex)(&pkram.lock);
 	node = xa_find_after(&pkram.nodes, &id, ULONG_MAX, XA_PRESENT);
 	if (!node)
 		return false;
@@ -161,6 +163,9 @@ static int ioc_list(struct pkram_session *s, union pkram_arg *arg, struct pkram_
 	    !list->capacity || list->capacity > PKRAM_MAX_LIST ||
 	    list->node_size < PKRAM_LIST_MIN || list->node_size > PAGE_SIZE)
 		return -EINVAL;
+	/* a list of what was dropped is not complete before all nodes are checked */
+	if (list->flags & PKRAM_LIST_DROPPED ? pkram_adopt_all() : pkram_adopt_directory())
+		return -EINTR;
 	n = min_t(size_t, list->node_size, sizeof(info));
 	to = u64_to_user_ptr(list->nodes);
 	list->returned = 0;
@@ -309,6 +314,8 @@ static int ioc_load_begin(struct pkram_session *s, union pkram_arg *arg,
 	int err;
 
 	err = check_name(&arg->name);
+	if (!err)
+		err = pkram_adopt_node(arg->name.name);
 	if (err)
 		return err;
 	node = pkram_node_get(arg->name.name);
@@ -451,6 +458,8 @@ static int ioc_remove(struct pkram_session *s, union pkram_arg *arg,
 	int err;
 
 	err = check_name(&arg->name);
+	if (!err)
+		err = pkram_adopt_node(arg->name.name);
 	if (err)
 		return err;
 	err = pkram_node_remove(arg->name.name, mine, &arg->name.id);

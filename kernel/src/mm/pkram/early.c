@@ -46,11 +46,11 @@
 /* Ticks, one second or so. */
 #define PKRAM_TSC_SLACK		BIT_ULL(32)
 
-/* Where busy ranges go as long as they are few. */
-static struct pkram_pfn_range few_others[64] __initdata;
-static struct pkram_pfn_range few_firmware[64] __initdata;
+/* Where busy ranges go as long as they are few. Used until adoption ends. */
+static struct pkram_pfn_range few_others[64];
+static struct pkram_pfn_range few_firmware[64];
 
-struct pkram_early pkram_early __initdata = {
+struct pkram_early pkram_early = {
 	.others = { .range = few_others, .max = ARRAY_SIZE(few_others) },
 	.firmware = { .range = few_firmware, .max = ARRAY_SIZE(few_firmware) },
 };
@@ -178,7 +178,7 @@ static void __init busy_grow(struct pkram_busy *b, const struct pkram_map *map,
 }
 
 /* The first range that ends at @pfn or above. */
-static unsigned int __init busy_find(const struct pkram_busy *b, u64 pfn)
+static unsigned int busy_find(const struct pkram_busy *b, u64 pfn)
 {
 	unsigned int low = 0, high = b->nr;
 
@@ -227,11 +227,11 @@ static void __init busy_add(struct pkram_busy *b, const struct pkram_map *map, u
  * @b:   the ranges
  * @pfn: the page
  *
- * Context: boot.
+ * Context: until adoption ends.
  *
  * Return: whether it is.
  */
-bool __init pkram_busy_test(const struct pkram_busy *b, u64 pfn)
+bool pkram_busy_test(const struct pkram_busy *b, u64 pfn)
 {
 	unsigned int i = busy_find(b, pfn + 1);
 
@@ -309,7 +309,7 @@ static unsigned long reserved_pages __initdata;
 /**
  * pkram_reserved_pages - memory that is reserved but becomes ordinary later on
  *
- * Context: boot, before pkram_adopt().
+ * Context: boot, before pkram_init().
  *
  * Return: pages, whether preserved or free in a preserved block.
  */

@@ -9,6 +9,7 @@
 #include <linux/pkram.h>
 #include <linux/sizes.h>
 
+#include "adopt.h"
 #include "alloc.h"
 #include "node.h"
 #include "pkram.h"
@@ -32,6 +33,9 @@
  * Some memory cannot be moved: the super block, the map, nodes with memory errors,
  * and nodes that are being saved, removed or loaded. An image that needs their place
  * is refused. All nodes remain as they were.
+ *
+ * Nodes of the previous kernel are adopted before anything is moved. That alone may make
+ * room, since their blocks are in the way as a whole until then.
  *
  * The kexec lock is held all the time, so that no seal happens in between. The time
  * that moving takes is proportional to the size of the nodes in the way. It is spent
@@ -57,7 +61,7 @@ static void dir_update_slots(const struct pkram_dir *from, struct pkram_dir *to)
  * Context: may sleep. The caller holds the kexec lock, so that nothing is sealed, and
  * not pkram_kexec_sem.
  *
- * Return: 0, or the last error of pkram_dir_move() and pkram_node_move(). After an
+ * Return: 0, -EINTR, or the last error of pkram_dir_move() and pkram_node_move(). After an
  * error, all nodes that could be moved were moved.
  */
 int pkram_evacuate(void)
@@ -66,6 +70,9 @@ int pkram_evacuate(void)
 	unsigned long id;
 	int err, r;
 
+	err = pkram_adopt_all();
+	if (err)
+		return err;
 	guard(mutex)(&pkram.lock);
 	if (!pkram_enabled())
 		return 0;
@@ -102,6 +109,20 @@ static bool evacuate_fits(void)
 		}
 	}
 	return pages < si_mem_available();
+}
+
+/* Adopt pending nodes. True if there were some, so that there may be room now. */
+static bool evacuate_adopt(void)
+{
+	bool adopted;
+
+	lockdep_assert_held_write(&pkram_kexec_sem);
+	if (likely(!pkram_adopt_pending()))
+		return false;
+	up_write(&pkram_kexec_sem);
+	adopted = pkram_adopt_all_at_once();
+	down_write(&pkram_kexec_sem);
+	return adopted;
 }
 
 /* Move nodes out of the segments of @image and out of one more place; pfns. */
@@ -173,6 +194,8 @@ bool pkram_kexec_clear(const struct kimage *image)
 		pr_info("kexec_load: segment %#lx-%#lx is in the memory of the crash kernel: use kexec_file_load() (kexec -s, pkramctl kexec) if crashkernel= has to find such memory again\n",
 			s->mem, s->mem + s->memsz - 1);
 	if (!image_find_preserved(image))
+		return true;
+	if (evacuate_adopt() && !image_find_preserved(image))
 		return true;
 	err = evacuate_range(image, 0, 0);
 	s = image_find_preserved(image);
@@ -268,6 +291,8 @@ bool pkram_kexec_make_room(const struct kexec_buf *kbuf)
 
 	if (!pkram_enabled() || kbuf->image->type != KEXEC_TYPE_DEFAULT || !kbuf->memsz)
 		return false;
+	if (evacuate_adopt())
+		return true;
 	walk_system_ram_res(0, U64_MAX, &room, room_check_resource);
 	if (room.pages == U64_MAX && pkram_next_crash(0, U64_MAX, &start, &end)) {
 		pkram_crash_given_up = true;

@@ -27,6 +27,10 @@
  * reads; there is no second copy. What only this kernel needs to know (which
  * files its pages are in) is in struct pkram_node.
  *
+ * A node of the previous kernel is *pending* from the moment its node page is known to
+ * be good until all of it was checked (adopt.c). It is in the tables, so it has a name, is
+ * listed and counted, and is handed on by a kexec. To do anything with it, adopt it first.
+ *
  * There are two ways to get something out. A *user* (a descriptor of
  * /dev/pkram) pins the node and makes files out of its objects as often as it
  * likes; the node stays, and can be removed when there are no users. A *taker*
@@ -428,26 +432,68 @@ int pkram_node_commit(struct pkram_node *node, bool replace, gfp_t gfp, u64 *ret
 }
 
 /**
- * pkram_node_insert - put an adopted node into the tables
+ * pkram_node_insert - put a node of the previous kernel into the tables
  * @node: the node, with @slot and @totals filled in
+ * @gfp:  allocation flags; the allocation must not fail
  *
- * Context: boot.
+ * Context: pkram.lock held.
  *
  * Return: 0, or -EEXIST if an earlier node has the name.
  */
-int __init pkram_node_insert(struct pkram_node *node)
+int pkram_node_insert(struct pkram_node *node, gfp_t gfp)
 {
-	guard(mutex)(&pkram.lock);
+	lockdep_assert_held(&pkram.lock);
 	if (find_any(node->page->name))
 		return -EEXIST;
 	node->id = pkram.next_id++;
-	xa_store(&pkram.nodes, node->id, node, GFP_KERNEL | __GFP_NOFAIL);
+	xa_store(&pkram.nodes, node->id, node, gfp);
 	rb_add(&node->by_name, &pkram.names, name_less);
-	node->state = PKRAM_NODE_IDLE;
+	node->state = PKRAM_NODE_PENDING;
 	count_node(node, 1);
+	return 0;
+}
+
+/**
+ * pkram_node_pending - find a node that is not adopted so far
+ * @name: its name
+ *
+ * Context: pkram.lock held, which keeps it from being dropped.
+ *
+ * Return: the node, or NULL.
+ */
+struct pkram_node *pkram_node_pending(const char *name)
+{
+	struct pkram_node *node;
+
+	lockdep_assert_held(&pkram.lock);
+	node = find_any(name);
+	return node && node->state == PKRAM_NODE_PENDING ? node : NULL;
+}
+
+/**
+ * pkram_node_adopted - a pending node is like others from now on
+ * @node: the node, which can go away at any moment from now on
+ */
+void pkram_node_adopted(struct pkram_node *node)
+{
+	guard(mutex)(&pkram.lock);
+	node->state = PKRAM_NODE_IDLE;
 	trace_pkram_adopt(le64_to_cpu(node->page->hdr.pfn), node->totals.data_pages,
 			  node->totals.meta_pages);
-	return 0;
+}
+
+/**
+ * pkram_node_drop - free a pending node that is damaged
+ * @node: the node, which has no pages but its node page
+ */
+void pkram_node_drop(struct pkram_node *node)
+{
+	scoped_guard(mutex, &pkram.lock) {
+		node_unpublish(node);
+		release_slot(node);
+	}
+	pkram_free_meta(node->page);
+	kfree(node);
 }
 
 /**
@@ -503,7 +549,7 @@ void pkram_node_destroy(struct pkram_node *node)
  * @name: its name
  *
  * Return: the node, to be given to pkram_node_put(); or an error pointer:
- * -ENOENT, -ENOMEM.
+ * -ENOENT, -EBUSY if it is pending, -ENOMEM.
  */
 struct pkram_node *pkram_node_get(const char *name)
 {
@@ -514,7 +560,9 @@ struct pkram_node *pkram_node_get(const char *name)
 	node = find_any(name);
 	if (!node || node->state == PKRAM_NODE_SAVING)
 		return ERR_PTR(-ENOENT);
-	err = pkram_node_index(node, GFP_KERNEL);
+	if (node->state == PKRAM_NODE_PENDING)
+		return ERR_PTR(-EBUSY);
+	err = pkram_node_index(node, PKRAM_GFP);
 	if (err)
 		return ERR_PTR(err);
 	node->users++;
@@ -556,7 +604,7 @@ struct pkram_node *pkram_node_take(const char *name)
 		return ERR_PTR(-ENOENT);
 	if (node->state != PKRAM_NODE_IDLE || node->users)
 		return ERR_PTR(-EBUSY);
-	err = pkram_node_index(node, GFP_KERNEL);
+	err = pkram_node_index(node, PKRAM_GFP);
 	if (err)
 		return ERR_PTR(err);
 	node_take(node);
@@ -702,7 +750,7 @@ int pkram_node_move(struct pkram_node *node)
  * @mine:   node that the caller has pinned, or NULL; unpinned if it is this one
  * @ret_id: output, its id
  *
- * Return: 0; -ENOENT; -EBUSY if it has other users.
+ * Return: 0; -ENOENT; -EBUSY if it has other users or is pending.
  */
 int pkram_node_remove(const char *name, struct pkram_node *mine, u64 *ret_id)
 {
@@ -712,7 +760,7 @@ int pkram_node_remove(const char *name, struct pkram_node *mine, u64 *ret_id)
 		node = find_any(name);
 		if (!node || node->state == PKRAM_NODE_SAVING)
 			return -ENOENT;
-		if (node->users != (node == mine ? 1 : 0))
+		if (node->state == PKRAM_NODE_PENDING || node->users != (node == mine ? 1 : 0))
 			return -EBUSY;
 		*ret_id = node->id;
 		node_take(node);
@@ -738,7 +786,7 @@ int pkram_remove_idle(void)
 			node = xa_find_after(&pkram.nodes, &id, ULONG_MAX, XA_PRESENT);
 			if (!node)
 				return ret;
-			taken = !node->users;
+			taken = node->state == PKRAM_NODE_IDLE && !node->users;
 			if (taken)
 				node_take(node);
 			else
@@ -783,6 +831,8 @@ void pkram_node_info(struct pkram_node *node, struct pkram_node_info *info)
 	info->nr_objects = pkram_node_nr_objects(node);
 	if (info->generation)
 		info->flags |= PKRAM_NODE_INHERITED;
+	if (node->state == PKRAM_NODE_PENDING)
+		info->flags |= PKRAM_NODE_UNCHECKED;
 	if (node->users)
 		info->flags |= PKRAM_NODE_BUSY;
 	if (has_files(node))

@@ -7,23 +7,29 @@
  *
  *   sysfs.c  dev.c        /sys/kernel/pkram; /dev/pkram
  *   save.c  load.c        saves and loads through it
- *   api.c  adopt.c        the in-kernel interface; nodes from the previous kernel
+ *   api.c  background.c   the in-kernel interface; threads that adopt nodes
  *   evacuate.c            nodes make room for images
+ *   adopt.c               nodes from the previous kernel, one by one
+ *   directory.c           the list of them
  *   node.c                nodes and their objects
  *   seal.c                the last thing before the jump
  *   shmem.c  poison.c     files in and out, frozen; pages with memory errors
  *   stream.c  damage.c    page and byte streams; damage on purpose
+ *   leftover.c            pages of inherited blocks that no node claims
+ *   claim.c               owners of the pages in inherited blocks
  *   kexec.c  early.c      images and preserved memory; reservation in setup_arch()
  *   super.c               global state; super block, directory, metadata
  *   alloc.c               memory that may be preserved
  *   blocks.c              which blocks are preserved
  *   format.c              the format
  *
- * Lock order: inode lock, pkram.lock, pkram_kexec_sem, i_pages lock, block lock.
+ * Lock order: inode lock, pkram.lock, pkram_kexec_sem, i_pages lock, block lock. The lock
+ * of adopt.c is taken under pkram.lock, and nothing under it.
  */
 #ifndef _MM_PKRAM_H
 #define _MM_PKRAM_H
 
+#include <linux/atomic.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/mutex.h>
@@ -56,15 +62,6 @@ static inline bool pkram_folio_poisoned(const struct folio *folio)
 
 extern u64 pkram_nr_blocks;
 
-/** PKRAM_BLOCK_OURS - while adopting: the previous kernel preserved the block */
-#define PKRAM_BLOCK_OURS	BIT(31)
-/** PKRAM_BLOCK_ALONE - and none of its pages has another user */
-#define PKRAM_BLOCK_ALONE	BIT(30)
-/** PKRAM_BLOCK_WHOLE - and all of it was claimed at once */
-#define PKRAM_BLOCK_WHOLE	BIT(29)
-/** PKRAM_BLOCK_COUNT - the rest of a counter, which is all of it later on */
-#define PKRAM_BLOCK_COUNT	(BIT(29) - 1)
-
 int pkram_blocks_init(gfp_t gfp);
 void pkram_blocks_setup(struct pkram_map *map, struct pkram_map *twin, u64 nr_blocks);
 u64 pkram_blocks_add(u64 pfn, u64 nr);
@@ -75,8 +72,7 @@ void pkram_blocks_pin_map(u64 map_pfn, u64 twin_pfn, u64 nr);
 extern bool pkram_memory_added;
 void pkram_blocks_find_ram(void);
 u64 pkram_blocks_ram(u64 pfn, u64 nr);
-u32 *pkram_blocks_adopt(void);
-void pkram_blocks_adopted(u32 *counts);
+void pkram_blocks_adopt(void);
 bool pkram_blocks_room(void);
 bool pkram_blocks_scarce(void);
 
@@ -104,11 +100,15 @@ void pkram_kexec_ban(const struct kimage *image, u64 start, u64 end);
  * @meta_pages: pages that describe them, without super block and map
  * @boot_result: enum pkram_boot_result
  * @sealed_ns:  when the previous kernel sealed, 0 if nothing was adopted
- * @restored_ns: ns that early and late boot work took
+ * @restored_ns: ns of processor time that early boot and adoption took
  * @release:    of the previous kernel, sanitised
  * @features:   how many committed nodes need each incompatible feature
  * @dropped:    struct pkram_dropped, at most PKRAM_MAX_DROPPED
  * @nr_dropped: inherited nodes that were dropped, listed or not
+ * @adopting:   not all inherited nodes were adopted or dropped so far
+ * @dirs_known: pages at the beginning of the directory that are known to be good; %U32_MAX
+ *              if all are. The others are as the previous kernel left them
+ * @pending_pages: pages of inherited blocks that are neither adopted nor free so far
  */
 struct pkram_state {
 	struct mutex lock;	/* nodes, directory and counters */
@@ -129,6 +129,9 @@ struct pkram_state {
 	u32 features[64];
 	struct list_head dropped;
 	u64 nr_dropped;
+	bool adopting;
+	u32 dirs_known;
+	atomic64_t pending_pages;
 };
 
 /** PKRAM_MAX_DROPPED - dropped nodes that are remembered by name */
@@ -137,10 +140,12 @@ struct pkram_state {
 /**
  * struct pkram_dropped - an inherited node that was dropped
  * @link: in pkram_state.dropped
+ * @position: its place in the directory
  * @info: what is known of it
  */
 struct pkram_dropped {
 	struct list_head link;
+	u64 position;
 	struct pkram_node_info info;
 };
 
@@ -162,7 +167,7 @@ void pkram_free_meta(void *page);
 __le64 *pkram_dir_reserve(gfp_t gfp);
 void pkram_dir_release(__le64 *slot);
 void pkram_dir_set(__le64 *slot, __le64 pfn);
-void pkram_dir_adopt(struct pkram_dir *dir);
+void pkram_dir_adopt(struct pkram_dir *dir, gfp_t gfp);
 void pkram_dir_link(struct pkram_dir *before, __le64 pfn);
 bool pkram_meta_banned(const void *page);
 void *pkram_move_meta(const void *page, gfp_t gfp);
@@ -172,7 +177,7 @@ u64 pkram_needed_features(void);
 u64 pkram_super_pages(void);
 int pkram_super_create(void);
 void pkram_super_adopt(u64 sb_pfn, u64 map_pfn, u64 map_twin_pfn);
-void pkram_map_grow(u32 *counts);
+void pkram_map_grow(void);
 void pkram_map_copy_again(void);
 bool pkram_crash_range(unsigned int i, u64 *start, u64 *end);
 void pkram_super_set_crash(struct pkram_super *sb);
@@ -262,8 +267,14 @@ void pkram_poison_recheck(void);
 void pkram_poison_start(void);
 bool pkram_poison_checked(void);
 bool pkram_poison_seal(void);
+bool pkram_poison_any(void);
 u64 pkram_poison_adopt(struct pkram_node_page *page);
 #else
+static inline bool pkram_poison_any(void)
+{
+	return false;
+}
+
 static inline void pkram_poison_commit(struct pkram_node_page *page, __le64 *slot)
 {
 }

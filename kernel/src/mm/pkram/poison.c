@@ -9,6 +9,7 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
+#include "claim.h"
 #include "pkram.h"
 
 /**
@@ -36,6 +37,9 @@
  * reports each page to pkram_poison_note(), and a worker determines soon after whether a
  * node has it, in extents and not in pages. What the worker did not get to is looked for
  * in the extents when the seal is made.
+ *
+ * As long as inherited nodes are being adopted the worker does not run, because their
+ * metadata is not known to be good. The seal checks it before it looks at such a node.
  */
 
 /**
@@ -125,13 +129,23 @@ void pkram_poison_note(unsigned long pfn)
 /**
  * pkram_poison_start - nodes can be looked at from now on
  *
- * Context: boot, after all nodes were adopted or dropped.
+ * Context: after all inherited nodes were adopted or dropped.
  */
-void __init pkram_poison_start(void)
+void pkram_poison_start(void)
 {
 	WRITE_ONCE(poison.started, true);
 	if (poison.nr)
 		schedule_work(&poison_work);
+}
+
+/**
+ * pkram_poison_any() - have there been memory errors?
+ *
+ * Return: false if no page needs a closer look.
+ */
+bool pkram_poison_any(void)
+{
+	return READ_ONCE(poison.nr) || READ_ONCE(poison.overflow);
 }
 
 /* The first noted page in a range that is bad, 0 if there is none; from entry *@i on. */
@@ -332,7 +346,7 @@ void pkram_poison_recheck(void)
 	lockdep_assert_held(&pkram.lock);
 	for (i = 0; i < poison.nr; i++)
 		WRITE_ONCE(poison.page[i].checked, false);
-	if (poison.nr)
+	if (poison.nr && READ_ONCE(poison.started))
 		schedule_work(&poison_work);
 }
 
@@ -361,15 +375,39 @@ bool pkram_poison_checked(void)
 	return true;
 }
 
+/* Can the metadata of a node be followed? 0 if so, as pkram_claim_check(). */
+static int check_inherited(u64 pfn)
+{
+	const struct pkram_node_page *page = pfn_to_kaddr(pfn);
+	int r;
+
+	/* nodes that were adopted, or saved here, were checked */
+	if (likely(!READ_ONCE(pkram.adopting)))
+		return 0;
+	r = pkram_claim_readable(pfn);
+	if (r == PKRAM_DAMAGE_CHECKSUM)
+		return -EHWPOISON;
+	/* in a block of this kernel */
+	if (r || le64_to_cpu(page->hdr.generation) == pkram_generation())
+		return 0;
+	return pkram_claim_check(pfn, le64_to_cpu(page->data_pages) +
+				      le64_to_cpu(page->meta_pages));
+}
+
 static void check_slot(__le64 *slot)
 {
 	struct pkram_node_page *page;
 	s64 nr;
+	int r;
 
 	if (!*slot)
 		return;
 	page = pfn_to_kaddr(le64_to_cpu(*slot));
-	nr = pkram_poison_node(page);
+	r = check_inherited(le64_to_cpu(*slot));
+	/* the next kernel drops it, and says why */
+	if (r > 0)
+		return;
+	nr = r < 0 ? -1 : pkram_poison_node(page);
 	if (!nr)
 		return;
 	if (nr > 0) {
@@ -436,9 +474,10 @@ static bool drop_bad_copies(void)
 static void drop_bad_dirs(void)
 {
 	struct pkram_dir *dir, *before = NULL;
+	u32 nr = 0;
 	__le64 pfn;
 
-	for (pfn = pkram.sb->dir_pfn; pfn; pfn = dir->hdr.next) {
+	for (pfn = pkram.sb->dir_pfn; pfn && nr++ < pkram.dirs_known; pfn = dir->hdr.next) {
 		dir = pfn_to_kaddr(le64_to_cpu(pfn));
 		if (PageHWPoison(virt_to_page(dir))) {
 			dir = pkram_twin_page(dir);
@@ -473,6 +512,7 @@ bool pkram_poison_seal(void)
 	struct pkram_dir *dir;
 	bool all;
 	unsigned int i;
+	u32 nr = 0;
 	__le64 pfn;
 
 	if (likely(!atomic_long_read(&num_poisoned_pages)))
@@ -487,7 +527,8 @@ bool pkram_poison_seal(void)
 	for (i = 0; i < poison.nr && !all; i++)
 		if (poison.page[i].slot)
 			check_slot(live_slot(poison.page[i].slot));
-	for (pfn = all ? pkram.sb->dir_pfn : 0; pfn; pfn = dir->hdr.next) {
+	for (pfn = all ? pkram.sb->dir_pfn : 0; pfn && nr++ < pkram.dirs_known;
+	     pfn = dir->hdr.next) {
 		dir = pfn_to_kaddr(le64_to_cpu(pfn));
 		for (i = 0; i < PKRAM_DIR_SLOTS; i++)
 			check_slot(&dir->slot[i]);
@@ -499,7 +540,7 @@ bool pkram_poison_seal(void)
  * pkram_poison_adopt - flag the pages again that an adopted node calls bad
  * @page: its node page, its pages converted
  *
- * Context: boot.
+ * Context: its node is being adopted.
  *
  * Return: how many it calls so, named or not.
  */

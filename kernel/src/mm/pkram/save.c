@@ -11,6 +11,7 @@
 #include <linux/uio.h>
 #include <linux/wait.h>
 
+#include "adopt.h"
 #include "alloc.h"
 #include "node.h"
 #include "pkram.h"
@@ -96,6 +97,10 @@ struct pkram_save *pkram_save_begin(const char *name)
 
 	if (!save)
 		return ERR_PTR(-ENOMEM);
+	if (pkram_adopt_directory()) {
+		kfree(save);
+		return ERR_PTR(-EINTR);
+	}
 	pkram_alloc_hold();
 	node = pkram_node_create(name, PKRAM_GFP);
 	if (IS_ERR(node)) {
@@ -260,21 +265,21 @@ static bool has_ranges(const struct pkram_save *save, u32 index)
 	return false;
 }
 
-/**
- * pkram_save_file - save a file, or a range of it
- * @save: the save
- * @file: the file
- * @arg:  see struct pkram_ioctl_save_file; flags checked
- *
- * On error the node is as it was before, unless the call made an object and a later
- * one exists: then the save can only be aborted.
- *
- * Return: 0; -EBADFD the save was committed, aborted or is broken; -EINVAL bad
- * range, or not the file of that object; as pkram_file_freeze(),
- * pkram_node_add_object() and pkram_file_save().
+/*
+ * All blocks of the previous kernel count as full until it is known which pages of them no
+ * node has. If that could make a difference, have it done before @pages are allocated.
  */
-int pkram_save_file(struct pkram_save *save, struct file *file,
-		    struct pkram_ioctl_save_file *arg)
+static int save_make_room(u64 pages)
+{
+	if (likely(!pkram_adopt_pending()))
+		return 0;
+	if (!pkram_blocks_scarce() && pages < si_mem_available() / 2)
+		return 0;
+	return pkram_adopt_all();
+}
+
+static int save_file_once(struct pkram_save *save, struct file *file,
+			  struct pkram_ioctl_save_file *arg)
 {
 	bool range_given = arg->flags & PKRAM_SAVE_RANGE;
 	bool fresh = !range_given || arg->object == PKRAM_OBJECT_NEW;
@@ -339,6 +344,35 @@ out:
 }
 
 /**
+ * pkram_save_file - save a file, or a range of it
+ * @save: the save
+ * @file: the file
+ * @arg:  see struct pkram_ioctl_save_file; flags checked
+ *
+ * On error the node is as it was before, unless the call made an object and a later
+ * one exists: then the save can only be aborted.
+ *
+ * Return: 0; -EBADFD the save was committed, aborted or is broken; -EINVAL bad
+ * range, or not the file of that object; as pkram_file_freeze(),
+ * pkram_node_add_object() and pkram_file_save().
+ */
+int pkram_save_file(struct pkram_save *save, struct file *file,
+		    struct pkram_ioctl_save_file *arg)
+{
+	int err, again;
+
+	err = save_make_room(0);
+	if (err)
+		return err;
+	err = save_file_once(save, file, arg);
+	if ((err != -ENOSPC && err != -ENOMEM) || !pkram_adopt_all_at_once())
+		return err;
+	/* there was not enough memory or room only because nodes were pending, maybe */
+	again = save_file_once(save, file, arg);
+	return again == -EBADFD ? err : again;
+}
+
+/**
  * pkram_save_bytes - append to the byte stream of the newest object
  * @save:   the save
  * @object: PKRAM_OBJECT_NEW to make an object, else the newest; its index
@@ -356,6 +390,9 @@ int pkram_save_bytes(struct pkram_save *save, u32 *object, struct iov_iter *from
 	guard(mutex)(&save->lock);
 	if (!save_usable(save))
 		return -EBADFD;
+	err = save_make_room(iov_iter_count(from) >> PAGE_SHIFT);
+	if (err)
+		return err;
 	nr = pkram_node_nr_objects(save->node);
 	if (*object == PKRAM_OBJECT_NEW) {
 		close_bytes(save);
@@ -438,8 +475,8 @@ static void free_ranges(struct pkram_save *save)
  * @ret_id:  output, id of the node
  *
  * Return: 0; -EBADFD; -EBUSY a helper's call is running, or the node to be
- * replaced is in use; -EINVAL ranges overlap; -EEXIST; -ENOMEM. On error it can
- * be tried again.
+ * replaced is in use; -EINVAL ranges overlap; -EEXIST; -ENOMEM; -EINTR. On error it
+ * can be tried again.
  */
 int pkram_save_commit(struct pkram_save *save, bool replace, u64 *ret_id)
 {
@@ -450,6 +487,9 @@ int pkram_save_commit(struct pkram_save *save, bool replace, u64 *ret_id)
 		return -EBADFD;
 	if (save->active)
 		return -EBUSY;
+	/* a node with the name may still have to be adopted, or be damaged and go away */
+	if (pkram_adopt_node((const char *)save->node->page->name))
+		return -EINTR;
 	close_bytes(save);
 	if (!order_ranges(save))
 		return -EINVAL;

@@ -23,6 +23,10 @@
  * reboots, or jumps to an image that would not take the store over never seals,
  * and the next one adopts nothing that is not sealed. Adopting unseals.
  *
+ * What was not adopted so far is handed on as it is: the pages of such nodes were not
+ * changed, and their blocks stay in the map. Pages of the directory that were not checked
+ * so far keep the checksums of the previous kernel, so that damage remains visible.
+ *
  * No user thread runs any more, so what is sealed is what was stored, with one
  * exception: the hardware may have lost a page since. See poison.c.
  */
@@ -45,7 +49,7 @@ void pkram_seal(const struct kimage *image)
 	if (!sb || image->type != KEXEC_TYPE_DEFAULT || image->preserve_context)
 		return;
 	if (image->pkram_state != PKRAM_IMAGE_KEEPS) {
-		if (pkram.nr_nodes)
+		if (pkram_active())
 			pr_warn("losing %llu nodes: the kexec image does not preserve them\n",
 				pkram.nr_nodes);
 		return;
@@ -54,7 +58,7 @@ void pkram_seal(const struct kimage *image)
 		return;
 
 	sb = pkram.sb;
-	for (pfn = sb->dir_pfn; pfn; nr_dir++) {
+	for (pfn = sb->dir_pfn; pfn && nr_dir < READ_ONCE(pkram.dirs_known); nr_dir++) {
 		struct pkram_dir *dir = pfn_to_kaddr(le64_to_cpu(pfn)), *twin;
 
 		for (i = 0; i < PKRAM_DIR_SLOTS; i++)
@@ -78,8 +82,13 @@ void pkram_seal(const struct kimage *image)
 		pkram_page_finish(&pkram.map_twin[i].hdr);
 	}
 
-	sb->nr_dir = cpu_to_le32(nr_dir);
-	sb->nr_nodes = cpu_to_le64(nr_nodes);
+	if (pfn) {
+		/* the rest of the directory is not known */
+		nr_nodes = le64_to_cpu(sb->nr_nodes);
+	} else {
+		sb->nr_dir = cpu_to_le32(nr_dir);
+		sb->nr_nodes = cpu_to_le64(nr_nodes);
+	}
 	sb->sealed_ns = cpu_to_le64(ktime_get_real_fast_ns());
 	sb->sealed_tsc = cpu_to_le64(arch_pkram_ticks());
 	strscpy_pad((char *)sb->release, init_utsname()->release, sizeof(sb->release));

@@ -44,6 +44,7 @@ struct pkram_state pkram = {
 	.nodes = XARRAY_INIT(pkram.nodes, 0),
 	.names = RB_ROOT,
 	.next_id = 1,
+	.dirs_known = U32_MAX,
 	.dropped = LIST_HEAD_INIT(pkram.dropped),
 };
 
@@ -52,11 +53,11 @@ struct pkram_state pkram = {
  *
  * Context: any. The answer can change at any time.
  *
- * Return: true if there are nodes.
+ * Return: true if there are nodes, or if there may be some that are not adopted yet.
  */
 bool pkram_active(void)
 {
-	return pkram_enabled() && READ_ONCE(pkram.nr_nodes);
+	return pkram_enabled() && (READ_ONCE(pkram.nr_nodes) || READ_ONCE(pkram.adopting));
 }
 
 /**
@@ -472,13 +473,17 @@ int pkram_dir_move(void (*moved)(const struct pkram_dir *from, struct pkram_dir 
 
 /**
  * pkram_dir_adopt - adopt a directory page of the previous kernel
- * @dir: the page, checked, whose copy is claimed as well; the slots that hold adopted
- *       nodes are not zero
+ * @dir: the page, checked, whose copy is claimed as well
+ * @gfp: allocation flags; the allocation must not fail
+ *
+ * Context: pkram.lock held.
  */
-void __init pkram_dir_adopt(struct pkram_dir *dir)
+void pkram_dir_adopt(struct pkram_dir *dir, gfp_t gfp)
 {
-	struct dir_page *d = dir_page_new(dir, GFP_KERNEL | __GFP_NOFAIL);
+	struct dir_page *d = dir_page_new(dir, gfp);
 	unsigned int i;
+
+	lockdep_assert_held(&pkram.lock);
 
 	for (i = 0; i < PKRAM_DIR_SLOTS; i++) {
 		if (!dir->slot[i])
@@ -653,27 +658,23 @@ void __init pkram_super_adopt(u64 sb_pfn, u64 map_pfn, u64 map_twin_pfn)
 		pkram_blocks_pin(pkram_pfn(pkram.map_twin), nr_map);
 }
 
-static void __init map_free(struct pkram_map *map, u32 nr_map, u32 *counts)
+static void __init map_free(struct pkram_map *map, u32 nr_map)
 {
 	u32 i;
 
-	for (i = 0; map && i < nr_map; i++) {
-		map[i].hdr.magic = 0;
-		counts[pkram_pfn(map + i) >> PKRAM_BLOCK_ORDER]--;
-		free_page((unsigned long)(map + i));
-	}
+	for (i = 0; map && i < nr_map; i++)
+		pkram_free_meta(map + i);
 }
 
 /**
  * pkram_map_grow - replace an inherited map that is too short
- * @counts: counters of pkram_blocks_adopt()
  *
  * The machine may have memory now that it did not have when the map was made. Without
  * memory for a longer map, what lies above is not preserved in place.
  *
- * Context: boot, between the adoption of all nodes and pkram_blocks_adopted().
+ * Context: boot, after pkram_blocks_adopt() and pkram_leftover_init().
  */
-void __init pkram_map_grow(u32 *counts)
+void __init pkram_map_grow(void)
 {
 	u32 i, nr_map = le32_to_cpu(pkram.sb->nr_map), nr_new = pkram_map_pages(max_pfn);
 	struct pkram_map *map, *twin;
@@ -695,8 +696,8 @@ void __init pkram_map_grow(u32 *counts)
 	}
 	pkram_blocks_setup(map, twin, blocks_covered(nr_new));
 	pkram_blocks_pin_map(pkram_pfn(map), pkram_pfn(twin), nr_new);
-	map_free(pkram.map, nr_map, counts);
-	map_free(pkram.map_twin, nr_map, counts);
+	map_free(pkram.map, nr_map);
+	map_free(pkram.map_twin, nr_map);
 	pkram.map = map;
 	pkram.map_twin = twin;
 	pkram.sb->map_pfn = cpu_to_le64(pkram_pfn(map));
@@ -712,7 +713,7 @@ void __init pkram_map_grow(u32 *counts)
  *
  * Nothing if there is one, or no memory for one.
  *
- * Context: boot, after the inherited blocks were dealt with.
+ * Context: boot, after pkram_map_grow().
  */
 void __init pkram_map_copy_again(void)
 {
@@ -725,7 +726,6 @@ void __init pkram_map_copy_again(void)
 		return;
 	map_init(pkram.map_twin, nr_map);
 	pkram_blocks_setup(pkram.map, pkram.map_twin, pkram_nr_blocks);
-	pkram_blocks_add(pkram_pfn(pkram.map_twin), nr_map);
 	pkram_blocks_pin(pkram_pfn(pkram.map_twin), nr_map);
 	for (i = 0; i < nr_map; i++)
 		memcpy(pkram.map_twin[i].bits, pkram.map[i].bits, sizeof(pkram.map[i].bits));

@@ -11,6 +11,7 @@
 #include <linux/pkram.h>
 #include <linux/sysfs.h>
 
+#include "adopt.h"
 #include "node.h"
 #include "pkram.h"
 
@@ -39,7 +40,9 @@ static ssize_t pkram_store(struct kobject *kobj, struct kobj_attribute *attr,
 		return -EINVAL;
 	if (!pkram_enabled())
 		return -ENODEV;
-	err = pkram_remove_idle();
+	err = pkram_adopt_all();
+	if (!err)
+		err = pkram_remove_idle();
 	return err ?: count;
 }
 
@@ -47,6 +50,8 @@ static struct kobj_attribute pkram_attr = __ATTR(pkram, 0600, pkram_show, pkram_
 
 static ssize_t nodes_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
 {
+	if (pkram_adopt_directory())
+		return -EINTR;
 	return sysfs_emit(buf, "%llu\n", READ_ONCE(pkram.nr_nodes));
 }
 
@@ -54,6 +59,8 @@ static struct kobj_attribute nodes_attr = __ATTR_RO(nodes);
 
 static ssize_t data_pages_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
 {
+	if (pkram_adopt_directory())
+		return -EINTR;
 	return sysfs_emit(buf, "%llu\n", READ_ONCE(pkram.data_pages));
 }
 
@@ -63,6 +70,8 @@ static ssize_t meta_pages_show(struct kobject *kobj, struct kobj_attribute *attr
 {
 	u64 pages = 0;
 
+	if (pkram_adopt_directory())
+		return -EINTR;
 	if (pkram_enabled())
 		pages = READ_ONCE(pkram.meta_pages) + pkram_super_pages();
 	return sysfs_emit(buf, "%llu\n", pages);
@@ -76,6 +85,8 @@ static ssize_t adopted_pages_show(struct kobject *kobj, struct kobj_attribute *a
 	unsigned long id;
 	u64 pages = 0;
 
+	if (pkram_adopt_directory())
+		return -EINTR;
 	if (pkram_enabled()) {
 		guard(mutex)(&pkram.lock);
 		xa_for_each(&pkram.nodes, id, node)
@@ -87,11 +98,23 @@ static ssize_t adopted_pages_show(struct kobject *kobj, struct kobj_attribute *a
 
 static struct kobj_attribute adopted_pages_attr = __ATTR_RO(adopted_pages);
 
+/* Waits for nothing: programs look here how far adoption has come. */
+static ssize_t pending_pages_show(struct kobject *kobj, struct kobj_attribute *attr, char *buf)
+{
+	s64 pages = atomic64_read(&pkram.pending_pages);
+
+	/* 0 means that no node is pending */
+	return sysfs_emit(buf, "%lld\n", pkram_adopt_pending() ? max(pages, 1LL) : 0);
+}
+
+static struct kobj_attribute pending_pages_attr = __ATTR_RO(pending_pages);
+
 static struct attribute *pkram_counters[] = {
 	&nodes_attr.attr,
 	&data_pages_attr.attr,
 	&meta_pages_attr.attr,
 	&adopted_pages_attr.attr,
+	&pending_pages_attr.attr,
 	NULL
 };
 

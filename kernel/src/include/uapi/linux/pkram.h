@@ -64,7 +64,7 @@ enum {
 /**
  * enum pkram_boot_result - what this kernel found when it started
  * @PKRAM_BOOT_NONE:     no ``pkram=`` on the command line
- * @PKRAM_BOOT_RESTORED: a sealed super block was adopted, with all it listed
+ * @PKRAM_BOOT_RESTORED: a sealed super block was adopted, and no node was dropped so far
  * @PKRAM_BOOT_PARTIAL:  adopted, but at least one damaged node was dropped
  * @PKRAM_BOOT_NOTHING:  ``pkram=`` points at memory that holds no super block
  * @PKRAM_BOOT_STALE:    a super block is there but was not sealed for this
@@ -150,10 +150,11 @@ enum pkram_damage {
  * @nr_nodes:       out: committed nodes
  * @data_pages:     out: pages of 4096 bytes that hold what clients stored
  * @meta_pages:     out: pages that describe it, super block and map included
- * @nr_dropped:     out: inherited nodes that were dropped at this boot
+ * @nr_dropped:     out: inherited nodes that were dropped at this boot so far
  * @sealed_ns:      out: CLOCK_REALTIME ns at which the previous kernel sealed,
  *                  0 unless @boot_result is _RESTORED or _PARTIAL
- * @restored_ns:    out: ns the early and late boot work of PKRAM took
+ * @restored_ns:    out: ns of processor time that PKRAM took in early boot, and for
+ *                  adopting nodes so far
  * @prev_release:   out: release string of the kernel that sealed, NUL-terminated,
  *                  sanitised to printable ASCII
  */
@@ -181,6 +182,8 @@ struct pkram_ioctl_info {
 #define PKRAM_NODE_BUSY		(1U << 1)
 /** PKRAM_NODE_LOADED - at least one of its files exists in this system, frozen */
 #define PKRAM_NODE_LOADED	(1U << 2)
+/** PKRAM_NODE_UNCHECKED - came from an earlier kernel, and was not checked so far */
+#define PKRAM_NODE_UNCHECKED	(1U << 3)
 
 /**
  * struct pkram_node_info - one node in a listing
@@ -213,7 +216,12 @@ struct pkram_node_info {
 	char name[PKRAM_NODE_NAME_MAX + 1];
 };
 
-/** PKRAM_LIST_DROPPED - list the inherited nodes that were dropped at boot */
+/**
+ * PKRAM_LIST_DROPPED - list the inherited nodes that were dropped at boot
+ *
+ * Waits until all inherited nodes are checked. Without it the list is returned at once, and
+ * a node with PKRAM_NODE_UNCHECKED in it may still turn out to be damaged and go away.
+ */
 #define PKRAM_LIST_DROPPED	(1U << 0)
 
 /**
@@ -253,7 +261,8 @@ struct pkram_ioctl_list {
  * commit over an existing name with PKRAM_COMMIT_REPLACE, therefore an existing
  * name is not refused here.
  * PKRAM_IOC_LOAD_BEGIN: pin a committed node. ENOENT. Several descriptors may
- * load one node.
+ * load one node. A node of an earlier kernel that was not checked so far is checked
+ * before, and no other (EINTR if a fatal signal arrives).
  * PKRAM_IOC_REMOVE: free a node and all it holds. ENOENT, EBUSY while another
  * descriptor is loading it; a descriptor that is itself loading it ends that
  * load and becomes idle. Files that were saved into it or loaded from it live

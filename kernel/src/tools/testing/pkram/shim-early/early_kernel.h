@@ -17,6 +17,7 @@ typedef __s64 s64;
 typedef __u64 phys_addr_t;
 typedef unsigned int gfp_t;
 typedef unsigned short umode_t;
+typedef struct { s64 counter; } atomic64_t;
 
 #define CONFIG_PKRAM		1
 #define __init
