@@ -43,9 +43,9 @@ check_patches() {
         out=$(GIT_DIR=/nonexistent "$tree/scripts/checkpatch.pl" --root="$tree" --strict --no-summary --terse --showfile --show-types --color=never \
                 --ignore "$CHECKPATCH_IGNORE" "$dir"/*.patch 2>&1) || true
         # Its exit status does not tell everything: any remark counts, and so does not running at all.
-        # TRACE_EVENT() is laid out in a way of its own in all of include/trace. The headers below shim-early stand in for the
+        # TRACE_EVENT() is laid out in a way of its own in all of include/trace. The headers below shim-early and shim-adopt stand in for the
         # kernel's own, whose macros and types they have to repeat.
-        out=$(grep -v -e 'No codespell typos will be found' -e 'include/trace/events/' -e 'tools/testing/pkram/shim-early/' <<<"$out" || true)
+        out=$(grep -v -e 'No codespell typos will be found' -e 'include/trace/events/' -e 'tools/testing/pkram/shim-early/' -e 'tools/testing/pkram/shim-adopt/' <<<"$out" || true)
         if [ -n "$out" ]; then r=1; fi
         [ -z "$out" ] || say "${out//$dir\//}"
         rm -rf -- "$dir"
