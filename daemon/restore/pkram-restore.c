@@ -28,6 +28,19 @@ static int restore_run_lost(const PkramDevice *device, Store *s, const struct pk
         return report_lost(s, info, r < 0 ? NULL : &plan);
 }
 
+/* Waits until the kernel has checked all nodes: only then it is known which are damaged. Reads info again. */
+static int wait_for_adoption(const PkramDevice *device, Store *s, struct pkram_ioctl_info *info) {
+        struct pkram_node_info node;
+        uint64_t cursor = 0;
+        uint32_t n;
+        int r;
+
+        r = pkram_device_list(device, PKRAM_LIST_DROPPED, &cursor, &node, 1, &n);
+        if (r < 0)
+                return r;
+        return store_info(s, info, /* reterr_error= */ NULL);
+}
+
 /* lost: nodes are about to be lost. */
 static int restore_run(const PkramDevice *device, const Config *config, bool lost, const char *disk_path,
                        const char *report_path) {
@@ -52,9 +65,12 @@ static int restore_run(const PkramDevice *device, const Config *config, bool los
                 return 0;
         }
 
-        if (!lost)
-                return report_restored(s, device, &info, report_path);
-        return restore_run_lost(device, s, &info, config, disk_path);
+        if (lost)
+                return restore_run_lost(device, s, &info, config, disk_path);
+        r = wait_for_adoption(device, s, &info);
+        if (r < 0)
+                return log_error_errno(r, "Failed to list dropped nodes");
+        return report_restored(s, device, &info, report_path);
 }
 
 static void log_up(struct json_object *report) {
