@@ -57,9 +57,20 @@ nodes() {
         fi
 }
 
-# boot_result NAME-OF-ENUM: what the kernel found when it started
+# all_adopted: wait until no node of the previous kernel is pending
+all_adopted() {
+        local i=0
+        while [ "$(cat /sys/kernel/mm/pkram/pending_pages)" != 0 ] && [ $i -lt 600 ]; do
+                i=$((i + 1))
+                usleep 100000
+        done
+        equal "pages pending" "$(cat /sys/kernel/mm/pkram/pending_pages)" 0
+}
+
+# boot_result NAME-OF-ENUM: what the kernel found when it started; PARTIAL waits until it has checked all nodes
 boot_result() {
         local n
+        [ "$1" != PARTIAL ] || pkt list --dropped >/dev/null
         case $1 in
         NONE) n=0 ;; RESTORED) n=1 ;; PARTIAL) n=2 ;; NOTHING) n=3 ;; STALE) n=4 ;; DAMAGED) n=5 ;; VERSION) n=6 \
                 ;; OFF) n=7 ;;
@@ -96,6 +107,7 @@ finish() {
 
 # free_pages: free memory in pages, with nothing cached; those on per-cpu lists are free too
 free_pages() {
+        while [ "$(cat /sys/kernel/mm/pkram/pending_pages 2>/dev/null || echo 0)" != 0 ]; do usleep 100000; done
         sync
         echo 3 >/proc/sys/vm/drop_caches
         # KASAN keeps what was freed for a while, up to a thirtieth of memory.

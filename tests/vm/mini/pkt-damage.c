@@ -326,11 +326,12 @@ int cmd_damage(int argc, char **argv) {
                 return damage_store(&round);
 
         dev = device_open();
-        r = dev < 0 ? dev : device_call(dev, PKRAM_IOC_INFO, &info);
+        /* This one waits until all nodes are checked, the others do not. */
+        r = dev < 0 ? dev : list_nodes(dev, PKRAM_LIST_DROPPED, &l.dropped, &l.nr_dropped);
+        if (r >= 0)
+                r = device_call(dev, PKRAM_IOC_INFO, &info);
         if (r >= 0)
                 r = list_nodes(dev, 0, &l.live, &l.nr_live);
-        if (r >= 0)
-                r = list_nodes(dev, PKRAM_LIST_DROPPED, &l.dropped, &l.nr_dropped);
         if (r < 0)
                 return complain("cannot list the nodes: %s", strerror(-r));
         return round.kind == STORE ? check_store(&round, &info, &l) : check_nodes(&round, &l);

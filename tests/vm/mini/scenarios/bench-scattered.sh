@@ -27,6 +27,7 @@ stage2() {
 
 stage3() {
         boot_result RESTORED
+        all_adopted
         meta=$(pkt list | sed -n 's/.*meta_pages=\([0-9]*\).*/\1/p')
         # Less than this, and the pages were not scattered.
         within "pages of metadata" "$meta" 440 1000

@@ -55,6 +55,7 @@ stage1() {
 
 stage2() {
         boot_result RESTORED
+        all_adopted
         nodes 3
         corrupted 3
         # shellcheck disable=SC2046
@@ -70,6 +71,7 @@ stage2() {
 
 stage3() {
         boot_result RESTORED
+        all_adopted
         nodes 2
         corrupted 4
         check "still lost" pkt verify --keep hit "$HIT1,lost" "$HIT2" "$HIT3,lost" "$HIT4"

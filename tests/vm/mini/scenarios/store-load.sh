@@ -26,6 +26,7 @@ stage1() {
 
 stage2() {
         boot_result RESTORED
+        all_adopted
         nodes 3
         equal "generation of the store" "$(pkt info generation)" 1
         # shellcheck disable=SC2046

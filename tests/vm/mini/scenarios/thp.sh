@@ -17,6 +17,7 @@ stage1() {
 
 stage2() {
         boot_result RESTORED
+        all_adopted
         # shellcheck disable=SC2046
         check "adopted folios are left out of crash dumps" pkt hidden $(word pkramtest.pfns | tr ',' ' ')
         check "huge pages for shmem" huge_on
