@@ -47,6 +47,11 @@ static inline enum memblock_flags early_room_flags(void)
 {
 	return MEMBLOCK_NONE;
 }
+
+static inline bool early_is_scratch(phys_addr_t start, phys_addr_t end)
+{
+	return false;
+}
 #else
 #include <linux/kexec_handover.h>
 
@@ -85,6 +90,19 @@ static inline bool is_kho_scratch(phys_addr_t start, size_t size)
 static inline enum memblock_flags early_room_flags(void)
 {
 	return is_kho_boot() ? MEMBLOCK_KHO_SCRATCH : MEMBLOCK_NONE;
+}
+
+/* early_is_scratch - is there memory in which early boot has to stay? @end is exclusive */
+static inline bool early_is_scratch(phys_addr_t start, phys_addr_t end)
+{
+	struct memblock_region *r;
+
+	if (!is_kho_boot())
+		return false;
+	for_each_mem_region(r)
+		if (memblock_is_kho_scratch(r) && r->base < end && start < r->base + r->size)
+			return true;
+	return false;
 }
 #endif
 

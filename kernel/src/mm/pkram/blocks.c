@@ -49,8 +49,8 @@ static DEFINE_MUTEX(pkram_blocks_init_mutex);
 /* Preserved pages in each block; NULL until something is stored. */
 static u32 *pkram_counts;
 
-/* Blocks whose bit is set, all of them and those below 4 GiB. */
-static u64 pkram_touched, pkram_touched_low;
+/* Blocks whose bit is set, all of them and those below 4 GiB, and in how many runs they are. */
+static u64 pkram_touched, pkram_touched_low, pkram_nr_runs;
 
 /**
  * pkram_blocks_setup - say where the map is
@@ -86,9 +86,9 @@ static bool block_is_low(u64 block)
  */
 int pkram_blocks_init(gfp_t gfp)
 {
+	u64 block, touched;
 	unsigned int i;
 	u32 *counts;
-	u64 block;
 
 	if (likely(READ_ONCE(pkram_counts)))
 		return 0;
@@ -96,9 +96,11 @@ int pkram_blocks_init(gfp_t gfp)
 	guard(mutex)(&pkram_blocks_init_mutex);
 	if (pkram_counts)
 		return 0;
-	counts = kvcalloc(pkram_nr_blocks, sizeof(*counts), gfp);
+	/* one more, so that each block has a neighbour */
+	counts = kvcalloc(pkram_nr_blocks + 1, sizeof(*counts), gfp);
 	if (!counts)
 		return -ENOMEM;
+	pkram_nr_runs = pkram_runs_count(pkram_map, pkram_nr_blocks, &touched);
 	for (i = 0; i < nr_pins; i++) {
 		for (block = pins[i].first; block <= pins[i].last; block++) {
 			if (counts[block]++)
@@ -112,23 +114,18 @@ int pkram_blocks_init(gfp_t gfp)
 	return 0;
 }
 
-static void map_change(struct pkram_map *map, u64 block, bool set)
-{
-	struct pkram_map *m = map + block / PKRAM_MAP_BITS;
-	unsigned int bit = block % PKRAM_MAP_BITS;
-	__le64 mask = cpu_to_le64(1ULL << bit % 64);
-
-	if (set)
-		m->bits[bit / 64] |= mask;
-	else
-		m->bits[bit / 64] &= ~mask;
-}
-
 static void pkram_map_change(u64 block, bool set)
 {
-	map_change(pkram_map, block, set);
+	pkram_map_put(pkram_map, block, set);
 	if (pkram_map_twin)
-		map_change(pkram_map_twin, block, set);
+		pkram_map_put(pkram_map_twin, block, set);
+}
+
+/* How many more runs are there if this block is a run of its own, as one with neighbours is not? */
+static int block_adds_runs(u64 block)
+{
+	/* the first block is never touched, and there is one more counter than blocks */
+	return 1 - !!pkram_counts[block - 1] - !!pkram_counts[block + 1];
 }
 
 /**
@@ -155,6 +152,7 @@ u64 pkram_blocks_add(u64 pfn, u64 nr)
 			pkram_map_change(block, true);
 			pkram_touched++;
 			pkram_touched_low += block_is_low(block);
+			pkram_nr_runs += block_adds_runs(block);
 			touched++;
 		}
 		pkram_counts[block] += n;
@@ -186,6 +184,7 @@ void pkram_blocks_sub(u64 pfn, u64 nr)
 			pkram_map_change(block, false);
 			pkram_touched--;
 			pkram_touched_low -= block_is_low(block);
+			pkram_nr_runs -= block_adds_runs(block);
 		}
 		pfn += n;
 		nr -= n;
@@ -218,18 +217,19 @@ u64 pkram_blocks_count(u64 block)
  *
  * How many pages of a block are preserved is not known before its nodes are adopted. Until
  * pkram_leftover_free() says which are not, all of them count: none can be used for
- * anything else, and the next kernel has to reserve the block if a kexec comes first.
+ * anything else, and the next kernel has to reserve the block if a kexec comes first. The
+ * same goes for blocks that early boot joined, in which no node has pages.
  *
  * Context: boot, before anything else changes the map.
  */
 void __init pkram_blocks_adopt(void)
 {
-	u64 block = 0;
+	u64 block = 0, touched;
 	unsigned int i;
 	u32 *counts;
 
-	/* the map may become longer */
-	counts = kvcalloc(max(pkram_nr_blocks, DIV_ROUND_UP(max_pfn, PKRAM_BLOCK_PAGES)),
+	/* the map may become longer; one more, as in pkram_blocks_init() */
+	counts = kvcalloc(max(pkram_nr_blocks, DIV_ROUND_UP(max_pfn, PKRAM_BLOCK_PAGES)) + 1,
 			  sizeof(*counts), GFP_KERNEL | __GFP_NOFAIL);
 	while ((block = pkram_map_next(pkram_map, pkram_nr_blocks, block, true)) <
 	       pkram_nr_blocks) {
@@ -240,6 +240,7 @@ void __init pkram_blocks_adopt(void)
 		pkram_touched_low += block_is_low(block);
 		block++;
 	}
+	pkram_nr_runs = pkram_runs_count(pkram_map, pkram_nr_blocks, &touched);
 	/* as in pkram_blocks_init() */
 	smp_store_release(&pkram_counts, counts);
 }
@@ -373,20 +374,35 @@ static u64 crash_blocks(void)
 	return bytes >> (PAGE_SHIFT + PKRAM_BLOCK_ORDER);
 }
 
-/* Does a kernel boot if @times as many blocks are touched as now? */
+/* Does a kernel boot if @times as many blocks are touched, or joined by it, as now? */
 static bool room_for(unsigned int times)
 {
 	u64 ram = totalram_pages() >> PKRAM_BLOCK_ORDER;
 	u64 low = min_t(u64, max_low_pfn >> PKRAM_BLOCK_ORDER, ram);
+	u64 touched = READ_ONCE(pkram_touched);
 
-	return times * READ_ONCE(pkram_touched) + 48 + ram / 32 + crash_blocks() <= ram &&
+	touched += pkram_runs_cost(pkram_nr_blocks, READ_ONCE(pkram_nr_runs), touched);
+	return times * touched + pkram_boot_blocks(ram) + crash_blocks() <= ram &&
 	       times * READ_ONCE(pkram_touched_low) + 32 <= low;
+}
+
+/**
+ * pkram_blocks_runs() - tell how many runs touched blocks are in
+ *
+ * Context: any; after pkram_blocks_init().
+ *
+ * Return: the number of the moment.
+ */
+u64 pkram_blocks_runs(void)
+{
+	return READ_ONCE(pkram_nr_runs);
 }
 
 /**
  * pkram_blocks_room - would the next kernel still have room to boot?
  *
- * Early boot can use none of a touched block. It needs memory for the kernel
+ * Early boot can use none of a touched block, nor of those that it reserves because
+ * there are too many runs (runs.c). It needs memory for the kernel
  * and its initrd, struct pages (1/64 of RAM), page tables, percpu areas, the
  * crash kernel and DMA below 4 GiB. 96 MiB plus 1/32 of RAM, and 64 MiB below
  * 4 GiB, have been enough in every configuration that was tried.

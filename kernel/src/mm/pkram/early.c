@@ -23,7 +23,8 @@
  * loader and EFI use, and before it allocates anything above 1 MiB. It looks at the
  * super block and the map, and at nothing else; both are checked before a word
  * of them is used. Where one copy of them is damaged, the other one is used, and the
- * damaged one is repaired. Every run of touched blocks becomes one reserved region.
+ * damaged one is repaired. Every run of touched blocks becomes one reserved region. If
+ * there are too many, they are joined first, see runs.c.
  *
  * Whole blocks are reserved. Their other pages are freed once the page
  * allocator runs, except pages that were in use before: firmware
@@ -343,8 +344,8 @@ static int __init reserve_runs(const struct pkram_map *map, u64 nr_blocks)
 	if (err)
 		return err;
 	reserved_pages = pages;
-	pr_info("%lu runs of 2 MiB blocks reserved, memblock has %lu reserved regions\n",
-		nr, memblock.reserved.cnt);
+	pr_info("%lu runs of 2 MiB blocks reserved, %llu pages, memblock has %lu reserved regions\n",
+		nr, pages, memblock.reserved.cnt);
 	return 0;
 }
 
@@ -543,17 +544,19 @@ static int __init reserve_chain(u64 pfn)
 	    !is_touched(map, nr_blocks, pkram_early.map_twin_pfn, nr_map))
 		return PKRAM_BOOT_DAMAGED;
 
+	for (i = 0; i < PKRAM_CRASH_RANGES; i++)
+		if (!pkram_super_crash(sb, i, max_pfn, &pkram_early.crash[i].start,
+				       &pkram_early.crash[i].end))
+			pkram_early.crash[i].end = 0;
+
+	/* from here on the map has blocks that no node has pages in */
+	pkram_runs_join(map, nr_blocks, pkram_early.crash, PKRAM_CRASH_RANGES);
 	find_busy(map, nr_blocks);
 	ret = reserve_runs(map, nr_blocks);
 	if (ret) {
 		pr_err("failed to reserve preserved memory: %d\n", ret);
 		return PKRAM_BOOT_DAMAGED;
 	}
-
-	for (i = 0; i < PKRAM_CRASH_RANGES; i++)
-		if (!pkram_super_crash(sb, i, max_pfn, &pkram_early.crash[i].start,
-				       &pkram_early.crash[i].end))
-			pkram_early.crash[i].end = 0;
 
 	/* The copy first: as long as it reads sealed, so does the super block. */
 	if (!pkram_is_alone(sb) && is_ram(pkram_twin(pfn), 1) &&

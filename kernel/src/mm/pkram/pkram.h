@@ -21,6 +21,7 @@
  *   super.c               global state; super block, directory, metadata
  *   alloc.c               memory that may be preserved
  *   blocks.c              which blocks are preserved
+ *   runs.c                how many runs of them there may be
  *   format.c              the format
  *
  * Lock order: inode lock, pkram.lock, pkram_kexec_sem, i_pages lock, block lock. The lock
@@ -58,6 +59,37 @@ static inline bool pkram_folio_poisoned(const struct folio *folio)
 	       (folio_test_large(folio) && folio_test_has_hwpoisoned(folio));
 }
 
+/* runs.c */
+
+extern u64 pkram_runs_limit;
+
+struct pkram_pfn_range;
+
+u64 pkram_runs_budget(u64 nr_blocks);
+u64 pkram_runs_count(const struct pkram_map *map, u64 nr_blocks, u64 *touched);
+u64 pkram_runs_cost(u64 nr_blocks, u64 runs, u64 touched);
+u64 pkram_runs_join(struct pkram_map *map, u64 nr_blocks,
+		    const struct pkram_pfn_range *avoid, unsigned int nr_avoid);
+
+/* Blocks that a kernel needs to boot, beside a crash kernel, on a machine with @ram blocks. */
+static inline u64 pkram_boot_blocks(u64 ram)
+{
+	return 48 + ram / 32;
+}
+
+/* Change the bit of a block. */
+static inline void pkram_map_put(struct pkram_map *map, u64 block, bool set)
+{
+	struct pkram_map *m = map + block / PKRAM_MAP_BITS;
+	unsigned int bit = block % PKRAM_MAP_BITS;
+	__le64 mask = cpu_to_le64(1ULL << bit % 64);
+
+	if (set)
+		m->bits[bit / 64] |= mask;
+	else
+		m->bits[bit / 64] &= ~mask;
+}
+
 /* blocks.c */
 
 extern u64 pkram_nr_blocks;
@@ -74,6 +106,7 @@ void pkram_blocks_find_ram(void);
 u64 pkram_blocks_ram(u64 pfn, u64 nr);
 void pkram_blocks_adopt(void);
 bool pkram_blocks_room(void);
+u64 pkram_blocks_runs(void);
 bool pkram_blocks_scarce(void);
 
 /* kexec.c */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * KUnit suite pkram-blocks: the map.
+ * KUnit suite pkram-blocks: the map, and runs of blocks in it.
  */
 #include <linux/mm.h>
 #include <linux/sizes.h>
@@ -138,8 +138,106 @@ static void blocks_ram(struct kunit *test)
 			pkram_blocks_ram(end - 1, 1));
 }
 
+static u64 runs_of_map(void)
+{
+	u64 touched;
+
+	return pkram_runs_count(pkram.map, pkram_nr_blocks, &touched);
+}
+
+/* Runs are counted as blocks are touched and released. */
+static void blocks_runs(struct kunit *test)
+{
+	u64 b = free_blocks(test, 7), pfn = (b + 1) << PKRAM_BLOCK_ORDER;
+	u64 before = pkram_blocks_runs();
+	unsigned int i;
+	/* blocks of b + 1 to b + 5, and how many runs there are then */
+	static const struct {
+		unsigned int block;
+		bool add;
+		unsigned int runs;
+	} steps[] = {
+		{ 0, true, 1 }, { 2, true, 2 }, { 4, true, 3 }, { 2, true, 3 }, { 1, true, 2 },
+		{ 3, true, 1 }, { 2, false, 1 }, { 2, false, 2 }, { 0, false, 2 }, { 1, false, 1 },
+		{ 4, false, 1 }, { 3, false, 0 },
+	};
+
+	KUNIT_EXPECT_EQ(test, before, runs_of_map());
+	for (i = 0; i < ARRAY_SIZE(steps); i++) {
+		u64 at = pfn + steps[i].block * PKRAM_BLOCK_PAGES;
+
+		if (steps[i].add)
+			add_pages(at + i, 1);
+		else
+			pkram_blocks_sub(at, 1);
+		KUNIT_EXPECT_EQ_MSG(test, pkram_blocks_runs(), before + steps[i].runs,
+				    "step %u", i);
+		KUNIT_EXPECT_EQ_MSG(test, pkram_blocks_runs(), runs_of_map(), "step %u", i);
+	}
+	/* at once, across several blocks */
+	add_pages(pfn + 100, 4 * PKRAM_BLOCK_PAGES);
+	KUNIT_EXPECT_EQ(test, pkram_blocks_runs(), before + 1);
+	pkram_blocks_sub(pfn + 100 + PKRAM_BLOCK_PAGES, PKRAM_BLOCK_PAGES);
+	KUNIT_EXPECT_EQ(test, pkram_blocks_runs(), runs_of_map());
+	pkram_blocks_sub(pfn + 100, PKRAM_BLOCK_PAGES);
+	pkram_blocks_sub(pfn + 100 + 2 * PKRAM_BLOCK_PAGES, 2 * PKRAM_BLOCK_PAGES);
+	KUNIT_EXPECT_EQ(test, pkram_blocks_runs(), before);
+
+	/* the last block has a neighbour that does not exist */
+	pfn = (pkram_nr_blocks << PKRAM_BLOCK_ORDER) - 1;
+	add_pages(pfn, 1);
+	KUNIT_EXPECT_EQ(test, pkram_blocks_runs(), runs_of_map());
+	pkram_blocks_sub(pfn, 1);
+	KUNIT_EXPECT_EQ(test, pkram_blocks_runs(), before);
+}
+
+static void runs_unlimit(void *unused)
+{
+	pkram_runs_limit = 0;
+}
+
+/* With too many runs, the next kernel has to reserve what is between them, too. */
+static void blocks_too_many_runs(struct kunit *test)
+{
+	struct folio *folio = kt_new_folio(test, 0, 5);
+	struct pkram_stream ps;
+	u64 b, nr = 0, *block;
+
+	block = kunit_kcalloc(test, pkram_nr_blocks, sizeof(*block), GFP_KERNEL);
+	KUNIT_ASSERT_NOT_NULL(test, block);
+	KUNIT_ASSERT_EQ(test, kunit_add_action(test, runs_unlimit, NULL), 0);
+	kt_begin_save(test, &ps, "n", PKRAM_DATA_pages);
+	PKRAM_ACCESS(pages, &ps, pages);
+	for (b = 1; b < pkram_nr_blocks; b += 8) {
+		if (pkram_map_test(pkram.map, b))
+			continue;
+		add_pages(b << PKRAM_BLOCK_ORDER, 1);
+		block[nr++] = b;
+	}
+	KUNIT_EXPECT_EQ(test, pkram_blocks_runs(), runs_of_map());
+	KUNIT_EXPECT_TRUE(test, pkram_blocks_room());
+	KUNIT_EXPECT_FALSE(test, pkram_blocks_scarce());
+
+	pkram_runs_limit = pkram_blocks_runs();
+	KUNIT_EXPECT_FALSE(test, pkram_blocks_scarce());
+	pkram_runs_limit = 1;
+	KUNIT_EXPECT_TRUE(test, pkram_blocks_scarce());
+	KUNIT_EXPECT_FALSE(test, pkram_blocks_room());
+	KUNIT_EXPECT_EQ(test, pkram_save_file_folio(&pages, folio), -ENOSPC);
+	pkram_runs_limit = 0;
+	KUNIT_EXPECT_TRUE(test, pkram_blocks_room());
+
+	while (nr)
+		pkram_blocks_sub(block[--nr] << PKRAM_BLOCK_ORDER, 1);
+	pkram_finish_access(&pages, false);
+	pkram_discard_save(&ps);
+	KUNIT_EXPECT_EQ(test, pkram_blocks_runs(), runs_of_map());
+}
+
 static struct kunit_case pkram_blocks_cases[] = {
 	KUNIT_CASE(blocks_bits),
+	KUNIT_CASE(blocks_runs),
+	KUNIT_CASE(blocks_too_many_runs),
 	KUNIT_CASE(blocks_next_preserved),
 	KUNIT_CASE(blocks_pinned),
 	KUNIT_CASE(blocks_ram),

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
-/* mm/pkram/early.c itself, and the machine that it runs on. */
+/* mm/pkram/early.c, runs.c and blocks.c themselves, and the machine that they run on. */
+#include "../../../mm/pkram/runs.c"
+#undef pr_fmt
+#include "../../../mm/pkram/blocks.c"
 #include "../../../mm/pkram/early.c"
 
 #include <sys/mman.h>
@@ -7,7 +10,7 @@
 #include "early_machine.h"
 
 struct machine machine;
-unsigned long max_pfn;
+unsigned long max_pfn, max_low_pfn;
 typeof(memblock) memblock;
 struct pkram_state pkram;
 char boot_command_line[256];
@@ -89,7 +92,7 @@ bool machine_next_reserved(u64 *i, phys_addr_t *from, phys_addr_t *to)
 
 bool machine_last_free(u64 *i, phys_addr_t *from, phys_addr_t *to)
 {
-	u64 pfn = *i;
+	u64 pfn = min(*i, machine.nr);
 
 	while (pfn && !page_is_free(pfn - 1))
 		pfn--;
@@ -170,6 +173,11 @@ u64 arch_pkram_ticks(void)
 	return machine.ticks;
 }
 
+unsigned long totalram_pages(void)
+{
+	return machine.nr;
+}
+
 /* what tests call */
 
 void machine_init(__u64 nr)
@@ -193,6 +201,7 @@ void machine_init(__u64 nr)
 	pkram_early.firmware.range = few_firmware;
 	pkram_early.firmware.max = ARRAY_SIZE(few_firmware);
 	pkram_param_given = false;
+	pkram_runs_limit = 0;
 }
 
 void machine_done(void)
@@ -200,6 +209,8 @@ void machine_done(void)
 	munmap(space, machine.nr * PAGE_SIZE);
 	free(machine.ram);
 	free(machine.reserved);
+	free(pkram_counts);
+	pkram_counts = NULL;
 }
 
 void machine_hole(__u64 start, __u64 end)
@@ -312,6 +323,88 @@ bool machine_busy(__u64 pfn)
 bool machine_firmware(__u64 pfn)
 {
 	return pkram_busy_test(&pkram_early.firmware, pfn);
+}
+
+bool machine_touched(__u64 block)
+{
+	return pkram_map_test(store_map(), block);
+}
+
+__u64 machine_runs(void)
+{
+	u64 touched;
+
+	return pkram_runs_count(store_map(), DIV_ROUND_UP(machine.nr, PKRAM_BLOCK_PAGES), &touched);
+}
+
+__u64 machine_counted_runs(void)
+{
+	return pkram_blocks_runs();
+}
+
+bool machine_room(void)
+{
+	return pkram_blocks_room();
+}
+
+void machine_save_blocks(void)
+{
+	u64 pfn = le64_to_cpu(store->hdr.pfn), map = le64_to_cpu(store->map_pfn);
+	u32 nr_map = le32_to_cpu(store->nr_map);
+
+	max_low_pfn = min(machine.nr, SZ_4G >> PAGE_SHIFT);
+	free(pkram_counts);
+	pkram_counts = NULL;
+	nr_pins = 0;
+	pkram_touched = 0;
+	pkram_touched_low = 0;
+	pkram_blocks_setup(pfn_to_kaddr(map), pfn_to_kaddr(map + nr_map),
+			   DIV_ROUND_UP(machine.nr, PKRAM_BLOCK_PAGES));
+	pkram_blocks_pin(pfn, 2);
+	pkram_blocks_pin(map, nr_map);
+	pkram_blocks_pin(map + nr_map, nr_map);
+}
+
+void machine_count_pages(__u64 pfn, __u64 nr, bool add)
+{
+	pkram_blocks_init(GFP_KERNEL);
+	if (add)
+		pkram_blocks_add(pfn, nr);
+	else
+		pkram_blocks_sub(pfn, nr);
+}
+
+void machine_adopt(const __u8 *used)
+{
+	u64 block;
+
+	machine_save_blocks();
+	pkram_blocks_adopt();
+	/* what no node has is free in the end */
+	for (block = 0; block < pkram_nr_blocks; block++)
+		if (pkram_map_test(pkram_map, block))
+			pkram_blocks_sub(block << PKRAM_BLOCK_ORDER,
+					 PKRAM_BLOCK_PAGES - !!used[block]);
+}
+
+void machine_limit_runs(__u64 limit)
+{
+	pkram_runs_limit = limit;
+}
+
+__u64 machine_runs_cost(__u64 nr_blocks, __u64 runs, __u64 touched)
+{
+	return pkram_runs_cost(nr_blocks, runs, touched);
+}
+
+__u64 machine_runs_budget(__u64 nr_blocks)
+{
+	return pkram_runs_budget(nr_blocks);
+}
+
+__u64 machine_boot_blocks(__u64 ram)
+{
+	return pkram_boot_blocks(ram);
 }
 
 unsigned int machine_nr_busy(void)

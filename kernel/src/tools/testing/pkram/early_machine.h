@@ -58,6 +58,26 @@ void machine_seal(void);
 /* The page at @pfn. */
 void *machine_page(__u64 pfn);
 
+/* Is the bit of a block set, which early boot may have done? */
+bool machine_touched(__u64 block);
+
+/*
+ * blocks.c in the kernel that saves: look after the map of the store, from scratch, and count
+ * pages as preserved or not. In the one that adopts: nodes have pages in blocks that are @used.
+ */
+void machine_save_blocks(void);
+void machine_count_pages(__u64 pfn, __u64 nr, bool add);
+__u64 machine_counted_runs(void);
+bool machine_room(void);
+void machine_adopt(const __u8 *used);
+
+/* What runs.c makes of the map, and of numbers; its budget can be replaced until machine_init(). */
+__u64 machine_runs(void);
+void machine_limit_runs(__u64 limit);
+__u64 machine_runs_budget(__u64 nr_blocks);
+__u64 machine_runs_cost(__u64 nr_blocks, __u64 runs, __u64 touched);
+__u64 machine_boot_blocks(__u64 ram);
+
 /* Boot with pkram=@pfn. Returns enum pkram_boot_result. */
 int machine_boot(__u64 pfn);
 

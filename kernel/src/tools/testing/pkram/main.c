@@ -78,5 +78,6 @@ int main(void)
 	test_bits();
 	test_cmdline();
 	test_early();
+	test_runs();
 	return tap_done();
 }

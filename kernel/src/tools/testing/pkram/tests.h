@@ -64,5 +64,6 @@ void test_undo(void);
 void test_bits(void);
 void test_cmdline(void);
 void test_early(void);
+void test_runs(void);
 
 #endif /* _PKRAM_TESTS_H */
