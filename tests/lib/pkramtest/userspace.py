@@ -16,6 +16,7 @@ DIRECTORY = os.path.join(TOP, "kernel", "src", "tools", "testing", "pkram")
 def tests():
     return [
         ("check", "unit tests of the format code in user space, under ASan and UBSan"),
+        ("runs-table", "what many runs of memory cost early boot: the kernel's memblock has at most 65,536 regions"),
         ("fuzz", "a minute of fuzzing the reader of what an old kernel left behind"),
         ("kunit", "the KUnit suites in a small guest"),
     ]
@@ -54,6 +55,23 @@ def check(results):
         results.say(f"           {len(cases)} cases")
 
 
+def runs_table(results):
+    """The only user space test that needs a kernel tree, for the kernel's own memblock."""
+    tree = subprocess.run([os.path.join(TOP, "kernel", "tree"), "apply"], stdout=subprocess.PIPE, text=True,
+                          check=False)
+    if tree.returncode != 0:
+        results.failed("kernel", "runs-table", f"kernel/tree apply failed ({tree.returncode})")
+        return
+    status, text, seconds, log = _make("kernel", "runs-table", "runs-table", f"KERNEL={tree.stdout.strip()}")
+    if status != 0 or "4 TiB" not in text:
+        results.failed("kernel", "runs-table", f"status {status}\n{text[-1200:]}\n           see {shown(log)}",
+                       seconds, text)
+        return
+    results.passed("kernel", "runs-table", seconds)
+    for line in text.splitlines():
+        results.say(f"           {line}")
+
+
 def fuzz(results, suite, name, *limits):
     status, text, seconds, log = _make(suite, name, "fuzz", *limits)
     counts = [int(n) for n in re.findall(r": (\d+) executions", text)]
@@ -69,6 +87,8 @@ def fuzz(results, suite, name, *limits):
 def run(results, names):
     if not names or "check" in names:
         check(results)
+    if not names or "runs-table" in names:
+        runs_table(results)
     if not names or "fuzz" in names:
         # There are two fuzzers: half a minute each.
         fuzz(results, "kernel", "fuzz", "FUZZ_TIME=30")
