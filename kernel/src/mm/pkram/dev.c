@@ -35,6 +35,8 @@
 
 /** PKRAM_LIST_MIN - size of struct pkram_node_info when it was first published */
 #define PKRAM_LIST_MIN		offsetofend(struct pkram_node_info, name)
+/* whatever is added to it: programs that were built then go on working */
+static_assert(PKRAM_LIST_MIN == 328);
 
 enum session_state {
 	SESSION_IDLE	= BIT(0),

@@ -6,7 +6,7 @@
 
 selftest() {
         check "selftests" pkram_test
-        equal "results" "$(grep -c '^ok ' /tmp/check.out)" 16
+        equal "results" "$(grep -c '^ok ' /tmp/check.out)" 20
         nodes 0
 }
 

@@ -10,6 +10,7 @@
 #include <linux/capability.h>
 #include <linux/pkram.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 #include "../kselftest.h"
 
 #define NAME		"selftest.pkram"
+#define OTHER_NAME	"selftest.pkram.other"
 #define PAGES		16
 #define SYSFS		"/sys/kernel/pkram"
 #define COUNTER		"/sys/kernel/mm/pkram/nodes"
@@ -40,11 +42,11 @@ static int open_device(void)
 	return open(PKRAM_DEVICE, O_RDWR | O_CLOEXEC);
 }
 
-static int name_call(int dev, unsigned long cmd)
+static int name_call(int dev, unsigned long cmd, const char *name)
 {
 	struct pkram_ioctl_name n = { .size = sizeof(n) };
 
-	memcpy(n.name, NAME, sizeof(NAME));
+	snprintf(n.name, sizeof(n.name), "%s", name);
 	return call(dev, cmd, &n);
 }
 
@@ -90,13 +92,13 @@ static bool same_file(int fd)
 	return same;
 }
 
-static int save(int dev, int fd)
+static int save(int dev, const char *name, int fd)
 {
 	struct pkram_ioctl_save_file file = { .size = sizeof(file), .fd = fd };
 	struct pkram_ioctl_commit commit = { .size = sizeof(commit) };
 	int err;
 
-	err = name_call(dev, PKRAM_IOC_SAVE_BEGIN);
+	err = name_call(dev, PKRAM_IOC_SAVE_BEGIN, name);
 	if (!err)
 		err = call(dev, PKRAM_IOC_SAVE_FILE, &file);
 	if (!err)
@@ -138,12 +140,78 @@ static void test_load(int dev)
 	struct pkram_ioctl_simple end = { .size = sizeof(end) };
 	int err;
 
-	ksft_test_result(!name_call(dev, PKRAM_IOC_LOAD_BEGIN), "load begins\n");
+	ksft_test_result(!name_call(dev, PKRAM_IOC_LOAD_BEGIN, NAME), "load begins\n");
 	err = call(dev, PKRAM_IOC_LOAD_FILE, &file);
 	ksft_test_result(!err && same_file(file.fd), "the stored file has the same contents\n");
 	if (!err)
 		close(file.fd);
 	ksft_test_result(!call(dev, PKRAM_IOC_LOAD_END, &end), "load ends\n");
+}
+
+/* struct pkram_node_info as it was first published. Programs that know no more still work. */
+#define FIRST_SIZE	328
+
+static int list(int dev, void *nodes, unsigned int node_size, unsigned int *returned)
+{
+	struct pkram_ioctl_list l = {
+		.size = sizeof(l), .nodes = (uintptr_t)nodes, .capacity = 4096,
+		.node_size = node_size,
+	};
+	int err = call(dev, PKRAM_IOC_LIST, &l);
+
+	*returned = l.returned;
+	return err;
+}
+
+/*
+ * List nodes as a program does that knows @node_size bytes of each. Both of ours are there,
+ * what the kernel does not know is zero, and nothing is written behind the last one.
+ */
+static bool list_good(int dev, unsigned int node_size)
+{
+	const size_t size = 4096UL * node_size;
+	unsigned char *nodes = malloc(size);
+	unsigned int i, k, nr, ours = 0;
+	bool good;
+
+	if (!nodes)
+		ksft_exit_fail_perror("malloc");
+	memset(nodes, 0x5a, size);
+	good = !list(dev, nodes, node_size, &nr) && nr >= 2 && nr < 4096;
+	for (i = 0; good && i < nr; i++) {
+		unsigned char *at = nodes + i * node_size;
+		struct pkram_node_info info = { };
+
+		memcpy(&info, at, FIRST_SIZE);
+		ours += !strcmp(info.name, NAME) && info.data_pages == PAGES / 2;
+		ours += !strcmp(info.name, OTHER_NAME) && info.data_pages == PAGES / 2;
+		for (k = sizeof(info); k < node_size; k++)
+			good = good && !at[k];
+	}
+	for (i = 0; good && i < node_size; i++)
+		good = nodes[nr * node_size + i] == 0x5a;
+	free(nodes);
+	return good && ours == 2;
+}
+
+static void test_list(int dev)
+{
+	int fd = new_file(), err = save(dev, OTHER_NAME, fd);
+	unsigned int nr;
+	char c;
+
+	ksft_test_result(!err && list_good(dev, sizeof(struct pkram_node_info)),
+			 "nodes are listed\n");
+	ksft_test_result(!err && list_good(dev, FIRST_SIZE),
+			 "nodes are listed for programs that know less of them\n");
+	ksft_test_result(!err && list_good(dev, FIRST_SIZE + 8) &&
+			 list_good(dev, sizeof(struct pkram_node_info) + 1000),
+			 "nodes are listed for programs that know more of them\n");
+	ksft_test_result(list(dev, &c, FIRST_SIZE - 1, &nr) == -EINVAL &&
+			 list(dev, &c, page_size + 1, &nr) == -EINVAL,
+			 "other sizes are refused\n");
+	name_call(dev, PKRAM_IOC_REMOVE, OTHER_NAME);
+	close(fd);
 }
 
 /* In a child without CAP_SYS_ADMIN: exit status 0 if all of it is refused. */
@@ -215,17 +283,18 @@ int main(void)
 	dev = open_device();
 	if (dev < 0)
 		ksft_exit_skip("%s: %s\n", PKRAM_DEVICE, strerror(errno));
-	ksft_set_plan(16);
+	ksft_set_plan(20);
 	page_size = sysconf(_SC_PAGESIZE);
 	before = read_number(COUNTER, 10);
 
 	fd = new_file();
-	ksft_test_result(!save(dev, fd), "a memfd is stored\n");
+	ksft_test_result(!save(dev, NAME, fd), "a memfd is stored\n");
 	ksft_test_result(read_number(COUNTER, 10) == before + 1, "it is counted\n");
 	test_frozen(fd);
 	test_load(dev);
+	test_list(dev);
 	test_uncapable(dev);
-	ksft_test_result(!name_call(dev, PKRAM_IOC_REMOVE), "it is removed\n");
+	ksft_test_result(!name_call(dev, PKRAM_IOC_REMOVE, NAME), "it is removed\n");
 	ksft_test_result(pwrite(fd, "a", 1, 0) == 1, "the file is thawed\n");
 	test_cmdline();
 	close(fd);
