@@ -12,8 +12,8 @@ import subprocess
 import time
 import unittest
 
-from . import (examples as man_examples, floors, profile, programs, source, test_floors, test_judge, test_programs,
-               test_source, test_width, test_words, unit, vm, width, words)
+from . import (examples as man_examples, floors, profile, programs, source, test_floors, test_judge, test_power_cuts,
+               test_programs, test_source, test_width, test_words, unit, vm, width, words)
 from .common import TESTS, TOP, Broken, make, output_dir, shown
 from .seen import Seen
 
@@ -52,8 +52,8 @@ def python():
 
 
 def judge():
-    """What judges a guest by its console finds fault with every kind of bad one."""
-    return _unittests(test_judge)
+    """What judges a guest by its console finds fault with every kind of bad one, and with each loss of a power cut."""
+    return _unittests(test_judge) or _unittests(test_power_cuts)
 
 
 def harness():

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 
-from . import bench, bench_daemon, bench_disk, browser, fuzz, lint, mini, unit, userspace, vm
+from . import bench, bench_daemon, bench_disk, browser, fuzz, lint, mini, power_cuts, unit, userspace, vm
 from .common import OUTPUT
 from .results import Results
 
@@ -51,15 +51,16 @@ def campaign_suite():
         for module, scenarios in parts:
             module.run(results, "campaign", [s for s in scenarios() if not names or s.name in names])
         userspace.campaign(results, names)
-        if not names or browser.NAME in names:
-            browser.run(results)
+        for part in (power_cuts, browser):
+            if not names or part.NAME in names:
+                part.run(results)
         if not names or any(n in names for n, _ in fuzz.campaign_tests()):
             fuzz.campaign(results, names)
 
     return Suite("campaign", "long runs, and debug kernels; not run by default",
                  lambda: [(s.name, s.about) for _, scenarios in parts
                           for s in scenarios()] + userspace.campaign_tests() + fuzz.campaign_tests() +
-                         [(browser.NAME, browser.ABOUT)],
+                         [(p.NAME, p.ABOUT) for p in (power_cuts, browser)],
                  run, default=False)
 
 

@@ -49,7 +49,8 @@ class Machine:
     memory: str = "512M"
     cpus: int = 2
     cpu: str = ""
-    drives: list = field(default_factory=list)  # (path, "ro" | "snapshot")
+    # (path, "ro", "snapshot", or the cache mode of a disk that is written to)
+    drives: list = field(default_factory=list)
     journal: str = ""  # file that takes what the guest writes to its port "pkram.journal"
     icount: bool = False  # count instructions: one processor, 1 ns an instruction, never KVM
     firmware: str = ""  # "uefi", or the BIOS
@@ -74,7 +75,7 @@ class Machine:
         if self.initrd:
             cmd += ["-initrd", self.initrd]
         for n, (path, mode) in enumerate(self.drives):
-            option = "readonly=on" if mode == "ro" else "snapshot=on"
+            option = {"ro": "readonly=on", "snapshot": "snapshot=on"}.get(mode, f"cache={mode}")
             cmd += ["-drive", f"if=none,id=d{n},format=raw,file={path},{option}", "-device",
                     f"virtio-blk-pci,drive=d{n}"]
         if self.journal:
@@ -104,13 +105,14 @@ class Outcome:
     seconds: float
     timed_out: str = ""  # empty, or what was waited for
     exit_code: int = 0
+    cut: bool = False  # the power was cut
 
 
-def run(machine, log_path, *, timeout, silence, allow=(), on_line=None):
+def run(machine, log_path, *, timeout, silence, allow=(), on_line=None, cut=None):
     """Start the machine and follow it until it powers off, breaks or runs out of time.
 
     timeout: seconds for everything; silence: longest time without a console line, both on an idle host;
-    on_line(line): called for each line.
+    on_line(line): called for each line; cut(line): also, returns the seconds after which the power is cut, or None.
     The console goes to log_path, each line with the seconds since the start. Never raises for what the guest does.
     """
     console = Console(allow=[re.compile(a) for a in allow])
@@ -127,15 +129,18 @@ def run(machine, log_path, *, timeout, silence, allow=(), on_line=None):
         lines.put(None)
 
     threading.Thread(target=pump, daemon=True).start()
-    timed_out, last, grace = "", start, None
+    timed_out, last, grace, cut_at, was_cut = "", start, None, float("inf"), False
     # Since when the current kernel boots, None once its scenario speaks; and how long all kernels took for that.
     booting, boot_seconds = start, 0.0
     try:
         with open(log_path, "w", encoding="utf-8") as log:
             while True:
                 now = time.monotonic()
+                if now >= cut_at:
+                    was_cut = True
+                    break
                 try:
-                    raw = lines.get(timeout=1.0)
+                    raw = lines.get(timeout=min(1.0, cut_at - now))
                 except queue.Empty:
                     if now - start > timeout * patience():
                         timed_out = f"not finished after {timeout} s"
@@ -160,6 +165,9 @@ def run(machine, log_path, *, timeout, silence, allow=(), on_line=None):
                 log.flush()
                 if on_line:
                     on_line(line)
+                seconds = cut(line) if cut else None
+                if seconds is not None:
+                    cut_at = now + seconds
                 if console.fatal and not grace:
                     grace = now + 3  # let the report of the panic come out
                 if grace and now > grace:
@@ -171,11 +179,11 @@ def run(machine, log_path, *, timeout, silence, allow=(), on_line=None):
         if proc.poll() is None:
             # A guest that said DONE is powering off: give it the time to.
             try:
-                proc.wait(timeout=15 if console.done and not timed_out else 0.1)
+                proc.wait(timeout=15 if console.done and not timed_out else 0 if was_cut else 0.1)
             except subprocess.TimeoutExpired:
                 proc.kill()
         proc.wait()
         _running.discard(proc)
     profile.add("boot", boot_seconds)
     profile.add("work", time.monotonic() - start - boot_seconds)
-    return Outcome(console, time.monotonic() - start, timed_out, proc.returncode)
+    return Outcome(console, time.monotonic() - start, timed_out, proc.returncode, was_cut)
