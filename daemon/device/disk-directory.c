@@ -300,8 +300,8 @@ const char *disk_problem_text(int error) {
         case -EROFS:
                 return "its file system is mounted read-only. Remount it read-write";
         case -EUCLEAN:
-                return "it does not belong to root, or other users can write to it. Check what is in it, and change its "
-                        "owner and mode, or move it away";
+                return "it does not belong to root, or other users can write to it. Check what is in it, and change "
+                       "its owner and mode, or move it away";
         case -ENOTDIR:
         case -ELOOP:
                 return "it or a part of its path is not a directory. Move that away";

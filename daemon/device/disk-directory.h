@@ -77,8 +77,8 @@ int disk_directory_pass(const char *path, const DiskBoot *boot);
 int disk_directory_check(const char *path);
 
 /*
- * Returns why the directory cannot be used, as a lower-case clause with the remedy, for an error that lasts until it is
- * dealt with. Returns NULL for other errors.
+ * Returns why the directory cannot be used, as a lower-case clause with the remedy, for an error that lasts until it
+ * is dealt with. Returns NULL for other errors.
  */
 const char *disk_problem_text(int error);
 

@@ -55,8 +55,8 @@ static int disk_set_up(const Config *c, DiskDevice **ret) {
 }
 
 /*
- * Where pkram-generator cannot see whether a kernel without PKRAM has left nodes on disk, pkramd starts with the rights
- * to give files the owners and modes that they had. Gives them up. For PKRAM itself CAP_SYS_ADMIN is enough.
+ * Where pkram-generator cannot see whether a kernel without PKRAM has left nodes on disk, pkramd starts with the
+ * rights to give files the owners and modes that they had. Gives them up. For PKRAM itself CAP_SYS_ADMIN is enough.
  */
 static int rights_give_up(void) {
         struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
