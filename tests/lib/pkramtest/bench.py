@@ -35,7 +35,7 @@ FIGURES = [
     Figure("meta_2m", "metadata, 2 MiB folios", "B/2MiB", "bench-2m", None, 64),
     Figure("boot_scattered", "early boot, 1 GiB of scattered pages", "insn/page", "bench-scattered", None, 12, 2),
     Figure("adopt_scattered", "adopting them, in the background", "insn/page", "bench-scattered"),
-    Figure("boot_adopt_scattered", "both: all that they add", "insn/page", "bench-scattered", None, 85, 60),
+    Figure("boot_adopt_scattered", "both: all that they add", "insn/page", "bench-scattered", None, 100, 60),
     Figure("adopt_2m", "adopting 1 GiB of 2 MiB folios", "insn/4KiB", "bench-adopt"),
     Figure("boot_adopt_2m", "that, and early boot", "insn/4KiB", "bench-adopt", None, 12, 4),
     Figure("memblock_regions", "memblock, every second 2 MiB of 2 GiB", "regions/GiB", "bench-regions", None, 530),
