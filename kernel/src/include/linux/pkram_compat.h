@@ -18,6 +18,7 @@
 /* These have other names and further arguments later on. */
 #define SHMEM_F_LOCKED		VM_LOCKED
 #define VMA_NORESERVE_BIT	VM_NORESERVE
+#define ACR_FLAGS_NONE		MIGRATE_MOVABLE
 #define mk_vma_flags(flag)	(flag)
 #define lruvec_stat_mod_folio(folio, item, nr) \
 	__lruvec_stat_mod_folio(folio, item, nr)

@@ -412,7 +412,7 @@ static struct page *block_clear(int nid)
 		if (fatal_signal_pending(current))
 			break;
 		pfn = block << PKRAM_BLOCK_ORDER;
-		if (!alloc_contig_range(pfn, pfn + PKRAM_BLOCK_PAGES, MIGRATE_MOVABLE,
+		if (!alloc_contig_range(pfn, pfn + PKRAM_BLOCK_PAGES, ACR_FLAGS_NONE,
 					GFP_KERNEL | __GFP_NOWARN)) {
 			WRITE_ONCE(next, block + 1);
 			return pfn_to_page(pfn);
