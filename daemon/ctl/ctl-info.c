@@ -6,8 +6,8 @@
 #include "ctl.h"
 #include "fdstore-node.h"
 #include "format.h"
-#include "guests.h"
 #include "json-util.h"
+#include "run-notes.h"
 #include "time-util.h"
 
 /* Makes one call without descriptors. Returns 0 or an exit status. */
@@ -237,22 +237,26 @@ static void print_kernel_status(struct json_object *p) {
                               "Next kexec", image_state_text(image));
 }
 
-/* Prints a line for each guest of pkram-qemu. */
-static void print_guests(struct json_object *guests) {
-        for (size_t i = 0; guests && i < json_object_array_length(guests); i++) {
-                struct json_object *g = json_object_array_get_idx(guests, i);
+/* Prints a line for each guest of pkram-qemu, or process of pkram-criu. */
+static void print_run_notes(const char *what, const char *again, struct json_object *notes) {
+        for (size_t i = 0; notes && i < json_object_array_length(notes); i++) {
+                struct json_object *n = json_object_array_get_idx(notes, i);
                 char bytes[FORMAT_MAX], paused[FORMAT_MAX];
 
-                printf("%17s: ", "Guest");
-                ctl_print_text(json_get_string(g, "name") ?: "");
-                printf(", %s in ", format_size(bytes, json_get_int(g, "bytes", 0)));
-                ctl_print_text(json_get_string(g, "directory") ?: "");
-                if (json_get_bool(g, "resumed", false))
+                printf("%17s: ", what);
+                ctl_print_text(json_get_string(n, "name") ?: "");
+                printf(", %s in ", format_size(bytes, json_get_int(n, "bytes", 0)));
+                ctl_print_text(json_get_string(n, "directory") ?: "");
+                if (json_get_bool(n, "resumed", false))
                         printf(", went on after %s",
-                               format_usec(paused, (uint64_t) MAX(json_get_int(g, "pausedUSec", 0), 0)));
-                else if (json_get_string(g, "reason")) {
-                        printf(", booted: ");
-                        ctl_print_text(json_get_string(g, "reason"));
+                               format_usec(paused, (uint64_t) MAX(json_get_int(n, "pausedUSec", 0), 0)));
+                else if (json_get_string(n, "reason")) {
+                        printf(", %s: ", again);
+                        ctl_print_text(json_get_string(n, "reason"));
+                }
+                if (json_get_string(n, "problem")) {
+                        printf("; cannot be saved: ");
+                        ctl_print_text(json_get_string(n, "problem"));
                 }
                 (void) putchar('\n');
         }
@@ -287,7 +291,8 @@ int verb_status(int argc, char *argv[]) {
         print_line("Kexec policy", json_get_string(reply.parameters, "kexecPolicy") ?: "");
         if (supported)
                 print_kernel_status(reply.parameters);
-        print_guests(json_get_array(reply.parameters, "guests"));
+        print_run_notes("Guest", "booted", json_get_array(reply.parameters, "guests"));
+        print_run_notes("Process", "started again", json_get_array(reply.parameters, "processes"));
         if (supported && json_get_int(reply.parameters, "nodes", 0) > 0)
                 print_fdstores();
         return EXIT_OK;
@@ -718,16 +723,19 @@ int verb_monitor(int argc, char *argv[]) {
 
 /* --- check --- */
 
-/* Prints the guests that a kexec saves. */
-static void print_saved_guests(struct json_object *guests) {
-        _cleanup_free_ char *text = guests && json_object_array_length(guests) > 0 ? guests_to_text(guests) : NULL;
+/* Prints the guests or processes that a kexec saves, and those that it cannot save. */
+static void print_saved(const char *one, const char *many, struct json_object *notes) {
+        for (int problem = 0; notes && problem < 2; problem++) {
+                size_t n;
+                _cleanup_free_ char *text = run_notes_to_text(notes, problem, &n);
 
-        if (!text)
-                return;
-        printf("%zu guest%s will be saved on the way: ", json_object_array_length(guests),
-               json_object_array_length(guests) == 1 ? "" : "s");
-        ctl_print_text(text);
-        (void) putchar('\n');
+                if (!text || n == 0)
+                        continue;
+                printf("%zu %s %s: ", n, n == 1 ? one : many,
+                       problem ? "cannot be saved, see 'pkramctl status'" : "will be saved on the way");
+                ctl_print_text(text);
+                (void) putchar('\n');
+        }
 }
 
 /* Prints what a reboot would lose. Returns an exit status. */
@@ -782,7 +790,8 @@ int verb_check(int argc, char *argv[]) {
                         ctl_print_text(json_get_string(reply.parameters, "crashKernel"));
                         (void) putchar('\n');
                 }
-                print_saved_guests(json_get_array(reply.parameters, "guests"));
+                print_saved("guest", "guests", json_get_array(reply.parameters, "guests"));
+                print_saved("process", "processes", json_get_array(reply.parameters, "processes"));
         }
         return json_get_bool(reply.parameters, "keeps", false) ? EXIT_OK : EXIT_WOULD_LOSE;
 }

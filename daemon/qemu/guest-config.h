@@ -21,9 +21,6 @@ void guest_config_init(GuestConfig *c);
 void guest_config_done(GuestConfig *c);
 #define _cleanup_guest_config_ _cleanup_(guest_config_done)
 
-/* Names begin with a letter or digit, and have letters, digits and "._-" besides, at most 64 characters. */
-bool guest_name_is_valid(const char *name);
-
 /*
  * Sets what an assignment in the section [Guest] says. Returns 0, -ENOENT: there is no such setting, -EINVAL or
  * -ERANGE: not such a value, or -ENOMEM.
@@ -35,10 +32,3 @@ int guest_config_set(GuestConfig *c, const char *key, const char *value);
  * wrong and why; the caller frees it.
  */
 int guest_config_parse(GuestConfig *c, const char *text, size_t length, char **reterr);
-
-/*
- * Splits a text into words at white space, and adds them. Between quotation marks of either kind white space does not
- * count; a backslash makes the next character an ordinary one, except between single ones. -EINVAL: a quotation mark
- * or a backslash has no end; -ENOMEM.
- */
-int words_split(const char *text, StringList *l);

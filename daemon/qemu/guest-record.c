@@ -25,15 +25,6 @@ void guest_record_done(GuestRecord *r) {
         *r = (GuestRecord) {};
 }
 
-static struct json_object *list_to_json(const StringList *l) {
-        _cleanup_json_ struct json_object *array = json_object_new_array();
-
-        for (size_t i = 0; array && i < l->n; i++)
-                if (json_append(array, json_object_new_string(l->item[i])) < 0)
-                        return NULL;
-        return TAKE_PTR(array);
-}
-
 int guest_record_write(const GuestRecord *r, int directory) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
         _cleanup_close_ int fd = -EBADF;
@@ -44,7 +35,7 @@ int guest_record_write(const GuestRecord *r, int directory) {
         if (!o || json_add_int(o, "version", RECORD_VERSION) < 0 ||
             json_add_string(o, "phase", phase_names[r->phase]) < 0 ||
             (r->reason && json_add_string(o, "reason", r->reason) < 0) ||
-            json_add(o, "arguments", list_to_json(&r->arguments)) < 0 || json_add_u64(o, "size", r->size) < 0 ||
+            json_add(o, "arguments", string_list_to_json(&r->arguments)) < 0 || json_add_u64(o, "size", r->size) < 0 ||
             json_add_string(o, "qemu", r->qemu ?: "") < 0 || json_add_string(o, "machine", r->machine ?: "") < 0 ||
             json_add_bool(o, "running", r->running) < 0 || json_add_u64(o, "stoppedUSec", r->stopped_usec) < 0 ||
             json_add(o, "disks", r->disks ? json_object_get(r->disks) : json_object_new_array()) < 0)
@@ -73,20 +64,6 @@ static int string_copy(struct json_object *o, const char *key, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-static int list_from_json(struct json_object *array, StringList *ret) {
-        if (!array)
-                return -EBADMSG;
-        for (size_t i = 0; i < json_object_array_length(array); i++) {
-                struct json_object *v = json_object_array_get_idx(array, i);
-
-                if (!json_object_is_type(v, json_type_string))
-                        return -EBADMSG;
-                if (string_list_add(ret, json_object_get_string(v)) < 0)
-                        return -ENOMEM;
-        }
-        return 0;
-}
-
 int guest_record_parse(const char *text, size_t length, GuestRecord *ret) {
         _cleanup_json_ struct json_object *o = NULL;
         _cleanup_record_ GuestRecord g = { .phase = _GUEST_PHASE_MAX };
@@ -107,7 +84,7 @@ int guest_record_parse(const char *text, size_t length, GuestRecord *ret) {
         g.stopped_usec = (uint64_t) json_get_int(o, "stoppedUSec", 0);
         g.running = json_get_bool(o, "running", true);
 
-        r = list_from_json(json_get_array(o, "arguments"), &g.arguments);
+        r = string_list_from_json(json_get_array(o, "arguments"), &g.arguments);
         if (r >= 0)
                 r = string_copy(o, "qemu", &g.qemu);
         if (r >= 0)

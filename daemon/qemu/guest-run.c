@@ -12,12 +12,13 @@
 #include <systemd/sd-daemon.h>
 
 #include "format.h"
-#include "guest-host.h"
 #include "guest-process.h"
 #include "log.h"
 #include "pkram-messages.h"
+#include "run-notes.h"
 #include "shutdown-kexec.h"
 #include "time-util.h"
+#include "tree-room.h"
 
 /* For QEMU to start, and to load a guest. */
 #define START_USEC (60 * USEC_PER_SEC)
@@ -36,7 +37,7 @@ void guest_run_done(GuestRun *run) {
         run->qmp = qmp_free(run->qmp);
         free(run->version);
         safe_close(run->process);
-        run->note = guest_note_remove(run->note, run->name);
+        run->note = run_note_remove(run->note, GUESTS_DIRECTORY, run->name);
         safe_close(run->directory);
         safe_close(run->signals);
 }
@@ -104,7 +105,7 @@ static int directory_open(GuestRun *run) {
 
 /* Takes the name, so that pkramctl shows one guest of it. */
 static int name_take(GuestRun *run) {
-        run->note = guest_note_take(run->name);
+        run->note = run_note_take(GUESTS_DIRECTORY, run->name);
         if (run->note == -EBUSY)
                 log_error("Refusing to start guest '%s': a guest of this name runs already, in another directory.",
                           run->name);
@@ -124,9 +125,9 @@ static int run_prepare(GuestRun *run) {
         if (r >= 0)
                 r = name_take(run);
         if (r >= 0)
-                r = host_check(run->directory, run->path,
-                               run->plan.size + run->plan.more + run->config.extra_max + STATE_BYTES,
-                               files_bytes(run), &notice, &why);
+                r = tree_room_check(run->directory, run->path, "the guest",
+                                    run->plan.size + run->plan.more + run->config.extra_max + STATE_BYTES,
+                                    files_bytes(run), &notice, &why);
         if (why)
                 log_error("Refusing to start guest '%s': %s", run->name, why);
         else if (r < 0 && r != -EBUSY && run->directory >= 0)
@@ -273,10 +274,10 @@ static void run_set_clock(const GuestRun *run) {
 static void run_announce(const GuestRun *run, bool resumed, const char *why) {
         uint64_t now = now_usec(CLOCK_REALTIME),
                 stopped = now > run->record.stopped_usec ? now - run->record.stopped_usec : 0;
-        GuestNote note = {
+        RunNote note = {
                 .directory = run->path,
                 .bytes = run->plan.size + run->plan.more,
-                .came = resumed ? "resumed" : "booted",
+                .resumed = resumed,
                 .reason = why,
                 .stopped_usec = stopped,
         };
@@ -297,7 +298,7 @@ static void run_announce(const GuestRun *run, bool resumed, const char *why) {
         else
                 log_info("Guest '%s' boots: it was not saved.", run->name);
 
-        r = run->note >= 0 ? guest_note_write(run->note, run->name, &note) : 0;
+        r = run->note >= 0 ? run_note_write(run->note, run->name, &note) : 0;
         if (r < 0)
                 log_warning("pkramctl will not show guest '%s': %s.", run->name, strerror(-r));
         (void) sd_notifyf(/* unset_environment= */ 0, "READY=1\nSTATUS=%s",
@@ -501,7 +502,7 @@ static int run_follow(GuestRun *run) {
                 } else if (p[2].revents && qmp_drain(run->qmp) < 0)
                         run->qmp = qmp_free(run->qmp); /* it is ending, or cannot be talked to */
         }
-        run->note = guest_note_remove(run->note, run->name);
+        run->note = run_note_remove(run->note, GUESTS_DIRECTORY, run->name);
         if (saved)
                 return EXIT_SUCCESS;
         /* What saving said stays for the next start. */

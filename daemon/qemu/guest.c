@@ -3,8 +3,8 @@
 #include <time.h>
 
 #include "format.h"
-#include "guest-refuse.h"
 #include "guest.h"
+#include "refuse.h"
 #include "time-util.h"
 #include "utf8.h"
 
@@ -43,8 +43,8 @@ static int set_mode(Qmp *q, const char *version, char **reterr) {
         if (r >= 0)
                 r = qmp_execute(q, "migrate-set-parameters", TAKE_PTR(parameters), ANSWER_USEC, NULL, &why);
         if (r == -EREMOTEIO)
-                return guest_refuse(reterr, "QEMU %s cannot keep a guest's memory (cpr-reboot, "
-                                    "from version 9.0 on): %s.", version, why);
+                return refuse(reterr, "QEMU %s cannot keep a guest's memory (cpr-reboot, "
+                              "from version 9.0 on): %s.", version, why);
         return r;
 }
 
@@ -65,7 +65,7 @@ static int check_blockers(Qmp *q, char **reterr) {
                 json_object_get_string(json_object_array_get_idx(reasons, 0)) : "unknown reason";
         _cleanup_free_ char *text = utf8_escape(first);
 
-        return text ? guest_refuse(reterr, "QEMU says that the guest cannot be saved: %s.", text) : -ENOMEM;
+        return text ? refuse(reterr, "QEMU says that the guest cannot be saved: %s.", text) : -ENOMEM;
 }
 
 /* Is this the block of one of the memory backends? QEMU names it by its identifier or by its place among objects. */
@@ -131,21 +131,21 @@ static int check_memory(Qmp *q, const StringList *ram_ids, uint64_t extra_max, u
 
         r = qmp_execute(q, "x-query-ramblock", NULL, ANSWER_USEC, &value, &why);
         if (r == -EREMOTEIO)
-                return guest_refuse(reterr, "QEMU does not tell what memory the guest has: %s.", why);
+                return refuse(reterr, "QEMU does not tell what memory the guest has: %s.", why);
         if (r < 0)
                 return r;
         r = ramblocks_count(json_get_string(value, "human-readable-text") ?: "?", ram_ids, ret_extra, &found);
         if (r == -EBADMSG)
-                return guest_refuse(reterr, "QEMU does not tell what memory the guest has in a way that is "
-                                    "known here.");
+                return refuse(reterr, "QEMU does not tell what memory the guest has in a way that is "
+                              "known here.");
         if (r < 0)
                 return r;
         if (found != ram_ids->n)
-                return guest_refuse(reterr, "QEMU does not use the file that the guest's memory should be in.");
+                return refuse(reterr, "QEMU does not use the file that the guest's memory should be in.");
         if (*ret_extra > extra_max)
-                return guest_refuse(reterr, "The guest has %s of memory beside its RAM, which is copied when it is "
-                                    "saved; at most %s are allowed (--extra-max=).", format_bytes(is, *ret_extra),
-                                    format_bytes(may_be, extra_max));
+                return refuse(reterr, "The guest has %s of memory beside its RAM, which is copied when it is "
+                              "saved; at most %s are allowed (--extra-max=).", format_bytes(is, *ret_extra),
+                              format_bytes(may_be, extra_max));
         return 0;
 }
 

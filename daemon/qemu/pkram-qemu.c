@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/signalfd.h>
 
+#include "conf-file.h"
 #include "file-util.h"
 #include "guest-run.h"
 #include "log.h"
@@ -143,7 +144,7 @@ int main(int argc, char *argv[]) {
                 return EXIT_REFUSED;
         }
         run.name = argv[2];
-        if (!guest_name_is_valid(run.name)) {
+        if (!conf_name_is_valid(run.name)) {
                 log_error("Invalid name of a guest '%s': expected up to 64 letters, digits and '._-', the first one a "
                           "letter or digit.", run.name);
                 return EXIT_REFUSED;

@@ -1,71 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
 
-#include "guest-refuse.h"
+#include "conf-file.h"
 #include "json-util.h"
 #include "qemu-args.h"
+#include "refuse.h"
 #include "utf8.h"
-
-void string_list_done(StringList *l) {
-        for (size_t i = 0; i < l->n; i++)
-                free(l->item[i]);
-        free(l->item);
-        *l = (StringList) {};
-}
-
-static int string_list_take(StringList *l, char *text) {
-        if (!text || GREEDY_REALLOC(l->item, l->allocated, l->n + 2) < 0) {
-                free(text);
-                return -ENOMEM;
-        }
-        l->item[l->n++] = text;
-        l->item[l->n] = NULL;
-        return 0;
-}
-
-int string_list_add(StringList *l, const char *text) {
-        return string_list_take(l, strdup(text));
-}
-
-int string_list_addf(StringList *l, const char *format, ...) {
-        char *text;
-        va_list ap;
-        int n;
-
-        va_start(ap, format);
-        n = vasprintf(&text, format, ap);
-        va_end(ap);
-        return n < 0 ? -ENOMEM : string_list_take(l, text);
-}
 
 void qemu_plan_done(QemuPlan *p) {
         string_list_done(&p->ram_files);
         string_list_done(&p->ram_ids);
         *p = (QemuPlan) {};
-}
-
-int size_parse(const char *text, unsigned shift, uint64_t *ret) {
-        static const char units[] = "KMGT";
-        uint64_t v = 0;
-
-        if (!isdigit((unsigned char) *text))
-                return -EINVAL;
-        for (; isdigit((unsigned char) *text); text++)
-                if (__builtin_mul_overflow(v, 10, &v) || !inc_u64(&v, (uint64_t) (*text - '0')))
-                        return -ERANGE;
-        if (*text) {
-                const char *unit = strchr(units, toupper((unsigned char) *text));
-
-                if (!unit || text[1])
-                        return -EINVAL;
-                shift = 10 * (unsigned) (unit - units + 1);
-        }
-        if (v > (uint64_t) INT64_MAX >> shift)
-                return -ERANGE;
-        *ret = v << shift;
-        return 0;
 }
 
 /* --- options of options: "driver,key=value,...", where a comma in a value is written twice, or JSON --- */
@@ -175,7 +120,7 @@ static int driver_check(const char *option, const char *text, const char *key, c
                 return r;
         for (size_t i = 0; i < ELEMENTSOF(refused_drivers); i++)
                 if (startswith(driver, refused_drivers[i].beginning))
-                        return guest_refuse(reterr, "-%s %s: %s.", option, driver, refused_drivers[i].reason);
+                        return refuse(reterr, "-%s %s: %s.", option, driver, refused_drivers[i].reason);
         return 0;
 }
 
@@ -194,11 +139,11 @@ static int drive_check(const char *option, const char *text, char **reterr) {
                 return r;
         if ((driver && streq(driver, "nvme")) || (format && streq(format, "nvme")) ||
             (file && startswith(file, "nvme://")) || strstr(text, "\"nvme\""))
-                return guest_refuse(reterr, "-%s: the driver nvme gives the device fixed addresses in the guest's "
-                                    "memory (pinned memory).", option);
+                return refuse(reterr, "-%s: the driver nvme gives the device fixed addresses in the guest's "
+                              "memory (pinned memory).", option);
         if (is_on(snapshot))
-                return guest_refuse(reterr, "-%s snapshot=on: QEMU drops the changes when it ends, "
-                                    "and a guest that goes on would miss them.", option);
+                return refuse(reterr, "-%s snapshot=on: QEMU drops the changes when it ends, "
+                              "and a guest that goes on would miss them.", option);
         return 0;
 }
 
@@ -238,20 +183,20 @@ static int object_check(QemuPlan *p, const char *text, const char *directory, ch
                 return r;
 
         if (id && streq(id, QEMU_RAM_ID))
-                return guest_refuse(reterr, "-object id=%s: pkram-qemu uses this identifier itself.", QEMU_RAM_ID);
+                return refuse(reterr, "-object id=%s: pkram-qemu uses this identifier itself.", QEMU_RAM_ID);
         if (!is_on(share) && !streq(type, "memory-backend-shm"))
                 return 0; /* goes into the saved state, which has a limit, and is refused as the guest's RAM */
         if (!streq(type, "memory-backend-file") || !path || !qemu_path_is_below(path, directory))
-                return guest_refuse(reterr, "-object %s with share=on: only files below %s are kept. "
-                                    "Use memory-backend-file with mem-path= there.", type, directory);
+                return refuse(reterr, "-object %s with share=on: only files below %s are kept. "
+                              "Use memory-backend-file with mem-path= there.", type, directory);
         if (is_on(discard))
-                return guest_refuse(reterr, "-object %s with discard-data=on: QEMU discards the guest's memory when "
-                                    "it ends.", type);
+                return refuse(reterr, "-object %s with discard-data=on: QEMU discards the guest's memory when "
+                              "it ends.", type);
         if (list_has(&p->ram_files, path))
-                return guest_refuse(reterr, "-object mem-path=%s: another object has its memory in this file.", path);
-        if (!size || size_parse(size, /* shift= */ 0, &bytes) < 0 || !inc_u64(&p->more, bytes))
-                return guest_refuse(reterr, "-object %s size=%s: write the size as a whole number with K, M, G or T.",
-                                    type, size ?: "");
+                return refuse(reterr, "-object mem-path=%s: another object has its memory in this file.", path);
+        if (!size || conf_parse_size(size, /* shift= */ 0, &bytes) < 0 || !inc_u64(&p->more, bytes))
+                return refuse(reterr, "-object %s size=%s: write the size as a whole number with K, M, G or T.",
+                              type, size ?: "");
         r = string_list_add(&p->ram_files, path);
         return r < 0 ? r : string_list_add(&p->ram_ids, id ?: "");
 }
@@ -281,8 +226,8 @@ static int machine_check(Scan *s, const char *text, char **reterr) {
                 if (r < 0)
                         return r;
                 if (value)
-                        return guest_refuse(reterr, "-machine %s=: encrypted memory can be used by the system that "
-                                            "encrypted it only.", encrypted[i]);
+                        return refuse(reterr, "-machine %s=: encrypted memory can be used by the system that "
+                                      "encrypted it only.", encrypted[i]);
         }
         r = value_find(text, "type", "memory-backend", &backend);
         if (r < 0 || !backend)
@@ -299,8 +244,8 @@ static int memory_size_check(Scan *s, const char *text, char **reterr) {
         r = value_find(text, "size", "size", &value);
         if (r < 0 || !value)
                 return r;
-        if (size_parse(value, /* shift= */ 20, &s->size) < 0 || s->size == 0)
-                return guest_refuse(reterr, "-m %s: write the size as a whole number with K, M, G or T.", value);
+        if (conf_parse_size(value, /* shift= */ 20, &s->size) < 0 || s->size == 0)
+                return refuse(reterr, "-m %s: write the size as a whole number with K, M, G or T.", value);
         return 0;
 }
 
@@ -314,8 +259,8 @@ static int numa_check(Scan *s, const char *text, char **reterr) {
         if (r < 0)
                 return r;
         if (mem)
-                return guest_refuse(reterr, "-numa mem=: give each node a memory-backend-file with share=on, "
-                                    "and memdev=.");
+                return refuse(reterr, "-numa mem=: give each node a memory-backend-file with share=on, "
+                              "and memdev=.");
         return memdev ? string_list_add(&s->numa, memdev) : 0;
 }
 
@@ -325,7 +270,7 @@ static int option_check(QemuPlan *p, Scan *s, const char *option, const char *va
 
         for (size_t i = 0; i < ELEMENTSOF(refused_options); i++)
                 if (streq(option, refused_options[i].option))
-                        return guest_refuse(reterr, "-%s: %s.", option, refused_options[i].reason);
+                        return refuse(reterr, "-%s: %s.", option, refused_options[i].reason);
         if (streq(option, "S"))
                 p->start_paused = true;
         if (!value)
@@ -353,8 +298,8 @@ static int option_check(QemuPlan *p, Scan *s, const char *option, const char *va
                 if (r < 0)
                         return r;
                 if (user || chroot)
-                        return guest_refuse(reterr, "-run-with user= or chroot=: QEMU has to write into the guest's "
-                                            "directory when it saves; set User= in the unit.");
+                        return refuse(reterr, "-run-with user= or chroot=: QEMU has to write into the guest's "
+                                      "directory when it saves; set User= in the unit.");
         }
         return 0;
 }
@@ -363,20 +308,20 @@ static int ram_check(QemuPlan *p, const Scan *s, uint64_t size, const char *dire
         _cleanup_free_ char *file = NULL;
 
         if (size > 0 && s->size > 0 && size != s->size)
-                return guest_refuse(reterr, "--size= and -m say different sizes: give one of them.");
+                return refuse(reterr, "--size= and -m say different sizes: give one of them.");
         p->size = size ?: s->size;
         if (p->size == 0)
-                return guest_refuse(reterr, "How much memory the guest has is not known: give --size=.");
+                return refuse(reterr, "How much memory the guest has is not known: give --size=.");
         p->add_size = s->size == 0;
 
         if (s->memory_backend && !list_has(&p->ram_ids, s->memory_backend))
-                return guest_refuse(reterr, "-machine memory-backend=%s: the guest's RAM has to be a "
-                                    "memory-backend-file with share=on and mem-path= below %s. "
-                                    "Without memory-backend=, pkram-qemu adds that.", s->memory_backend, directory);
+                return refuse(reterr, "-machine memory-backend=%s: the guest's RAM has to be a "
+                              "memory-backend-file with share=on and mem-path= below %s. "
+                              "Without memory-backend=, pkram-qemu adds that.", s->memory_backend, directory);
         for (size_t i = 0; i < s->numa.n; i++)
                 if (!list_has(&p->ram_ids, s->numa.item[i]))
-                        return guest_refuse(reterr, "-numa memdev=%s: the guest's RAM has to be a memory-backend-file "
-                                            "with share=on and mem-path= below %s.", s->numa.item[i], directory);
+                        return refuse(reterr, "-numa memdev=%s: the guest's RAM has to be a memory-backend-file "
+                                      "with share=on and mem-path= below %s.", s->numa.item[i], directory);
         p->add_ram = !s->memory_backend && s->numa.n == 0;
         if (!p->add_ram) {
                 p->more -= MIN(p->more, p->size);
@@ -387,8 +332,8 @@ static int ram_check(QemuPlan *p, const Scan *s, uint64_t size, const char *dire
                 return -ENOMEM;
         }
         if (list_has(&p->ram_files, file))
-                return guest_refuse(reterr, "-object mem-path=%s: pkram-qemu puts the guest's RAM there; "
-                                    "use another file.", file);
+                return refuse(reterr, "-object mem-path=%s: pkram-qemu puts the guest's RAM there; "
+                              "use another file.", file);
         if (string_list_add(&p->ram_files, file) < 0)
                 return -ENOMEM;
         return string_list_add(&p->ram_ids, QEMU_RAM_ID);
@@ -401,16 +346,16 @@ int qemu_plan_make(char *const *arguments, const char *directory, uint64_t size,
 
         *reterr = NULL;
         if (!arguments[0])
-                return guest_refuse(reterr, "There is no command.");
+                return refuse(reterr, "There is no command.");
         if (*directory != '/' || strpbrk(directory, ",\n") || strstr(directory, "/.."))
-                return guest_refuse(reterr, "The directory '%s' has to be absolute, without '..' and without a comma.",
-                                    directory);
+                return refuse(reterr, "The directory '%s' has to be absolute, without '..' and without a comma.",
+                              directory);
 
         for (char *const *a = arguments + 1; *a; a++) {
                 const char *option = **a == '-' ? *a + 1 : NULL;
 
                 if (!utf8_is_valid(*a))
-                        return guest_refuse(reterr, "The arguments have to be UTF-8.");
+                        return refuse(reterr, "The arguments have to be UTF-8.");
                 if (!option)
                         continue; /* the value of an option, or a disk image */
                 option += *option == '-';

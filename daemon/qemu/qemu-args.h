@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "macro.h"
+#include "string-list.h"
 
 /* Identifiers of what is added. */
 #define QEMU_RAM_ID "pkram-ram"
@@ -13,19 +13,6 @@
 
 /* The file in the directory of a guest that holds its RAM, unless the command line names others. */
 #define GUEST_RAM_FILE "ram"
-
-/* A list of strings that ends with NULL. */
-typedef struct StringList {
-        char **item;
-        size_t n, allocated;
-} StringList;
-
-void string_list_done(StringList *l);
-#define _cleanup_list_ _cleanup_(string_list_done)
-
-/* Adds a copy. -ENOMEM. */
-int string_list_add(StringList *l, const char *text);
-int string_list_addf(StringList *l, const char *format, ...) _printf_(2, 3);
 
 typedef struct QemuPlan {
         uint64_t size;          /* of the RAM, in bytes */
@@ -53,9 +40,3 @@ int qemu_plan_make(char *const *arguments, const char *directory, uint64_t size,
  */
 int qemu_plan_command(const QemuPlan *p, char *const *arguments, const char *directory, int monitor_fd, bool incoming,
                       StringList *ret);
-
-/*
- * Reads a size: digits, and K, M, G or T. shift is the unit without a letter, as a power of two. Returns 0, -EINVAL or
- * -ERANGE.
- */
-int size_parse(const char *text, unsigned shift, uint64_t *ret);

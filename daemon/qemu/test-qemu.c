@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "conf-file.h"
 #include "guest-config.h"
 #include "guest.h"
 #include "test.h"
@@ -485,11 +486,11 @@ static void test_config(_unused_ void **state) {
                 free(why);
         }
 
-        assert_true(guest_name_is_valid("web-1.example_x"));
-        assert_false(guest_name_is_valid(""));
-        assert_false(guest_name_is_valid(".web"));
-        assert_false(guest_name_is_valid("a/b"));
-        assert_false(guest_name_is_valid("\xc3\xa4"));
+        assert_true(conf_name_is_valid("web-1.example_x"));
+        assert_false(conf_name_is_valid(""));
+        assert_false(conf_name_is_valid(".web"));
+        assert_false(conf_name_is_valid("a/b"));
+        assert_false(conf_name_is_valid("\xc3\xa4"));
 }
 
 /* --- command line --- */

@@ -95,7 +95,7 @@ static int send_answer(Manager *m, Varlink *link, struct json_object *answer) {
                 if (r < 0)
                         return r;
         }
-        r = add_guests(o, varlink_userdata(link));
+        r = add_run_notes(o, varlink_userdata(link));
         return r < 0 ? r : varlink_reply(link, TAKE_PTR(o));
 }
 

@@ -2,11 +2,11 @@
 #include <stdio.h>
 
 #include "device-disk.h"
-#include "guests.h"
 #include "json-util.h"
 #include "kexec-report.h"
 #include "log.h"
 #include "methods.h"
+#include "run-notes.h"
 
 static struct json_object *status_limits_to_json(const Config *c, const struct pkram_ioctl_info *info) {
         _cleanup_json_ struct json_object *array = json_object_new_array();
@@ -75,20 +75,27 @@ static int add_last_kexec(struct json_object *o, const char *path, const Peer *p
         return json_add(o, "lastKexec", TAKE_PTR(report));
 }
 
-int add_guests(struct json_object *o, const Peer *peer) {
-        _cleanup_json_ struct json_object *guests = NULL;
+static int add_notes(struct json_object *o, const char *key, const char *directory) {
+        _cleanup_json_ struct json_object *notes = NULL;
+        int r;
+
+        r = run_notes_read(directory, &notes);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0) {
+                log_warning("Failed to read notes in %s, ignoring: %s", directory, strerror(-r));
+                return 0;
+        }
+        return json_object_array_length(notes) == 0 ? 0 : json_add(o, key, TAKE_PTR(notes));
+}
+
+int add_run_notes(struct json_object *o, const Peer *peer) {
         int r;
 
         if (!peer_may(peer, OWNER_KERNEL))
                 return 0;
-        r = guests_read(GUESTS_DIRECTORY, &guests);
-        if (r == -ENOMEM)
-                return r;
-        if (r < 0) {
-                log_warning("Failed to read notes about guests in " GUESTS_DIRECTORY ", ignoring: %s", strerror(-r));
-                return 0;
-        }
-        return json_object_array_length(guests) == 0 ? 0 : json_add(o, "guests", TAKE_PTR(guests));
+        r = add_notes(o, "guests", GUESTS_DIRECTORY);
+        return r < 0 ? r : add_notes(o, "processes", PROCESSES_DIRECTORY);
 }
 
 /* Returns why nodes in memory cannot be written to disk at shutdown, or older ones read from there. NULL if they can
@@ -142,7 +149,7 @@ int vl_method_get_status(
             json_add_string(o, "kexecPolicy", kexec_policy_to_string(m->config.kexec_policy)) < 0 ||
             json_add(o, "limits", status_limits_to_json(&m->config, supported ? &info : NULL)) < 0 ||
             (r >= 0 && add_kernel_fields(o, &info, peer->uid == 0) < 0) ||
-            add_last_kexec(o, m->report_path, peer) < 0 || add_guests(o, peer) < 0)
+            add_last_kexec(o, m->report_path, peer) < 0 || add_run_notes(o, peer) < 0)
                 return -ENOMEM;
 
         return varlink_reply(link, TAKE_PTR(o));

@@ -60,5 +60,5 @@ typedef struct Event {
 /* Tells all monitors that may know. Those that do not keep up are disconnected. */
 void monitors_notify(Manager *m, const Event *event);
 
-/* Adds a member guests, an array of Guest, for a peer who may see it, if there are guests. -ENOMEM. */
-int add_guests(struct json_object *o, const Peer *peer);
+/* Adds the members guests and processes for a peer who may see them, if there are any. -ENOMEM. */
+int add_run_notes(struct json_object *o, const Peer *peer);

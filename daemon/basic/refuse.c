@@ -2,9 +2,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "guest-refuse.h"
+#include "refuse.h"
 
-int guest_refuse(char **reterr, const char *format, ...) {
+int refuse(char **reterr, const char *format, ...) {
         va_list ap;
         int n;
 

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "file-util.h"
+#include "run-notes.h"
+#include "utf8.h"
+
+#define NOTES_MAX 1024U
+#define NOTE_BYTES_MAX KIB(64)
+
+/* Names in a sentence. */
+#define NOTES_NAMED 8U
+
+/* Copies a string without control characters. */
+static int note_copy_string(struct json_object *from, struct json_object *to, const char *key) {
+        const char *text = json_get_string(from, key);
+        _cleanup_free_ char *clean = text ? utf8_escape(text) : NULL;
+
+        return !text ? 0 : !clean ? -ENOMEM : json_add_string(to, key, clean);
+}
+
+/* Does the program that wrote the note still run? */
+static bool note_is_current(const char *path) {
+        struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+        return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) >= 0 && lock.l_type != F_UNLCK;
+}
+
+/* 1: *ret is what it says, 0: the note makes no sense, or its program has ended. */
+static int note_read(const char *path, struct json_object **ret) {
+        _cleanup_json_ struct json_object *note = NULL, *o = json_object_new_object();
+        _cleanup_free_ char *text = NULL;
+        size_t size;
+        int r;
+
+        if (!o)
+                return -ENOMEM;
+        if (!note_is_current(path))
+                return 0;
+        r = file_read(path, NOTE_BYTES_MAX, &text, &size);
+        if (r >= 0)
+                r = json_parse_strict(text, size, &note, /* reterr_key= */ NULL);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        if (!json_object_is_type(note, json_type_object) || !json_get_string(note, "name") ||
+            !json_get_string(note, "directory") || json_get_int(note, "bytes", -1) < 0 ||
+            json_get_int(note, "pausedUSec", 0) < 0)
+                return 0;
+        if (note_copy_string(note, o, "name") < 0 || note_copy_string(note, o, "directory") < 0 ||
+            json_add_int(o, "bytes", json_get_int(note, "bytes", 0)) < 0 ||
+            json_add_bool(o, "resumed", json_get_bool(note, "resumed", false)) < 0 ||
+            note_copy_string(note, o, "reason") < 0 || note_copy_string(note, o, "problem") < 0 ||
+            (json_get(note, "pausedUSec") && json_add_int(o, "pausedUSec", json_get_int(note, "pausedUSec", 0)) < 0))
+                return -ENOMEM;
+        *ret = TAKE_PTR(o);
+        return 1;
+}
+
+static int note_compare(const void *a, const void *b) {
+        struct json_object *x = *(struct json_object *const *) a, *y = *(struct json_object *const *) b;
+
+        return strcmp(json_get_string(x, "name"), json_get_string(y, "name"));
+}
+
+int run_notes_read(const char *directory, struct json_object **ret) {
+        _cleanup_json_ struct json_object *array = json_object_new_array();
+        _cleanup_closedir_ DIR *d = opendir(directory);
+        const struct dirent *e;
+        int r;
+
+        if (!array)
+                return -ENOMEM;
+        if (!d && errno != ENOENT)
+                return -errno;
+        while (d && (e = readdir(d)) && json_object_array_length(array) < NOTES_MAX) {
+                _cleanup_json_ struct json_object *one = NULL;
+                _cleanup_free_ char *path = NULL;
+                size_t n = strlen(e->d_name);
+
+                if (e->d_name[0] == '.' || n < 6 || !streq(e->d_name + n - 5, ".json"))
+                        continue;
+                if (asprintf(&path, "%s/%s", directory, e->d_name) < 0) {
+                        path = NULL;
+                        return -ENOMEM;
+                }
+                r = note_read(path, &one);
+                if (r > 0)
+                        r = json_append(array, TAKE_PTR(one));
+                if (r < 0)
+                        return r;
+        }
+        json_object_array_sort(array, note_compare);
+        *ret = TAKE_PTR(array);
+        return 0;
+}
+
+/* Appends a piece to a text. Returns the new text, or NULL without memory, when the old one is freed. */
+static char *text_append(char *text, const char *separator, const char *piece) {
+        char *more;
+
+        if (asprintf(&more, "%s%s%s", text, separator, piece) < 0)
+                more = NULL;
+        free(text);
+        return more;
+}
+
+char *run_notes_to_text(struct json_object *notes, bool problem, size_t *ret_n) {
+        size_t n = 0, done = 0;
+        char *text = strdup("");
+
+        for (size_t i = 0; i < json_object_array_length(notes); i++)
+                n += !!json_get_string(json_object_array_get_idx(notes, i), "problem") == problem;
+        *ret_n = n;
+        for (size_t i = 0; text && done < MIN(n, (size_t) NOTES_NAMED) && i < json_object_array_length(notes); i++) {
+                struct json_object *one = json_object_array_get_idx(notes, i);
+
+                if (!!json_get_string(one, "problem") != problem)
+                        continue;
+                text = text_append(text, done == 0 ? "" : done + 1 == n ? " and " : ", ",
+                                   json_get_string(one, "name") ?: "");
+                done++;
+        }
+        if (text && done < n) {
+                char more[64];
+
+                (void) snprintf(more, sizeof(more), "%zu more", n - done);
+                text = text_append(text, " and ", more);
+        }
+        return text;
+}
+
+/* --- writing --- */
+
+static int note_path(const char *directory, const char *name, char **ret) {
+        if (asprintf(ret, "%s/%s.json", directory, name) < 0) {
+                *ret = NULL;
+                return -ENOMEM;
+        }
+        return 0;
+}
+
+int run_note_take(const char *directory, const char *name) {
+        _cleanup_free_ char *path = NULL;
+        int r;
+
+        r = note_path(directory, name, &path);
+        if (r < 0)
+                return r;
+        if (mkdir(directory, 0755) < 0 && errno != EEXIST)
+                return -errno;
+        for (;;) {
+                _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
+                struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+                struct stat st, there;
+
+                if (fd < 0)
+                        return -errno;
+                if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
+                        return errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
+                if (fstat(fd, &st) < 0)
+                        return -errno;
+                if (!S_ISREG(st.st_mode))
+                        return -EBADMSG;
+                /* The one before may have removed it meanwhile. */
+                if (stat(path, &there) < 0 || there.st_ino != st.st_ino || there.st_dev != st.st_dev)
+                        continue;
+                return ftruncate(fd, 0) < 0 ? -errno : TAKE_FD(fd);
+        }
+}
+
+int run_note_write(int fd, const char *name, const RunNote *note) {
+        _cleanup_json_ struct json_object *o = json_object_new_object();
+        const char *text;
+        size_t length;
+        int r;
+
+        if (!o || json_add_string(o, "name", name) < 0 || json_add_string(o, "directory", note->directory) < 0 ||
+            json_add_u64(o, "bytes", note->bytes) < 0 || json_add_bool(o, "resumed", note->resumed) < 0 ||
+            (note->reason && json_add_string(o, "reason", note->reason) < 0) ||
+            (note->problem && json_add_string(o, "problem", note->problem) < 0) ||
+            (note->resumed && json_add_u64(o, "pausedUSec", note->stopped_usec) < 0))
+                return -ENOMEM;
+        text = json_text(o, &length);
+        if (!text)
+                return -ENOMEM;
+        r = pwrite_all(fd, text, length, 0);
+        return r < 0 ? r : ftruncate(fd, (off_t) length) < 0 ? -errno : 0;
+}
+
+int run_note_remove(int fd, const char *directory, const char *name) {
+        _cleanup_free_ char *path = NULL;
+
+        if (fd >= 0 && note_path(directory, name, &path) >= 0)
+                (void) unlink(path);
+        return safe_close(fd);
+}
