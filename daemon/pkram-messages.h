@@ -28,6 +28,10 @@
 #define PKRAM_MESSAGE_GUEST_RESUMED_STR "3a1f6c0b7d9e4b52a8c4e15f90d2637b"
 /* A guest of pkram-qemu that had been saved could not go on, and boots. */
 #define PKRAM_MESSAGE_GUEST_BOOTED_STR "b86d2f4e19c34a7085fe3d7c6a91e0d4"
+/* A process of pkram-criu continues after a kexec. */
+#define PKRAM_MESSAGE_PROCESS_RESUMED_STR "af7d0bea1329405e81d047c41b308dcc"
+/* A process of pkram-criu that had been saved, or was about to be, could not continue and is started again. */
+#define PKRAM_MESSAGE_PROCESS_STARTED_STR "6bf26185b9ea4e85be75db20e3abe8c7"
 /* Descriptors in a unit's file descriptor store are not preserved across the kexec that begins. */
 #define PKRAM_MESSAGE_FDSTORE_LOST_STR "7b23162af33b453e863cdb9d2b3b94c6"
 /* A unit's file descriptor store was restored after a kexec. */

@@ -72,6 +72,16 @@ if [ -x "$program" ]; then
         ran=$((ran + 1))
 fi
 
+program=$build/pkram-criu
+if [ -x "$program" ]; then
+        compare "options only in pkram-criu --help (left) or pkram-criu(8) (right)" \
+                "$(help_options "$program")" "$(page_options "$src/pkram-criu.xml")"
+        compare "settings only in process-config.c (left) or pkram-criu(8) (right)" \
+                "$(sed -n 's/.*streq(key, "\([A-Z][A-Za-z]*\)").*/\1/p' "$src/../daemon/criu/process-config.c")" \
+                "$(sed -n 's|.*<term><varname>\(.*\)=</varname></term>.*|\1|p' "$src/pkram-criu.xml")"
+        ran=$((ran + 1))
+fi
+
 program=$build/pkram-shm
 if [ -x "$program" ]; then
         compare "options only in pkram-shm --help (left) or pkram-shm.service(8) (right)" \
@@ -88,8 +98,8 @@ if [ -x "$program" ]; then
 fi
 
 # Help fits a terminal of 80 columns.
-for program in "$build"/{pkramctl,pkramd,pkram-restore,pkram-tree-worker,pkram-qemu,pkram-shm,pkram-fdstore} \
-        "$build"/{mount,umount}.pkram; do
+for program in "$build"/{pkramctl,pkramd,pkram-restore,pkram-tree-worker,pkram-qemu,pkram-criu,pkram-shm} \
+        "$build"/pkram-fdstore "$build"/{mount,umount}.pkram; do
         [ -x "$program" ] || continue
         wide=$("$program" --help | awk 'length > 80')
         [ -z "$wide" ] || { echo "wider than 80 columns in ${program##*/} --help:"; echo "$wide"; fail=1; }

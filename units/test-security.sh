@@ -16,6 +16,8 @@ limits=(
         pkram-kexec-guard.service 23
         pkram-kexec-check@.service 22
         pkram-qemu@.service 26
+        # CRIU needs most capabilities, and no filter of system calls, see the unit.
+        pkram-criu@.service 80
         pkram-fdstore.service 16
         pkram-shm.service 25
 )

@@ -29,7 +29,8 @@ done
 install -D -m 0644 "$src/order-before-guard-none.conf" "$units/pkram-kexec-guard.service.d/50-pkram.conf"
 for program in "$libexec/pkramd" "$libexec/pkram-restore" "$libexec/pkram-kexec-guard" "$libexec/pkram-tree-worker" \
         "$libexec/pkram-shm" "$libexec/pkram-fdstore" /bin/kill /bin/systemctl /bin/true /bin/rm /bin/sh /bin/mkdir \
-        "$sbin/mount.pkram" "$sbin/umount.pkram" "$sbin/pkram-qemu"; do
+        "$sbin/mount.pkram" "$sbin/umount.pkram" "$sbin/pkram-qemu" \
+        "$sbin/pkram-criu"; do
         install -D -m 0755 /bin/true "$root/$program"
 done
 
@@ -37,13 +38,17 @@ cp "$units/pkram-tree@.service" "$units/pkram-tree@web.service"
 # Not where it belongs: systemd reads units of users in the same way.
 cp "$build/user/pkram-fdstore.service" "$units/pkram-fdstore-user.service"
 cp "$units/pkram-qemu@.service" "$units/pkram-qemu@web.service"
+cp "$units/pkram-criu@.service" "$units/pkram-criu@web.service"
 # Without that setting, which systemd has since version 254, no store outlives its service.
-(($(systemd-analyze --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p') >= 254)) ||
+version=$(systemd-analyze --version | sed -n '1s/^systemd \([0-9]*\).*/\1/p')
+((version >= 254)) ||
         sed -i '/^FileDescriptorStorePreserve=/d' "$units/pkram-fdstore.service" "$units/pkram-fdstore-user.service"
+# pkram-criu refuses to run without this one, which is from version 257.
+((version >= 257)) || sed -i '/^PrivatePIDs=/d' "$units/pkram-criu@web.service"
 names=(pkramd.socket pkram-kexec-check.socket pkram-kexec-check@.service pkram-tree-worker.socket \
         pkram-tree-worker@.service pkramd.service pkram-restore.service pkram-report.service pkram-shutdown.service \
         pkram-trees.service pkram-kexec-guard.service
-        pkram-tree@web.service pkram-qemu@web.service pkram-shm.service pkram-fdstore.service
+        pkram-tree@web.service pkram-qemu@web.service pkram-criu@web.service pkram-shm.service pkram-fdstore.service
         pkram-fdstore-user.service)
 
 # The manager's words about anything of ours are failures; the distribution's own units may have their troubles here.

@@ -22,6 +22,7 @@ LAYERS = {
     "daemon/fdstore": {*_SERVICE, "kexec-hook/guard"},
     "kexec-hook/guard": _SERVICE,
     "daemon/qemu": {*_SERVICE, "daemon/mount", "kexec-hook/guard"},
+    "daemon/criu": {*_SERVICE, "daemon/mount", "kexec-hook/guard"},
     "daemon/shm": {*_SERVICE, "kexec-hook/guard"},
 }
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.M)
