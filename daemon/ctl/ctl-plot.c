@@ -270,11 +270,12 @@ static void plot_print(Plot *p, const char *title) {
 
 int analyze_plot(const Analysis *a) {
         _cleanup_(unit_times_done) UnitTimes units = {};
-        Plot p = { .a = a, .units = &units, .begin = a->begin, .end = MAX(a->end, a->begin + 1000) };
+        Plot p = { .a = a, .units = &units, .begin = a->begin };
         char buffer[NAME_MAX_SHOWN + 1], title[512], text[FORMAT_MAX];
         double names = 0;
         int r;
 
+        p.end = MAX(a->end, a->begin + 1000);
         /* Without the journal there are no units. */
         r = journal_read_unit_times(a, &units);
         if (r < 0)
