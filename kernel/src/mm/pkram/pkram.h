@@ -138,6 +138,7 @@ void pkram_kexec_ban(const struct kimage *image, u64 start, u64 end);
  * @features:   how many committed nodes need each incompatible feature
  * @dropped:    struct pkram_dropped, at most PKRAM_MAX_DROPPED
  * @nr_dropped: inherited nodes that were dropped, listed or not
+ * @poisoned:   the hardware has lost a page since boot
  * @adopting:   not all inherited nodes were adopted or dropped so far
  * @dirs_known: pages at the beginning of the directory that are known to be good; %U32_MAX
  *              if all are. The others are as the previous kernel left them
@@ -162,6 +163,7 @@ struct pkram_state {
 	u32 features[64];
 	struct list_head dropped;
 	u64 nr_dropped;
+	bool poisoned;
 	bool adopting;
 	u32 dirs_known;
 	atomic64_t pending_pages;
@@ -187,6 +189,12 @@ extern struct pkram_state pkram;
 static inline bool pkram_enabled(void)
 {
 	return pkram.sb;
+}
+
+/* Has the hardware lost a page since boot? If not, none needs a closer look. */
+static inline bool pkram_poison_any(void)
+{
+	return READ_ONCE(pkram.poisoned);
 }
 
 static inline u64 pkram_generation(void)
@@ -300,14 +308,8 @@ void pkram_poison_recheck(void);
 void pkram_poison_start(void);
 bool pkram_poison_checked(void);
 bool pkram_poison_seal(void);
-bool pkram_poison_any(void);
 u64 pkram_poison_adopt(struct pkram_node_page *page);
 #else
-static inline bool pkram_poison_any(void)
-{
-	return false;
-}
-
 static inline void pkram_poison_commit(struct pkram_node_page *page, __le64 *slot)
 {
 }

@@ -110,6 +110,7 @@ void pkram_poison_note(unsigned long pfn)
 
 	if (!pkram_enabled())
 		return;
+	WRITE_ONCE(pkram.poisoned, true);
 	spin_lock_irqsave(&poison.lock, flags);
 	i = poison_find_entry(pfn);
 	if (i == POISON_MAX) {
@@ -136,16 +137,6 @@ void pkram_poison_start(void)
 	WRITE_ONCE(poison.started, true);
 	if (poison.nr)
 		schedule_work(&poison_work);
-}
-
-/**
- * pkram_poison_any() - have there been memory errors?
- *
- * Return: false if no page needs a closer look.
- */
-bool pkram_poison_any(void)
-{
-	return READ_ONCE(poison.nr) || READ_ONCE(poison.overflow);
 }
 
 /* The first noted page in a range that is bad, 0 if there is none; from entry *@i on. */

@@ -62,11 +62,6 @@ bool pkram_busy_test(const struct pkram_busy *b, u64 pfn)
 	return false;
 }
 
-bool pkram_poison_any(void)
-{
-	return false;
-}
-
 /* tasks */
 
 struct task_struct *machine_current(void)
