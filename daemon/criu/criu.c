@@ -48,9 +48,10 @@ int criu_log_reason(const char *text, size_t size, char **ret) {
                         return -ENOMEM;
                 error = log_line_error(line);
                 if (error && *error) {
-                        _cleanup_free_ char *clean = utf8_escape(error);
-
-                        return clean && asprintf(ret, "%.300s", clean) >= 0 ? 0 : -ENOMEM;
+                        /* A character that is cut in two is escaped. */
+                        line[MIN(strlen(line), (size_t) (error - line) + 300)] = 0;
+                        *ret = utf8_escape(error);
+                        return *ret ? 0 : -ENOMEM;
                 }
                 n += end != NULL;
                 text += n;

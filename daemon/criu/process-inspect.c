@@ -29,7 +29,8 @@
 /* A reason with a name that comes from someone else: format has one %s for it. */
 #define refuse_name(reterr, format, name)                                                       \
         ({                                                                                      \
-                _cleanup_free_ char *_clean = utf8_escape(name);                                \
+                _cleanup_free_ char *_cut = strndup((name), 200);                               \
+                _cleanup_free_ char *_clean = _cut ? utf8_escape(_cut) : NULL;                  \
                 _clean ? refuse((reterr), format, _clean) : -ENOMEM;                            \
         })
 
@@ -64,12 +65,12 @@ static int mapping_inspect(const Mapping *m, char **reterr) {
                 return refuse(reterr, "a System V segment is attached, which CRIU cannot save outside of an IPC "
                               "namespace");
         if (startswith(m->path, "anon_inode:") || startswith(m->path, "socket:"))
-                return refuse_name(reterr, "'%.100s' is mapped", m->path);
+                return refuse_name(reterr, "'%s' is mapped", m->path);
         if (startswith(m->path, "/dev/") && !startswith(m->path, "/dev/zero") && !startswith(m->path, "/dev/shm/"))
-                return refuse_name(reterr, "the device '%.200s' is mapped", m->path);
+                return refuse_name(reterr, "the device '%s' is mapped", m->path);
         if (m->permissions[2] == 'x' && ends_with(m->path, " (deleted)") && !startswith(m->path, "/memfd:") &&
             !startswith(m->path, "/dev/zero"))
-                return refuse_name(reterr, "a program or library was replaced since it was loaded: '%.200s'. Restart "
+                return refuse_name(reterr, "a program or library was replaced since it was loaded: '%s'. Restart "
                                    "the service", m->path);
         return 0;
 }
@@ -87,7 +88,7 @@ static int mapping_inspect_flags(const Mapping *m, const char *flags, char **ret
                 return refuse(reterr, "huge pages (hugetlb) are mapped, which belong to a pool of this kernel");
         /* The kernel's own mappings, as [vvar], are called so. */
         if (*m->path != '[' && (mapping_has_flag(flags, "pf") || mapping_has_flag(flags, "io")))
-                return refuse_name(reterr, "memory of a device is mapped: '%.200s'", m->path);
+                return refuse_name(reterr, "memory of a device is mapped: '%s'", m->path);
         return 0;
 }
 
@@ -225,19 +226,19 @@ static int file_inspect(int fd, const char *path, char **reterr) {
                 return -errno;
         if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))
                 return device_is_harmless(st.st_mode, st.st_rdev) ? 0 :
-                        refuse_name(reterr, "the device '%.200s' is open", path);
+                        refuse_name(reterr, "the device '%s' is open", path);
         if (fs.f_type == HUGETLBFS_MAGIC)
-                return refuse_name(reterr, "huge pages (hugetlb) are open as '%.200s'", path);
+                return refuse_name(reterr, "huge pages (hugetlb) are open as '%s'", path);
         if (fs.f_type == MESSAGE_QUEUE_MAGIC)
-                return refuse_name(reterr, "the message queue '%.200s' is open", path);
+                return refuse_name(reterr, "the message queue '%s' is open", path);
         if (!S_ISREG(st.st_mode) || startswith(path, "/memfd:"))
                 return 0;
         if (st.st_nlink == 0)
                 return (uint64_t) st.st_blocks * 512 <= PROCESS_DELETED_FILE_MAX ? 0 :
-                        refuse_name(reterr, "a large file is open that was removed: '%.200s'", path);
+                        refuse_name(reterr, "a large file is open that was removed: '%s'", path);
         if ((fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC) && !startswith(path, "/dev/shm/") &&
             !device_has_tree(st.st_dev))
-                return refuse_name(reterr, "the file '%.200s' is open, which is in memory and not on a file system of "
+                return refuse_name(reterr, "the file '%s' is open, which is in memory and not on a file system of "
                                    "type pkram", path);
         return 0;
 }
@@ -257,7 +258,7 @@ static int descriptor_inspect(int directory, pid_t pid, const char *number, char
         kind = startswith(path, "anon_inode:");
         if (kind)
                 return anon_inode_is_known(kind) ? 0 :
-                        refuse_name(reterr, "CRIU cannot save open files of the kind %.100s", kind);
+                        refuse_name(reterr, "CRIU cannot save open files of the kind %s", kind);
         fd = openat(directory, number, O_PATH | O_CLOEXEC);
         if (fd < 0)
                 return errno == ENOENT ? 0 : -errno;

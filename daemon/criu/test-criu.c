@@ -18,6 +18,7 @@
 #include "process-inspect.h"
 #include "process-record.h"
 #include "test.h"
+#include "utf8.h"
 
 /* --- files --- */
 
@@ -217,6 +218,22 @@ static void test_log(_unused_ void **state) {
                 assert_int_equal(r, table[i].reason ? 0 : -ENODATA);
                 if (table[i].reason)
                         assert_string_equal(reason, table[i].reason);
+                free(reason);
+        }
+}
+
+/* Where a long reason is cut, there may be the middle of a character. */
+static void test_log_cut(_unused_ void **state) {
+        char text[400] = "(00.1) Error (a.c:1): ";
+        char *reason;
+
+        for (size_t i = strlen(text); i < sizeof(text) - 2; i += 2)
+                memcpy(text + i, "\xc3\xa9", 2);
+        for (size_t extra = 0; extra < 2; extra++) {
+                memmove(text + 23, text + 22, sizeof(text) - 24);
+                text[22] = 'x';
+                assert_int_equal(criu_log_reason(text, sizeof(text) - 2 - extra, &reason), 0);
+                assert_true(utf8_is_valid(reason));
                 free(reason);
         }
 }
@@ -432,6 +449,7 @@ int main(void) {
                 cmocka_unit_test(test_record),
                 cmocka_unit_test(test_bad_records),
                 cmocka_unit_test(test_log),
+                cmocka_unit_test(test_log_cut),
                 cmocka_unit_test(test_command),
                 cmocka_unit_test(test_smaps),
                 cmocka_unit_test(test_processes),
