@@ -156,6 +156,49 @@ int file_write(const char *path, const void *data, size_t size) {
         return r;
 }
 
+int private_file_write(int directory, const char *name, const void *data, size_t size) {
+        _cleanup_free_ char *temporary = NULL;
+        _cleanup_close_ int fd = -EBADF;
+        int r;
+
+        if (asprintf(&temporary, ".%s", name) < 0) {
+                temporary = NULL;
+                return -ENOMEM;
+        }
+        fd = openat(directory, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (fd < 0)
+                return -errno;
+        r = write_all(fd, data, size);
+        if (r >= 0 && renameat(directory, temporary, directory, name) < 0)
+                r = -errno;
+        if (r < 0)
+                (void) unlinkat(directory, temporary, 0);
+        return r;
+}
+
+int private_file_read(int directory, const char *name, size_t max, char **ret, size_t *ret_size, struct stat *ret_st) {
+        _cleanup_free_ char *data = NULL;
+        _cleanup_close_ int fd = -EBADF;
+        ssize_t n;
+
+        fd = openat(directory, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        if (fd < 0)
+                return -errno;
+        if (fstat(fd, ret_st) < 0)
+                return -errno;
+        if (!S_ISREG(ret_st->st_mode) || (uint64_t) ret_st->st_size > max)
+                return -EBADMSG;
+        data = malloc((size_t) ret_st->st_size + 1);
+        if (!data)
+                return -ENOMEM;
+        n = pread(fd, data, (size_t) ret_st->st_size, 0);
+        if (n < 0)
+                return -errno;
+        *ret = TAKE_PTR(data);
+        *ret_size = (size_t) n;
+        return 0;
+}
+
 int open_directory_to_store(const char *path) {
         int fd;
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <dirent.h>
+#include <sys/stat.h>
 
 #include "macro.h"
 
@@ -35,6 +36,13 @@ int pwrite_all(int fd, const void *data, size_t size, off_t offset);
 
 /* Replaces the file at path atomically, with mode 0644. Returns 0, or a negative errno. */
 int file_write(const char *path, const void *data, size_t size);
+
+/* Replaces a file of a directory atomically, with mode 0600. Returns 0, or a negative errno. */
+int private_file_write(int directory, const char *name, const void *data, size_t size);
+
+/* The contents of a regular file of a directory that is no longer than max, to be freed, and what fstat(2) says of it.
+ * -EBADMSG: it is no such file, or longer. */
+int private_file_read(int directory, const char *name, size_t max, char **ret, size_t *ret_size, struct stat *ret_st);
 
 /*
  * Opens a directory for StoreTree, if possible on a detached copy of its mount: what a

@@ -9,6 +9,7 @@
 
 #include "criu.h"
 #include "process-inspect.h"
+#include "signal-util.h"
 #include "utf8.h"
 
 #define LOG_BYTES_MAX MIB(1)
@@ -147,6 +148,7 @@ static int criu_wait(int process, pid_t pid, uint64_t usec, int *ret_status) {
 
 /* What its end means. */
 static int criu_judge(CriuVerb verb, int directory, int status, bool late, char **reterr) {
+        char end[128];
         int r = 0;
 
         if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
@@ -163,8 +165,7 @@ static int criu_judge(CriuVerb verb, int directory, int status, bool late, char 
         if (late)
                 r = asprintf(reterr, "it took too long");
         else
-                r = asprintf(reterr, "CRIU was ended by signal %i (%s)", WTERMSIG(status),
-                             sigdescr_np(WTERMSIG(status)) ?: "unknown");
+                r = asprintf(reterr, "CRIU was ended by %s", exit_to_text(status, end, sizeof(end)));
         if (r < 0)
                 *reterr = NULL;
         return r < 0 ? -ENOMEM : -ECONNRESET;

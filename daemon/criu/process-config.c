@@ -30,7 +30,9 @@ static int environment_add(StringList *l, const char *value) {
         return r;
 }
 
-int process_config_set(ProcessConfig *c, const char *key, const char *value) {
+int process_config_set(void *config, const char *key, const char *value) {
+        ProcessConfig *c = config;
+
         if (streq(key, "Directory"))
                 return conf_parse_path(value, &c->directory);
         if (streq(key, "WorkingDirectory"))
@@ -58,10 +60,6 @@ int process_config_set(ProcessConfig *c, const char *key, const char *value) {
         return -ENOENT;
 }
 
-static int process_config_assign(void *userdata, const char *key, const char *value) {
-        return process_config_set(userdata, key, value);
-}
-
 int process_config_parse(ProcessConfig *c, const char *text, size_t length, char **reterr) {
-        return conf_parse(text, length, "Process", process_config_assign, c, reterr);
+        return conf_parse(text, length, PROCESS_CONFIG_SECTION, process_config_set, c, reterr);
 }

@@ -4,6 +4,7 @@
 
 #include "string-list.h"
 
+#define PROCESS_CONFIG_SECTION "Process"
 #define PROCESS_CONFIG_DIRECTORY "/etc/pkram/criu"
 #define PROCESS_DIRECTORY "/var/lib/pkram-criu"
 
@@ -22,10 +23,10 @@ void process_config_done(ProcessConfig *c);
 #define _cleanup_process_config_ _cleanup_(process_config_done)
 
 /*
- * Sets what an assignment in the section [Process] says. Returns 0, -ENOENT: there is no such setting, -EINVAL or
- * -ERANGE: not such a value, or -ENOMEM.
+ * Sets what an assignment in the section says; config is a ProcessConfig. Returns 0, -ENOENT: there is no such
+ * setting, -EINVAL or -ERANGE: not such a value, or -ENOMEM.
  */
-int process_config_set(ProcessConfig *c, const char *key, const char *value);
+int process_config_set(void *config, const char *key, const char *value);
 
 /*
  * Parses the text of a file. Nothing in it is ignored. Returns 0, -ENOMEM, or -EINVAL, where *reterr says which line

@@ -43,10 +43,8 @@ int process_identity(const ProcessConfig *c, StringList *ret) {
 
 int process_record_write(const ProcessRecord *r, int directory) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
-        _cleanup_close_ int fd = -EBADF;
         const char *text;
         size_t length;
-        int k;
 
         if (!o || json_add_int(o, "version", RECORD_VERSION) < 0 ||
             json_add_string(o, "phase", process_phase_names[r->phase]) < 0 ||
@@ -59,16 +57,7 @@ int process_record_write(const ProcessRecord *r, int directory) {
         text = json_text(o, &length);
         if (!text)
                 return -ENOMEM;
-
-        fd = openat(directory, "." PROCESS_RECORD_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0)
-                return -errno;
-        k = write_all(fd, text, length);
-        if (k >= 0 && renameat(directory, "." PROCESS_RECORD_FILE, directory, PROCESS_RECORD_FILE) < 0)
-                k = -errno;
-        if (k < 0)
-                (void) unlinkat(directory, "." PROCESS_RECORD_FILE, 0);
-        return k;
+        return private_file_write(directory, PROCESS_RECORD_FILE, text, length);
 }
 
 /* Copies the name of a pipe, as the kernel writes it: it becomes part of an argument of CRIU. */
@@ -129,26 +118,16 @@ static bool is_ours_alone(const struct stat *st) {
 
 int process_record_read(int directory, ProcessRecord *ret) {
         _cleanup_free_ char *text = NULL;
-        _cleanup_close_ int fd = -EBADF;
         struct stat st;
-        ssize_t n;
+        size_t size;
+        int r;
 
-        fd = openat(directory, PROCESS_RECORD_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        if (fd < 0)
-                return -errno;
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        if (!S_ISREG(st.st_mode) || (uint64_t) st.st_size > RECORD_BYTES_MAX)
-                return -EBADMSG;
+        r = private_file_read(directory, PROCESS_RECORD_FILE, RECORD_BYTES_MAX, &text, &size, &st);
+        if (r < 0)
+                return r;
         if (!is_ours_alone(&st))
                 return -EPERM;
-        text = malloc((size_t) st.st_size + 1);
-        if (!text)
-                return -ENOMEM;
-        n = pread(fd, text, (size_t) st.st_size, 0);
-        if (n < 0)
-                return -errno;
-        return process_record_parse(text, (size_t) n, ret);
+        return process_record_parse(text, size, ret);
 }
 
 int process_record_differs(const ProcessRecord *r, const ProcessConfig *c, char **ret_why) {

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <systemd/sd-daemon.h>
@@ -18,7 +17,9 @@
 #include "process-run.h"
 #include "program.h"
 #include "run-notes.h"
+#include "run-options.h"
 #include "shutdown-kexec.h"
+#include "signal-util.h"
 #include "time-util.h"
 #include "tree-room.h"
 
@@ -458,12 +459,6 @@ static int process_save(ProcessRun *run) {
         return 0;
 }
 
-static bool process_signal_came(const ProcessRun *run, int timeout_msec, struct signalfd_siginfo *ret) {
-        struct pollfd p = { .fd = run->signals, .events = POLLIN };
-
-        return poll(&p, 1, timeout_msec) > 0 && read(run->signals, ret, sizeof(*ret)) == sizeof(*ret);
-}
-
 /* Waits for signals, and copies output meanwhile. */
 static bool process_wait_signal(ProcessRun *run, uint64_t deadline, struct signalfd_siginfo *ret) {
         uint64_t now = now_usec(CLOCK_MONOTONIC);
@@ -480,7 +475,7 @@ static bool process_wait_signal(ProcessRun *run, uint64_t deadline, struct signa
                 output_pipe_copy(&run->output);
         if (p[2].revents)
                 output_pipe_copy(&run->errors);
-        return p[0].revents && process_signal_came(run, 0, ret);
+        return p[0].revents && signal_came(run->signals, /* timeout_msec= */ 0, ret);
 }
 
 /* Has the program end. A second signal ends it at once. */
@@ -554,7 +549,7 @@ static int process_follow(ProcessRun *run) {
         if (r < 0)
                 return EXIT_FAILURE;
         if (!stopped && (!WIFEXITED(run->status) || WEXITSTATUS(run->status) != 0)) {
-                log_error("Process '%s' ended: %s.", run->name, program_end_text(run, end, sizeof(end)));
+                log_error("Process '%s' ended: %s.", run->name, exit_to_text(run->status, end, sizeof(end)));
                 return EXIT_FAILURE;
         }
         log_info("Process '%s' has ended.", run->name);

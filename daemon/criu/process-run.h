@@ -5,10 +5,6 @@
 #include "output-pipe.h"
 #include "process-record.h"
 
-enum {
-        EXIT_REFUSED = 2, /* also for a wrong command line */
-};
-
 typedef struct ProcessRun {
         const char *name;
         ProcessConfig config;
@@ -39,5 +35,6 @@ typedef struct ProcessRun {
 void process_run_done(ProcessRun *run);
 #define _cleanup_process_run_ _cleanup_(process_run_done)
 
-/* Runs the program until it has ended or is saved. Logs what is wrong. Returns an exit status. */
+/* Runs the program until it has ended or is saved. Logs what is wrong. Returns an exit status, EXIT_REFUSED if it
+ * could not be kept. */
 int process_run(ProcessRun *run);

@@ -3,7 +3,6 @@
 #include <grp.h>
 #include <pwd.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/wait.h>
 
 #include "file-util.h"
@@ -116,13 +115,4 @@ void program_kill_all(ProcessRun *run) {
                 if (pid == run->pid)
                         run->status = status;
         run->pid = 0;
-}
-
-const char *program_end_text(const ProcessRun *run, char *buffer, size_t size) {
-        if (WIFSIGNALED(run->status))
-                (void) snprintf(buffer, size, "signal %i (%s)", WTERMSIG(run->status),
-                                sigdescr_np(WTERMSIG(run->status)) ?: "unknown");
-        else
-                (void) snprintf(buffer, size, "exit status %i", WEXITSTATUS(run->status));
-        return buffer;
 }

@@ -21,6 +21,3 @@ void program_reap(ProcessRun *run);
 
 /* Ends all processes but this one, which is the first one of its PID namespace. */
 void program_kill_all(ProcessRun *run);
-
-/* How the program ended, as part of a sentence. Returns buffer. */
-const char *program_end_text(const ProcessRun *run, char *buffer, size_t size);

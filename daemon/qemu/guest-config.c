@@ -17,7 +17,9 @@ void guest_config_done(GuestConfig *c) {
         *c = (GuestConfig) {};
 }
 
-int guest_config_set(GuestConfig *c, const char *key, const char *value) {
+int guest_config_set(void *config, const char *key, const char *value) {
+        GuestConfig *c = config;
+
         if (streq(key, "Directory"))
                 return conf_parse_path(value, &c->directory);
         if (streq(key, "Agent"))
@@ -38,10 +40,6 @@ int guest_config_set(GuestConfig *c, const char *key, const char *value) {
         return -ENOENT;
 }
 
-static int guest_config_assign(void *userdata, const char *key, const char *value) {
-        return guest_config_set(userdata, key, value);
-}
-
 int guest_config_parse(GuestConfig *c, const char *text, size_t length, char **reterr) {
-        return conf_parse(text, length, "Guest", guest_config_assign, c, reterr);
+        return conf_parse(text, length, GUEST_CONFIG_SECTION, guest_config_set, c, reterr);
 }

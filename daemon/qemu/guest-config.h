@@ -4,6 +4,7 @@
 
 #include "qemu-args.h"
 
+#define GUEST_CONFIG_SECTION "Guest"
 #define GUEST_CONFIG_DIRECTORY "/etc/pkram/qemu"
 #define GUEST_DIRECTORY "/var/lib/pkram-qemu"
 
@@ -22,10 +23,10 @@ void guest_config_done(GuestConfig *c);
 #define _cleanup_guest_config_ _cleanup_(guest_config_done)
 
 /*
- * Sets what an assignment in the section [Guest] says. Returns 0, -ENOENT: there is no such setting, -EINVAL or
- * -ERANGE: not such a value, or -ENOMEM.
+ * Sets what an assignment in the section says; config is a GuestConfig. Returns 0, -ENOENT: there is no such setting,
+ * -EINVAL or -ERANGE: not such a value, or -ENOMEM.
  */
-int guest_config_set(GuestConfig *c, const char *key, const char *value);
+int guest_config_set(void *config, const char *key, const char *value);
 
 /*
  * Reads the text of a file. Nothing in it is ignored. Returns 0, -ENOMEM, or -EINVAL, where *reterr says which line is

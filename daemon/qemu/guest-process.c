@@ -9,6 +9,7 @@
 
 #include "guest-process.h"
 #include "log.h"
+#include "signal-util.h"
 
 /* For QEMU to end after it was told to. */
 #define QUIT_USEC (10 * USEC_PER_SEC)
@@ -39,15 +40,6 @@ void process_end(GuestRun *run) {
                 return;
         (void) kill(run->pid, SIGKILL);
         (void) process_wait(run, QUIT_USEC);
-}
-
-const char *process_end_text(const GuestRun *run, char *buffer, size_t size) {
-        if (WIFSIGNALED(run->status))
-                (void) snprintf(buffer, size, "signal %i (%s)", WTERMSIG(run->status),
-                                sigdescr_np(WTERMSIG(run->status)) ?: "unknown");
-        else
-                (void) snprintf(buffer, size, "exit status %i", WEXITSTATUS(run->status));
-        return buffer;
 }
 
 /* In the child. */
@@ -104,7 +96,7 @@ int process_complain(GuestRun *run, int r, const char *what) {
         char end[128];
 
         if (process_wait(run, USEC_PER_SEC) > 0) {
-                log_error("QEMU ended (%s) when %s.", process_end_text(run, end, sizeof(end)), what);
+                log_error("QEMU ended (%s) when %s.", exit_to_text(run->status, end, sizeof(end)), what);
                 return r;
         }
         return log_error_errno(r, "Failed to get an answer from QEMU when %s", what);

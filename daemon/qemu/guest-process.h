@@ -13,8 +13,5 @@ int process_wait(GuestRun *run, uint64_t usec);
 /* Ends QEMU, in a friendly way if it listens. */
 void process_end(GuestRun *run);
 
-/* How QEMU ended, as part of a sentence. Returns buffer. */
-const char *process_end_text(const GuestRun *run, char *buffer, size_t size);
-
 /* Logs that QEMU did not do what it should, and whether it has ended. Returns r. */
 int process_complain(GuestRun *run, int r, const char *what);

@@ -27,10 +27,8 @@ void guest_record_done(GuestRecord *r) {
 
 int guest_record_write(const GuestRecord *r, int directory) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
-        _cleanup_close_ int fd = -EBADF;
         const char *text;
         size_t length;
-        int k;
 
         if (!o || json_add_int(o, "version", RECORD_VERSION) < 0 ||
             json_add_string(o, "phase", phase_names[r->phase]) < 0 ||
@@ -43,16 +41,7 @@ int guest_record_write(const GuestRecord *r, int directory) {
         text = json_text(o, &length);
         if (!text)
                 return -ENOMEM;
-
-        fd = openat(directory, "." GUEST_RECORD_FILE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (fd < 0)
-                return -errno;
-        k = write_all(fd, text, length);
-        if (k >= 0 && renameat(directory, "." GUEST_RECORD_FILE, directory, GUEST_RECORD_FILE) < 0)
-                k = -errno;
-        if (k < 0)
-                (void) unlinkat(directory, "." GUEST_RECORD_FILE, 0);
-        return k;
+        return private_file_write(directory, GUEST_RECORD_FILE, text, length);
 }
 
 static int string_copy(struct json_object *o, const char *key, char **ret) {
@@ -105,24 +94,14 @@ int guest_record_parse(const char *text, size_t length, GuestRecord *ret) {
 
 int guest_record_read(int directory, GuestRecord *ret) {
         _cleanup_free_ char *text = NULL;
-        _cleanup_close_ int fd = -EBADF;
         struct stat st;
-        ssize_t n;
+        size_t size;
+        int r;
 
-        fd = openat(directory, GUEST_RECORD_FILE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-        if (fd < 0)
-                return -errno;
-        if (fstat(fd, &st) < 0)
-                return -errno;
-        if (!S_ISREG(st.st_mode) || (uint64_t) st.st_size > RECORD_BYTES_MAX)
-                return -EBADMSG;
-        text = malloc((size_t) st.st_size + 1);
-        if (!text)
-                return -ENOMEM;
-        n = pread(fd, text, (size_t) st.st_size, 0);
-        if (n < 0)
-                return -errno;
-        return guest_record_parse(text, (size_t) n, ret);
+        r = private_file_read(directory, GUEST_RECORD_FILE, RECORD_BYTES_MAX, &text, &size, &st);
+        if (r < 0)
+                return r;
+        return guest_record_parse(text, size, ret);
 }
 
 /* The first disk that is not as it was, NULL if all are, borrowed; and whether it is not there at all. */

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/file.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -16,7 +15,9 @@
 #include "log.h"
 #include "pkram-messages.h"
 #include "run-notes.h"
+#include "run-options.h"
 #include "shutdown-kexec.h"
+#include "signal-util.h"
 #include "time-util.h"
 #include "tree-room.h"
 
@@ -234,7 +235,7 @@ static int run_resume(GuestRun *run, char **ret_why) {
                 return 1;
         if (process_wait(run, USEC_PER_SEC) > 0)
                 r = asprintf(ret_why, "QEMU ended (%s) when it loaded its state",
-                             process_end_text(run, end, sizeof(end)));
+                             exit_to_text(run->status, end, sizeof(end)));
         else {
                 process_end(run);
                 r = asprintf(ret_why, "QEMU cannot load its state: %s", why ?: strerror(-r));
@@ -394,7 +395,7 @@ static int run_save(GuestRun *run) {
                 char end[160];
 
                 (void) snprintf(end, sizeof(end), "QEMU ended (%s) while it saved it",
-                                process_end_text(run, text, sizeof(text)));
+                                exit_to_text(run->status, text, sizeof(text)));
                 record_failure(run, end);
                 return -ECONNRESET;
         }
@@ -432,12 +433,6 @@ static bool guest_is_off(GuestRun *run) {
         return status && streq(status, "shutdown");
 }
 
-static bool signal_came(const GuestRun *run, int timeout_msec, struct signalfd_siginfo *ret) {
-        struct pollfd p = { .fd = run->signals, .events = POLLIN };
-
-        return poll(&p, 1, timeout_msec) > 0 && read(run->signals, ret, sizeof(*ret)) == sizeof(*ret);
-}
-
 /* Has the guest shut down. A second signal ends it at once. */
 static void run_power_down(GuestRun *run) {
         uint64_t deadline = now_usec(CLOCK_MONOTONIC) + run->config.shutdown_usec;
@@ -450,7 +445,7 @@ static void run_power_down(GuestRun *run) {
                 r = process_wait(run, USEC_PER_SEC / 5);
                 if (r > 0)
                         return;
-                if (r == 0 && (guest_is_off(run) || signal_came(run, /* timeout_msec= */ 0, &info)))
+                if (r == 0 && (guest_is_off(run) || signal_came(run->signals, /* timeout_msec= */ 0, &info)))
                         break;
         }
         if (r >= 0 && now_usec(CLOCK_MONOTONIC) >= deadline)
@@ -493,7 +488,7 @@ static int run_follow(GuestRun *run) {
                         return log_error_errno(-errno, "Failed to wait for QEMU") < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
                 if (p[0].revents)
                         (void) process_wait(run, 0);
-                else if (p[1].revents && signal_came(run, 0, &info)) {
+                else if (p[1].revents && signal_came(run->signals, /* timeout_msec= */ 0, &info)) {
                         stopped = true;
                         r = run_stop(run, info.ssi_signo == SIGUSR1);
                         saved = r > 0;
@@ -510,7 +505,7 @@ static int run_follow(GuestRun *run) {
         if (r < 0)
                 return EXIT_FAILURE;
         if (!stopped && (!WIFEXITED(run->status) || WEXITSTATUS(run->status) != 0)) {
-                log_error("QEMU ended: %s.", process_end_text(run, end, sizeof(end)));
+                log_error("QEMU ended: %s.", exit_to_text(run->status, end, sizeof(end)));
                 return EXIT_FAILURE;
         }
         log_info("Guest '%s' is off.", run->name);

@@ -5,10 +5,6 @@
 #include "guest-config.h"
 #include "guest.h"
 
-enum {
-        EXIT_REFUSED = 2, /* also for a wrong command line */
-};
-
 typedef struct GuestRun {
         const char *name;
         GuestConfig config;
@@ -35,5 +31,6 @@ typedef struct GuestRun {
 void guest_run_done(GuestRun *run);
 #define _cleanup_run_ _cleanup_(guest_run_done)
 
-/* Runs the guest until it is off or saved. Logs what is wrong. Returns an exit status. */
+/* Runs the guest until it is off or saved. Logs what is wrong. Returns an exit status, EXIT_REFUSED if it could not be
+ * kept. */
 int guest_run(GuestRun *run);
