@@ -62,25 +62,19 @@ if [ -x "$program" ]; then
         ran=$((ran + 1))
 fi
 
-program=$build/pkram-qemu
-if [ -x "$program" ]; then
-        compare "options only in pkram-qemu --help (left) or pkram-qemu(8) (right)" \
-                "$(help_options "$program")" "$(page_options "$src/pkram-qemu.xml")"
-        compare "settings only in guest-config.c (left) or pkram-qemu(8) (right)" \
-                "$(sed -n 's/.*streq(key, "\([A-Z][A-Za-z]*\)").*/\1/p' "$src/../daemon/qemu/guest-config.c")" \
-                "$(sed -n 's|.*<term><varname>\(.*\)=</varname></term>.*|\1|p' "$src/pkram-qemu.xml")"
+# PROGRAM SOURCE: a program whose options are settings of a file, too
+compare_settings() {
+        program=$build/$1
+        [ -x "$program" ] || return 0
+        compare "options only in $1 --help (left) or $1(8) (right)" \
+                "$(help_options "$program")" "$(page_options "$src/$1.xml")"
+        compare "settings only in ${2##*/} (left) or $1(8) (right)" \
+                "$(sed -n 's/.*streq(key, "\([A-Z][A-Za-z]*\)").*/\1/p' "$src/../daemon/$2")" \
+                "$(sed -n 's|.*<term><varname>\(.*\)=</varname></term>.*|\1|p' "$src/$1.xml")"
         ran=$((ran + 1))
-fi
-
-program=$build/pkram-criu
-if [ -x "$program" ]; then
-        compare "options only in pkram-criu --help (left) or pkram-criu(8) (right)" \
-                "$(help_options "$program")" "$(page_options "$src/pkram-criu.xml")"
-        compare "settings only in process-config.c (left) or pkram-criu(8) (right)" \
-                "$(sed -n 's/.*streq(key, "\([A-Z][A-Za-z]*\)").*/\1/p' "$src/../daemon/criu/process-config.c")" \
-                "$(sed -n 's|.*<term><varname>\(.*\)=</varname></term>.*|\1|p' "$src/pkram-criu.xml")"
-        ran=$((ran + 1))
-fi
+}
+compare_settings pkram-qemu qemu/guest-config.c
+compare_settings pkram-criu criu/process-config.c
 
 program=$build/pkram-shm
 if [ -x "$program" ]; then
