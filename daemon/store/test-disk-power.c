@@ -8,12 +8,10 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "device-places.h"
 #include "disk-io.h"
 #include "persist.h"
-#include "test-disk-fixture.h"
+#include "test-places-fixture.h"
 #include "test-power-model.h"
-#include "test-store-fixture.h"
 
 static const char *const names[] = { "n", "m" };
 
@@ -25,12 +23,7 @@ static const char *const names[] = { "n", "m" };
 #define AGAIN 5
 
 typedef struct Fixture {
-        StoreFixture s; /* its device is that of both places, as pkramd has it */
-        DiskFixture d;
-        DiskDevice *disk;
-        Places *places;
-        PkramDevice memory;
-        bool pkram;
+        PlacesFixture p;
         unsigned allowed[ELEMENTSOF(names)]; /* versions that the next boot may find */
         unsigned moments, cuts;
 } Fixture;
@@ -78,27 +71,20 @@ static void run_end(Run *run) {
 }
 
 static void fixture_restart(Fixture *f, bool reboot, bool pkram) {
-        store_free(f->s.store);
-        f->places = places_free(f->places);
-        f->disk = disk_device_free(f->disk);
+        places_fixture_close(&f->p);
         if (reboot) {
-                disk_fixture_reboot(&f->d);
-                mock_free(f->s.mock);
-                f->s.mock = mock_new();
+                disk_fixture_reboot(&f->p.d);
+                mock_free(f->p.s.mock);
+                f->p.s.mock = mock_new();
         }
-        mock_set_missing(f->s.mock, pkram ? 0 : -ENOENT);
-        f->memory = mock_device(f->s.mock);
-        assert_ok(disk_device_new(f->d.path, &f->d.boot, NULL, NULL, &f->disk));
-        assert_ok(places_new(&f->memory, f->disk, f->d.path, &f->places));
-        f->s.device = places_device(f->places);
-        assert_ok(store_new(&f->s.device, &f->s.config, &f->s.store));
+        mock_set_missing(f->p.s.mock, pkram ? 0 : -ENOENT);
+        places_fixture_open(&f->p);
 }
 
 static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(Fixture));
 
-        store_fixture_init(&f->s, GIB(1));
-        disk_fixture_init(&f->d);
+        places_fixture_init(&f->p);
         fixture_restart(f, true, false);
         for (size_t i = 0; i < ELEMENTSOF(names); i++)
                 f->allowed[i] = NONE;
@@ -109,10 +95,7 @@ static int setup(void **state) {
 static int teardown(void **state) {
         Fixture *f = *state;
 
-        store_fixture_done(&f->s);
-        places_free(f->places);
-        disk_device_free(f->disk);
-        disk_fixture_done(&f->d);
+        places_fixture_done(&f->p);
         free(f);
         return 0;
 }
@@ -144,7 +127,7 @@ static unsigned version_read(StoreFixture *s, const char *name) {
 static void next_boot_check(Fixture *f, const char *parent, unsigned number) {
         _cleanup_(disk_device_freep) DiskDevice *disk = NULL;
         _cleanup_(store_freep) Store *store = NULL;
-        StoreFixture s = f->s;
+        StoreFixture s = f->p.s;
         DiskBoot boot = {};
         char path[256];
         size_t n = 0;
@@ -224,7 +207,7 @@ static void store_version(Fixture *f, const char *name, unsigned version) {
                 { .name = "data", .fd = -EBADF, .data = &data, .size = 1 },
         };
 
-        assert_ok(store_put(&f->s, &f->s.root, name, items, 2, STORE_VERIFY | STORE_REPLACE, NULL, NULL));
+        assert_ok(store_put(&f->p.s, &f->p.s.root, name, items, 2, STORE_VERIFY | STORE_REPLACE, NULL, NULL));
 }
 
 /* Stores a node on disk. */
@@ -236,7 +219,7 @@ static void disk_store(Fixture *f, const char *name, unsigned version) {
 
 static void node_remove(Fixture *f, const char *name) {
         expect_also(f, name, NONE);
-        assert_ok(store_remove(f->s.store, &f->s.root, NULL, name, 0, NULL, NULL));
+        assert_ok(store_remove(f->p.s.store, &f->p.s.root, NULL, name, 0, NULL, NULL));
         expect_only(f, name, NONE);
 }
 
@@ -245,12 +228,12 @@ static void node_release(Fixture *f, const char *name, unsigned version) {
         StoreLoad *l = NULL;
         uint64_t id;
 
-        assert_int_equal(version_read(&f->s, name), version);
-        assert_ok(store_get(&f->s, &f->s.root, name, false, &l, NULL));
+        assert_int_equal(version_read(&f->p.s, name), version);
+        assert_ok(store_get(&f->p.s, &f->p.s.root, name, false, &l, NULL));
         id = l->node.info.id;
         store_load_free(l);
         expect_also(f, name, NONE);
-        assert_ok(store_remove(f->s.store, &f->s.root, NULL, name, id, NULL, NULL));
+        assert_ok(store_remove(f->p.s.store, &f->p.s.root, NULL, name, id, NULL, NULL));
         expect_only(f, name, NONE);
 }
 
@@ -258,13 +241,13 @@ static void test_disk_only(void **state) {
         Fixture *f = *state;
         Run run;
 
-        run_begin(&run, f, f->d.parent);
+        run_begin(&run, f, f->p.d.parent);
         disk_store(f, "n", 1);
         disk_store(f, "m", 1);
         disk_store(f, "n", 2);
-        assert_int_equal(version_read(&f->s, "n"), 2);
+        assert_int_equal(version_read(&f->p.s, "n"), 2);
         fixture_restart(f, false, false);
-        assert_int_equal(version_read(&f->s, "n"), 2);
+        assert_int_equal(version_read(&f->p.s, "n"), 2);
         fixture_restart(f, true, false);
         node_release(f, "m", 1);
         disk_store(f, "m", 3);
@@ -281,14 +264,14 @@ static void test_boot_without(void **state) {
         Fixture *f = *state;
         Run run;
 
-        run_begin(&run, f, f->d.parent);
+        run_begin(&run, f, f->p.d.parent);
         disk_store(f, "n", 1);
-        disk_fixture_reboot(&f->d);
+        disk_fixture_reboot(&f->p.d);
         expect_also(f, "n", NONE);
-        assert_ok(disk_directory_pass(f->d.path, &f->d.boot));
+        assert_ok(disk_directory_pass(f->p.d.path, &f->p.d.boot));
         expect_only(f, "n", NONE);
         fixture_restart(f, true, false);
-        assert_int_equal(version_read(&f->s, "n"), 0);
+        assert_int_equal(version_read(&f->p.s, "n"), 0);
         disk_store(f, "n", 2);
         run_end(&run);
 print_message("# %u %u\n", f->moments, f->cuts);
@@ -300,7 +283,7 @@ static void test_both_places(void **state) {
         Fixture *f = *state;
         Run run;
 
-        run_begin(&run, f, f->d.parent);
+        run_begin(&run, f, f->p.d.parent);
         disk_store(f, "n", 1);
         disk_store(f, "m", 1);
         fixture_restart(f, true, true);
@@ -320,13 +303,13 @@ static void shutdown_write(Fixture *f, unsigned version) {
 
         expect_also(f, "n", NONE | VERSION(version));
         expect_also(f, "m", NONE | VERSION(version));
-        assert_ok(store_new(&f->memory, &f->s.config, &memory));
+        assert_ok(store_new(&f->p.memory, &f->p.s.config, &memory));
         assert_ok(persist_plan_collect(&p, memory, PERSIST_ALL));
         p.room = GIB(1);
         p.rate = MIB(100);
         p.seconds = 600;
         persist_plan_fit(&p);
-        assert_ok(persist_write(&p, &f->memory, f->d.path, &f->d.boot, NULL, NULL));
+        assert_ok(persist_write(&p, &f->p.memory, f->p.d.path, &f->p.d.boot, NULL, NULL));
         assert_int_equal(p.n, 2);
         assert_true(p.nodes[0].written && p.nodes[1].written);
         *fixture_allowed(f, "m") = VERSION(version);
@@ -339,7 +322,7 @@ static void test_persist(void **state) {
         Run run;
 
         fixture_restart(f, true, true);
-        run_begin(&run, f, f->d.parent);
+        run_begin(&run, f, f->p.d.parent);
         store_version(f, "n", 1);
         store_version(f, "m", 1);
         shutdown_write(f, 1);

@@ -7,50 +7,37 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "device-places.h"
 #include "disk-directory.h"
 #include "disk-io.h"
 #include "kexec-check.h"
 #include "reboot-check.h"
-#include "test-disk-fixture.h"
-#include "test-store-fixture.h"
+#include "test-places-fixture.h"
 
 typedef struct Fixture {
-        StoreFixture s; /* its device is that of both places, as pkramd has it */
-        DiskFixture d;
-        DiskDevice *disk;
-        Places *places;
-        PkramDevice memory;
+        PlacesFixture p;
         Store *memory_store; /* as pkram-restore has it */
 } Fixture;
 
 /* Another pkramd, in this boot or in the next one. A reboot loses what is in memory, a kexec does not. */
 static void restart(Fixture *f, bool reboot, bool kexec) {
-        store_free(f->s.store);
         store_free(f->memory_store);
-        places_free(f->places);
-        disk_device_free(f->disk);
+        places_fixture_close(&f->p);
         if (reboot || kexec)
-                disk_fixture_reboot(&f->d);
+                disk_fixture_reboot(&f->p.d);
         if (kexec)
-                mock_kexec(f->s.mock);
+                mock_kexec(f->p.s.mock);
         if (reboot) {
-                mock_free(f->s.mock);
-                f->s.mock = mock_new();
+                mock_free(f->p.s.mock);
+                f->p.s.mock = mock_new();
         }
-        f->memory = mock_device(f->s.mock);
-        assert_ok(disk_device_new(f->d.path, &f->d.boot, NULL, NULL, &f->disk));
-        assert_ok(places_new(&f->memory, f->disk, f->d.path, &f->places));
-        f->s.device = places_device(f->places);
-        assert_ok(store_new(&f->s.device, &f->s.config, &f->s.store));
-        assert_ok(store_new(&f->memory, &f->s.config, &f->memory_store));
+        places_fixture_open(&f->p);
+        assert_ok(store_new(&f->p.memory, &f->p.s.config, &f->memory_store));
 }
 
 static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(Fixture));
 
-        store_fixture_init(&f->s, GIB(1));
-        disk_fixture_init(&f->d);
+        places_fixture_init(&f->p);
         restart(f, true, false);
         *state = f;
         return 0;
@@ -60,10 +47,7 @@ static int teardown(void **state) {
         Fixture *f = *state;
 
         store_free(f->memory_store);
-        store_fixture_done(&f->s);
-        places_free(f->places);
-        disk_device_free(f->disk);
-        disk_fixture_done(&f->d);
+        places_fixture_done(&f->p);
         free(f);
         return 0;
 }
@@ -87,14 +71,14 @@ static const PersistNode *plan_find(const PersistPlan *p, const char *name) {
 static bool is_on_disk(Fixture *f, const char *name) {
         _cleanup_(store_load_freep) StoreLoad *l = NULL;
 
-        return store_get(&f->s, &f->s.root, name, false, &l, NULL) >= 0 && node_is_on_disk(l->node.info.id);
+        return store_get(&f->p.s, &f->p.s.root, name, false, &l, NULL) >= 0 && node_is_on_disk(l->node.info.id);
 }
 
 static void write_all(Fixture *f, PersistMode mode) {
         _cleanup_plan_ PersistPlan p = {};
 
         plan(f, mode, &p);
-        assert_ok(persist_write(&p, &f->memory, f->d.path, &f->d.boot, NULL, NULL));
+        assert_ok(persist_write(&p, &f->p.memory, f->p.d.path, &f->p.d.boot, NULL, NULL));
         for (size_t i = 0; i < p.n; i++)
                 assert_true(p.nodes[i].written || p.nodes[i].drop != PERSIST_DROP_NONE);
 }
@@ -109,26 +93,26 @@ static void test_round_trip(void **state) {
         };
         struct pkram_ioctl_info info;
 
-        assert_ok(store_put(&f->s, &f->s.root, "n", items, 2, STORE_VERIFY | STORE_PERSIST(PERSIST_MARKED), NULL,
+        assert_ok(store_put(&f->p.s, &f->p.s.root, "n", items, 2, STORE_VERIFY | STORE_PERSIST(PERSIST_MARKED), NULL,
                             NULL));
-        assert_ok(store_put_data(&f->s, &f->s.alice, "n", STORE_PERSIST(1), NULL));
-        assert_ok(store_put_data(&f->s, &f->s.root, "unmarked", 0, NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.alice, "n", STORE_PERSIST(1), NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "unmarked", 0, NULL));
         write_all(f, PERSIST_MODE_MARKED);
 
         /* In this boot nothing has changed. */
         restart(f, false, false);
-        assert_int_equal(store_count(&f->s, &f->s.root), 3);
+        assert_int_equal(store_count(&f->p.s, &f->p.s.root), 3);
         assert_false(is_on_disk(f, "n"));
-        assert_ok(store_info(f->s.store, &info, NULL));
+        assert_ok(store_info(f->p.s.store, &info, NULL));
         assert_int_equal(info.nr_nodes, 3);
 
         restart(f, true, false);
-        assert_int_equal(store_count(&f->s, &f->s.root), 2);
-        assert_int_equal(store_count(&f->s, &f->s.alice), 1);
+        assert_int_equal(store_count(&f->p.s, &f->p.s.root), 2);
+        assert_int_equal(store_count(&f->p.s, &f->p.s.alice), 1);
         for (unsigned i = 0; i < 2; i++) {
                 _cleanup_(store_load_freep) StoreLoad *l = NULL;
 
-                assert_ok(store_get(&f->s, &f->s.root, "n", false, &l, NULL));
+                assert_ok(store_get(&f->p.s, &f->p.s.root, "n", false, &l, NULL));
                 assert_true(node_is_on_disk(l->node.info.id));
                 assert_int_equal(l->n_items, 2);
                 assert_string_equal(l->items[0].name, "file");
@@ -138,28 +122,28 @@ static void test_round_trip(void **state) {
                 /* A node that nothing has retrieved survives the next reboot as well. */
                 restart(f, true, false);
         }
-        assert_ok(store_remove(f->s.store, &f->s.root, NULL, "n", 0, NULL, NULL));
+        assert_ok(store_remove(f->p.s.store, &f->p.s.root, NULL, "n", 0, NULL, NULL));
         restart(f, true, false);
-        assert_int_equal(store_count(&f->s, &f->s.root), 1);
+        assert_int_equal(store_count(&f->p.s, &f->p.s.root), 1);
 }
 
 /* A shutdown that did not come to its end: what changes in memory then must not come back as it was. */
 static void test_cancelled(void **state) {
         Fixture *f = *state;
 
-        assert_ok(store_put_data(&f->s, &f->s.root, "removed", 0, NULL));
-        assert_ok(store_put_data(&f->s, &f->s.root, "replaced", 0, NULL));
-        assert_ok(store_put_data(&f->s, &f->s.root, "kept", 0, NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "removed", 0, NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "replaced", 0, NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "kept", 0, NULL));
         write_all(f, PERSIST_ALL);
-        assert_ok(store_remove(f->s.store, &f->s.root, NULL, "removed", 0, NULL, NULL));
-        assert_ok(store_put_data(&f->s, &f->s.root, "replaced", STORE_REPLACE, NULL));
+        assert_ok(store_remove(f->p.s.store, &f->p.s.root, NULL, "removed", 0, NULL, NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "replaced", STORE_REPLACE, NULL));
         /* No node of the same name hides the copy any more. */
-        assert_int_equal(store_count(&f->s, &f->s.root), 2);
-        assert_ok(store_put_data(&f->s, &f->s.root, "removed", 0, NULL));
+        assert_int_equal(store_count(&f->p.s, &f->p.s.root), 2);
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "removed", 0, NULL));
 
         /* Power is lost. */
         restart(f, true, false);
-        assert_int_equal(store_count(&f->s, &f->s.root), 1);
+        assert_int_equal(store_count(&f->p.s, &f->p.s.root), 1);
         assert_true(is_on_disk(f, "kept"));
 }
 
@@ -167,12 +151,12 @@ static void test_cancelled(void **state) {
 static void test_twice(void **state) {
         Fixture *f = *state;
 
-        assert_ok(store_put_data(&f->s, &f->s.root, "a", STORE_PERSIST(1), NULL));
-        assert_ok(store_put_data(&f->s, &f->s.root, "b", 0, NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "a", STORE_PERSIST(1), NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "b", 0, NULL));
         write_all(f, PERSIST_ALL);
         write_all(f, PERSIST_MODE_MARKED);
         restart(f, true, false);
-        assert_int_equal(store_count(&f->s, &f->s.root), 1);
+        assert_int_equal(store_count(&f->p.s, &f->p.s.root), 1);
         assert_true(is_on_disk(f, "a"));
 }
 
@@ -180,15 +164,15 @@ static void test_twice(void **state) {
 static void test_kexec_after_all(void **state) {
         Fixture *f = *state;
 
-        assert_ok(store_put_data(&f->s, &f->s.root, "n", 0, NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "n", 0, NULL));
         write_all(f, PERSIST_ALL);
         restart(f, false, true);
-        assert_int_equal(store_count(&f->s, &f->s.root), 1);
+        assert_int_equal(store_count(&f->p.s, &f->p.s.root), 1);
         assert_false(is_on_disk(f, "n"));
-        assert_ok(store_remove(f->s.store, &f->s.root, NULL, "n", 0, NULL, NULL));
-        assert_int_equal(store_count(&f->s, &f->s.root), 0);
+        assert_ok(store_remove(f->p.s.store, &f->p.s.root, NULL, "n", 0, NULL, NULL));
+        assert_int_equal(store_count(&f->p.s, &f->p.s.root), 0);
         restart(f, true, false);
-        assert_int_equal(store_count(&f->s, &f->s.root), 0);
+        assert_int_equal(store_count(&f->p.s, &f->p.s.root), 0);
 }
 
 /* The copy stays on the disk: then the node has to stay as well. */
@@ -199,23 +183,23 @@ static int no_unlink(const char *call, _unused_ int fd) {
 static void test_copy_stays(void **state) {
         Fixture *f = *state;
 
-        assert_ok(store_put_data(&f->s, &f->s.root, "n", 0, NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "n", 0, NULL));
         write_all(f, PERSIST_ALL);
         disk_io_hook = no_unlink;
-        assert_fails(store_remove(f->s.store, &f->s.root, NULL, "n", 0, NULL, NULL));
+        assert_fails(store_remove(f->p.s.store, &f->p.s.root, NULL, "n", 0, NULL, NULL));
         disk_io_hook = NULL;
-        assert_int_equal(store_count(&f->s, &f->s.root), 1);
-        assert_ok(store_remove(f->s.store, &f->s.root, NULL, "n", 0, NULL, NULL));
+        assert_int_equal(store_count(&f->p.s, &f->p.s.root), 1);
+        assert_ok(store_remove(f->p.s.store, &f->p.s.root, NULL, "n", 0, NULL, NULL));
 }
 
 static void test_marks(void **state) {
         Fixture *f = *state;
         _cleanup_plan_ PersistPlan marked = {}, all = {};
 
-        assert_ok(store_put_data(&f->s, &f->s.root, "default", 0, NULL));
-        assert_ok(store_put_data(&f->s, &f->s.root, "secret", STORE_PERSIST(PERSIST_NEVER), NULL));
-        assert_ok(store_put_data(&f->s, &f->s.root, "least", STORE_PERSIST(1), NULL));
-        assert_ok(store_put_data(&f->s, &f->s.root, "most", STORE_PERSIST(PERSIST_MAX), NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "default", 0, NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "secret", STORE_PERSIST(PERSIST_NEVER), NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "least", STORE_PERSIST(1), NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "most", STORE_PERSIST(PERSIST_MAX), NULL));
         assert_ok(persist_plan_add_tree(&marked, "tree", 50, PERSIST_MODE_MARKED, 4096, true));
         plan(f, PERSIST_MODE_MARKED, &marked);
         assert_int_equal(marked.n, 5);
@@ -242,8 +226,8 @@ static void test_users_come_last(void **state) {
         const Peer user = { .uid = 1000, .gid = 1000, .pidfd = -EBADF, .owner = (char *) "uid:1000" };
         _cleanup_plan_ PersistPlan p = {};
 
-        assert_ok(store_put_data(&f->s, &user, "greedy", STORE_PERSIST(PERSIST_MAX), NULL));
-        assert_ok(store_put_data(&f->s, &f->s.root, "modest", STORE_PERSIST(1), NULL));
+        assert_ok(store_put_data(&f->p.s, &user, "greedy", STORE_PERSIST(PERSIST_MAX), NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "modest", STORE_PERSIST(1), NULL));
         assert_ok(persist_plan_collect(&p, f->memory_store, PERSIST_ALL));
         p.room = KIB(64);
         p.rate = MIB(100);
@@ -299,33 +283,33 @@ static void test_limit(void **state) {
         FILE *rate;
 
         /* The directory is not there yet. */
-        f->s.config.persist_bytes = UINT64_MAX;
-        f->s.config.persist_sec = 7;
-        assert_ok(persist_plan_limit(&p, f->d.path, &f->s.config));
+        f->p.s.config.persist_bytes = UINT64_MAX;
+        f->p.s.config.persist_sec = 7;
+        assert_ok(persist_plan_limit(&p, f->p.d.path, &f->p.s.config));
         assert_true(p.room > 0);
         assert_int_equal(p.rate, MIB(100));
         assert_int_equal(p.seconds, 7);
-        f->s.config.persist_bytes = 4096;
-        assert_ok(store_put_data(&f->s, &f->s.root, "n", 0, NULL));
+        f->p.s.config.persist_bytes = 4096;
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "n", 0, NULL));
         write_all(f, PERSIST_ALL);
-        (void) snprintf(file, sizeof(file), "%s/rate", f->d.path);
+        (void) snprintf(file, sizeof(file), "%s/rate", f->p.d.path);
         assert_non_null(rate = fopen(file, "we"));
         assert_true(fputs("200000000 2000000\n", rate) >= 0);
         assert_int_equal(fclose(rate), 0);
-        assert_ok(persist_plan_limit(&p, f->d.path, &f->s.config));
+        assert_ok(persist_plan_limit(&p, f->p.d.path, &f->p.s.config));
         assert_int_equal(p.room, 4096);
         assert_int_equal(p.rate, 100000000);
         assert_non_null(rate = fopen(file, "we"));
         assert_true(fputs("1 0\n", rate) >= 0);
         assert_int_equal(fclose(rate), 0);
-        assert_ok(persist_plan_limit(&p, f->d.path, &f->s.config));
+        assert_ok(persist_plan_limit(&p, f->p.d.path, &f->p.s.config));
         assert_int_equal(p.rate, MIB(100));
 }
 
 /* What CheckKexec and the guard say before. */
 static void test_reboot_check(void **state) {
         Fixture *f = *state;
-        Config *c = &f->s.config;
+        Config *c = &f->p.s.config;
         KexecFacts facts = {};
         char utab[128];
         FILE *table;
@@ -343,9 +327,9 @@ static void test_reboot_check(void **state) {
                 { PERSIST_MODE_MARKED, true, true, false, false, true, 1, "'marked' of root (there is too little" },
         };
 
-        assert_ok(store_put_data(&f->s, &f->s.root, "marked", STORE_PERSIST(9), NULL));
-        assert_ok(store_put_data(&f->s, &f->s.root, "plain", 0, NULL));
-        (void) snprintf(utab, sizeof(utab), "%s/utab", f->d.parent);
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "marked", STORE_PERSIST(9), NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "plain", 0, NULL));
+        (void) snprintf(utab, sizeof(utab), "%s/utab", f->p.d.parent);
         assert_non_null(table = fopen(utab, "we"));
         assert_true(fputs("ID=1 SRC=tree TARGET=/none ROOT=/ OPTS=helper=pkram,x-pkram.persist=10\n", table) >= 0);
         assert_int_equal(fclose(table), 0);
@@ -357,7 +341,7 @@ static void test_reboot_check(void **state) {
                 c->disk = cases[i].disk;
                 c->persist_drop = cases[i].drop;
                 c->persist_bytes = cases[i].bytes;
-                assert_ok(reboot_check_new(f->memory_store, c, utab, NULL, f->d.path, &facts, NULL, &check));
+                assert_ok(reboot_check_new(f->memory_store, c, utab, NULL, f->p.d.path, &facts, NULL, &check));
                 assert_int_equal(check->keeps, cases[i].keeps);
                 if (cases[i].disk)
                         assert_int_equal(check->fits, cases[i].fits);
@@ -374,10 +358,10 @@ static void test_reboot_check(void **state) {
 
                 c->persist_bytes = GIB(1);
                 c->persist_drop = false;
-                assert_ok(mkdir(f->d.path, 0777));
-                assert_ok(chmod(f->d.path, 0777));
-                assert_ok(reboot_check_new(f->memory_store, c, utab, NULL, f->d.path, &facts, NULL, &none));
-                assert_ok(rmdir(f->d.path));
+                assert_ok(mkdir(f->p.d.path, 0777));
+                assert_ok(chmod(f->p.d.path, 0777));
+                assert_ok(reboot_check_new(f->memory_store, c, utab, NULL, f->p.d.path, &facts, NULL, &none));
+                assert_ok(rmdir(f->p.d.path));
                 assert_false(none->keeps || none->fits || none->allowed);
                 assert_non_null(first = strstr(none->text, "other users can write to it"));
                 assert_null(strstr(first + 1, "other users"));
@@ -388,34 +372,34 @@ static void test_reboot_check(void **state) {
         c->persist_bytes = KIB(64);
         _cleanup_(reboot_check_freep) RebootCheck *check = NULL;
 
-        assert_ok(reboot_check_new(f->memory_store, c, utab, NULL, f->d.path, &facts, NULL, &check));
+        assert_ok(reboot_check_new(f->memory_store, c, utab, NULL, f->p.d.path, &facts, NULL, &check));
         assert_string_equal(check->plan.nodes[0].name, "tree");
 }
 
 /* Trees that cannot be stored are not written either. */
 static void test_reboot_check_facts(void **state) {
         Fixture *f = *state;
-        Config *c = &f->s.config;
+        Config *c = &f->p.s.config;
         KexecTreeProblem problem = { .name = "tree", .path = "/none" };
         KexecFacts facts = { .problems = &problem, .n_problems = 1 };
         _cleanup_(reboot_check_freep) RebootCheck *before = NULL, *after = NULL;
         char utab[128];
         FILE *table;
 
-        (void) snprintf(utab, sizeof(utab), "%s/utab", f->d.parent);
+        (void) snprintf(utab, sizeof(utab), "%s/utab", f->p.d.parent);
         assert_non_null(table = fopen(utab, "we"));
         assert_true(fputs("ID=1 SRC=tree TARGET=/none ROOT=/ OPTS=helper=pkram,x-pkram.persist=10\n", table) >= 0);
         assert_int_equal(fclose(table), 0);
         c->disk = true;
         c->persist = PERSIST_ALL;
         c->persist_bytes = GIB(1);
-        assert_ok(reboot_check_new(f->memory_store, c, utab, NULL, f->d.path, &facts, NULL, &before));
+        assert_ok(reboot_check_new(f->memory_store, c, utab, NULL, f->p.d.path, &facts, NULL, &before));
         assert_int_equal(plan_find(&before->plan, "tree")->drop, PERSIST_DROP_UNSTORABLE);
         assert_false(before->keeps || before->fits || before->allowed);
         assert_non_null(strstr(before->text, "it cannot be stored as it is"));
 
         facts.n_problems = 0;
-        assert_ok(reboot_check_new(f->memory_store, c, utab, NULL, f->d.path, &facts, NULL, &after));
+        assert_ok(reboot_check_new(f->memory_store, c, utab, NULL, f->p.d.path, &facts, NULL, &after));
         assert_true(after->keeps && after->fits && after->allowed);
 }
 
@@ -438,26 +422,26 @@ static void test_failures(void **state) {
         static const char *const calls[] = { "open", "mkdir", "write", "sync", "rename" };
         Fixture *f = *state;
 
-        assert_ok(store_put_data(&f->s, &f->s.root, "a", 0, NULL));
-        assert_ok(store_put_data(&f->s, &f->s.root, "b", 0, NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "a", 0, NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "b", 0, NULL));
         for (size_t i = 0; i < ELEMENTSOF(calls); i++) {
                 _cleanup_plan_ PersistPlan p = {};
 
                 plan(f, PERSIST_ALL, &p);
                 failing = calls[i];
                 disk_io_hook = fail_call;
-                (void) persist_write(&p, &f->memory, f->d.path, &f->d.boot, NULL, NULL);
+                (void) persist_write(&p, &f->p.memory, f->p.d.path, &f->p.d.boot, NULL, NULL);
                 disk_io_hook = NULL;
                 assert_int_equal(p.n_dropped, 2);
                 for (size_t k = 0; k < p.n; k++) {
                         assert_true(p.nodes[k].drop >= PERSIST_DROP_ROOM && !p.nodes[k].written);
                         assert_non_null(persist_drop_text(p.nodes + k));
                 }
-                assert_int_equal(store_count(&f->s, &f->s.root), 2);
+                assert_int_equal(store_count(&f->p.s, &f->p.s.root), 2);
         }
         write_all(f, PERSIST_ALL);
         restart(f, true, false);
-        assert_int_equal(store_count(&f->s, &f->s.root), 2);
+        assert_int_equal(store_count(&f->p.s, &f->p.s.root), 2);
 }
 
 /* The disk has room for some bytes in this directory. */
@@ -491,23 +475,24 @@ static void test_less_important_nodes_give_way(void **state) {
                 _cleanup_close_ int fd = make_memfd(i == 3 ? 2000000 : 1000000, i);
                 StoreItem item = { .fd = fd };
 
-                assert_ok(store_put(&f->s, &f->s.root, names[i], &item, 1, STORE_PERSIST((int) i + 1), NULL, NULL));
+                assert_ok(store_put(&f->p.s, &f->p.s.root, names[i], &item, 1, STORE_PERSIST((int) i + 1), NULL,
+                                    NULL));
         }
-        assert_ok(disk_directory_enter(f->d.path, &f->d.boot, &dir));
-        assert_true(asprintf(&nodes, "%s/nodes.%s", f->d.path, dir.record.token) > 0);
+        assert_ok(disk_directory_enter(f->p.d.path, &f->p.d.boot, &dir));
+        assert_true(asprintf(&nodes, "%s/nodes.%s", f->p.d.path, dir.record.token) > 0);
         disk_directory_done(&dir);
 
         plan(f, PERSIST_ALL, &p);
         full_path = nodes;
         disk_io_hook = full_disk;
-        assert_ok(persist_write(&p, &f->memory, f->d.path, &f->d.boot, NULL, NULL));
+        assert_ok(persist_write(&p, &f->p.memory, f->p.d.path, &f->p.d.boot, NULL, NULL));
         disk_io_hook = NULL;
         assert_true(plan_find(&p, "most")->written && plan_find(&p, "more")->written);
         assert_int_equal(plan_find(&p, "less")->drop, PERSIST_DROP_ROOM);
         assert_int_equal(plan_find(&p, "least")->drop, PERSIST_DROP_ROOM);
         assert_int_equal(p.n_dropped, 2);
         restart(f, true, false);
-        assert_int_equal(store_count(&f->s, &f->s.root), 2);
+        assert_int_equal(store_count(&f->p.s, &f->p.s.root), 2);
         assert_true(is_on_disk(f, "most") && is_on_disk(f, "more"));
 }
 
@@ -516,17 +501,17 @@ static void test_unreadable(void **state) {
         Fixture *f = *state;
         _cleanup_plan_ PersistPlan p = {};
 
-        assert_ok(store_put_data(&f->s, &f->s.root, "a", 0, NULL));
-        assert_ok(store_put_data(&f->s, &f->s.root, "b", 0, NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "a", 0, NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "b", 0, NULL));
         plan(f, PERSIST_ALL, &p);
         /* It was replaced after the plan was made. */
-        assert_ok(store_put_data(&f->s, &f->s.root, "a", STORE_REPLACE, NULL));
-        assert_ok(persist_write(&p, &f->memory, f->d.path, &f->d.boot, NULL, NULL));
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "a", STORE_REPLACE, NULL));
+        assert_ok(persist_write(&p, &f->p.memory, f->p.d.path, &f->p.d.boot, NULL, NULL));
         assert_int_equal(plan_find(&p, "a")->drop, PERSIST_DROP_FAILED);
         assert_int_equal(plan_find(&p, "a")->error, -ESTALE);
         assert_true(plan_find(&p, "b")->written);
         restart(f, true, false);
-        assert_int_equal(store_count(&f->s, &f->s.root), 1);
+        assert_int_equal(store_count(&f->p.s, &f->p.s.root), 1);
 }
 
 static void count_progress(_unused_ const PersistPlan *p, _unused_ uint64_t bytes, void *userdata) {
@@ -541,18 +526,18 @@ static void test_time_is_up(void **state) {
 
         for (unsigned i = 0; i < 6; i++) {
                 (void) snprintf(name, sizeof(name), "n%u", i);
-                assert_ok(store_put_data(&f->s, &f->s.root, name, 0, NULL));
+                assert_ok(store_put_data(&f->p.s, &f->p.s.root, name, 0, NULL));
         }
         plan(f, PERSIST_ALL, &p);
         p.seconds = 0;
         disk_io_hook = fail_slowly;
-        assert_ok(persist_write(&p, &f->memory, f->d.path, &f->d.boot, count_progress, &n));
+        assert_ok(persist_write(&p, &f->p.memory, f->p.d.path, &f->p.d.boot, count_progress, &n));
         disk_io_hook = NULL;
         assert_int_equal(p.n_dropped, 6);
         assert_int_equal(p.nodes[0].drop, PERSIST_DROP_TIME);
         assert_true(n > 0);
         restart(f, true, false);
-        assert_int_equal(store_count(&f->s, &f->s.root), 0);
+        assert_int_equal(store_count(&f->p.s, &f->p.s.root), 0);
 }
 
 /* A shutdown that is cut off at any moment leaves nodes that are complete, or none. */
@@ -561,7 +546,7 @@ static void test_cut_off(void **state) {
         _cleanup_close_ int fd = make_memfd(3000000, 9);
         StoreItem item = { .fd = fd };
 
-        assert_ok(store_put(&f->s, &f->s.root, "n", &item, 1, STORE_VERIFY, NULL, NULL));
+        assert_ok(store_put(&f->p.s, &f->p.s.root, "n", &item, 1, STORE_VERIFY, NULL, NULL));
         for (unsigned i = 0; i < 20; i++) {
                 pid_t pid = fork();
 
@@ -574,7 +559,7 @@ static void test_cut_off(void **state) {
                                 p.rate = MIB(100);
                                 p.seconds = 60;
                                 persist_plan_fit(&p);
-                                (void) persist_write(&p, &f->memory, f->d.path, &f->d.boot, NULL, NULL);
+                                (void) persist_write(&p, &f->p.memory, f->p.d.path, &f->p.d.boot, NULL, NULL);
                         }
                         _exit(0);
                 }
@@ -583,14 +568,14 @@ static void test_cut_off(void **state) {
                 (void) waitpid(pid, NULL, 0);
 
                 /* The memory of this process is as it was, so look at the disk alone. */
-                DiskBoot next = f->d.boot;
+                DiskBoot next = f->p.d.boot;
                 _cleanup_(disk_device_freep) DiskDevice *disk = NULL;
                 char copy[128], command[700];
 
-                (void) snprintf(copy, sizeof(copy), "%s/copy", f->d.parent);
+                (void) snprintf(copy, sizeof(copy), "%s/copy", f->p.d.parent);
                 (void) snprintf(command, sizeof(command),
                                 "rm -rf %s && if [ -e %s ]; then cp -a %s %s; else mkdir -m 700 %s; fi", copy,
-                                f->d.path, f->d.path, copy, copy);
+                                f->p.d.path, f->p.d.path, copy, copy);
                 assert_int_equal(system(command), 0);
                 next.boot_id[0] = next.boot_id[0] == 'a' ? 'b' : 'a';
                 assert_ok(disk_device_new(copy, &next, NULL, NULL, &disk));
@@ -599,8 +584,8 @@ static void test_cut_off(void **state) {
                 _cleanup_(store_load_freep) StoreLoad *l = NULL;
                 int r;
 
-                assert_ok(store_new(&device, &f->s.config, &s));
-                r = store_load_new(s, &f->s.root, NULL, "n", false, &l, NULL);
+                assert_ok(store_new(&device, &f->p.s.config, &s));
+                r = store_load_new(s, &f->p.s.root, NULL, "n", false, &l, NULL);
                 while (r >= 0 && (r = store_load_step(l, NULL)) > 0)
                         ;
                 assert_true(r == 0 || r == -ENOENT);

@@ -5,51 +5,32 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-#include "device-places.h"
 #include "disk-io.h"
-#include "test-disk-fixture.h"
-#include "test-store-fixture.h"
+#include "test-places-fixture.h"
 
-typedef struct Fixture {
-        StoreFixture s; /* its model of the kernel is the memory */
-        DiskFixture d;
-        DiskDevice *disk;
-        Places *places;
-} Fixture;
+typedef PlacesFixture Fixture;
 
 /* Another pkramd, in this boot or in the next one, with PKRAM or without. */
 static void restart(Fixture *f, bool reboot, bool pkram) {
-        store_free(f->s.store);
-        places_free(f->places);
-        disk_device_free(f->disk);
+        places_fixture_close(f);
         if (reboot)
                 disk_fixture_reboot(&f->d);
         mock_set_missing(f->s.mock, pkram ? 0 : -ENOENT);
-        assert_ok(disk_device_new(f->d.path, &f->d.boot, NULL, NULL, &f->disk));
-        PkramDevice memory = mock_device(f->s.mock);
-        assert_ok(places_new(&memory, f->disk, f->d.path, &f->places));
-        f->s.device = places_device(f->places);
-        assert_ok(store_new(&f->s.device, &f->s.config, &f->s.store));
+        places_fixture_open(f);
 }
 
 static int setup(void **state) {
         Fixture *f = calloc(1, sizeof(Fixture));
 
-        store_fixture_init(&f->s, GIB(1));
-        disk_fixture_init(&f->d);
+        places_fixture_init(f);
         restart(f, true, false);
         *state = f;
         return 0;
 }
 
 static int teardown(void **state) {
-        Fixture *f = *state;
-
-        store_fixture_done(&f->s);
-        places_free(f->places);
-        disk_device_free(f->disk);
-        disk_fixture_done(&f->d);
-        free(f);
+        places_fixture_done(*state);
+        free(*state);
         return 0;
 }
 
