@@ -49,14 +49,7 @@ launch() {
         sleep 0.02
     done
 }
-says() {
-    for _ in {1..200}; do
-        grep -qs -e "$1" "$dir/stdout" && return
-        kill -0 "$launcher" 2>/dev/null || break
-        sleep 0.05
-    done
-    grep -q -e "$1" "$dir/stdout"
-}
+says() { writes "$launcher" 200 "$1"; }
 # ends STATUS|any [SIGNAL]: unshare of Debian 12 has a status of its own for a signal
 ends() {
     [[ ${2-} ]] && kill -"$2" "$guest"

@@ -35,14 +35,7 @@ launch() {
         2>&1 &
     guest=$!
 }
-says() {
-    for _ in {1..100}; do
-        grep -qs -e "$1" "$dir/stdout" && return
-        kill -0 "$guest" 2>/dev/null || break
-        sleep 0.05
-    done
-    grep -q -e "$1" "$dir/stdout"
-}
+says() { writes "$guest" 100 "$1"; }
 # ends STATUS [SIGNAL]
 ends() {
     [[ ${2-} ]] && kill -"$2" "$guest"

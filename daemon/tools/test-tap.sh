@@ -25,6 +25,16 @@ start() { # ARGS...: a new daemon, with nothing stored
     exit 1
 }
 
+writes() { # PID TRIES WORDS: does a background process write this to $dir/stdout, with 20 tries a second?
+    local i
+    for ((i = 0; i < $2; i++)); do
+        grep -qs -e "$3" "$dir/stdout" && return
+        kill -0 "$1" 2>/dev/null || break
+        sleep 0.05
+    done
+    grep -q -e "$3" "$dir/stdout"
+}
+
 ok() { # NAME: by the status of the last command
     local r=$?
     ((n++))
