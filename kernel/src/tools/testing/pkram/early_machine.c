@@ -5,9 +5,11 @@
 #include "../../../mm/pkram/blocks.c"
 #include "../../../mm/pkram/early.c"
 
+#include <string.h>
 #include <sys/mman.h>
 
 #include "early_machine.h"
+#include "early_store.h"
 
 struct machine machine;
 unsigned long max_pfn, max_low_pfn;
@@ -16,7 +18,6 @@ struct pkram_state pkram;
 char boot_command_line[256];
 
 static __u8 *space;
-static struct pkram_super *store;
 
 /* bit maps */
 
@@ -194,12 +195,7 @@ void machine_init(__u64 nr)
 	bits_change(machine.ram, 0, nr, true);
 	machine_reserve(0, 256);
 	max_pfn = nr;
-	memset(&pkram, 0, sizeof(pkram));
-	memset(&pkram_early, 0, sizeof(pkram_early));
-	pkram_early.others.range = few_others;
-	pkram_early.others.max = ARRAY_SIZE(few_others);
-	pkram_early.firmware.range = few_firmware;
-	pkram_early.firmware.max = ARRAY_SIZE(few_firmware);
+	early_forget();
 	pkram_param_given = false;
 	pkram_runs_limit = 0;
 }
@@ -228,42 +224,15 @@ bool machine_is_reserved(__u64 pfn)
 	return bit_test(machine.reserved, pfn);
 }
 
-static void *page_init(u64 pfn, unsigned int type, u32 length)
-{
-	struct pkram_page_hdr *hdr = pfn_to_kaddr(pfn);
-
-	hdr->magic = cpu_to_le32(PKRAM_MAGIC);
-	hdr->version = cpu_to_le16(PKRAM_FORMAT_VERSION);
-	hdr->type = cpu_to_le16(type);
-	hdr->chain = cpu_to_le64(1234);
-	hdr->pfn = cpu_to_le64(pfn);
-	hdr->generation = cpu_to_le64(5);
-	hdr->length = cpu_to_le32(length);
-	return hdr;
-}
-
 struct pkram_super *machine_store(__u64 pfn)
 {
-	u64 blocks = DIV_ROUND_UP(machine.nr, PKRAM_BLOCK_PAGES);
-	u32 i, nr_map = DIV_ROUND_UP(blocks, PKRAM_MAP_BITS);
+	u32 i;
 
-	store = page_init(pfn, PKRAM_PAGE_SUPER, sizeof(*store));
-	store->page_shift = cpu_to_le32(PKRAM_PAGE_SHIFT);
-	store->block_order = cpu_to_le32(PKRAM_BLOCK_ORDER);
-	store->map_pfn = cpu_to_le64(pfn + 2);
-	store->map_copy_pfn = cpu_to_le64(pfn + 2 + nr_map);
-	store->nr_map = cpu_to_le32(nr_map);
-	for (i = 0; i < 2 * nr_map; i++) {
-		page_init(pfn + 2 + i, PKRAM_PAGE_MAP, PAGE_SIZE);
+	store_init(pfn, DIV_ROUND_UP(machine.nr, PKRAM_BLOCK_PAGES));
+	for (i = 0; i < 2 * le32_to_cpu(store->nr_map); i++)
 		machine_touch((pfn + 2 + i) >> PKRAM_BLOCK_ORDER);
-	}
 	machine_touch(pfn >> PKRAM_BLOCK_ORDER);
 	return store;
-}
-
-static struct pkram_map *store_map(void)
-{
-	return pfn_to_kaddr(le64_to_cpu(store->map_pfn));
 }
 
 void machine_touch(__u64 block)
@@ -272,26 +241,9 @@ void machine_touch(__u64 block)
 		cpu_to_le64(1ULL << block % PKRAM_MAP_BITS % 64);
 }
 
-static void page_copy(const void *page, u64 pfn)
-{
-	struct pkram_page_hdr *to = pfn_to_kaddr(pfn);
-
-	memcpy(to, page, PAGE_SIZE);
-	to->pfn = cpu_to_le64(pfn);
-	pkram_page_finish(to);
-}
-
 void machine_seal(void)
 {
-	u32 i, nr_map = le32_to_cpu(store->nr_map);
-
-	for (i = 0; i < nr_map; i++) {
-		pkram_page_finish(&store_map()[i].hdr);
-		page_copy(store_map() + i, le64_to_cpu(store->map_copy_pfn) + i);
-	}
-	store->seal = cpu_to_le64(PKRAM_SEALED);
-	pkram_page_finish(&store->hdr);
-	page_copy(store, pkram_twin(le64_to_cpu(store->hdr.pfn)));
+	store_seal();
 }
 
 void *machine_page(__u64 pfn)
@@ -349,20 +301,8 @@ bool machine_room(void)
 
 void machine_save_blocks(void)
 {
-	u64 pfn = le64_to_cpu(store->hdr.pfn), map = le64_to_cpu(store->map_pfn);
-	u32 nr_map = le32_to_cpu(store->nr_map);
-
 	max_low_pfn = min(machine.nr, SZ_4G >> PAGE_SHIFT);
-	free(pkram_counts);
-	pkram_counts = NULL;
-	nr_pins = 0;
-	pkram_touched = 0;
-	pkram_touched_low = 0;
-	pkram_blocks_setup(pfn_to_kaddr(map), pfn_to_kaddr(map + nr_map),
-			   DIV_ROUND_UP(machine.nr, PKRAM_BLOCK_PAGES));
-	pkram_blocks_pin(pfn, 2);
-	pkram_blocks_pin(map, nr_map);
-	pkram_blocks_pin(map + nr_map, nr_map);
+	store_count_blocks(DIV_ROUND_UP(machine.nr, PKRAM_BLOCK_PAGES));
 }
 
 void machine_count_pages(__u64 pfn, __u64 nr, bool add)

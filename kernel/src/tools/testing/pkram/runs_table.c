@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
+#include "early_store.h"
 #include "runs_memblock.h"
 
 #define SUPER			0x2000ULL
@@ -130,72 +131,14 @@ static double seconds(void)
 	return t.tv_sec + t.tv_nsec / 1e9;
 }
 
-static struct pkram_super *store;
-
-static void *page_init(u64 pfn, unsigned int type, u32 length)
-{
-	struct pkram_page_hdr *hdr = pfn_to_kaddr(pfn);
-
-	memset(hdr, 0, PAGE_SIZE);
-	hdr->magic = cpu_to_le32(PKRAM_MAGIC);
-	hdr->version = cpu_to_le16(PKRAM_FORMAT_VERSION);
-	hdr->type = cpu_to_le16(type);
-	hdr->chain = cpu_to_le64(1234);
-	hdr->pfn = cpu_to_le64(pfn);
-	hdr->generation = cpu_to_le64(5);
-	hdr->length = cpu_to_le32(length);
-	return hdr;
-}
-
 /* The kernel that saves: a store without nodes. */
 static void machine_start(u64 nr_blocks)
 {
-	u32 i, nr_map = DIV_ROUND_UP(nr_blocks, PKRAM_MAP_BITS);
-	u64 map_pfn = SUPER + 2;
-
 	max_pfn = nr_blocks << PKRAM_BLOCK_ORDER;
 	max_low_pfn = SZ_4G >> PAGE_SHIFT;
-	store = page_init(SUPER, PKRAM_PAGE_SUPER, sizeof(*store));
-	store->page_shift = cpu_to_le32(PKRAM_PAGE_SHIFT);
-	store->block_order = cpu_to_le32(PKRAM_BLOCK_ORDER);
-	store->map_pfn = cpu_to_le64(map_pfn);
-	store->map_copy_pfn = cpu_to_le64(map_pfn + nr_map);
-	store->nr_map = cpu_to_le32(nr_map);
-	for (i = 0; i < 2 * nr_map; i++)
-		page_init(map_pfn + i, PKRAM_PAGE_MAP, PAGE_SIZE);
-	nr_pins = 0;
-	pkram_touched = 0;
-	pkram_touched_low = 0;
-	free(pkram_counts);
-	pkram_counts = NULL;
-	pkram_blocks_setup(pfn_to_kaddr(map_pfn), pfn_to_kaddr(map_pfn + nr_map), nr_blocks);
-	pkram_blocks_pin(SUPER, 2);
-	pkram_blocks_pin(map_pfn, nr_map);
-	pkram_blocks_pin(map_pfn + nr_map, nr_map);
+	store_init(SUPER, nr_blocks);
+	store_count_blocks(nr_blocks);
 	pkram_blocks_init(GFP_KERNEL);
-}
-
-static void page_copy(const void *page, u64 pfn)
-{
-	struct pkram_page_hdr *to = pfn_to_kaddr(pfn);
-
-	memcpy(to, page, PAGE_SIZE);
-	to->pfn = cpu_to_le64(pfn);
-	pkram_page_finish(to);
-}
-
-/* As the seal does it. */
-static void machine_seal(void)
-{
-	u32 i, nr_map = le32_to_cpu(store->nr_map);
-
-	for (i = 0; i < nr_map; i++) {
-		pkram_page_finish(&pkram_map[i].hdr);
-		page_copy(pkram_map + i, le64_to_cpu(store->map_copy_pfn) + i);
-	}
-	store->seal = cpu_to_le64(PKRAM_SEALED);
-	pkram_page_finish(&store->hdr);
-	page_copy(store, pkram_twin(SUPER));
 }
 
 /*
@@ -265,16 +208,11 @@ static void machine_boot(const char *name, u64 nr_blocks, bool bound)
 
 	mb_init(max_pfn << PAGE_SHIFT);
 	mb_reserve(0, 256 << PAGE_SHIFT);
-	memset(&pkram, 0, sizeof(pkram));
-	memset(&pkram_early, 0, sizeof(pkram_early));
-	pkram_early.others.range = few_others;
-	pkram_early.others.max = ARRAY_SIZE(few_others);
-	pkram_early.firmware.range = few_firmware;
-	pkram_early.firmware.max = ARRAY_SIZE(few_firmware);
+	early_forget();
 	pkram_runs_limit = bound ? 0 : ~0ULL;
 	snprintf(word, sizeof(word), "0x%llx", SUPER);
 	pkram_setup(word);
-	machine_seal();
+	store_seal();
 
 	begin = seconds();
 	pkram_reserve();
