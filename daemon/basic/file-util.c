@@ -135,6 +135,22 @@ int pwrite_all(int fd, const void *data, size_t size, off_t offset) {
         return 0;
 }
 
+int existing_path(const char *path, char *buffer, size_t size) {
+        struct stat st;
+
+        if ((size_t) snprintf(buffer, size, "%s", path) >= size)
+                return -ENAMETOOLONG;
+        while (stat(buffer, &st) < 0) {
+                char *slash = strrchr(buffer, '/');
+
+                if (errno != ENOENT || !slash)
+                        return -errno;
+                /* The root directory is always there. */
+                slash[slash == buffer] = 0;
+        }
+        return 0;
+}
+
 int file_write(const char *path, const void *data, size_t size) {
         _cleanup_free_ char *temporary = NULL;
         _cleanup_close_ int fd = -EBADF;

@@ -34,6 +34,10 @@ int pread_all(int fd, void *buffer, size_t size, uint64_t offset);
 /* Writes size bytes at an offset. Returns 0, or what pwrite(2) failed with: some of it is written then. */
 int pwrite_all(int fd, const void *data, size_t size, off_t offset);
 
+/* Copies a path, or as much of it from the left as is there: "/" at least. Returns 0, -ENAMETOOLONG, or what stat(2)
+ * failed with for another reason than ENOENT. */
+int existing_path(const char *path, char *buffer, size_t size);
+
 /* Replaces the file at path atomically, with mode 0644. Returns 0, or a negative errno. */
 int file_write(const char *path, const void *data, size_t size);
 

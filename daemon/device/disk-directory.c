@@ -11,6 +11,8 @@
 #include "disk-directory.h"
 #include "disk-format.h"
 #include "disk-io.h"
+#include "file-util.h"
+#include "mount-table.h"
 
 #define STATE "state"
 #define STATE_NEW "state.new"
@@ -242,31 +244,25 @@ int disk_directory_open(const char *path, DiskDirectory *d) {
         return d->nodes >= 0 ? 0 : d->nodes == -ENOENT ? -ENODEV : d->nodes;
 }
 
+/* Called for each mount. Returns 1 for the one with this ID if its file system is read-only, else 0. */
+static int mount_is_read_only(const MountLine *m, void *userdata) {
+        const uint64_t *id = userdata;
+
+        return (uint64_t) m->id == *id && startswith(m->options, "ro") && (m->options[2] == ',' || !m->options[2]);
+}
+
 /* Checks whether the file system itself is read-only. In the namespace of this process, its mount may be read-only. */
 static bool file_system_is_read_only(const char *path) {
-        _cleanup_free_ char *line = NULL;
-        size_t allocated = 0;
-        bool found = false;
+        _cleanup_free_ char *text = NULL;
         struct statx st;
-        FILE *f;
+        uint64_t id;
 
         if (statx(AT_FDCWD, path, 0, STATX_MNT_ID, &st) < 0 || !(st.stx_mask & STATX_MNT_ID))
                 return false;
-        f = fopen("/proc/self/mountinfo", "re");
-        if (!f)
+        if (virtual_file_read(AT_FDCWD, MOUNT_TABLE, SIZE_MAX, &text) < 0)
                 return false;
-        while (!found && getline(&line, &allocated, f) >= 0) {
-                const char *rest = strstr(line, " - ");
-                unsigned long long id;
-                int n = -1;
-
-                if (!rest || sscanf(line, "%19llu ", &id) != 1 || id != st.stx_mnt_id)
-                        continue;
-                (void) sscanf(rest, " - %*s %*s %n", &n);
-                found = n > 0 && startswith(rest + n, "ro") && (rest[n + 2] == ',' || rest[n + 2] == '\n');
-        }
-        (void) fclose(f);
-        return found;
+        id = st.stx_mnt_id;
+        return mount_lines_foreach(text, mount_is_read_only, &id) > 0;
 }
 
 int disk_directory_check(const char *path) {
@@ -280,16 +276,11 @@ int disk_directory_check(const char *path) {
         if (r < 0 && r != -ENODEV && r != -EBADMSG)
                 return r;
 
-        if ((size_t) snprintf(existing, sizeof(existing), "%s", path) >= sizeof(existing))
-                return -ENAMETOOLONG;
-        while (stat(existing, &st) < 0) {
-                char *slash = strrchr(existing, '/');
-
-                if (errno != ENOENT || !slash)
-                        return -errno;
-                /* The root directory is always there. */
-                slash[slash == existing] = 0;
-        }
+        r = existing_path(path, existing, sizeof(existing));
+        if (r < 0)
+                return r;
+        if (stat(existing, &st) < 0)
+                return -errno;
         if (!S_ISDIR(st.st_mode))
                 return -ENOTDIR;
         return file_system_is_read_only(existing) ? -EROFS : 0;

@@ -212,16 +212,11 @@ int persist_plan_limit(PersistPlan *p, const char *path, const Config *c) {
         r = disk_directory_check(path);
         if (r < 0)
                 return r;
-        if ((size_t) snprintf(existing, sizeof(existing), "%s", path) >= sizeof(existing))
-                return -ENAMETOOLONG;
-        while (statvfs(existing, &fs) < 0) {
-                char *slash = strrchr(existing, '/');
-
-                if (errno != ENOENT || !slash)
-                        return -errno;
-                /* The root directory is always there. */
-                slash[slash == existing] = 0;
-        }
+        r = existing_path(path, existing, sizeof(existing));
+        if (r < 0)
+                return r;
+        if (statvfs(existing, &fs) < 0)
+                return -errno;
 
         uint64_t all = (uint64_t) fs.f_blocks * fs.f_frsize, free_bytes = (uint64_t) fs.f_bavail * fs.f_frsize,
                  reserve = MIN(all / 20, GIB(1)), left = free_bytes > reserve ? free_bytes - reserve : 0;
