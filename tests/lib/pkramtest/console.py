@@ -8,7 +8,8 @@ kernel message can tear them apart. The words:
     PASS name        one check went well
     FAIL name: why   one check did not
     DATA name value unit     a measured figure
-    TSC n                    time stamp counter: when init starts, and right before reboot() starts the next kernel
+    TSC n [IDLE]             time stamp counter: when init starts, and right before reboot() starts the next kernel;
+                             of that, how long the kernel was idle
     SHOW text        a line for the reader of the demo
     DONE             the scenario is over, the guest powers off
 """
@@ -119,8 +120,8 @@ class Console:
             self.checks.append(Check(name.strip(), False, why.strip(), self.stage))
         elif word == "DATA":
             self.data.append(rest)
-        elif word == "TSC" and rest.isdigit():
-            self.tsc.append(int(rest))
+        elif word == "TSC" and re.fullmatch(r"\d+( \d+)?", rest):
+            self.tsc.append([int(n) for n in f"{rest} 0".split()[:2]])
         elif word == "SHOW":
             self.show.append(rest)
         elif word == "DONE":
@@ -128,8 +129,9 @@ class Console:
 
     @property
     def blackouts(self):
-        """Ticks from each reboot() to the first words of the next kernel's init, in the order of the kexecs."""
-        return [after - before for before, after in zip(self.tsc[1::2], self.tsc[2::2])]
+        """Ticks from each reboot() to the first words of the next kernel's init, less those that this kernel was idle,
+        in the order of the kexecs."""
+        return [after - idle - before for (before, _), (after, idle) in zip(self.tsc[1::2], self.tsc[2::2])]
 
     def text(self, boot=None):
         return "\n".join(l for b, l in self.lines if boot is None or b == boot)
