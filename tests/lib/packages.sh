@@ -17,6 +17,7 @@ bison: kernel build
 bc: kernel build
 libelf-dev: kernel build
 libssl-dev: kernel build
+liburcu-dev: the kernel's tests of memblock
 lz4: kernel build (image compression)
 zstd: kernel build and packages
 xz-utils: unpacking the kernel source

@@ -4,6 +4,7 @@
 import os
 import re
 import subprocess
+import tempfile
 import time
 
 from . import mini
@@ -11,12 +12,16 @@ from .common import CACHE, TOP, output_dir, shown
 from .fuzz import RUNS
 
 DIRECTORY = os.path.join(TOP, "kernel", "src", "tools", "testing", "pkram")
+# What tools/testing/memblock needs of a kernel tree.
+MEMBLOCK = ["mm/memblock.c", "include/linux", "include/vdso", "tools/arch/x86/include", "tools/include",
+            "tools/lib", "tools/testing/memblock", "tools/testing/selftests/kselftest.h"]
 
 
 def tests():
     return [
         ("check", "unit tests of the format code in user space, under ASan and UBSan"),
         ("runs-table", "what many runs of memory cost early boot: the kernel's memblock has at most 65,536 regions"),
+        ("memblock", "the kernel's own tests of memblock, with ours of what the series adds to it"),
         ("fuzz", "a minute of fuzzing the reader of what an old kernel left behind"),
         ("kunit", "the KUnit suites in a small guest"),
     ]
@@ -26,17 +31,31 @@ def campaign_tests():
     return [("fuzz-format", f"{RUNS} executions of each fuzzer of the reader of what an old kernel left behind")]
 
 
-def _make(suite, name, target, *variables):
-    """Run make; returns (exit status, output, seconds, log of the test)."""
+def _logged(suite, name, command):
+    """Run a command; returns (exit status, output, seconds, log of the test)."""
     start = time.monotonic()
-    out = os.path.join(CACHE, "kernel-userspace")
-    os.makedirs(out, exist_ok=True)
-    r = subprocess.run(["nice", "make", "-s", "-C", DIRECTORY, f"O={out}", target, *variables], stdout=subprocess.PIPE,
-                       stderr=subprocess.STDOUT, text=True, errors="replace", check=False)
+    r = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                       check=False)
     log = os.path.join(output_dir(suite, name), "log")
     with open(log, "w", encoding="utf-8") as f:
         f.write(r.stdout)
     return r.returncode, r.stdout, time.monotonic() - start, log
+
+
+def _make(suite, name, target, *variables):
+    out = os.path.join(CACHE, "kernel-userspace")
+    os.makedirs(out, exist_ok=True)
+    return _logged(suite, name, ["nice", "make", "-s", "-C", DIRECTORY, f"O={out}", target, *variables])
+
+
+def _tree(results, name):
+    """The kernel tree with the series, or None after a failure of the test."""
+    tree = subprocess.run([os.path.join(TOP, "kernel", "tree"), "apply"], stdout=subprocess.PIPE, text=True,
+                          check=False)
+    if tree.returncode == 0:
+        return tree.stdout.strip()
+    results.failed("kernel", name, f"kernel/tree apply failed ({tree.returncode})")
+    return None
 
 
 def check(results):
@@ -56,13 +75,11 @@ def check(results):
 
 
 def runs_table(results):
-    """The only user space test that needs a kernel tree, for the kernel's own memblock."""
-    tree = subprocess.run([os.path.join(TOP, "kernel", "tree"), "apply"], stdout=subprocess.PIPE, text=True,
-                          check=False)
-    if tree.returncode != 0:
-        results.failed("kernel", "runs-table", f"kernel/tree apply failed ({tree.returncode})")
+    """Needs a kernel tree, for the kernel's own memblock."""
+    tree = _tree(results, "runs-table")
+    if not tree:
         return
-    status, text, seconds, log = _make("kernel", "runs-table", "runs-table", f"KERNEL={tree.stdout.strip()}")
+    status, text, seconds, log = _make("kernel", "runs-table", "runs-table", f"KERNEL={tree}")
     if status != 0 or "4 TiB" not in text:
         results.failed("kernel", "runs-table", f"status {status}\n{text[-1200:]}\n           see {shown(log)}",
                        seconds, text)
@@ -70,6 +87,27 @@ def runs_table(results):
     results.passed("kernel", "runs-table", seconds)
     for line in text.splitlines():
         results.say(f"           {line}")
+
+
+def memblock(results):
+    """tools/testing/memblock, in a copy of what it needs, since its Makefile writes into the tree."""
+    tree = _tree(results, "memblock")
+    if not tree:
+        return
+    with tempfile.TemporaryDirectory() as copy:
+        parts = " ".join(p for p in MEMBLOCK if os.path.exists(os.path.join(tree, p)))
+        status, text, seconds, log = _logged("kernel", "memblock", ["bash", "-ec", f"""
+                (cd "{tree}" && cp -r --parents --target-directory="{copy}" {parts})
+                cd "{copy}/tools/testing/memblock"
+                nice make -s -j2 NUMA=1
+                ./main --verbose"""])
+    cases = re.findall(r"^ok \d+ : (.*): passed$", text, re.MULTILINE)
+    if status != 0 or not any("memblock_reserve_sorted" in c for c in cases):
+        results.failed("kernel", "memblock", f"status {status} after {len(cases)} cases\n{text[-1200:]}\n           see {shown(log)}",
+                       seconds, text)
+    else:
+        results.passed("kernel", "memblock", seconds)
+        results.say(f"           {len(cases)} cases")
 
 
 def fuzz(results, suite, name, *limits):
@@ -89,6 +127,8 @@ def run(results, names):
         check(results)
     if not names or "runs-table" in names:
         runs_table(results)
+    if not names or "memblock" in names:
+        memblock(results)
     if not names or "fuzz" in names:
         # There are two fuzzers: half a minute each.
         fuzz(results, "kernel", "fuzz", "FUZZ_TIME=30")

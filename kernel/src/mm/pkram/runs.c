@@ -20,10 +20,9 @@
  * DOC: runs of preserved blocks
  *
  * Early boot reserves each *run* of touched blocks as one region. memblock keeps
- * regions in one array and goes through it for every allocation, so that a boot takes
- * the longer, the more runs there are: if every second block of 4 TiB is touched,
- * there are a million, the array takes 25 MB in one piece, and each allocation some
- * milliseconds.
+ * regions in one array. If every second block of 4 TiB is touched, there are a million:
+ * the array takes 25 MB in one piece, and an allocation that fits into none of the gaps
+ * looks at all of them, which takes milliseconds.
  *
  * Therefore the number of runs has a *budget*, which grows with memory. Before early
  * boot reserves anything, it joins runs until there are no more than that: it reserves

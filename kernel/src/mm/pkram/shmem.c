@@ -615,7 +615,7 @@ static bool batch_read(struct load_batch *b, struct pkram_reader *r)
 	return n;
 }
 
-/* Make the folios of a batch such of a file that does not have them yet. */
+/* Prepare the folios of a batch for the page cache of a file. */
 static void batch_attach(struct load_batch *b, struct address_space *mapping)
 {
 	const unsigned long flags = 1UL << PG_uptodate | 1UL << PG_swapbacked |

@@ -114,7 +114,7 @@ void pkram_writer_flush(struct pkram_writer *w)
 		put_extent(w, pkram_extent_single(e->pfn, e->gap));
 		w->pos += e->gap;
 	} else {
-		/* the run may begin a link page, which says where it begins */
+		/* the run may be the first in a link page, whose header says where it begins */
 		if (e->gap)
 			put_extent(w, pkram_extent_long_gap(e->gap));
 		w->pos += e->gap;
