@@ -94,7 +94,7 @@ u64 pkram_allowed(u64 pfn, u64 nr)
  * many blocks. They come out of a *pool*: one block for each NUMA node that is
  * allocated as a whole and used page by page. Only where no block is free they
  * come from anywhere. Pages of files are moved there as well when blocks become
- * scarce, see shmem.c.
+ * scarce, see shmem_save.c.
  *
  * Banned memory that the page allocator returns is not freed at once, since it would
  * be returned again. These *rejects* are kept until the last save that began in the

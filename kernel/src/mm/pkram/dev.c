@@ -14,6 +14,7 @@
 #include "adopt.h"
 #include "node.h"
 #include "pkram.h"
+#include "shmem.h"
 #include "stream.h"
 
 /**

@@ -12,6 +12,7 @@
 
 #include "node.h"
 #include "pkram.h"
+#include "shmem.h"
 
 /**
  * DOC: loading in parallel

@@ -13,6 +13,7 @@
 #include "alloc.h"
 #include "node.h"
 #include "pkram.h"
+#include "shmem.h"
 #include "stream.h"
 
 /**

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * PKRAM: declarations private to mm/pkram/. Those of alloc.c, stream.c and node.c are
- * in headers of their own.
+ * PKRAM: declarations private to mm/pkram/. Those of alloc.c, stream.c, shmem*.c and
+ * node.c are in headers of their own.
  *
  * Floors, each using only those below it (kernel/tree check floors):
  *
@@ -13,7 +13,9 @@
  *   directory.c           the list of them
  *   node.c                nodes and their objects
  *   seal.c                the last thing before the jump
- *   shmem.c  poison.c     files in and out, frozen; pages with memory errors
+ *   shmem_save.c  shmem_load.c  poison.c
+ *                         files in and out; pages with memory errors
+ *   shmem.c               files, frozen
  *   stream.c  damage.c    page and byte streams; damage on purpose
  *   leftover.c            pages of inherited blocks that no node claims
  *   claim.c               owners of the pages in inherited blocks
@@ -336,29 +338,6 @@ static inline u64 pkram_poison_adopt(struct pkram_node_page *page)
 /* evacuate.c */
 
 int pkram_evacuate(void);
-
-/* shmem.c */
-
-/**
- * struct pkram_file - a file whose pages a node holds, frozen
- * @file:   the node's own reference
- * @denied: writable mappings were denied and must be allowed again
- * @locked: the mapping was made unevictable and must be made evictable again
- */
-struct pkram_file {
-	struct file *file;
-	bool denied;
-	bool locked;
-};
-
-struct pkram_file *pkram_file_freeze(struct file *file);
-void pkram_file_thaw(struct pkram_file *pf);
-struct file *pkram_file_open(const struct pkram_file *pf);
-void pkram_file_stat(const struct pkram_file *pf, struct pkram_object *obj);
-int pkram_file_save(struct file *file, u64 start, u64 last, const bool *stop,
-		    struct pkram_writer *w);
-struct pkram_file *pkram_file_load(const struct pkram_object *obj, struct file *target,
-				   struct mem_cgroup *memcg);
 
 /* save.c */
 
