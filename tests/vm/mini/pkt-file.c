@@ -14,7 +14,8 @@
 
 #include "pkt.h"
 
-#define HUGE_SIZE (2ULL << 20)
+#define HUGE_ORDER 9U
+#define HUGE_SIZE (PKT_PAGE << HUGE_ORDER)
 
 static uint64_t pages_of(uint64_t size) { return (size + PKT_PAGE - 1) / PKT_PAGE; }
 
@@ -32,24 +33,15 @@ static unsigned long huge_kib(void) {
         return kib;
 }
 
-/* Touch the file through a mapping that asked for huge pages, so that its folios are 2 MiB large. */
+/* Ask for folios of 2 MiB, and see that they were given. */
 static int make_huge(int fd, uint64_t size) {
         uint64_t length = (size + HUGE_SIZE - 1) & ~(HUGE_SIZE - 1);
         unsigned long before = huge_kib();
-        char *area, *p;
+        int r;
 
-        /* The virtual address has to agree with the file offset modulo 2 MiB. */
-        area = mmap(NULL, length + HUGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (area == MAP_FAILED)
-                return -errno;
-        p = (char *) (((uintptr_t) area + HUGE_SIZE - 1) & ~(uintptr_t) (HUGE_SIZE - 1));
-        if (mmap(p, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
-                return -errno;
-        if (madvise(p, length, MADV_HUGEPAGE) < 0)
-                return complain("madvise(MADV_HUGEPAGE): %m"), -errno;
-        for (uint64_t o = 0; o < size; o += HUGE_SIZE)
-                p[o] = 1;
-        munmap(area, length + HUGE_SIZE);
+        r = folios_make(fd, size, HUGE_ORDER);
+        if (r < 0)
+                return r;
         return huge_kib() - before >= length / 1024 ? 0 : -ENOMEM;
 }
 
@@ -255,9 +247,13 @@ int file_make(const struct pkt_spec *spec, const char *name) {
                 return complain("set_mempolicy: %m"), -errno;
         if (spec->thp && make_huge(fd, spec->size) < 0)
                 return complain("no 2 MiB folios to be had"), -ENOMEM;
+        if (spec->order && folios_make(fd, spec->size, spec->order) < 0)
+                return complain("cannot map the file: %m"), -errno;
         if (spec->fallocate && fallocate(fd, 0, 0, spec->size) < 0)
                 return complain("fallocate: %m"), -errno;
         r = write_pages(fd, spec);
+        if (r == 0 && spec->order)
+                r = folios_compare(fd, spec->size, spec->order);
         if (r == 0 && spec->node && bind_memory(0) < 0)
                 r = -errno;
         if (r == 0 && spec->keep)
@@ -336,6 +332,8 @@ int file_compare(int fd, const struct pkt_spec *spec) {
                 return complain("mtime is %lld.%09ld", (long long) st.st_mtim.tv_sec, st.st_mtim.tv_nsec), -1;
         /* Before anything is read through the file, which could fill holes. */
         if (compare_holes(fd, spec) < 0)
+                return -1;
+        if (spec->order && folios_compare(fd, spec->size, spec->order) < 0)
                 return -1;
 
         for (uint64_t i = 0; i < pages_of(spec->size); i++) {

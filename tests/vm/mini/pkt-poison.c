@@ -17,8 +17,7 @@
 
 #include "pkt.h"
 
-/* What /proc/kpageflags says of a page: bits of KPF_*, or 0. */
-static uint64_t page_flags(uint64_t pfn) {
+uint64_t page_flags(uint64_t pfn) {
         int fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
         uint64_t flags = 0;
 

@@ -31,6 +31,7 @@ static int parse_seals(char *text, unsigned *ret) {
         static const struct { const char *name; unsigned seal; } table[] = {
                 { "seal", F_SEAL_SEAL }, { "shrink", F_SEAL_SHRINK }, { "grow", F_SEAL_GROW },
                 { "write", F_SEAL_WRITE }, { "future", 0x0010 /* F_SEAL_FUTURE_WRITE */ },
+                { "exec", 0x0020 /* F_SEAL_EXEC */ },
         };
         char *save, *word;
 
@@ -103,6 +104,7 @@ int spec_parse(const char *text, struct pkt_spec *ret) {
                 else if (strcmp(word, "pages") == 0) s.pages = v;
                 else if (strcmp(word, "node") == 0) s.node = v + 1;
                 else if (strcmp(word, "poison") == 0) s.poison = v + 1;
+                else if (strcmp(word, "order") == 0) s.order = v;
                 else
                         return complain("unknown word '%s' in a specification", word), -EINVAL;
         }

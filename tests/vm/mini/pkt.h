@@ -23,6 +23,7 @@ struct pkt_spec {
         uint64_t run;           /* pages in a run, default 1 */
         uint64_t bytes;         /* file: length of a byte stream in the same object */
         bool thp;               /* ask for 2 MiB folios (and fail without them) */
+        unsigned order;         /* folios of 2^order pages, in a file of whole 2 MiB; 0: any */
         bool scatter;           /* interleave with pages that are freed afterwards: no two pages adjoin */
         bool fallocate;         /* allocate the holes, but never write them */
         bool tmpfs;             /* a file in /tmp instead of a memfd */
@@ -62,6 +63,17 @@ uint64_t file_pages(int fd);
 
 /* Page frame numbers of n pages from page index on of a file, without those of holes, which are 0. */
 int file_pfns(int fd, uint64_t index, uint64_t n, uint64_t *ret);
+
+/* What /proc/kpageflags says of a page: bits of KPF_*, or 0. */
+uint64_t page_flags(uint64_t pfn);
+
+/* Have memory of a file allocated in folios of 2^order pages, as far as the kernel gives them; size in bytes. Returns 0
+ * or a negative errno. */
+int folios_make(int fd, uint64_t size, unsigned order);
+
+/* Is the file in folios of 2^order pages? size is a multiple of 2 MiB. Returns 0, or a negative errno after saying which
+ * page is not. */
+int folios_compare(int fd, uint64_t size, unsigned order);
 
 /* Use up memory until 1 page in 64 of it is free, at random, for as long as this process lives. */
 int memory_hog(void);

@@ -14,10 +14,12 @@ TAIL="file:size=4097,seed=6,bytes=100000"
 ALLOC="file:size=1M,seed=7,hole=2,fallocate"
 TMPFS="file:size=3M,seed=8,tmpfs"
 BYTES="bytes:size=3000000,seed=9"
+# As memfd_create(MFD_NOEXEC_SEAL) makes it.
+NOEXEC="file:size=1M,seed=10,mode=0666,seals=exec+future+shrink"
 
 stage1() {
         check "saved shapes" pkt save shapes "$SMALL" "$EMPTY" "$HOLES" "$ALLHOLES" "$RUNS" "$TAIL" "$ALLOC" "$TMPFS" \
-                "$BYTES"
+                "$BYTES" "$NOEXEC"
         check "saved one byte" pkt save "a name with spaces, ümläut and ~" "bytes:size=1,seed=11"
         check "saved 64 MiB" pkt save big "file:size=64M,seed=12"
         nodes 3
@@ -32,7 +34,7 @@ stage2() {
         # shellcheck disable=SC2046
         check "adopted pages are left out of crash dumps" pkt hidden $(word pkramtest.pfns | tr ',' ' ')
         check "shapes are the same" pkt verify --generation=1 shapes "$SMALL" "$EMPTY" "$HOLES" "$ALLHOLES" "$RUNS" \
-                "$TAIL" "$ALLOC" "$TMPFS" "$BYTES"
+                "$TAIL" "$ALLOC" "$TMPFS" "$BYTES" "$NOEXEC"
         check "one byte is the same" pkt verify "a name with spaces, ümläut and ~" "bytes:size=1,seed=11"
         check "64 MiB are the same, twice" pkt verify --keep big "file:size=64M,seed=12"
         # shellcheck disable=SC2046
