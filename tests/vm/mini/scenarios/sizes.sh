@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # Limits and hash tables that are sized at boot are what they were before the kexec, with two thirds of memory
-# preserved.
+# preserved. So is memory that the command line sets aside: for a crash kernel, for CMA, and for huge pages.
 # stages: 2
-# memory: 768M
+# memory: 960M
+# append: crashkernel=64M cma=16M hugepages=8
 # timeout: 120
 
 limits() { echo "$(cat /proc/sys/kernel/threads-max) $(cat /proc/sys/fs/file-max) $(ulimit -u)"; }
@@ -13,9 +14,16 @@ tables() { dmesg | sed -n 's/.*\(Dentry cache\|Inode-cache\) hash table entries:
 # near NAME VALUE WANTED: the kernel, its initrd and tables are not in the same place
 near() { within "$1" "$2" $(($3 * 95 / 100)) $(($3 * 105 / 100)); }
 
+# aside: MiB for a crash kernel, KiB of CMA, huge pages
+aside() {
+        echo "$(($(cat /sys/kernel/kexec_crash_size) >> 20)) $(awk '/^CmaTotal:|^HugePages_Total:/ { print $2 }' \
+                /proc/meminfo | sort -rn | tr '\n' ' ')"
+}
+
 stage1() {
         local l
-        check "saved" pkt save n "file:size=500M,seed=1,light"
+        equal "memory set aside" "$(aside)" "64 16384 8 "
+        check "saved" pkt save n "file:size=600M,seed=1,light"
         l=$(limits)
         next_stage "pkramtest.limits=${l// /,} pkramtest.tables=$(tables | tr ' ' ',')"
 }
@@ -29,6 +37,7 @@ stage2() {
         for i in 1 2 3; do
                 near "$(echo $names | cut -d, -f$i)" "$(echo "$new" | cut -d, -f$i)" "$(echo "$old" | cut -d, -f$i)"
         done
+        equal "memory set aside" "$(aside)" "64 16384 8 "
         equal "hash tables" "$(tables | tr ' ' ',')" "$(word pkramtest.tables)"
-        check "the same" pkt verify n "file:size=500M,seed=1,light"
+        check "the same" pkt verify n "file:size=600M,seed=1,light"
 }
