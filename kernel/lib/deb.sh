@@ -1,26 +1,28 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 # Debian packages of the patched kernel: with Debian's own configuration plus CONFIG_PKRAM=y, or with one of ours.
+# Debian's flavours are named as in its packages: amd64 and cloud-amd64.
 
 # deb_version: print the version of the packages. It sorts after Debian's own of the same source, and before the next.
 deb_version() { printf '%s+pkram1\n' "$(source_version)"; }
 
-# debian_config VERSION: print the path of Debian's configuration for that source, from its linux-config package.
+# debian_config VERSION FLAVOUR: print the path of Debian's configuration for that source, from its linux-config package.
 debian_config() {
-        local dir deb
+        local dir deb flavour=$2
         dir=$(kernel_cache)/debian-config
         deb=$(private_apt_download "$(source_suite)" "linux-config-$SERIES" "$dir") || return 1
         # The package names are those of the source's version; a mixture would ask questions.
         [ "$(dpkg-deb -f "$deb" Version)" = "$1" ] ||
                 say "linux-config-$SERIES is $(dpkg-deb -f "$deb" Version), the source is $1: going on, new options get their defaults"
-        dpkg-deb --fsys-tarfile "$deb" | tar -x -O "./usr/src/linux-config-$SERIES/config.amd64_none_amd64.xz" | xz -d >"$dir/config" || return 1
-        printf '%s\n' "$dir/config"
+        dpkg-deb --fsys-tarfile "$deb" | tar -x -O "./usr/src/linux-config-$SERIES/config.amd64_none_$flavour.xz" | xz -d >"$dir/$flavour" ||
+                return 1
+        printf '%s\n' "$dir/$flavour"
 }
 
-# deb_config_debian TREE OBJECTS: write OBJECTS/.config.
+# deb_config_debian TREE OBJECTS FLAVOUR: write OBJECTS/.config.
 deb_config_debian() {
-        local tree=$1 obj=$2 debian
-        debian=$(debian_config "$(source_version)") || die "cannot get Debian's kernel configuration"
+        local tree=$1 obj=$2 flavour=$3 debian
+        debian=$(debian_config "$(source_version)" "$flavour") || die "cannot get Debian's kernel configuration"
         mkdir -p "$obj"
         cp "$debian" "$obj/.config"
         # Debian signs with keys of its own, and its debug symbols take 10 GiB.
@@ -28,7 +30,7 @@ deb_config_debian() {
                 --enable PKRAM --disable PKRAM_KUNIT_TEST \
                 --set-str SYSTEM_TRUSTED_KEYS "" --set-str SYSTEM_REVOCATION_KEYS "" --set-str MODULE_SIG_KEY certs/signing_key.pem \
                 --disable DEBUG_INFO_BTF --disable DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT --enable DEBUG_INFO_NONE \
-                --set-str LOCALVERSION "-pkram-amd64" --set-str BUILD_SALT ""
+                --set-str LOCALVERSION "-pkram-$flavour" --set-str BUILD_SALT ""
         make -s -C "$tree" O="$obj" olddefconfig >&2
         grep -qx CONFIG_PKRAM=y "$obj/.config" || die "Debian's configuration cannot have CONFIG_PKRAM=y: see $obj/.config"
 }
@@ -62,12 +64,23 @@ deb_check() {
         dpkg-deb --contents "$headers" | grep "/usr/src/linux-headers-$release/include/uapi/linux/pkram.h\$" >/dev/null || die "$headers has no pkram.h"
 }
 
+# deb_objects TREE FLAVOUR: print where that is built.
+deb_objects() {
+        case $2 in
+        amd64) printf '%s/obj\n' "${1%/src}" ;;
+        *) printf '%s/obj-%s\n' "${1%/src}" "$2" ;;
+        esac
+}
+
 deb_debian() {
-        local target=$1 tree obj
+        local target=$1 flavour=$2 tree obj
         tree=$(tree_apply deb) || exit 1
-        obj=${tree%/src}/obj
-        deb_config_debian "$tree" "$obj"
-        step "Debian's own configuration: some hours on 2 processors"
+        obj=$(deb_objects "$tree" "$flavour")
+        deb_config_debian "$tree" "$obj" "$flavour"
+        case $flavour in
+        amd64) step "Debian's own configuration: some hours on 2 processors" ;;
+        *) step "Debian's configuration for $flavour: about an hour on 2 processors" ;;
+        esac
         deb_packages "$tree" "$obj" "$target"
 }
 
@@ -88,12 +101,14 @@ kernel_deb() {
         local target=$1 config=${2:-} cached
         mkdir -p "$target"
         target=$(cd "$target" && pwd)
-        if [ -n "$config" ]; then
+        if [ "$config" = cloud ]; then
+                with_lock "kernel-$SERIES-deb" deb_debian "$target" cloud-amd64 || exit 1
+        elif [ -n "$config" ]; then
                 cached=$(kernel_cache)/images/$config-deb-$(image_hash "$config")
                 [ -e "$cached" ] || with_lock "kernel-$SERIES-$(config_tree "$config")" deb_named "$config" "$cached" || exit 1
                 cp "$cached"/*.deb "$target/"
         else
-                with_lock "kernel-$SERIES-deb" deb_debian "$target" || exit 1
+                with_lock "kernel-$SERIES-deb" deb_debian "$target" amd64 || exit 1
         fi
         find "$target" -maxdepth 1 -name "linux-*_$(deb_version)_*.deb"
 }
@@ -103,8 +118,8 @@ deb_check_config() {
         local tree obj base
         tree=$(tree_apply deb) || exit 1
         base=${tree%/src}
-        obj=$base/obj
-        deb_config_debian "$tree" "$obj"
+        obj=$(deb_objects "$tree" amd64)
+        deb_config_debian "$tree" "$obj" amd64
         run_make "$base/deb-check.log" -C "$tree" O="$obj" prepare || return 1
         run_make "$base/deb-check.log" -C "$tree" O="$obj" mm/ kernel/kexec.o kernel/kexec_core.o kernel/kexec_file.o \
                 arch/x86/kernel/ || return 1
