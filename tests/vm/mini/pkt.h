@@ -67,12 +67,12 @@ int file_pfns(int fd, uint64_t index, uint64_t n, uint64_t *ret);
 /* What /proc/kpageflags says of a page: bits of KPF_*, or 0. */
 uint64_t page_flags(uint64_t pfn);
 
-/* Have memory of a file allocated in folios of 2^order pages, as far as the kernel gives them; size in bytes. Returns 0
- * or a negative errno. */
+/* Have memory of a file allocated in folios of 2^order pages, as far as the kernel gives them; size in bytes. Returns
+ * 0 or a negative errno. */
 int folios_make(int fd, uint64_t size, unsigned order);
 
-/* Is the file in folios of 2^order pages? size is a multiple of 2 MiB. Returns 0, or a negative errno after saying which
- * page is not. */
+/* Is the file in folios of 2^order pages? size is a multiple of 2 MiB. Returns 0, or a negative errno after saying
+ * which page is not. */
 int folios_compare(int fd, uint64_t size, unsigned order);
 
 /* Use up memory until 1 page in 64 of it is free, at random, for as long as this process lives. */
