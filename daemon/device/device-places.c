@@ -233,6 +233,35 @@ static int places_commit(Places *p, int fd, struct pkram_ioctl_commit *a) {
         return there ? disk_device_remove_copy(p->path, name.name) : 0;
 }
 
+int places_remove_hidden(Places *p) {
+        struct pkram_ioctl_info info;
+        struct pkram_node_info nodes[64];
+        uint64_t cursor = 0;
+        uint32_t n = 0;
+        int r = 0, k;
+
+        if (!p->memory_is_there || !disk_is_there(p))
+                return 0;
+        k = pkram_device_info(&p->disk, &info);
+        if (k < 0 || info.nr_nodes == 0)
+                return k;
+        do {
+                k = pkram_device_list(&p->memory, /* flags= */ 0, &cursor, nodes, ELEMENTSOF(nodes), &n);
+                if (k < 0)
+                        return k;
+                for (uint32_t i = 0; i < n; i++) {
+                        _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+
+                        k = pkram_load_begin(&p->disk, nodes[i].name, &h, /* ret_id= */ NULL);
+                        if (k >= 0)
+                                k = pkram_load_remove(&h, nodes[i].name);
+                        if (k < 0 && k != -ENOENT && r >= 0)
+                                r = k;
+                }
+        } while (n == ELEMENTSOF(nodes));
+        return r;
+}
+
 static int places_ioctl(void *userdata, int fd, unsigned long request, void *a) {
         Places *p = userdata;
 

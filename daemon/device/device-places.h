@@ -19,6 +19,13 @@ DEFINE_CLEANUP(Places *, places_free)
 
 PkramDevice places_device(Places *p);
 
+/*
+ * Removes each node on disk that one with the same name in memory hides. A process that was killed while it replaced
+ * the former by the latter has left it, and a reboot would bring it back. For the start of a process; returns 0, or
+ * the first error, after which it has tried all others.
+ */
+int places_remove_hidden(Places *p);
+
 /* May nodes be read from disk in this boot? Not if new nodes are in memory and no earlier boot has used the disk. */
 bool places_read_disk(const Places *p);
 

@@ -95,6 +95,10 @@ static int pkramd_run(void) {
                 device = places_device(places);
                 /* Enters the directory, and logs what keeps it from being used. Calls return the error. */
                 (void) pkram_device_info(&device, &info);
+                r = places_remove_hidden(places);
+                if (r < 0)
+                        log_warning("Failed to remove older copies of nodes in memory from the disk, ignoring: %s",
+                                    disk_problem_text(r) ?: strerror(-r));
                 r = places_read_disk(places) ? 0 : rights_give_up();
                 if (r < 0)
                         log_warning("Failed to give up rights that are needed for nodes on disk, ignoring: %s",

@@ -17,6 +17,7 @@ void places_fixture_open(PlacesFixture *f) {
         f->memory = mock_device(f->s.mock);
         assert_ok(disk_device_new(f->d.path, &f->d.boot, NULL, NULL, &f->disk));
         assert_ok(places_new(&f->memory, f->disk, f->d.path, &f->places));
+        assert_ok(places_remove_hidden(f->places));
         f->s.device = places_device(f->places);
         assert_ok(store_new(&f->s.device, &f->s.config, &f->s.store));
 }

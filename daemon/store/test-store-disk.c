@@ -140,6 +140,47 @@ static void test_both_places(void **state) {
         assert_int_equal(store_count(&f->s, &f->s.root), 2);
 }
 
+static int no_unlink(const char *call, _unused_ int fd) {
+        return streq(call, "unlink") ? -EIO : 0;
+}
+
+/*
+ * pkramd is killed when a node is in memory, and before the older one with the same name is removed from disk. Clients
+ * find the new one from then on, so the old one must not be found after a power cut.
+ */
+static void test_killed_while_replacing(void **state) {
+        Fixture *f = *state;
+        _cleanup_(store_freep) Store *memory = NULL;
+        Store *both = NULL;
+        struct pkram_ioctl_info info;
+
+        assert_ok(store_put_data(&f->s, &f->s.root, "other", 0, NULL));
+        assert_ok(store_put_data(&f->s, &f->s.root, "replaced", 0, NULL));
+        restart(f, true, true);
+        assert_ok(store_new(&f->memory, &f->s.config, &memory));
+        both = f->s.store;
+        f->s.store = memory;
+        assert_ok(store_put_data(&f->s, &f->s.root, "replaced", STORE_REPLACE, NULL));
+        f->s.store = both;
+
+        /* What cannot be removed costs nothing else. */
+        disk_io_hook = no_unlink;
+        assert_errno(places_remove_hidden(f->places), EIO);
+        disk_io_hook = NULL;
+        assert_int_equal(store_count(&f->s, &f->s.root), 2);
+
+        restart(f, false, true);
+        assert_false(is_on_disk(f, "replaced"));
+        assert_true(is_on_disk(f, "other"));
+        assert_ok(store_info(f->s.store, &info, NULL));
+        assert_int_equal(info.nr_nodes, 2);
+
+        /* The reboot loses what is in memory. */
+        restart(f, true, false);
+        assert_int_equal(store_count(&f->s, &f->s.root), 1);
+        assert_true(is_on_disk(f, "other"));
+}
+
 /* Nothing is created on disk where nodes are in memory. */
 static void test_memory_only(void **state) {
         Fixture *f = *state;
@@ -252,6 +293,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_objects, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_both_places, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_killed_while_replacing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_memory_only, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_tree, setup, teardown),
         };
