@@ -23,7 +23,9 @@ SECONDS = 8
 # Seconds that a guest may take until then.
 BOOT = 120
 START = os.path.join(TESTS, "vm", "lib", "power-cuts.sh")
-COMMAND_LINE = "console=ttyS0 panic=-1 oops=panic printk.devkmsg=on loglevel=5 norandmaps no_timer_check"
+# A processor of a busy host may be away for as long as the kernel takes to report a lockup.
+COMMAND_LINE = ("console=ttyS0 panic=-1 oops=panic printk.devkmsg=on loglevel=5 norandmaps no_timer_check "
+                "rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60")
 NODES = ("a", "b", "t")
 
 
