@@ -13,6 +13,12 @@ stage1() {
         matches "pkramctl status" "$(pkramctl status 2>&1)" 'not supported by this kernel, nodes are kept on disk'
         check "stored and retrieved" bash -c \
                 'printf data | pkramctl store x - && [ "$(pkramctl retrieve --keep x -)" = data ]'
+        printf 'a secret' >/run/lease
+        example pkram-disk 'systemd-creds encrypt'
+        equal "the file on disk is encrypted" "$(grep -rlF 'a secret' /var/lib/pkram/disk)" ""
+        rm /run/lease
+        example pkram-disk 'systemd-creds encrypt' 2
+        equal "and decrypted when it is retrieved" "$(cat /run/lease)" 'a secret'
         check "a tree is stored" bash -c 'mount -t pkram -o size=8m web /srv && seq 1000 >/srv/file && umount /srv'
         check "and mounted again" bash -c \
                 'mount -t pkram -o size=8m web /srv && seq 1000 | cmp - /srv/file && umount -i /srv'
