@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# On a kernel without PKRAM nodes and trees are on disk: a kexec and a reboot preserve them, the tool shows the
-# differences, an old copy is never taken for a new one, and with Use=no the answer is NotSupported.
+# On a kernel without PKRAM nodes and trees are on disk: a kexec, a reboot and a poweroff preserve them, a full disk
+# costs nothing that is there, the tool shows the differences, an old copy is never taken for a new one, and with
+# Use=no the answer is NotSupported.
 # suite: campaign
 # stages: 4
 # timeout: 1200
 # append: systemd.default_timeout_start_sec=900 systemd.default_device_timeout_sec=900
 # config: nopkram
 # kernels: nopkram
+# power: again
 # qemu: -action reboot=reset
 
 NODES=/var/lib/pkram/disk
@@ -66,15 +68,29 @@ stage2() {
 stage3() {
         back reboot
         check "released" pkramctl release small
+
+        check "the disk is full but for 1 MB" python3 -c '
+import os
+fs = os.statvfs("/var")
+with open("/var/tmp/fill", "wb") as f:
+    os.posix_fallocate(f.fileno(), 0, fs.f_bavail * fs.f_frsize - 1000000)'
+        refused "full disk: Store" 'full' pkramctl store --replace big /var/tmp/data
+        check "full disk: the old node is as it was" bash -c 'pkramctl retrieve --keep big - | cmp - /var/tmp/data'
+        refused "full disk: the tree stays mounted" 'full' umount /srv
+        (cd /srv && tar c --sort=name .) | same tree
+        rm /var/tmp/fill
+
         check "replaced" bash -c 'printf new | pkramctl store --replace big -'
         cp -a /var/tmp/backup "$(cat /var/tmp/backup-name)"
         remember_boot
-        systemctl reboot
+        systemctl poweroff
         next_boot
 }
 
 stage4() {
-        another_kernel
+        another_kernel "poweroff: another kernel runs"
+        check "poweroff: the tree is mounted" mount -t pkram -o size=64m web /srv
+        (cd /srv && tar c --sort=name .) | same tree
         equal "the old copy is set aside" "$(status_field bootResult) $(status_field droppedNodes)" "partial 2"
         matches "the journal names it" "$(journalctl -q -b -u pkramd.service -o cat)" \
                 'does not belong to the last shutdown'
