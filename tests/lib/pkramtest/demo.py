@@ -26,7 +26,7 @@ This boots Debian 13 with its own kernel, which has no PKRAM, in QEMU. The packa
 demo stores three of them and a directory tree, reboots, starts another kernel by kexec, and shows each time that every byte is
 there again.
 
-  usr-lib         a tar of the guest's own /usr/lib/python3, streamed into pkramctl
+  usr-lib         a tar of the guest's own /usr/lib/systemd, streamed into pkramctl
   service-state   the memory of a small service, which hands it over when systemd stops it, and gets it back by itself
   lease           a few inline bytes, stored and read back with Debian's varlinkctl
   web             a tree: a line in /etc/fstab, stored when it is unmounted, and there again when it is mounted

@@ -20,6 +20,7 @@
     # firmware: uefi           a UEFI machine (full guests only)
     # scratch: 256M            an empty disk, /dev/vdc (full guests only)
     # packages: WORDS          packages of Debian beyond those of the image, in packages/ (full guests only)
+    # image: small             the image of the demo on Debian's own kernel, with few packages (full guests only)
     # power: again             a guest that powers off is switched on again, until it is done (full guests only)
     # control: NAME            a program of tests/vm/control that runs on the host meanwhile (full guests only)
     # debs: guest              Debian packages of a kernel with that configuration, in pkram-deb/ (full guests only)
@@ -32,7 +33,7 @@ from dataclasses import dataclass, field
 
 KEYS = {"stages", "memory", "cpus", "cpu", "timeout", "silence", "append", "qemu", "expect", "refuse", "allow",
         "config", "suite", "kunit", "icount", "debug", "kernels", "firmware", "scratch", "debs", "packages",
-        "control", "power"}
+        "control", "power", "image"}
 
 
 @dataclass
@@ -59,6 +60,7 @@ class Scenario:
     debs: str = ""
     control: str = ""
     power: str = ""
+    image: str = ""
     packages: list = field(default_factory=list)
     kunit: bool = False
     icount: bool = False
@@ -111,6 +113,8 @@ def load(path):
                 setattr(s, key, value.split())
             elif key == "power" and value != "again":
                 raise ValueError(f"{path}: 'power:' wants 'again', not '{value}'")
+            elif key == "image" and value != "small":
+                raise ValueError(f"{path}: 'image:' wants 'small', not '{value}'")
             elif key in ("kunit", "icount", "debug"):
                 setattr(s, key, value == "yes")
             else:

@@ -58,9 +58,10 @@ def campaign():
 
 
 @functools.cache
-def disk_image():
-    """The disk of the guest, built if need be, as the source was when it was first asked for."""
-    return make(os.path.join(TESTS, "vm", "image", "build"))
+def disk_image(kind=""):
+    """The disk of the guest, built if need be, as the source was when it was first asked for. kind: "small" for the
+    one with few packages."""
+    return make(os.path.join(TESTS, "vm", "image", "build"), *([f"--{kind}"] if kind else []))
 
 
 @functools.cache
@@ -126,7 +127,7 @@ def what_it_needs(s):
     further += [(f"pkram-deb/{os.path.basename(p)}", p) for p in (kernel_packages(s.debs) if s.debs else [])]
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         downloaded = pool.submit(stock_kernel) if s.config == STOCK else None
-        disk = disk_image()
+        disk = disk_image(s.image)
         image, initrd = downloaded.result() if downloaded else (kernel(s.config), "")
     further += [("initrd", initrd)] if initrd else []
     further += [(f"packages/{os.path.basename(p)}", p) for p in (further_packages(s, disk) if s.packages else [])]

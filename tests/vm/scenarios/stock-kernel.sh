@@ -5,9 +5,11 @@
 # stages: 3
 # timeout: 900
 # config: stock
+# image: small
+# append: audit=0
 # qemu: -action reboot=reset
 
-KEEPER_MIB=64
+KEEPER_MIB=32
 
 keeper_pid() { systemctl show -P MainPID keeper.service; }
 # The service's memory without the counter at its beginning.
@@ -18,7 +20,7 @@ make_keeper() {
         systemctl daemon-reload && systemctl enable --now keeper.service
 }
 
-tar_python() { tar -c --sort=name -C / usr/lib/python3; }
+tar_systemd() { tar -c --sort=name -C / usr/lib/systemd; }
 tar_web() { (cd /srv/web && tar -c --sort=name .); }
 
 show_kernel() { show kexec "boot $STAGE: kernel $(uname -r), boot id $(cat /proc/sys/kernel/random/boot_id)$1"; }
@@ -29,10 +31,10 @@ stage1() {
         reply=$(call GetStatus)
         equal "supported, on disk" "$(field supported "$reply") $(field place "$reply")" "True disk"
 
-        tar_python | sha stream >/dev/null
+        tar_systemd | sha stream >/dev/null
         check "pkramctl takes the stream" bash -o pipefail -c \
-                'tar -c --sort=name -C / usr/lib/python3 | pkramctl store usr-lib -'
-        show stored "usr-lib: a tar of /usr/lib/python3, $(($(tar_python | wc -c) >> 20)) MiB," \
+                'tar -c --sort=name -C / usr/lib/systemd | pkramctl store usr-lib -'
+        show stored "usr-lib: a tar of /usr/lib/systemd, $(($(tar_systemd | wc -c) >> 20)) MiB," \
                 "streamed into 'pkramctl store usr-lib -'"
 
         printf 'the only copy of a lease' | sha inline >/dev/null
