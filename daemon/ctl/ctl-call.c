@@ -5,6 +5,7 @@
 #include "ctl.h"
 #include "format.h"
 #include "json-util.h"
+#include "pkram-call.h"
 #include "utf8.h"
 
 static void print_text(FILE *f, const char *text) {
@@ -133,13 +134,8 @@ static int fail_quota(struct json_object *p) {
         char requested[FORMAT_MAX], current[FORMAT_MAX], maximum[FORMAT_MAX];
         bool bytes = strstr(limit, "Bytes");
 
-        if (streq(limit, "NextKernelMemory"))
-                return fail(EXIT_LIMIT, "Too little memory would remain for the next kernel to boot. "
-                            "Remove nodes that are no longer needed, or store less.");
-        if (streq(limit, "DiskSpace"))
-                return fail(EXIT_LIMIT, "The file system of /var/lib/pkram/disk is full. "
-                            "Remove nodes or files that are no longer needed.");
-
+        if (limit_to_text(limit))
+                return fail(EXIT_LIMIT, "%s", limit_to_text(limit));
         return fail(EXIT_LIMIT, "%s=%s exceeded: %s requested, %s in use. "
                     "Remove nodes that are no longer needed, or raise the limit in pkramd.conf.", limit,
                     format_amount(maximum, p, "maximum", bytes), format_amount(requested, p, "requested", bytes),

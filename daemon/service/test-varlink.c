@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "idl.h"
+#include "pkram-call.h"
 #include "test-fixture.h"
 #include "varlink-idl-texts.h"
 
@@ -524,6 +525,33 @@ static void test_random_bytes(void **state) {
         assert_alive(good);
 }
 
+/* What mount helpers and pkram-shm say about an error. Not every limit is a setting. */
+static void test_errors_as_sentences(void **state) {
+        static const struct {
+                const char *error, *parameters, *text;
+        } cases[] = {
+                { "io.pkram.Store.QuotaExceeded", "{\"limit\":\"TreeFilesMax\"}",
+                  "It would exceed the limit TreeFilesMax=, see pkramd.conf(5)." },
+                { "io.pkram.Store.QuotaExceeded", "{\"limit\":\"DiskSpace\"}",
+                  "The file system of /var/lib/pkram/disk is full. Remove nodes or files that are no longer needed." },
+                { "io.pkram.Store.QuotaExceeded", "{\"limit\":\"NextKernelMemory\"}",
+                  "Too little memory would remain for the next kernel to boot. Remove nodes that are no longer "
+                  "needed, or store less." },
+                { "io.pkram.Store.Unexpected", "{\"reason\":\"It broke.\"}", "It broke." },
+                { "io.pkram.Store.NoMemory", "{}", "pkramd says NoMemory." },
+                { "org.varlink.service.MethodNotFound", "{}", "pkramd says org.varlink.service.MethodNotFound." },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_json_ struct json_object *p = json_tokener_parse(cases[i].parameters);
+                VarlinkReply reply = { .error = (char *) cases[i].error, .parameters = p };
+                _cleanup_free_ char *text = reply_to_text(&reply);
+
+                assert_string_equal(text, cases[i].text);
+        }
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
         const struct CMUnitTest tests[] = {
@@ -552,6 +580,7 @@ int main(void) {
                 T(test_1000_connections),
                 T(test_total_connections),
                 T(test_random_bytes),
+                cmocka_unit_test(test_errors_as_sentences),
         };
 
         return cmocka_run_group_tests_name("varlink", tests, NULL, NULL);

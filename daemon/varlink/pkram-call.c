@@ -11,6 +11,16 @@ bool reply_is_error(const VarlinkReply *reply, const char *name) {
         return e && streq(e, name);
 }
 
+const char *limit_to_text(const char *limit) {
+        if (streq(limit, "NextKernelMemory"))
+                return "Too little memory would remain for the next kernel to boot. Remove nodes that are no longer "
+                       "needed, or store less.";
+        if (streq(limit, "DiskSpace"))
+                return "The file system of /var/lib/pkram/disk is full. Remove nodes or files that are no longer "
+                       "needed.";
+        return NULL;
+}
+
 char *reply_to_text(const VarlinkReply *reply) {
         const char *e = startswith(reply->error, STORE_INTERFACE_PREFIX) ?: reply->error;
         const char *reason = json_get_string(reply->parameters, "reason"),
@@ -18,12 +28,14 @@ char *reply_to_text(const VarlinkReply *reply) {
         char *text;
         int n;
 
-        if (limit)
-                n = asprintf(&text, "It would exceed the limit %s=, see pkramd.conf(5)", limit);
+        if (limit && limit_to_text(limit))
+                n = asprintf(&text, "%s", limit_to_text(limit));
+        else if (limit)
+                n = asprintf(&text, "It would exceed the limit %s=, see pkramd.conf(5).", limit);
         else if (reason)
                 n = asprintf(&text, "%s", reason);
         else
-                n = asprintf(&text, "pkramd says %s", e);
+                n = asprintf(&text, "pkramd says %s.", e);
         return n < 0 ? NULL : text;
 }
 

@@ -10,7 +10,10 @@
 /* The member of io.pkram.Store, or NULL: was this the error? */
 bool reply_is_error(const VarlinkReply *reply, const char *name);
 
-/* The error of a reply in words, with what its reason says; to be freed. NULL without memory. */
+/* A sentence about a limit in a QuotaExceeded that is none of pkramd.conf(5), or NULL. */
+const char *limit_to_text(const char *limit);
+
+/* The error of a reply in words, as a sentence, with what its reason says; to be freed. NULL without memory. */
 char *reply_to_text(const VarlinkReply *reply);
 
 /*
