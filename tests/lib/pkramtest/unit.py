@@ -2,12 +2,13 @@
 """The meson tests, built twice: as they are, and under ASan and UBSan."""
 
 import json
+import math
 import os
 import re
 import subprocess
 import time
 
-from . import profile
+from . import profile, qemu
 from .common import CACHE, TOP, contents, output_dir, shown
 
 BUILDS = {
@@ -82,7 +83,7 @@ def run(results, names):
                 os.unlink(report)
             with profile.measured("check"):
                 subprocess.run([*as_root(environment), "nice", "meson", "test", "-C", directory, "--no-rebuild",
-                                "--print-errorlogs"],
+                                "--print-errorlogs", "--timeout-multiplier", str(math.ceil(qemu.patience()))],
                                stdout=log, stderr=subprocess.STDOUT, env=environment, check=False)
         _report(results, name, report, path)
 
