@@ -41,6 +41,7 @@ struct DiskDevice {
 
         /* The contents of the directory when it was last read. */
         bool entered;
+        bool restored; /* nodes of an earlier boot were there when it was read first */
         DiskRecord record;
         struct stat nodes;
         Entry *entries; /* ascending ids */
@@ -388,6 +389,8 @@ static int disk_enter_directory(DiskDevice *d, DiskDirectory *ret) {
                 if (r < 0)
                         return r;
                 if (!d->entered) {
+                        for (size_t i = 0; i < d->n_entries; i++)
+                                d->restored = d->restored || (d->entries[i].info.flags & PKRAM_NODE_INHERITED);
                         r = disk_directory_expire(&dir, d->keep);
                         if (r < 0)
                                 disk_directory_notice(&dir, "Failed to remove nodes that were set aside, ignoring: %s",
@@ -474,7 +477,6 @@ static int disk_do_info(DiskDevice *d, struct pkram_ioctl_info *a) {
         _cleanup_disk_directory_ DiskDirectory dir = DISK_DIRECTORY_NONE;
         struct pkram_ioctl_info info = { .size = sizeof(info), .uapi_version = PKRAM_UAPI_VERSION,
                                          .format_version = DISK_VERSION };
-        bool inherited = false;
         int r;
 
         if (a->size < sizeof(*a) || a->flags)
@@ -489,13 +491,12 @@ static int disk_do_info(DiskDevice *d, struct pkram_ioctl_info *a) {
                 info.nr_nodes++;
                 info.data_pages += d->entries[i].info.data_pages;
                 info.meta_pages += d->entries[i].info.meta_pages;
-                inherited = inherited || (d->entries[i].info.flags & PKRAM_NODE_INHERITED);
         }
         info.flags = DISK_INFO_FLAG;
         info.generation = d->record.generation;
         info.nr_dropped = d->n_dropped;
         info.boot_result = dir.reset ? PKRAM_BOOT_DAMAGED : d->n_dropped > 0 ? PKRAM_BOOT_PARTIAL :
-                inherited ? PKRAM_BOOT_RESTORED : PKRAM_BOOT_NONE;
+                d->restored ? PKRAM_BOOT_RESTORED : PKRAM_BOOT_NONE;
         memcpy(info.prev_release, d->record.release, sizeof(info.prev_release));
         *a = info;
         return 0;

@@ -71,6 +71,15 @@ static void test_objects(void **state) {
         assert_ok(store_remove(f->s.store, &f->s.root, NULL, "n", 0, NULL, NULL));
         restart(f, true, false);
         assert_int_equal(store_count(&f->s, &f->s.root), 1);
+
+        /* What the boot restored is known when nothing of it is left. */
+        struct pkram_ioctl_info info;
+        assert_ok(store_remove(f->s.store, &f->s.alice, NULL, "n", 0, NULL, NULL));
+        assert_ok(store_info(f->s.store, &info, NULL));
+        assert_int_equal(info.boot_result, PKRAM_BOOT_RESTORED);
+        restart(f, true, false);
+        assert_ok(store_info(f->s.store, &info, NULL));
+        assert_int_equal(info.boot_result, PKRAM_BOOT_NONE);
 }
 
 static int disk_is_full(const char *call, _unused_ int fd) {
