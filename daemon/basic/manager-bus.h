@@ -33,5 +33,9 @@ static inline void sd_bus_message_donep(sd_bus_message **m) {
  */
 int manager_connect(const char *address, uint64_t timeout_usec, sd_bus **ret);
 
+/* Waits until it has accepted the connection, which the first call would do for 90 seconds. Not for event loops, which
+ * need not wait. Returns 0, or a negative errno, when the connection is closed. */
+int manager_wait_ready(sd_bus *bus, uint64_t timeout_usec);
+
 /* Finds the object path of a loaded unit, which the caller frees. Returns 0, or a negative errno. */
 int manager_find_unit(sd_bus *bus, const char *unit, char **ret);

@@ -21,7 +21,7 @@ dir=$(mktemp -d)
 chmod 755 "$dir"
 # shellcheck source=daemon/tools/test-tap.sh
 . "$here/../tools/test-tap.sh"
-clean_up() { stop; umount -l "$dir/tree" 2>/dev/null; rm -rf --one-file-system "$dir"; }
+clean_up() { stop; manager_stop; umount -l "$dir/tree" 2>/dev/null; rm -rf --one-file-system "$dir"; }
 mkdir -p "$dir/tree" "$dir/bin" "$dir/counts" /run/pkram
 chmod 777 "$dir/counts"
 ln -s "$here/fake-criu.py" "$dir/bin/criu"
@@ -102,6 +102,23 @@ note '"resumed":true' && empty; ok "its images are gone"
 counted && ends 0 USR1 && reached=$(count) && launch '' && says "counts from $reached" ; ok "it is saved again"
 counted && ends 0 TERM && says 'ended after' && says "Process 'a' has ended" && empty
 ok "a stop without a kexec ends the program, and nothing is left"
+
+# What a stop is for, as the service manager says.
+manager none
+launch '' && says 'counts from' && ends 0 TERM && says 'ended after' && empty
+ok "a stop by hand: the program is ended"
+manager kexec.target
+launch '' && says 'counts from' && counted && ends 0 TERM && says "Saved process 'a'"; ok "a kexec: it is saved"
+manager silent:kexec.target 1.5
+launch '' && says continues && counted && ends 0 TERM && says "Saved process 'a'" && ! says 'Failed to ask'
+ok "the service manager answers later"
+manager silent
+launch '' --save=6 && says continues && counted && ends 0 TERM && reached=$(count) &&
+    says 'Failed to ask the service manager .*, saving process' && says "Saved process 'a'"; ok "or never: it is saved"
+manager none
+launch '' && says "counts from $reached" && ends 0 TERM && says 'ended after' && empty
+ok "and continues in the same boot"
+manager_stop
 
 # Images that cannot be used.
 saved restore-fails && again 'CRIU cannot restore it: File srv/log has bad size 5 (expect 4)\.$' && ends 0 TERM

@@ -9,10 +9,10 @@
 
 #include "fdstore.h"
 #include "file-util.h"
-#include "guard-jobs.h"
 #include "kexec-record.h"
 #include "log.h"
 #include "service-manager.h"
+#include "shutdown-kexec.h"
 
 /* For a single answer of the service manager or of pkramd. */
 #define ANSWER_TIMEOUT_USEC (UINT64_C(30) * 1000 * 1000)
@@ -48,13 +48,9 @@ static int fdstore_help(void) {
  * through, before anything stops, and removes it if the kexec does not happen.
  */
 static int kexec_is_under_way(const FdStoreEnvironment *e) {
-        ShutdownKind kind;
-        int r;
-
         if (e->store.user)
                 return access(KEXEC_RECORD_PATH, F_OK) >= 0 ? 1 : errno == ENOENT ? 0 : -errno;
-        r = manager_shutdown_kind(e->bus, &kind);
-        return r < 0 ? r : kind == SHUTDOWN_KEXEC;
+        return shutdown_is_kexec(SHUTDOWN_ASK_USEC_MAX);
 }
 
 /* Stores only on the way into a kexec: a soft-reboot keeps the service manager, everything else loses memory. */

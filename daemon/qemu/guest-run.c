@@ -458,11 +458,11 @@ static int run_stop(GuestRun *run, bool save) {
         int r;
 
         if (!save) {
-                r = shutdown_is_kexec();
+                r = shutdown_is_kexec(MIN(run->config.save_usec, SHUTDOWN_ASK_USEC_MAX));
                 if (r < 0)
-                        log_warning("Whether the system goes into a kexec is not known, and guest '%s' is shut "
-                                    "down: %s.", run->name, strerror(-r));
-                save = r > 0;
+                        log_warning("Failed to ask the service manager whether the system goes into a kexec, saving "
+                                    "guest '%s': %s", run->name, strerror(-r));
+                save = r != 0;
         }
         r = save ? run_save(run) : 0;
         if (r == 0)

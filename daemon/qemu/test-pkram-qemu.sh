@@ -17,7 +17,7 @@ mount -t tmpfs none /run || exit 1
 dir=$(mktemp -d)
 # shellcheck source=daemon/tools/test-tap.sh
 . "$(dirname "$0")/../tools/test-tap.sh"
-clean_up() { stop; umount -l "$dir/vm" 2>/dev/null; rm -rf --one-file-system "$dir"; }
+clean_up() { stop; manager_stop; umount -l "$dir/vm" 2>/dev/null; rm -rf --one-file-system "$dir"; }
 mkdir -p "$dir/vm" /run/pkram
 
 tree() { "$mount" vm "$dir/vm" -o "rw,size=512m,pkram.socket=$dir/socket" >/dev/null 2>&1; }
@@ -58,8 +58,32 @@ ends 0 USR1 && says "Saved guest 'a'" && [[ ! -e /run/pkram/guests/a.json ]]; ok
 kexec && [[ $(ram) == 1 ]]; ok "and is in the store and back"
 launch '' && says "Guest 'a' goes on; it stood still for" && [[ $(ram) == 1 ]]; ok "it goes on"
 note '"resumed":true' && [[ ! -e $dir/vm/a/guest.json && ! -e $dir/vm/a/state ]]; ok "and can do so once only"
-ends 0 TERM && says "off after 1" && [[ -z $(ls -A "$dir/vm/a") ]]
+ends 0 TERM && says "off after 1" && says 'There is no systemd' && [[ -z $(ls -A "$dir/vm/a") ]]
 ok "a stop without a kexec shuts it down, and nothing is left"
+
+# What a stop is for, as the service manager says.
+manager none
+launch '' && says boots && ends 0 TERM && says 'off after'; ok "a stop by hand: it is shut down"
+manager reboot.target
+launch '' && says boots && ends 0 TERM && says 'off after'; ok "a reboot: it is shut down"
+manager kexec.target
+launch '' && says boots && ends 0 TERM && says "Saved guest 'a'"; ok "a kexec: it is saved"
+for how in silent closes; do
+    manager "$how:kexec.target" 1.5
+    launch '' && says 'goes on' && ends 0 TERM && says "Saved guest 'a'" && ! says 'Failed to ask'
+    ok "the service manager $how, and answers later: kexec"
+    manager "$how:none" 1.5
+    launch '' && says 'goes on' && ends 0 TERM && says 'off after' && ! says 'Failed to ask'
+    ok "or: no kexec"
+    manager "$how"
+    SECONDS=0
+    launch '' --save=6 && says boots && ends 0 TERM && says 'Failed to ask the service manager .*, saving guest' &&
+        says "Saved guest 'a'" && ((SECONDS >= 6 && SECONDS < 60)); ok "or never: it is saved"
+done
+launch '' && says 'goes on; it stood still for' && [[ $(ram) == 1 ]]; ok "and goes on in the same boot"
+manager none
+ends 0 TERM && says 'off after'; ok "and is shut down"
+manager_stop
 
 saved() { launch '' && says boots && ends 0 USR1 && launch "$@"; }
 saved load-dies && says "does not go on: QEMU ended (exit status 1) when it loaded its state" && ends 0 TERM

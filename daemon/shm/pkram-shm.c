@@ -7,6 +7,7 @@
 #include <getopt.h>
 #include <stdio.h>
 
+#include "conf-file.h"
 #include "config.h"
 #include "json-util.h"
 #include "log.h"
@@ -22,6 +23,7 @@ enum {
 
 static const char *arg_socket = SOCKET_PATH, *arg_root = "", *arg_shm = SHARED_MEMORY_DIRECTORY;
 static bool arg_now;
+static uint64_t arg_wait_usec = SHUTDOWN_ASK_USEC_MAX;
 
 typedef struct SaveAll {
         VarlinkClient *client;
@@ -78,11 +80,12 @@ static int shm_run_save(VarlinkClient *c, const Config *config) {
         SaveAll all = { .client = c };
         int r, k;
 
-        r = arg_now ? 1 : shutdown_is_kexec();
-        if (r < 0)
-                return log_error_errno(r, "Failed to ask the service manager whether the system goes into a kexec");
+        r = arg_now ? 1 : shutdown_is_kexec(arg_wait_usec);
         if (r == 0)
                 return 0;
+        if (r < 0)
+                log_warning("Failed to ask the service manager whether the system goes into a kexec, storing shared "
+                            "memory: %s", strerror(-r));
         r = shared_segments_foreach(config, save_segment, &all);
         if (r < 0)
                 (void) log_error_errno(r, "Failed to list System V segments");
@@ -141,6 +144,7 @@ static void shm_help(void) {
              "  -h --help          Show this help\n"
              "     --version       Show the version\n"
              "     --now           For save: also without a shutdown for a kexec\n"
+             "     --wait=SECONDS  For save: wait for an answer of the service manager\n"
              "     --root=DIR      Look for pkramd.conf below DIR\n"
              "     --shm=DIR       Look for POSIX shared memory in DIR, not in /dev/shm\n"
              "     --socket=PATH   Connect to this socket\n"
@@ -153,6 +157,7 @@ int main(int argc, char *argv[]) {
                 { "help",    no_argument,       NULL, 'h' },
                 { "version", no_argument,       NULL, 'V' },
                 { "now",     no_argument,       NULL, 'n' },
+                { "wait",    required_argument, NULL, 'w' },
                 { "root",    required_argument, NULL, 'r' },
                 { "shm",     required_argument, NULL, 's' },
                 { "socket",  required_argument, NULL, 'S' },
@@ -173,6 +178,12 @@ int main(int argc, char *argv[]) {
                         return EXIT_SUCCESS;
                 case 'n':
                         arg_now = true;
+                        break;
+                case 'w':
+                        if (conf_parse_seconds(optarg, &arg_wait_usec) < 0) {
+                                log_error("Invalid time '%s' in --wait=.", optarg);
+                                return EXIT_USAGE;
+                        }
                         break;
                 case 'r':
                         arg_root = optarg;

@@ -10,12 +10,13 @@ if [[ ${5-} != inside ]]; then
     fi
     exec unshare --ipc --mount --propagation private "$BASH" "$0" "$@" inside
 fi
+mount -t tmpfs none /run || exit 1
 
 shm=$(realpath "$1") ctl=$(realpath "$2") mock=$(realpath "$3") segments=$(realpath "$4")
 dir=$(mktemp -d)
 # shellcheck source=daemon/tools/test-tap.sh
 . "$(dirname "$0")/../tools/test-tap.sh"
-clean_up() { stop; umount "$dir/shm" 2>/dev/null; rm -rf "$dir"; }
+clean_up() { stop; manager_stop; umount "$dir/shm" 2>/dev/null; rm -rf "$dir"; }
 mkdir -p "$dir/shm" "$dir/etc/pkram"
 mount -t tmpfs none "$dir/shm" || exit 1
 
@@ -141,6 +142,29 @@ run 2 restore && says "Failed to create shared memory 'cache'" && [[ $(cat "$dir
 
 rm "$dir/etc/pkram/pkramd.conf" && run 0 save && run 0 restore && stored posix:cache
 ok "without a configuration nothing happens"
+
+# What a stop is for, as the service manager says.
+stops() { # STATUS [OPTION...]
+    "$shm" save "${@:2}" --root="$dir" --shm="$dir/shm" --socket="$dir/socket" >"$dir/stdout" 2>&1
+    local got=$?
+    ((got == $1)) || { echo "# status $got, not $1"; return 1; }
+}
+forget
+configure 'SysVKeys=0x52e2c1'
+use create 0x52e2c1 65536 640
+stops 0 && says 'There is no systemd' && ! stored sysv:0x0052e2c1; ok "no service manager: nothing is stored"
+manager none
+stops 0 && ! stored sysv:0x0052e2c1; ok "a stop by hand: nothing is stored"
+manager silent:kexec.target 1.5
+stops 0 && says 'Stored segment 0x0052e2c1' && ! says 'Failed to ask'; ok "a kexec, and the answer comes late"
+run 0 restore
+manager silent
+stops 0 --wait=2 && says 'Failed to ask the service manager .*, storing' && stored sysv:0x0052e2c1
+ok "the service manager never answers: segments are stored"
+manager_stop
+run 0 restore && ! stored sysv:0x0052e2c1 && use check 0x52e2c1 65536 640 && use change 0x52e2c1
+ok "and can be used after the next start of the unit"
+stops 1 --wait=soon; ok "a wrong time"
 
 run 1 nonsense; ok "a wrong command"
 "$shm" --help >/dev/null && "$shm" --version | grep -q pkram-shm; ok "help and version"

@@ -25,6 +25,26 @@ start() { # ARGS...: a new daemon, with nothing stored
     exit 1
 }
 
+# manager KIND [WAIT]: a service manager from now on, in a /run of the test's own; see fake-manager.py
+manager_pid=
+manager_stop() {
+    [[ $manager_pid ]] && kill "$manager_pid" 2>/dev/null && wait "$manager_pid" 2>/dev/null
+    manager_pid=
+    rm -rf /run/systemd
+}
+manager() {
+    manager_stop
+    mkdir -p /run/systemd/system
+    "$(dirname "${BASH_SOURCE[0]}")/fake-manager.py" "$@" >"$dir/manager" &
+    manager_pid=$!
+    for _ in {1..100}; do
+        [[ -s $dir/manager ]] && return
+        sleep 0.05
+    done
+    echo "Bail out! fake-manager.py does not start"
+    exit 1
+}
+
 writes() { # PID TRIES WORDS: does a background process write this to $dir/stdout, with 20 tries a second?
     local i
     for ((i = 0; i < $2; i++)); do

@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Returns 1 if the system is on its way into a kexec, 0 if not, or a negative errno if the service manager cannot be
- * asked. */
-int shutdown_is_kexec(void);
+#include "macro.h"
+
+/* The longest time to ask: units have it in TimeoutStopSec= beside the time that they need to save. */
+#define SHUTDOWN_ASK_USEC_MAX (60 * USEC_PER_SEC)
+
+/*
+ * Asks the service manager whether the system is on its way into a kexec. It may be too busy to answer, or execute
+ * itself again, so it is asked until so many microseconds have passed. Returns 1 if the system is on its way into a
+ * kexec; 0 if not, or without systemd, after a message; or a negative errno if this is not known. A caller that does
+ * not know had better save: memory that was saved without need is there at the next start.
+ */
+int shutdown_is_kexec(uint64_t usec);
