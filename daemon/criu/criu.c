@@ -29,13 +29,23 @@ static const struct {
 
 /* The text of an error in a line, NULL if there is none: "(00.01)  303: Error (criu/fifo.c:98): Can't open ...". */
 static const char *log_line_error(const char *line) {
+        /* What it says and goes on, where fs.nr_open is less than it would like, and when it examines the kernel for
+         * the first time in a boot. The last one comes before the line that names what is missing. */
+        static const char *const harmless[] = {
+                "rlimit: Can't setup RLIMIT_NOFILE",
+                "tun: Unable to create tun",
+                "net: Unable to create a veth pair",
+                "Can't wait or bad status",
+        };
         const char *error = strstr(line, "Error ("), *text = error ? strstr(error, "): ") : NULL;
 
-        if (!text)
+        if (!text || startswith(error, "Error (criu/libnetlink.c:"))
                 return NULL;
         text += strlen("): ");
-        /* It says so wherever fs.nr_open is less than it would like, and goes on. */
-        return startswith(text, "rlimit: Can't setup RLIMIT_NOFILE") ? NULL : text;
+        for (size_t i = 0; i < ELEMENTSOF(harmless); i++)
+                if (startswith(text, harmless[i]))
+                        return NULL;
+        return text;
 }
 
 int criu_log_reason(const char *text, size_t size, char **ret) {

@@ -208,6 +208,14 @@ static void test_log(_unused_ void **state) {
                   "No such file or directory\n"
                   "(00.039466) Error (criu/cr-restore.c:2320): Restoring FAILED.\n",
                   "Can't open fake fifo 0xb [run/p]: No such file or directory" },
+                { "(00.055454) Error (criu/tun.c:85): tun: Unable to create tun: No such file or directory\n"
+                  "(00.098994) Error (criu/libnetlink.c:54): -95 reported by netlink: Operation not supported\n"
+                  "(00.099318) Error (criu/net.c:3997): net: Unable to create a veth pair: -95\n"
+                  "(00.146812) Error (criu/util.c:1509): Can't wait or bad status: errno=0, status=768\n"
+                  "(00.148539) Error (criu/kerndat.c:1789): kerndat_has_nftables_concat failed when initializing "
+                  "kerndat.\n"
+                  "(00.154514) Error (criu/crtools.c:267): Could not initialize kernel features detection.\n",
+                  "kerndat_has_nftables_concat failed when initializing kerndat." },
                 { "Error (x:1): \033[31mred\xff\n", "\\x1b[31mred\\xff" },
         };
         char *reason;
