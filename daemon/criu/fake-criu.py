@@ -76,6 +76,11 @@ def dump():
         image.write(f"{pid} {f.read().strip()}")
     with open(os.path.join(images, "pages-1.img"), "wb") as f:
         f.write(bytes(5000))
+    # A periodic timer that has expired, and a file.
+    timer = bytes.fromhex("08071002 1a00 2801 3001 3800 4000 4800 5064")
+    with open(os.path.join(images, "files.img"), "wb") as f:
+        f.write(bytes.fromhex("19435654 38313056 04000000 08011006 18000000 08111007 62") +
+                bytes([len(timer)]) + timer)
     if "dump-fails" not in FAKE and "dump-silent" not in FAKE:
         os.killpg(pid, signal.SIGKILL)
 

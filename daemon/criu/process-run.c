@@ -21,6 +21,7 @@
 #include "shutdown-kexec.h"
 #include "signal-util.h"
 #include "time-util.h"
+#include "timer-image.h"
 #include "tree-room.h"
 
 #define IMAGES_DIRECTORY "images"
@@ -440,6 +441,10 @@ static int process_save(ProcessRun *run) {
         if (r >= 0) {
                 /* CRIU has ended it. */
                 program_kill_all(run);
+                r = timer_images_fix(run->images);
+                if (r < 0)
+                        log_warning("Failed to correct expired timers of process '%s', ignoring: %s", run->name,
+                                    strerror(-r));
                 r = process_record_end(run);
         }
         if (r >= 0) {

@@ -18,6 +18,7 @@
 #include "process-inspect.h"
 #include "process-record.h"
 #include "test.h"
+#include "timer-image.h"
 #include "utf8.h"
 
 /* --- files --- */
@@ -246,6 +247,50 @@ static void test_log_cut(_unused_ void **state) {
         }
 }
 
+#define TIMER(ticks, sec, nsec, interval_sec, interval_nsec) \
+        0x62, 18, 0x08, 7, 0x10, 2, 0x1a, 0, 0x28, ticks, 0x30, 1, 0x38, sec, 0x40, nsec, 0x48, interval_sec, 0x50, \
+        interval_nsec
+
+/* Images as CRIU 4.1 writes them: a regular file with another file's bytes in it, and a timer. */
+static void test_timers(_unused_ void **state) {
+        enum { TIMER_AT = 8 + 4 + 8 + 4 + 4, NSEC_AT = TIMER_AT + 2 + 13 };
+        static const struct {
+                uint8_t timer[20];
+                bool fixed;
+        } table[] = {
+                { { TIMER(1, 0, 0, 0, 100) }, true  },
+                { { TIMER(9, 0, 0, 1, 0) },   true  },
+                { { TIMER(0, 0, 0, 0, 100) }, false }, /* the program has stopped it */
+                { { TIMER(1, 0, 0, 0, 0) },   false }, /* it expires once */
+                { { TIMER(1, 0, 5, 0, 100) }, false },
+                { { TIMER(1, 5, 0, 0, 100) }, false },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                uint8_t image[TIMER_AT + 20] = { 1, 2, 3, 4, 5, 6, 7, 8, /* a file: */ 8, 0, 0, 0, 0x08, 1, 0x10, 6,
+                                                 0x1a, 2, 0x38, 0, /* a timer: */ 24, 0, 0, 0, 0x08, 17, 0x10, 7 };
+                uint8_t wanted[sizeof(image)], other[sizeof(image)];
+
+                memcpy(image + TIMER_AT, table[i].timer, sizeof(table[i].timer));
+                memcpy(wanted, image, sizeof(image));
+                if (table[i].fixed)
+                        wanted[NSEC_AT] = 1;
+                /* Anything that is cut off is no image, except for whole files. */
+                for (size_t n = 0; n < sizeof(image); n++) {
+                        memcpy(other, image, sizeof(image));
+                        assert_int_equal(timer_image_fix(other, n), n == 8 || n == 20 ? 0 : -EBADMSG);
+                }
+                assert_int_equal(timer_image_fix(image, sizeof(image)), table[i].fixed);
+                assert_memory_equal(image, wanted, sizeof(image));
+                assert_int_equal(timer_image_fix(image, sizeof(image)), 0);
+                /* The field of the nanoseconds is no number, and there is nothing in it. */
+                memcpy(image + TIMER_AT, table[i].timer, sizeof(table[i].timer));
+                image[NSEC_AT - 1] = 0x42;
+                image[NSEC_AT] = 0;
+                assert_int_equal(timer_image_fix(image, sizeof(image)), 0);
+        }
+}
+
 static bool command_has(const StringList *l, const char *word) {
         for (size_t i = 0; i < l->n; i++)
                 if (streq(l->item[i], word))
@@ -458,6 +503,7 @@ int main(void) {
                 cmocka_unit_test(test_bad_records),
                 cmocka_unit_test(test_log),
                 cmocka_unit_test(test_log_cut),
+                cmocka_unit_test(test_timers),
                 cmocka_unit_test(test_command),
                 cmocka_unit_test(test_smaps),
                 cmocka_unit_test(test_processes),

@@ -94,6 +94,8 @@ ok "and once under its name"
 kill -HUP "$guest" && says 'asked to reload'; ok "signals that reload are passed on"
 counted; ends 0 USR1 && says "Saved process 'a'" && phase saved && [[ ! -e /run/pkram/processes/a.json ]]
 ok "it is saved"
+[[ $(od -An -tx1 -j32 -N10 "$dir/tree/a/images/files.img" | tr -d ' ') == 28013001380040014800 ]]
+ok "with a periodic timer that expires once more"
 reached=$(count)
 kexec && phase saved; ok "and is in the store and back"
 launch '' && says "Process 'a' continues; it stood still for" && says "counts from $reached as root"; ok "it continues"

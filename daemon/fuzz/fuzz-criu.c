@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What pkram-criu reads: a configuration, the record of a saved process, the log of CRIU, and /proc/PID/smaps. */
+/* What pkram-criu reads: a configuration, the record of a saved process, the log and an image of CRIU, and
+ * /proc/PID/smaps. */
 #include "../criu/criu.h"
 #include "../criu/process-inspect.h"
 #include "../criu/process-record.h"
+#include "../criu/timer-image.h"
 #include "utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -27,6 +29,18 @@ static void check_pipe(const char *name) {
                 abort();
 }
 
+/* A timer is corrected once. */
+static void try_timers(const uint8_t *data, size_t size) {
+        _cleanup_free_ uint8_t *image = malloc(size ? size : 1);
+
+        if (!image)
+                return;
+        if (size > 0)
+                memcpy(image, data, size);
+        if (timer_image_fix(image, size) > 0 && timer_image_fix(image, size) > 0)
+                abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         _cleanup_free_ char *string = strndup((const char *) data, size), *reason = NULL, *problem = NULL;
         _cleanup_process_record_ ProcessRecord r = {};
@@ -41,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                         abort();
                 (void) process_images_are_complete(-EBADF, r.images);
         }
+        try_timers(data, size);
         try_config((const char *) data, size, good ? &r : NULL);
         if (criu_log_reason((const char *) data, size, &reason) >= 0 && (!utf8_is_valid(reason) || !*reason))
                 abort();
