@@ -316,24 +316,92 @@ static void test_guest_load(_unused_ void **state) {
         monitor_stop(q);
 }
 
+/* How the guest's agent behaves. */
+typedef enum AgentKind {
+        AGENT_WORKS,
+        AGENT_COMPLAINS,   /* it works, but complains of half a command of an earlier client first */
+        AGENT_REFUSES,     /* it cannot set the clock */
+        AGENT_OUT_OF_STEP, /* it answers with another number */
+        AGENT_ENDS,        /* when it is to set the clock */
+        AGENT_HANGS,       /* when it is to set the clock */
+        AGENT_ABSENT,      /* the socket is QEMU's, and nothing reads what is sent */
+} AgentKind;
+
+#define AGENT_TIME UINT64_C(1795894928123456)
+
+/* Exits with 0 if it was asked for the right time. */
+static void agent_serve(int fd, AgentKind kind) __attribute__((noreturn));
+static void agent_serve(int fd, AgentKind kind) {
+        FILE *f = fdopen(fd, "r+");
+        char *line = NULL;
+        size_t allocated = 0;
+        bool right = false;
+
+        while (kind != AGENT_ABSENT && f && getline(&line, &allocated, f) >= 0) {
+                _cleanup_json_ struct json_object *request = json_tokener_parse(line);
+                const char *command = request ? json_get_string(request, "execute") : NULL;
+                struct json_object *arguments = request ? json_get(request, "arguments") : NULL;
+                long long id = request ? (long long) json_object_get_int64(json_get(request, "id")) : 0;
+
+                if (!command) {
+                        /* The byte that ends half a command. */
+                        if (kind == AGENT_COMPLAINS)
+                                (void) dprintf(fd, "{\"error\":{\"class\":\"GenericError\",\"desc\":"
+                                               "\"JSON parse error, stray byte\"}}\n");
+                } else if (streq(command, "guest-sync-delimited"))
+                        (void) dprintf(fd, "\xff{\"return\":%lld,\"id\":%lld}\n",
+                                       (long long) json_object_get_int64(json_get(arguments, "id")) +
+                                       (kind == AGENT_OUT_OF_STEP), id);
+                else if (streq(command, "guest-set-time")) {
+                        right = (uint64_t) json_object_get_int64(json_get(arguments, "time")) ==
+                                AGENT_TIME * NSEC_PER_USEC;
+                        if (kind == AGENT_ENDS)
+                                break;
+                        if (kind == AGENT_REFUSES)
+                                (void) dprintf(fd, "{\"error\":{\"class\":\"GenericError\",\"desc\":"
+                                               "\"Failed to set time to guest\"},\"id\":%lld}\n", id);
+                        else if (kind != AGENT_HANGS)
+                                (void) dprintf(fd, "{\"return\":{},\"id\":%lld}\n", id);
+                }
+        }
+        while (kind == AGENT_ABSENT)
+                (void) pause();
+        _exit(right ? 0 : 1);
+}
+
 static void test_guest_clock(_unused_ void **state) {
-        /* The model answers anything but this with an error, so the agent counts as one that is out of step. */
-        static const Answer wrong[] = { { "guest-sync-delimited", "\"return\":\"x\"" }, {} };
-        static const Answer *const table[] = { wrong, NULL };
-        int pair[2];
+        static const struct {
+                AgentKind kind;
+                int error;
+                bool asked;
+        } table[] = {
+                { AGENT_WORKS,       0,          true  },
+                { AGENT_COMPLAINS,   0,          true  },
+                { AGENT_REFUSES,     EREMOTEIO,  true  },
+                { AGENT_OUT_OF_STEP, EBADMSG,    false },
+                { AGENT_ENDS,        ECONNRESET, true  },
+                { AGENT_HANGS,       ETIMEDOUT,  true  },
+                { AGENT_ABSENT,      ETIMEDOUT,  false },
+        };
+        int pair[2], status, r;
 
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                uint64_t usec = table[i].error == ETIMEDOUT ? SHORT_USEC : LONG_USEC;
+
                 assert_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
                 monitor = fork();
                 assert_ok(monitor);
                 if (monitor == 0) {
                         (void) close(pair[0]);
-                        monitor_serve(pair[1], "", table[i]);
+                        agent_serve(pair[1], table[i].kind);
                 }
                 (void) close(pair[1]);
-                assert_errno(guest_set_clock(pair[0], SHORT_USEC, 1), EBADMSG);
-                (void) kill(monitor, SIGKILL);
-                (void) waitpid(monitor, NULL, 0);
+                r = guest_set_clock(pair[0], usec, AGENT_TIME);
+                assert_int_equal(r, -table[i].error);
+                if (table[i].kind == AGENT_ABSENT)
+                        (void) kill(monitor, SIGKILL);
+                assert_int_equal(waitpid(monitor, &status, 0), monitor);
+                assert_int_equal(WIFEXITED(status) && WEXITSTATUS(status) == 0, table[i].asked);
         }
 }
 
