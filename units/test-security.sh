@@ -17,7 +17,7 @@ limits=(
         pkram-kexec-check@.service 22
         pkram-qemu@.service 26
         # CRIU needs most capabilities, and no filter of system calls, see the unit.
-        pkram-criu@.service 80
+        pkram-criu@.service 82
         pkram-fdstore.service 16
         pkram-shm.service 25
 )

@@ -3,8 +3,11 @@
  * Runs a program, has CRIU save it to a tree when the system goes into a kexec, and has CRIU restore it in the next
  * kernel. It is the first process of a PID namespace, so that no other process can have the IDs that are restored.
  */
+#include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/pidfd.h>
 
 #include "log.h"
 #include "process-run.h"
@@ -16,6 +19,10 @@ static void criu_help(void) {
              "\n"
              "Run a program whose processes survive a kexec by means of CRIU. Without a\n"
              "program, run the one in /etc/pkram/criu/NAME.conf.\n"
+             "\n"
+             "pkram-criu stop [PID]\n"
+             "\n"
+             "Stop the pkram-criu with this process ID, and wait for its end.\n"
              "\n"
              "  -h --help                   Show this help\n"
              "     --version                Show the version\n"
@@ -47,6 +54,41 @@ static const RunOptions options = {
         .set = process_config_set,
 };
 
+/*
+ * Stops another pkram-criu, and waits for it. systemd does not always do so: it may take the first process of a PID
+ * namespace for one that is not its child, which it kills at once instead of waiting for it.
+ */
+static int verb_stop(const char *text) {
+        _cleanup_close_ int process = -EBADF;
+        struct pollfd p = { .events = POLLIN };
+        unsigned long pid;
+        char *end;
+
+        /* The service has ended, so that there is no $MAINPID. */
+        if (!text || !*text)
+                return EXIT_SUCCESS;
+        errno = 0;
+        pid = strtoul(text, &end, 10);
+        if (errno != 0 || *end || *text < '0' || *text > '9' || pid < 2 || pid > INT_MAX) {
+                log_error("Invalid process ID '%s'.", text);
+                return EXIT_REFUSED;
+        }
+        process = pidfd_open((pid_t) pid, 0);
+        if (process < 0 || pidfd_send_signal(process, SIGTERM, NULL, 0) < 0) {
+                if (errno == ESRCH)
+                        return EXIT_SUCCESS;
+                (void) log_error_errno(-errno, "Failed to stop process %lu", pid);
+                return EXIT_FAILURE;
+        }
+        p.fd = process;
+        while (poll(&p, 1, -1) < 0)
+                if (errno != EINTR) {
+                        (void) log_error_errno(-errno, "Failed to wait for process %lu", pid);
+                        return EXIT_FAILURE;
+                }
+        return EXIT_SUCCESS;
+}
+
 int main(int argc, char *argv[]) {
         _cleanup_process_run_ ProcessRun run = PROCESS_RUN_NONE;
         static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD };
@@ -61,8 +103,11 @@ int main(int argc, char *argv[]) {
                 puts("pkram-criu " PKRAM_VERSION);
                 return EXIT_SUCCESS;
         }
+        if (argc >= 2 && argc <= 3 && streq(argv[1], "stop"))
+                return verb_stop(argc > 2 ? argv[2] : NULL);
         if (argc < 3 || !streq(argv[1], "run")) {
-                log_error("Command required: pkram-criu run NAME [OPTION...] [-- PROGRAM ARGUMENT...]");
+                log_error("Command required: pkram-criu run NAME [OPTION...] [-- PROGRAM ARGUMENT...], or pkram-criu "
+                          "stop [PID]");
                 return EXIT_REFUSED;
         }
         run.name = argv[2];

@@ -122,6 +122,15 @@ launch '' && says "counts from $reached" && ends 0 TERM && says 'ended after' &&
 ok "and continues in the same boot"
 manager_stop
 
+launch '' && says 'counts from' && "$criu" stop "$guest" && grep -q "Process 'a' has ended" "$dir/stdout" && ends 0
+ok "pkram-criu stops another one, and waits for it"
+"$criu" stop && "$criu" stop '' && "$criu" stop "$guest"; ok "or does nothing if it has ended"
+for wrong in 0 1 -1 x 12x 99999999999; do
+    "$criu" stop "$wrong" 2>"$dir/stderr"; [[ $? == 2 ]] && grep -q 'Invalid process ID' "$dir/stderr" || break
+done
+[[ $wrong == 99999999999 ]]; ok "or refuses what is no process ID"
+rm "$dir/stderr"
+
 # Images that cannot be used.
 saved restore-fails && again 'CRIU cannot restore it: File srv/log has bad size 5 (expect 4)\.$' && ends 0 TERM
 ok "CRIU cannot restore it: the program is started again, with the reason of CRIU"
