@@ -198,8 +198,10 @@ next_boot() {
 
 # kexec_now [OPTION...]: the way an administrator does it
 kexec_now() {
-        local out
-        if ! out=$(pkramctl kexec --kernel=/boot/vmlinuz-pkram --initrd= --reuse-cmdline "$@" 2>&1); then
+        local out kernel=/boot/vmlinuz-pkram initrd=
+        # Debian's own kernel needs one.
+        [ ! -e "$DIR/initrd" ] || kernel=$DIR/bzImage initrd=$DIR/initrd
+        if ! out=$(pkramctl kexec --kernel="$kernel" --initrd="$initrd" --reuse-cmdline "$@" 2>&1); then
                 fail "pkramctl kexec" "$out"
                 finish
         fi

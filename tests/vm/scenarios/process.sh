@@ -3,11 +3,12 @@
 # Services that know nothing of CRIU, set up as pkram-criu(8) says, one with a configuration file and one with a
 # drop-in: memory of each kind, a log, a timer, a thread and a UNIX socket go on after a kexec, and after a second one.
 # A service whose restore fails is started again and says why, and so does one that CRIU cannot save, which status
-# named before.
+# named before. On Debian 13's own kernel, which has all that CRIU asks for; images are on disk across the kexec.
 # suite: campaign
+# config: stock
 # stages: 3
 # packages: criu
-# timeout: 900
+# timeout: 1200
 
 # The newest line that a service has to tell, by its socket.
 ask() {
@@ -34,7 +35,7 @@ rounds() {
 }
 
 healthy() { # NAME DIRECTORY
-        equal "$1: its memory is right" "$(grep -c '^counter tick [0-9]* bad 0 ' "$2/log")" "$(grep -c tick "$2/log")"
+        equal "$1: its memory is right" "$(grep -m 1 ' bad [^0]' "$2/log")" ""
 }
 
 # What it was like before the kexec is noted when the service has been stopped.
