@@ -506,13 +506,7 @@ static void process_stop_program(ProcessRun *run) {
 static int process_stop(ProcessRun *run, bool save) {
         int r;
 
-        if (!save) {
-                r = shutdown_is_kexec(MIN(run->config.save_usec, SHUTDOWN_ASK_USEC_MAX));
-                if (r < 0)
-                        log_warning("Failed to ask the service manager whether the system goes into a kexec, saving "
-                                    "process '%s': %s", run->name, strerror(-r));
-                save = r != 0;
-        }
+        save = save || shutdown_wants_save(run->config.save_usec, "process", run->name);
         r = save ? process_save(run) : 0;
         if (r == 0 && run->pid > 0)
                 process_stop_program(run);

@@ -457,13 +457,7 @@ static void run_power_down(GuestRun *run) {
 static int run_stop(GuestRun *run, bool save) {
         int r;
 
-        if (!save) {
-                r = shutdown_is_kexec(MIN(run->config.save_usec, SHUTDOWN_ASK_USEC_MAX));
-                if (r < 0)
-                        log_warning("Failed to ask the service manager whether the system goes into a kexec, saving "
-                                    "guest '%s': %s", run->name, strerror(-r));
-                save = r != 0;
-        }
+        save = save || shutdown_wants_save(run->config.save_usec, "guest", run->name);
         r = save ? run_save(run) : 0;
         if (r == 0)
                 run_power_down(run);

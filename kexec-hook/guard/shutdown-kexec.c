@@ -49,3 +49,13 @@ int shutdown_is_kexec(uint64_t usec) {
                 (void) usleep(PAUSE_USEC);
         }
 }
+
+bool shutdown_wants_save(uint64_t save_usec, const char *kind, const char *name) {
+        int r;
+
+        r = shutdown_is_kexec(MIN(save_usec, SHUTDOWN_ASK_USEC_MAX));
+        if (r < 0)
+                log_warning("Failed to ask the service manager whether the system goes into a kexec, saving %s '%s': "
+                            "%s", kind, name, strerror(-r));
+        return r != 0;
+}

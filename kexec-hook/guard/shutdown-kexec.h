@@ -13,3 +13,9 @@
  * not know had better save: memory that was saved without need is there at the next start.
  */
 int shutdown_is_kexec(uint64_t usec);
+
+/*
+ * Does the stop of a guest, a process or the like ask for its memory to be saved, which may take so many microseconds?
+ * Yes in a kexec, and after a warning if this is not known. kind and name are for the warning.
+ */
+bool shutdown_wants_save(uint64_t save_usec, const char *kind, const char *name);
