@@ -130,12 +130,12 @@ static const char *format_amount(char *buffer, struct json_object *p, const char
 }
 
 static int fail_quota(struct json_object *p) {
-        const char *limit = json_get_string(p, "limit") ?: "?";
+        const char *limit = json_get_string(p, "limit") ?: "?", *text = limit_to_text(limit);
         char requested[FORMAT_MAX], current[FORMAT_MAX], maximum[FORMAT_MAX];
         bool bytes = strstr(limit, "Bytes");
 
-        if (limit_to_text(limit))
-                return fail(EXIT_LIMIT, "%s", limit_to_text(limit));
+        if (text)
+                return fail(EXIT_LIMIT, "%s", text);
         return fail(EXIT_LIMIT, "%s=%s exceeded: %s requested, %s in use. "
                     "Remove nodes that are no longer needed, or raise the limit in pkramd.conf.", limit,
                     format_amount(maximum, p, "maximum", bytes), format_amount(requested, p, "requested", bytes),

@@ -24,16 +24,15 @@ const char *limit_to_text(const char *limit) {
 char *reply_to_text(const VarlinkReply *reply) {
         const char *e = startswith(reply->error, STORE_INTERFACE_PREFIX) ?: reply->error;
         const char *reason = json_get_string(reply->parameters, "reason"),
-                *limit = json_get_string(reply->parameters, "limit");
+                *limit = json_get_string(reply->parameters, "limit"),
+                *sentence = limit ? limit_to_text(limit) : reason;
         char *text;
         int n;
 
-        if (limit && limit_to_text(limit))
-                n = asprintf(&text, "%s", limit_to_text(limit));
+        if (sentence)
+                n = asprintf(&text, "%s", sentence);
         else if (limit)
                 n = asprintf(&text, "It would exceed the limit %s=, see pkramd.conf(5).", limit);
-        else if (reason)
-                n = asprintf(&text, "%s", reason);
         else
                 n = asprintf(&text, "pkramd says %s.", e);
         return n < 0 ? NULL : text;
