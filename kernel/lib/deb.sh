@@ -64,23 +64,12 @@ deb_check() {
         dpkg-deb --contents "$headers" | grep "/usr/src/linux-headers-$release/include/uapi/linux/pkram.h\$" >/dev/null || die "$headers has no pkram.h"
 }
 
-# deb_objects TREE FLAVOUR: print where that is built.
-deb_objects() {
-        case $2 in
-        amd64) printf '%s/obj\n' "${1%/src}" ;;
-        *) printf '%s/obj-%s\n' "${1%/src}" "$2" ;;
-        esac
-}
-
 deb_debian() {
         local target=$1 flavour=$2 tree obj
         tree=$(tree_apply deb) || exit 1
-        obj=$(deb_objects "$tree" "$flavour")
+        obj=${tree%/src}/obj-$flavour
         deb_config_debian "$tree" "$obj" "$flavour"
-        case $flavour in
-        amd64) step "Debian's own configuration: some hours on 2 processors" ;;
-        *) step "Debian's configuration for $flavour: about an hour on 2 processors" ;;
-        esac
+        step "Debian's configuration for $flavour: on 2 processors some hours for amd64, about one for cloud-amd64"
         deb_packages "$tree" "$obj" "$target"
 }
 
@@ -101,15 +90,15 @@ kernel_deb() {
         local target=$1 config=${2:-} cached
         mkdir -p "$target"
         target=$(cd "$target" && pwd)
-        if [ "$config" = cloud ]; then
-                with_lock "kernel-$SERIES-deb" deb_debian "$target" cloud-amd64 || exit 1
-        elif [ -n "$config" ]; then
+        case $config in
+        '') with_lock "kernel-$SERIES-deb" deb_debian "$target" amd64 || exit 1 ;;
+        cloud) with_lock "kernel-$SERIES-deb" deb_debian "$target" cloud-amd64 || exit 1 ;;
+        *)
                 cached=$(kernel_cache)/images/$config-deb-$(image_hash "$config")
                 [ -e "$cached" ] || with_lock "kernel-$SERIES-$(config_tree "$config")" deb_named "$config" "$cached" || exit 1
                 cp "$cached"/*.deb "$target/"
-        else
-                with_lock "kernel-$SERIES-deb" deb_debian "$target" amd64 || exit 1
-        fi
+                ;;
+        esac
         find "$target" -maxdepth 1 -name "linux-*_$(deb_version)_*.deb"
 }
 
@@ -118,7 +107,7 @@ deb_check_config() {
         local tree obj base
         tree=$(tree_apply deb) || exit 1
         base=${tree%/src}
-        obj=$(deb_objects "$tree" amd64)
+        obj=$base/obj-amd64
         deb_config_debian "$tree" "$obj" amd64
         run_make "$base/deb-check.log" -C "$tree" O="$obj" prepare || return 1
         run_make "$base/deb-check.log" -C "$tree" O="$obj" mm/ kernel/kexec.o kernel/kexec_core.o kernel/kexec_file.o \
