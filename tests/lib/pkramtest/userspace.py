@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The kernel part without and with a kernel: the format code in user space, fuzzing, KUnit."""
 
+import functools
 import os
 import re
 import subprocess
@@ -48,10 +49,15 @@ def _make(suite, name, target, *variables):
     return _logged(suite, name, ["nice", "make", "-s", "-C", DIRECTORY, f"O={out}", target, *variables])
 
 
+@functools.cache
+def _applied():
+    return subprocess.run([os.path.join(TOP, "kernel", "tree"), "apply"], stdout=subprocess.PIPE, text=True,
+                          check=False)
+
+
 def _tree(results, name):
     """The kernel tree with the series, or None after a failure of the test."""
-    tree = subprocess.run([os.path.join(TOP, "kernel", "tree"), "apply"], stdout=subprocess.PIPE, text=True,
-                          check=False)
+    tree = _applied()
     if tree.returncode == 0:
         return tree.stdout.strip()
     results.failed("kernel", name, f"kernel/tree apply failed ({tree.returncode})")
@@ -95,9 +101,8 @@ def memblock(results):
     if not tree:
         return
     with tempfile.TemporaryDirectory() as copy:
-        parts = " ".join(p for p in MEMBLOCK if os.path.exists(os.path.join(tree, p)))
         status, text, seconds, log = _logged("kernel", "memblock", ["bash", "-ec", f"""
-                (cd "{tree}" && cp -r --parents --target-directory="{copy}" {parts})
+                (cd "{tree}" && cp -r --parents --target-directory="{copy}" {" ".join(MEMBLOCK)})
                 cd "{copy}/tools/testing/memblock"
                 nice make -s -j2 NUMA=1
                 ./main --verbose"""])
