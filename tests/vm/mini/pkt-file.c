@@ -14,9 +14,6 @@
 
 #include "pkt.h"
 
-#define HUGE_ORDER 9U
-#define HUGE_SIZE (PKT_PAGE << HUGE_ORDER)
-
 static uint64_t pages_of(uint64_t size) { return (size + PKT_PAGE - 1) / PKT_PAGE; }
 
 /* Memory in huge pages of shmem files, in KiB, as the system counts it. */
@@ -35,11 +32,11 @@ static unsigned long huge_kib(void) {
 
 /* Ask for folios of 2 MiB, and see that they were given. */
 static int make_huge(int fd, uint64_t size) {
-        uint64_t length = (size + HUGE_SIZE - 1) & ~(HUGE_SIZE - 1);
+        uint64_t length = (size + PKT_HUGE_SIZE - 1) & ~(PKT_HUGE_SIZE - 1);
         unsigned long before = huge_kib();
         int r;
 
-        r = folios_make(fd, size, HUGE_ORDER);
+        r = folios_make(fd, size, PKT_HUGE_ORDER);
         if (r < 0)
                 return r;
         return huge_kib() - before >= length / 1024 ? 0 : -ENOMEM;
@@ -356,7 +353,7 @@ int file_compare(int fd, const struct pkt_spec *spec) {
                 else
                         spec_page(spec, i, want, n);
                 /* make_huge() marks the first byte of each 2 MiB, also of one that is a hole here. */
-                if (spec->thp && spec_is_hole(spec, i) && offset % HUGE_SIZE == 0)
+                if (spec->thp && spec_is_hole(spec, i) && offset % PKT_HUGE_SIZE == 0)
                         want[0] = 1;
                 if (pread(fd, have, n, offset) != (ssize_t) n)
                         return complain("pread at %llu: %m", (unsigned long long) offset), -1;

@@ -9,26 +9,25 @@
 
 #include "pkt.h"
 
-#define HUGE_SIZE (2ULL << 20)
 /* Pages that are asked about at once. */
 #define CHUNK 512U
 
 int folios_make(int fd, uint64_t size, unsigned order) {
-        uint64_t length = (size + HUGE_SIZE - 1) & ~(HUGE_SIZE - 1);
+        uint64_t length = (size + PKT_HUGE_SIZE - 1) & ~(PKT_HUGE_SIZE - 1);
         char *area, *p;
         int r = 0;
 
         /* The virtual address has to agree with the file offset modulo 2 MiB. */
-        area = mmap(NULL, length + HUGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        area = mmap(NULL, length + PKT_HUGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (area == MAP_FAILED)
                 return -errno;
-        p = (char *) (((uintptr_t) area + HUGE_SIZE - 1) & ~(uintptr_t) (HUGE_SIZE - 1));
+        p = (char *) (((uintptr_t) area + PKT_HUGE_SIZE - 1) & ~(uintptr_t) (PKT_HUGE_SIZE - 1));
         if (mmap(p, length, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED ||
             madvise(p, length, MADV_HUGEPAGE) < 0)
                 r = -errno;
         for (uint64_t o = 0; r == 0 && o < size; o += PKT_PAGE << order)
                 p[o] = 1;
-        munmap(area, length + HUGE_SIZE);
+        munmap(area, length + PKT_HUGE_SIZE);
         return r;
 }
 

@@ -18,13 +18,14 @@
 #include "pkt.h"
 
 uint64_t page_flags(uint64_t pfn) {
-        int fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
+        static int fd = -1;
         uint64_t flags = 0;
 
+        /* Once for all pages that a command asks about. */
+        if (fd < 0)
+                fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
         if (fd < 0 || pread(fd, &flags, sizeof(flags), pfn * sizeof(flags)) != sizeof(flags))
                 flags = 0;
-        if (fd >= 0)
-                close(fd);
         return flags;
 }
 

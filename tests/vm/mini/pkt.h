@@ -13,6 +13,9 @@
 #include <sys/types.h>
 
 #define PKT_PAGE 4096ULL
+/* Of the folios that thp stands for. */
+#define PKT_HUGE_ORDER 9U
+#define PKT_HUGE_SIZE (PKT_PAGE << PKT_HUGE_ORDER)
 
 /* One object, as written on the command line: "file:size=8M,seed=3,hole=5,..." or "bytes:size=100,seed=4". */
 struct pkt_spec {
