@@ -58,8 +58,8 @@ def measured(s, outcome):
 
     Early boot is everything that 1 GiB adds to the time from reboot() to init. It can be less than nothing: early boot
     does not have to free what is preserved. Nodes are adopted in the background, and the kernel measures the processor
-    time that takes. Both are given together, too, where what is adopted before init counts twice: much of it is giving back the holes between the pages, of which this
-    guest has one for every four."""
+    time that takes. Both are given together, too. Much of that is giving back the holes between the pages, of which the
+    guest of bench-scattered has one for every four. What it adopts before init counts twice."""
     values = {}
     for line in outcome.console.data:
         name, value, _ = line.split(None, 2)

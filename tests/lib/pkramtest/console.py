@@ -121,7 +121,8 @@ class Console:
         elif word == "DATA":
             self.data.append(rest)
         elif word == "TSC" and re.fullmatch(r"\d+( \d+)?", rest):
-            self.tsc.append([int(n) for n in f"{rest} 0".split()[:2]])
+            ticks, _, idle = rest.partition(" ")
+            self.tsc.append((int(ticks), int(idle or 0)))
         elif word == "SHOW":
             self.show.append(rest)
         elif word == "DONE":

@@ -161,7 +161,7 @@ static uint64_t idle_ns(void) {
         char line[256];
         FILE *f;
 
-        /* init has not done that yet */
+        /* for the rest of this boot, too */
         (void) mkdir("/proc", 0755);
         (void) mount("proc", "/proc", "proc", 0, NULL);
         f = fopen("/proc/timer_list", "re");

@@ -42,7 +42,7 @@ static const struct {
         { "uncapable", cmd_uncapable, "PROGRAM [ARGUMENT...]: run it as root without CAP_SYS_ADMIN" },
         { "luo",      cmd_luo,      "keep|verify SESSION SPEC..., exclude: files that live update preserves, "
           "and what it costs" },
-        { "tsc",      cmd_tsc,      ": a marker line: time stamp counter, nanoseconds that were idle" },
+        { "tsc",      cmd_tsc,      ": mount /proc; a marker line: time stamp counter, idle nanoseconds" },
 };
 
 int complain(const char *format, ...) {
