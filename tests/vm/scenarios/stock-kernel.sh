@@ -88,11 +88,7 @@ stage2() {
                 "^Restored node 'service-state' of keeper.service from disk: 1 object, .* in [0-9.]+ ?[a-z]+\.$"
         show_kernel "; now pkramctl kexec"
         remember_boot
-        if ! OUT=$(pkramctl kexec --kernel="$DIR/bzImage" --initrd="$DIR/initrd" --reuse-cmdline 2>&1); then
-                fail "pkramctl kexec" "$OUT"
-                finish
-        fi
-        next_boot
+        kexec_now
 }
 
 stage3() {
