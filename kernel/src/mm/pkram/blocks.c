@@ -300,7 +300,7 @@ static unsigned long *no_ram __ro_after_init;
 bool pkram_memory_added __read_mostly;
 
 #ifdef CONFIG_MEMORY_HOTPLUG
-static int memory_notify(struct notifier_block *nb, unsigned long action, void *data)
+static int blocks_memory_notify(struct notifier_block *nb, unsigned long action, void *data)
 {
 	const struct memory_notify *mem = data;
 
@@ -338,7 +338,7 @@ void __init pkram_blocks_find_ram(void)
 		}
 	}
 #ifdef CONFIG_MEMORY_HOTPLUG
-	hotplug_memory_notifier(memory_notify, DEFAULT_CALLBACK_PRI);
+	hotplug_memory_notifier(blocks_memory_notify, DEFAULT_CALLBACK_PRI);
 #endif
 }
 
