@@ -23,7 +23,7 @@ static u64 free_blocks(struct kunit *test, unsigned int nr)
 	}
 }
 
-static void add_pages(u64 pfn, u64 nr)
+static void blocks_add_pages(u64 pfn, u64 nr)
 {
 	guard(rwsem_read)(&pkram_kexec_sem);
 	pkram_blocks_add(pfn, nr);
@@ -34,8 +34,8 @@ static void blocks_bits(struct kunit *test)
 	u64 b = free_blocks(test, 3), pfn = b << PKRAM_BLOCK_ORDER;
 
 	/* a bit goes with the last page */
-	add_pages(pfn + 5, 1);
-	add_pages(pfn + 511, 1);
+	blocks_add_pages(pfn + 5, 1);
+	blocks_add_pages(pfn + 511, 1);
 	KUNIT_EXPECT_TRUE(test, pkram_map_test(pkram.map, b));
 	KUNIT_EXPECT_FALSE(test, pkram_map_test(pkram.map, b + 1));
 	pkram_blocks_sub(pfn + 511, 1);
@@ -44,7 +44,7 @@ static void blocks_bits(struct kunit *test)
 	KUNIT_EXPECT_FALSE(test, pkram_map_test(pkram.map, b));
 
 	/* across two borders */
-	add_pages(pfn + 510, 2 + 512 + 1);
+	blocks_add_pages(pfn + 510, 2 + 512 + 1);
 	KUNIT_EXPECT_TRUE(test, pkram_map_test(pkram.map, b));
 	KUNIT_EXPECT_TRUE(test, pkram_map_test(pkram.map, b + 1));
 	KUNIT_EXPECT_TRUE(test, pkram_map_test(pkram.map, b + 2));
@@ -67,8 +67,8 @@ static void blocks_next_preserved(struct kunit *test)
 
 	/* of five blocks the second and the third are preserved */
 	KUNIT_EXPECT_EQ(test, pkram_next_preserved(at - SZ_2M, last + 2 * SZ_2M, &end), 0);
-	add_pages((b + 1) << PKRAM_BLOCK_ORDER, 1);
-	add_pages((b + 2) << PKRAM_BLOCK_ORDER, 512);
+	blocks_add_pages((b + 1) << PKRAM_BLOCK_ORDER, 1);
+	blocks_add_pages((b + 2) << PKRAM_BLOCK_ORDER, 512);
 	KUNIT_EXPECT_EQ(test, pkram_next_preserved(at - SZ_2M, last + SZ_2M, &end), at);
 	KUNIT_EXPECT_EQ(test, end, last);
 	/* single bytes at the ends, inside and outside */
@@ -100,7 +100,7 @@ static void blocks_pinned(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, pkram_next_preserved(PFN_PHYS(sb), PFN_PHYS(sb), &end),
 			round_down(PFN_PHYS(sb), SZ_2M));
 	/* counted, too: pages that come and go do not clear their bits */
-	add_pages(sb, 1);
+	blocks_add_pages(sb, 1);
 	pkram_blocks_sub(sb, 1);
 	KUNIT_EXPECT_TRUE(test, pkram_map_test(pkram.map, sb >> PKRAM_BLOCK_ORDER));
 	KUNIT_EXPECT_FALSE(test, pkram_map_test(pkram.map, 0));
@@ -167,7 +167,7 @@ static void blocks_runs(struct kunit *test)
 		u64 at = pfn + steps[i].block * PKRAM_BLOCK_PAGES;
 
 		if (steps[i].add)
-			add_pages(at + i, 1);
+			blocks_add_pages(at + i, 1);
 		else
 			pkram_blocks_sub(at, 1);
 		KUNIT_EXPECT_EQ_MSG(test, pkram_blocks_runs(), before + steps[i].runs,
@@ -175,7 +175,7 @@ static void blocks_runs(struct kunit *test)
 		KUNIT_EXPECT_EQ_MSG(test, pkram_blocks_runs(), runs_of_map(), "step %u", i);
 	}
 	/* at once, across several blocks */
-	add_pages(pfn + 100, 4 * PKRAM_BLOCK_PAGES);
+	blocks_add_pages(pfn + 100, 4 * PKRAM_BLOCK_PAGES);
 	KUNIT_EXPECT_EQ(test, pkram_blocks_runs(), before + 1);
 	pkram_blocks_sub(pfn + 100 + PKRAM_BLOCK_PAGES, PKRAM_BLOCK_PAGES);
 	KUNIT_EXPECT_EQ(test, pkram_blocks_runs(), runs_of_map());
@@ -185,7 +185,7 @@ static void blocks_runs(struct kunit *test)
 
 	/* the last block has a neighbour that does not exist */
 	pfn = (pkram_nr_blocks << PKRAM_BLOCK_ORDER) - 1;
-	add_pages(pfn, 1);
+	blocks_add_pages(pfn, 1);
 	KUNIT_EXPECT_EQ(test, pkram_blocks_runs(), runs_of_map());
 	pkram_blocks_sub(pfn, 1);
 	KUNIT_EXPECT_EQ(test, pkram_blocks_runs(), before);
@@ -211,7 +211,7 @@ static void blocks_too_many_runs(struct kunit *test)
 	for (b = 1; b < pkram_nr_blocks; b += 8) {
 		if (pkram_map_test(pkram.map, b))
 			continue;
-		add_pages(b << PKRAM_BLOCK_ORDER, 1);
+		blocks_add_pages(b << PKRAM_BLOCK_ORDER, 1);
 		block[nr++] = b;
 	}
 	KUNIT_EXPECT_EQ(test, pkram_blocks_runs(), runs_of_map());
