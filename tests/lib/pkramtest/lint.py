@@ -69,7 +69,7 @@ def prose():
 
 
 def line_width():
-    """No line of C, shell, Python and XML is longer than 119 columns, except in kernel/."""
+    """No line of C, shell, Python and XML, and no comment in a unit, is longer than 119 columns, except in kernel/."""
     return _unittests(test_width) or "\n".join(width.check([f for f in _tracked() if "/corpus/" not in f], _read))
 
 

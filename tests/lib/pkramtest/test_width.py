@@ -33,6 +33,10 @@ class Width(unittest.TestCase):
         self.assertEqual(self.found("a.py", f'text = "{LONG}"\n'), [])
         self.assertEqual(self.found("a.py", f'"""Do it.\n{LONG}\n"""\nprogram = """\nx = {LONG}\n"""\n'), [2])
 
+    def test_unit(self):
+        for name in ("a.service.in", "a@.service", "a.socket", "a.conf"):
+            self.assertEqual(self.found(f"units/{name}", f"# {LONG}\nCapabilityBoundingSet={LONG}\n"), [1], name)
+
     def test_shell(self):
         self.assertEqual(self.found("a.sh", f"echo {LONG} x\n"), [1])
         self.assertEqual(self.found("tests/run", f"#!/usr/bin/env bash\necho {LONG} x\n"), [2])

@@ -19,6 +19,7 @@ LANGUAGES = [
     (re.compile(r"(?!kernel/).*\.xml$"), "xml"),
     (re.compile(r"(?!kernel/).*\.py$"), "python"),
     (re.compile(r"(?!kernel/).*\.sh$"), "shell"),
+    (re.compile(r"(?!kernel/).*\.(?:conf|preset|service|socket)(?:\.in)?$"), "unit"),
 ]
 SHELL = re.compile(r"#!.*\b(?:ba)?sh\b")
 # Lines of comments that are read by programs.
@@ -144,20 +145,27 @@ def _xml(text):
             yield n, line
 
 
+def _unit(text):
+    for n, line in enumerate(text.splitlines(), 1):
+        # The list of a setting stays on one line.
+        if len(line) > WIDTH and line.startswith("#"):
+            yield n, line
+
+
 def _c(text):
     for n, line in enumerate(text.splitlines(), 1):
         if len(line.expandtabs(8)) > WIDTH:
             yield n, line.expandtabs(8)
 
 
-LONG = {"c": _c, "xml": _xml, "python": _python, "shell": _shell}
+LONG = {"c": _c, "xml": _xml, "python": _python, "shell": _shell, "unit": _unit}
 
 
 def check(files, read):
     """Returns the lines of these files that are too long. read returns the text of a file."""
     wrong = []
     for f in files:
-        if not re.search(r"\.([ch]|xml|py|sh)$|/[\w.-]+$", f):
+        if not re.search(r"\.([ch]|xml|py|sh|in)$|/[\w.@-]+$", f):
             continue
         text = read(f)
         name = language(f, text)
