@@ -125,6 +125,8 @@ def main(argv):
         return 0
     options, argv = parse(argv)
     if argv[:1] == ["list"]:
+        # Its reader may be head or a pager that was left.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         for s in table.values():
             print(f"{s.name}{'' if s.default else ' *'}: {s.about}")
             for name, about in s.tests():
