@@ -3,9 +3,8 @@
 # Services that know nothing of CRIU, set up as pkram-criu(8) says, one with a configuration file and one with a
 # drop-in: memory of each kind, a log, a timer, a thread and a UNIX socket go on after a kexec, and after a second one.
 # A service whose restore fails is started again and says why, and so does one that CRIU cannot save, which status
-# named before. On Debian 13's own kernel, which has all that CRIU asks for; images are on disk across the kexec.
+# named before.
 # suite: campaign
-# config: stock
 # stages: 3
 # packages: criu
 # timeout: 1200
