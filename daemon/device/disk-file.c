@@ -132,6 +132,7 @@ typedef struct Writer {
         DiskObject object;
         DiskChunk *chunks;
         size_t n, allocated;
+        uint64_t room;   /* bytes of contents that may be added */
         uint64_t window; /* where the kernel was told last to begin with writing */
 } Writer;
 
@@ -145,6 +146,9 @@ static int add_chunk(Writer *w, uint64_t offset, const void *data, size_t length
 
         if (w->n >= UINT32_MAX)
                 return -EFBIG;
+        /* Only a file that gets contents while it is copied has more than it had. */
+        if (length > w->room)
+                return -EBUSY;
         r = GREEDY_REALLOC(w->chunks, w->allocated, w->n + 1);
         if (r < 0)
                 return r;
@@ -159,6 +163,7 @@ static int add_chunk(Writer *w, uint64_t offset, const void *data, size_t length
                 .checksum = disk_checksum(data, length),
         };
         w->header.size = position + length;
+        w->room -= length;
         if (w->header.size - w->window >= WINDOW) {
                 (void) sync_file_range(w->fd, (off_t) w->window, (off_t) (w->header.size - w->window),
                                        SYNC_FILE_RANGE_WRITE);
@@ -315,6 +320,7 @@ int disk_file_save_file(int fd, int from, uint32_t *ret_object, uint64_t *ret_pa
                 .ctime_ns = timespec_to_ns(&st.st_ctim),
         };
         w.window = w.header.size;
+        w.room = (uint64_t) st.st_blocks * 512;
 
         /* A description of its own, so that the position of the caller's does not move. */
         (void) snprintf(path, sizeof(path), "/proc/self/fd/%i", from);
@@ -362,6 +368,7 @@ int disk_file_save_bytes(int fd, uint32_t *object, const void *data, size_t size
                 w.n = w.allocated = w.object.n_chunks;
         }
         w.window = w.header.size;
+        w.room = size;
         w.header.data_pages -= w.object.pages;
 
         for (size_t done = 0; done < size;) {

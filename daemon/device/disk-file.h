@@ -17,7 +17,8 @@ int disk_file_read_header(int fd, DiskHeader *ret);
 int disk_file_begin(int fd, const char *name);
 
 /*
- * Copies a shmem file or bytes into it. If that fails, the node is as it was. *object of bytes: PKRAM_OBJECT_NEW, or
+ * Copies a shmem file or bytes into it. If that fails, the node is as it was. -EBUSY: the file was truncated, or was
+ * given contents in addition to those that it had, while it was copied. *object of bytes: PKRAM_OBJECT_NEW, or
  * the index of the newest object to append to.
  */
 int disk_file_save_file(int fd, int from, uint32_t *ret_object, uint64_t *ret_pages);

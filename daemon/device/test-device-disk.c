@@ -226,6 +226,43 @@ static void test_round_trip(void **state) {
         assert_string_equal(f->notices, "");
 }
 
+static int growing_fd;
+
+static int grow_while_copied(const char *call, int fd) {
+        static const char byte = 1;
+        struct stat st;
+
+        if (streq(call, "write") && growing_fd >= 0 && fstat(fd, &st) == 0 &&
+            st.st_size > (off_t) (DISK_DATA_OFFSET + KIB(512)))
+                for (off_t i = MIB(2); i < (off_t) MIB(8); i += 4096)
+                        assert_int_equal(pwrite(growing_fd, &byte, 1, i), 1);
+        return 0;
+}
+
+/* No more of a file is copied than it had at the beginning, so that no limit that was checked is exceeded. */
+static void test_growing(void **state) {
+        Fixture *f = *state;
+        _cleanup_close_ int fd = memfd_create("test", MFD_CLOEXEC);
+        _cleanup_free_ uint8_t *data = malloc(MIB(2));
+        _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+        struct stat st;
+
+        memset(data, 1, MIB(2));
+        assert_int_equal(pwrite(fd, data, MIB(2), 0), MIB(2));
+        assert_ok(ftruncate(fd, MIB(8)));
+        assert_ok(pkram_save_begin(&f->device, "n", &h));
+        growing_fd = fd;
+        disk_io_hook = grow_while_copied;
+        assert_errno(pkram_save_file(&h, fd, NULL, NULL), EBUSY);
+        growing_fd = -EBADF;
+        assert_ok(fstat(h.fd, &st));
+        assert_true(st.st_size <= (off_t) (DISK_DATA_OFFSET + MIB(2)));
+
+        /* The node is as it was, and the file is stored as it is now. */
+        assert_ok(pkram_save_file(&h, fd, NULL, NULL));
+        assert_ok(pkram_save_commit(&h, false, NULL));
+}
+
 static void test_streams(void **state) {
         struct pkram_ioctl_bytes a = { .size = sizeof(a), .object = PKRAM_OBJECT_NEW };
         _cleanup_free_ uint8_t *data = malloc(MIB(3));
@@ -857,6 +894,7 @@ static void test_crash_at_boot(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_growing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_streams, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_names_and_states, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_attached, setup, teardown),

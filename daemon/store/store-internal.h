@@ -64,6 +64,7 @@ struct StoreSave {
         KernelName replaced_name; /* and its kernel name */
         KernelName kernel_name;
         uint64_t expected; /* memory that it was expected to take before anything was saved */
+        uint64_t checked; /* bytes of contents that were within the limits */
         const StoreItem *items; /* borrowed; their names are not there any more */
         uint64_t *sizes;
         size_t n_objects;
@@ -110,8 +111,8 @@ void store_save_add_size(StoreSave *save, uint64_t n);
 
 int store_check_limit(const Store *s, LimitId id, uint64_t current, uint64_t requested, StoreError *e);
 
-/* Checks what this save takes against everything else that is there. */
-int store_save_check_quota(const StoreSave *save, const Usage *u, StoreError *e);
+/* Checks what this save takes, and more bytes that it is about to take, against everything else that is there. */
+int store_save_check_quota(const StoreSave *save, const Usage *u, uint64_t more, StoreError *e);
 
 /*
  * May the name be used? Finds out which node goes, if one does, and before the node is begun the kernel name for it:

@@ -113,13 +113,14 @@ int store_check_limit(const Store *s, LimitId id, uint64_t current, uint64_t req
         return store_error_quota(e, limit_name(id), current, requested, s->config->limit[id]);
 }
 
-/* Checks what this save takes against everything else that is there. */
-int store_save_check_quota(const StoreSave *save, const Usage *u, StoreError *e) {
+int store_save_check_quota(const StoreSave *save, const Usage *u, uint64_t more, StoreError *e) {
         Store *s = save->store;
         bool user = owner_is_user(save->peer.owner);
         uint64_t bytes = store_save_memory(save);
         int r;
 
+        if (!inc_u64(&bytes, more))
+                bytes = UINT64_MAX;
         r = store_check_limit(s, LIMIT_NODE_BYTES, 0, bytes, e);
         if (r >= 0)
                 r = store_check_limit(s, LIMIT_TOTAL_BYTES, u->total_bytes, bytes, e);
@@ -171,8 +172,8 @@ int store_save_check_existing(StoreSave *save, StoreError *e) {
 const char *store_save_file_reason(int r) {
         switch (r) {
         case -EBUSY:
-                return "it is mapped shared and writable, pinned for DMA, or already stored; unmap it everywhere, "
-                        "or store a copy";
+                return "it is mapped shared and writable, pinned for DMA, already stored, or was changed while it was "
+                        "copied; unmap it everywhere and stop writing to it, or store a copy";
         case -EHWPOISON:
                 return "the hardware lost a part of it; store it again from its source";
         case -EINVAL:

@@ -198,9 +198,44 @@ static int store_save_begin(StoreSave *save, const StoreItem *items, StoreError 
 
         /* From here on what is there is counted, and others are told of what is expected. */
         save->expected = store_save_memory(save);
+        save->checked = save->bytes;
         save->bytes = 0;
         save->meta_pages = 0;
-        return store_save_manifest(save, items, e);
+        r = store_save_manifest(save, items, e);
+        if (r >= 0 && !inc_u64(&save->checked, save->bytes))
+                save->checked = UINT64_MAX;
+        return r;
+}
+
+/*
+ * Checks the limits again if a file has grown since they were checked: it may be copied to a disk that has more room
+ * than the owner may use. Returns 1 if it did that, 0 if it did not need to, or a negative errno.
+ */
+static int save_check_growth(StoreSave *save, int fd, StoreError *e) {
+        uint64_t bytes, sum = save->bytes, more;
+        struct stat st;
+        Usage usage;
+        int r;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        bytes = (uint64_t) st.st_blocks * 512;
+        if (!inc_u64(&sum, bytes))
+                sum = UINT64_MAX;
+        if (sum <= save->checked)
+                return 0;
+
+        r = store_usage(save->store, save->peer.owner, save->replaces, save, &usage, e);
+        if (r >= 0)
+                r = store_save_check_quota(save, &usage, /* more= */ bytes, e);
+        if (r < 0)
+                return r;
+
+        more = sum - save->checked;
+        save->checked = sum;
+        if (!inc_u64(&save->expected, more))
+                save->expected = UINT64_MAX;
+        return 1;
 }
 
 /* Saves some objects. Their number and size are limited, since others wait meanwhile. */
@@ -212,6 +247,14 @@ static int save_slice(StoreSave *save, StoreError *e) {
         for (unsigned n = 0; n < SLICE_OBJECTS && bytes < SLICE_BYTES && save->n_saved < save->n_objects; n++) {
                 size_t i = save->n_saved;
 
+                if (items[i].fd >= 0) {
+                        r = save_check_growth(save, items[i].fd, e);
+                        if (r < 0)
+                                return r;
+                        /* That looked at all nodes, so this object is the last one for now. */
+                        if (r > 0)
+                                n = SLICE_OBJECTS - 1;
+                }
                 r = save_object(save, i, items + i, e);
                 if (r < 0)
                         return r;
@@ -267,7 +310,7 @@ int store_save_new(
         r = store_usage(s, save->peer.owner, save->replaces, save, &usage, reterr_error);
         if (r < 0)
                 return r;
-        r = store_save_check_quota(save, &usage, reterr_error);
+        r = store_save_check_quota(save, &usage, /* more= */ 0, reterr_error);
         if (r < 0)
                 return r;
         r = store_save_begin(save, items, reterr_error);
@@ -278,7 +321,7 @@ int store_save_new(
                 return r;
         /* Files could grow until they were frozen, and pages could be added: only now the size is known. */
         if (r == 0) {
-                r = store_save_check_quota(save, &usage, reterr_error);
+                r = store_save_check_quota(save, &usage, /* more= */ 0, reterr_error);
                 if (r < 0)
                         return r;
         }
@@ -299,7 +342,7 @@ static int save_more(StoreSave *save, StoreError *e) {
         r = store_usage(save->store, save->peer.owner, save->replaces, save, &usage, e);
         if (r < 0)
                 return r;
-        r = store_save_check_quota(save, &usage, e);
+        r = store_save_check_quota(save, &usage, /* more= */ 0, e);
         return r < 0 ? r : !!(save->flags & STORE_VERIFY);
 }
 

@@ -235,6 +235,12 @@ static int freeze_file(StoreSave *save, int fd, TreeEntry *entry, StoreError *e)
         r = tree_new_object(save, e);
         if (r < 0)
                 return r;
+        /* It may be copied to a disk that has more room than the owner may use. */
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        r = store_save_check_quota(save, &t->usage, /* more= */ (uint64_t) st.st_blocks * 512, e);
+        if (r < 0)
+                return r;
         r = pkram_save_file(&save->handle, fd, &object, &pages);
         if (r < 0 && store_save_file_reason(r))
                 return tree_entry_not_preservable(t, entry->name, e, store_save_file_reason(r));
@@ -247,7 +253,7 @@ static int freeze_file(StoreSave *save, int fd, TreeEntry *entry, StoreError *e)
 
         store_save_add_stream(save, pages * 4096);
         t->saved += pages * 4096;
-        r = store_save_check_quota(save, &t->usage, e);
+        r = store_save_check_quota(save, &t->usage, /* more= */ 0, e);
         if (r < 0)
                 return r;
 

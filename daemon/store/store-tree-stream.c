@@ -33,7 +33,7 @@ int tree_save_stream(StoreSave *save, const void *data, size_t size, StoreError 
                 if (r < 0)
                         return store_error_device(e, r);
         }
-        return store_save_check_quota(save, &save->tree->usage, e);
+        return store_save_check_quota(save, &save->tree->usage, /* more= */ 0, e);
 }
 
 int tree_flush(StoreSave *save, StoreError *e) {

@@ -30,7 +30,7 @@ int store_save_new_tree(
         if (r >= 0)
                 r = store_usage(s, save->peer.owner, save->replaces, save, &save->usage, reterr_error);
         if (r >= 0)
-                r = store_save_check_quota(save, &save->usage, reterr_error);
+                r = store_save_check_quota(save, &save->usage, /* more= */ 0, reterr_error);
         if (r < 0)
                 return r;
 
@@ -81,7 +81,7 @@ int store_save_take_tree(
 
         /* Others may have stored something since the beginning. */
         r = store_usage(save->store, save->peer.owner, save->replaces, save, &usage, reterr_error);
-        return r < 0 ? r : store_save_check_quota(save, &usage, reterr_error);
+        return r < 0 ? r : store_save_check_quota(save, &usage, /* more= */ 0, reterr_error);
 }
 
 void store_tree_done(StoreTree *t) {

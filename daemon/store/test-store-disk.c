@@ -115,6 +115,57 @@ static void test_errors(void **state) {
         assert_ok(store_put_data(&f->s, &f->s.root, "m", 0, NULL));
 }
 
+static int growing_fd;
+static uint64_t disk_written;
+
+static int grow_while_written(const char *call, int fd) {
+        static const char byte = 1;
+        struct stat st;
+
+        if (!streq(call, "write") || fstat(fd, &st) < 0)
+                return 0;
+        disk_written = MAX(disk_written, (uint64_t) st.st_blocks * 512);
+        if (disk_written < MIB(2) || growing_fd < 0)
+                return 0;
+        for (off_t i = 0; i < (off_t) MIB(16); i += 4096)
+                assert_int_equal(pwrite(growing_fd, &byte, 1, i), 1);
+        assert_ok(ftruncate(growing_fd, MIB(16)));
+        growing_fd = -EBADF;
+        return 0;
+}
+
+/* A file that was empty when the limits were checked, and gets its contents while an earlier one is copied. */
+static void test_growing(void **state) {
+        Fixture *f = *state;
+        _cleanup_close_ int first = make_memfd(MIB(4), 7), second = make_memfd(0, 0);
+        StoreItem items[2] = { { .name = "first", .fd = first }, { .name = "second", .fd = second } };
+        _cleanup_error_ StoreError e = {};
+
+        f->s.config.limit[LIMIT_USER_BYTES] = MIB(10);
+        growing_fd = second;
+        disk_io_hook = grow_while_written;
+        assert_fails(store_put(&f->s, &f->s.alice, "n", items, 2, 0, NULL, &e));
+        assert_int_equal(growing_fd, -EBADF);
+        assert_int_equal(e.kind, STORE_ERROR_QUOTA_EXCEEDED);
+        assert_string_equal(e.limit, "UserBytesMax");
+        assert_true(disk_written > MIB(3));
+        assert_true(disk_written < MIB(6));
+
+        /* Within the limits it may grow. */
+        StoreSaved saved;
+        f->s.config.limit[LIMIT_USER_BYTES] = MIB(30);
+        assert_ok(ftruncate(second, 0));
+        disk_written = 0;
+        growing_fd = second;
+        assert_ok(store_put(&f->s, &f->s.alice, "n", items, 2, 0, &saved, NULL));
+        assert_int_equal(saved.size, MIB(20));
+        disk_io_hook = NULL;
+
+        _cleanup_(store_load_freep) StoreLoad *l = NULL;
+        assert_ok(store_get(&f->s, &f->s.alice, "n", false, &l, NULL));
+        assert_memfd(l->items[0].fd, MIB(4), 7);
+}
+
 /* A kernel with PKRAM after one without: new nodes are in memory, and old ones are found until they are replaced. */
 static void test_both_places(void **state) {
         Fixture *f = *state;
@@ -301,6 +352,7 @@ int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_objects, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_growing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_both_places, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_killed_while_replacing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_memory_only, setup, teardown),
