@@ -492,7 +492,7 @@ static const char disk_daemon[] =
         "RestrictSUIDSGID=no\n"
         /* The boot ID, and whether this is a kdump kernel. */
         "ProcSubset=all\n"
-        /* A disk takes seconds for a gigabyte. */
+        /* pkramd tells that it is alive between calls, of which the disk may take long for one. */
         "WatchdogSec=5min\n"
         "TimeoutStopSec=90s\n";
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The service manager's watchdog during calls of the kernel that take long because
- * there is much to do. Without effect in programs that have no watchdog.
+ * The service manager's watchdog during work that takes long because there is much
+ * to do. Without effect in programs that have no watchdog.
  */
 #pragma once
 
@@ -16,3 +16,6 @@ void watchdog_begin(uint64_t bytes);
 
 /* The call is over: the watchdog waits as long as the unit says. */
 void watchdog_end(void);
+
+/* Tells the watchdog that this process is alive, at most once a second. For work that consists of many calls. */
+void watchdog_ping(void);

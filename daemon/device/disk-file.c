@@ -15,6 +15,9 @@
 /* Bytes after which the kernel is told to begin with writing, or to forget what was read. */
 #define WINDOW MIB(8)
 
+/* Bytes that may be on their way to the disk before a writer waits, so that little is left for the last fsync(). */
+#define IN_FLIGHT (4 * WINDOW)
+
 #define NSEC_PER_SEC INT64_C(1000000000)
 
 /* Data of less than a page follows without a gap, so that small streams take little room. */
@@ -133,15 +136,27 @@ typedef struct Writer {
         DiskChunk *chunks;
         size_t n, allocated;
         uint64_t room;   /* bytes of contents that may be added */
-        uint64_t window; /* where the kernel was told last to begin with writing */
 } Writer;
 
 static void writer_done(Writer *w) {
         free(w->chunks);
 }
 
+/*
+ * Begins to write the window of the file that has been filled, and waits for an earlier one. Windows are those of the
+ * file and not of the object, since there may be many small objects.
+ */
+static int window_write(int fd, uint64_t end) {
+        int r;
+
+        r = disk_write_begin(fd, end - WINDOW, WINDOW);
+        if (r >= 0 && end > IN_FLIGHT)
+                r = disk_write_wait(fd, end - IN_FLIGHT - WINDOW, WINDOW);
+        return r;
+}
+
 static int add_chunk(Writer *w, uint64_t offset, const void *data, size_t length) {
-        uint64_t position = align_position(w->header.size, length);
+        uint64_t position = align_position(w->header.size, length), before;
         int r;
 
         if (w->n >= UINT32_MAX)
@@ -162,14 +177,10 @@ static int add_chunk(Writer *w, uint64_t offset, const void *data, size_t length
                 .position = position,
                 .checksum = disk_checksum(data, length),
         };
+        before = w->header.size / WINDOW;
         w->header.size = position + length;
         w->room -= length;
-        if (w->header.size - w->window >= WINDOW) {
-                (void) sync_file_range(w->fd, (off_t) w->window, (off_t) (w->header.size - w->window),
-                                       SYNC_FILE_RANGE_WRITE);
-                w->window = w->header.size;
-        }
-        return 0;
+        return w->header.size / WINDOW > before ? window_write(w->fd, w->header.size / WINDOW * WINDOW) : 0;
 }
 
 /* Writes the list of chunks, the entry and, as the last step, the header that counts the object. */
@@ -319,7 +330,6 @@ int disk_file_save_file(int fd, int from, uint32_t *ret_object, uint64_t *ret_pa
                 .mtime_ns = timespec_to_ns(&st.st_mtim),
                 .ctime_ns = timespec_to_ns(&st.st_ctim),
         };
-        w.window = w.header.size;
         w.room = (uint64_t) st.st_blocks * 512;
 
         /* A description of its own, so that the position of the caller's does not move. */
@@ -367,7 +377,6 @@ int disk_file_save_bytes(int fd, uint32_t *object, const void *data, size_t size
                         return r;
                 w.n = w.allocated = w.object.n_chunks;
         }
-        w.window = w.header.size;
         w.room = size;
         w.header.data_pages -= w.object.pages;
 

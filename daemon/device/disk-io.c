@@ -8,8 +8,11 @@
 #include "file-util.h"
 
 int (*disk_io_hook)(const char *call, int fd);
+void (*disk_io_alive)(void);
 
 static int disk_io_call_hook(const char *call, int fd) {
+        if (disk_io_alive)
+                disk_io_alive();
         return disk_io_hook ? disk_io_hook(call, fd) : 0;
 }
 
@@ -64,6 +67,31 @@ int disk_sync(int fd) {
                 if (errno != EINTR)
                         return disk_errno();
         return 0;
+}
+
+static int range_write(int fd, uint64_t offset, uint64_t size, unsigned flags) {
+        while (sync_file_range(fd, (off_t) offset, (off_t) size, flags) < 0)
+                if (errno != EINTR)
+                        return disk_errno();
+        return 0;
+}
+
+int disk_write_begin(int fd, uint64_t offset, uint64_t size) {
+        int r;
+
+        r = disk_io_call_hook("write_begin", fd);
+        return r < 0 ? r : range_write(fd, offset, size, SYNC_FILE_RANGE_WRITE);
+}
+
+int disk_write_wait(int fd, uint64_t offset, uint64_t size) {
+        int r;
+
+        r = disk_io_call_hook("write_wait", fd);
+        if (r < 0)
+                return r;
+        /* This returns errors of the disk, which fsync() then does not return again. */
+        return range_write(fd, offset, size,
+                           SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
 }
 
 const struct dirent *disk_read_entry(DIR *stream, int *r) {

@@ -15,11 +15,21 @@
  */
 extern int (*disk_io_hook)(const char *call, int fd);
 
+/*
+ * Called before each call, if it is not NULL. A file is copied in many calls of which none takes long unless the disk
+ * does not respond, so this shows that the process is alive.
+ */
+extern void (*disk_io_alive)(void);
+
 int disk_open(int directory, const char *name, int flags);
 int disk_mkdir(int directory, const char *name);
 int disk_rename(int from_directory, const char *from, int to_directory, const char *to, unsigned flags);
 int disk_unlink(int directory, const char *name, int flags);
 int disk_sync(int fd);
+
+/* Has the kernel begin with writing a part of a file to the disk, and waits until a part is written. */
+int disk_write_begin(int fd, uint64_t offset, uint64_t size);
+int disk_write_wait(int fd, uint64_t offset, uint64_t size);
 
 /* Returns the next entry of a directory, or NULL at its end, if *r is negative already, or on failure, which sets
  * *r. */

@@ -226,6 +226,53 @@ static void test_round_trip(void **state) {
         assert_string_equal(f->notices, "");
 }
 
+static uint64_t bytes_awaited, bytes_left;
+static int wait_error;
+
+static int count_awaited(const char *call, int fd) {
+        struct stat st;
+
+        if (streq(call, "write_wait")) {
+                bytes_awaited += MIB(8);
+                return wait_error;
+        }
+        if (streq(call, "sync") && fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
+                bytes_left = (uint64_t) st.st_size - bytes_awaited;
+        return 0;
+}
+
+/* Waiting for the disk is spread over the copy, whether of one file or of many, so that the last sync is short. */
+static void test_written_meanwhile(void **state) {
+        Fixture *f = *state;
+        _cleanup_free_ uint8_t *data = malloc(MIB(100));
+        _cleanup_close_ int large = memfd_create("large", MFD_CLOEXEC), small = memfd_create("small", MFD_CLOEXEC);
+
+        memset(data, 1, MIB(100));
+        assert_int_equal(pwrite(large, data, MIB(100), 0), MIB(100));
+        assert_int_equal(pwrite(small, data, MIB(1), 0), MIB(1));
+        for (unsigned many = 0; many < 2; many++) {
+                _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+
+                assert_ok(pkram_save_begin(&f->device, "n", &h));
+                disk_io_hook = count_awaited;
+                bytes_awaited = bytes_left = 0;
+                for (unsigned i = 0; i < (many ? 100 : 1); i++)
+                        assert_ok(pkram_save_file(&h, many ? small : large, NULL, NULL));
+                assert_ok(pkram_save_commit(&h, many, NULL));
+                assert_true(bytes_awaited >= MIB(56));
+                assert_true(bytes_left <= MIB(48));
+        }
+
+        /* An error that is found while waiting is one of the call. */
+        _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+        assert_ok(pkram_save_begin(&f->device, "n", &h));
+        wait_error = -EIO;
+        assert_errno(pkram_save_file(&h, large, NULL, NULL), EIO);
+        wait_error = 0;
+        assert_ok(pkram_save_file(&h, large, NULL, NULL));
+        assert_ok(pkram_save_commit(&h, true, NULL));
+}
+
 static int growing_fd;
 
 static int grow_while_copied(const char *call, int fd) {
@@ -894,6 +941,7 @@ static void test_crash_at_boot(void **state) {
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_written_meanwhile, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_growing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_streams, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_names_and_states, setup, teardown),

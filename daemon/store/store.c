@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <search.h>
 
+#include "disk-io.h"
 #include "store-internal.h"
 #include "system-node.h"
 #include "name.h"
 #include "node-name.h"
+#include "watchdog.h"
 
 static int compare_owners(const void *a, const void *b) {
         return strcmp(((const KnownOwner *) a)->name, ((const KnownOwner *) b)->name);
@@ -72,6 +74,8 @@ int store_new(const PkramDevice *device, const Config *config, Store **ret) {
                 return -ENOMEM;
 
         *s = (Store) { .device = *device, .config = config };
+        /* How long copying to a disk or from one takes cannot be told in advance. */
+        disk_io_alive = watchdog_ping;
         *ret = s;
         return 0;
 }

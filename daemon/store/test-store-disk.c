@@ -3,7 +3,9 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "disk-io.h"
 #include "test-places-fixture.h"
@@ -164,6 +166,68 @@ static void test_growing(void **state) {
         _cleanup_(store_load_freep) StoreLoad *l = NULL;
         assert_ok(store_get(&f->s, &f->s.alice, "n", false, &l, NULL));
         assert_memfd(l->items[0].fd, MIB(4), 7);
+}
+
+/* Takes messages to the service manager from its socket, and returns how many of them were for the watchdog. */
+static unsigned messages_take(int fd) {
+        char text[256];
+        unsigned n = 0;
+        ssize_t k;
+
+        while ((k = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT)) >= 0) {
+                text[k] = 0;
+                n += streq(text, "WATCHDOG=1");
+        }
+        return n;
+}
+
+static const char *slow_call;
+static unsigned n_slow_calls;
+static int notify_fd;
+
+/* Three calls for one file, with others in between, take longer than a second each. */
+static int disk_is_slow(const char *call, int fd) {
+        struct stat st;
+
+        if (!streq(call, slow_call) || fstat(fd, &st) < 0 || st.st_blocks < 2 * 1024 * 2 || n_slow_calls >= 3)
+                return 0;
+        if (n_slow_calls++ == 0)
+                (void) messages_take(notify_fd);
+        (void) usleep(1010000);
+        return 0;
+}
+
+/* The watchdog is told that the process is alive while one file is copied, not only before and after that. */
+static void test_slow(void **state) {
+        Fixture *f = *state;
+        _cleanup_close_ int fd = make_memfd(MIB(8), 7), notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        union {
+                struct sockaddr any;
+                struct sockaddr_un un;
+        } address = { .un = { .sun_family = AF_UNIX } };
+        _cleanup_(store_load_freep) StoreLoad *l = NULL;
+
+        assert_ok(notify);
+        (void) snprintf(address.un.sun_path, sizeof(address.un.sun_path), "%s/notify", f->d.parent);
+        assert_ok(bind(notify, &address.any, sizeof(address.un)));
+        notify_fd = notify;
+        (void) setenv("NOTIFY_SOCKET", address.un.sun_path, 1);
+        (void) setenv("WATCHDOG_USEC", "20000000", 1);
+
+        disk_io_hook = disk_is_slow;
+        slow_call = "write";
+        n_slow_calls = 0;
+        assert_ok(store_put_fd(&f->s, &f->s.alice, fd, NULL));
+        assert_int_equal(n_slow_calls, 3);
+        assert_true(messages_take(notify) >= 3);
+        slow_call = "read";
+        n_slow_calls = 0;
+        assert_ok(store_get(&f->s, &f->s.alice, "n", false, &l, NULL));
+        assert_int_equal(n_slow_calls, 3);
+        assert_true(messages_take(notify) >= 3);
+
+        (void) unsetenv("NOTIFY_SOCKET");
+        (void) unsetenv("WATCHDOG_USEC");
 }
 
 /* A kernel with PKRAM after one without: new nodes are in memory, and old ones are found until they are replaced. */
@@ -353,6 +417,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_objects, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_growing, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_slow, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_both_places, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_killed_while_replacing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_memory_only, setup, teardown),
