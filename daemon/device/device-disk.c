@@ -3,16 +3,13 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include "device-disk.h"
 #include "disk-file.h"
 #include "disk-io.h"
-
-#define TEMPORARY "tmp-"
-#define TEMPORARY_MAX (sizeof(TEMPORARY) + 16)
+#include "disk-node.h"
 
 /* A node in the directory. */
 typedef struct Entry {
@@ -26,7 +23,7 @@ typedef struct Entry {
 typedef struct Session {
         dev_t dev;
         ino_t ino;
-        char file[TEMPORARY_MAX];
+        char file[DISK_TEMPORARY_MAX];
 } Session;
 
 struct DiskDevice {
@@ -65,11 +62,7 @@ int disk_device_new(const char *path, const DiskBoot *boot, DiskNotice notice, v
         d->keep = UINT64_MAX;
         d->last_id = DISK_ID_BASE;
         d->boot = *boot;
-        for (size_t i = 0; i < sizeof(d->boot_id); i++) {
-                const char byte[3] = { boot->boot_id[2 * i], boot->boot_id[2 * i + 1] };
-
-                d->boot_id[i] = (uint8_t) strtoul(byte, NULL, 16);
-        }
+        disk_boot_id_parse(boot->boot_id, d->boot_id);
         *ret = TAKE_PTR(d);
         return 0;
 }
@@ -166,10 +159,6 @@ static int disk_entry_add(DiskDevice *d, const char *file, ino_t ino, const Disk
         info_from_header(d, h, &e->info);
         d->last_id = MAX(d->last_id, h->id);
         return 0;
-}
-
-static bool is_node_file(const char *name) {
-        return strlen(name) == DISK_FILE_NAME_MAX - 1 && streq(name + 32, ".node");
 }
 
 /*
@@ -276,25 +265,17 @@ static int dropped_read(DiskDevice *d, const DiskDirectory *dir) {
         return fd < 0 ? fd : dropped_scan(d, fd, false);
 }
 
-/* Left by a process that was killed. Files that are being saved are locked. */
-static void temporary_remove(int dir, const char *file) {
-        _cleanup_close_ int fd = disk_open(dir, file, O_RDONLY);
-
-        if (fd >= 0 && disk_lock(fd, LOCK_EX) >= 0)
-                (void) disk_unlink(dir, file, 0);
-}
-
 static int scan_file(DiskDevice *d, DiskDirectory *dir, const char *file) {
         const char *reason;
         DiskHeader h;
         ino_t ino = 0;
         int r;
 
-        if (startswith(file, TEMPORARY)) {
-                temporary_remove(dir->nodes, file);
+        if (startswith(file, DISK_TEMPORARY)) {
+                disk_node_remove_left(dir->nodes, file);
                 return 0;
         }
-        if (!is_node_file(file)) {
+        if (!disk_node_is_file(file)) {
                 if (file[0] != '.' && !d->entered)
                         disk_directory_notice(dir, "Ignoring '%s' in the directory of nodes: not a node", file);
                 return 0;
@@ -558,7 +539,6 @@ static int disk_do_save_begin(DiskDevice *d, int fd, struct pkram_ioctl_name *a)
         _cleanup_disk_directory_ DiskDirectory dir = DISK_DIRECTORY_NONE;
         _cleanup_close_ int file = -EBADF;
         Session s = {};
-        uint64_t random;
         struct stat st;
         int r;
 
@@ -569,17 +549,13 @@ static int disk_do_save_begin(DiskDevice *d, int fd, struct pkram_ioctl_name *a)
                 r = GREEDY_REALLOC(d->sessions, d->sessions_allocated, d->n_sessions + 1);
         if (r < 0)
                 return r;
-        if (getrandom(&random, sizeof(random), 0) != (ssize_t) sizeof(random))
-                return -EIO;
 
-        (void) snprintf(s.file, sizeof(s.file), TEMPORARY "%016llx", (unsigned long long) random);
-        file = disk_open(dir.nodes, s.file, O_RDWR | O_CREAT | O_EXCL);
-        if (file < 0)
-                return file;
-        r = disk_lock(file, LOCK_SH);
-        if (r >= 0)
-                r = disk_file_begin(file, a->name);
-        if (r >= 0 && fstat(file, &st) < 0)
+        r = disk_node_create(dir.nodes, a->name, s.file, &file);
+        if (r < 0) {
+                directory_remember(d, &dir);
+                return r;
+        }
+        if (fstat(file, &st) < 0)
                 r = -errno;
         if (r >= 0)
                 r = descriptor_replace(fd, file);
@@ -599,20 +575,6 @@ static int disk_do_save_begin(DiskDevice *d, int fd, struct pkram_ioctl_name *a)
 
 static uint64_t next_id(const DiskDevice *d, uint64_t now_ns) {
         return MAX(now_ns / NSEC_PER_USEC, d->last_id + 1);
-}
-
-/* Locks the node that is to be replaced: no descriptor loads it while *ret_fd is open. */
-static int replaced_lock(const DiskDirectory *dir, const char *file, int *ret_fd) {
-        _cleanup_close_ int fd = disk_open(dir->nodes, file, O_RDONLY);
-        int r;
-
-        if (fd < 0)
-                return fd;
-        r = disk_lock(fd, LOCK_EX);
-        if (r < 0)
-                return r;
-        *ret_fd = TAKE_FD(fd);
-        return 0;
 }
 
 static int disk_do_commit(DiskDevice *d, int fd, struct pkram_ioctl_commit *a) {
@@ -640,7 +602,8 @@ static int disk_do_commit(DiskDevice *d, int fd, struct pkram_ioctl_commit *a) {
                 return r;
 
         disk_file_name(h.name, file);
-        r = replaced_lock(&dir, file, &old);
+        /* No descriptor loads the node that is to be replaced while this one is open. */
+        r = disk_node_lock(dir.nodes, file, &old);
         if (r != -ENOENT && !replace)
                 return r < 0 && r != -EBUSY ? r : -EEXIST;
         if (r < 0 && r != -ENOENT)

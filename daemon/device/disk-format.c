@@ -107,3 +107,11 @@ void disk_file_name(const char *node_name, char ret[DISK_FILE_NAME_MAX]) {
         (void) snprintf(ret, DISK_FILE_NAME_MAX, "%016llx%016llx.node",
                         (unsigned long long) h.high64, (unsigned long long) h.low64);
 }
+
+void disk_boot_id_parse(const char *boot_id, uint8_t ret[16]) {
+        for (size_t i = 0; i < 16; i++) {
+                const char byte[3] = { boot_id[2 * i], boot_id[2 * i + 1] };
+
+                ret[i] = (uint8_t) strtoul(byte, NULL, 16);
+        }
+}

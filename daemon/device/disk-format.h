@@ -107,3 +107,6 @@ bool disk_name_is_valid(const char *name);
 /* Name of the file of a node. */
 #define DISK_FILE_NAME_MAX 38U
 void disk_file_name(const char *node_name, char ret[DISK_FILE_NAME_MAX]);
+
+/* The bytes of a boot ID of 32 hexadecimal digits, as headers have them. */
+void disk_boot_id_parse(const char *boot_id, uint8_t ret[16]);
