@@ -145,12 +145,9 @@ bool power_model_look(PowerModel *m) {
         return directory_look(m, 0);
 }
 
-void power_model_sync(PowerModel *m, int fd) {
-        struct stat st;
-        unsigned i;
+static void stat_sync(PowerModel *m, const struct stat *st) {
+        unsigned i = inode_find(m, st);
 
-        assert_ok(fstat(fd, &st));
-        i = inode_find(m, &st);
         /* Not below the root, or removed before anything saw it. */
         if (i == UINT32_MAX)
                 return;
@@ -163,6 +160,17 @@ void power_model_sync(PowerModel *m, int fd) {
         safe_close(inode->synced);
         assert_ok(inode->synced = memfd_create("synced", MFD_CLOEXEC));
         data_copy(m, inode->fd, inode->synced, false);
+}
+
+void power_model_sync(PowerModel *m, int fd) {
+        struct stat st;
+
+        assert_ok(fstat(fd, &st));
+        stat_sync(m, &st);
+}
+
+void power_model_sync_inode(PowerModel *m, ino_t ino) {
+        stat_sync(m, &(struct stat) { .st_dev = m->inodes[0].dev, .st_ino = ino });
 }
 
 PowerModel *power_model_new(const char *path) {

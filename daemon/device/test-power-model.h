@@ -6,6 +6,8 @@
  */
 #pragma once
 
+#include <sys/types.h>
+
 #include "macro.h"
 
 typedef struct PowerModel PowerModel;
@@ -30,6 +32,9 @@ bool power_model_look(PowerModel *m);
 
 /* A file or directory is synced. */
 void power_model_sync(PowerModel *m, int fd);
+
+/* The same for a file in the directory, by its inode number. */
+void power_model_sync_inode(PowerModel *m, ino_t ino);
 
 /* Writes down what is left, into an empty directory. */
 void power_model_cut(PowerModel *m, PowerCut cut, const char *to);

@@ -86,13 +86,14 @@ int persist_plan_limit(PersistPlan *p, const char *path, const Config *c);
 /* Drops all nodes that are still to be written, with an error, a negative errno. persist_plan_fit() counts them. */
 void persist_plan_fail(PersistPlan *p, int error);
 
-/* Called every half second, and after each node, with the approximate number of bytes written. */
+/* Called every half second with the approximate number of bytes written. */
 typedef void (*PersistProgress)(const PersistPlan *p, uint64_t bytes, void *userdata);
 
 /*
- * Writes the nodes of the plan, up to four at a time, each in a process of its own. Nodes that are not complete after
- * p->seconds are dropped. Afterwards, each node is either written or dropped. Copies that this boot has written before
- * are removed first. Returns 0, also if nodes were dropped, or a negative errno if none could be written.
+ * Writes the nodes of the plan, up to four at a time. Other processes do this. They are killed after p->seconds, so
+ * this call returns a few seconds later at most, even if the disk does not respond. Afterwards, each node is either
+ * written or dropped. Copies that this boot has written before are removed first. Returns 0, also if nodes were
+ * dropped, or a negative errno if none could be written.
  */
 int persist_write(PersistPlan *p, const PkramDevice *memory, const char *path, const DiskBoot *boot,
                   PersistProgress progress, void *userdata);

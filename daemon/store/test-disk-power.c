@@ -6,10 +6,11 @@
  * while that boot begins.
  */
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "disk-io.h"
-#include "persist.h"
+#include "persist-run.h"
 #include "test-places-fixture.h"
 #include "test-power-model.h"
 
@@ -40,14 +41,46 @@ typedef struct Run {
 
 static Run *running;
 
+/* Inode numbers of files that other processes sync, shared with them. */
+#define SYNCED_MAX 64U
+static struct {
+        unsigned n;
+        ino_t files[SYNCED_MAX];
+} *synced;
+
 static void run_cut(Run *run);
 
-/* Called before each call. Writers of nodes are other processes, and the last sync of each is this one's. */
+static void note_sync(int fd) {
+        unsigned i = __atomic_fetch_add(&synced->n, 1, __ATOMIC_SEQ_CST);
+        struct stat st;
+
+        if (i >= SYNCED_MAX || fstat(fd, &st) < 0)
+                _exit(EXIT_FAILURE);
+        __atomic_store_n(synced->files + i, st.st_ino, __ATOMIC_SEQ_CST);
+}
+
+static void run_take_syncs(Run *run) {
+        for (size_t i = 0; i < SYNCED_MAX; i++) {
+                ino_t ino = __atomic_exchange_n(synced->files + i, 0, __ATOMIC_SEQ_CST);
+
+                if (ino == 0)
+                        continue;
+                power_model_sync_inode(run->model, ino);
+                run->changed = true;
+        }
+}
+
+/* Called before each call. Nodes are written, and their files synced, by other processes. */
 static int on_call(const char *call, int fd) {
         Run *run = running;
 
-        if (run->pid != getpid())
+        if (run->pid != getpid()) {
+                if (streq(call, "sync"))
+                        note_sync(fd);
                 return 0;
+        }
+        if (run->depth == 0)
+                run_take_syncs(run);
         run_cut(run);
         if (streq(call, "sync"))
                 power_model_sync(run->model, fd);
@@ -299,6 +332,7 @@ print_message("# %u %u\n", f->moments, f->cuts);
 /* Writes what is in memory to disk: a version of "n", and "m" with the same one. */
 static void shutdown_write(Fixture *f, unsigned version) {
         _cleanup_(store_freep) Store *memory = NULL;
+        _cleanup_free_ PersistShared *shared = NULL;
         _cleanup_plan_ PersistPlan p = {};
 
         expect_also(f, "n", NONE | VERSION(version));
@@ -309,9 +343,13 @@ static void shutdown_write(Fixture *f, unsigned version) {
         p.rate = MIB(100);
         p.seconds = 600;
         persist_plan_fit(&p);
-        assert_ok(persist_write(&p, &f->p.memory, f->p.d.path, &f->p.d.boot, NULL, NULL));
         assert_int_equal(p.n, 2);
-        assert_true(p.nodes[0].written && p.nodes[1].written);
+        /* In this process, which has the model. */
+        assert_non_null(shared = calloc(1, persist_shared_size(&p)));
+        synced->n = 0;
+        persist_run(&p, &f->p.memory, f->p.d.path, &f->p.d.boot, shared);
+        assert_ok(shared->error);
+        assert_true(shared->results[0].written && shared->results[1].written);
         *fixture_allowed(f, "m") = VERSION(version);
         expect_only(f, "n", VERSION(version));
 }
@@ -355,5 +393,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_persist, setup, teardown),
         };
 
+        synced = mmap(NULL, sizeof(*synced), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        assert_true(synced != MAP_FAILED);
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -12,6 +13,7 @@
 #include "kexec-check.h"
 #include "reboot-check.h"
 #include "test-places-fixture.h"
+#include "time-util.h"
 
 typedef struct Fixture {
         PlacesFixture p;
@@ -540,6 +542,98 @@ static void test_time_is_up(void **state) {
         assert_int_equal(store_count(&f->p.s, &f->p.s.root), 0);
 }
 
+/* The disk does not respond. */
+#define HANG_SEC 60U
+
+static int hang_call(const char *call, _unused_ int fd) {
+        if (streq(call, failing))
+                (void) sleep(HANG_SEC);
+        return 0;
+}
+
+/* The same, once a node is written that has more than little data. */
+static int hang_large(const char *call, int fd) {
+        struct stat st;
+
+        if (streq(call, "sync") && fstat(fd, &st) >= 0 && S_ISREG(st.st_mode) && (uint64_t) st.st_size > MIB(10))
+                (void) sleep(HANG_SEC);
+        return 0;
+}
+
+static void write_for_a_second(Fixture *f, int (*hook)(const char *call, int fd), PersistPlan *p) {
+        uint64_t begin = now_usec(CLOCK_MONOTONIC);
+        unsigned n = 0;
+
+        plan(f, PERSIST_ALL, p);
+        p->seconds = 1;
+        disk_io_hook = hook;
+        assert_ok(persist_write(p, &f->p.memory, f->p.d.path, &f->p.d.boot, count_progress, &n));
+        disk_io_hook = NULL;
+        assert_true(now_usec(CLOCK_MONOTONIC) - begin < HANG_SEC / 3 * USEC_PER_SEC);
+        assert_true(n > 0);
+}
+
+/* Whatever call the disk hangs in: the shutdown goes on when the time is up, and names what is lost. */
+static void test_disk_hangs(void **state) {
+        static const char *const calls[] = { "open", "unlink", "lock", "write", "sync", "rename" };
+        Fixture *f = *state;
+        _cleanup_close_ int fd = make_memfd(3000000, 7);
+        StoreItem item = { .fd = fd };
+        _cleanup_plan_ PersistPlan p = {};
+
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "small", 0, NULL));
+        assert_ok(store_put(&f->p.s, &f->p.s.root, "large", &item, 1, 0, NULL, NULL));
+        for (size_t i = 0; i < ELEMENTSOF(calls); i++) {
+                _cleanup_plan_ PersistPlan hung = {};
+
+                /* There are copies to be removed. */
+                write_all(f, PERSIST_ALL);
+                failing = calls[i];
+                write_for_a_second(f, hang_call, &hung);
+                assert_int_equal(hung.n_dropped, 2);
+                for (size_t k = 0; k < hung.n; k++) {
+                        assert_false(hung.nodes[k].written);
+                        assert_int_equal(hung.nodes[k].drop, PERSIST_DROP_TIME);
+                        assert_int_equal(hung.nodes[k].error, -ETIME);
+                }
+        }
+
+        /* What was written before that is not lost. */
+        write_for_a_second(f, hang_large, &p);
+        assert_true(plan_find(&p, "small")->written);
+        assert_int_equal(plan_find(&p, "large")->drop, PERSIST_DROP_TIME);
+        assert_int_equal(p.n_dropped, 1);
+        restart(f, true, false);
+        assert_int_equal(store_count(&f->p.s, &f->p.s.root), 1);
+        assert_true(is_on_disk(f, "small"));
+}
+
+/* The process that writes is killed, for want of memory: its nodes are named, too. */
+static int be_killed(const char *call, _unused_ int fd) {
+        if (streq(call, "rename"))
+                (void) raise(SIGKILL);
+        return 0;
+}
+
+static void test_writer_is_killed(void **state) {
+        Fixture *f = *state;
+        _cleanup_plan_ PersistPlan p = {};
+
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "n", 0, NULL));
+        write_all(f, PERSIST_ALL);
+        plan(f, PERSIST_ALL, &p);
+        disk_io_hook = be_killed;
+        assert_ok(persist_write(&p, &f->p.memory, f->p.d.path, &f->p.d.boot, NULL, NULL));
+        disk_io_hook = NULL;
+        assert_int_equal(p.n_dropped, 1);
+        assert_int_equal(p.nodes[0].drop, PERSIST_DROP_FAILED);
+        assert_int_equal(p.nodes[0].error, -ECANCELED);
+        /* What it left behind does no harm. */
+        write_all(f, PERSIST_ALL);
+        restart(f, true, false);
+        assert_true(is_on_disk(f, "n"));
+}
+
 /* A shutdown that is cut off at any moment leaves nodes that are complete, or none. */
 static void test_cut_off(void **state) {
         Fixture *f = *state;
@@ -547,6 +641,7 @@ static void test_cut_off(void **state) {
         StoreItem item = { .fd = fd };
 
         assert_ok(store_put(&f->p.s, &f->p.s.root, "n", &item, 1, STORE_VERIFY, NULL, NULL));
+        assert_ok(prctl(PR_SET_CHILD_SUBREAPER, 1));
         for (unsigned i = 0; i < 20; i++) {
                 pid_t pid = fork();
 
@@ -565,7 +660,9 @@ static void test_cut_off(void **state) {
                 }
                 (void) usleep(i * 1500);
                 (void) kill(pid, SIGKILL);
-                (void) waitpid(pid, NULL, 0);
+                /* The processes that it has started end with it. */
+                while (waitpid(-1, NULL, 0) >= 0)
+                        ;
 
                 /* The memory of this process is as it was, so look at the disk alone. */
                 DiskBoot next = f->p.d.boot;
@@ -612,6 +709,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_less_important_nodes_give_way, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_time_is_up, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_disk_hangs, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_writer_is_killed, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_cut_off, setup, teardown),
         };
 
