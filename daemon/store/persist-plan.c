@@ -6,12 +6,8 @@
 
 #include "disk-format.h"
 #include "file-util.h"
-#include "persist.h"
+#include "persist-rate.h"
 #include "system-node.h"
-
-/* Without a measurement: a slow disk. */
-#define RATE_DEFAULT MIB(100)
-#define RATE_MIN MIB(1)
 
 /* A file has a header, and lists of chunks, which take a thousandth at most. */
 #define FILE_BYTES KIB(32)
@@ -190,20 +186,6 @@ const char *persist_drop_text(const PersistNode *n) {
         }
 }
 
-/* What the disk took per second when it was written to last. */
-static uint64_t rate_read(const char *path) {
-        unsigned long long bytes, usec;
-        _cleanup_free_ char *text = NULL;
-        char file[256];
-        size_t n;
-
-        if ((size_t) snprintf(file, sizeof(file), "%s/rate", path) >= sizeof(file) ||
-            file_read(file, 64, &text, &n) < 0 || sscanf(text, "%19llu %19llu", &bytes, &usec) != 2 || usec == 0 ||
-            bytes > UINT64_MAX / 1000000)
-                return RATE_DEFAULT;
-        return MAX((uint64_t) bytes * 1000000 / usec, RATE_MIN);
-}
-
 int persist_plan_limit(PersistPlan *p, const char *path, const Config *c) {
         char existing[256];
         struct statvfs fs;
@@ -223,6 +205,6 @@ int persist_plan_limit(PersistPlan *p, const char *path, const Config *c) {
 
         p->room = MIN(left, c->persist_bytes);
         p->seconds = c->persist_sec;
-        p->rate = rate_read(path);
+        persist_rate_read(p, path);
         return 0;
 }

@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#include "file-util.h"
-#include "persist-run.h"
+#include "persist-rate.h"
 #include "time-util.h"
 
 /* How long to wait between two reports of the progress, and for a process that was killed. */
-#define PROGRESS_MSEC 500
-#define KILL_MSEC 5000
+#define PROGRESS_MSEC UINT64_C(500)
+#define KILL_MSEC UINT64_C(5000)
 
-/* Less tells nothing about the disk. */
-#define RATE_BYTES_MIN MIB(64)
+/* How long the estimate for the next shutdown may take. */
+#define RATE_MSEC UINT64_C(2000)
 
 /*
  * One call of persist_write(). This process does nothing that may have to wait for the disk: it watches the one that
@@ -28,79 +26,74 @@ typedef struct PersistWrite {
         const char *path;
         const DiskBoot *boot;
         PersistShared *shared;
-        pid_t pid;
-        int pidfd;
-        bool ended;             /* of itself */
 } PersistWrite;
 
-/* --- in the process that writes --- */
+/* Another process, and those that it starts. */
+typedef struct Child {
+        pid_t pid;              /* or 0 */
+        int pidfd;
+        bool ended;
+} Child;
+#define CHILD_NONE ((Child) { .pidfd = -EBADF })
 
-static void rate_write(const char *path, uint64_t bytes, uint64_t usec) {
-        char file[256], text[64];
-        int n;
-
-        if (bytes < RATE_BYTES_MIN || (size_t) snprintf(file, sizeof(file), "%s/rate", path) >= sizeof(file))
-                return;
-        n = snprintf(text, sizeof(text), "%llu %llu\n", (unsigned long long) bytes, (unsigned long long) usec);
-        /* Only an estimate suffers. */
-        (void) file_write(file, text, (size_t) n);
-}
-
-static void write_in_child(const PersistWrite *w) {
-        uint64_t begin = now_usec(CLOCK_MONOTONIC);
-
-        persist_run(w->plan, w->memory, w->path, w->boot, w->shared);
-        rate_write(w->path, w->shared->bytes, now_usec(CLOCK_MONOTONIC) - begin + 1);
-}
-
-/* --- in the process that watches it --- */
-
-static int write_start(PersistWrite *w) {
+static int child_start(Child *c, void (*main)(const PersistWrite *w), const PersistWrite *w) {
         pid_t parent = getpid();
 
-        w->pid = fork();
-        if (w->pid < 0)
+        c->pid = fork();
+        if (c->pid < 0)
                 return -errno;
-        if (w->pid == 0) {
+        if (c->pid == 0) {
                 (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
                 if (getppid() != parent)
                         _exit(EXIT_FAILURE);
                 /* So that all processes can be killed at once. */
                 (void) setpgid(0, 0);
-                write_in_child(w);
+                main(w);
                 _exit(EXIT_SUCCESS);
         }
-        (void) setpgid(w->pid, w->pid);
-        w->pidfd = pidfd_open(w->pid, 0);
-        return w->pidfd < 0 ? -errno : 0;
+        (void) setpgid(c->pid, c->pid);
+        c->pidfd = pidfd_open(c->pid, 0);
+        return c->pidfd < 0 ? -errno : 0;
 }
 
-/* Waits for the end, at most until the deadline. */
-static void write_watch(PersistWrite *w, uint64_t until, PersistProgress progress, void *userdata) {
-        struct pollfd end = { .fd = w->pidfd, .events = POLLIN };
+/* Waits for its end. */
+static void child_wait(Child *c, uint64_t msec) {
+        struct pollfd end = { .fd = c->pidfd, .events = POLLIN };
+
+        c->ended = c->ended || poll(&end, 1, (int) msec) > 0;
+}
+
+/* Kills what is left, and waits for that. A process that hangs in the kernel, because the disk does, is left behind. */
+static void child_done(Child *c, uint64_t msec) {
+        if (c->pid > 0) {
+                (void) kill(-c->pid, SIGKILL);
+                (void) kill(c->pid, SIGKILL);
+                if (c->pidfd >= 0)
+                        child_wait(c, msec);
+                (void) waitpid(c->pid, NULL, WNOHANG);
+        }
+        c->pidfd = safe_close(c->pidfd);
+        c->pid = 0;
+}
+
+static void write_nodes(const PersistWrite *w) {
+        persist_run(w->plan, w->memory, w->path, w->boot, w->shared);
+}
+
+static void write_rate(const PersistWrite *w) {
+        persist_rate_write(w->plan, w->path);
+}
+
+/* Waits until all is done, or the time is up. */
+static void write_watch(const PersistWrite *w, Child *c, uint64_t until, PersistProgress progress, void *userdata) {
         uint64_t now;
 
         do {
                 now = now_usec(CLOCK_MONOTONIC);
-                w->ended = poll(&end, 1, now >= until ? 0 :
-                                (int) MIN((until - now) / 1000 + 1, (uint64_t) PROGRESS_MSEC)) > 0;
+                child_wait(c, now >= until ? 0 : MIN((until - now) / 1000 + 1, PROGRESS_MSEC));
                 if (progress)
                         progress(w->plan, w->shared->bytes, userdata);
-        } while (!w->ended && now < until);
-}
-
-/* Ends what is left. A process that hangs in the kernel, because the disk does, is left behind. */
-static void write_end(PersistWrite *w) {
-        struct pollfd end = { .fd = w->pidfd, .events = POLLIN };
-
-        if (w->pid > 0) {
-                (void) kill(-w->pid, SIGKILL);
-                (void) kill(w->pid, SIGKILL);
-                if (w->pidfd >= 0)
-                        (void) poll(&end, 1, KILL_MSEC);
-                (void) waitpid(w->pid, NULL, WNOHANG);
-        }
-        w->pidfd = safe_close(w->pidfd);
+        } while (!c->ended && now < until);
 }
 
 /* Tells what became of each node. What is not decided failed with this error, or was late. */
@@ -126,9 +119,11 @@ static void write_settle(const PersistWrite *w, int error) {
 int persist_write(PersistPlan *p, const PkramDevice *memory, const char *path, const DiskBoot *boot,
                   PersistProgress progress, void *userdata) {
 
-        uint64_t until = now_usec(CLOCK_MONOTONIC) + p->seconds * USEC_PER_SEC;
-        PersistWrite w = { .plan = p, .memory = memory, .path = path, .boot = boot, .pidfd = -EBADF };
+        uint64_t begin = now_usec(CLOCK_MONOTONIC), until = begin + p->seconds * USEC_PER_SEC, usec = 0;
+        PersistWrite w = { .plan = p, .memory = memory, .path = path, .boot = boot };
+        Child writer = CHILD_NONE, estimate = CHILD_NONE;
         size_t size = persist_shared_size(p);
+        bool in_time = false, learned = false;
         void *shared;
         int r;
 
@@ -136,17 +131,26 @@ int persist_write(PersistPlan *p, const PkramDevice *memory, const char *path, c
         r = shared == MAP_FAILED ? -errno : 0;
         if (r >= 0) {
                 w.shared = shared;
-                r = write_start(&w);
+                r = child_start(&writer, write_nodes, &w);
         }
         if (r >= 0) {
-                write_watch(&w, until, progress, userdata);
-                write_end(&w);
-                r = w.shared->error;
-                write_settle(&w, r < 0 ? r : w.ended ? -ECANCELED : -ETIME);
-        } else {
-                write_end(&w);
-                write_settle(&w, r);
+                write_watch(&w, &writer, until, progress, userdata);
+                in_time = writer.ended;
+                usec = now_usec(CLOCK_MONOTONIC) - begin;
         }
+        child_done(&writer, KILL_MSEC);
+        if (r >= 0) {
+                r = w.shared->error;
+                learned = r >= 0 && persist_rate_learn(p, w.shared, usec, in_time);
+        }
+        write_settle(&w, r < 0 ? r : in_time ? -ECANCELED : -ETIME);
+        /* On a disk that hangs there is nothing to be noted. */
+        if (learned && writer.ended) {
+                if (child_start(&estimate, write_rate, &w) >= 0)
+                        child_wait(&estimate, RATE_MSEC);
+                child_done(&estimate, 0);
+        }
+
         if (w.shared)
                 (void) munmap(w.shared, size);
         p->error = r;

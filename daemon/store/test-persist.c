@@ -545,17 +545,71 @@ static void test_time_is_up(void **state) {
 /* The disk does not respond. */
 #define HANG_SEC 60U
 
-static int hang_call(const char *call, _unused_ int fd) {
-        if (streq(call, failing))
+/* It does not, while a node with more than little data is synced. */
+static int hang_sync(const char *call, int fd) {
+        struct stat st;
+
+        if (streq(call, "sync") && fstat(fd, &st) >= 0 && S_ISREG(st.st_mode) && (uint64_t) st.st_size > MIB(10))
                 (void) sleep(HANG_SEC);
         return 0;
 }
 
-/* The same, once a node is written that has more than little data. */
-static int hang_large(const char *call, int fd) {
-        struct stat st;
+/* The disk takes a MiB in a quarter of a second. */
+static int write_slowly(const char *call, _unused_ int fd) {
+        if (streq(call, "write"))
+                (void) usleep(250000);
+        return 0;
+}
 
-        if (streq(call, "sync") && fstat(fd, &st) >= 0 && S_ISREG(st.st_mode) && (uint64_t) st.st_size > MIB(10))
+/* What the next shutdown expects. */
+static uint64_t rate_for_next(Fixture *f, uint64_t seconds, PersistPlan *p) {
+        f->p.s.config.persist_bytes = UINT64_MAX;
+        f->p.s.config.persist_sec = seconds;
+        assert_ok(persist_plan_collect(p, f->memory_store, PERSIST_ALL));
+        assert_ok(persist_plan_limit(p, f->p.d.path, &f->p.s.config));
+        persist_plan_fit(p);
+        return p->rate;
+}
+
+/* If the time was not enough, the next shutdown knows it before, and so does the one after a slower one. */
+static void test_rate_after_overrun(void **state) {
+        Fixture *f = *state;
+        _cleanup_close_ int fd = make_memfd(MIB(8), 7);
+        StoreItem item = { .fd = fd };
+
+        assert_ok(store_put(&f->p.s, &f->p.s.root, "n", &item, 1, 0, NULL, NULL));
+        for (unsigned i = 0; i < 2; i++) {
+                _cleanup_plan_ PersistPlan p = {}, next = {};
+
+                plan(f, PERSIST_ALL, &p);
+                p.seconds = 1;
+                disk_io_hook = i == 0 ? write_slowly : hang_sync;
+                assert_ok(persist_write(&p, &f->p.memory, f->p.d.path, &f->p.d.boot, NULL, NULL));
+                disk_io_hook = NULL;
+                assert_int_equal(p.nodes[0].drop, PERSIST_DROP_TIME);
+                /* With the second one, all was copied when the time was up. */
+                assert_true(rate_for_next(f, 1, &next) < MIB(8));
+                if (i == 1)
+                        assert_true(next.rate > MIB(4));
+                assert_int_equal(next.nodes[0].drop, PERSIST_DROP_TIME);
+                assert_true(persist_plan_is_cut(&next));
+        }
+}
+
+/* Little data tells nothing about the disk if there was enough time. */
+static void test_rate_of_little(void **state) {
+        Fixture *f = *state;
+        _cleanup_plan_ PersistPlan p = {};
+
+        assert_ok(store_put_data(&f->p.s, &f->p.s.root, "n", 0, NULL));
+        disk_io_hook = write_slowly;
+        write_all(f, PERSIST_ALL);
+        disk_io_hook = NULL;
+        assert_int_equal(rate_for_next(f, 60, &p), MIB(100));
+}
+
+static int hang_call(const char *call, _unused_ int fd) {
+        if (streq(call, failing))
                 (void) sleep(HANG_SEC);
         return 0;
 }
@@ -599,7 +653,7 @@ static void test_disk_hangs(void **state) {
         }
 
         /* What was written before that is not lost. */
-        write_for_a_second(f, hang_large, &p);
+        write_for_a_second(f, hang_sync, &p);
         assert_true(plan_find(&p, "small")->written);
         assert_int_equal(plan_find(&p, "large")->drop, PERSIST_DROP_TIME);
         assert_int_equal(p.n_dropped, 1);
@@ -709,6 +763,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_less_important_nodes_give_way, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_time_is_up, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_rate_after_overrun, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_rate_of_little, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_disk_hangs, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_writer_is_killed, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_cut_off, setup, teardown),
