@@ -112,15 +112,24 @@ static int persist_node_compare(const void *a, const void *b) {
         return i != k ? (i > k) - (i < k) : strcmp(x->name, y->name);
 }
 
-/* Why so many bytes cannot be written. */
-static PersistDrop bytes_drop(const PersistPlan *p, uint64_t bytes) {
-        uint64_t in_time;
+/* How long it takes to write so many nodes with so many bytes. */
+static uint64_t plan_usec(const PersistPlan *p, uint64_t bytes, size_t n) {
+        uint64_t usec, of_nodes;
 
+        if (__builtin_mul_overflow(bytes, USEC_PER_SEC, &usec))
+                usec = bytes / MAX(p->rate / USEC_PER_SEC, UINT64_C(1));
+        else
+                usec /= MAX(p->rate, UINT64_C(1));
+        if (__builtin_mul_overflow(p->usec_per_node, n, &of_nodes) || !inc_u64(&usec, of_nodes))
+                return UINT64_MAX;
+        return usec;
+}
+
+/* Why so many nodes with so many bytes cannot be written. */
+static PersistDrop bytes_drop(const PersistPlan *p, uint64_t bytes, size_t n) {
         if (bytes > p->room)
                 return PERSIST_DROP_ROOM;
-        if (__builtin_mul_overflow(p->rate, p->seconds, &in_time) || bytes <= in_time)
-                return PERSIST_DROP_NONE;
-        return PERSIST_DROP_TIME;
+        return plan_usec(p, bytes, n) > p->seconds * USEC_PER_SEC ? PERSIST_DROP_TIME : PERSIST_DROP_NONE;
 }
 
 void persist_plan_fail(PersistPlan *p, int error) {
@@ -140,24 +149,30 @@ void persist_plan_fit(PersistPlan *p) {
                 PersistNode *node = p->nodes + i;
 
                 if (node->drop == PERSIST_DROP_NONE)
-                        node->drop = bytes_drop(p, node->bytes);
+                        node->drop = bytes_drop(p, node->bytes, 1);
                 if (node->drop == PERSIST_DROP_NONE && !inc_u64(&p->bytes, node->bytes))
                         node->drop = PERSIST_DROP_ROOM;
                 n += node->drop == PERSIST_DROP_NONE;
         }
         if (p->n > 0)
                 qsort(p->nodes, p->n, sizeof(PersistNode), persist_node_compare);
-        while (n > 0 && bytes_drop(p, p->bytes) != PERSIST_DROP_NONE) {
-                PersistNode *last = p->nodes + --n;
+        while (n > 0 && bytes_drop(p, p->bytes, n) != PERSIST_DROP_NONE) {
+                PersistNode *last = p->nodes + n - 1;
 
-                last->drop = bytes_drop(p, p->bytes);
+                last->drop = bytes_drop(p, p->bytes, n--);
                 p->bytes -= last->bytes;
         }
         p->n_dropped = p->n - n;
 }
 
+uint64_t persist_plan_usec(const PersistPlan *p) {
+        return plan_usec(p, p->bytes, p->n - p->n_dropped);
+}
+
 uint64_t persist_plan_seconds(const PersistPlan *p) {
-        return p->bytes / MAX(p->rate, UINT64_C(1)) + (p->bytes > 0);
+        uint64_t usec = persist_plan_usec(p);
+
+        return usec / USEC_PER_SEC + (usec % USEC_PER_SEC > 0);
 }
 
 bool persist_plan_is_cut(const PersistPlan *p) {

@@ -9,6 +9,7 @@
 #include "device-places.h"
 #include "disk-copy.h"
 #include "persist-run.h"
+#include "time-util.h"
 
 /* Nodes that are written at the same time. */
 #define WRITERS 4U
@@ -16,9 +17,14 @@
 /* How often the bytes are counted. */
 #define COUNT_MSEC 250
 
+/* So many complete nodes, or those of so much time, get durable names at once. */
+#define BATCH 64U
+#define BATCH_USEC (200 * USEC_PER_SEC / 1000)
+
 /* A process that writes a node. */
 typedef struct NodeWriter {
         const PersistNode *node; /* or NULL */
+        uint64_t begin_usec;
         DiskCopy copy;
         pid_t pid;
         int pidfd;
@@ -34,6 +40,9 @@ typedef struct PersistRun {
         NodeWriter writers[WRITERS];
         size_t end;             /* of the nodes that are to be written */
         uint64_t bytes;         /* of those that are */
+        const PersistNode *batch[BATCH]; /* those whose names are not durable yet */
+        size_t n_batch;
+        uint64_t batch_usec;    /* when it began */
 } PersistRun;
 
 size_t persist_shared_size(const PersistPlan *p) {
@@ -98,6 +107,7 @@ static void result_drop(const PersistRun *run, const PersistNode *node, int erro
         PersistResult *result = result_of(run, node);
 
         result->written = false;
+        result->usec = 0;
         result->error = error;
         result->drop = error == -EDQUOT ? PERSIST_DROP_ROOM : PERSIST_DROP_FAILED;
 }
@@ -124,11 +134,31 @@ static int run_remove_copy(PersistRun *run, const PersistNode *node) {
         return r;
 }
 
+/* The nodes of the batch are written. If that fails, a crash might lose them, so they are not. */
+static void run_sync(PersistRun *run) {
+        int r;
+
+        r = run->n_batch > 0 ? disk_copies_sync(&run->disk) : 0;
+        for (size_t i = 0; i < run->n_batch; i++) {
+                const PersistNode *node = run->batch[i];
+
+                if (r >= 0) {
+                        result_of(run, node)->written = true;
+                        continue;
+                }
+                (void) disk_copy_remove(&run->disk, node->kernel_name);
+                run->bytes -= node->bytes;
+                result_drop(run, node, r);
+        }
+        run->n_batch = 0;
+}
+
 /*
  * The disk is full: drops the last node after this one in the plan that takes room there, written or not. These are no
  * more important. Returns false if there is none.
  */
 static bool run_make_room(PersistRun *run, const PersistNode *node) {
+        run_sync(run);
         for (const PersistNode *n = run->plan->nodes + run->end - 1; n > node; n--) {
                 for (size_t i = 0; i < WRITERS; i++)
                         if (run->writers[i].node == n) {
@@ -165,6 +195,7 @@ static int node_writer_start(PersistRun *run, NodeWriter *w, const PersistNode *
                 _exit(r < 0 ? MIN(-r, 255) : 0);
         }
         w->node = node;
+        w->begin_usec = now_usec(CLOCK_MONOTONIC);
         w->pidfd = pidfd_open(w->pid, 0);
         if (w->pidfd < 0) {
                 r = -errno;
@@ -190,14 +221,12 @@ static int run_publish(PersistRun *run, NodeWriter *w, const PersistNode *node) 
         r = disk_copy_publish(&run->disk, &w->copy, node->kernel_name);
         if (r < 0)
                 return r;
-        r = disk_copies_sync(&run->disk);
-        if (r < 0) {
-                /* A crash might lose the node, so it is not written. */
-                (void) disk_copy_remove(&run->disk, node->kernel_name);
-                return r;
-        }
+        if (run->n_batch == 0)
+                run->batch_usec = now_usec(CLOCK_MONOTONIC);
+        run->batch[run->n_batch++] = node;
         run->bytes += node->bytes;
-        result_of(run, node)->written = true;
+        if (run->n_batch == BATCH)
+                run_sync(run);
         return 0;
 }
 
@@ -213,8 +242,11 @@ static void run_finish_node(PersistRun *run, NodeWriter *w) {
         else
                 r = -WEXITSTATUS(status);
         w->node = NULL;
-        if (r == 0)
+        if (r == 0) {
+                result_of(run, node)->bytes = node->bytes;
+                result_of(run, node)->usec = now_usec(CLOCK_MONOTONIC) - w->begin_usec;
                 r = run_publish(run, w, node);
+        }
         node_writer_done(run, w);
 
         if (r == -EDQUOT && run_make_room(run, node))
@@ -224,12 +256,19 @@ static void run_finish_node(PersistRun *run, NodeWriter *w) {
 }
 
 static void run_count(PersistRun *run) {
-        uint64_t bytes = run->bytes;
-        struct stat st;
+        uint64_t bytes = run->bytes, now = now_usec(CLOCK_MONOTONIC);
 
-        for (size_t i = 0; i < WRITERS; i++)
-                if (run->writers[i].node && fstat(run->writers[i].copy.fd, &st) >= 0)
-                        bytes += MIN((uint64_t) st.st_blocks * 512, run->writers[i].node->bytes);
+        for (const NodeWriter *w = run->writers; w < run->writers + WRITERS; w++) {
+                PersistResult *result;
+                struct stat st;
+
+                if (!w->node || fstat(w->copy.fd, &st) < 0)
+                        continue;
+                result = result_of(run, w->node);
+                result->bytes = MIN((uint64_t) st.st_blocks * 512, w->node->bytes);
+                result->usec = now - w->begin_usec;
+                bytes += result->bytes;
+        }
         run->shared->bytes = bytes;
 }
 
@@ -262,6 +301,8 @@ static void run_write(PersistRun *run) {
                 }
                 if (busy > 0)
                         run_wait(run);
+                if (busy == 0 || (run->n_batch > 0 && now_usec(CLOCK_MONOTONIC) - run->batch_usec >= BATCH_USEC))
+                        run_sync(run);
                 run_count(run);
         } while (busy > 0);
 }

@@ -12,6 +12,8 @@ typedef struct PersistResult {
         PersistDrop drop;
         int error;              /* why it is dropped, a negative errno */
         bool written;           /* durably */
+        uint64_t usec;          /* that it has taken until now, 0 if it is dropped */
+        uint64_t bytes;         /* that were written in this time, about */
 } PersistResult;
 
 typedef struct PersistShared {

@@ -42,6 +42,7 @@ typedef struct PersistPlan {
         size_t n, allocated;
         uint64_t room;          /* bytes that may be written */
         uint64_t rate;          /* bytes per second that the disk is expected to take */
+        uint64_t usec_per_node; /* that each node takes in addition */
         uint64_t seconds;       /* that writing may take */
         uint64_t bytes;         /* that are going to be written */
         size_t n_dropped;
@@ -63,11 +64,12 @@ int persist_plan_add_tree(PersistPlan *p, const char *name, int persist, Persist
 
 /*
  * Drops what does not fit: each node that alone is too much, and then the least important ones, until the rest fits.
- * room, rate and seconds are set.
+ * room, rate, usec_per_node and seconds are set.
  */
 void persist_plan_fit(PersistPlan *p);
 
-/* How long writing takes by this plan, in seconds, at least 1 if there is something to write. */
+/* How long writing takes by this plan, also in seconds, at least 1 if there is something to write. */
+uint64_t persist_plan_usec(const PersistPlan *p);
 uint64_t persist_plan_seconds(const PersistPlan *p);
 
 /* Returns true if a node that is to be written is left out. Nodes of users do not count. */
@@ -78,7 +80,7 @@ const char *persist_drop_text(const PersistNode *n);
 
 /*
  * Sets the room that path, a directory that need not exist yet, and PersistBytesMax= leave: the last twentieth of the
- * file system, but at most 1 GiB, stays free. Sets the time by PersistSecMax=, and the rate by what was measured last.
+ * file system, but at most 1 GiB, stays free. Sets the time by PersistSecMax=, and rate and usec_per_node by what was measured last.
  * Returns 0, or a negative errno if the file system cannot be examined.
  */
 int persist_plan_limit(PersistPlan *p, const char *path, const Config *c);

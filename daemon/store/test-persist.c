@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -11,6 +12,7 @@
 #include "disk-directory.h"
 #include "disk-io.h"
 #include "kexec-check.h"
+#include "persist-rate.h"
 #include "reboot-check.h"
 #include "test-places-fixture.h"
 #include "time-util.h"
@@ -246,7 +248,8 @@ static void test_fit(void **state) {
         (void) state;
         _cleanup_plan_ PersistPlan room = { .room = MIB(100), .rate = MIB(100), .seconds = 60 },
                 time = { .room = UINT64_MAX, .rate = MIB(10), .seconds = 10 }, none = { .rate = 1, .seconds = 1 },
-                huge = { .room = UINT64_MAX, .rate = UINT64_MAX, .seconds = 2 };
+                huge = { .room = UINT64_MAX, .rate = UINT64_MAX, .seconds = 2 },
+                many = { .room = UINT64_MAX, .rate = UINT64_MAX, .seconds = 6, .usec_per_node = 30000 };
 
         add(&room, "huge", 100, MIB(101));
         add(&room, "a", 90, MIB(60));
@@ -266,6 +269,14 @@ static void test_fit(void **state) {
         persist_plan_fit(&time);
         assert_int_equal(plan_find(&time, "b")->drop, PERSIST_DROP_TIME);
         assert_int_equal(persist_plan_seconds(&time), 7);
+
+        /* Each node takes time, however small it is. */
+        for (unsigned i = 0; i < 300; i++)
+                add(&many, "small", 1, 1);
+        persist_plan_fit(&many);
+        assert_int_equal(many.n_dropped, 100);
+        assert_int_equal(many.nodes[299].drop, PERSIST_DROP_TIME);
+        assert_int_equal(persist_plan_seconds(&many), 6);
 
         add(&none, "a", 1, 1);
         persist_plan_fit(&none);
@@ -290,6 +301,7 @@ static void test_limit(void **state) {
         assert_ok(persist_plan_limit(&p, f->p.d.path, &f->p.s.config));
         assert_true(p.room > 0);
         assert_int_equal(p.rate, MIB(100));
+        assert_int_equal(p.usec_per_node, 30000);
         assert_int_equal(p.seconds, 7);
         f->p.s.config.persist_bytes = 4096;
         assert_ok(store_put_data(&f->p.s, &f->p.s.root, "n", 0, NULL));
@@ -301,6 +313,13 @@ static void test_limit(void **state) {
         assert_ok(persist_plan_limit(&p, f->p.d.path, &f->p.s.config));
         assert_int_equal(p.room, 4096);
         assert_int_equal(p.rate, 100000000);
+        assert_int_equal(p.usec_per_node, 30000);
+        assert_non_null(rate = fopen(file, "we"));
+        assert_true(fputs("200000000 1000000 5000\n", rate) >= 0);
+        assert_int_equal(fclose(rate), 0);
+        assert_ok(persist_plan_limit(&p, f->p.d.path, &f->p.s.config));
+        assert_int_equal(p.rate, 200000000);
+        assert_int_equal(p.usec_per_node, 5000);
         assert_non_null(rate = fopen(file, "we"));
         assert_true(fputs("1 0\n", rate) >= 0);
         assert_int_equal(fclose(rate), 0);
@@ -596,7 +615,7 @@ static void test_rate_after_overrun(void **state) {
         }
 }
 
-/* Little data tells nothing about the disk if there was enough time. */
+/* Little data tells nothing about the disk if there was enough time, and neither do few nodes. */
 static void test_rate_of_little(void **state) {
         Fixture *f = *state;
         _cleanup_plan_ PersistPlan p = {};
@@ -606,6 +625,121 @@ static void test_rate_of_little(void **state) {
         write_all(f, PERSIST_ALL);
         disk_io_hook = NULL;
         assert_int_equal(rate_for_next(f, 60, &p), MIB(100));
+        assert_int_equal(p.usec_per_node, 30000);
+}
+
+/* A plan that was carried out: small nodes took so long each, and large ones with so many bytes. */
+static bool learn(PersistPlan *p, unsigned small, uint64_t small_usec, unsigned large, uint64_t bytes,
+                  uint64_t large_usec, uint64_t usec, bool in_time) {
+
+        _cleanup_free_ PersistShared *shared = NULL;
+
+        for (unsigned i = 0; i < small + large; i++)
+                add(p, "n", 1, i < small ? 1000 : bytes);
+        persist_plan_fit(p);
+        assert_int_equal(p->n_dropped, 0);
+        assert_non_null(shared = calloc(1, persist_shared_size(p)));
+        for (size_t i = 0; i < p->n; i++)
+                shared->results[i] = (PersistResult) {
+                        .written = true,
+                        .usec = p->nodes[i].memory == 1000 ? small_usec : large_usec,
+                        .bytes = p->nodes[i].memory,
+                };
+        return persist_rate_learn(p, shared, usec, in_time);
+}
+
+/* Small nodes tell what a node takes, and large ones the rate, also if they were written at the same time. */
+static void test_rate_of_nodes(void **state) {
+        (void) state;
+        const PersistPlan slow = { .room = UINT64_MAX, .rate = MIB(100), .usec_per_node = 30000, .seconds = 90 };
+        _cleanup_plan_ PersistPlan small = slow, large = slow, both = slow, few = slow, late = slow, late_small = slow;
+
+        assert_true(learn(&small, 1000, 8000, 0, 0, 0, 2000000, true));
+        assert_in_range(small.usec_per_node, 1990, 2010);
+        assert_int_equal(small.rate, MIB(100));
+
+        assert_true(learn(&large, 0, 0, 4, MIB(100), 2120000, 2120000, true));
+        assert_in_range(large.rate, MIB(199), MIB(201) * 2);
+        assert_int_equal(large.usec_per_node, 30000);
+
+        /* Half of the time, which is 2 s, is that of each kind. */
+        assert_true(learn(&both, 100, 40000, 2, MIB(100), 2000000, 2000000, true));
+        assert_in_range(both.usec_per_node, 9900, 10100);
+        assert_in_range(both.rate, MIB(195), MIB(210));
+        /* Then the same plan takes as long. */
+        assert_in_range(persist_plan_usec(&both), 1900000, 2100000);
+
+        assert_false(learn(&few, 7, 500000, 1, MIB(10), 500000, 1000000, true));
+        assert_int_equal(few.rate, MIB(100));
+
+        /* What was expected to be enough was not: the same does not fit again. */
+        late.seconds = late_small.seconds = 1;
+        assert_true(learn(&late, 2, 1000, 1, MIB(90), 1000000, 1000000, false));
+        assert_true(persist_plan_usec(&late) > 1050000);
+        late_small.usec_per_node = 1000;
+        assert_true(learn(&late_small, 700, 100, 0, 0, 0, 1000000, false));
+        assert_true(persist_plan_usec(&late_small) > 1050000);
+        assert_true(late_small.rate >= MIB(1));
+        persist_plan_fit(&late_small);
+        assert_true(late_small.n_dropped > 0);
+}
+
+/* Calls in all processes, of files and of directories. */
+typedef struct Syncs {
+        unsigned files, directories;
+} Syncs;
+static Syncs *syncs;
+static unsigned sync_usec;
+
+/* A sync takes the disk a while. */
+static int sync_slowly(const char *call, int fd) {
+        struct stat st;
+
+        if (!streq(call, "sync") || fstat(fd, &st) < 0)
+                return 0;
+        (void) __atomic_fetch_add(S_ISREG(st.st_mode) ? &syncs->files : &syncs->directories, 1, __ATOMIC_SEQ_CST);
+        (void) usleep(sync_usec);
+        return 0;
+}
+
+/* Many small nodes: the disk has to wait little, and what a node takes is learned. */
+static void test_many_nodes(void **state) {
+        Fixture *f = *state;
+        _cleanup_plan_ PersistPlan next = {}, late = {}, after = {};
+        Syncs counted;
+        char name[8];
+
+        for (unsigned i = 0; i < 120; i++) {
+                (void) snprintf(name, sizeof(name), "n%u", i);
+                assert_ok(store_put_data(&f->p.s, &f->p.s.root, name, 0, NULL));
+        }
+        write_all(f, PERSIST_ALL);
+        syncs = mmap(NULL, sizeof(Syncs), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        assert_true(syncs != MAP_FAILED);
+        sync_usec = 20000;
+        disk_io_hook = sync_slowly;
+        write_all(f, PERSIST_ALL);
+        counted = *syncs;
+        assert_int_equal(counted.files, 120);
+        /* Once for the copies that were there, and for nodes that are complete within a fifth of a second. */
+        assert_true(counted.directories < 40);
+        /* Up to four at the same time. */
+        assert_true(rate_for_next(f, 60, &next) == MIB(100));
+        assert_true(next.usec_per_node >= 5000);
+        assert_int_not_equal(next.usec_per_node, 30000);
+
+        /* A plan that is too optimistic: some are lost, but only once. */
+        plan(f, PERSIST_ALL, &late);
+        late.seconds = 1;
+        sync_usec = 300000;
+        assert_ok(persist_write(&late, &f->p.memory, f->p.d.path, &f->p.d.boot, NULL, NULL));
+        disk_io_hook = NULL;
+        assert_true(munmap(syncs, sizeof(Syncs)) >= 0);
+        assert_true(late.n_dropped > 60);
+        assert_int_equal(late.nodes[late.n - 1].drop, PERSIST_DROP_TIME);
+        (void) rate_for_next(f, 1, &after);
+        assert_true(after.n_dropped > 60);
+        assert_true(persist_plan_is_cut(&after));
 }
 
 static int hang_call(const char *call, _unused_ int fd) {
@@ -765,6 +899,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_time_is_up, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_rate_after_overrun, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_rate_of_little, setup, teardown),
+                cmocka_unit_test(test_rate_of_nodes),
+                cmocka_unit_test_setup_teardown(test_many_nodes, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_disk_hangs, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_writer_is_killed, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_cut_off, setup, teardown),
