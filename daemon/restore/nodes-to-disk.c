@@ -28,6 +28,10 @@ static void console_progress(const PersistPlan *p, uint64_t bytes, void *userdat
 }
 
 static int log_disk_problem(const char *disk_path, int error) {
+        if (error == -ETIME) {
+                log_error("Failed to write nodes to '%s': the disk does not respond.", disk_path);
+                return error;
+        }
         if (!disk_problem_text(error))
                 return log_error_errno(error, "Failed to write nodes to '%s'", disk_path);
         log_error("Failed to write nodes to '%s': %s.", disk_path, disk_problem_text(error));
@@ -53,7 +57,7 @@ int nodes_to_disk(const PkramDevice *memory, Store *s, const Config *config, con
         r = persist_plan_collect(&p, s, config_persist(config));
         if (r < 0)
                 return log_error_errno(r, "Failed to list nodes that are to be written to disk");
-        k = persist_plan_limit(&p, disk_path, config);
+        k = persist_plan_limit_in_time(&p, disk_path, config);
         if (k < 0) {
                 (void) log_disk_problem(disk_path, k);
                 persist_plan_fail(&p, k);

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <poll.h>
-#include <signal.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 
+#include "persist-child.h"
 #include "persist-rate.h"
 #include "time-util.h"
 
@@ -13,7 +9,8 @@
 #define PROGRESS_MSEC UINT64_C(500)
 #define KILL_MSEC UINT64_C(5000)
 
-/* How long the estimate for the next shutdown may take. */
+/* How long examining the disk before, and noting the estimate for the next shutdown, may take. */
+#define LIMIT_MSEC UINT64_C(10000)
 #define RATE_MSEC UINT64_C(2000)
 
 /*
@@ -28,69 +25,26 @@ typedef struct PersistWrite {
         PersistShared *shared;
 } PersistWrite;
 
-/* Another process, and those that it starts. */
-typedef struct Child {
-        pid_t pid;              /* or 0 */
-        int pidfd;
-        bool ended;
-} Child;
-#define CHILD_NONE ((Child) { .pidfd = -EBADF })
+static void write_nodes(void *userdata) {
+        const PersistWrite *w = userdata;
 
-static int child_start(Child *c, void (*main)(const PersistWrite *w), const PersistWrite *w) {
-        pid_t parent = getpid();
-
-        c->pid = fork();
-        if (c->pid < 0)
-                return -errno;
-        if (c->pid == 0) {
-                (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-                if (getppid() != parent)
-                        _exit(EXIT_FAILURE);
-                /* So that all processes can be killed at once. */
-                (void) setpgid(0, 0);
-                main(w);
-                _exit(EXIT_SUCCESS);
-        }
-        (void) setpgid(c->pid, c->pid);
-        c->pidfd = pidfd_open(c->pid, 0);
-        return c->pidfd < 0 ? -errno : 0;
-}
-
-/* Waits for its end. */
-static void child_wait(Child *c, uint64_t msec) {
-        struct pollfd end = { .fd = c->pidfd, .events = POLLIN };
-
-        c->ended = c->ended || poll(&end, 1, (int) msec) > 0;
-}
-
-/* Kills what is left, and waits for that. A process that hangs in the kernel, because the disk does, is left behind. */
-static void child_done(Child *c, uint64_t msec) {
-        if (c->pid > 0) {
-                (void) kill(-c->pid, SIGKILL);
-                (void) kill(c->pid, SIGKILL);
-                if (c->pidfd >= 0)
-                        child_wait(c, msec);
-                (void) waitpid(c->pid, NULL, WNOHANG);
-        }
-        c->pidfd = safe_close(c->pidfd);
-        c->pid = 0;
-}
-
-static void write_nodes(const PersistWrite *w) {
         persist_run(w->plan, w->memory, w->path, w->boot, w->shared);
 }
 
-static void write_rate(const PersistWrite *w) {
+static void write_rate(void *userdata) {
+        const PersistWrite *w = userdata;
+
         persist_rate_write(w->plan, w->path);
 }
 
 /* Waits until all is done, or the time is up. */
-static void write_watch(const PersistWrite *w, Child *c, uint64_t until, PersistProgress progress, void *userdata) {
+static void write_watch(const PersistWrite *w, PersistChild *c, uint64_t until, PersistProgress progress,
+                        void *userdata) {
         uint64_t now;
 
         do {
                 now = now_usec(CLOCK_MONOTONIC);
-                child_wait(c, now >= until ? 0 : MIN((until - now) / 1000 + 1, PROGRESS_MSEC));
+                (void) persist_child_wait(c, now >= until ? 0 : MIN((until - now) / 1000 + 1, PROGRESS_MSEC));
                 if (progress)
                         progress(w->plan, w->shared->bytes, userdata);
         } while (!c->ended && now < until);
@@ -121,7 +75,7 @@ int persist_write(PersistPlan *p, const PkramDevice *memory, const char *path, c
 
         uint64_t begin = now_usec(CLOCK_MONOTONIC), until = begin + p->seconds * USEC_PER_SEC, usec = 0;
         PersistWrite w = { .plan = p, .memory = memory, .path = path, .boot = boot };
-        Child writer = CHILD_NONE, estimate = CHILD_NONE;
+        PersistChild writer = PERSIST_CHILD_NONE, estimate = PERSIST_CHILD_NONE;
         size_t size = persist_shared_size(p);
         bool in_time = false, learned = false;
         void *shared;
@@ -131,14 +85,14 @@ int persist_write(PersistPlan *p, const PkramDevice *memory, const char *path, c
         r = shared == MAP_FAILED ? -errno : 0;
         if (r >= 0) {
                 w.shared = shared;
-                r = child_start(&writer, write_nodes, &w);
+                r = persist_child_start(&writer, write_nodes, &w);
         }
         if (r >= 0) {
                 write_watch(&w, &writer, until, progress, userdata);
                 in_time = writer.ended;
                 usec = now_usec(CLOCK_MONOTONIC) - begin;
         }
-        child_done(&writer, KILL_MSEC);
+        persist_child_done(&writer, KILL_MSEC);
         if (r >= 0) {
                 r = w.shared->error;
                 learned = r >= 0 && persist_rate_learn(p, w.shared, usec, in_time);
@@ -146,13 +100,50 @@ int persist_write(PersistPlan *p, const PkramDevice *memory, const char *path, c
         write_settle(&w, r < 0 ? r : in_time ? -ECANCELED : -ETIME);
         /* On a disk that hangs there is nothing to be noted. */
         if (learned && writer.ended) {
-                if (child_start(&estimate, write_rate, &w) >= 0)
-                        child_wait(&estimate, RATE_MSEC);
-                child_done(&estimate, 0);
+                if (persist_child_start(&estimate, write_rate, &w) >= 0)
+                        (void) persist_child_wait(&estimate, RATE_MSEC);
+                persist_child_done(&estimate, 0);
         }
 
         if (w.shared)
                 (void) munmap(w.shared, size);
         p->error = r;
+        return r;
+}
+
+/* What persist_plan_limit() sets, in shared memory. */
+typedef struct PersistLimit {
+        const char *path;
+        const Config *config;
+        PersistPlan plan;
+        int error;
+} PersistLimit;
+
+static void limit_examine(void *userdata) {
+        PersistLimit *limit = userdata;
+
+        limit->error = persist_plan_limit(&limit->plan, limit->path, limit->config);
+}
+
+int persist_plan_limit_in_time(PersistPlan *p, const char *path, const Config *c) {
+        PersistChild child = PERSIST_CHILD_NONE;
+        PersistLimit *limit;
+        int r;
+
+        limit = mmap(NULL, sizeof(*limit), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+        if (limit == MAP_FAILED)
+                return -errno;
+        *limit = (PersistLimit) { .path = path, .config = c, .error = -ECANCELED };
+        r = persist_child_start(&child, limit_examine, limit);
+        if (r >= 0)
+                r = persist_child_wait(&child, LIMIT_MSEC) ? limit->error : -ETIME;
+        persist_child_done(&child, 0);
+        if (r >= 0) {
+                p->room = limit->plan.room;
+                p->rate = limit->plan.rate;
+                p->usec_per_node = limit->plan.usec_per_node;
+                p->seconds = limit->plan.seconds;
+        }
+        (void) munmap(limit, sizeof(*limit));
         return r;
 }

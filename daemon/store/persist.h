@@ -85,6 +85,9 @@ const char *persist_drop_text(const PersistNode *n);
  */
 int persist_plan_limit(PersistPlan *p, const char *path, const Config *c);
 
+/* The same, in another process. Returns -ETIME after ten seconds if the disk does not respond. */
+int persist_plan_limit_in_time(PersistPlan *p, const char *path, const Config *c);
+
 /* Drops all nodes that are still to be written, with an error, a negative errno. persist_plan_fit() counts them. */
 void persist_plan_fail(PersistPlan *p, int error);
 

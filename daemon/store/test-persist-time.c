@@ -250,7 +250,7 @@ static void test_disk_hangs(void **state) {
         PersistFixture *f = *state;
         _cleanup_close_ int fd = make_memfd(3000000, 7);
         StoreItem item = { .fd = fd };
-        _cleanup_plan_ PersistPlan p = {};
+        _cleanup_plan_ PersistPlan p = {}, none = {};
 
         assert_ok(store_put_data(&f->p.s, &f->p.s.root, "small", 0, NULL));
         assert_ok(store_put(&f->p.s, &f->p.s.root, "large", &item, 1, 0, NULL, NULL));
@@ -268,6 +268,15 @@ static void test_disk_hangs(void **state) {
                         assert_int_equal(hung.nodes[k].error, -ETIME);
                 }
         }
+
+        /* It is examined before. */
+        hanging = "open";
+        disk_io_hook = hang_call;
+        assert_int_equal(persist_plan_limit_in_time(&none, f->p.d.path, &f->p.s.config), -ETIME);
+        disk_io_hook = NULL;
+        assert_ok(persist_plan_limit_in_time(&none, f->p.d.path, &f->p.s.config));
+        assert_int_equal(none.seconds, f->p.s.config.persist_sec);
+        assert_true(none.rate > 0 && none.room > 0);
 
         /* What was written before that is not lost. */
         write_for_a_second(f, hang_sync, &p);
