@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
-#include <stdio.h>
+#include <sys/file.h>
 
 #include "device-disk.h"
 #include "disk-copy.h"
@@ -116,9 +116,12 @@ int disk_copy_publish(const DiskCopies *c, DiskCopy *copy, const char *node_name
         if (r < 0 && r != -ENOENT)
                 return r;
         r = disk_rename(dir, copy->temporary, dir, file, 0);
-        if (r >= 0)
-                copy->fd = safe_close(copy->fd);
-        return r;
+        if (r < 0)
+                return r;
+        /* Processes that write other nodes may have inherited the descriptor. */
+        (void) disk_lock(copy->fd, LOCK_UN);
+        copy->fd = safe_close(copy->fd);
+        return 0;
 }
 
 void disk_copy_done(const DiskCopies *c, DiskCopy *copy) {

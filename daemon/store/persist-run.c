@@ -25,6 +25,7 @@
 typedef struct NodeWriter {
         const PersistNode *node; /* or NULL */
         uint64_t begin_usec;
+        size_t begin_n_dropped;
         DiskCopy copy;
         pid_t pid;
         int pidfd;
@@ -40,6 +41,7 @@ typedef struct PersistRun {
         NodeWriter writers[WRITERS];
         size_t end;             /* of the nodes that are to be written */
         uint64_t bytes;         /* of those that are */
+        size_t n_dropped;       /* each of them has made room for others */
         const PersistNode *batch[BATCH]; /* those whose names are not durable yet */
         size_t n_batch;
         uint64_t batch_usec;    /* when it began */
@@ -103,13 +105,14 @@ static PersistResult *result_of(const PersistRun *run, const PersistNode *node) 
         return run->shared->results + (node - run->plan->nodes);
 }
 
-static void result_drop(const PersistRun *run, const PersistNode *node, int error) {
+static void result_drop(PersistRun *run, const PersistNode *node, int error) {
         PersistResult *result = result_of(run, node);
 
         result->written = false;
         result->usec = 0;
         result->error = error;
         result->drop = error == -EDQUOT ? PERSIST_DROP_ROOM : PERSIST_DROP_FAILED;
+        run->n_dropped++;
 }
 
 /* Has a process that is still there end. */
@@ -160,13 +163,14 @@ static void run_sync(PersistRun *run) {
 static bool run_make_room(PersistRun *run, const PersistNode *node) {
         run_sync(run);
         for (const PersistNode *n = run->plan->nodes + run->end - 1; n > node; n--) {
-                for (size_t i = 0; i < WRITERS; i++)
+                bool gone = result_of(run, n)->written && run_remove_copy(run, n) >= 0;
+
+                for (size_t i = 0; i < WRITERS && !gone; i++)
                         if (run->writers[i].node == n) {
                                 node_writer_done(run, run->writers + i);
-                                result_drop(run, n, -EDQUOT);
-                                return true;
+                                gone = true;
                         }
-                if (result_of(run, n)->written && run_remove_copy(run, n) >= 0) {
+                if (gone) {
                         result_drop(run, n, -EDQUOT);
                         return true;
                 }
@@ -191,11 +195,16 @@ static int node_writer_start(PersistRun *run, NodeWriter *w, const PersistNode *
                 (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
                 if (getppid() != parent)
                         _exit(EXIT_FAILURE);
+                /* What others have written has to leave the disk when it is removed. */
+                for (NodeWriter *other = run->writers; other < run->writers + WRITERS; other++)
+                        if (other != w)
+                                other->copy.fd = safe_close(other->copy.fd);
                 r = node_copy(run, node, &w->copy);
                 _exit(r < 0 ? MIN(-r, 255) : 0);
         }
         w->node = node;
         w->begin_usec = now_usec(CLOCK_MONOTONIC);
+        w->begin_n_dropped = run->n_dropped;
         w->pidfd = pidfd_open(w->pid, 0);
         if (w->pidfd < 0) {
                 r = -errno;
@@ -249,7 +258,8 @@ static void run_finish_node(PersistRun *run, NodeWriter *w) {
         }
         node_writer_done(run, w);
 
-        if (r == -EDQUOT && run_make_room(run, node))
+        /* Several may have found the disk full at the same time. There is more room when one of them is gone. */
+        if (r == -EDQUOT && (run->n_dropped > w->begin_n_dropped || run_make_room(run, node)))
                 run_start_node(run, w, node);
         else if (r < 0)
                 result_drop(run, node, r);

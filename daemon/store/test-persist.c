@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "disk-directory.h"
+#include "disk-copy.h"
 #include "disk-io.h"
 #include "kexec-check.h"
 #include "reboot-check.h"
@@ -389,12 +389,22 @@ static int full_disk(const char *call, _unused_ int fd) {
         DIR *d = streq(call, "write") ? opendir(full_path) : NULL;
         const struct dirent *de;
         uint64_t bytes = 0;
+        ino_t seen[16];
+        size_t n = 0;
 
         while (d && (de = readdir(d))) {
+                bool again = false;
                 struct stat st;
 
-                if (fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) >= 0 && S_ISREG(st.st_mode))
-                        bytes += (uint64_t) st.st_blocks * 512;
+                if (fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+                        continue;
+                /* It may be renamed meanwhile. */
+                for (size_t i = 0; i < n; i++)
+                        again = again || seen[i] == st.st_ino;
+                if (again || n >= ELEMENTSOF(seen))
+                        continue;
+                seen[n++] = st.st_ino;
+                bytes += (uint64_t) st.st_blocks * 512;
         }
         if (d)
                 (void) closedir(d);
@@ -432,6 +442,23 @@ static void test_less_important_nodes_give_way(void **state) {
         persist_restart(f, true, false);
         assert_int_equal(store_count(&f->p.s, &f->p.s.root), 2);
         assert_true(persist_is_on_disk(f, "most") && persist_is_on_disk(f, "more"));
+}
+
+/* A process that writes another node has inherited the descriptor of one that is complete. */
+static void test_copy_is_removed(void **state) {
+        PersistFixture *f = *state;
+        DiskCopies c = DISK_COPIES_NONE;
+        DiskCopy copy = DISK_COPY_NONE;
+        _cleanup_close_ int inherited = -EBADF;
+
+        assert_ok(disk_copies_open(f->p.d.path, &f->p.d.boot, &c));
+        assert_ok(disk_copy_begin(&c, "n", &copy));
+        assert_ok(inherited = dup(copy.fd));
+        assert_ok(disk_copy_finish(&c, &copy));
+        assert_ok(disk_copy_publish(&c, &copy, "n"));
+        disk_copy_done(&c, &copy);
+        assert_ok(disk_copy_remove(&c, "n"));
+        disk_copies_done(&c);
 }
 
 /* One node cannot be read, which costs no other one. */
@@ -525,6 +552,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_reboot_check_facts, persist_setup, persist_teardown),
                 cmocka_unit_test_setup_teardown(test_failures, persist_setup, persist_teardown),
                 cmocka_unit_test_setup_teardown(test_less_important_nodes_give_way, persist_setup, persist_teardown),
+                cmocka_unit_test_setup_teardown(test_copy_is_removed, persist_setup, persist_teardown),
                 cmocka_unit_test_setup_teardown(test_unreadable, persist_setup, persist_teardown),
                 cmocka_unit_test_setup_teardown(test_cut_off, persist_setup, persist_teardown),
         };
