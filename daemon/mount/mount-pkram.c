@@ -189,7 +189,7 @@ static int mount_log_interrupted(const char *name) {
 static int mount_fill(const Options *o, const char *name, int fd, int64_t *ret_id) {
         _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
         _cleanup_reply_ VarlinkReply reply = {};
-        _cleanup_free_ char *text = NULL;
+        _cleanup_free_ char *text = NULL, *reason = NULL;
         _cleanup_json_ struct json_object *p = NULL;
         int r;
 
@@ -198,13 +198,18 @@ static int mount_fill(const Options *o, const char *name, int fd, int64_t *ret_i
                 return log_error_errno(r, "Failed to connect to pkramd at '%s', cannot look for tree '%s'", o->socket,
                                        name);
         interruption_hangs_up(c);
-        r = pkram_is_supported(c);
+        r = pkram_is_supported(c, &reason);
         if (r == 0) {
                 interruption_hangs_up(NULL);
                 return go_without(o, name, "is not stored, this kernel has no PKRAM");
         }
         if (r < 0 && interruption())
                 return mount_log_interrupted(name);
+        if (reason) {
+                log_error("Failed to look for tree '%s', not mounting. If the tree was stored, it still is: %s", name,
+                          reason);
+                return r;
+        }
         if (r < 0)
                 return log_error_errno(r, "Failed to query pkramd; if tree '%s' was stored, it still is", name);
 

@@ -38,12 +38,29 @@ int mount_next_option(int argc, char *argv[], const char *letters, const char *p
         }
 }
 
-int pkram_is_supported(VarlinkClient *c) {
+int pkram_is_supported(VarlinkClient *c, char **ret_reason) {
         _cleanup_reply_ VarlinkReply reply = {};
+        _cleanup_free_ char *reason = NULL;
         int r;
 
+        *ret_reason = NULL;
         r = pkram_call(c, "GetStatus", /* parameters= */ NULL, -EBADF, &reply);
-        return r < 0 ? r : json_get_bool(reply.parameters, "supported", false);
+        if (r < 0)
+                return r;
+        if (reply.error)
+                reason = reply_to_text(&reply);
+        else if (json_get_bool(reply.parameters, "supported", false))
+                return 1;
+        else if (!json_get(reply.parameters, "diskProblem") &&
+                 !json_get_bool(reply.parameters, "accessDenied", false))
+                return 0;
+        else
+                reason = strdup(json_get_string(reply.parameters, "reason") ?: "");
+        if (!reason)
+                return -ENOMEM;
+
+        *ret_reason = TAKE_PTR(reason);
+        return -EIO;
 }
 
 /* --- being asked to end --- */

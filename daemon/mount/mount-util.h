@@ -21,8 +21,12 @@ enum {
 int mount_next_option(int argc, char *argv[], const char *letters, const char *program, void (*help)(void),
                       int *ret_status);
 
-/* Returns 1 if the kernel supports PKRAM, 0 if not, or a negative errno if pkramd does not answer. */
-int pkram_is_supported(VarlinkClient *c);
+/*
+ * Returns 1 if trees can be stored, or 0 if there is no store in this boot, so that none can be there. Returns a
+ * negative errno if pkramd does not answer, or if the store cannot be used now: trees may be in it. *ret_reason is
+ * what pkramd says about it then, as a sentence or a clause, or NULL. The caller frees it.
+ */
+int pkram_is_supported(VarlinkClient *c, char **ret_reason);
 
 /*
  * Programs that are asked to end (SIGTERM by the timeout of their unit, SIGINT, SIGHUP)

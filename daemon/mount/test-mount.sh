@@ -339,6 +339,25 @@ run '' 0 && mounted && says 'no PKRAM'; ok "no PKRAM: an empty tmpfs"
 clear
 run pkram.required 32 && ! mounted; ok "no PKRAM, but required: fails"
 run '' 0 && unmount 0 && ! mounted && says 'no PKRAM'; ok "no PKRAM: umount says what is lost"
+
+# A store that cannot be used may have the tree.
+run '' 0 && echo one >"$dir/m/file"
+start denied
+unmount 32 && mounted && says "stays mounted: .*denies pkramd access" && echo two >>"$dir/m/file"
+ok "access denied: umount fails, and the tree stays as it was"
+clear
+run '' 32 && ! mounted && says "not mounting.*denies pkramd access"; ok "access denied: nothing is mounted"
+start
+run '' 0
+stop
+rm -f "$dir/socket"
+"$mock" "$dir/socket" failing 2>"$dir/journal" &
+pid=$!
+until [[ -S $dir/socket ]]; do sleep 0.05; done
+sleep 0.1
+unmount 32 && mounted && says "stays mounted: pkramd is busy"; ok "an error of GetStatus: umount fails"
+clear
+run '' 32 && ! mounted && says "not mounting.*pkramd is busy"; ok "an error of GetStatus: nothing is mounted"
 stop
 run '' 32 && ! mounted && says 'Failed to connect'; ok "no daemon: fails, since there may be a tree"
 "$helper" --help | grep -q required && "$helper" --version | grep -q mount.pkram; ok "--help and --version"

@@ -89,12 +89,17 @@ static int umount_log_interrupted(const TreeMount *m, const char *path) {
 static int umount_store(VarlinkClient *c, const TreeMount *m, const char *path, int directory, uint64_t *ret_id) {
         _cleanup_json_ struct json_object *p = pkram_tree_parameters(m->name);
         _cleanup_reply_ VarlinkReply reply = {};
-        _cleanup_free_ char *text = NULL;
+        _cleanup_free_ char *text = NULL, *reason = NULL;
         int r;
 
-        r = pkram_is_supported(c);
+        r = pkram_is_supported(c, &reason);
         if (r < 0 && interruption())
                 return umount_log_interrupted(m, path);
+        if (reason) {
+                log_error("Failed to store tree '%s', '%s' stays mounted: %s", m->name, path, reason);
+                log_info("Try again when that is dealt with. " HOW_TO_DROP);
+                return r;
+        }
         if (r < 0)
                 return log_stays_mounted(r, "query pkramd", path);
         if (r == 0) {

@@ -121,12 +121,13 @@ int vl_method_get_status(
         _cleanup_error_ StoreError e = {};
         struct pkram_ioctl_info info;
         const char *problem = NULL;
-        bool supported;
+        bool supported, denied;
         int r;
 
         r = store_info_of_clients(m->store, &info, &e);
         /* A device that may not be opened is of no use either, and the reason is part of the status. */
-        if (r < 0 && e.kind != STORE_ERROR_NOT_SUPPORTED && r != -EPERM && r != -EACCES && !disk_problem_text(r))
+        denied = r == -EPERM || r == -EACCES;
+        if (r < 0 && e.kind != STORE_ERROR_NOT_SUPPORTED && !denied && !disk_problem_text(r))
                 return reply_store_error(link, r, &e);
         supported = r >= 0 && info.boot_result != PKRAM_BOOT_OFF;
         if (r < 0)
@@ -143,6 +144,7 @@ int vl_method_get_status(
             json_add_string(o, "version", PKRAM_VERSION) < 0 ||
             json_add_bool(o, "supported", supported) < 0 ||
             (!supported && json_add_string(o, "reason", e.reason ?: problem ?: "") < 0) ||
+            (denied && json_add_bool(o, "accessDenied", true) < 0) ||
             (problem && json_add_string(o, "diskProblem", problem) < 0) ||
             (supported && json_add_string(o, "place", place_to_string(info.flags & DISK_INFO_FLAG)) < 0) ||
             json_add_string(o, "owner", peer->owner) < 0 ||

@@ -29,7 +29,7 @@ int main(int argc, char *argv[]) {
         int fd;
 
         if (argc < 2 || strlen(argv[1]) >= sizeof(address.un.sun_path)) {
-                (void) fputs("pkramd-mock SOCKET [off|missing]\n", stderr);
+                (void) fputs("pkramd-mock SOCKET [off|missing|denied|failing]\n", stderr);
                 return EXIT_FAILURE;
         }
 
@@ -39,6 +39,10 @@ int main(int argc, char *argv[]) {
                 mock_set_off(mock, true);
         if (argc > 2 && streq(argv[2], "missing"))
                 mock_set_missing(mock, -ENOENT);
+        if (argc > 2 && streq(argv[2], "denied"))
+                mock_set_missing(mock, -EPERM);
+        if (argc > 2 && streq(argv[2], "failing"))
+                mock_set_missing(mock, -EMFILE);
 
         if (manager_new(&device, &m) < 0 || manager_use_own_tree_worker(m) < 0)
                 return EXIT_FAILURE;

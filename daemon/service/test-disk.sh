@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # pkramd and its worker on a kernel without PKRAM, with nodes on disk, in a mount namespace of their own: reboots, a
 # daemon that is killed, and what pkramctl shows. Speaks TAP.
-# Usage: test-disk.sh PKRAMD WORKER PKRAMCTL
+# Usage: test-disk.sh PKRAMD WORKER PKRAMCTL MOUNT.PKRAM UMOUNT.PKRAM
 set -u
-if [[ ${4-} != inside ]]; then
+if [[ ${6-} != inside ]]; then
     if ! unshare --mount --propagation private true 2>/dev/null || ((EUID != 0)); then
         echo "1..0 # SKIP needs to be root and allowed to mount"
         exit 0
@@ -16,7 +16,7 @@ if [[ ${4-} != inside ]]; then
     exec unshare --mount --propagation private "$BASH" "$0" "$@" inside
 fi
 
-daemon=$(realpath "$1") worker=$(realpath "$2") ctl=$(realpath "$3")
+daemon=$(realpath "$1") worker=$(realpath "$2") ctl=$(realpath "$3") helper=$(realpath "$4") uhelper=$(realpath "$5")
 # Directories and the boot ID of this system stay as they are.
 mount -t tmpfs none /run && mount -t tmpfs none /var/lib || exit 1
 mkdir -p /etc/pkram && mount -t tmpfs none /etc/pkram || exit 1
@@ -157,9 +157,34 @@ unusable 'mounted read-only'; ok "a read-only file system: status, check and cli
 mount -o remount,rw /var/lib/pkram
 run 0 store n "$dir/old" && run 0 status && says 'nodes are kept on disk'; ok "it is used when it can be"
 stop
+up
+mkdir /run/m
+mount_tree() { "$helper" tree /run/m >"$dir/stdout" 2>"$dir/stderr"; }
+unmount_tree() { "$uhelper" /run/m >"$dir/stdout" 2>"$dir/stderr"; }
+mount_tree && echo one >/run/m/file && unmount_tree && mount_tree && [[ $(</run/m/file) == one ]] &&
+    unmount_tree; ok "a tree on disk is mounted"
+stop
 chmod 777 /var/lib/pkram/disk
 unusable 'other users can write to it'; ok "wrong permissions"
+mount_tree
+(($? == 32)) && ! mountpoint -q /run/m && says 'not mounting' && says 'other users can write to it'
+ok "its trees are not mounted empty"
+stop
 chmod 700 /var/lib/pkram/disk
+up
+mount_tree && [[ $(</run/m/file) == one ]] && echo two >>/run/m/file
+ok "the tree is there when the disk can be used"
+stop
+chmod 777 /var/lib/pkram/disk
+up
+unmount_tree
+(($? == 32)) && mountpoint -q /run/m && says 'stays mounted' && says 'other users can write to it' &&
+    echo three >>/run/m/file; ok "a mounted tree stays mounted if it cannot be stored"
+stop
+chmod 700 /var/lib/pkram/disk
+up
+unmount_tree && mount_tree && (($(wc -l </run/m/file) == 3)) && unmount_tree
+ok "it is stored when the disk can be used"
 stop
 chown 65534 /var/lib/pkram/disk
 unusable 'does not belong to root'; ok "a wrong owner"

@@ -82,13 +82,20 @@ static void test_system_names(void **state) {
 static void test_get_status_without_pkram(void **state) {
         Fixture *f = *state;
         _cleanup_(client_freep) Client *c = client_new(f);
-        _cleanup_json_ struct json_object *r1 = NULL, *r2 = NULL;
+        _cleanup_json_ struct json_object *r1 = NULL, *r2 = NULL, *r3 = NULL;
 
         mock_set_missing(f->mock, -ENOENT);
         r1 = client_call(c, CALL("GetStatus", "{}"));
         assert_false(json_get_bool(reply_parameters(r1), "supported", true));
         assert_non_null(strstr(json_get_string(reply_parameters(r1), "reason"), "not support PKRAM"));
         assert_null(json_get(reply_parameters(r1), "nodes"));
+        assert_null(json_get(reply_parameters(r1), "accessDenied"));
+
+        mock_set_missing(f->mock, -EPERM);
+        r3 = client_call(c, CALL("GetStatus", "{}"));
+        assert_false(json_get_bool(reply_parameters(r3), "supported", true));
+        assert_true(json_get_bool(reply_parameters(r3), "accessDenied", false));
+        assert_non_null(strstr(json_get_string(reply_parameters(r3), "reason"), "denies"));
 
         mock_set_missing(f->mock, 0);
         mock_set_off(f->mock, true);
