@@ -19,6 +19,12 @@ typedef struct Entry {
         struct pkram_node_info info;
 } Entry;
 
+/* A file that may be a node, but could not be read. */
+typedef struct Unreadable {
+        char file[DISK_FILE_NAME_MAX];
+        int error;
+} Unreadable;
+
 /* A node that is being saved through a descriptor of this process. */
 typedef struct Session {
         dev_t dev;
@@ -43,6 +49,8 @@ struct DiskDevice {
         struct stat nodes;
         Entry *entries; /* ascending ids */
         size_t n_entries, entries_allocated;
+        Unreadable *unreadable;
+        size_t n_unreadable, unreadable_allocated;
         struct pkram_node_info *dropped;
         size_t n_dropped, dropped_allocated;
         uint64_t last_id;
@@ -72,6 +80,7 @@ DiskDevice *disk_device_free(DiskDevice *d) {
                 return NULL;
 
         free(d->entries);
+        free(d->unreadable);
         free(d->dropped);
         free(d->sessions);
         free(d);
@@ -159,6 +168,48 @@ static int disk_entry_add(DiskDevice *d, const char *file, ino_t ino, const Disk
         info_from_header(d, h, &e->info);
         d->last_id = MAX(d->last_id, h->id);
         return 0;
+}
+
+/* An error as this device returns it: others have a meaning for callers that is not about the disk. */
+static int disk_error(int r) {
+        switch (r) {
+        case -ENOENT:
+        case -ENODEV:
+        case -ENXIO:
+                return -EIO; /* would mean that there is no such device or node */
+        case -EPERM:
+        case -EACCES:
+                return -EUCLEAN; /* would mean that the kernel denies access to its device */
+        default:
+                return r;
+        }
+}
+
+static Unreadable *unreadable_find(const DiskDevice *d, const char *file) {
+        for (size_t i = 0; i < d->n_unreadable; i++)
+                if (streq(d->unreadable[i].file, file))
+                        return d->unreadable + i;
+        return NULL;
+}
+
+static int unreadable_add(DiskDevice *d, const char *file, int error) {
+        Unreadable *u;
+        int r;
+
+        r = GREEDY_REALLOC(d->unreadable, d->unreadable_allocated, d->n_unreadable + 1);
+        if (r < 0)
+                return r;
+        u = d->unreadable + d->n_unreadable++;
+        u->error = error;
+        memcpy(u->file, file, strlen(file) + 1);
+        return 0;
+}
+
+static void unreadable_forget(DiskDevice *d, const char *file) {
+        Unreadable *u = unreadable_find(d, file);
+
+        if (u)
+                *u = d->unreadable[--d->n_unreadable];
 }
 
 /*
@@ -293,7 +344,36 @@ static int scan_file(DiskDevice *d, DiskDirectory *dir, const char *file) {
         /* An unreadable file does not prevent reading the others. */
         disk_directory_notice(dir, "Ignoring '%s': %s", file, r == -EPROTONOSUPPORT ? "a later version wrote it" :
                               strerror(-r));
-        return 0;
+        return unreadable_add(d, file, disk_error(r));
+}
+
+static void entries_sort(DiskDevice *d) {
+        if (d->n_entries > 0)
+                qsort(d->entries, d->n_entries, sizeof(Entry), disk_entry_compare);
+}
+
+/* Reads a file again that could not be read. Returns 0 if it has an entry now, or why not. -ENOENT: there is none. */
+static int unreadable_retry(DiskDevice *d, const DiskDirectory *dir, const char *file) {
+        Unreadable *u = unreadable_find(d, file);
+        const char *reason;
+        DiskHeader h;
+        ino_t ino = 0;
+        int r;
+
+        if (!u)
+                return -ENOENT;
+        r = file_examine(dir->nodes, file, &h, &ino, &reason);
+        if (r < 0 && r != -ENOENT)
+                return u->error = disk_error(r);
+        if (r >= 0) {
+                r = disk_entry_add(d, file, ino, &h);
+                if (r < 0)
+                        return r;
+                d->entries[d->n_entries - 1].loading = true;
+                entries_sort(d);
+        }
+        unreadable_forget(d, file);
+        return r;
 }
 
 /* Reads all headers. Only locks show which nodes are being loaded. */
@@ -312,6 +392,7 @@ static int disk_scan(DiskDevice *d, DiskDirectory *dir) {
         }
 
         d->n_entries = 0;
+        d->n_unreadable = 0;
         while ((de = disk_read_entry(stream, &r))) {
                 char file[256];
 
@@ -324,8 +405,7 @@ static int disk_scan(DiskDevice *d, DiskDirectory *dir) {
 
         for (size_t i = 0; i < d->n_entries; i++)
                 d->entries[i].loading = true;
-        if (d->n_entries > 0)
-                qsort(d->entries, d->n_entries, sizeof(Entry), disk_entry_compare);
+        entries_sort(d);
         return dropped_read(d, dir);
 }
 
@@ -357,18 +437,14 @@ static int disk_enter_directory(DiskDevice *d, DiskDirectory *ret) {
                         r = -ESTALE;
         } else
                 r = disk_directory_enter(d->path, &d->boot, &dir);
-        if (r == -ENOENT || r == -ENODEV || r == -ENXIO)
-                r = -EIO; /* would mean that there is no such device */
-        if (r == -EPERM || r == -EACCES)
-                r = -EUCLEAN; /* would mean that the kernel denies access to its device */
         if (r < 0)
-                return r;
+                return disk_error(r);
 
         if (!directory_is_known(d, &dir)) {
                 d->record = dir.record;
                 r = disk_scan(d, &dir);
                 if (r < 0)
-                        return r;
+                        return disk_error(r);
                 if (!d->entered) {
                         for (size_t i = 0; i < d->n_entries; i++)
                                 d->restored = d->restored || (d->entries[i].info.flags & PKRAM_NODE_INHERITED);
@@ -437,7 +513,7 @@ static int disk_check_name(const struct pkram_ioctl_name *a) {
 }
 
 /* Opens the directory for a call about the node with that name. Returns 0, -ENOENT if there is none, or another
- * negative errno. */
+ * negative errno, also if its file cannot be read. */
 static int enter_for_node(DiskDevice *d, const struct pkram_ioctl_name *a, DiskDirectory *ret, Entry **ret_entry) {
         char file[DISK_FILE_NAME_MAX];
         int r;
@@ -449,7 +525,13 @@ static int enter_for_node(DiskDevice *d, const struct pkram_ioctl_name *a, DiskD
                 return r;
         disk_file_name(a->name, file);
         *ret_entry = entry_find(d, file);
-        return *ret_entry ? 0 : -ENOENT;
+        if (*ret_entry)
+                return 0;
+        r = unreadable_retry(d, ret, file);
+        if (r < 0)
+                return r;
+        *ret_entry = entry_find(d, file);
+        return 0;
 }
 
 /* --- calls --- */
@@ -635,6 +717,7 @@ static int disk_do_commit(DiskDevice *d, int fd, struct pkram_ioctl_commit *a) {
         e = entry_find(d, file);
         if (e)
                 entry_remove(d, e);
+        unreadable_forget(d, file);
         r = disk_sync(dir.nodes);
         if (r < 0 && old < 0)
                 /* A crash might lose the node, so it is not stored. The node that it replaced is lost already. */
@@ -671,7 +754,7 @@ static int disk_do_load_begin(DiskDevice *d, int fd, struct pkram_ioctl_name *a)
         if (node == -ENOENT)
                 entry_remove(d, e);
         if (node < 0)
-                return node;
+                return node == -ENOENT ? node : disk_error(node);
         r = disk_lock(node, LOCK_SH);
         if (r >= 0)
                 r = disk_file_read_header(node, &h);
@@ -736,10 +819,44 @@ static int disk_do_remove(DiskDevice *d, int fd, struct pkram_ioctl_name *a) {
         return is_idle(fd) ? 0 : descriptor_replace(fd, dir.fd);
 }
 
+/* Removes the file of a node that no client loads durably, if there is one. */
+static int copy_remove(const DiskDirectory *dir, const char *file) {
+        _cleanup_close_ int fd = disk_open(dir->nodes, file, O_RDONLY);
+        int r;
+
+        if (fd < 0)
+                return fd == -ENOENT ? 0 : fd;
+        r = disk_lock(fd, LOCK_EX);
+        if (r >= 0)
+                r = disk_unlink(dir->nodes, file, 0);
+        return r >= 0 ? disk_sync(dir->nodes) : r;
+}
+
+int disk_device_drop_copy(DiskDevice *d, const char *name) {
+        _cleanup_disk_directory_ DiskDirectory dir = DISK_DIRECTORY_NONE;
+        char file[DISK_FILE_NAME_MAX];
+        struct stat st;
+        Entry *e;
+        int r;
+
+        r = disk_enter(d, &dir);
+        if (r < 0)
+                return r;
+        disk_file_name(name, file);
+        r = copy_remove(&dir, file);
+        if (fstatat(dir.nodes, file, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT) {
+                e = entry_find(d, file);
+                if (e)
+                        entry_remove(d, e);
+                unreadable_forget(d, file);
+        }
+        directory_remember(d, &dir);
+        return r < 0 ? disk_error(r) : 0;
+}
+
 int disk_device_remove_copy(const char *path, const char *name) {
         _cleanup_disk_directory_ DiskDirectory dir = DISK_DIRECTORY_NONE;
         char file[DISK_FILE_NAME_MAX];
-        _cleanup_close_ int fd = -EBADF;
         int r;
 
         r = disk_directory_open(path, &dir);
@@ -749,13 +866,7 @@ int disk_device_remove_copy(const char *path, const char *name) {
         if (r < 0)
                 return r;
         disk_file_name(name, file);
-        fd = disk_open(dir.nodes, file, O_RDONLY);
-        if (fd < 0)
-                return fd == -ENOENT ? 0 : fd;
-        r = disk_lock(fd, LOCK_EX);
-        if (r >= 0)
-                r = disk_unlink(dir.nodes, file, 0);
-        return r >= 0 ? disk_sync(dir.nodes) : r;
+        return copy_remove(&dir, file);
 }
 
 static int remove_attached(const char *path, int fd, struct pkram_ioctl_name *a) {

@@ -8,7 +8,8 @@
  *     and the super block is 0.
  *   - A node that was set aside is listed as dropped.
  *   - More errors are possible, those of disk_problem_text(). They are also told in a notice, once for each of them
- *     until the directory can be used again.
+ *     until the directory can be used again. If the file of one node cannot be read, the node is not listed, its
+ *     PKRAM_IOC_LOAD_BEGIN returns the error, and only a commit with PKRAM_COMMIT_REPLACE replaces it.
  *
  * A descriptor of this device is one of the directory while it is idle, and of the file of a node while it is saving
  * or loading. Therefore it can be sent to another process, whose own device of this kind goes on with it.
@@ -55,6 +56,12 @@ void disk_device_hide_own(DiskDevice *d);
  * is an older node or a copy. Returns 0, -EBUSY if it is in use, or another negative errno.
  */
 int disk_device_remove_copy(const char *path, const char *name);
+
+/*
+ * The same through the device: never removes a file if the directory cannot be used, or belongs to another boot.
+ * Returns 0, or a negative errno.
+ */
+int disk_device_drop_copy(DiskDevice *d, const char *name);
 
 /* Is this a descriptor of a device of this kind? */
 bool disk_device_has(int fd);

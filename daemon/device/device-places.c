@@ -12,6 +12,7 @@ typedef struct Saving {
 
 struct Places {
         PkramDevice memory, disk;
+        DiskDevice *disk_device; /* of disk */
         bool memory_is_off, memory_is_there;
         const char *path;
         char state_path[128];
@@ -29,6 +30,7 @@ int places_new(const PkramDevice *memory, DiskDevice *disk, const char *disk_pat
         r = pkram_device_info(memory, &info);
         p->memory = *memory;
         p->disk = disk_device(disk);
+        p->disk_device = disk;
         p->path = disk_path;
         (void) snprintf(p->state_path, sizeof(p->state_path), "%s/state", disk_path);
         /* All other calls would fail. */
@@ -75,7 +77,7 @@ bool places_read_disk(const Places *p) {
         return !p->memory_is_there || disk_is_there(p);
 }
 
-/* Makes a call that needs no state. Returns -ENOENT if the disk is not used yet, or cannot be. */
+/* Makes a call that needs no state. Returns -ENOENT if the disk is not used yet. */
 static int disk_call_once(Places *p, unsigned long request, void *a) {
         int r, fd;
 
@@ -83,7 +85,7 @@ static int disk_call_once(Places *p, unsigned long request, void *a) {
                 return -ENOENT;
         fd = p->disk.ops->open(p->disk.userdata);
         if (fd < 0)
-                return -ENOENT;
+                return fd;
         r = disk_call(p, fd, request, a);
         p->disk.ops->close(p->disk.userdata, fd);
         return r;
@@ -93,6 +95,7 @@ static int places_info(Places *p, int fd, struct pkram_ioctl_info *a) {
         struct pkram_ioctl_info other = { .size = sizeof(other) };
         int r;
 
+        /* The numbers are for people, and for limits, of which each Store takes stock itself. */
         r = memory_call(p, fd, PKRAM_IOC_INFO, a);
         if (r < 0 || disk_call_once(p, PKRAM_IOC_INFO, &other) < 0)
                 return r;
@@ -142,11 +145,15 @@ static int become_disk(Places *p, int fd) {
         return r;
 }
 
+/* If the disk cannot be used, a node that is not in memory may be there, so that it is not reported as missing. */
 static int load_begin(Places *p, int fd, struct pkram_ioctl_name *a) {
         int r;
 
         r = memory_call(p, fd, PKRAM_IOC_LOAD_BEGIN, a);
-        if (r != -ENOENT || !disk_is_there(p) || become_disk(p, fd) < 0)
+        if (r != -ENOENT || !disk_is_there(p))
+                return r;
+        r = become_disk(p, fd);
+        if (r < 0)
                 return r;
         return disk_call(p, fd, PKRAM_IOC_LOAD_BEGIN, a);
 }
@@ -209,6 +216,7 @@ static int places_save_begin(Places *p, int fd, struct pkram_ioctl_name *a) {
 /*
  * A node on disk with the same name is older, and must not be found after the next boot. If it cannot be removed, the
  * call fails although the node is in memory: the caller does not rely on it, and replaces it with the next attempt.
+ * Nothing is stored if a node with that name may be on disk that cannot be read.
  */
 static int places_commit(Places *p, int fd, struct pkram_ioctl_commit *a) {
         struct pkram_ioctl_name name = { .size = sizeof(name) };
@@ -219,7 +227,10 @@ static int places_commit(Places *p, int fd, struct pkram_ioctl_commit *a) {
 
         if (there) {
                 memcpy(name.name, s->name, sizeof(name.name));
-                replaces = pkram_load_begin(&p->disk, name.name, &h, /* ret_id= */ NULL) >= 0;
+                r = pkram_load_begin(&p->disk, name.name, &h, /* ret_id= */ NULL);
+                if (r < 0 && r != -ENOENT)
+                        return r;
+                replaces = r >= 0;
                 if (replaces && !(a->flags & PKRAM_COMMIT_REPLACE))
                         return -EEXIST;
         }
@@ -230,7 +241,7 @@ static int places_commit(Places *p, int fd, struct pkram_ioctl_commit *a) {
         if (replaces)
                 return pkram_load_remove(&h, name.name);
         /* A copy for the next boot is not loaded by any client. */
-        return there ? disk_device_remove_copy(p->path, name.name) : 0;
+        return there ? disk_device_drop_copy(p->disk_device, name.name) : 0;
 }
 
 int places_remove_hidden(Places *p) {

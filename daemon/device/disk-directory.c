@@ -297,7 +297,7 @@ const char *disk_problem_text(int error) {
         case -ELOOP:
                 return "it or a part of its path is not a directory. Move that away";
         case -EPROTONOSUPPORT:
-                return "a later version of pkram wrote its state. Install that version, or move it away";
+                return "a later version of pkram wrote its state or the node. Install that version, or move it away";
         case -EDQUOT:
                 return "its file system is full. Free space";
         case -EIO:

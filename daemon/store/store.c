@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <search.h>
 
+#include "device-places.h"
 #include "disk-io.h"
 #include "store-internal.h"
 #include "system-node.h"
@@ -206,7 +207,7 @@ int store_read_manifest(PkramHandle *h, size_t n_objects, Manifest *ret, size_t 
 
 /* Errors that mean that a manifest is unreadable. Only the kernel name of the node is known then. */
 static bool is_unreadable(int r) {
-        return r == -ENOMSG || r == -EBADMSG || r == -EPROTONOSUPPORT;
+        return r == -ENOMSG || r == -EBADMSG || r == -EPROTONOSUPPORT || r == -EIO;
 }
 
 /*
@@ -301,6 +302,9 @@ static int known_read(Store *s, PkramHandle *session, const struct pkram_node_in
         int r;
 
         r = pkram_load_next(&s->device, session, info->name, &id);
+        /* A file that cannot be read is not listed by the device either, once it has noticed. */
+        if (r == -EIO && node_is_on_disk(info->id))
+                return -ENOENT;
         if (r < 0)
                 return r;
 
@@ -614,6 +618,8 @@ int store_open(
         if (r < 0)
                 return store_error_device(reterr_error, r);
 
+        if (!damaged_is_fine && manifest_error == -EIO)
+                return store_error_device(reterr_error, manifest_error);
         if (!damaged_is_fine && manifest_error == -EBADMSG)
                 return store_damaged(reterr_error, name, "The list of its objects cannot be read");
         if (!damaged_is_fine && manifest_error == -EPROTONOSUPPORT)

@@ -264,6 +264,98 @@ static void test_both_places(void **state) {
         assert_int_equal(store_count(&f->s, &f->s.root), 2);
 }
 
+static int nothing_opens(const char *call, _unused_ int fd) {
+        return streq(call, "open") ? -EIO : 0;
+}
+
+/* Where the disk cannot be used, a node that may be there is not missing, and is not replaced. */
+static void test_unusable_disk(void **state) {
+        const Peer root = { .pidfd = -EBADF, .owner = (char *) OWNER_ROOT };
+        _cleanup_error_ StoreError get = {}, put = {}, list = {};
+        _cleanup_(store_load_freep) StoreLoad *l = NULL;
+        StoreList *nodes = NULL;
+        struct pkram_ioctl_info info;
+        Fixture *f = *state;
+
+        assert_ok(store_put_data(&f->s, &f->s.root, "old", 0, NULL));
+        disk_io_hook = nothing_opens;
+        restart(f, true, true);
+        assert_errno(store_get(&f->s, &f->s.root, "old", false, &l, &get), EIO);
+        assert_non_null(strstr(get.reason, "cannot be used"));
+        assert_errno(store_put_data(&f->s, &f->s.root, "old", 0, &put), EIO);
+        assert_non_null(strstr(put.reason, "cannot be used"));
+        assert_fails(store_put_data(&f->s, &f->s.root, "old", STORE_REPLACE, NULL));
+        assert_errno(store_list_new(f->s.store, &root, NULL, &nodes, &list), EIO);
+        assert_errno(store_remove(f->s.store, &f->s.root, NULL, "old", 0, NULL, NULL), EIO);
+        assert_ok(store_info(f->s.store, &info, NULL));
+        assert_int_equal(info.nr_nodes, 0);
+
+        /* The calls of the device by themselves, which a Store makes only if those before have succeeded. */
+        {
+                _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+
+                assert_ok(pkram_save_begin(&f->s.device, "old", &h));
+                assert_errno(pkram_save_commit(&h, true, NULL), EIO);
+        }
+
+        disk_io_hook = NULL;
+        assert_true(is_on_disk(f, "old"));
+        disk_io_hook = nothing_opens;
+        restart(f, true, true);
+        disk_io_hook = NULL;
+        restart(f, true, false);
+        assert_int_equal(store_count(&f->s, &f->s.root), 1);
+        assert_true(is_on_disk(f, "old"));
+}
+
+static ino_t failing_inode;
+static bool header_fails, header_is_next;
+
+/* A header is what is read first after the file was locked. */
+static int inode_fails(const char *call, int fd) {
+        struct stat st;
+        bool header = header_is_next;
+
+        if (fstat(fd, &st) < 0 || st.st_ino != failing_inode)
+                return 0;
+        header_is_next = streq(call, "lock");
+        return streq(call, "read") && (header_fails || !header) ? -EIO : 0;
+}
+
+/* A file or manifest that cannot be read concerns its node alone. */
+static void test_unreadable_node(void **state) {
+        Fixture *f = *state;
+
+        assert_ok(store_put_data(&f->s, &f->s.root, "n", 0, NULL));
+        assert_ok(store_put_data(&f->s, &f->s.root, "other", 0, NULL));
+        {
+                _cleanup_(store_load_freep) StoreLoad *l = NULL;
+                struct stat st;
+
+                assert_ok(store_get(&f->s, &f->s.root, "n", false, &l, NULL));
+                assert_ok(fstat(l->handle.fd, &st));
+                failing_inode = st.st_ino;
+        }
+        for (int i = 0; i < 2; i++) {
+                _cleanup_(store_load_freep) StoreLoad *l = NULL;
+                _cleanup_error_ StoreError e = {};
+                struct pkram_ioctl_info info;
+
+                restart(f, false, false);
+                assert_ok(store_info(f->s.store, &info, NULL));
+                header_fails = i == 0;
+                disk_io_hook = inode_fails;
+                assert_ok(store_put_data(&f->s, &f->s.root, "more", STORE_REPLACE, NULL));
+                assert_true(is_on_disk(f, "other"));
+                assert_errno(store_get(&f->s, &f->s.root, "n", false, &l, &e), EIO);
+                assert_non_null(strstr(e.reason, "kernel's log"));
+                assert_fails(store_put_data(&f->s, &f->s.root, "n", 0, NULL));
+                assert_int_equal(store_count(&f->s, &f->s.root), header_fails ? 2 : 3);
+                disk_io_hook = NULL;
+                assert_true(is_on_disk(f, "n"));
+        }
+}
+
 static int no_unlink(const char *call, _unused_ int fd) {
         return streq(call, "unlink") ? -EIO : 0;
 }
@@ -419,6 +511,8 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_growing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_slow, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_both_places, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_unusable_disk, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_unreadable_node, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_killed_while_replacing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_memory_only, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_tree, setup, teardown),
