@@ -43,7 +43,9 @@ struct DiskDevice {
         int problem; /* why the directory could not be used when it was last tried, or 0 */
 
         /* The contents of the directory when it was last read. */
-        bool entered;
+        bool known;    /* it was read */
+        bool entered;  /* it belongs to this boot */
+        int read_only; /* why it cannot be entered, although it can be read, or 0 */
         bool restored; /* nodes of an earlier boot were there when it was read first */
         DiskRecord record;
         struct stat nodes;
@@ -103,8 +105,13 @@ bool disk_device_has(int fd) {
 
 /* --- contents of the directory --- */
 
+static bool record_is_own(const DiskDevice *d) {
+        return streq(d->record.boot_id, d->boot.boot_id);
+}
+
 static void info_from_header(const DiskDevice *d, const DiskHeader *h, struct pkram_node_info *ret) {
-        uint64_t now = d->record.generation;
+        /* The record is that of the last boot if this one could not write it. */
+        uint64_t now = d->record.generation + !record_is_own(d);
 
         *ret = (struct pkram_node_info) {
                 .id = h->id,
@@ -327,7 +334,7 @@ static int scan_file(DiskDevice *d, DiskDirectory *dir, const char *file) {
                 return 0;
         }
         if (!disk_node_is_file(file)) {
-                if (file[0] != '.' && !d->entered)
+                if (file[0] != '.' && !d->known)
                         disk_directory_notice(dir, "Ignoring '%s' in the directory of nodes: not a node", file);
                 return 0;
         }
@@ -337,8 +344,15 @@ static int scan_file(DiskDevice *d, DiskDirectory *dir, const char *file) {
                 return 0;
         if (r >= 0)
                 return disk_entry_add(d, file, ino, &h);
-        if (reason)
-                return disk_directory_set_aside(dir, file, reason);
+        if (reason) {
+                int k = dir->read_only ?: disk_directory_set_aside(dir, file, reason);
+
+                if (k != -EDQUOT && k != -EROFS)
+                        return k;
+                disk_directory_notice(dir, "Ignoring '%s', which is %s and cannot be set aside: %s", file, reason,
+                                      disk_problem_text(k));
+                return unreadable_add(d, file, disk_error(r));
+        }
         if (r == -ENOMEM || r == -EMFILE || r == -ENFILE)
                 return r;
         /* An unreadable file does not prevent reading the others. */
@@ -382,6 +396,11 @@ static int disk_scan(DiskDevice *d, DiskDirectory *dir) {
         DIR *stream;
         int r = 0, fd;
 
+        d->n_entries = 0;
+        d->n_unreadable = 0;
+        d->n_dropped = 0;
+        if (dir->nodes < 0)
+                return 0;
         fd = disk_open(dir->nodes, ".", O_RDONLY | O_DIRECTORY);
         if (fd < 0)
                 return fd;
@@ -391,8 +410,6 @@ static int disk_scan(DiskDevice *d, DiskDirectory *dir) {
                 return -errno;
         }
 
-        d->n_entries = 0;
-        d->n_unreadable = 0;
         while ((de = disk_read_entry(stream, &r))) {
                 char file[256];
 
@@ -418,7 +435,7 @@ static void directory_remember(DiskDevice *d, const DiskDirectory *dir) {
 static bool directory_is_known(const DiskDevice *d, const DiskDirectory *dir) {
         struct stat st;
 
-        return d->entered && fstat(dir->nodes, &st) == 0 && st.st_ino == d->nodes.st_ino &&
+        return d->known && fstat(dir->nodes, &st) == 0 && st.st_ino == d->nodes.st_ino &&
                 st.st_dev == d->nodes.st_dev && st.st_ctim.tv_sec == d->nodes.st_ctim.tv_sec &&
                 st.st_ctim.tv_nsec == d->nodes.st_ctim.tv_nsec && streq(d->record.token, dir->record.token);
 }
@@ -430,6 +447,8 @@ static int disk_enter_directory(DiskDevice *d, DiskDirectory *ret) {
 
         dir.notice = d->notice;
         dir.userdata = d->userdata;
+        dir.keep = d->keep;
+        dir.again = d->known;
         if (d->entered) {
                 r = disk_directory_open(d->path, &dir);
                 /* The directory existed in this boot: it was unmounted or removed. */
@@ -445,17 +464,13 @@ static int disk_enter_directory(DiskDevice *d, DiskDirectory *ret) {
                 r = disk_scan(d, &dir);
                 if (r < 0)
                         return disk_error(r);
-                if (!d->entered) {
-                        for (size_t i = 0; i < d->n_entries; i++)
-                                d->restored = d->restored || (d->entries[i].info.flags & PKRAM_NODE_INHERITED);
-                        r = disk_directory_expire(&dir, d->keep);
-                        if (r < 0)
-                                disk_directory_notice(&dir, "Failed to remove nodes that were set aside, ignoring: %s",
-                                                      strerror(-r));
-                }
-                d->entered = true;
+                for (size_t i = 0; i < d->n_entries && !d->entered; i++)
+                        d->restored = d->restored || (d->entries[i].info.flags & PKRAM_NODE_INHERITED);
+                d->known = true;
                 directory_remember(d, &dir);
         }
+        d->entered = dir.read_only == 0;
+        d->read_only = dir.read_only;
 
         *ret = dir;
         dir = DISK_DIRECTORY_NONE;
@@ -464,15 +479,17 @@ static int disk_enter_directory(DiskDevice *d, DiskDirectory *ret) {
 
 /* The same, and tells why that fails, once. */
 static int disk_enter(DiskDevice *d, DiskDirectory *ret) {
-        int r;
+        int r, problem;
 
         r = disk_enter_directory(d, ret);
-        if (r < 0 && r != d->problem && disk_problem_text(r) && d->notice) {
+        problem = r < 0 ? r : ret->read_only;
+        if (problem != d->problem && disk_problem_text(problem) && d->notice) {
                 DiskDirectory none = { .notice = d->notice, .userdata = d->userdata };
 
-                disk_directory_notice(&none, "Failed to use '%s' for nodes: %s", d->path, disk_problem_text(r));
+                disk_directory_notice(&none, "Failed to use '%s' for %snodes: %s", d->path, r < 0 ? "" : "new ",
+                                      disk_problem_text(problem));
         }
-        d->problem = MIN(r, 0);
+        d->problem = problem;
         return r;
 }
 
@@ -555,12 +572,14 @@ static int disk_do_info(DiskDevice *d, struct pkram_ioctl_info *a) {
                 info.data_pages += d->entries[i].info.data_pages;
                 info.meta_pages += d->entries[i].info.meta_pages;
         }
-        info.flags = DISK_INFO_FLAG;
-        info.generation = d->record.generation;
+        info.flags = DISK_INFO_FLAG | (d->read_only == -EDQUOT ? DISK_INFO_FULL : 0) |
+                (d->read_only == -EROFS ? DISK_INFO_READ_ONLY : 0);
+        info.generation = d->record.generation + !record_is_own(d);
         info.nr_dropped = d->n_dropped;
         info.boot_result = dir.reset ? PKRAM_BOOT_DAMAGED : d->n_dropped > 0 ? PKRAM_BOOT_PARTIAL :
                 d->restored ? PKRAM_BOOT_RESTORED : PKRAM_BOOT_NONE;
-        memcpy(info.prev_release, d->record.release, sizeof(info.prev_release));
+        memcpy(info.prev_release, record_is_own(d) ? d->record.release : d->record.running,
+               sizeof(info.prev_release));
         *a = info;
         return 0;
 }
@@ -627,6 +646,8 @@ static int disk_do_save_begin(DiskDevice *d, int fd, struct pkram_ioctl_name *a)
         r = disk_check_name(a);
         if (r >= 0)
                 r = disk_enter(d, &dir);
+        if (r >= 0)
+                r = dir.read_only;
         if (r >= 0)
                 r = GREEDY_REALLOC(d->sessions, d->sessions_allocated, d->n_sessions + 1);
         if (r < 0)
@@ -842,6 +863,8 @@ int disk_device_drop_copy(DiskDevice *d, const char *name) {
         r = disk_enter(d, &dir);
         if (r < 0)
                 return r;
+        if (dir.nodes < 0)
+                return 0;
         disk_file_name(name, file);
         r = copy_remove(&dir, file);
         if (fstatat(dir.nodes, file, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT) {

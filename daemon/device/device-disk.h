@@ -10,6 +10,8 @@
  *   - More errors are possible, those of disk_problem_text(). They are also told in a notice, once for each of them
  *     until the directory can be used again. If the file of one node cannot be read, the node is not listed, its
  *     PKRAM_IOC_LOAD_BEGIN returns the error, and only a commit with PKRAM_COMMIT_REPLACE replaces it.
+ *   - If the file system is full or read-only when the boot uses it first, the nodes of the last boot can be listed
+ *     and loaded. PKRAM_IOC_REMOVE fails unless it is durable, and PKRAM_IOC_SAVE_BEGIN fails. Each call tries again.
  *
  * A descriptor of this device is one of the directory while it is idle, and of the file of a node while it is saving
  * or loading. Therefore it can be sent to another process, whose own device of this kind goes on with it.
@@ -21,6 +23,8 @@
 
 /* In struct pkram_ioctl_info.flags, as this device returns them. */
 #define DISK_INFO_FLAG (1U << 31)
+#define DISK_INFO_FULL (1U << 30)      /* the file system is full, and nothing can be stored before there is room */
+#define DISK_INFO_READ_ONLY (1U << 29) /* the file system is read-only, the same */
 
 #define PKRAM_DISK_DIRECTORY "/var/lib/pkram/disk"
 

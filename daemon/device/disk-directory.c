@@ -158,6 +158,11 @@ static int record_write(int dir, const DiskRecord *record) {
 
 /* --- the directory --- */
 
+/* Is this the error of a file system that can be read, but not written to? */
+static bool is_unwritable(int r) {
+        return r == -EDQUOT || r == -EROFS;
+}
+
 static int open_directory(int dir, const char *name) {
         return disk_open(dir, name, O_RDONLY | O_DIRECTORY);
 }
@@ -208,7 +213,7 @@ static int open_base(const char *path) {
         if (parent < 0 && errno == ENOENT && mkdir(copy, 0700) >= 0)
                 parent = open(copy, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (parent < 0)
-                return errno == ENOENT ? -ENOTDIR : -errno;
+                return errno == ENOENT ? -ENOTDIR : errno == ENOSPC ? -EDQUOT : -errno;
 
         int fd = open_directory(parent, slash + 1);
         if (fd == -ENOENT) {
@@ -227,8 +232,28 @@ static int open_base(const char *path) {
         return fd;
 }
 
+/* Opens the directory of the nodes, also if this boot has not renamed it yet. Returns -ENOENT if there is none. */
+static int nodes_open(DiskDirectory *d) {
+        const char *const tokens[] = { d->record.token, d->record.from };
+
+        d->nodes = -ENOENT;
+        for (size_t i = 0; i < ELEMENTSOF(tokens) && d->nodes == -ENOENT; i++)
+                if (tokens[i][0]) {
+                        char name[NODES_NAME_MAX];
+
+                        nodes_name(tokens[i], name);
+                        d->nodes = open_directory(d->fd, name);
+                }
+        if (d->nodes < 0) {
+                int r = d->nodes;
+
+                d->nodes = -EBADF;
+                return r;
+        }
+        return 0;
+}
+
 int disk_directory_open(const char *path, DiskDirectory *d) {
-        char name[NODES_NAME_MAX];
         int r;
 
         d->fd = disk_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
@@ -239,9 +264,8 @@ int disk_directory_open(const char *path, DiskDirectory *d) {
                 r = record_read(d->fd, &d->record);
         if (r < 0)
                 return r == -ENOENT ? -ENODEV : r;
-        nodes_name(d->record.token, name);
-        d->nodes = open_directory(d->fd, name);
-        return d->nodes >= 0 ? 0 : d->nodes == -ENOENT ? -ENODEV : d->nodes;
+        r = nodes_open(d);
+        return r == -ENOENT ? -ENODEV : r;
 }
 
 /* Called for each mount. Returns 1 for the one with this ID if its file system is read-only, else 0. */
@@ -414,10 +438,74 @@ static int set_aside_others(DiskDirectory *d) {
                 if (r >= 0)
                         disk_directory_notice(d, "Set aside '%s', which does not belong to the last shutdown, in "
                                               SET_ASIDE "/%s", name, d->record.token);
+                else if (is_unwritable(r)) {
+                        /* No boot takes it over, wherever it is. */
+                        disk_directory_notice(d, "Ignoring '%s', which does not belong to the last shutdown and "
+                                              "cannot be set aside: %s", name, disk_problem_text(r));
+                        r = 0;
+                }
         }
         (void) closedir(dir);
         return r;
 }
+
+/* --- expiry --- */
+
+static int remove_tree(int dir, const char *name, unsigned depth) {
+        _cleanup_close_ int fd = open_directory(dir, name);
+        const struct dirent *de;
+        DIR *stream;
+        int r = 0;
+
+        if (fd == -ENOTDIR || fd == -ELOOP)
+                return disk_unlink(dir, name, 0);
+        if (fd < 0)
+                return fd;
+        if (depth == 0)
+                return -ELOOP;
+
+        stream = fdopendir(fd);
+        if (!stream)
+                return -errno;
+        int own = TAKE_FD(fd);
+        while ((de = disk_read_entry(stream, &r)))
+                if (!streq(de->d_name, ".") && !streq(de->d_name, ".."))
+                        r = remove_tree(own, de->d_name, depth - 1);
+        (void) closedir(stream);
+        return r < 0 ? r : disk_unlink(dir, name, AT_REMOVEDIR);
+}
+
+/* Removes what was set aside more than so many seconds ago, except in this boot. */
+static int set_aside_expire(const DiskDirectory *d, const char *boot_token, uint64_t seconds) {
+        _cleanup_close_ int all = open_directory(d->fd, SET_ASIDE);
+        const struct dirent *de;
+        time_t now = time(NULL);
+        DIR *stream;
+        int r = 0;
+
+        if (all == -ENOENT)
+                return 0;
+        if (all < 0)
+                return all;
+        stream = fdopendir(all);
+        if (!stream)
+                return -errno;
+        int own = TAKE_FD(all);
+        while ((de = disk_read_entry(stream, &r))) {
+                struct stat st;
+
+                if (!token_is_valid(de->d_name) || streq(de->d_name, boot_token) ||
+                    fstatat(own, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                        continue;
+                if (st.st_mtime > now || (uint64_t) (now - st.st_mtime) < seconds)
+                        continue;
+                r = remove_tree(own, de->d_name, 4);
+        }
+        (void) closedir(stream);
+        return r;
+}
+
+/* --- boots --- */
 
 static bool nodes_exist(const DiskDirectory *d, const char *token) {
         char name[NODES_NAME_MAX];
@@ -464,34 +552,67 @@ static int take_over_nodes(DiskDirectory *d) {
         return r < 0 ? r : disk_sync(d->fd);
 }
 
-int disk_directory_enter(const char *path, const DiskBoot *boot, DiskDirectory *d) {
-        char name[NODES_NAME_MAX];
+/* Opens what can be read while the state cannot be written. */
+static int enter_read_only(const char *path, int why, DiskDirectory *d) {
+        char existing[256];
         int r;
 
-        d->fd = open_base(path);
-        if (d->fd < 0)
-                return d->fd;
+        d->read_only = why;
+        if (d->fd >= 0) {
+                r = nodes_open(d);
+                return r == -ENOENT ? 0 : r;
+        }
+        r = existing_path(path, existing, sizeof(existing));
+        if (r < 0)
+                return r;
+        d->fd = open(existing, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return d->fd < 0 ? -errno : 0;
+}
+
+/* The part that writes. */
+static int enter_state(const char *path, const DiskBoot *boot, DiskDirectory *d) {
+        char name[NODES_NAME_MAX];
+        bool own;
+        int r, k;
 
         r = record_read(d->fd, &d->record);
-        if (r == -EBADMSG) {
+        if (r == -EBADMSG && !d->again)
                 disk_directory_notice(d, "The state of %s is damaged", path);
+        if (r == -EBADMSG)
                 d->reset = true;
-        }
-        if (r == -ENOENT || r == -EBADMSG) {
+        if (r == -ENOENT || r == -EBADMSG)
                 d->record = (DiskRecord) {};
-                r = record_next(d, boot, /* take= */ false);
-        } else if (r >= 0 && !streq(d->record.boot_id, boot->boot_id))
-                r = record_next(d, boot, /* take= */ true);
+        else if (r < 0)
+                return r;
+        own = streq(d->record.boot_id, boot->boot_id);
+
+        /* First, because this may make the room that the rest needs. */
+        k = d->again ? 0 : set_aside_expire(d, own ? d->record.token : "", d->keep);
+        if (k < 0)
+                disk_directory_notice(d, "Failed to remove nodes that were set aside, ignoring: %s", strerror(-k));
+
+        if (!own)
+                r = record_next(d, boot, /* take= */ r >= 0);
         if (r >= 0)
                 r = take_over_nodes(d);
         if (r >= 0)
                 r = set_aside_others(d);
         if (r < 0)
                 return r;
-
         nodes_name(d->record.token, name);
-        d->nodes = open_or_create(d->fd, name);
-        return d->nodes < 0 ? d->nodes : 0;
+        r = open_or_create(d->fd, name);
+        if (r < 0)
+                return r;
+        d->nodes = r;
+        return 0;
+}
+
+int disk_directory_enter(const char *path, const DiskBoot *boot, DiskDirectory *d) {
+        int r;
+
+        d->fd = open_base(path);
+        r = d->fd < 0 ? d->fd : enter_state(path, boot, d);
+        return is_unwritable(r) ? enter_read_only(path, r, d) : r;
 }
 
 int disk_directory_pass(const char *path, const DiskBoot *boot) {
@@ -504,60 +625,12 @@ int disk_directory_pass(const char *path, const DiskBoot *boot) {
         r = record_read(d.fd, &d.record);
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
-        return streq(d.record.boot_id, boot->boot_id) ? 0 : record_next(&d, boot, /* take= */ false);
-}
-
-/* --- expiry --- */
-
-static int remove_tree(int dir, const char *name, unsigned depth) {
-        _cleanup_close_ int fd = open_directory(dir, name);
-        const struct dirent *de;
-        DIR *stream;
-        int r = 0;
-
-        if (fd == -ENOTDIR || fd == -ELOOP)
-                return disk_unlink(dir, name, 0);
-        if (fd < 0)
-                return fd;
-        if (depth == 0)
-                return -ELOOP;
-
-        stream = fdopendir(fd);
-        if (!stream)
-                return -errno;
-        int own = TAKE_FD(fd);
-        while ((de = disk_read_entry(stream, &r)))
-                if (!streq(de->d_name, ".") && !streq(de->d_name, ".."))
-                        r = remove_tree(own, de->d_name, depth - 1);
-        (void) closedir(stream);
-        return r < 0 ? r : disk_unlink(dir, name, AT_REMOVEDIR);
-}
-
-int disk_directory_expire(DiskDirectory *d, uint64_t seconds) {
-        _cleanup_close_ int all = open_directory(d->fd, SET_ASIDE);
-        const struct dirent *de;
-        time_t now = time(NULL);
-        DIR *stream;
-        int r = 0;
-
-        if (all == -ENOENT)
+        if (streq(d.record.boot_id, boot->boot_id))
                 return 0;
-        if (all < 0)
-                return all;
-        stream = fdopendir(all);
-        if (!stream)
-                return -errno;
-        int own = TAKE_FD(all);
-        while ((de = disk_read_entry(stream, &r))) {
-                struct stat st;
-
-                if (!token_is_valid(de->d_name) || streq(de->d_name, d->record.token) ||
-                    fstatat(own, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-                        continue;
-                if (st.st_mtime > now || (uint64_t) (now - st.st_mtime) < seconds)
-                        continue;
-                r = remove_tree(own, de->d_name, 4);
-        }
-        (void) closedir(stream);
-        return r;
+        r = record_next(&d, boot, /* take= */ false);
+        if (r != -EDQUOT)
+                return r;
+        /* Without a state, the next boot sets all nodes aside as well. */
+        r = disk_unlink(d.fd, STATE, 0);
+        return r < 0 ? r : disk_sync(d.fd);
 }

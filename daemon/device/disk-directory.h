@@ -39,13 +39,16 @@ typedef struct DiskDirectory {
         int fd, nodes;          /* or -EBADF */
         DiskRecord record;
         bool reset;             /* the state was damaged */
+        int read_only;          /* why the state cannot be written: -EDQUOT or -EROFS, else 0 */
         DiskNotice notice;      /* or NULL */
         void *userdata;
+        uint64_t keep;          /* seconds after which entering removes what was set aside */
+        bool again;             /* entering was tried before: nothing is removed or said again */
 } DiskDirectory;
 
 void disk_directory_done(DiskDirectory *d);
 #define _cleanup_disk_directory_ _cleanup_(disk_directory_done)
-#define DISK_DIRECTORY_NONE ((DiskDirectory) { .fd = -EBADF, .nodes = -EBADF })
+#define DISK_DIRECTORY_NONE ((DiskDirectory) { .fd = -EBADF, .nodes = -EBADF, .keep = UINT64_MAX })
 
 /*
  * Opening fails with -EUCLEAN if the directory is not the user's alone, and with -EPROTONOSUPPORT if a later version
@@ -62,12 +65,19 @@ typedef struct DiskBoot {
 
 int disk_boot_get(DiskBoot *ret);
 
-/* Opens it for this boot: creates what is missing, takes over the nodes of the last boot, and sets aside all
- * others. */
+/*
+ * Opens it for this boot: removes what was set aside long ago, creates what is missing, takes over the nodes of the
+ * last boot, and sets aside all others.
+ *
+ * If the file system is full or read-only, so that the state cannot be written, d->read_only says why, and d->nodes
+ * is the directory of the last boot's nodes. They still belong to that boot, and can be read. Removing one is durable
+ * if it succeeds. Nothing may be added. If there are no nodes, d->nodes is -EBADF; if there is no directory either,
+ * d->fd is one of its parents.
+ */
 int disk_directory_enter(const char *path, const DiskBoot *boot, DiskDirectory *d);
 
-/* Lets this boot go by without its nodes, which are set aside at the next disk_directory_enter(). 0 if there are
- * none. */
+/* Lets this boot go by without its nodes, which are set aside at the next disk_directory_enter(). If the file system
+ * is full, the state is removed to that end. Returns 0 if there are none. */
 int disk_directory_pass(const char *path, const DiskBoot *boot);
 
 /*
@@ -87,8 +97,5 @@ int disk_directory_set_aside(DiskDirectory *d, const char *file, const char *rea
 
 /* Opens what was set aside in this boot. -ENOENT. */
 int disk_directory_open_aside(const DiskDirectory *d);
-
-/* Removes what was set aside more than so many seconds ago. */
-int disk_directory_expire(DiskDirectory *d, uint64_t seconds);
 
 _printf_(2, 3) void disk_directory_notice(const DiskDirectory *d, const char *format, ...);

@@ -772,6 +772,171 @@ static void test_unreadable(void **state) {
         assert_int_equal(list(f, 0, nodes, 4), 2);
 }
 
+static int disk_is_full(const char *call, _unused_ int fd) {
+        return streq(call, "write") || streq(call, "mkdir") ? -EDQUOT : 0;
+}
+
+static int disk_is_read_only(const char *call, _unused_ int fd) {
+        return streq(call, "write") || streq(call, "mkdir") || streq(call, "unlink") || streq(call, "rename") ?
+                -EROFS : 0;
+}
+
+/* The state cannot be written when a boot begins: the nodes of the last one can be read nevertheless. */
+static void test_full_at_boot(void **state) {
+        struct pkram_ioctl_info info;
+        struct pkram_node_info nodes[4];
+        Fixture *f = *state;
+        char *line;
+
+        assert_ok(put(f, "n", "n", -EBADF, false));
+        assert_ok(put(f, "other", "other", -EBADF, false));
+        disk_io_hook = disk_is_full;
+        for (int i = 0; i < 2; i++) {
+                restart(f, true);
+                assert_int_equal(list(f, 0, nodes, 4), 2);
+                assert_int_equal(nodes[0].generation, 1);
+                assert_int_equal(nodes[0].flags, PKRAM_NODE_INHERITED);
+                assert_node(f, "n", "n");
+                assert_node(f, "missing", NULL);
+                assert_errno(put(f, "n", "new", -EBADF, false), EDQUOT);
+                assert_errno(put(f, "more", "more", -EBADF, false), EDQUOT);
+                assert_ok(pkram_device_info(&f->device, &info));
+                assert_int_equal(info.flags, DISK_INFO_FLAG | DISK_INFO_FULL);
+                assert_int_equal(info.boot_result, PKRAM_BOOT_RESTORED);
+                assert_string_equal(info.prev_release, "6.01");
+                line = strstr(f->notices, "is full");
+                assert_non_null(line);
+                assert_null(strstr(line + 1, "is full"));
+        }
+        /* What is removed does not come back. */
+        assert_ok(drop(f, "n"));
+        assert_node(f, "n", NULL);
+        restart(f, true);
+        assert_int_equal(list(f, 0, nodes, 4), 1);
+        assert_node(f, "n", NULL);
+
+        disk_io_hook = NULL;
+        assert_ok(put(f, "n", "new", -EBADF, false));
+        assert_ok(pkram_device_info(&f->device, &info));
+        assert_int_equal(info.flags, DISK_INFO_FLAG);
+        assert_node(f, "other", "other");
+        restart(f, true);
+        assert_node(f, "n", "new");
+        assert_node(f, "other", "other");
+}
+
+static void test_read_only_at_boot(void **state) {
+        struct pkram_ioctl_info info;
+        struct pkram_node_info nodes[4];
+        Fixture *f = *state;
+        char path[256];
+
+        assert_ok(put(f, "n", "n", -EBADF, false));
+        assert_ok(put(f, "damaged", "damaged", -EBADF, false));
+        node_path(f, "damaged", path, sizeof(path));
+        shell("printf x >>%s", path);
+        disk_io_hook = disk_is_read_only;
+        restart(f, true);
+        assert_node(f, "n", "n");
+        assert_errno(drop(f, "n"), EROFS);
+        assert_node(f, "n", "n");
+        assert_errno(put(f, "more", "more", -EBADF, false), EROFS);
+        assert_ok(pkram_device_info(&f->device, &info));
+        assert_int_equal(info.flags, DISK_INFO_FLAG | DISK_INFO_READ_ONLY);
+        /* A file that cannot be set aside is not offered. */
+        assert_null(get(f, "damaged"));
+        assert_int_equal(errno, EBADMSG);
+        assert_int_equal(list(f, 0, nodes, 4), 1);
+        assert_non_null(strstr(f->notices, "damaged and cannot be set aside"));
+
+        disk_io_hook = NULL;
+        assert_node(f, "damaged", NULL);
+        assert_ok(drop(f, "n"));
+        restart(f, true);
+        assert_int_equal(list(f, 0, nodes, 4), 0);
+}
+
+/* Without a directory, there are no nodes. */
+static void test_full_at_first(void **state) {
+        struct pkram_node_info nodes[4];
+        Fixture *f = *state;
+
+        disk_io_hook = disk_is_full;
+        assert_int_equal(list(f, 0, nodes, 4), 0);
+        assert_node(f, "n", NULL);
+        assert_errno(put(f, "n", "n", -EBADF, false), EDQUOT);
+        assert_non_null(strstr(f->notices, "is full"));
+        disk_io_hook = NULL;
+        assert_ok(put(f, "n", "n", -EBADF, false));
+        restart(f, true);
+        assert_node(f, "n", "n");
+}
+
+static int no_directories(const char *call, _unused_ int fd) {
+        return streq(call, "mkdir") ? -EDQUOT : 0;
+}
+
+/* What is not offered cannot be set aside: it is left where it is. */
+static void test_full_with_others(void **state) {
+        Fixture *f = *state;
+        char path[256];
+
+        assert_ok(put(f, "n", "old", -EBADF, false));
+        node_path(f, NULL, path, sizeof(path));
+        shell("cp -a %s %s/nodes.0123456789abcdef0123456789abcdef", path, f->d.path);
+        assert_ok(put(f, "n", "new", -EBADF, true));
+        for (int i = 0; i < 2; i++) {
+                restart(f, true);
+                disk_io_hook = i == 0 ? no_directories : NULL;
+                assert_node(f, "n", "new");
+                assert_ok(put(f, "more", "more", -EBADF, true));
+                assert_non_null(strstr(f->notices, i == 0 ? "cannot be set aside" : "Set aside"));
+        }
+}
+
+static bool has_room;
+
+static int full_until_unlink(const char *call, _unused_ int fd) {
+        has_room = has_room || streq(call, "unlink");
+        return !has_room && streq(call, "write") ? -EDQUOT : 0;
+}
+
+/* What has expired makes room for what a boot has to write. */
+static void test_full_of_expired(void **state) {
+        Fixture *f = *state;
+        char path[256];
+
+        assert_ok(put(f, "n", "n", -EBADF, false));
+        assert_ok(put(f, "damaged", "damaged", -EBADF, false));
+        node_path(f, "damaged", path, sizeof(path));
+        shell("printf x >>%s", path);
+        restart(f, true);
+        assert_node(f, "damaged", NULL);
+        shell("find %s/set-aside -exec touch -d '2 hours ago' {} +", f->d.path);
+        restart(f, true);
+        disk_device_set_keep(f->disk, 3600);
+        has_room = false;
+        disk_io_hook = full_until_unlink;
+        assert_ok(put(f, "more", "more", -EBADF, false));
+        assert_true(has_room);
+        assert_node(f, "n", "n");
+}
+
+/* A boot that does without the store cannot write the state. Its nodes are not offered later either. */
+static void test_full_without(void **state) {
+        struct pkram_node_info nodes[4];
+        Fixture *f = *state;
+        DiskBoot without = { .boot_id = "ffffffffffffffffffffffffffffffff", .release = "6.x" };
+
+        assert_ok(put(f, "n", "old", -EBADF, false));
+        disk_io_hook = disk_is_full;
+        assert_ok(disk_directory_pass(f->d.path, &without));
+        disk_io_hook = NULL;
+        restart(f, true);
+        assert_node(f, "n", NULL);
+        assert_int_equal(list(f, PKRAM_LIST_DROPPED, nodes, 4), 1);
+}
+
 static void test_record(_unused_ void **state) {
         DiskRecord r = { .generation = 3, .release = "6.12.1", .running = "6.12.2" }, s;
         char text[DISK_RECORD_MAX], copy[DISK_RECORD_MAX];
@@ -1003,6 +1168,12 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_damaged_later, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_foreign, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unreadable, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_full_at_boot, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_read_only_at_boot, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_full_at_first, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_full_with_others, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_full_of_expired, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_full_without, setup, teardown),
                 cmocka_unit_test(test_record),
                 cmocka_unit_test_setup_teardown(test_damaged_record, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_each_call_fails, setup, teardown),

@@ -98,11 +98,14 @@ int add_run_notes(struct json_object *o, const Peer *peer) {
         return r < 0 ? r : add_notes(o, "processes", PROCESSES_DIRECTORY);
 }
 
-/* Returns why nodes in memory cannot be written to disk at shutdown, or older ones read from there. NULL if they can
- * be, or if the disk is not used. */
-static const char *status_disk_problem(const Config *c) {
+/* Returns why nodes cannot be written to disk now, or in memory at shutdown, or older ones read from there. NULL if
+ * they can be, or if the disk is not used. */
+static const char *status_disk_problem(const Config *c, const struct pkram_ioctl_info *info) {
         int r;
 
+        if (info->flags & DISK_INFO_FLAG)
+                return disk_problem_text(info->flags & DISK_INFO_FULL ? -EDQUOT :
+                                         info->flags & DISK_INFO_READ_ONLY ? -EROFS : 0);
         if (!c->disk || (config_persist(c) == PERSIST_NO && access(PKRAM_DISK_DIRECTORY "/state", F_OK) < 0))
                 return NULL;
         r = disk_directory_check(PKRAM_DISK_DIRECTORY);
@@ -132,8 +135,8 @@ int vl_method_get_status(
         supported = r >= 0 && info.boot_result != PKRAM_BOOT_OFF;
         if (r < 0)
                 problem = disk_problem_text(r);
-        else if (!(info.flags & DISK_INFO_FLAG))
-                problem = status_disk_problem(&m->config);
+        else
+                problem = status_disk_problem(&m->config, &info);
         if (r >= 0 && !supported)
                 (void) store_error_set(&e, -ENODEV, STORE_ERROR_NOT_SUPPORTED, NULL,
                                        "PKRAM is disabled: this is a kdump kernel, memory encryption is active, "

@@ -133,7 +133,7 @@ run 1 store more "$dir/old" && says 'unmounted'; ok "an unmounted disk is not re
 
 # The disk cannot be used from the start: each client is told, and the journal has the reason once.
 echo 'ID=1 SRC=web TARGET=/run/t ROOT=/ OPTS=helper=pkram' >/run/mount/utab
-unusable() { # REASON [STATUS]
+unusable() { # REASON [STATUS OF STORE] [STATUS OF RETRIEVE]
     stop
     : >"$dir/journal"
     new_boot
@@ -141,7 +141,7 @@ unusable() { # REASON [STATUS]
     run 0 status && says "$1" || return
     run ${2-1} store n "$dir/old" && says "$1" || return
     run ${2-1} store m "$dir/old" && says "$1" || return
-    run ${2-1} retrieve n - || return
+    run ${3-1} retrieve n - || return
     # Whether it is full is not known before.
     ((${2-1} == 6)) || {
         run 11 check && says "$1" && says 'would lose 1 mounted tree' || return
@@ -153,7 +153,7 @@ stop
 rm -rf /var/lib/pkram/disk
 small_disk_parent() { mount -t tmpfs -o "$1,mode=755" none /var/lib/pkram; }
 small_disk_parent size=1m && mount -o remount,ro /var/lib/pkram
-unusable 'mounted read-only'; ok "a read-only file system: status, check and clients tell, the journal once"
+unusable 'mounted read-only' 1 3; ok "a read-only file system: status, check and clients tell, the journal once"
 mount -o remount,rw /var/lib/pkram
 run 0 store n "$dir/old" && run 0 status && says 'nodes are kept on disk'; ok "it is used when it can be"
 stop
@@ -199,7 +199,35 @@ stop
 rm /var/lib/pkram/disk
 umount /var/lib/pkram
 small_disk_parent nr_inodes=1
-unusable 'is full' 6; ok "no room for the directory"
+unusable 'is full' 6 3; ok "no room for the directory"
+stop
+umount /var/lib/pkram
+
+# Nodes of the last boot, and a file system that cannot be written to when this one begins.
+small_disk_parent size=1m
+up
+head -c 300000 /dev/urandom >"$dir/third"
+run 0 store big "$dir/third" && run 0 store n "$dir/old"; ok "nodes on a small disk"
+head -c 2000000 /dev/zero >/var/lib/pkram/filler 2>/dev/null
+stop
+: >"$dir/journal"
+new_boot
+up
+run 0 status && says 'is full' && run 0 list -q && [[ $(sort "$dir/stdout" | tr '\n' ' ') == 'big n ' ]] &&
+    run 0 retrieve --keep big "$dir/full" && cmp "$dir/third" "$dir"/full/*
+ok "a full disk at boot: nodes can be listed and retrieved"
+run 6 store m "$dir/old" && says 'full' && (($(grep -c 'is full' "$dir/journal") == 1))
+ok "and none stored, the journal has the reason once"
+run 0 release big && run 0 store m "$dir/old" && run 0 status && ! says 'is full'
+ok "a node that is released makes room"
+stop
+new_boot
+mount -o remount,ro /var/lib/pkram
+up
+run 0 status && says 'mounted read-only' && run 0 retrieve --keep n - && run 1 release n && says 'read-only' &&
+    run 0 retrieve --keep n -; ok "a read-only file system at boot: nodes can be retrieved, and not released"
+mount -o remount,rw /var/lib/pkram
+run 0 release n && run 0 retrieve m - && run 0 status && ! says 'read-only'; ok "they can be when it is writable"
 stop
 umount /var/lib/pkram
 rm -rf /var/lib/pkram/disk

@@ -328,6 +328,7 @@ int kexec_state_collect(const PkramDevice *device, const Config *config, const K
         missing = pkram_errno_is_missing(r) || disk_problem_text(r);
         if (r < 0 && !missing)
                 return r;
+        missing = missing || (s.info.flags & DISK_INFO_FLAG);
         if (missing || s.info.boot_result == PKRAM_BOOT_OFF) {
                 r = collect_disk_problem(config, sources, &s);
                 if (r < 0)
