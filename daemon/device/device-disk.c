@@ -883,8 +883,8 @@ int disk_device_remove_copy(const char *path, const char *name) {
         int r;
 
         r = disk_directory_open(path, &dir);
-        /* Without a state that is root's and in order, the next boot takes no nodes over. */
-        if (r == -ENODEV || r == -EBADMSG || r == -EUCLEAN)
+        /* Without a state that is root's and in order, and describes the nodes, the next boot takes none over. */
+        if (r == -ENODEV || r == -EBADMSG || r == -EUCLEAN || r == -ESTALE)
                 return 0;
         if (r < 0)
                 return r;

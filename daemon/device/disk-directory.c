@@ -59,8 +59,10 @@ static int token_make(char ret[DISK_TOKEN_LENGTH + 1]) {
 
 int disk_record_format(const DiskRecord *r, char ret[DISK_RECORD_MAX]) {
         int n = snprintf(ret, DISK_RECORD_MAX,
-                         "version=1\nboot=%s\ntoken=%s\nfrom=%s\ngeneration=%llu\nrelease=%s\nrunning=%s\n",
-                         r->boot_id, r->token, r->from, (unsigned long long) r->generation, r->release, r->running);
+                         "version=2\nboot=%s\ntoken=%s\nfrom=%s\ngeneration=%llu\nrelease=%s\nrunning=%s\n"
+                         "inode=%llu\nbirth=%llu\n",
+                         r->boot_id, r->token, r->from, (unsigned long long) r->generation, r->release, r->running,
+                         (unsigned long long) r->nodes.inode, (unsigned long long) r->nodes.birth_ns);
 
         return snprintf(ret + n, DISK_RECORD_MAX - (size_t) n, "checksum=%016llx\n",
                         (unsigned long long) disk_checksum(ret, (size_t) n)) + n;
@@ -82,22 +84,36 @@ static int take_line(const char **p, const char *end, const char *key, char *ret
         return 0;
 }
 
+static int take_number(const char **p, const char *end, const char *key, uint64_t *ret) {
+        char number[24], *e;
+        int r;
+
+        r = take_line(p, end, key, number, sizeof(number));
+        if (r < 0)
+                return r;
+        errno = 0;
+        *ret = strtoull(number, &e, 10);
+        return errno != 0 || e == number || *e || number[0] < '0' || number[0] > '9' ? -EBADMSG : 0;
+}
+
 int disk_record_parse(const char *text, size_t size, DiskRecord *ret) {
         const char *p = text, *end = text + size;
-        char version[8], generation[24], checksum[24], expected[24];
+        char version[8], checksum[24], expected[24];
         DiskRecord r = {};
-        char *e;
 
         if (take_line(&p, end, "version", version, sizeof(version)) < 0)
                 return -EBADMSG;
-        if (!streq(version, "1"))
+        if (!streq(version, "1") && !streq(version, "2"))
                 return strspn(version, "0123456789") == strlen(version) && version[0] ? -EPROTONOSUPPORT : -EBADMSG;
         if (take_line(&p, end, "boot", r.boot_id, sizeof(r.boot_id)) < 0 ||
             take_line(&p, end, "token", r.token, sizeof(r.token)) < 0 ||
             take_line(&p, end, "from", r.from, sizeof(r.from)) < 0 ||
-            take_line(&p, end, "generation", generation, sizeof(generation)) < 0 ||
+            take_number(&p, end, "generation", &r.generation) < 0 ||
             take_line(&p, end, "release", r.release, sizeof(r.release)) < 0 ||
             take_line(&p, end, "running", r.running, sizeof(r.running)) < 0)
+                return -EBADMSG;
+        if (version[0] != '1' && (take_number(&p, end, "inode", &r.nodes.inode) < 0 ||
+                                  take_number(&p, end, "birth", &r.nodes.birth_ns) < 0))
                 return -EBADMSG;
 
         (void) snprintf(expected, sizeof(expected), "%016llx",
@@ -105,10 +121,7 @@ int disk_record_parse(const char *text, size_t size, DiskRecord *ret) {
         if (take_line(&p, end, "checksum", checksum, sizeof(checksum)) < 0 || p != end || !streq(checksum, expected))
                 return -EBADMSG;
 
-        errno = 0;
-        r.generation = strtoull(generation, &e, 10);
-        if (errno != 0 || e == generation || *e || generation[0] < '0' || generation[0] > '9' ||
-            r.generation > INT64_MAX || !token_is_valid(r.boot_id) || !token_is_valid(r.token) ||
+        if (r.generation > INT64_MAX || !token_is_valid(r.boot_id) || !token_is_valid(r.token) ||
             (r.from[0] && !token_is_valid(r.from)))
                 return -EBADMSG;
         *ret = r;
@@ -232,24 +245,42 @@ static int open_base(const char *path) {
         return fd;
 }
 
-/* Opens the directory of the nodes, also if this boot has not renamed it yet. Returns -ENOENT if there is none. */
-static int nodes_open(DiskDirectory *d) {
+/*
+ * Finds the directory of the nodes, also if this boot has not renamed it yet. Returns 1, 0 if there is none, or
+ * -ESTALE if there is one that is not described by the record: it was restored from a backup.
+ */
+static int nodes_find(const DiskDirectory *d, char ret[NODES_NAME_MAX]) {
         const char *const tokens[] = { d->record.token, d->record.from };
 
-        d->nodes = -ENOENT;
-        for (size_t i = 0; i < ELEMENTSOF(tokens) && d->nodes == -ENOENT; i++)
-                if (tokens[i][0]) {
-                        char name[NODES_NAME_MAX];
+        for (size_t i = 0; i < ELEMENTSOF(tokens); i++) {
+                DiskIdentity identity;
+                int r;
 
-                        nodes_name(tokens[i], name);
-                        d->nodes = open_directory(d->fd, name);
-                }
-        if (d->nodes < 0) {
-                int r = d->nodes;
-
-                d->nodes = -EBADF;
-                return r;
+                if (!tokens[i][0])
+                        continue;
+                nodes_name(tokens[i], ret);
+                r = disk_identify(d->fd, ret, &identity);
+                if (r >= 0)
+                        return disk_identity_matches(&identity, &d->record.nodes) ? 1 : -ESTALE;
+                if (r != -ENOENT)
+                        return r;
         }
+        return 0;
+}
+
+/* Opens it. Returns -ENOENT if there is none. */
+static int nodes_open(DiskDirectory *d) {
+        char name[NODES_NAME_MAX];
+        int r;
+
+        r = nodes_find(d, name);
+        if (r > 0)
+                r = open_directory(d->fd, name);
+        else if (r == 0)
+                r = -ENOENT;
+        if (r < 0)
+                return r;
+        d->nodes = r;
         return 0;
 }
 
@@ -507,17 +538,28 @@ static int set_aside_expire(const DiskDirectory *d, const char *boot_token, uint
 
 /* --- boots --- */
 
-static bool nodes_exist(const DiskDirectory *d, const char *token) {
+/* Creates the directory of the nodes, which the record describes then. The record is not written. */
+static int nodes_create(const DiskDirectory *d, DiskRecord *record) {
         char name[NODES_NAME_MAX];
-        struct stat st;
+        int r;
 
-        nodes_name(token, name);
-        return token[0] && fstatat(d->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
+        nodes_name(record->token, name);
+        r = disk_mkdir(d->fd, name);
+        if (r >= 0)
+                r = disk_sync(d->fd);
+        return r < 0 ? r : disk_identify(d->fd, name, &record->nodes);
 }
 
-/* Another boot begins. take: it takes over the nodes of the last one. */
-static int record_next(DiskDirectory *d, const DiskBoot *boot, bool take) {
+typedef enum NextNodes {
+        NEXT_NONE,      /* there will be none */
+        NEXT_NEW,
+        NEXT_TAKE,      /* those of the last boot */
+} NextNodes;
+
+/* Another boot begins. */
+static int record_next(DiskDirectory *d, const DiskBoot *boot, NextNodes nodes) {
         DiskRecord *record = &d->record, next = { .generation = record->generation + 1 };
+        char name[NODES_NAME_MAX];
         int r;
 
         r = token_make(next.token);
@@ -526,11 +568,22 @@ static int record_next(DiskDirectory *d, const DiskBoot *boot, bool take) {
         memcpy(next.boot_id, boot->boot_id, sizeof(next.boot_id));
         memcpy(next.running, boot->release, sizeof(next.running));
         memcpy(next.release, record->running, sizeof(next.release));
-        /* A boot that ended between writing the state and renaming the directory has left it to this one. */
-        if (take && nodes_exist(d, record->token))
-                memcpy(next.from, record->token, sizeof(next.from));
-        else if (take && nodes_exist(d, record->from))
-                memcpy(next.from, record->from, sizeof(next.from));
+        if (nodes == NEXT_TAKE) {
+                /* A boot that ended between writing the state and renaming the directory has left it to this one. */
+                r = nodes_find(d, name);
+                if (r > 0) {
+                        memcpy(next.from, name + strlen(NODES), sizeof(next.from));
+                        r = disk_identify(d->fd, name, &next.nodes);
+                }
+                /* A restored directory is set aside. */
+                if (r < 0 && r != -ESTALE)
+                        return r;
+        }
+        if (nodes != NEXT_NONE && !next.from[0]) {
+                r = nodes_create(d, &next);
+                if (r < 0)
+                        return r;
+        }
 
         r = record_write(d->fd, &next);
         if (r < 0)
@@ -539,17 +592,29 @@ static int record_next(DiskDirectory *d, const DiskBoot *boot, bool take) {
         return 0;
 }
 
-/* The step after record_next(), which may have been cut off. */
+/* The step after record_next(), which may have been cut off. Creates the directory if another program removed it. */
 static int take_over_nodes(DiskDirectory *d) {
         char from[NODES_NAME_MAX], to[NODES_NAME_MAX];
+        DiskRecord record = d->record;
         int r;
 
-        if (nodes_exist(d, d->record.token) || !nodes_exist(d, d->record.from))
-                return 0;
-        nodes_name(d->record.from, from);
         nodes_name(d->record.token, to);
-        r = disk_rename(d->fd, from, d->fd, to, RENAME_NOREPLACE);
-        return r < 0 ? r : disk_sync(d->fd);
+        r = nodes_find(d, from);
+        if (r < 0)
+                return r;
+        if (r > 0) {
+                if (streq(from, to))
+                        return 0;
+                r = disk_rename(d->fd, from, d->fd, to, RENAME_NOREPLACE);
+                return r < 0 ? r : disk_sync(d->fd);
+        }
+        r = nodes_create(d, &record);
+        if (r >= 0)
+                r = record_write(d->fd, &record);
+        if (r < 0)
+                return r;
+        d->record = record;
+        return 0;
 }
 
 /* Opens what can be read while the state cannot be written. */
@@ -560,7 +625,7 @@ static int enter_read_only(const char *path, int why, DiskDirectory *d) {
         d->read_only = why;
         if (d->fd >= 0) {
                 r = nodes_open(d);
-                return r == -ENOENT ? 0 : r;
+                return r == -ENOENT || r == -ESTALE ? 0 : r;
         }
         r = existing_path(path, existing, sizeof(existing));
         if (r < 0)
@@ -591,20 +656,18 @@ static int enter_state(const char *path, const DiskBoot *boot, DiskDirectory *d)
         if (k < 0)
                 disk_directory_notice(d, "Failed to remove nodes that were set aside, ignoring: %s", strerror(-k));
 
-        if (!own)
-                r = record_next(d, boot, /* take= */ r >= 0);
+        /* A backup of this boot may have been restored, too. */
+        if (own && nodes_find(d, name) == -ESTALE)
+                r = record_next(d, boot, NEXT_NEW);
+        else if (!own)
+                r = record_next(d, boot, r >= 0 ? NEXT_TAKE : NEXT_NEW);
         if (r >= 0)
                 r = take_over_nodes(d);
         if (r >= 0)
                 r = set_aside_others(d);
-        if (r < 0)
-                return r;
-        nodes_name(d->record.token, name);
-        r = open_or_create(d->fd, name);
-        if (r < 0)
-                return r;
-        d->nodes = r;
-        return 0;
+        if (r >= 0)
+                r = nodes_open(d);
+        return r;
 }
 
 int disk_directory_enter(const char *path, const DiskBoot *boot, DiskDirectory *d) {
@@ -627,7 +690,7 @@ int disk_directory_pass(const char *path, const DiskBoot *boot) {
                 return r == -ENOENT ? 0 : r;
         if (streq(d.record.boot_id, boot->boot_id))
                 return 0;
-        r = record_next(&d, boot, /* take= */ false);
+        r = record_next(&d, boot, NEXT_NONE);
         if (r != -EDQUOT)
                 return r;
         /* Without a state, the next boot sets all nodes aside as well. */

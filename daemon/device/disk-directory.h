@@ -2,17 +2,19 @@
 /*
  * The directory that nodes are kept in:
  *
- *   state             which boot the nodes belong to, see below
+ *   state             which boot and which directory the nodes belong to, see below
  *   nodes.TOKEN/      a file HASH.node for each node, tmp-HEX for one that is being saved
  *   set-aside/TOKEN/  what was found and is not offered: of another shutdown, damaged, or not root's
  *
  * The nodes belong to one boot, and after it ended to the next one. Each boot draws a random token, writes it to the
  * state together with its boot ID and the token before, and then renames the directory of the nodes. Nodes under any
  * other token are of an earlier shutdown: someone restored a backup, or a boot went by in which the store was off.
- * They are set aside, since newer data may exist.
+ * They are set aside, since newer data may exist. If the state was restored, too, the directory that goes with it is
+ * not the one that the state describes (DiskIdentity), and is set aside as well.
  */
 #pragma once
 
+#include "disk-io.h"
 #include "macro.h"
 
 #define DISK_TOKEN_LENGTH 32U
@@ -24,9 +26,10 @@ typedef struct DiskRecord {
         uint64_t generation;                    /* boots since the store was created */
         char release[64];                       /* of the kernel before this one, "" if there was none */
         char running[64];                       /* of this one */
+        DiskIdentity nodes;                     /* the directory of the nodes, 0 in version 1 */
 } DiskRecord;
 
-/* Text of the file "state". Parsing returns -EBADMSG if it is damaged, -EPROTONOSUPPORT if it is of a later
+/* Text of the file "state", version 2. Parsing returns -EBADMSG if it is damaged, -EPROTONOSUPPORT if it is of a later
  * version. */
 #define DISK_RECORD_MAX 512U
 int disk_record_format(const DiskRecord *record, char ret[DISK_RECORD_MAX]);
@@ -54,7 +57,8 @@ void disk_directory_done(DiskDirectory *d);
  * Opening fails with -EUCLEAN if the directory is not the user's alone, and with -EPROTONOSUPPORT if a later version
  * wrote its state.
  *
- * Opens the directory as it is, and its nodes. -ENODEV: there is none, or it has no state.
+ * Opens the directory as it is, and its nodes. -ENODEV: there is none, or it has no state. -ESTALE: the nodes are not
+ * those of the state.
  */
 int disk_directory_open(const char *path, DiskDirectory *d);
 

@@ -3,12 +3,21 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include "disk-io.h"
 #include "file-util.h"
 
+#ifndef OVERLAYFS_SUPER_MAGIC
+#define OVERLAYFS_SUPER_MAGIC 0x794c7630
+#endif
+#ifndef FUSE_SUPER_MAGIC
+#define FUSE_SUPER_MAGIC 0x65735546
+#endif
+
 int (*disk_io_hook)(const char *call, int fd);
 void (*disk_io_alive)(void);
+int (*disk_identify_hook)(int directory, const char *name, DiskIdentity *ret);
 
 static int disk_io_call_hook(const char *call, int fd) {
         if (disk_io_alive)
@@ -92,6 +101,36 @@ int disk_write_wait(int fd, uint64_t offset, uint64_t size) {
         /* This returns errors of the disk, which fsync() then does not return again. */
         return range_write(fd, offset, size,
                            SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+}
+
+int disk_identify(int directory, const char *name, DiskIdentity *ret) {
+        struct statx st;
+        struct statfs fs;
+        int r;
+
+        r = disk_io_call_hook("statx", directory);
+        if (r < 0)
+                return r;
+        if (disk_identify_hook)
+                return disk_identify_hook(directory, name, ret);
+        if (statx(directory, name, AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_BTIME, &st) < 0 ||
+            fstatfs(directory, &fs) < 0)
+                return disk_errno();
+        *ret = (DiskIdentity) {};
+        /* These may number a directory differently after the next mount. */
+        if (fs.f_type != OVERLAYFS_SUPER_MAGIC && fs.f_type != FUSE_SUPER_MAGIC && (st.stx_mask & STATX_INO))
+                ret->inode = st.stx_ino;
+        if ((st.stx_mask & STATX_BTIME) && st.stx_btime.tv_sec > 0)
+                ret->birth_ns = (uint64_t) st.stx_btime.tv_sec * 1000000000 + st.stx_btime.tv_nsec;
+        return 0;
+}
+
+static bool number_matches(uint64_t a, uint64_t b) {
+        return a == b || a == 0 || b == 0;
+}
+
+bool disk_identity_matches(const DiskIdentity *a, const DiskIdentity *b) {
+        return number_matches(a->inode, b->inode) && number_matches(a->birth_ns, b->birth_ns);
 }
 
 const struct dirent *disk_read_entry(DIR *stream, int *r) {

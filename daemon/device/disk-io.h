@@ -21,6 +21,23 @@ extern int (*disk_io_hook)(const char *call, int fd);
  */
 extern void (*disk_io_alive)(void);
 
+/*
+ * What tells a directory from its copy: a rename keeps both numbers, but no program that copies can set them. Numbers
+ * are 0 where they are not known, or do not last until the next boot.
+ */
+typedef struct DiskIdentity {
+        uint64_t inode;
+        uint64_t birth_ns;
+} DiskIdentity;
+
+int disk_identify(int directory, const char *name, DiskIdentity *ret);
+
+/* Is called in place of disk_identify(). For tests; NULL otherwise. */
+extern int (*disk_identify_hook)(int directory, const char *name, DiskIdentity *ret);
+
+/* Can they be of the same directory? */
+bool disk_identity_matches(const DiskIdentity *a, const DiskIdentity *b);
+
 int disk_open(int directory, const char *name, int flags);
 int disk_mkdir(int directory, const char *name);
 int disk_rename(int from_directory, const char *from, int to_directory, const char *to, unsigned flags);

@@ -506,6 +506,102 @@ static void test_old_copy(void **state) {
         }
 }
 
+/*
+ * A backup of the whole directory has a state that fits its nodes. It is restored while no boot uses the disk, or in
+ * the boot that it was made in.
+ */
+static void test_old_directory(void **state) {
+        static const char *const restores[] = {
+                "rm -rf $d && cp -a $b $d",
+                "rm -rf $d/* && cp -a $b/. $d",
+                "rm -rf $d && mkdir -m 700 $d && tar -C $b -c . | tar -C $d -x -p",
+        };
+        Fixture *f = *state;
+        struct pkram_node_info nodes[4];
+        char backup[128];
+
+        (void) snprintf(backup, sizeof(backup), "%s/backup", f->d.parent);
+        for (size_t i = 0; i < 2 * ELEMENTSOF(restores); i++) {
+                bool same_boot = i >= ELEMENTSOF(restores);
+
+                assert_ok(put(f, "n", "old", -EBADF, true));
+                shell("rm -rf %s && cp -a %s %s", backup, f->d.path, backup);
+                if (!same_boot)
+                        restart(f, true);
+                assert_ok(put(f, "n", "new", -EBADF, true));
+                shell("d=%s b=%s; %s", f->d.path, backup, restores[i % ELEMENTSOF(restores)]);
+                /* The device that is in use notices as well. */
+                assert_errno(put(f, "m", DATA, -EBADF, false), ESTALE);
+                restart(f, !same_boot);
+                assert_node(f, "n", NULL);
+                assert_non_null(strstr(f->notices, "does not belong to the last shutdown"));
+                assert_int_equal(list(f, PKRAM_LIST_DROPPED, nodes, 4), 1);
+                assert_string_equal(nodes[0].name, "n");
+                assert_ok(put(f, "n", "newer", -EBADF, false));
+                restart(f, true);
+                assert_node(f, "n", "newer");
+        }
+
+        /* Moved within the file system it is the same directory. */
+        shell("mv %s %s.away && mv %s.away %s", f->d.path, f->d.path, f->d.path, f->d.path);
+        restart(f, true);
+        assert_node(f, "n", "newer");
+}
+
+static void shell_record(Fixture *f, const DiskRecord *r, const char *version) {
+        char text[DISK_RECORD_MAX], path[128];
+        int n, fd;
+
+        (void) snprintf(path, sizeof(path), "%s/state", f->d.path);
+        n = snprintf(text, sizeof(text),
+                     "version=%s\nboot=%s\ntoken=%s\nfrom=%s\ngeneration=%u\nrelease=%s\nrunning=%s\n", version,
+                     r->boot_id, r->token, r->from, (unsigned) r->generation, r->release, r->running);
+        n += snprintf(text + n, sizeof(text) - (size_t) n, "checksum=%016llx\n",
+                      (unsigned long long) disk_checksum(text, (size_t) n));
+        fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+        assert_ok(fd);
+        assert_int_equal(write(fd, text, (size_t) n), n);
+        safe_close(fd);
+}
+
+/* The state of the version before has no identity. Its nodes are taken over, and have one from then on. */
+static void test_state_version_1(void **state) {
+        Fixture *f = *state;
+        DiskRecord record;
+
+        assert_ok(put(f, "n", "n", -EBADF, false));
+        {
+                _cleanup_disk_directory_ DiskDirectory d = DISK_DIRECTORY_NONE;
+
+                assert_ok(disk_directory_open(f->d.path, &d));
+                record = d.record;
+        }
+        assert_true(record.nodes.inode != 0);
+        shell_record(f, &record, "1");
+        restart(f, true);
+        assert_node(f, "n", "n");
+        assert_string_equal(f->notices, "");
+        shell("grep -qx version=2 %s/state && grep -qx inode=$(stat -c %%i %s/nodes.*) %s/state", f->d.path,
+              f->d.path, f->d.path);
+        shell_record(f, &record, "2");
+        restart(f, true);
+        assert_node(f, "n", NULL);
+        assert_non_null(strstr(f->notices, "is damaged"));
+}
+
+/* Where numbers do not last, or birth times are not known, the rest has to match. */
+static void test_identity(_unused_ void **state) {
+        const DiskIdentity a = { 1, 2 }, no_birth = { 1, 0 }, no_inode = { 0, 2 }, none = {};
+        const DiskIdentity other_inode = { 3, 2 }, other_birth = { 1, 3 };
+
+        assert_true(disk_identity_matches(&a, &a) && disk_identity_matches(&a, &no_birth) &&
+                    disk_identity_matches(&no_inode, &a) && disk_identity_matches(&none, &a));
+        assert_false(disk_identity_matches(&a, &other_inode));
+        assert_false(disk_identity_matches(&a, &other_birth));
+        assert_false(disk_identity_matches(&no_birth, &other_inode));
+        assert_false(disk_identity_matches(&no_inode, &other_birth));
+}
+
 /* A boot that did without the store may have made newer data elsewhere. */
 static void test_boot_without(void **state) {
         struct pkram_node_info nodes[4];
@@ -938,7 +1034,8 @@ static void test_full_without(void **state) {
 }
 
 static void test_record(_unused_ void **state) {
-        DiskRecord r = { .generation = 3, .release = "6.12.1", .running = "6.12.2" }, s;
+        DiskRecord r = { .generation = 3, .release = "6.12.1", .running = "6.12.2",
+                         .nodes = { UINT64_MAX, 1234567890 } }, s;
         char text[DISK_RECORD_MAX], copy[DISK_RECORD_MAX];
         size_t n;
 
@@ -954,7 +1051,7 @@ static void test_record(_unused_ void **state) {
                 assert_errno(disk_record_parse(text, i, &s), EBADMSG);
         }
         memcpy(copy, text, n);
-        copy[8] = '2';
+        copy[8] = '3';
         assert_errno(disk_record_parse(copy, n, &s), EPROTONOSUPPORT);
 }
 
@@ -1160,6 +1257,9 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_sparse_tebibyte, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_carried, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_old_copy, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_old_directory, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_state_version_1, setup, teardown),
+                cmocka_unit_test(test_identity),
                 cmocka_unit_test_setup_teardown(test_boot_without, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_directory_gone, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_expire, setup, teardown),

@@ -118,8 +118,9 @@ done
 ((bad_kills == 0)); ok "a daemon that is killed while it stores leaves the old node or the new one"
 
 stop
-cp -a /var/lib/pkram/disk "$dir/disk"
-rm -rf /var/lib/pkram/disk/*
+# Copies would be set aside.
+mv /var/lib/pkram/disk /var/lib/kept
+mkdir -m 700 /var/lib/pkram/disk
 small_disk 1m
 up
 run 0 store small "$dir/old"; ok "a small node fits on a small disk"
@@ -234,7 +235,7 @@ rm -rf /var/lib/pkram/disk
 up
 run 0 store n "$dir/old"
 stop
-sed -i 's/^version=1$/version=9/' /var/lib/pkram/disk/state
+sed -i 's/^version=2$/version=9/' /var/lib/pkram/disk/state
 unusable 'a later version'; ok "a state of a later version"
 stop
 rm -rf /var/lib/pkram/disk
@@ -256,8 +257,7 @@ echo >/run/mount/utab
 
 stop
 rm -rf /var/lib/pkram/disk
-mkdir -m 700 /var/lib/pkram/disk
-cp -a "$dir"/disk/. /var/lib/pkram/disk/
+mv /var/lib/kept /var/lib/pkram/disk
 printf '[Disk]\nUse=no\n' >/etc/pkram/pkramd.conf
 new_boot
 up

@@ -5,6 +5,7 @@
  * whole or not at all, never an older one than was acknowledged, and none that was released. The power may fail again
  * while that boot begins.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -85,6 +86,16 @@ static int on_call(const char *call, int fd) {
         if (streq(call, "sync"))
                 power_model_sync(run->model, fd);
         run->changed = streq(call, "sync") || streq(call, "write");
+        return 0;
+}
+
+/* The model writes a copy of what is left. On a disk, it is the same directory. */
+static int directory_identify(int directory, const char *name, DiskIdentity *ret) {
+        struct stat st;
+
+        if (fstatat(directory, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                return -errno;
+        *ret = (DiskIdentity) { .inode = 1 };
         return 0;
 }
 
@@ -395,5 +406,6 @@ int main(void) {
 
         synced = mmap(NULL, sizeof(*synced), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
         assert_true(synced != MAP_FAILED);
+        disk_identify_hook = directory_identify;
         return cmocka_run_group_tests(tests, NULL, NULL);
 }
