@@ -191,6 +191,7 @@ static int mount_fill(const Options *o, const char *name, int fd, int64_t *ret_i
         _cleanup_reply_ VarlinkReply reply = {};
         _cleanup_free_ char *text = NULL, *reason = NULL;
         _cleanup_json_ struct json_object *p = NULL;
+        bool disk;
         int r;
 
         r = varlink_client_connect(o->socket, &c);
@@ -198,7 +199,7 @@ static int mount_fill(const Options *o, const char *name, int fd, int64_t *ret_i
                 return log_error_errno(r, "Failed to connect to pkramd at '%s', cannot look for tree '%s'", o->socket,
                                        name);
         interruption_hangs_up(c);
-        r = pkram_is_supported(c, &reason);
+        r = pkram_is_supported(c, &disk, &reason);
         if (r == 0) {
                 interruption_hangs_up(NULL);
                 return go_without(o, name, "is not stored, this kernel has no PKRAM");
@@ -212,6 +213,10 @@ static int mount_fill(const Options *o, const char *name, int fd, int64_t *ret_i
         }
         if (r < 0)
                 return log_error_errno(r, "Failed to query pkramd; if tree '%s' was stored, it still is", name);
+
+        if (disk && o->persist == PERSIST_NEVER)
+                log_warning("Tree '%s' will be discarded when it is unmounted: with pkram.persist=0 it must not be "
+                            "written to disk, and this kernel has no PKRAM.", name);
 
         p = pkram_tree_parameters(name);
         if (!p || json_add_bool(p, "keep", true) < 0)

@@ -38,20 +38,24 @@ int mount_next_option(int argc, char *argv[], const char *letters, const char *p
         }
 }
 
-int pkram_is_supported(VarlinkClient *c, char **ret_reason) {
+int pkram_is_supported(VarlinkClient *c, bool *ret_disk, char **ret_reason) {
         _cleanup_reply_ VarlinkReply reply = {};
         _cleanup_free_ char *reason = NULL;
         int r;
 
+        *ret_disk = false;
         *ret_reason = NULL;
         r = pkram_call(c, "GetStatus", /* parameters= */ NULL, -EBADF, &reply);
         if (r < 0)
                 return r;
         if (reply.error)
                 reason = reply_to_text(&reply);
-        else if (json_get_bool(reply.parameters, "supported", false))
+        else if (json_get_bool(reply.parameters, "supported", false)) {
+                const char *place = json_get_string(reply.parameters, "place");
+
+                *ret_disk = place && streq(place, "disk");
                 return 1;
-        else if (!json_get(reply.parameters, "diskProblem") &&
+        } else if (!json_get(reply.parameters, "diskProblem") &&
                  !json_get_bool(reply.parameters, "accessDenied", false))
                 return 0;
         else

@@ -23,10 +23,11 @@ int mount_next_option(int argc, char *argv[], const char *letters, const char *p
 
 /*
  * Returns 1 if trees can be stored, or 0 if there is no store in this boot, so that none can be there. Returns a
- * negative errno if pkramd does not answer, or if the store cannot be used now: trees may be in it. *ret_reason is
- * what pkramd says about it then, as a sentence or a clause, or NULL. The caller frees it.
+ * negative errno if pkramd does not answer, or if the store cannot be used now: trees may be in it. *ret_disk is set
+ * to whether trees are stored on disk. *ret_reason is what pkramd says about a failure, as a sentence or a clause, or
+ * NULL. The caller frees it.
  */
-int pkram_is_supported(VarlinkClient *c, char **ret_reason);
+int pkram_is_supported(VarlinkClient *c, bool *ret_disk, char **ret_reason);
 
 /*
  * Programs that are asked to end (SIGTERM by the timeout of their unit, SIGINT, SIGHUP)

@@ -85,14 +85,15 @@ static int umount_log_interrupted(const TreeMount *m, const char *path) {
         return -EINTR;
 }
 
-/* Stores the tree. 1: it is stored, 0: this kernel stores nothing. Says what is wrong. */
+/* Stores the tree. 1: it is stored, 0: it is discarded, since this kernel has no place for it. Says what is wrong. */
 static int umount_store(VarlinkClient *c, const TreeMount *m, const char *path, int directory, uint64_t *ret_id) {
         _cleanup_json_ struct json_object *p = pkram_tree_parameters(m->name);
         _cleanup_reply_ VarlinkReply reply = {};
         _cleanup_free_ char *text = NULL, *reason = NULL;
+        bool disk;
         int r;
 
-        r = pkram_is_supported(c, &reason);
+        r = pkram_is_supported(c, &disk, &reason);
         if (r < 0 && interruption())
                 return umount_log_interrupted(m, path);
         if (reason) {
@@ -104,6 +105,11 @@ static int umount_store(VarlinkClient *c, const TreeMount *m, const char *path, 
                 return log_stays_mounted(r, "query pkramd", path);
         if (r == 0) {
                 log_message(LOG_NOTICE, "This kernel has no PKRAM, the contents of '%s' are lost.", path);
+                return 0;
+        }
+        if (disk && m->persist == PERSIST_NEVER) {
+                log_message(LOG_NOTICE, "Discarding the contents of '%s': with pkram.persist=0 tree '%s' must not be "
+                            "written to disk, and this kernel has no PKRAM.", path, m->name);
                 return 0;
         }
 

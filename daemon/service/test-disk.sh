@@ -160,10 +160,15 @@ run 0 store n "$dir/old" && run 0 status && says 'nodes are kept on disk'; ok "i
 stop
 up
 mkdir /run/m
-mount_tree() { "$helper" tree /run/m >"$dir/stdout" 2>"$dir/stderr"; }
+mount_tree() { "$helper" tree /run/m "$@" >"$dir/stdout" 2>"$dir/stderr"; }
 unmount_tree() { "$uhelper" /run/m >"$dir/stdout" 2>"$dir/stderr"; }
 mount_tree && echo one >/run/m/file && unmount_tree && mount_tree && [[ $(</run/m/file) == one ]] &&
     unmount_tree; ok "a tree on disk is mounted"
+run 8 store --persist=0 n "$dir/old" && says 'must not be written to disk'; ok "store --persist=0 is refused"
+mount_tree -o pkram.persist=0 && says 'will be discarded' && [[ $(</run/m/file) == one ]] && unmount_tree &&
+    says 'Discarding' && ! mountpoint -q /run/m && run 0 list -q && ! says tree
+ok "a tree with pkram.persist=0 is discarded, which is told before"
+mount_tree && [[ ! -e /run/m/file ]] && echo one >/run/m/file && unmount_tree; ok "and is not stored"
 stop
 chmod 777 /var/lib/pkram/disk
 unusable 'other users can write to it'; ok "wrong permissions"

@@ -114,6 +114,9 @@ int store_check_limit(const Store *s, LimitId id, uint64_t current, uint64_t req
 /* Checks what this save takes, and more bytes that it is about to take, against everything else that is there. */
 int store_save_check_quota(const StoreSave *save, const Usage *u, uint64_t more, StoreError *e);
 
+/* Checks whether the flags permit to store a node where new nodes are kept. */
+int store_save_check_place(Store *s, StoreFlags flags, StoreError *e);
+
 /*
  * May the name be used? Finds out which node goes, if one does, and before the node is begun the kernel name for it:
  * one that takes the place of a node from when names had no owners gets its kernel name, so that this is one step.

@@ -4,6 +4,7 @@
 #include <sys/utsname.h>
 
 #include "closer.h"
+#include "device-disk.h"
 #include "store-internal.h"
 #include "system-node.h"
 
@@ -111,6 +112,18 @@ int store_check_limit(const Store *s, LimitId id, uint64_t current, uint64_t req
         if (!limit_exceeded(s->config->limit[id], current, requested, &needed))
                 return 0;
         return store_error_quota(e, limit_name(id), current, requested, s->config->limit[id]);
+}
+
+int store_save_check_place(Store *s, StoreFlags flags, StoreError *e) {
+        struct pkram_ioctl_info info;
+
+        /* Without a device, the calls that follow fail for that reason. */
+        if (store_flags_persist(flags) != PERSIST_NEVER || pkram_device_info(&s->device, &info) < 0 ||
+            !(info.flags & DISK_INFO_FLAG))
+                return 0;
+        return store_error_set(e, -EOPNOTSUPP, STORE_ERROR_NOT_PRESERVABLE, NULL,
+                               "With persist=0 it must not be written to disk, but this kernel has no PKRAM, and "
+                               "nodes are kept on disk. Boot a kernel with PKRAM, or store it without persist=0.");
 }
 
 int store_save_check_quota(const StoreSave *save, const Usage *u, uint64_t more, StoreError *e) {

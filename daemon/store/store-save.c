@@ -291,6 +291,8 @@ int store_save_new(
         assert(ret);
 
         r = save_check_names(name, items, n_items, reterr_error);
+        if (r >= 0)
+                r = store_save_check_place(s, flags, reterr_error);
         if (r < 0)
                 return r;
         r = store_check_limit(s, LIMIT_OBJECTS, 0, n_items, reterr_error);

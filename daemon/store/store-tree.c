@@ -21,6 +21,8 @@ int store_save_new_tree(
 
         r = name_validate(name, reterr_error);
         if (r >= 0)
+                r = store_save_check_place(s, flags, reterr_error);
+        if (r >= 0)
                 r = store_save_start(s, peer, owner, name, flags, /* n_objects= */ 0, &save, reterr_error);
         if (r < 0)
                 return r;

@@ -230,6 +230,26 @@ static void test_slow(void **state) {
         (void) unsetenv("WATCHDOG_USEC");
 }
 
+/* What must not be written to disk is refused where nodes are kept there. */
+static void test_never(void **state) {
+        Fixture *f = *state;
+        _cleanup_(store_save_freep) StoreSave *save = NULL;
+        _cleanup_error_ StoreError e = {}, tree = {};
+
+        assert_fails(store_put_data(&f->s, &f->s.root, "n", STORE_PERSIST(PERSIST_NEVER), &e));
+        assert_int_equal(e.kind, STORE_ERROR_NOT_PRESERVABLE);
+        assert_non_null(strstr(e.reason, "persist=0"));
+        assert_fails(store_save_new_tree(f->s.store, &f->s.root, NULL, "tree", STORE_PERSIST(PERSIST_NEVER), &save,
+                                         &tree));
+        assert_int_equal(tree.kind, STORE_ERROR_NOT_PRESERVABLE);
+        assert_int_equal(store_count(&f->s, &f->s.root), 0);
+        assert_ok(store_put_data(&f->s, &f->s.root, "n", STORE_PERSIST(1), NULL));
+
+        restart(f, true, true);
+        assert_ok(store_put_data(&f->s, &f->s.root, "m", STORE_PERSIST(PERSIST_NEVER), NULL));
+        assert_false(is_on_disk(f, "m"));
+}
+
 /* A kernel with PKRAM after one without: new nodes are in memory, and old ones are found until they are replaced. */
 static void test_both_places(void **state) {
         Fixture *f = *state;
@@ -510,6 +530,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_errors, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_growing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_slow, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_never, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_both_places, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unusable_disk, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unreadable_node, setup, teardown),
