@@ -170,11 +170,31 @@ static int add_mount(const char *where, const char *directory, const char *optio
         return unit ? write_drop_in(where, unit, is_early(path, options)) : -ENOMEM;
 }
 
+#define DISK_DIRECTORY "/var/lib/pkram/disk"
+
+/* What is mounted on a parent directory of the nodes on disk. */
+typedef enum MountAbove {
+        ABOVE_TREE      = 1 << 0,
+        ABOVE_NETWORK   = 1 << 1, /* or it waits for the network */
+        ABOVE_OTHER     = 1 << 2,
+} MountAbove;
+
 /* Names of trees in the lines of fstab, to warn about duplicates. */
 typedef struct Names {
         char **names;
         size_t n, allocated;
+        unsigned above; /* MountAbove of all sources */
 } Names;
+
+/* Notes a mount that is on a parent directory of the nodes on disk. */
+static void mount_note_above(Names *n, const char *directory, const char *type, const char *options) {
+        _cleanup_free_ char *path = path_resolve(directory);
+        const char *rest = path ? startswith(DISK_DIRECTORY, path) : NULL;
+
+        if (rest && *rest == '/')
+                n->above |= streq(type, "pkram") ? ABOVE_TREE :
+                        is_network_type(type) || mount_has_option(options, "_netdev") ? ABOVE_NETWORK : ABOVE_OTHER;
+}
 
 static void names_done(Names *n) {
         for (size_t i = 0; i < n->n; i++)
@@ -210,6 +230,7 @@ static int read_fstab(const char *where, const char *path, Names *names) {
         while ((m = getmntent(f))) {
                 int k;
 
+                mount_note_above(names, m->mnt_dir, m->mnt_type, m->mnt_opts);
                 if (!streq(m->mnt_type, "pkram"))
                         continue;
                 k = names_add(names, m->mnt_fsname);
@@ -302,7 +323,10 @@ static int read_command_line(const char *where, Names *names) {
                 path = next_field(&value);
                 type = next_field(&value);
                 options = next_field(&value);
-                if (!what || !path || *path != '/' || !type || !streq(type, "pkram"))
+                if (!what || !path || *path != '/')
+                        continue;
+                mount_note_above(names, path, type ?: "", options ?: "");
+                if (!type || !streq(type, "pkram"))
                         continue;
                 k = names_add(names, what);
                 if (k >= 0)
@@ -392,10 +416,11 @@ static bool names_network(const char *units) {
 
 /*
  * Checks whether a file is a mount unit of type pkram. Handles the common part of systemd's syntax. *ret_early is set
- * to whether the unit may be ordered before sysinit.target.
+ * to whether the unit may be ordered before sysinit.target. Notes a unit that is on a parent directory of the nodes on
+ * disk.
  */
-static bool is_pkram_unit(int dir, const char *name, bool *ret_early) {
-        _cleanup_free_ char *line = NULL;
+static bool is_pkram_unit(int dir, const char *name, Names *names, bool *ret_early) {
+        _cleanup_free_ char *line = NULL, *path = NULL, *type = NULL;
         size_t allocated = 0;
         bool mount = false, found = false, early = true;
         FILE *f;
@@ -419,25 +444,34 @@ static bool is_pkram_unit(int dir, const char *name, bool *ret_early) {
                         mount = streq(p, "[Mount]");
                 /* The last type counts. */
                 value = mount ? setting_value(p, "Type") : NULL;
-                if (value)
+                if (value) {
                         found = streq(value, "pkram");
+                        free(type);
+                        type = strdup(value);
+                }
                 value = mount ? setting_value(p, "Options") : NULL;
                 if (value && mount_has_option(value, "_netdev"))
                         early = false;
                 value = mount ? setting_value(p, "Where") : NULL;
                 if (value && is_below_network(value))
                         early = false;
+                if (value && *value == '/') {
+                        free(path);
+                        path = strdup(value);
+                }
                 value = mount ? NULL : setting_value(p, "After") ?: setting_value(p, "Requires") ?:
                         setting_value(p, "Wants");
                 if (value && names_network(value))
                         early = false;
         }
         (void) fclose(f);
+        if (path)
+                mount_note_above(names, path, type ?: "", early ? "" : "_netdev");
         *ret_early = early;
         return found;
 }
 
-static int read_units(const char *where, const char *path) {
+static int read_units(const char *where, const char *path, Names *names) {
         struct dirent *e;
         int r = 0;
         DIR *d;
@@ -452,7 +486,7 @@ static int read_units(const char *where, const char *path) {
                 int k;
 
                 if (n <= strlen(".mount") || !streq(e->d_name + n - strlen(".mount"), ".mount") ||
-                    !is_pkram_unit(dirfd(d), e->d_name, &early))
+                    !is_pkram_unit(dirfd(d), e->d_name, names, &early))
                         continue;
                 k = write_drop_in(where, e->d_name, early);
                 r = r < 0 ? r : k;
@@ -462,8 +496,6 @@ static int read_units(const char *where, const char *path) {
 }
 
 /* --- nodes on disk --- */
-
-#define DISK_DIRECTORY "/var/lib/pkram/disk"
 
 /*
  * What a unit needs to write there. It starts after the file system is mounted, and stops before it is unmounted. With
@@ -521,22 +553,21 @@ static int write_disk_drop_in(const char *where, const char *unit, const char *t
         return generator_drop_in_write(where, unit, "50-disk.conf", text, "");
 }
 
-/* Checks whether fstab mounts a tree, or else another file system, on a parent directory of the nodes. */
-static bool is_mounted_above(bool tree) {
-        const struct mntent *m;
-        bool found = false;
-        FILE *f;
+/*
+ * Checks whether the directory that has the nodes is missing, which systemd-tmpfiles creates at each boot. Then the
+ * file system that has it is mounted later, for example by systemd-gpt-auto-generator.
+ */
+static bool is_parent_missing(const char *state) {
+        _cleanup_free_ char *path = strdup(state);
 
-        f = setmntent(fstab_path(), "re");
-        if (!f)
-                return false;
-        while (!found && (m = getmntent(f))) {
-                const char *rest = startswith(DISK_DIRECTORY, m->mnt_dir);
+        for (int i = 0; path && i < 2; i++) {
+                char *slash = strrchr(path, '/');
 
-                found = rest && *rest == '/' && streq(m->mnt_type, "pkram") == tree;
+                if (!slash || slash == path)
+                        return false;
+                *slash = 0;
         }
-        (void) endmntent(f);
-        return found;
+        return path && access(path, F_OK) < 0 && errno == ENOENT;
 }
 
 /* What a file of pkramd.conf(5) says. */
@@ -629,7 +660,7 @@ static bool kernel_has_pkram(void) {
  * ordered after the file system. It starts early at boot, because it could not be started during shutdown if /var is a
  * mount of its own.
  */
-static int order_disk(const char *where) {
+static int order_disk(const char *where, unsigned above) {
         const char *state = getenv("PKRAM_STATE_PATH") ?: DISK_DIRECTORY "/state";
         bool memory = kernel_has_pkram(), persists;
         _cleanup_free_ char *dir = NULL, *link = NULL;
@@ -643,10 +674,10 @@ static int order_disk(const char *where) {
          * may have one. */
         persists = memory && (uses & DISK_USE) && (uses & DISK_PERSIST);
         if (access(state, F_OK) < 0 &&
-            (!(uses & DISK_USE) || (memory && !persists && !is_mounted_above(/* tree= */ false))))
+            (!(uses & DISK_USE) || (memory && !persists && !(above & ABOVE_OTHER) && !is_parent_missing(state))))
                 return 0;
         /* pkramd starts before these mounts: it would wait for a unit that waits for it. */
-        if (is_mounted_above(/* tree= */ true) || is_below_network(DISK_DIRECTORY)) {
+        if (above & (ABOVE_TREE | ABOVE_NETWORK)) {
                 if (!memory || persists)
                         (void) complain(-EOPNOTSUPP, "Failed to use " DISK_DIRECTORY " for nodes, because it is on a "
                                         "tree or a network file system");
@@ -698,12 +729,12 @@ int main(int argc, char *argv[]) {
         k = read_command_line(argv[1], &names);
         r = r < 0 ? r : k;
         while ((dir = strsep(&p, ":"))) {
-                k = *dir ? read_units(argv[1], dir) : 0;
+                k = *dir ? read_units(argv[1], dir, &names) : 0;
                 r = r < 0 ? r : k;
         }
         k = read_mounted(argv[1]);
         r = r < 0 ? r : k;
-        k = order_disk(argv[1]);
+        k = order_disk(argv[1], names.above);
         r = r < 0 ? r : k;
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -149,3 +149,33 @@ for line in 'server:/var /var nfs defaults' '/dev/sdb /var/lib ext4 _netdev'; do
         printf '/dev/vda / ext4 defaults 0 1\n%s 0 0\n' "$line" >"$dir/fstab"
         ! PKRAM_DEVICE_PATH=$dir/none disk || { echo "pkramd would wait for the network: $line"; exit 1; }
 done
+
+# /var is mounted by something else than fstab.
+echo '/dev/vda / ext4 defaults 0 1' >"$dir/fstab"
+! disk || { echo "pkramd is ordered after file systems although nothing is mounted above the nodes"; exit 1; }
+mkdir -p "$dir/later" "$dir/state"
+var_unit() { printf '%s\n' "$@" >"$dir/later/var.mount"; }
+var_unit '[Mount]' 'What=/dev/vdb' 'Where=/var' 'Type=ext4'
+SYSTEMD_UNIT_PATH=$dir/later disk || { echo "a mount unit for /var is not seen"; exit 1; }
+var_unit '[Mount]' 'What=/dev/vdb' 'Where=/srv' 'Type=ext4'
+! SYSTEMD_UNIT_PATH=$dir/later disk || { echo "a mount unit for another directory counts"; exit 1; }
+for type in nfs pkram; do
+        var_unit '[Mount]' 'What=server:/var' 'Where=/var' "Type=$type"
+        ! SYSTEMD_UNIT_PATH=$dir/later PKRAM_DEVICE_PATH=$dir/none disk ||
+                { echo "pkramd would wait for a mount unit of type $type"; exit 1; }
+done
+var_unit '[Unit]' 'After=network-online.target' '[Mount]' 'What=/dev/sdb' 'Where=/var/lib'
+! SYSTEMD_UNIT_PATH=$dir/later PKRAM_DEVICE_PATH=$dir/none disk ||
+        { echo "pkramd would wait for a mount unit that waits for the network"; exit 1; }
+echo 'quiet systemd.mount-extra=/dev/vdb:/var:ext4' >"$dir/cmdline"
+SYSTEMD_PROC_CMDLINE_PATH=$dir/cmdline disk || { echo "systemd.mount-extra= for /var is not seen"; exit 1; }
+echo 'quiet systemd.mount-extra=/dev/vdb:/var' >"$dir/cmdline"
+SYSTEMD_PROC_CMDLINE_PATH=$dir/cmdline disk || { echo "systemd.mount-extra= without a type is not seen"; exit 1; }
+echo 'quiet systemd.mount-extra=/dev/vdb:/variable:ext4' >"$dir/cmdline"
+! SYSTEMD_PROC_CMDLINE_PATH=$dir/cmdline disk || { echo "systemd.mount-extra= for another directory counts"; exit 1; }
+echo '/dev/vdb /var ext4 defaults 0 1' >"$dir/cred/fstab.extra"
+CREDENTIALS_DIRECTORY=$dir/cred disk || { echo "fstab.extra for /var is not seen"; exit 1; }
+# systemd-gpt-auto-generator leaves nothing to look at, but the directory is not there yet.
+PKRAM_STATE_PATH=$dir/absent/disk/state disk || { echo "a missing /var/lib/pkram is not seen"; exit 1; }
+! PKRAM_STATE_PATH=$dir/state/disk/state disk || { echo "an existing /var/lib/pkram counts as missing"; exit 1; }
+echo "the generator finds where nodes on disk may appear later"

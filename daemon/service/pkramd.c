@@ -38,7 +38,7 @@ static int disk_set_up(const Config *c, DiskDevice **ret) {
         r = disk_boot_get(&boot);
         if (r == -ENOENT) {
                 /* pkram-generator did not make the disk accessible. With PKRAM there is nothing on it, usually. */
-                if (access(PKRAM_DEVICE, F_OK) < 0)
+                if (access(PKRAM_DEVICE, F_OK) < 0 || access(PKRAM_DISK_DIRECTORY "/state", F_OK) >= 0)
                         log_warning("The unit of pkramd does not permit access to " PKRAM_DISK_DIRECTORY ", not using "
                                     "the disk. After a change of pkramd.conf or fstab, run 'systemctl daemon-reload' "
                                     "and restart pkramd.service.");
