@@ -139,14 +139,14 @@ static void describe_problem(const KexecTreeProblem *p, KexecCheck *check) {
                 describe_limit(check, p->needed, p->limit, p->maximum);
         else if (p->users)
                 TEXT(check, "is in use for writing by %s, which the shutdown does not stop before", p->users);
-        else if (p->idmapped)
+        else if (p->idmapped || p->disk)
                 TEXT(check, "cannot be stored (%s)", p->detail ?: "unknown error");
         else
                 TEXT(check, "cannot be examined (%s)", p->detail ?: "unknown error");
 }
 
 static void describe_trees(const KexecFacts *facts, KexecCheck *check) {
-        bool limit = false, users = false, loops = false, idmapped = false;
+        bool limit = false, users = false, loops = false, idmapped = false, disk = false;
 
         for (size_t i = 0; i < facts->n_problems; i++) {
                 if (!text_has_room(check)) {
@@ -158,6 +158,7 @@ static void describe_trees(const KexecFacts *facts, KexecCheck *check) {
                 describe_problem(facts->problems + i, check);
                 limit = limit || facts->problems[i].limit;
                 idmapped = idmapped || facts->problems[i].idmapped;
+                disk = disk || facts->problems[i].disk;
                 if (!facts->problems[i].limit && facts->problems[i].users) {
                         users = true;
                         loops = loops || strstr(facts->problems[i].users, "loop device ");
@@ -173,7 +174,7 @@ static void describe_trees(const KexecFacts *facts, KexecCheck *check) {
                 TEXT(check, " Detach loop devices with 'losetup -d'.");
         if (idmapped)
                 TEXT(check, " Copy the contents of a tree with mapped owners, and mount it without X-mount.idmap=.");
-        if (!limit && !users && !idmapped)
+        if (!limit && !users && !idmapped && !disk)
                 TEXT(check, " Unmount the tree to store it now.");
 }
 

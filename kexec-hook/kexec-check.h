@@ -54,6 +54,7 @@ typedef struct KexecTreeProblem {
         const char *users;      /* else: what writes to it and is not stopped before; or NULL */
         const char *detail;     /* else: why it cannot be stored, or not be examined */
         bool idmapped;          /* with detail: it is mounted with X-mount.idmap= */
+        bool disk;              /* with detail: pkramd stores nothing while the disk cannot be used */
 } KexecTreeProblem;
 
 /* What is not preserved of a unit's file descriptor store. All strings are valid UTF-8 without control characters. */

@@ -84,7 +84,23 @@ typedef struct TreeScan {
         Usage usage;
         uint64_t left_usec;
         bool full;
+        const char *disk_problem; /* why pkramd stores nothing, or NULL */
 } TreeScan;
+
+/*
+ * Returns why pkramd stores nothing in memory either: an earlier boot may have left a node with the same name on a
+ * disk that cannot be read. A full or read-only one can.
+ */
+static const char *disk_obstacle(const Config *config, const char *path) {
+        char state[256];
+        int r;
+
+        if (!config->disk || (size_t) snprintf(state, sizeof(state), "%s/state", path) >= sizeof(state) ||
+            access(state, F_OK) < 0)
+                return NULL;
+        r = disk_directory_check(path);
+        return r < 0 && r != -EROFS && r != -EDQUOT ? disk_problem_text(r) : NULL;
+}
 
 /* Takes the strings of p over, and adds its name and path. */
 static int add_problem(KexecState *s, const KexecTree *tree, KexecTreeProblem p) {
@@ -148,6 +164,13 @@ static int examine_tree(TreeScan *t, const KexecTree *tree) {
         struct stat st = {};
         int r;
 
+        if (t->disk_problem) {
+                char *detail;
+
+                if (asprintf(&detail, PKRAM_DISK_DIRECTORY " cannot be used: %s", t->disk_problem) < 0)
+                        return -ENOMEM;
+                return add_problem(t->state, tree, (KexecTreeProblem) { .detail = detail, .disk = true });
+        }
         fd = open(tree->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         if (fd < 0)
                 r = -errno;
@@ -351,6 +374,7 @@ int kexec_state_collect(const PkramDevice *device, const Config *config, const K
                 t.bus = own_bus;
         }
         if (t.full) {
+                t.disk_problem = disk_obstacle(config, sources->disk ?: PKRAM_DISK_DIRECTORY);
                 r = store_new(device, config, &store);
                 if (r >= 0)
                         r = store_usage(store, TREE_OWNER, /* except_id= */ 0, /* except= */ NULL, &t.usage,

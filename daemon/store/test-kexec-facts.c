@@ -175,7 +175,8 @@ static void write_utab(void) {
 
 static void test_trees(_unused_ void **state) {
         _cleanup_free_ char *utab = strdup(path_of("utab")), *mounts = strdup(path_of("mounts"));
-        const KexecSources sources = { .utab = utab, .mounts = mounts, .units = "/proc/none" };
+        _cleanup_free_ char *disk = strdup(path_of("disk")), *disk_state = strdup(path_of("disk/state"));
+        const KexecSources sources = { .utab = utab, .mounts = mounts, .units = "/proc/none", .disk = disk };
         const KexecTreeProblem *p;
         Mock *mock = mock_new();
         PkramDevice device = mock_device(mock);
@@ -241,6 +242,27 @@ static void test_trees(_unused_ void **state) {
                 assert_int_equal(check.reason, KEXEC_REASON_TREE);
         }
 
+        /* While the disk cannot be used, although an earlier boot has used it, pkramd stores nothing. */
+        assert_return_code(mkdir(disk, 0700), errno);
+        assert_return_code(chmod(disk, 0777), errno);
+        config.disk = true;
+        for (int i = 0; i < 2; i++) {
+                _cleanup_kexec_state_ KexecState s = {};
+
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                assert_int_equal(s.facts.n_trees, 3);
+                assert_int_equal(s.facts.n_problems, i == 0 ? 1 : 3);
+                if (i == 1) {
+                        kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                        assert_int_equal(check.reason, KEXEC_REASON_TREE);
+                        assert_non_null(strstr(check.text, "cannot be stored (/var/lib/pkram/disk cannot be used: "
+                                               "it does not belong to root"));
+                        assert_null(strstr(check.text, "to store it now"));
+                }
+                assert_ok(file_write(disk_state, "x", 1));
+        }
+
+        remove_tree(disk);
         remove_tree(path_of("a"));
         remove_tree(path_of("b"));
         (void) unlink(utab);
