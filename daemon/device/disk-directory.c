@@ -358,7 +358,7 @@ const char *disk_problem_text(int error) {
         case -EIO:
                 return "reading or writing it failed. See the kernel's log";
         case -ESTALE:
-                return "it was removed or unmounted. Mount it, and restart pkramd.service";
+                return "it was removed, replaced or unmounted. Mount it, and restart pkramd.service";
         default:
                 return NULL;
         }
