@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Writes copies of nodes in memory into the directory of nodes, for the next boot. The device of device-disk.h is for
- * one node after the other: it keeps a list of all nodes, and each is durable when it is committed. Here many nodes are
- * written at the same time: other processes write and sync their files, and this one only gives these their names.
+ * one node after the other: it keeps a list of all nodes, and each is durable when it is committed. Here many nodes
+ * are written at the same time: other processes write and sync their files, and this one only gives these their names.
  *
  * All functions return 0 or a negative errno.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Files in the directory of nodes. A node is saved in a temporary file, which gets its name when it is complete.
- * Whoever saves or loads has a shared lock on the file. Who removes or replaces it needs an exclusive one.
+ * Files in the directory of nodes. A node is saved in a temporary file, which gets its name when it is complete. A
+ * process that saves or loads it has a shared lock on the file. To remove or replace it, an exclusive one is needed.
  *
  * All functions return 0 or a negative errno.
  */

@@ -13,7 +13,7 @@ typedef struct PersistChild {
 } PersistChild;
 #define PERSIST_CHILD_NONE ((PersistChild) { .pidfd = -EBADF })
 
-/* Calls the function in the process. Returns 0 or a negative errno; persist_child_done() is to be called either way. */
+/* Calls the function in the process. Returns 0 or a negative errno. Either way, call persist_child_done(). */
 int persist_child_start(PersistChild *c, void (*main)(void *userdata), void *userdata);
 
 /* Waits at most so long until it has ended, and returns c->ended. */

@@ -52,7 +52,7 @@ void persist_rate_read(PersistPlan *p, const char *path) {
                 p->usec_per_node = usec_per_node;
 }
 
-static void measure(const PersistPlan *p, const PersistShared *shared, Measure *ret_small, Measure *ret_large) {
+static void nodes_measure(const PersistPlan *p, const PersistShared *shared, Measure *ret_small, Measure *ret_large) {
         *ret_small = *ret_large = (Measure) {};
         for (size_t i = 0; i < p->n - p->n_dropped; i++) {
                 const PersistResult *result = shared->results + i;
@@ -89,7 +89,7 @@ bool persist_rate_learn(PersistPlan *p, const PersistShared *shared, uint64_t us
 
         if (p->n == p->n_dropped)
                 return false;
-        measure(p, shared, &small, &large);
+        nodes_measure(p, shared, &small, &large);
         /* Nodes are written at the same time, so each counts with its share of the time. */
         parallel = (double) (small.usec + large.usec) / (double) (usec + 1);
         if (parallel > 1) {

@@ -80,8 +80,8 @@ const char *persist_drop_text(const PersistNode *n);
 
 /*
  * Sets the room that path, a directory that need not exist yet, and PersistBytesMax= leave: the last twentieth of the
- * file system, but at most 1 GiB, stays free. Sets the time by PersistSecMax=, and rate and usec_per_node by what was measured last.
- * Returns 0, or a negative errno if the file system cannot be examined.
+ * file system, but at most 1 GiB, stays free. Sets the time by PersistSecMax=, and rate and usec_per_node by what was
+ * measured last. Returns 0, or a negative errno if the file system cannot be examined.
  */
 int persist_plan_limit(PersistPlan *p, const char *path, const Config *c);
 
