@@ -76,6 +76,13 @@ if ! grep -q '^ExecReload=.* drop-shared$' "$build/pkram-fdstore.service"; then
         exit 1
 fi
 
+# What `pkramctl check` finds, the guard has to find, too.
+capabilities() { sed -n 's/^CapabilityBoundingSet=//p' "$build/$1"; }
+if [ "$(capabilities pkram-kexec-guard.service)" != "$(capabilities pkram-kexec-check@.service)" ]; then
+        echo "pkram-kexec-guard.service and pkram-kexec-check@.service have different capabilities"
+        exit 1
+fi
+
 # Catalog: every MESSAGE_ID once, each with the parts a reader needs.
 ids=$(grep -c '^-- [0-9a-f]\{32\}$' "$src/pkram.catalog")
 unique=$(grep '^-- [0-9a-f]\{32\}$' "$src/pkram.catalog" | sort -u | wc -l)

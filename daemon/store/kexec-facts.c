@@ -8,6 +8,7 @@
 #include "kexec-cmdline.h"
 #include "kexec-crash.h"
 #include "kexec-facts.h"
+#include "kexec-shared.h"
 #include "kexec-trees.h"
 #include "kexec-users.h"
 #include "log.h"
@@ -37,8 +38,10 @@ void kexec_state_done(KexecState *s) {
         for (size_t i = 0; i < s->facts.n_problems; i++)
                 tree_problem_done(s->problems + i);
         free(s->problems);
-        for (size_t i = 0; i < s->facts.n_shared; i++)
+        for (size_t i = 0; i < s->facts.n_shared; i++) {
                 free((char *) s->shared[i].name);
+                free((char *) s->shared[i].detail);
+        }
         free(s->shared);
         unit_list_done(&s->units);
         kexec_fdstores_done(&s->fdstores);
@@ -220,13 +223,14 @@ static int scan_tree(const KexecTree *tree, void *userdata) {
 
 /* --- shared memory --- */
 
-/* Takes the name over. detail: why it cannot be stored, or NULL. */
-static int add_shared_memory(TreeScan *t, char *name, uint64_t bytes, const char *detail) {
+/* Takes the texts over. detail: why it cannot be stored, or NULL. */
+static int add_shared_memory(TreeScan *t, char *name, uint64_t bytes, char *detail) {
         KexecState *s = t->state;
         KexecTreeProblem p = {};
 
         if (!name || GREEDY_REALLOC(s->shared, s->shared_allocated, s->facts.n_shared + 1) < 0) {
                 free(name);
+                free(detail);
                 return -ENOMEM;
         }
         if (t->full && !detail)
@@ -239,20 +243,20 @@ static int add_shared_memory(TreeScan *t, char *name, uint64_t bytes, const char
 }
 
 static int scan_shared_segment(const Segment *segment, void *userdata) {
-        const char *obstacle = NULL;
+        _cleanup_free_ char *detail = NULL;
         TreeScan *t = userdata;
         char *name;
         int r;
 
         if (t->full) {
-                r = segment_obstacle(segment, &obstacle);
-                if (r < 0)
-                        log_warning("Failed to examine segment 0x%08x (%i), ignoring: %s", segment->key, segment->id,
-                                    strerror(-r));
+                r = kexec_segment_problem(segment, &detail);
+                /* It was removed in the meantime. */
+                if (r <= 0)
+                        return r;
         }
         if (asprintf(&name, "0x%08x", segment->key) < 0)
                 return -ENOMEM;
-        return add_shared_memory(t, name, segment->used, obstacle);
+        return add_shared_memory(t, name, segment->used, TAKE_PTR(detail));
 }
 
 static int scan_shared_file(_unused_ int dir, const char *file, const struct stat *st, void *userdata) {

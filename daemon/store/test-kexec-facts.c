@@ -354,6 +354,20 @@ static void test_shared_memory(_unused_ void **state) {
                 assert_int_equal(m->needed, table[i].needed);
         }
 
+        /* A segment of another user that cannot be opened is no reason to call it kept. */
+        if (geteuid() == 0) {
+                _cleanup_kexec_state_ KexecState s = {};
+
+                assert_return_code(chmod(dir, 0755), errno);
+                assert_return_code(chmod(shm, 0755), errno);
+                assert_return_code(seteuid(12345), errno);
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                assert_return_code(seteuid(0), errno);
+                assert_int_equal(s.facts.n_shared, 2);
+                assert_non_null(strstr(s.facts.shared[0].detail, "it cannot be examined (Permission denied)"));
+                kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                assert_int_equal(check.reason, KEXEC_REASON_SHARED_MEMORY);
+        }
         assert_return_code(shmctl(id, IPC_RMID, NULL), errno);
 
         /* What cannot be stored at all is known before, with the reason. SHM_NORESERVE: without any huge page. */
