@@ -6,6 +6,7 @@
 
 #include "config.h"
 #include "log.h"
+#include "name.h"
 #include "pkram-call.h"
 #include "peer.h"
 #include "shm-node.h"
@@ -179,9 +180,10 @@ static int file_restore(VarlinkClient *c, const char *name, int64_t id, bool inh
         const char *file = json_get_string(object, "name");
         _cleanup_close_ int dir = -EBADF, fd = -EBADF;
         _cleanup_free_ char *what = NULL;
+        mode_t mode;
         int r;
 
-        if (!file || !*file || *file == '.' || strchr(file, '/')) {
+        if (!file || name_validate(file, /* reterr_error= */ NULL) < 0) {
                 log_error("Failed to restore '%s': it does not say what file it was.", name);
                 return -EBADMSG;
         }
@@ -197,10 +199,15 @@ static int file_restore(VarlinkClient *c, const char *name, int64_t id, bool inh
         fd = openat(dir, file, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
                 return log_error_errno(-errno, "Failed to create %s, which stays in the node '%s'", what, name);
+        mode = (mode_t) json_get_int(object, "mode", 0600) & 07777;
+        /* Any user can set these bits on a file. They have no meaning in shared memory, and this process may not set
+         * them. */
+        if (mode & (S_ISUID | S_ISGID))
+                log_warning("Ignoring the set-user-ID and set-group-ID bits of %s.", what);
+        mode &= ~(mode_t) (S_ISUID | S_ISGID);
         r = node_load(c, name, fd, what);
         if (r >= 0 && (fchown(fd, (uid_t) json_get_int(object, "uid", 0),
-                              (gid_t) json_get_int(object, "gid", 0)) < 0 ||
-                       fchmod(fd, (mode_t) json_get_int(object, "mode", 0600) & 07777) < 0))
+                              (gid_t) json_get_int(object, "gid", 0)) < 0 || fchmod(fd, mode) < 0))
                 r = log_error_errno(-errno, "Failed to set the owner and mode of %s", what);
         if (r < 0) {
                 (void) unlinkat(dir, file, 0);

@@ -143,6 +143,16 @@ run 2 restore && says "Failed to create shared memory 'cache'" && [[ $(cat "$dir
 rm "$dir/etc/pkram/pkramd.conf" && run 0 save && run 0 restore && stored posix:cache
 ok "without a configuration nothing happens"
 
+forget
+configure 'PosixFiles=.app-* setid'
+printf hidden >"$dir/shm/.app-3" && printf setid >"$dir/shm/setid" && chown 5:6 "$dir/shm/setid" &&
+    chmod 6644 "$dir/shm/setid"
+run 0 save && kexec && run 0 restore && [[ $(cat "$dir/shm/.app-3") == hidden ]]
+ok "a file whose name begins with a dot comes back"
+says "Ignoring the set-user-ID and set-group-ID bits of shared memory 'setid'" &&
+    [[ $(cat "$dir/shm/setid") == setid && $(stat -c %u:%g:%a "$dir/shm/setid") == 5:6:644 ]]
+ok "one with a set-user-ID bit comes back without it"
+
 # What a stop is for, as the service manager says.
 stops() { # STATUS [OPTION...]
     "$shm" save "${@:2}" --root="$dir" --shm="$dir/shm" --socket="$dir/socket" >"$dir/stdout" 2>&1
