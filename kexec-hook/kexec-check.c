@@ -233,6 +233,8 @@ static void describe_shared_losses(const KexecFacts *facts, KexecCheck *check) {
 }
 
 static bool facts_have_shared_loss(const KexecFacts *facts) {
+        if (facts->n_shared > 0 && facts->shared_problem)
+                return true;
         for (size_t i = 0; i < facts->n_shared; i++)
                 if (facts->shared[i].limit || facts->shared[i].detail)
                         return true;
@@ -291,7 +293,13 @@ static void check_describe(const KexecFacts *facts, const KexecImage *image, Kex
                 describe_fdstore_losses(facts, check);
                 return;
         case KEXEC_REASON_SHARED_MEMORY:
-                TEXT(check, "A kexec would lose shared memory: ");
+                TEXT(check, "A kexec would lose ");
+                if (facts->shared_problem) {
+                        add_shared(check->text, sizeof(check->text), facts);
+                        TEXT(check, ": %s. Run 'systemctl enable --now pkram-shm.service'.", facts->shared_problem);
+                        return;
+                }
+                TEXT(check, "shared memory: ");
                 describe_shared_losses(facts, check);
                 return;
         case KEXEC_REASON_DISK:

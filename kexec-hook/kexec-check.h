@@ -85,6 +85,7 @@ typedef struct KexecFacts {
         size_t n_problems;
         const KexecSharedMemory *shared;
         size_t n_shared;
+        const char *shared_problem;             /* why none of it would be stored, a clause; or NULL */
         const char *const *units;               /* services that store memory when they stop */
         size_t n_units;
         const KexecFdStoreProblem *fdstore_problems;

@@ -316,6 +316,18 @@ static void test_shared_memory(void **state) {
         assert_false(c.keeps || c.allowed);
         assert_string_equal(c.text, "A kexec would lose shared memory: /dev/shm/a cannot be stored: it is of huge "
                             "pages. Take it out of [SharedMemory] of pkramd.conf.");
+
+        /* Without the unit that stores it, all of it is lost. */
+        facts.n_shared = 2;
+        facts.shared_problem = "pkram-shm.service, which stores it, is not active";
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_SHARED_MEMORY);
+        assert_false(c.keeps || c.allowed);
+        assert_string_equal(c.text, "A kexec would lose shared memory (0x0052e2c1, /dev/shm/a): pkram-shm.service, "
+                            "which stores it, is not active. Run 'systemctl enable --now pkram-shm.service'.");
+        facts.n_shared = 0;
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_NOTHING_STORED);
 }
 
 /* pkramctl kexec starts no image without PKRAM, even if nothing is stored. */

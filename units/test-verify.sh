@@ -76,6 +76,12 @@ if ! grep -q '^ExecReload=.* drop-shared$' "$build/pkram-fdstore.service"; then
         exit 1
 fi
 
+# A command that fails must not keep the unit from storing during the shutdown.
+if ! grep -q '^ExecStart=-.*/pkram-shm restore$' "$build/pkram-shm.service"; then
+        echo "pkram-shm.service does not become active if something cannot be restored"
+        exit 1
+fi
+
 # What `pkramctl check` finds, the guard has to find, too.
 capabilities() { sed -n 's/^CapabilityBoundingSet=//p' "$build/$1"; }
 if [ "$(capabilities pkram-kexec-guard.service)" != "$(capabilities pkram-kexec-check@.service)" ]; then

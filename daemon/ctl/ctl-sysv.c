@@ -31,9 +31,13 @@ int store_segments(VarlinkClient *c, char *const *segments) {
                 if (r != 0)
                         return r;
                 r = segment_find(number, is_id, &s);
-                r = r == -ENOENT ? fail(EXIT_FAILED, "Segment '%s' not found.", *segments) :
-                        r < 0 ? fail(EXIT_FAILED, "Failed to look for segment '%s': %s.", *segments, strerror(-r)) :
-                        status_of_errno(segment_save(c, &s));
+                if (r < 0)
+                        r = r == -ENOENT ? fail(EXIT_FAILED, "Segment '%s' not found.", *segments) :
+                                fail(EXIT_FAILED, "Failed to look for segment '%s': %s.", *segments, strerror(-r));
+                else {
+                        r = segment_save(c, &s);
+                        r = r == -EEXIST ? EXIT_EXISTS : status_of_errno(r);
+                }
                 status = status ?: r;
         }
         return status;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <systemd/sd-daemon.h>
 
 #include "conf-file.h"
 #include "config.h"
@@ -122,6 +123,7 @@ static int list_shared_memory(VarlinkClient *c, struct json_object *array) {
 
 static int shm_run_restore(VarlinkClient *c) {
         _cleanup_json_ struct json_object *array = json_object_new_array();
+        unsigned n_failed = 0;
         int r, result = 0;
 
         r = array ? list_shared_memory(c, array) : -ENOMEM;
@@ -129,9 +131,15 @@ static int shm_run_restore(VarlinkClient *c) {
                 return log_error_errno(r, "Failed to list stored shared memory");
         for (size_t i = 0; i < json_object_array_length(array); i++) {
                 r = shm_restore(c, json_object_array_get_idx(array, i), arg_shm);
-                if (r < 0)
+                if (r < 0) {
                         result = r;
+                        n_failed++;
+                }
         }
+        /* The unit stays active, or it would store nothing next time. */
+        if (n_failed > 0)
+                (void) sd_notifyf(/* unset_environment= */ 0, "STATUS=Not restored: %u of %zu pieces of shared memory, "
+                                  "see the journal.", n_failed, json_object_array_length(array));
         return result;
 }
 

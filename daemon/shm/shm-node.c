@@ -35,8 +35,9 @@ static int shm_node_call(VarlinkClient *c, const char *method, struct json_objec
         return -EREMOTEIO;
 }
 
-/* Removes what was stored in this boot under that name: it has frozen what it was made of, which may be the same
- * file. */
+/* Makes way for a node: removes one that was stored in this boot under that name, which has frozen what it was made
+ * of, maybe the same file. Returns 0, -EEXIST if the node came from an earlier kernel and holds what could not be
+ * restored, or another negative errno. */
 static int node_forget(VarlinkClient *c, const char *node) {
         _cleanup_reply_ VarlinkReply described = {}, removed = {};
         struct json_object *p = shm_parameters(node), *n;
@@ -47,7 +48,7 @@ static int node_forget(VarlinkClient *c, const char *node) {
                 return r;
         n = json_get(described.parameters, "node");
         if (json_get_bool(n, "inherited", true))
-                return 0;
+                return -EEXIST;
         p = shm_parameters(node);
         if (!p || json_add_int(p, "id", json_get_int(n, "id", 0)) < 0) {
                 json_object_unref(p);
@@ -69,6 +70,12 @@ int shm_store(VarlinkClient *c, const char *node, const char *object, int fd, co
             persist_add(p, PERSIST_NEVER) < 0)
                 return log_error_errno(-ENOMEM, "Failed to store %s", what);
         r = node_forget(c, node);
+        if (r == -EEXIST) {
+                log_error("Refusing to store %s: node '%s' holds contents that were not restored. Restore them with "
+                          "'systemctl restart pkram-shm.service', or remove them with 'pkramctl --owner=root remove "
+                          "%s'.", what, node, node);
+                return r;
+        }
         if (r < 0)
                 return log_error_errno(r, "Failed to store %s", what);
         r = shm_node_call(c, "Store", TAKE_PTR(p), fd, "store", what, &reply);

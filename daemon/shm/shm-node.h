@@ -12,10 +12,11 @@
 /* Parameters with root as the owner, and a name unless it is NULL. NULL without memory. */
 struct json_object *shm_parameters(const char *name);
 
-/* Stores a file as a node with one object, in the place of an older one. what describes it for messages. -errno. */
+/* Stores a file as a node with one object, which replaces a node that was stored in this boot. what describes it for
+ * messages. Returns 0, -EEXIST if there is a node of an earlier kernel with that name, or another negative errno. */
 int shm_store(VarlinkClient *c, const char *node, const char *object, int fd, const char *what);
 
-/* Stores a segment. -EBUSY: it is attached for writing; -EOPNOTSUPP: it cannot be kept. */
+/* Stores a segment. -EBUSY: it is attached for writing; -EOPNOTSUPP: it cannot be kept; -EEXIST: as above. */
 int segment_save(VarlinkClient *c, const Segment *s);
 
 /* Creates the segment or file that a node was made of, in the directory shm for files, and releases the node. node is

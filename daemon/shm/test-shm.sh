@@ -77,6 +77,19 @@ kill "$holder"; wait "$holder" 2>/dev/null
 run 0 save && kexec && use create 0xae001000 8192 600
 run 2 restore && says 'another segment with this key exists already, from uid 0 with 8192 bytes' &&
     stored sysv:0xae001000; ok "one whose key is taken stays stored"
+python3 -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1] + "/notify")
+s.settimeout(20)
+print(s.recv(4096).decode(), file=open(sys.argv[1] + "/notified", "w"))' "$dir" &
+listener=$!
+for _ in {1..50}; do [[ -S $dir/notify ]] && break; sleep 0.1; done
+NOTIFY_SOCKET=$dir/notify run 2 restore; wait "$listener"
+grep -qx 'STATUS=Not restored: 1 of 1 pieces of shared memory, see the journal.' "$dir/notified"
+ok "and the status of the unit says so"
+run 2 save && says "Refusing to store segment 0xae001000 .*node 'sysv:0xae001000' holds contents that were not restored"
+ok "the other segment does not replace it"
+"$ctl" --socket="$dir/socket" store --sysv 0xae001000 >"$dir/stdout" 2>&1; (($? == 4)); ok "nor does pkramctl"
 use remove 0xae001000 && run 0 restore && use check 0xae001000 4194304 600; ok "and comes back when it is free"
 forget
 
@@ -139,6 +152,7 @@ ok "a kexec that did not happen leaves them as they are"
 run 0 save && kexec && echo new >"$dir/shm/cache"
 run 2 restore && says "Failed to create shared memory 'cache'" && [[ $(cat "$dir/shm/cache") == new ]] &&
     stored posix:cache; ok "a file that is there already stays"
+run 2 save && says "Refusing to store shared memory 'cache'" && stored posix:cache; ok "and does not replace it"
 
 rm "$dir/etc/pkram/pkramd.conf" && run 0 save && run 0 restore && stored posix:cache
 ok "without a configuration nothing happens"

@@ -88,6 +88,7 @@ typedef struct TreeScan {
         uint64_t left_usec;
         bool full;
         const char *disk_problem; /* why pkramd stores nothing, or NULL */
+        UnitList inherited; /* kernel names of nodes of earlier kernels, for shared memory */
 } TreeScan;
 
 /*
@@ -223,12 +224,14 @@ static int scan_tree(const KexecTree *tree, void *userdata) {
 
 /* --- shared memory --- */
 
-/* Takes the texts over. detail: why it cannot be stored, or NULL. */
-static int add_shared_memory(TreeScan *t, char *name, uint64_t bytes, char *detail) {
+/* Takes the name over. problem: why it cannot be stored, or NULL. */
+static int add_shared_memory(TreeScan *t, char *name, uint64_t bytes, const char *problem) {
+        char *detail = problem ? clean_text(problem) : NULL;
         KexecState *s = t->state;
         KexecTreeProblem p = {};
 
-        if (!name || GREEDY_REALLOC(s->shared, s->shared_allocated, s->facts.n_shared + 1) < 0) {
+        if (!name || (problem && !detail) ||
+            GREEDY_REALLOC(s->shared, s->shared_allocated, s->facts.n_shared + 1) < 0) {
                 free(name);
                 free(detail);
                 return -ENOMEM;
@@ -245,7 +248,7 @@ static int add_shared_memory(TreeScan *t, char *name, uint64_t bytes, char *deta
 static int scan_shared_segment(const Segment *segment, void *userdata) {
         _cleanup_free_ char *detail = NULL;
         TreeScan *t = userdata;
-        char *name;
+        char *name, node[32];
         int r;
 
         if (t->full) {
@@ -253,27 +256,51 @@ static int scan_shared_segment(const Segment *segment, void *userdata) {
                 /* It was removed in the meantime. */
                 if (r <= 0)
                         return r;
+                (void) snprintf(node, sizeof(node), SYSV_PREFIX "0x%08x", segment->key);
+                r = detail ? 0 : kexec_shared_node_problem(&t->inherited, node, &detail);
+                if (r < 0)
+                        return r;
         }
         if (asprintf(&name, "0x%08x", segment->key) < 0)
                 return -ENOMEM;
-        return add_shared_memory(t, name, segment->used, TAKE_PTR(detail));
+        return add_shared_memory(t, name, segment->used, detail);
 }
 
 static int scan_shared_file(_unused_ int dir, const char *file, const struct stat *st, void *userdata) {
-        _cleanup_free_ char *name = clean_text(file);
+        _cleanup_free_ char *name = clean_text(file), *node = NULL, *detail = NULL;
+        TreeScan *t = userdata;
         char *path;
+        int r;
 
         if (S_ISLNK(st->st_mode))
                 return 0;
-        if (!name || asprintf(&path, SHARED_MEMORY_DIRECTORY "/%s", name) < 0)
+        if (!name)
                 return -ENOMEM;
-        return add_shared_memory(userdata, path, (uint64_t) st->st_blocks * 512, /* detail= */ NULL);
+        if (t->full) {
+                if (asprintf(&node, POSIX_PREFIX "%s", file) < 0) {
+                        node = NULL;
+                        return -ENOMEM;
+                }
+                r = kexec_shared_node_problem(&t->inherited, node, &detail);
+                if (r < 0)
+                        return r;
+        }
+        if (asprintf(&path, SHARED_MEMORY_DIRECTORY "/%s", name) < 0)
+                return -ENOMEM;
+        return add_shared_memory(t, path, (uint64_t) st->st_blocks * 512, detail);
 }
 
 /* Returns -ENOMEM, or 0: what cannot be read is logged. */
-static int collect_shared_memory(TreeScan *t, const char *directory) {
+static int collect_shared_memory(TreeScan *t, const PkramDevice *device, const char *directory) {
         int r;
 
+        if (t->full && shared_memory_is_configured(t->config)) {
+                r = kexec_inherited_nodes(device, &t->inherited);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0)
+                        log_warning("Failed to list nodes of earlier kernels, ignoring: %s", strerror(-r));
+        }
         r = shared_segments_foreach(t->config, scan_shared_segment, t);
         if (r < 0 && r != -ENOMEM)
                 log_warning("Failed to list System V segments, ignoring: %s", strerror(-r));
@@ -283,7 +310,11 @@ static int collect_shared_memory(TreeScan *t, const char *directory) {
         if (r < 0 && r != -ENOMEM)
                 log_warning("Failed to list shared memory in '%s', ignoring: %s", directory ?: SHARED_MEMORY_DIRECTORY,
                             strerror(-r));
-        return r == -ENOMEM ? r : 0;
+        if (r == -ENOMEM)
+                return r;
+        if (t->full && t->state->facts.n_shared > 0)
+                t->state->facts.shared_problem = kexec_shared_unit_problem(t->bus);
+        return 0;
 }
 
 /* --- all of it --- */
@@ -393,7 +424,8 @@ int kexec_state_collect(const PkramDevice *device, const Config *config, const K
                 return r;
         if (r < 0)
                 log_warning("Failed to read the table of mounted trees, ignoring: %s", strerror(-r));
-        r = collect_shared_memory(&t, sources->shm);
+        r = collect_shared_memory(&t, device, sources->shm);
+        unit_list_done(&t.inherited);
         if (r < 0)
                 return r;
 
@@ -497,10 +529,11 @@ static struct json_object *shared_to_json(const KexecFacts *facts) {
         for (size_t i = 0; i < facts->n_shared; i++) {
                 _cleanup_json_ struct json_object *o = json_object_new_object();
                 const KexecSharedMemory *m = facts->shared + i;
+                const char *detail = m->detail ?: m->limit ? NULL : facts->shared_problem;
 
                 if (!array || !o || json_add_string(o, "name", m->name) < 0 ||
                     json_add_excess(o, m->limit, m->maximum, m->needed) < 0 ||
-                    (m->detail && json_add_string(o, "detail", m->detail) < 0) ||
+                    (detail && json_add_string(o, "detail", detail) < 0) ||
                     json_append(array, TAKE_PTR(o)) < 0)
                         return NULL;
         }

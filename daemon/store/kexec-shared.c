@@ -2,6 +2,13 @@
 #include <stdio.h>
 
 #include "kexec-shared.h"
+#include "log.h"
+#include "node-name.h"
+#include "peer.h"
+#include "service-manager.h"
+#include "shared-memory.h"
+
+#define SHARED_MEMORY_UNIT "pkram-shm.service"
 
 /* Returns 1 with the text, which was made by asprintf(3), or -ENOMEM. */
 #define PROBLEM(ret, ...) (asprintf(ret, __VA_ARGS__) < 0 ? (*(ret) = NULL, -ENOMEM) : 1)
@@ -19,4 +26,43 @@ int kexec_segment_problem(const Segment *segment, char **ret) {
         if (r < 0)
                 return PROBLEM(ret, "it cannot be examined (%s)", strerror(-r));
         return obstacle ? PROBLEM(ret, "%s", obstacle) : 1;
+}
+
+const char *kexec_shared_unit_problem(sd_bus *bus) {
+        int r;
+
+        if (!bus)
+                return NULL;
+        r = service_manager_unit_is_active(bus, SHARED_MEMORY_UNIT);
+        if (r < 0 && service_manager_error_is_final(r)) {
+                log_warning("Failed to read the state of " SHARED_MEMORY_UNIT ", assuming that it is active: %s",
+                            strerror(-r));
+                return NULL;
+        }
+        /* The service manager runs the stop command of an active unit only. A unit that it has not loaded is an error
+         * of its own. */
+        return r > 0 ? NULL : SHARED_MEMORY_UNIT ", which stores it, is not active";
+}
+
+int kexec_inherited_nodes(const PkramDevice *device, UnitList *ret) {
+        struct pkram_node_info nodes[64];
+        uint64_t cursor = 0;
+        uint32_t n;
+        int r;
+
+        do {
+                r = pkram_device_list(device, /* flags= */ 0, &cursor, nodes, ELEMENTSOF(nodes), &n);
+                for (uint32_t i = 0; r >= 0 && i < n; i++)
+                        if ((nodes[i].flags & PKRAM_NODE_INHERITED) &&
+                            (strstr(nodes[i].name, SYSV_PREFIX) || strstr(nodes[i].name, POSIX_PREFIX)))
+                                r = unit_list_add(ret, nodes[i].name);
+        } while (r >= 0 && n == ELEMENTSOF(nodes));
+        return r;
+}
+
+int kexec_shared_node_problem(const UnitList *inherited, const char *node, char **ret) {
+        if (!unit_list_has(inherited, node_name_encode(OWNER_ROOT, node).text))
+                return 0;
+        return PROBLEM(ret, "node '%s' holds contents that were not restored, and is not replaced (run 'systemctl "
+                       "restart pkram-shm.service', or remove the node)", node);
 }

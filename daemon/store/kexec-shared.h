@@ -2,6 +2,10 @@
 /* Determines why shared memory that pkramd.conf selects would not be stored during a shutdown. */
 #pragma once
 
+#include <systemd/sd-bus.h>
+
+#include "device.h"
+#include "kexec-units.h"
 #include "segment.h"
 
 /*
@@ -9,3 +13,16 @@
  * caller frees it. Returns 1, 0 if the segment does not exist any more, or -ENOMEM.
  */
 int kexec_segment_problem(const Segment *segment, char **ret);
+
+/* Returns why the unit that stores shared memory would store none, as a clause, or NULL if it would. bus may be NULL:
+ * then it is taken to be active. */
+const char *kexec_shared_unit_problem(sd_bus *bus);
+
+/*
+ * The first function adds the kernel names of nodes of shared memory that came from an earlier kernel. The second one
+ * looks there for the node of root with that name: it holds what could not be restored, and is not replaced. The first
+ * returns 0, -ENOMEM, or what the device failed with. The second returns 1 with the reason in *ret, which the caller
+ * frees, 0, or -ENOMEM.
+ */
+int kexec_inherited_nodes(const PkramDevice *device, UnitList *ret);
+int kexec_shared_node_problem(const UnitList *inherited, const char *node, char **ret);

@@ -13,7 +13,9 @@
 #include "json-util.h"
 #include "kexec-facts.h"
 #include "mock-service-manager.h"
+#include "node-name.h"
 #include "service-manager.h"
+#include "shared-memory.h"
 #include "test.h"
 #include "tree-files.h"
 
@@ -272,7 +274,13 @@ static void test_trees(_unused_ void **state) {
 
 static void test_shared_memory(_unused_ void **state) {
         _cleanup_free_ char *shm = strdup(path_of("shm"));
-        const KexecSources sources = { .utab = "/proc/none", .units = "/proc/none", .root = "/proc/none", .shm = shm };
+        KexecSources sources = { .utab = "/proc/none", .units = "/proc/none", .root = "/proc/none", .shm = shm,
+                                 .proc = "/proc/self" };
+        MockUnit units[] = {
+                { .name = "pkram-shm.service", .active = "active", .job = "", .preserve = "no",
+                  .notify_access = "main" },
+        };
+        MockManager *m = mock_manager_new(dir, units, ELEMENTSOF(units));
         Mock *mock = mock_new();
         PkramDevice device = mock_device(mock);
         key_t key = 0x70000000 | getpid();
@@ -284,6 +292,7 @@ static void test_shared_memory(_unused_ void **state) {
 
         config_init_memory(&config, GIB(4));
         mock_info(mock)->image_state = PKRAM_IMAGE_KEEPS;
+        assert_ok(manager_connect(mock_manager_address(m), 30 * USEC_PER_SEC, &sources.bus));
         id = shmget(key, MIB(1), IPC_CREAT | IPC_EXCL | 0600);
         assert_return_code(id, errno);
         memory = shmat(id, NULL, 0);
@@ -339,19 +348,64 @@ static void test_shared_memory(_unused_ void **state) {
         };
         for (size_t i = 0; i < ELEMENTSOF(table); i++) {
                 _cleanup_kexec_state_ KexecState s = {};
-                const KexecSharedMemory *m;
+                const KexecSharedMemory *two;
                 Config small = config;
 
                 small.limit[table[i].id] = table[i].value;
                 assert_ok(kexec_state_collect(&device, &small, &sources, KEXEC_STATE_FULL, &s));
                 kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
                 assert_int_equal(check.reason, KEXEC_REASON_SHARED_MEMORY);
-                m = s.facts.shared;
-                assert_null(m[!table[i].exceeds].limit);
-                m += table[i].exceeds;
-                assert_string_equal(m->limit, limit_name(table[i].id));
-                assert_int_equal(m->maximum, table[i].value);
-                assert_int_equal(m->needed, table[i].needed);
+                two = s.facts.shared;
+                assert_null(two[!table[i].exceeds].limit);
+                two += table[i].exceeds;
+                assert_string_equal(two->limit, limit_name(table[i].id));
+                assert_int_equal(two->maximum, table[i].value);
+                assert_int_equal(two->needed, table[i].needed);
+        }
+
+        /* Without its unit, nothing is stored: it is not active, or not even loaded. */
+        for (unsigned loaded = 0; loaded < 2; loaded++) {
+                _cleanup_kexec_state_ KexecState s = {};
+                _cleanup_json_ struct json_object *o = NULL;
+
+                units[0].active = loaded ? "failed" : "active";
+                mock_manager_fail(m, loaded ? NULL : "GetUnit");
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                mock_manager_fail(m, NULL);
+                units[0].active = "active";
+                kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                assert_int_equal(check.reason, KEXEC_REASON_SHARED_MEMORY);
+                assert_non_null(strstr(check.text, "pkram-shm.service, which stores it, is not active"));
+                o = kexec_check_to_json(&check, &s, KEXEC_POLICY_REFUSE);
+                assert_string_equal(json_get_string(json_object_array_get_idx(json_get_array(o, "sharedMemory"), 1),
+                                                    "detail"), s.facts.shared_problem);
+        }
+
+        /* Contents that were not restored would have to give way. */
+        for (unsigned i = 0; i < 2; i++) {
+                _cleanup_kexec_state_ KexecState s = {};
+                PkramHandle h = PKRAM_HANDLE_NONE;
+                KernelName kernel_name;
+                char node[32];
+
+                (void) snprintf(node, sizeof(node), SYSV_PREFIX "%s", name);
+                kernel_name = node_name_encode(OWNER_ROOT, i == 0 ? node : POSIX_PREFIX "app-1");
+                assert_ok(pkram_save_begin(&device, kernel_name.text, &h));
+                assert_ok(pkram_save_commit(&h, /* replace= */ false, /* ret_id= */ NULL));
+                pkram_handle_done(&h);
+                /* One that was stored in this boot is replaced. */
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                assert_null(s.facts.shared[i].detail);
+                kexec_state_done(&s);
+                mock_kexec(mock);
+                mock_info(mock)->image_state = PKRAM_IMAGE_KEEPS;
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                assert_non_null(strstr(s.facts.shared[i].detail, "holds contents that were not restored"));
+                kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                assert_int_equal(check.reason, KEXEC_REASON_SHARED_MEMORY);
+                assert_ok(pkram_load_begin(&device, kernel_name.text, &h, /* ret_id= */ NULL));
+                assert_ok(pkram_load_remove(&h, kernel_name.text));
+                pkram_handle_done(&h);
         }
 
         /* A segment of another user that cannot be opened is no reason to call it kept. */
@@ -401,7 +455,11 @@ static void test_shared_memory(_unused_ void **state) {
         assert_return_code(shmctl(id, IPC_RMID, NULL), errno);
         assert_return_code(shmctl(private, IPC_RMID, NULL), errno);
         remove_tree(shm);
+        (void) sd_bus_flush_close_unref(sources.bus);
+        mock_manager_free(m);
         mock_free(mock);
+        (void) unlink(path_of("notify"));
+        (void) unlink(path_of("private"));
 }
 
 static void mock_keep_fd(MockManager *m, const char *unit, const char *name, int fd) {

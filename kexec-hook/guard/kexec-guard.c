@@ -220,8 +220,9 @@ static int verb_lost(ShutdownKind kind) {
                 r = kexec_state_collect(&pkram_device_kernel, &config, /* sources= */ NULL, /* flags= */ 0, &state);
                 if (r < 0)
                         return log_error(LOG_ERR, r, "Failed to query " PKRAM_DEVICE ": %m");
-                /* Services have stopped and stored what they had. */
+                /* Services have stopped and stored what they had. Shared memory that was stored is a node. */
                 state.facts.n_units = 0;
+                state.facts.n_shared = 0;
                 kexec_check(&state.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
                 if (check.keeps) {
                         if (check.n_nodes > 0)
