@@ -14,6 +14,7 @@
 #include "log.h"
 #include "peer.h"
 #include "pkram-call.h"
+#include "shared-writers.h"
 #include "shm-node.h"
 #include "shutdown-kexec.h"
 
@@ -29,6 +30,8 @@ static uint64_t arg_wait_usec = SHUTDOWN_ASK_USEC_MAX;
 typedef struct SaveAll {
         VarlinkClient *client;
         int result; /* of the first one that failed */
+        SharedWriters writers;
+        bool has_writers;
 } SaveAll;
 
 static int save_segment(const Segment *segment, void *userdata) {
@@ -39,8 +42,20 @@ static int save_segment(const Segment *segment, void *userdata) {
         return 0;
 }
 
-static int save_one_file(VarlinkClient *c, int dir, const char *name) {
-        _cleanup_free_ char *node = NULL, *what = NULL;
+/* Finds the processes that have files mapped for writing, once for all files. */
+static void save_find_writers(SaveAll *all, dev_t device) {
+        int r;
+
+        if (all->has_writers)
+                return;
+        all->has_writers = true;
+        r = shared_writers_find(device, /* filter= */ NULL, /* userdata= */ NULL, &all->writers);
+        if (r < 0)
+                log_warning("Failed to look for processes that write to shared memory, ignoring: %s", strerror(-r));
+}
+
+static int save_one_file(SaveAll *all, int dir, const char *name, const struct stat *st) {
+        _cleanup_free_ char *node = NULL, *what = NULL, *writers = NULL;
         _cleanup_close_ int fd = -EBADF;
 
         if (asprintf(&node, POSIX_PREFIX "%s", name) < 0) {
@@ -51,15 +66,21 @@ static int save_one_file(VarlinkClient *c, int dir, const char *name) {
                 what = NULL;
                 return -ENOMEM;
         }
+        save_find_writers(all, st->st_dev);
+        writers = shared_writers_text(&all->writers, st->st_dev, st->st_ino);
+        if (writers) {
+                log_error("Refusing to store %s: it is mapped for writing by %s. " STOP_THEM_FIRST, what, writers);
+                return -EBUSY;
+        }
         fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         if (fd < 0)
                 return log_error_errno(-errno, "Failed to open %s", what);
-        return shm_store(c, node, name, fd, what);
+        return shm_store(all->client, node, name, fd, what);
 }
 
-static int save_file(int dir, const char *name, _unused_ const struct stat *st, void *userdata) {
+static int save_file(int dir, const char *name, const struct stat *st, void *userdata) {
         SaveAll *all = userdata;
-        int r = save_one_file(all->client, dir, name);
+        int r = save_one_file(all, dir, name, st);
 
         all->result = all->result < 0 ? all->result : r;
         return 0;
@@ -93,6 +114,7 @@ static int shm_run_save(VarlinkClient *c, const Config *config) {
         k = shared_files_foreach(config, arg_shm, save_file, &all);
         if (k < 0)
                 (void) log_error_errno(k, "Failed to open '%s'", arg_shm);
+        shared_writers_done(&all.writers);
         return r < 0 ? r : k < 0 ? k : all.result;
 }
 

@@ -103,9 +103,7 @@ int segment_save(VarlinkClient *c, const Segment *s) {
         }
         writers = s->attached > 0 ? segment_writers(s->id) : NULL;
         if (writers) {
-                log_error("Refusing to store %s: it is attached for writing by %s. Have them stop first: "
-                          "Before=pkram-shm.service is the wrong order, After=pkram-shm.service the right one.", what,
-                          writers);
+                log_error("Refusing to store %s: it is attached for writing by %s. " STOP_THEM_FIRST, what, writers);
                 return -EBUSY;
         }
         fd = segment_open(s, /* write= */ false);

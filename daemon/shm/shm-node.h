@@ -9,6 +9,10 @@
 #include "shared-memory.h"
 #include "varlink-client.h"
 
+/* What to do about processes that write. */
+#define STOP_THEM_FIRST                                                                                              \
+        "Have them stop first: Before=pkram-shm.service is the wrong order, After=pkram-shm.service the right one."
+
 /* Parameters with root as the owner, and a name unless it is NULL. NULL without memory. */
 struct json_object *shm_parameters(const char *name);
 

@@ -143,7 +143,16 @@ configure 'PosixFiles=app-* cache' 'PosixFiles=other?'
 for f in app-1 app-2 cache other1 other ignored .app-3; do printf '%s' "$f is here" >"$dir/shm/$f"; done
 chmod 640 "$dir/shm/app-1" && chown 5:6 "$dir/shm/app-1" && ln -s cache "$dir/shm/app-link"
 run 2 save && says 'app-link'; ok "a symbolic link is refused"
-rm "$dir/shm/app-link" && run 0 save && kexec && run 0 restore; ok "files by pattern"
+rm "$dir/shm/app-link"
+python3 -c 'import mmap, sys, time
+with open(sys.argv[1], "r+b") as f: memory = mmap.mmap(f.fileno(), 5)
+print("mapped", flush=True)
+time.sleep(100)' "$dir/shm/app-2" >"$dir/held2" & holder=$!
+for _ in {1..50}; do [[ -s $dir/held2 ]] && break; sleep 0.1; done
+run 2 save && says "Refusing to store shared memory 'app-2': it is mapped for writing by python3 ($holder)"
+ok "a file that is in use is not stored, and the process is named"
+kill "$holder"; wait "$holder" 2>/dev/null
+run 0 save && kexec && run 0 restore; ok "files by pattern"
 [[ $(ls -A "$dir/shm" | tr '\n' ' ') == 'app-1 app-2 cache other1 ' ]]; ok "and no others"
 [[ $(cat "$dir/shm/app-1") == 'app-1 is here' && $(stat -c %u:%g:%a "$dir/shm/app-1") == 5:6:640 ]]
 ok "with contents, mode and owner"

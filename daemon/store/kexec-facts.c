@@ -88,7 +88,9 @@ typedef struct TreeScan {
         uint64_t left_usec;
         bool full;
         const char *disk_problem; /* why pkramd stores nothing, or NULL */
-        UnitList inherited; /* kernel names of nodes of earlier kernels, for shared memory */
+        /* For shared memory: kernel names of nodes of earlier kernels, and processes that are not stopped before. */
+        UnitList inherited;
+        SharedWriters writers;
 } TreeScan;
 
 /*
@@ -252,7 +254,7 @@ static int scan_shared_segment(const Segment *segment, void *userdata) {
         int r;
 
         if (t->full) {
-                r = kexec_segment_problem(segment, &detail);
+                r = kexec_segment_problem(segment, &t->writers, &detail);
                 /* It was removed in the meantime. */
                 if (r <= 0)
                         return r;
@@ -281,7 +283,9 @@ static int scan_shared_file(_unused_ int dir, const char *file, const struct sta
                         node = NULL;
                         return -ENOMEM;
                 }
-                r = kexec_shared_node_problem(&t->inherited, node, &detail);
+                r = kexec_shared_file_problem(file, st, &t->writers, &detail);
+                if (r >= 0 && !detail)
+                        r = kexec_shared_node_problem(&t->inherited, node, &detail);
                 if (r < 0)
                         return r;
         }
@@ -300,6 +304,12 @@ static int collect_shared_memory(TreeScan *t, const PkramDevice *device, const c
                         return r;
                 if (r < 0)
                         log_warning("Failed to list nodes of earlier kernels, ignoring: %s", strerror(-r));
+                r = kexec_shared_writers(t->bus, directory ?: SHARED_MEMORY_DIRECTORY, &t->writers);
+                if (r == -ENOMEM)
+                        return r;
+                if (r < 0)
+                        log_warning("Failed to look for processes that write to shared memory, ignoring: %s",
+                                    strerror(-r));
         }
         r = shared_segments_foreach(t->config, scan_shared_segment, t);
         if (r < 0 && r != -ENOMEM)
@@ -426,6 +436,7 @@ int kexec_state_collect(const PkramDevice *device, const Config *config, const K
                 log_warning("Failed to read the table of mounted trees, ignoring: %s", strerror(-r));
         r = collect_shared_memory(&t, device, sources->shm);
         unit_list_done(&t.inherited);
+        shared_writers_done(&t.writers);
         if (r < 0)
                 return r;
 

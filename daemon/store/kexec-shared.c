@@ -13,7 +13,29 @@
 /* Returns 1 with the text, which was made by asprintf(3), or -ENOMEM. */
 #define PROBLEM(ret, ...) (asprintf(ret, __VA_ARGS__) < 0 ? (*(ret) = NULL, -ENOMEM) : 1)
 
-int kexec_segment_problem(const Segment *segment, char **ret) {
+/* Will a process of that unit still be there when shared memory is stored? */
+static bool writer_stays(const char *unit, void *userdata) {
+        /* Without an answer of the service manager it is taken to be stopped in time. */
+        return !unit || kexec_unit_stops_before_unit(userdata, unit, SHARED_MEMORY_UNIT) == 0;
+}
+
+int kexec_shared_writers(sd_bus *bus, const char *directory, SharedWriters *ret) {
+        struct stat st;
+
+        if (!bus)
+                return 0;
+        return shared_writers_find(stat(directory, &st) < 0 ? 0 : st.st_dev, writer_stays, bus, ret);
+}
+
+/* Returns 1 with the text in *ret or, if no process writes, without, or -ENOMEM. */
+static int writers_problem(const SharedWriters *writers, dev_t device, uint64_t inode, char **ret) {
+        _cleanup_free_ char *text = shared_writers_text(writers, device, inode);
+
+        return text ? PROBLEM(ret, "it is in use for writing by %s, which the shutdown does not stop before "
+                              SHARED_MEMORY_UNIT, text) : 1;
+}
+
+int kexec_segment_problem(const Segment *segment, const SharedWriters *writers, char **ret) {
         const char *obstacle;
         int r;
 
@@ -25,7 +47,14 @@ int kexec_segment_problem(const Segment *segment, char **ret) {
                 return r;
         if (r < 0)
                 return PROBLEM(ret, "it cannot be examined (%s)", strerror(-r));
-        return obstacle ? PROBLEM(ret, "%s", obstacle) : 1;
+        return obstacle ? PROBLEM(ret, "%s", obstacle) : writers_problem(writers, /* device= */ 0,
+                                                                         (uint64_t) segment->id, ret);
+}
+
+int kexec_shared_file_problem(_unused_ const char *file, const struct stat *st, const SharedWriters *writers,
+                              char **ret) {
+        *ret = NULL;
+        return writers_problem(writers, st->st_dev, st->st_ino, ret);
 }
 
 const char *kexec_shared_unit_problem(sd_bus *bus) {

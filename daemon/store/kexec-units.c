@@ -445,3 +445,18 @@ int kexec_unit_stops_before(sd_bus *bus, const char *unit, const char *path, con
                 r = property_has(bus, object, "Conflicts", /* path= */ NULL, "umount.target");
         return r == 0 ? object_needs_mount(bus, object, path, tree) : r;
 }
+
+int kexec_unit_stops_before_unit(sd_bus *bus, const char *unit, const char *other) {
+        _cleanup_free_ char *object = NULL;
+        int r;
+
+        r = manager_find_unit(bus, unit, &object);
+        if (r < 0)
+                return r;
+        r = property_has(bus, object, "Conflicts", /* path= */ NULL, "shutdown.target");
+        if (r <= 0)
+                return r;
+        /* What starts before another unit stops after it. */
+        r = property_has(bus, object, "Before", /* path= */ NULL, other);
+        return r < 0 ? r : r == 0;
+}

@@ -81,3 +81,9 @@ int kexec_units_find(sd_bus *bus, const char *directory, const char *root, UnitL
  */
 int kexec_unit_needs_mount(sd_bus *bus, const char *unit, const char *path, const char *tree);
 int kexec_unit_stops_before(sd_bus *bus, const char *unit, const char *path, const char *tree);
+
+/*
+ * Returns 1 if a shutdown stops the unit no later than another one: it conflicts with shutdown.target, and is not
+ * ordered before the other one. Returns 0 if not, or a negative errno.
+ */
+int kexec_unit_stops_before_unit(sd_bus *bus, const char *unit, const char *other);

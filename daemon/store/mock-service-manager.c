@@ -257,6 +257,12 @@ static int get_property(_unused_ sd_bus *bus, const char *path, _unused_ const c
         else if (streq(property, "DropInPaths"))
                 r = m->units[i].drop_in ? sd_bus_message_append(reply, "as", 1, m->units[i].drop_in) :
                         sd_bus_message_append(reply, "as", 0);
+        else if (streq(property, "Conflicts"))
+                r = m->units[i].conflicts ? sd_bus_message_append(reply, "as", 1, m->units[i].conflicts) :
+                        sd_bus_message_append(reply, "as", 0);
+        else if (streq(property, "Before"))
+                r = m->units[i].before ? sd_bus_message_append(reply, "as", 1, m->units[i].before) :
+                        sd_bus_message_append(reply, "as", 0);
         else if (streq(property, "RootDirectory"))
                 r = sd_bus_message_append(reply, "s", m->units[i].root ?: "");
         else if (streq(property, "RootImage"))
@@ -296,6 +302,8 @@ static const sd_bus_vtable unit_vtable[] = {
         SD_BUS_PROPERTY("ActiveState", "s", get_property, 0, 0),
         SD_BUS_PROPERTY("FragmentPath", "s", get_property, 0, 0),
         SD_BUS_PROPERTY("DropInPaths", "as", get_property, 0, 0),
+        SD_BUS_PROPERTY("Conflicts", "as", get_property, 0, 0),
+        SD_BUS_PROPERTY("Before", "as", get_property, 0, 0),
         SD_BUS_VTABLE_END
 };
 

@@ -22,6 +22,8 @@ typedef struct MockUnit {
         bool start_only;           /* RootDirectoryStartOnly */
         bool has_stop_command;     /* ExecStop is not empty */
         bool gone;                 /* it was there when units were listed, but its properties cannot be read */
+        const char *conflicts;     /* the only one of Conflicts, NULL for none */
+        const char *before;        /* the only one of Before, NULL for none */
 } MockUnit;
 
 /* Starts it, with its sockets in dir. units is borrowed. */

@@ -9,9 +9,7 @@
 
 #include "process-util.h"
 #include "segment.h"
-
-/* Processes that are named. */
-#define WRITERS_MAX 4U
+#include "shared-writers.h"
 
 static void segment_from_kernel(int id, const struct shmid_ds *ds, Segment *ret) {
         *ret = (Segment) {
@@ -170,34 +168,11 @@ int segment_publish(const Segment *s, int id) {
         return shmctl(id, IPC_SET, &ds) < 0 ? -errno : 0;
 }
 
-typedef struct SegmentWriters {
-        int id;
-        NameList names;
-} SegmentWriters;
-
-/* Adds a process that has the segment attached for writing. Its identifier is the number of its inode. */
-static int writers_add_process(int process, pid_t pid, void *userdata) {
-        SegmentWriters *w = userdata;
-        _cleanup_free_ char *maps = proc_read(process, "maps"), *name = NULL;
-        char *rest = maps;
-        bool found = false;
-
-        for (char *line; !found && rest && (line = strsep(&rest, "\n"));) {
-                unsigned long inode;
-                char perms[5];
-
-                found = sscanf(line, "%*s %4s %*s %*s %lu", perms, &inode) == 2 && perms[1] == 'w' &&
-                        inode == (unsigned long) w->id && strstr(line, " /SYSV");
-        }
-        name = found ? process_text(process, pid, /* unit= */ NULL) : NULL;
-        return name ? name_list_add(&w->names, name) : 0;
-}
-
 char *segment_writers(int id) {
-        SegmentWriters w = { .id = id, .names.max = WRITERS_MAX };
+        _cleanup_shared_writers_ SharedWriters writers = {};
 
-        (void) processes_foreach(writers_add_process, &w);
-        return w.names.text;
+        (void) shared_writers_find(/* device= */ 0, /* filter= */ NULL, /* userdata= */ NULL, &writers);
+        return shared_writers_text(&writers, /* device= */ 0, (uint64_t) id);
 }
 
 char *segment_to_object_name(const Segment *s) {

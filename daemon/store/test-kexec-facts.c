@@ -2,11 +2,14 @@
 /* What a kexec would lose: trees that do not fit, and units that hold memory. */
 #include <fcntl.h>
 #include <linux/pkram.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "device-mock.h"
 #include "file-util.h"
@@ -14,6 +17,7 @@
 #include "kexec-facts.h"
 #include "mock-service-manager.h"
 #include "node-name.h"
+#include "process-util.h"
 #include "service-manager.h"
 #include "shared-memory.h"
 #include "test.h"
@@ -272,12 +276,114 @@ static void test_trees(_unused_ void **state) {
         mock_free(mock);
 }
 
+/* A process that has a segment and a file mapped, which only it knows from now on. Returns its process ID. */
+static pid_t map_in_child(key_t key, const char *file, int protection) {
+        int ready[2];
+        pid_t pid;
+        char c;
+
+        assert_return_code(pipe(ready), errno);
+        pid = fork();
+        assert_return_code(pid, errno);
+        if (pid == 0) {
+                int fd = open(file, O_RDWR | O_CLOEXEC);
+
+                if (fd < 0 || mmap(NULL, 4096, protection, MAP_SHARED, fd, 0) == MAP_FAILED ||
+                    shmat(shmget(key, 0, 0), NULL, protection & PROT_WRITE ? 0 : SHM_RDONLY) == (void *) -1 ||
+                    write(ready[1], "x", 1) != 1)
+                        _exit(EXIT_FAILURE);
+                (void) pause();
+                _exit(EXIT_SUCCESS);
+        }
+        (void) close(ready[1]);
+        assert_int_equal(read(ready[0], &c, 1), 1);
+        (void) close(ready[0]);
+        return pid;
+}
+
+/* Processes that the shutdown stops too late for their memory to be stored. unit: of this process, if it is in one. */
+static void test_shared_writers(const PkramDevice *device, const Config *config, const KexecSources *sources,
+                                MockUnit *unit) {
+        static const struct {
+                const char *conflicts, *before;
+                bool stays;
+        } table[] = {
+                { NULL, NULL, true },
+                { "shutdown.target", "pkram-shm.service", true },
+                { "shutdown.target", "shutdown.target", false },
+        };
+        _cleanup_free_ char *in_a_unit = process_unit(getpid()), *file = NULL;
+
+        assert_true(asprintf(&file, "%s/app-1", sources->shm) > 0);
+        for (unsigned i = 0; i < 2 * ELEMENTSOF(table); i++) {
+                bool writes = i % 2, lost = writes && (table[i / 2].stays || !in_a_unit);
+                pid_t pid = map_in_child((key_t) strtoul(config->shared_memory[SHARED_MEMORY_KEYS] + strlen("0x1 "),
+                                                         NULL, 0), file, PROT_READ | (writes ? PROT_WRITE : 0));
+                _cleanup_kexec_state_ KexecState s = {};
+                char text[32];
+
+                unit->conflicts = table[i / 2].conflicts;
+                unit->before = table[i / 2].before;
+                assert_ok(kexec_state_collect(device, config, sources, KEXEC_STATE_FULL, &s));
+                assert_return_code(kill(pid, SIGKILL), errno);
+                assert_int_equal(waitpid(pid, NULL, 0), pid);
+                (void) snprintf(text, sizeof(text), " (%i", pid);
+                for (unsigned k = 0; k < 2; k++)
+                        if (lost)
+                                assert_non_null(strstr(s.facts.shared[k].detail, text));
+                        else
+                                assert_null(s.facts.shared[k].detail);
+                assert_int_equal(kexec_unit_stops_before_unit(sources->bus, unit->name, "pkram-shm.service"),
+                                 !table[i / 2].stays);
+        }
+}
+
+/* A process of a container may have a segment with the same identifier attached, which is another segment. */
+static void test_foreign_segment(const PkramDevice *device, const Config *config, const KexecSources *sources,
+                                 int id) {
+        _cleanup_kexec_state_ KexecState s = {};
+        int ready[2];
+        pid_t pid;
+        char c = 0;
+
+        assert_return_code(pipe(ready), errno);
+        pid = fork();
+        assert_return_code(pid, errno);
+        if (pid == 0) {
+                char text[16];
+                int fd, other;
+
+                (void) snprintf(text, sizeof(text), "%i", id);
+                if (unshare(CLONE_NEWIPC) < 0)
+                        _exit(EXIT_FAILURE);
+                fd = open("/proc/sys/kernel/shm_next_id", O_WRONLY | O_CLOEXEC);
+                if (fd < 0 || write_all(fd, text, strlen(text)) < 0)
+                        _exit(EXIT_FAILURE);
+                other = shmget(IPC_PRIVATE, KIB(4), IPC_CREAT | 0600);
+                if (other != id || shmat(other, NULL, 0) == (void *) -1 || write(ready[1], "x", 1) != 1)
+                        _exit(EXIT_FAILURE);
+                (void) pause();
+                _exit(EXIT_SUCCESS);
+        }
+        (void) close(ready[1]);
+        /* Not allowed to: then there is nothing to test. */
+        if (read(ready[0], &c, 1) == 1)
+                assert_ok(kexec_state_collect(device, config, sources, KEXEC_STATE_FULL, &s));
+        (void) close(ready[0]);
+        (void) kill(pid, SIGKILL);
+        assert_int_equal(waitpid(pid, NULL, 0), pid);
+        if (c == 'x')
+                assert_null(s.facts.shared[0].detail);
+}
+
 static void test_shared_memory(_unused_ void **state) {
-        _cleanup_free_ char *shm = strdup(path_of("shm"));
+        _cleanup_free_ char *shm = strdup(path_of("shm")), *own_unit = process_unit(getpid());
         KexecSources sources = { .utab = "/proc/none", .units = "/proc/none", .root = "/proc/none", .shm = shm,
                                  .proc = "/proc/self" };
         MockUnit units[] = {
                 { .name = "pkram-shm.service", .active = "active", .job = "", .preserve = "no",
+                  .notify_access = "main" },
+                { .name = own_unit ?: "other.service", .active = "active", .job = "", .preserve = "no",
                   .notify_access = "main" },
         };
         MockManager *m = mock_manager_new(dir, units, ELEMENTSOF(units));
@@ -380,6 +486,9 @@ static void test_shared_memory(_unused_ void **state) {
                 assert_string_equal(json_get_string(json_object_array_get_idx(json_get_array(o, "sharedMemory"), 1),
                                                     "detail"), s.facts.shared_problem);
         }
+
+        test_shared_writers(&device, &config, &sources, units + 1);
+        test_foreign_segment(&device, &config, &sources, id);
 
         /* Contents that were not restored would have to give way. */
         for (unsigned i = 0; i < 2; i++) {
