@@ -107,7 +107,7 @@ fi
 # Settings: the table in the source, the file of defaults, the page.
 config=$src/../daemon/store/config.c
 source=$(sed -n -e 's/.*{ "\([A-Z][A-Za-z]*\)", *LIMIT_KIND_.*/\1/p' \
-                -e 's/.*\[SHARED_MEMORY_[A-Z]*\] *= "\([A-Za-z]*\)",/\1/p' \
+                -e 's/.*\[SHARED_MEMORY_[A-Z_]*\] *= "\([A-Za-z]*\)",/\1/p' \
                 -e 's/.*streq(key, "\([A-Z][A-Za-z]*\)").*/\1/p' "$config")
 [ "$(wc -l <<<"$source")" -ge 5 ] || { echo "found no settings in config.c"; exit 1; }
 defaults=$(sed -n 's/^#\([A-Z][A-Za-z]*\)=.*/\1/p' "$src/../units/pkramd.conf")

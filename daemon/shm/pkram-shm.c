@@ -56,6 +56,7 @@ static void save_find_writers(SaveAll *all, dev_t device) {
 
 static int save_one_file(SaveAll *all, int dir, const char *name, const struct stat *st) {
         _cleanup_free_ char *node = NULL, *what = NULL, *writers = NULL;
+        const char *obstacle = shared_file_obstacle(name, st);
         _cleanup_close_ int fd = -EBADF;
 
         if (asprintf(&node, POSIX_PREFIX "%s", name) < 0) {
@@ -65,6 +66,10 @@ static int save_one_file(SaveAll *all, int dir, const char *name, const struct s
         if (asprintf(&what, "shared memory '%s'", name) < 0) {
                 what = NULL;
                 return -ENOMEM;
+        }
+        if (obstacle) {
+                log_error("Refusing to store %s: %s.", what, obstacle);
+                return -EOPNOTSUPP;
         }
         save_find_writers(all, st->st_dev);
         writers = shared_writers_text(&all->writers, st->st_dev, st->st_ino);
@@ -83,6 +88,12 @@ static int save_file(int dir, const char *name, const struct stat *st, void *use
         int r = save_one_file(all, dir, name, st);
 
         all->result = all->result < 0 ? all->result : r;
+        return 0;
+}
+
+/* Any user can make a file that a pattern matches. */
+static int save_foreign_file(_unused_ int dir, const char *name, const struct stat *st, _unused_ void *userdata) {
+        log_warning("Ignoring shared memory '%s' of user %u, which PosixUsers= does not name.", name, st->st_uid);
         return 0;
 }
 
@@ -111,7 +122,7 @@ static int shm_run_save(VarlinkClient *c, const Config *config) {
         r = shared_segments_foreach(config, save_segment, &all);
         if (r < 0)
                 (void) log_error_errno(r, "Failed to list System V segments");
-        k = shared_files_foreach(config, arg_shm, save_file, &all);
+        k = shared_files_foreach(config, arg_shm, save_file, save_foreign_file, &all);
         if (k < 0)
                 (void) log_error_errno(k, "Failed to open '%s'", arg_shm);
         shared_writers_done(&all.writers);
@@ -160,8 +171,9 @@ static int shm_run_restore(VarlinkClient *c) {
         }
         /* The unit stays active, or it would store nothing next time. */
         if (n_failed > 0)
-                (void) sd_notifyf(/* unset_environment= */ 0, "STATUS=Not restored: %u of %zu pieces of shared memory, "
-                                  "see the journal.", n_failed, json_object_array_length(array));
+                (void) sd_notifyf(/* unset_environment= */ 0,
+                                  "STATUS=Not restored: %u of %zu pieces of shared memory, see the journal.",
+                                  n_failed, json_object_array_length(array));
         return result;
 }
 

@@ -180,9 +180,10 @@ int persist_add(struct json_object *parameters, int persist) {
 }
 
 static const char *const shared_memory_names[_SHARED_MEMORY_MAX] = {
-        [SHARED_MEMORY_KEYS]  = "SysVKeys",
+        [SHARED_MEMORY_KEYS] = "SysVKeys",
         [SHARED_MEMORY_USERS] = "SysVUsers",
         [SHARED_MEMORY_FILES] = "PosixFiles",
+        [SHARED_MEMORY_FILE_USERS] = "PosixUsers",
 };
 
 void config_log_warning(const char *path, unsigned line, const char *text, _unused_ void *userdata) {

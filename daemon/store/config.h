@@ -38,6 +38,7 @@ typedef enum SharedMemoryId {
         SHARED_MEMORY_KEYS,
         SHARED_MEMORY_USERS,
         SHARED_MEMORY_FILES,
+        SHARED_MEMORY_FILE_USERS,
         _SHARED_MEMORY_MAX,
 } SharedMemoryId;
 

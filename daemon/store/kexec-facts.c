@@ -274,8 +274,6 @@ static int scan_shared_file(_unused_ int dir, const char *file, const struct sta
         char *path;
         int r;
 
-        if (S_ISLNK(st->st_mode))
-                return 0;
         if (!name)
                 return -ENOMEM;
         if (t->full) {
@@ -316,7 +314,8 @@ static int collect_shared_memory(TreeScan *t, const PkramDevice *device, const c
                 log_warning("Failed to list System V segments, ignoring: %s", strerror(-r));
         if (r == -ENOMEM)
                 return r;
-        r = shared_files_foreach(t->config, directory ?: SHARED_MEMORY_DIRECTORY, scan_shared_file, t);
+        r = shared_files_foreach(t->config, directory ?: SHARED_MEMORY_DIRECTORY, scan_shared_file,
+                                 /* foreign= */ NULL, t);
         if (r < 0 && r != -ENOMEM)
                 log_warning("Failed to list shared memory in '%s', ignoring: %s", directory ?: SHARED_MEMORY_DIRECTORY,
                             strerror(-r));

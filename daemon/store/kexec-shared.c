@@ -51,9 +51,12 @@ int kexec_segment_problem(const Segment *segment, const SharedWriters *writers, 
                                                                          (uint64_t) segment->id, ret);
 }
 
-int kexec_shared_file_problem(_unused_ const char *file, const struct stat *st, const SharedWriters *writers,
-                              char **ret) {
+int kexec_shared_file_problem(const char *file, const struct stat *st, const SharedWriters *writers, char **ret) {
+        const char *obstacle = shared_file_obstacle(file, st);
+
         *ret = NULL;
+        if (obstacle)
+                return PROBLEM(ret, "%s", obstacle);
         return writers_problem(writers, st->st_dev, st->st_ino, ret);
 }
 

@@ -1,20 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <limits.h>
 #include <pwd.h>
+#include <stdio.h>
 
 #include "file-util.h"
+#include "name.h"
 #include "shared-memory.h"
 
-/* Is the key in a list of words? "*" stands for all that could be found again. */
-static bool words_have_key(const char *words, uint32_t key) {
+/* Ordinary users have numbers from here on. */
+#define ORDINARY_UID_MIN 1000U
+
+/*
+ * Is the key of a segment in a list of words? "*" stands for all that could be found again, except for those of
+ * ordinary users: any user can make segments that cannot be stored or are too large, and a kexec that would lose one
+ * is refused.
+ */
+static bool words_have_key(const char *words, const Segment *s) {
         _cleanup_free_ char *copy = strdup(words);
         char *state = NULL;
 
         for (char *w = copy ? strtok_r(copy, " \t", &state) : NULL; w; w = strtok_r(NULL, " \t", &state)) {
                 uint32_t v;
 
-                if ((streq(w, "*") && key != 0) || (key_parse(w, &v) >= 0 && v == key))
+                if ((streq(w, "*") && s->key != 0 && s->uid < ORDINARY_UID_MIN && s->creator < ORDINARY_UID_MIN) ||
+                    (key_parse(w, &v) >= 0 && v == s->key))
                         return true;
         }
         return false;
@@ -80,10 +91,8 @@ static bool words_have_file(const char *words, const char *name) {
 }
 
 bool shared_memory_is_configured(const Config *c) {
-        for (SharedMemoryId i = 0; i < _SHARED_MEMORY_MAX; i++)
-                if (*c->shared_memory[i])
-                        return true;
-        return false;
+        return *c->shared_memory[SHARED_MEMORY_KEYS] || *c->shared_memory[SHARED_MEMORY_USERS] ||
+                *c->shared_memory[SHARED_MEMORY_FILES];
 }
 
 int shared_segments_foreach(const Config *c, SharedSegmentFunction function, void *userdata) {
@@ -100,31 +109,50 @@ int shared_segments_foreach(const Config *c, SharedSegmentFunction function, voi
                 r = segments_list(&list, &n);
         for (size_t i = 0; r >= 0 && i < n; i++) {
                 /* Private ones are left out unless they are named, which is worth an error. */
-                if (words_have_key(keys, list[i].key) || (list[i].key != 0 && segment_is_of_users(list + i, &uids)))
+                if (words_have_key(keys, list + i) || (list[i].key != 0 && segment_is_of_users(list + i, &uids)))
                         r = function(list + i, userdata);
         }
         return r;
 }
 
-int shared_files_foreach(const Config *c, const char *directory, SharedFileFunction function, void *userdata) {
+const char *shared_file_obstacle(const char *name, const struct stat *st) {
+        char node[sizeof(POSIX_PREFIX) + NAME_MAX];
+
+        if (S_ISLNK(st->st_mode))
+                return "it is a symbolic link";
+        (void) snprintf(node, sizeof(node), POSIX_PREFIX "%s", name);
+        return name_validate(node, /* reterr_error= */ NULL) < 0 ? "its name is longer than 249 bytes, not UTF-8, or "
+                "has control characters" : NULL;
+}
+
+int shared_files_foreach(const Config *c, const char *directory, SharedFileFunction function,
+                         SharedFileFunction foreign, void *userdata) {
         const char *files = c->shared_memory[SHARED_MEMORY_FILES];
+        _cleanup_(user_list_done) UserList users = {};
         _cleanup_closedir_ DIR *d = NULL;
         const struct dirent *e;
-        int r = 0;
+        int r;
 
         if (!*files)
                 return 0;
+        r = words_find_users(c->shared_memory[SHARED_MEMORY_FILE_USERS], &users);
+        if (r < 0)
+                return r;
         d = opendir(directory);
         if (!d)
                 return -errno;
         while (r >= 0 && (e = readdir(d))) {
+                SharedFileFunction f = function;
                 struct stat st;
 
                 if (streq(e->d_name, ".") || streq(e->d_name, "..") || !words_have_file(files, e->d_name) ||
                     fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
                     (S_ISREG(st.st_mode) ? st.st_size == 0 : !S_ISLNK(st.st_mode)))
                         continue;
-                r = function(dirfd(d), e->d_name, &st, userdata);
+                if (st.st_uid >= ORDINARY_UID_MIN && !user_list_has(&users, st.st_uid))
+                        f = foreign;
+                if (f)
+                        r = f(dirfd(d), e->d_name, &st, userdata);
         }
         return r;
 }

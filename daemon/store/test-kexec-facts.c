@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a kexec would lose: trees that do not fit, and units that hold memory. */
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/pkram.h>
 #include <sched.h>
 #include <signal.h>
@@ -27,7 +28,7 @@
 static char dir[] = "/dev/shm/test-kexec-facts-XXXXXX";
 
 static const char *path_of(const char *name) {
-        static char path[2][256];
+        static char path[2][640];
         static unsigned n;
 
         n = !n;
@@ -338,6 +339,59 @@ static void test_shared_writers(const PkramDevice *device, const Config *config,
         }
 }
 
+/* Files that can never be stored, and those of ordinary users, who cannot keep the host from a kexec. */
+static void test_odd_files(const PkramDevice *device, const Config *config, const KexecSources *sources) {
+        static const struct {
+                const char *name, *problem;
+        } table[] = {
+                { "app-\x01", "its name is" },
+                { "app-\xff", "its name is" },
+                { "app-link", "it is a symbolic link" },
+                { NULL, "its name is" }, /* a long one */
+        };
+        char longest[NAME_MAX + 1], path[512];
+
+        memset(longest, 'x', NAME_MAX);
+        memcpy(longest, "app-", 4);
+        longest[250] = 0;
+        for (unsigned i = 0; i < 2 * ELEMENTSOF(table); i++) {
+                const char *name = table[i / 2].name ?: longest;
+                bool foreign = i % 2;
+                _cleanup_kexec_state_ KexecState s = {};
+                KexecCheck check;
+
+                if (foreign && geteuid() != 0)
+                        continue;
+                (void) snprintf(path, sizeof(path), "shm/%s", name);
+                if (streq(name, "app-link"))
+                        assert_return_code(symlink("app-1", path_of(path)), errno);
+                else
+                        make_file(path, 10);
+                if (foreign)
+                        assert_return_code(lchown(path_of(path), 1000, 1000), errno);
+                assert_ok(kexec_state_collect(device, config, sources, KEXEC_STATE_FULL, &s));
+                assert_int_equal(s.facts.n_shared, foreign ? 2 : 3);
+                kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                assert_int_equal(check.allowed, foreign);
+                if (!foreign)
+                        assert_non_null(strstr(check.text, table[i / 2].problem));
+                assert_return_code(unlink(path_of(path)), errno);
+        }
+        /* The longest name that is stored. */
+        longest[249] = 0;
+        (void) snprintf(path, sizeof(path), "shm/%s", longest);
+        make_file(path, 10);
+        {
+                _cleanup_kexec_state_ KexecState s = {};
+
+                assert_ok(kexec_state_collect(device, config, sources, KEXEC_STATE_FULL, &s));
+                assert_int_equal(s.facts.n_shared, 3);
+                for (size_t i = 0; i < 3; i++)
+                        assert_null(s.facts.shared[i].detail);
+        }
+        assert_return_code(unlink(path_of(path)), errno);
+}
+
 /* A process of a container may have a segment with the same identifier attached, which is another segment. */
 static void test_foreign_segment(const PkramDevice *device, const Config *config, const KexecSources *sources,
                                  int id) {
@@ -409,7 +463,6 @@ static void test_shared_memory(_unused_ void **state) {
         make_file("shm/app-1", KIB(128));
         make_file("shm/app-empty", 0);
         make_file("shm/other", KIB(128));
-        assert_return_code(symlink("app-1", path_of("shm/app-link")), errno);
 
         /* Nothing is selected. */
         for (unsigned flags = 0; flags < 2; flags++) {
@@ -489,6 +542,7 @@ static void test_shared_memory(_unused_ void **state) {
 
         test_shared_writers(&device, &config, &sources, units + 1);
         test_foreign_segment(&device, &config, &sources, id);
+        test_odd_files(&device, &config, &sources);
 
         /* Contents that were not restored would have to give way. */
         for (unsigned i = 0; i < 2; i++) {
