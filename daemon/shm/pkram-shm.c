@@ -14,6 +14,7 @@
 #include "log.h"
 #include "peer.h"
 #include "pkram-call.h"
+#include "shared-users.h"
 #include "shared-writers.h"
 #include "shm-node.h"
 #include "shutdown-kexec.h"
@@ -97,6 +98,15 @@ static int save_foreign_file(_unused_ int dir, const char *name, const struct st
         return 0;
 }
 
+static int save_unknown_user(const char *name, SharedMemoryId setting, void *userdata) {
+        SaveAll *all = userdata;
+
+        log_error("Failed to resolve user '%s', whose %s are not stored.", name,
+                  setting == SHARED_MEMORY_USERS ? "segments" : "files");
+        all->result = all->result < 0 ? all->result : -ESRCH;
+        return 0;
+}
+
 /* 1: there is something to keep, 0: there is not. */
 static int configuration_read(Config *ret) {
         int r;
@@ -119,6 +129,9 @@ static int shm_run_save(VarlinkClient *c, const Config *config) {
         if (r < 0)
                 log_warning("Failed to ask the service manager whether the system goes into a kexec, storing shared "
                             "memory: %s", strerror(-r));
+        r = shared_users_foreach_unknown(config, save_unknown_user, &all);
+        if (r < 0)
+                return log_error_errno(r, "Failed to look for users");
         r = shared_segments_foreach(config, save_segment, &all);
         if (r < 0)
                 (void) log_error_errno(r, "Failed to list System V segments");
@@ -154,11 +167,14 @@ static int list_shared_memory(VarlinkClient *c, struct json_object *array) {
         return r;
 }
 
-static int shm_run_restore(VarlinkClient *c) {
+static int shm_run_restore(VarlinkClient *c, const Config *config) {
         _cleanup_json_ struct json_object *array = json_object_new_array();
         unsigned n_failed = 0;
         int r, result = 0;
 
+        r = shared_users_note(config);
+        if (r < 0)
+                log_warning("Failed to write " SHARED_USERS_PATH ", ignoring: %s", strerror(-r));
         r = array ? list_shared_memory(c, array) : -ENOMEM;
         if (r < 0)
                 return log_error_errno(r, "Failed to list stored shared memory");
@@ -251,6 +267,6 @@ int main(int argc, char *argv[]) {
         if (r < 0)
                 return log_error_errno(r, "Failed to connect to pkramd at %s", arg_socket) < 0 ? EXIT_SYSTEM :
                         EXIT_SUCCESS;
-        r = saves ? shm_run_save(c, &config) : shm_run_restore(c);
+        r = saves ? shm_run_save(c, &config) : shm_run_restore(c, &config);
         return r < 0 ? EXIT_SYSTEM : EXIT_SUCCESS;
 }

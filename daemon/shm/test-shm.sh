@@ -191,6 +191,19 @@ run 0 save && says 0x00000001 && says 0x00000002 && ! says 0x00000003 && says 0x
 ok "and so are their segments, unless the key is named"
 run 0 restore; forget
 
+forget
+mkdir -p /run/pkram
+configure 'SysVUsers=network-user' 'PosixFiles=none' 'PosixUsers=other-user'
+use create 7 65536 600 && chown_segment 7 4711
+run 2 save && says "Failed to resolve user 'network-user', whose segments are not stored" &&
+    says "Failed to resolve user 'other-user', whose files are not stored"; ok "a user that is unknown is an error"
+run 0 restore
+{ cat /etc/passwd; printf '%s:x:4711:4711::/:/bin/sh\n' network-user other-user; } >"$dir/passwd"
+mount --bind "$dir/passwd" /etc/passwd && run 0 restore && umount /etc/passwd
+run 0 save && says 'Stored segment 0x00000007' && run 0 restore && run 0 save && says 'Stored segment 0x00000007'
+ok "but not if it was known when shared memory was restored"
+run 0 restore; forget
+
 # What a stop is for, as the service manager says.
 stops() { # STATUS [OPTION...]
     "$shm" save "${@:2}" --root="$dir" --shm="$dir/shm" --socket="$dir/socket" >"$dir/stdout" 2>&1

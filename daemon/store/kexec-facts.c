@@ -16,6 +16,7 @@
 #include "mount-users.h"
 #include "name.h"
 #include "shared-memory.h"
+#include "shared-users.h"
 #include "store-internal.h"
 #include "system-node.h"
 #include "tree-files.h"
@@ -292,6 +293,16 @@ static int scan_shared_file(_unused_ int dir, const char *file, const struct sta
         return add_shared_memory(t, path, (uint64_t) st->st_blocks * 512, detail);
 }
 
+static int scan_unknown_user(const char *user, SharedMemoryId setting, void *userdata) {
+        _cleanup_free_ char *clean = clean_text(user);
+        char *name;
+
+        if (!clean || asprintf(&name, "%s of user '%s'", setting == SHARED_MEMORY_USERS ? "segments" : "files",
+                               clean) < 0)
+                return -ENOMEM;
+        return add_shared_memory(userdata, name, /* bytes= */ 0, "the name of the user cannot be resolved");
+}
+
 /* Returns -ENOMEM, or 0: what cannot be read is logged. */
 static int collect_shared_memory(TreeScan *t, const PkramDevice *device, const char *directory) {
         int r;
@@ -308,6 +319,9 @@ static int collect_shared_memory(TreeScan *t, const PkramDevice *device, const c
                 if (r < 0)
                         log_warning("Failed to look for processes that write to shared memory, ignoring: %s",
                                     strerror(-r));
+                r = shared_users_foreach_unknown(t->config, scan_unknown_user, t);
+                if (r < 0)
+                        return r;
         }
         r = shared_segments_foreach(t->config, scan_shared_segment, t);
         if (r < 0 && r != -ENOMEM)

@@ -2,12 +2,12 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdio.h>
 
 #include "file-util.h"
 #include "name.h"
 #include "shared-memory.h"
+#include "shared-users.h"
 
 /* Ordinary users have numbers from here on. */
 #define ORDINARY_UID_MIN 1000U
@@ -28,46 +28,6 @@ static bool words_have_key(const char *words, const Segment *s) {
                     (key_parse(w, &v) >= 0 && v == s->key))
                         return true;
         }
-        return false;
-}
-
-typedef struct UserList {
-        uid_t *uids;
-        size_t n, allocated;
-} UserList;
-
-static void user_list_done(UserList *l) {
-        free(l->uids);
-}
-
-/* Finds the users of which the words are names or numbers. Returns 0 or -ENOMEM. */
-static int words_find_users(const char *words, UserList *ret) {
-        _cleanup_free_ char *copy = strdup(words);
-        char *state = NULL;
-
-        if (!copy)
-                return -ENOMEM;
-        for (char *w = strtok_r(copy, " \t", &state); w; w = strtok_r(NULL, " \t", &state)) {
-                struct passwd record, *pw = NULL;
-                char buffer[16384];
-                uint32_t uid;
-
-                if (key_parse(w, &uid) < 0) {
-                        if (getpwnam_r(w, &record, buffer, sizeof(buffer), &pw) != 0 || !pw)
-                                continue;
-                        uid = pw->pw_uid;
-                }
-                if (GREEDY_REALLOC(ret->uids, ret->allocated, ret->n + 1) < 0)
-                        return -ENOMEM;
-                ret->uids[ret->n++] = uid;
-        }
-        return 0;
-}
-
-static bool user_list_has(const UserList *l, uid_t uid) {
-        for (size_t i = 0; i < l->n; i++)
-                if (l->uids[i] == uid)
-                        return true;
         return false;
 }
 
@@ -97,14 +57,14 @@ bool shared_memory_is_configured(const Config *c) {
 
 int shared_segments_foreach(const Config *c, SharedSegmentFunction function, void *userdata) {
         const char *keys = c->shared_memory[SHARED_MEMORY_KEYS], *users = c->shared_memory[SHARED_MEMORY_USERS];
-        _cleanup_(user_list_done) UserList uids = {};
+        _cleanup_users_ UserList uids = {};
         _cleanup_free_ Segment *list = NULL;
         size_t n = 0;
         int r;
 
         if (!*keys && !*users)
                 return 0;
-        r = words_find_users(users, &uids);
+        r = shared_users_find(users, &uids);
         if (r >= 0)
                 r = segments_list(&list, &n);
         for (size_t i = 0; r >= 0 && i < n; i++) {
@@ -128,14 +88,14 @@ const char *shared_file_obstacle(const char *name, const struct stat *st) {
 int shared_files_foreach(const Config *c, const char *directory, SharedFileFunction function,
                          SharedFileFunction foreign, void *userdata) {
         const char *files = c->shared_memory[SHARED_MEMORY_FILES];
-        _cleanup_(user_list_done) UserList users = {};
+        _cleanup_users_ UserList users = {};
         _cleanup_closedir_ DIR *d = NULL;
         const struct dirent *e;
         int r;
 
         if (!*files)
                 return 0;
-        r = words_find_users(c->shared_memory[SHARED_MEMORY_FILE_USERS], &users);
+        r = shared_users_find(c->shared_memory[SHARED_MEMORY_FILE_USERS], &users);
         if (r < 0)
                 return r;
         d = opendir(directory);

@@ -617,6 +617,24 @@ static void test_shared_memory(_unused_ void **state) {
         }
         assert_return_code(shmctl(id, IPC_RMID, NULL), errno);
         assert_return_code(shmctl(private, IPC_RMID, NULL), errno);
+
+        /* Segments and files of users that cannot be found are not kept. */
+        config.shared_memory[SHARED_MEMORY_KEYS][0] = 0;
+        (void) strcpy(config.shared_memory[SHARED_MEMORY_USERS], "root no-such-user");
+        (void) strcpy(config.shared_memory[SHARED_MEMORY_FILES], "none");
+        (void) strcpy(config.shared_memory[SHARED_MEMORY_FILE_USERS], "4711 no-such-user");
+        {
+                _cleanup_kexec_state_ KexecState s = {};
+
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                assert_true(s.facts.n_shared >= 2);
+                assert_string_equal(s.facts.shared[0].name, "segments of user 'no-such-user'");
+                assert_string_equal(s.facts.shared[1].name, "files of user 'no-such-user'");
+                kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                assert_int_equal(check.reason, KEXEC_REASON_SHARED_MEMORY);
+                assert_non_null(strstr(check.text, "segments of user 'no-such-user' cannot be stored: the name of the "
+                                       "user cannot be resolved; files of"));
+        }
         remove_tree(shm);
         (void) sd_bus_flush_close_unref(sources.bus);
         mock_manager_free(m);

@@ -42,6 +42,7 @@
 #include "manager-bus.h"
 #include "mount-table.h"
 #include "pkram-messages.h"
+#include "shared-users.h"
 #include "time-util.h"
 
 #define GUARD_UNIT "pkram-kexec-guard.service"
@@ -145,6 +146,10 @@ static int verb_check(sd_bus *bus) {
                                  "Failed to read pkramd.conf, assuming KexecPolicy=refuse: %m");
         policy = guard_policy(forced, config_result, config.kexec_policy);
 
+        /* As long as the services that know them are there. */
+        r = shared_users_note(&config);
+        if (r < 0)
+                (void) log_error(LOG_WARNING, r, "Failed to write " SHARED_USERS_PATH ", ignoring: %m");
         r = kexec_state_collect(&pkram_device_kernel, &config, &(KexecSources) { .bus = bus }, KEXEC_STATE_FULL,
                                 &state);
         if (r < 0)
