@@ -89,6 +89,17 @@ if [ "$(capabilities pkram-kexec-guard.service)" != "$(capabilities pkram-kexec-
         exit 1
 fi
 
+# A saved guest waits for its images: network file systems come first, and tries are not used up within a second.
+guest=$build/pkram-qemu@.service
+setting() { sed -n "s/^$1=//p" "$guest"; }
+tries=$(setting StartLimitBurst) every=$(setting RestartSec) limit=$(systemd-analyze timespan "$(setting StartLimitIntervalSec)" |
+        sed -n 's/^ *μs: //p')
+if ! grep -q '^After=.*\<remote-fs\.target\>' "$guest" || ((tries * ${every%s} < 600)) ||
+        ((limit <= tries * ${every%s} * 1000000)); then
+        echo "pkram-qemu@.service does not wait for an image that comes late"
+        exit 1
+fi
+
 # Catalog: every MESSAGE_ID once, each with the parts a reader needs.
 ids=$(grep -c '^-- [0-9a-f]\{32\}$' "$src/pkram.catalog")
 unique=$(grep '^-- [0-9a-f]\{32\}$' "$src/pkram.catalog" | sort -u | wc -l)
