@@ -4,7 +4,9 @@
 and read.
 
 Its arguments are those that pkram-qemu passes on. $FAKE has words for what goes wrong: no-mode, blocked, save-fails,
-save-dies, load-dies, load-fails, stubborn (ignores the power button), new-machine. The guest's memory is a count of
+save-dies, load-dies, load-fails, stubborn (ignores the power button), new-machine, panics (a guest whose panic comes with
+numbers that JSON in C cannot take), hangs-up (closes the monitor when the guest runs, and goes on), ends-slowly (takes
+two seconds after that). The guest's memory is a count of
 its starts, in the first byte of RAM; the state is that byte once more.
 """
 import json
@@ -107,5 +109,15 @@ for text in f:
         raise
     f.write(json.dumps(answer | {"id": message["id"]}) + "\r\n")
     f.flush()
+    if message["execute"] == "cont":
+        if "panics" in FAKE:
+            info = {"type": "hyper-v", "arg1": 2**64 - 1}
+            f.write(json.dumps({"event": "GUEST_PANICKED", "data": {"action": "run", "info": info}}) + "\r\n")
+            f.flush()
+        if "hangs-up" in FAKE or "ends-slowly" in FAKE:
+            monitor.shutdown(socket.SHUT_RDWR)
+        if "ends-slowly" in FAKE:
+            time.sleep(2)
+            sys.exit()
 # QEMU goes on without its monitor.
 signal.pause()

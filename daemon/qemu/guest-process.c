@@ -11,9 +11,6 @@
 #include "log.h"
 #include "signal-util.h"
 
-/* For QEMU to end after it was told to. */
-#define QUIT_USEC (10 * USEC_PER_SEC)
-
 /* Descriptor of the monitor in QEMU. */
 #define MONITOR_FD 3
 

@@ -453,15 +453,47 @@ static void run_power_down(GuestRun *run) {
         process_end(run);
 }
 
+/* QEMU closes its monitor when it ends, which takes time with much memory. Without one it can be ended only. Returns 0
+ * if the guest is off. */
+static int run_stop_without_monitor(GuestRun *run, bool save) {
+        const char *why = "QEMU's monitor is lost";
+
+        if (process_wait(run, QUIT_USEC) > 0)
+                return 0;
+        if (save)
+                record_failure(run, why);
+        else
+                log_error("Failed to shut down guest '%s': %s. It is switched off.", run->name, why);
+        return -ENOTCONN;
+}
+
 /* Does what a signal asks for. Returns 1 if the guest is saved, 0 if it is off, or a negative errno. */
 static int run_stop(GuestRun *run, bool save) {
         int r;
 
+        if (!run->qmp)
+                return run_stop_without_monitor(run, save);
         save = save || shutdown_wants_save(run->config.save_usec, "guest", run->name);
+        /* It may have ended by itself while the service manager was asked. */
+        if (process_wait(run, 0) > 0)
+                return 0;
         r = save ? run_save(run) : 0;
         if (r == 0)
                 run_power_down(run);
         return r;
+}
+
+/* Reads what QEMU says by itself, of which nothing is used. */
+static void run_drain(GuestRun *run) {
+        int r;
+
+        r = qmp_drain(run->qmp);
+        if (r >= 0)
+                return;
+        run->qmp = qmp_free(run->qmp);
+        if (process_wait(run, r == -ECONNRESET ? USEC_PER_SEC : 0) == 0)
+                (void) log_error_errno(r, "Lost QEMU's monitor: guest '%s' cannot be saved or shut down any more, "
+                                       "unless QEMU is just ending", run->name);
 }
 
 /* Follows QEMU until it has ended. Returns an exit status. */
@@ -488,8 +520,8 @@ static int run_follow(GuestRun *run) {
                         saved = r > 0;
                         if (r < 0)
                                 process_end(run);
-                } else if (p[2].revents && qmp_drain(run->qmp) < 0)
-                        run->qmp = qmp_free(run->qmp); /* it is ending, or cannot be talked to */
+                } else if (p[2].revents)
+                        run_drain(run);
         }
         run->note = run_note_remove(run->note, GUESTS_DIRECTORY, run->name);
         if (saved)

@@ -177,23 +177,27 @@ static char *error_text(struct json_object *error) {
         return utf8_escape(json_get_string(error, "desc") ?: json_get_string(error, "class") ?: "unknown error");
 }
 
-/* Waits for the answer to the command with that number. Events and answers to commands that were given up are
- * dropped. */
+/*
+ * Waits for the answer to the command with that number. Drops everything else: events, of which a guest causes some
+ * with numbers beyond what is parsed here, and answers to commands that were given up. What never ends is given up,
+ * too.
+ */
 static int answer_receive(Qmp *q, int64_t id, uint64_t deadline, struct json_object **ret, char **reterr) {
-        for (;;) {
+        for (bool first = true;; first = false) {
                 _cleanup_json_ struct json_object *message = NULL;
-                struct json_object *value, *error;
+                struct json_object *value = NULL, *error;
                 int r;
 
+                if (!first && now_usec(CLOCK_MONOTONIC) >= deadline)
+                        return -ETIMEDOUT;
                 r = message_receive(q, deadline, &message);
+                if (r == -EBADMSG)
+                        continue;
                 if (r < 0)
                         return r;
                 error = json_get(message, "error");
-                if (!json_object_object_get_ex(message, "return", &value) && !error) {
-                        if (!json_get_string(message, "event"))
-                                return -EBADMSG;
+                if (!json_object_object_get_ex(message, "return", &value) && !error)
                         continue;
-                }
                 if (json_get_int(message, "id", -1) != id)
                         continue;
                 if (error) {
@@ -246,14 +250,22 @@ int qmp_agent_synchronize(Qmp *q, uint64_t usec) {
         return json_object_is_type(value, json_type_int) && json_object_get_int64(value) == token ? 0 : -EBADMSG;
 }
 
-int qmp_drain(Qmp *q) {
-        for (;;) {
-                _cleanup_json_ struct json_object *message = NULL;
-                int r = line_take(q, &message);
+static int lines_drop(Qmp *q) {
+        int r;
 
-                if (r == 0)
-                        r = input_read(q);
-                if (r <= 0)
-                        return r;
-        }
+        do {
+                _cleanup_json_ struct json_object *message = NULL;
+
+                r = line_take(q, &message);
+        } while (r > 0 || r == -EBADMSG);
+        return r;
+}
+
+int qmp_drain(Qmp *q) {
+        int r;
+
+        r = lines_drop(q);
+        if (r >= 0)
+                r = input_read(q);
+        return r < 0 ? r : lines_drop(q);
 }

@@ -30,9 +30,10 @@ int qmp_fd(const Qmp *q);
 int qmp_greet(Qmp *q, uint64_t usec, char **ret_version);
 
 /*
- * Executes a command. arguments (may be NULL) is taken over in any case. *ret (may be NULL) is what the command
- * returned, never NULL on success; the caller unrefs it. Returns the errors above, or -EREMOTEIO if the command
- * failed: *reterr (may be NULL) is the reason then, without control characters, which the caller frees.
+ * Executes a command, and drops what comes before its answer, also lines that make no sense. arguments (may be NULL)
+ * is taken over in any case. *ret (may be NULL) is what the command returned, never NULL on success; the caller unrefs
+ * it. Returns the errors above, or -EREMOTEIO if the command failed: *reterr (may be NULL) is the reason then, without
+ * control characters, which the caller frees.
  */
 int qmp_execute(Qmp *q, const char *command, struct json_object *arguments, uint64_t usec, struct json_object **ret,
                 char **reterr);
@@ -40,6 +41,6 @@ int qmp_execute(Qmp *q, const char *command, struct json_object *arguments, uint
 /* Brings the protocol of a guest agent into a known state. Returns the errors above. */
 int qmp_agent_synchronize(Qmp *q, uint64_t usec);
 
-/* Reads and drops events. Returns 0 if there may be more later, or the errors above; -ECONNRESET is the end of
- * QEMU. */
+/* Reads and drops events, and lines that are no JSON. Returns 0 if there may be more, or -ECONNRESET, which is the end
+ * of QEMU, -EFBIG or -ENOMEM. */
 int qmp_drain(Qmp *q);

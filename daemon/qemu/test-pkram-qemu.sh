@@ -126,6 +126,17 @@ launch '' && says boots && kill -KILL "$(child_of "$guest")" && ends 1 && says "
 ok "QEMU crashes"
 [[ -z $(ls -A "$dir/vm/a") ]]; ok "of which nothing is left"
 
+launch panics && says boots && sleep 0.5 && ends 0 USR1 && says "Saved guest 'a'" && launch panics &&
+    says 'goes on' && sleep 0.5 && ends 0 TERM && says 'off after'
+ok "a guest that panics with large numbers can be saved and shut down"
+launch ends-slowly && says boots && sleep 0.5 && ends 0 TERM && says "Guest 'a' is off"
+ok "a stop while QEMU, without its monitor, is ending"
+launch hangs-up && says "Lost QEMU's monitor: guest 'a' cannot be saved" && ends 1 TERM &&
+    says "Failed to shut down guest 'a': QEMU's monitor is lost" && [[ -z $(ls -A "$dir/vm/a") ]]
+ok "QEMU closes its monitor, and does not end: it is ended"
+launch hangs-up && says "Lost QEMU's monitor" && ends 1 USR1 && launch '' &&
+    says "could not be saved: QEMU's monitor is lost" && ends 0 TERM; ok "nor can it be saved"
+
 launch no-mode && ends 2 && says "cannot keep a guest's memory"; ok "refused: a QEMU without the mode"
 launch blocked && ends 2 && says "a device that cannot be saved"; ok "refused: QEMU says that it cannot be saved"
 launch '' --extra-max=0 && ends 2 && says "beside its RAM"; ok "refused: too much other memory"
