@@ -28,6 +28,9 @@ path = ram.group(2)
 # As QEMU does, which gives an empty file its size, and makes one without a name in a directory.
 memory = tempfile.TemporaryFile(buffering=0) if os.path.isdir(path) else open(path, "r+b", buffering=0)
 memory.truncate(int(ram.group(1)))
+# What a service manager or a shell has opened for it.
+for fd in re.findall(r"-add-fd fd=(\d+)", line):
+    print(f"descriptor {fd}: {os.pread(int(fd), 100, 0).decode()}", flush=True)
 status = "inmigrate" if incoming else "prelaunch"
 migration = {}
 

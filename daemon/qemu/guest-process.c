@@ -11,8 +11,8 @@
 #include "log.h"
 #include "signal-util.h"
 
-/* Descriptor of the monitor in QEMU. */
-#define MONITOR_FD 3
+/* The first number of a descriptor that is not of the standard ones. */
+#define FIRST_FD (STDERR_FILENO + 1)
 
 int process_wait(GuestRun *run, uint64_t usec) {
         struct pollfd p = { .fd = run->process, .events = POLLIN };
@@ -40,10 +40,9 @@ void process_end(GuestRun *run) {
 }
 
 /* In the child. */
-static void process_exec(const GuestRun *run, int monitor, char **arguments) __attribute__((noreturn));
-static void process_exec(const GuestRun *run, int monitor, char **arguments) {
+static void process_exec(const GuestRun *run, char **arguments) __attribute__((noreturn));
+static void process_exec(const GuestRun *run, char **arguments) {
         sigset_t set;
-        int lock;
 
         /* QEMU's own handlers for these never run. */
         (void) sigemptyset(&set);
@@ -56,8 +55,7 @@ static void process_exec(const GuestRun *run, int monitor, char **arguments) {
         (void) unsetenv("WATCHDOG_USEC");
 
         /* The lock of the directory lasts as long as QEMU does. */
-        lock = fcntl(run->directory, F_DUPFD, MONITOR_FD + 1);
-        if (lock < 0 || (monitor == MONITOR_FD ? fcntl(monitor, F_SETFD, 0) : dup2(monitor, MONITOR_FD)) < 0)
+        if (fcntl(run->directory, F_DUPFD, FIRST_FD) < 0)
                 _exit(EXIT_FAILURE);
         (void) execvp(arguments[0], arguments);
         (void) log_error_errno(-errno, "Failed to execute '%s'", arguments[0]);
@@ -66,26 +64,36 @@ static void process_exec(const GuestRun *run, int monitor, char **arguments) {
 
 int process_start(GuestRun *run, bool incoming) {
         _cleanup_list_ StringList arguments = {};
-        _cleanup_close_ int ours = -EBADF, theirs = -EBADF;
+        _cleanup_close_ int ours = -EBADF, theirs = -EBADF, monitor = -EBADF;
         int pair[2], r;
 
-        r = qemu_plan_command(&run->plan, run->config.command.item, run->path, MONITOR_FD, incoming, &arguments);
-        if (r < 0)
-                return r;
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
                 return -errno;
         ours = pair[0];
         theirs = pair[1];
+        /* QEMU keeps the descriptors that pkram-qemu was started with, since its arguments may have their numbers
+         * (fd=3). So the monitor gets one that is free here. */
+        monitor = fcntl(theirs, F_DUPFD, FIRST_FD);
+        if (monitor < 0)
+                return -errno;
+        r = qemu_plan_command(&run->plan, run->config.command.item, run->path, monitor, incoming, &arguments);
+        if (r < 0)
+                return r;
 
         run->pid = fork();
         if (run->pid < 0)
                 return -errno;
         if (run->pid == 0)
-                process_exec(run, theirs, arguments.item);
+                process_exec(run, arguments.item);
         run->process = pidfd_open(run->pid, 0);
-        if (run->process < 0)
-                return -errno;
+        if (run->process < 0) {
+                r = -errno;
+                (void) kill(run->pid, SIGKILL);
+                (void) waitpid(run->pid, NULL, 0);
+                return r;
+        }
         theirs = safe_close(theirs);
+        monitor = safe_close(monitor);
         return qmp_new(TAKE_FD(ours), &run->qmp);
 }
 

@@ -106,6 +106,15 @@ echo 2 >>"$dir/disk" && launch '' && says "disk $dir/disk was changed" && ends 0
 ok "a disk was changed: it boots"
 arguments=()
 
+arguments=(-add-fd fd=3,set=1 -add-fd fd=5,set=2)
+echo third >"$dir/3"; echo fifth >"$dir/5"
+exec 3<"$dir/3" 5<"$dir/5"
+launch '' && says 'descriptor 3: third' && says 'descriptor 5: fifth' && says boots && ends 0 USR1 && launch '' &&
+    says 'descriptor 3: third' && says 'descriptor 5: fifth' && says 'goes on' && ends 0 TERM
+ok "descriptors that pkram-qemu was started with keep their numbers"
+exec 3<&- 5<&-
+arguments=()
+
 launch save-fails && says boots && ends 0 USR1 && says "Failed to save guest .*No space left" && says "off after"
 ok "it cannot be saved: it is shut down"
 launch '' && says "does not go on: it could not be saved: No space left" && ends 0 TERM
