@@ -6,7 +6,8 @@ and read.
 Its arguments are those that pkram-qemu passes on. $FAKE has words for what goes wrong: no-mode, blocked, save-fails,
 save-dies, load-dies, load-fails, stubborn (ignores the power button), new-machine, panics (a guest whose panic comes with
 numbers that JSON in C cannot take), hangs-up (closes the monitor when the guest runs, and goes on), ends-slowly (takes
-two seconds after that). The guest's memory is a count of
+two seconds after that), save-blocks=SECONDS (answers nothing meanwhile), save-hangs (until it is cancelled; which takes a
+second, as the guest goes on after that only). The guest's memory is a count of
 its starts, in the first byte of RAM; the state is that byte once more.
 """
 import json
@@ -33,6 +34,7 @@ for fd in re.findall(r"-add-fd fd=(\d+)", line):
     print(f"descriptor {fd}: {os.pread(int(fd), 100, 0).decode()}", flush=True)
 status = "inmigrate" if incoming else "prelaunch"
 migration = {}
+cancelled = 0
 
 
 def count():
@@ -49,7 +51,9 @@ def run():
 
 
 def execute(command, arguments):
-    global status, migration
+    global status, migration, cancelled
+    if status == "finish-migrate" and cancelled and time.monotonic() > cancelled + 1:
+        status, migration = "paused", {"status": "cancelled"}
     if command == "migrate-set-parameters" and "no-mode" in FAKE:
         raise ValueError("Parameter 'mode' is unexpected")
     if command == "x-query-ramblock":
@@ -70,7 +74,12 @@ def execute(command, arguments):
             f.write(bytes([count()]))
         if "save-dies" in FAKE:
             os.kill(os.getpid(), signal.SIGKILL)
+        for word in FAKE:
+            if word.startswith("save-blocks="):
+                time.sleep(float(word.partition("=")[2]))
         status, migration = "postmigrate", {"status": "completed"}
+        if "save-hangs" in FAKE:
+            status, migration = "finish-migrate", {"status": "active"}
         if "save-fails" in FAKE:
             migration = {"status": "failed", "error-desc": "No space left on device"}
     if command == "migrate-incoming":
@@ -80,14 +89,17 @@ def execute(command, arguments):
         status, migration = "paused", {"status": "completed"}
         if "load-fails" in FAKE:
             migration = {"status": "failed", "error-desc": "Unknown section"}
+    if command == "migrate_cancel":
+        cancelled = cancelled or time.monotonic()
     if command == "cont":
-        if status == "paused":
-            status = "running"
-        else:
+        if status == "finish-migrate":
+            raise ValueError("Migration is not finalized yet")
+        if status == "prelaunch":
             run()
+        status = "running"
     if command == "quit":
         raise SystemExit(0)
-    if command == "system_powerdown" and "stubborn" not in FAKE:
+    if command == "system_powerdown" and status == "running" and "stubborn" not in FAKE:
         print(f"off after {count()}", flush=True)
         raise SystemExit(0)
     return {}

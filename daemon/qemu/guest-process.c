@@ -30,10 +30,10 @@ int process_wait(GuestRun *run, uint64_t usec) {
         return 1;
 }
 
-void process_end(GuestRun *run) {
+void process_end(GuestRun *run, uint64_t usec) {
         if (run->process < 0)
                 return;
-        if (run->qmp && guest_quit(run->qmp) >= 0 && process_wait(run, QUIT_USEC) > 0)
+        if (run->qmp && guest_quit(run->qmp, usec) >= 0 && process_wait(run, usec) > 0)
                 return;
         (void) kill(run->pid, SIGKILL);
         (void) process_wait(run, QUIT_USEC);

@@ -13,8 +13,8 @@ int process_start(GuestRun *run, bool incoming);
 /* Waits for the end of QEMU, after which run->qmp is NULL. Returns 1: it has ended, 0: not within usec, or a negative errno. */
 int process_wait(GuestRun *run, uint64_t usec);
 
-/* Ends QEMU, in a friendly way if it listens. */
-void process_end(GuestRun *run);
+/* Ends QEMU, in a friendly way if it listens and does so within usec. */
+void process_end(GuestRun *run, uint64_t usec);
 
 /* Logs that QEMU did not do what it should, and whether it has ended. Returns r. */
 int process_complain(GuestRun *run, int r, const char *what);

@@ -27,6 +27,9 @@
 /* For the guest's agent to answer. */
 #define AGENT_USEC (5 * USEC_PER_SEC)
 
+/* For one step of a stop, between two looks at signals. */
+#define STEP_USEC USEC_PER_SEC
+
 /* Beyond RAM and other memory: states of devices, and metadata of the tree. */
 #define STATE_BYTES MIB(16)
 
@@ -221,7 +224,7 @@ static int run_resume(GuestRun *run, char **ret_why) {
         if (r < 0)
                 return r;
         if (!streq(run->facts.machine, run->record.machine)) {
-                process_end(run);
+                process_end(run, QUIT_USEC);
                 r = asprintf(ret_why, "its machine is '%s' now, and was '%s': name a version with -machine",
                              run->facts.machine, run->record.machine);
                 return r < 0 ? -ENOMEM : 0;
@@ -237,7 +240,7 @@ static int run_resume(GuestRun *run, char **ret_why) {
                 r = asprintf(ret_why, "QEMU ended (%s) when it loaded its state",
                              exit_to_text(run->status, end, sizeof(end)));
         else {
-                process_end(run);
+                process_end(run, QUIT_USEC);
                 r = asprintf(ret_why, "QEMU cannot load its state: %s", why ?: strerror(-r));
         }
         return r < 0 ? -ENOMEM : 0;
@@ -335,7 +338,7 @@ static int run_start(GuestRun *run) {
                 return log_error_errno(-errno, "Failed to remove the guest's saved state from '%s'", run->path);
 
         runs = resumed ? run->record.running : !run->plan.start_paused;
-        r = runs ? guest_continue(run->qmp) : 0;
+        r = runs ? guest_continue(run->qmp, START_USEC) : 0;
         if (r < 0)
                 return process_complain(run, r, "the guest was to run");
         run_announce(run, resumed, why);
@@ -374,11 +377,11 @@ static int record_begin(GuestRun *run) {
         return guest_record_write(&run->record, run->directory);
 }
 
-/* Saves the guest and ends QEMU. Returns 1: it is saved; 0: it is not, and runs; or a negative errno: it is not, and
- * is gone. */
+/* Saves the guest and ends QEMU. Returns 1: it is saved; 0: it is not, and may stand still; or a negative errno: it is
+ * not, and is gone. */
 static int run_save(GuestRun *run) {
         _cleanup_free_ char *path = NULL, *why = NULL;
-        uint64_t begin = now_usec(CLOCK_MONOTONIC);
+        uint64_t begin = now_usec(CLOCK_MONOTONIC), left;
         _cleanup_list_ StringList disks = {};
         char text[128];
         int r;
@@ -405,7 +408,8 @@ static int run_save(GuestRun *run) {
         }
 
         /* Disks are closed when QEMU has ended, and nothing changes them from then on. */
-        process_end(run);
+        left = run->config.save_usec - MIN(now_usec(CLOCK_MONOTONIC) - begin, run->config.save_usec);
+        process_end(run, MAX(QUIT_USEC, left));
         if (run->process >= 0) {
                 record_failure(run, "QEMU does not end");
                 return -EBUSY;
@@ -427,30 +431,47 @@ static bool guest_is_off(GuestRun *run) {
         _cleanup_json_ struct json_object *value = NULL;
         const char *status;
 
-        if (qmp_execute(run->qmp, "query-status", NULL, USEC_PER_SEC, &value, NULL) < 0)
+        if (qmp_execute(run->qmp, "query-status", NULL, STEP_USEC, &value, NULL) < 0)
                 return false;
         status = json_get_string(value, "status");
         return status && streq(status, "shutdown");
 }
 
-/* Has the guest shut down. A second signal ends it at once. */
-static void run_power_down(GuestRun *run) {
-        uint64_t deadline = now_usec(CLOCK_MONOTONIC) + run->config.shutdown_usec;
-        struct signalfd_siginfo info;
+/* Presses the power button. wake: the guest may stand still, and does not notice it then. Returns 1: done, 0: try
+ * again, or a negative errno. */
+static int power_button_press(GuestRun *run, bool wake) {
         int r;
 
+        r = wake ? guest_wake(run->qmp, STEP_USEC) : 0;
+        if (r < 0)
+                return r == -EAGAIN || r == -ETIMEDOUT ? 0 : r;
+        r = guest_power_down(run->qmp, STEP_USEC);
+        /* QEMU does it later. */
+        return r < 0 && r != -ETIMEDOUT ? r : 1;
+}
+
+/* Has the guest shut down. A second signal ends it at once. */
+static void run_power_down(GuestRun *run, bool wake) {
+        uint64_t deadline = now_usec(CLOCK_MONOTONIC) + run->config.shutdown_usec;
+        struct signalfd_siginfo info;
+        int r = 0, pressed = 0;
+
         (void) sd_notify(/* unset_environment= */ 0, "STOPPING=1\nSTATUS=The guest is shutting down.");
-        r = guest_power_down(run->qmp);
-        while (r >= 0 && now_usec(CLOCK_MONOTONIC) < deadline) {
-                r = process_wait(run, USEC_PER_SEC / 5);
+        while (r == 0 && now_usec(CLOCK_MONOTONIC) < deadline) {
+                if (pressed == 0)
+                        pressed = power_button_press(run, wake);
+                r = MIN(pressed, 0);
+                if (r == 0)
+                        r = process_wait(run, USEC_PER_SEC / 5);
                 if (r > 0)
                         return;
                 if (r == 0 && (guest_is_off(run) || signal_came(run->signals, /* timeout_msec= */ 0, &info)))
                         break;
         }
-        if (r >= 0 && now_usec(CLOCK_MONOTONIC) >= deadline)
-                log_warning("Guest '%s' did not shut down in time, and is switched off.", run->name);
-        process_end(run);
+        if (r == 0 && now_usec(CLOCK_MONOTONIC) >= deadline)
+                log_warning("Guest '%s' did not %s in time, and is switched off.", run->name,
+                            pressed ? "shut down" : "run again");
+        process_end(run, QUIT_USEC);
 }
 
 /* QEMU closes its monitor when it ends, which takes time with much memory. Without one it can be ended only. Returns 0
@@ -479,7 +500,7 @@ static int run_stop(GuestRun *run, bool save) {
                 return 0;
         r = save ? run_save(run) : 0;
         if (r == 0)
-                run_power_down(run);
+                run_power_down(run, /* wake= */ save && run->record.running);
         return r;
 }
 
@@ -519,7 +540,7 @@ static int run_follow(GuestRun *run) {
                         r = run_stop(run, info.ssi_signo == SIGUSR1);
                         saved = r > 0;
                         if (r < 0)
-                                process_end(run);
+                                process_end(run, QUIT_USEC);
                 } else if (p[2].revents)
                         run_drain(run);
         }
@@ -545,7 +566,7 @@ int guest_run(GuestRun *run) {
         if (r >= 0)
                 r = run_start(run);
         if (r < 0) {
-                process_end(run);
+                process_end(run, QUIT_USEC);
                 /* There is nothing in the memory of a guest that has not run. */
                 if (run->booted)
                         files_remove(run, /* record= */ true);

@@ -19,8 +19,8 @@ void guest_facts_done(GuestFacts *f) {
         *f = (GuestFacts) {};
 }
 
-static int guest_command(Qmp *q, const char *name) {
-        return qmp_execute(q, name, /* arguments= */ NULL, ANSWER_USEC, /* ret= */ NULL, /* reterr= */ NULL);
+static int guest_command(Qmp *q, const char *name, uint64_t usec) {
+        return qmp_execute(q, name, /* arguments= */ NULL, usec, /* ret= */ NULL, /* reterr= */ NULL);
 }
 
 /* --- checks --- */
@@ -187,14 +187,20 @@ int guest_check(Qmp *q, const char *version, const StringList *ram_ids, uint64_t
 
 /* --- saving and loading --- */
 
-/* Waits until saving or loading has ended. */
+static uint64_t usec_left(uint64_t deadline) {
+        uint64_t now = now_usec(CLOCK_MONOTONIC);
+
+        return now < deadline ? deadline - now : 0;
+}
+
+/* Waits until saving or loading has ended. QEMU does not answer while it writes out the caches of disks. */
 static int wait_for_migration(Qmp *q, uint64_t deadline, char **reterr) {
         for (;;) {
                 _cleanup_json_ struct json_object *value = NULL;
                 const char *status;
                 int r;
 
-                r = qmp_execute(q, "query-migrate", NULL, ANSWER_USEC, &value, reterr);
+                r = qmp_execute(q, "query-migrate", NULL, usec_left(deadline), &value, reterr);
                 if (r < 0)
                         return r;
                 status = json_get_string(value, "status") ?: "none";
@@ -204,12 +210,18 @@ static int wait_for_migration(Qmp *q, uint64_t deadline, char **reterr) {
                         *reterr = utf8_escape(json_get_string(value, "error-desc") ?: status);
                         return *reterr ? -EREMOTEIO : -ENOMEM;
                 }
-                if (now_usec(CLOCK_MONOTONIC) >= deadline) {
-                        *reterr = strdup("it took too long");
-                        return *reterr ? -EREMOTEIO : -ENOMEM;
-                }
+                if (usec_left(deadline) == 0)
+                        return -ETIMEDOUT;
                 (void) usleep(POLL_USEC);
         }
+}
+
+/* The same error, but one with a reason for being late. */
+static int late_to_error(int r, char **reterr) {
+        if (r != -ETIMEDOUT)
+                return r;
+        *reterr = strdup("it took too long");
+        return *reterr ? -EREMOTEIO : -ENOMEM;
 }
 
 static struct json_object *file_uri(const char *path) {
@@ -224,13 +236,13 @@ static struct json_object *file_uri(const char *path) {
 }
 
 /* Files of the guest's disks: of every node of the block layer that has one. */
-static int list_disks(Qmp *q, StringList *ret, char **reterr) {
+static int list_disks(Qmp *q, uint64_t usec, StringList *ret, char **reterr) {
         _cleanup_json_ struct json_object *arguments = json_object_new_object(), *value = NULL;
         int r;
 
         if (!arguments || json_add_bool(arguments, "flat", true) < 0)
                 return -ENOMEM;
-        r = qmp_execute(q, "query-named-block-nodes", TAKE_PTR(arguments), ANSWER_USEC, &value, reterr);
+        r = qmp_execute(q, "query-named-block-nodes", TAKE_PTR(arguments), usec, &value, reterr);
         if (r < 0)
                 return r;
         if (!json_object_is_type(value, json_type_array))
@@ -245,12 +257,12 @@ static int list_disks(Qmp *q, StringList *ret, char **reterr) {
         return 0;
 }
 
-static int read_status(Qmp *q, GuestRecord *r, char **reterr) {
+static int read_status(Qmp *q, uint64_t usec, GuestRecord *r, char **reterr) {
         _cleanup_json_ struct json_object *value = NULL;
         const char *status;
         int k;
 
-        k = qmp_execute(q, "query-status", NULL, ANSWER_USEC, &value, reterr);
+        k = qmp_execute(q, "query-status", NULL, usec, &value, reterr);
         if (k < 0)
                 return k;
         status = json_get_string(value, "status") ?: "unknown";
@@ -272,22 +284,36 @@ int guest_save(Qmp *q, const char *path, uint64_t usec, GuestRecord *r, StringLi
         int k;
 
         *reterr = NULL;
-        k = read_status(q, r, reterr);
+        k = read_status(q, usec_left(deadline), r, reterr);
         if (k >= 0)
-                k = list_disks(q, ret_disks, reterr);
+                k = list_disks(q, usec_left(deadline), ret_disks, reterr);
         if (k < 0)
-                return k;
+                return late_to_error(k, reterr);
 
         r->stopped_usec = now_usec(CLOCK_REALTIME);
-        k = uri ? qmp_execute(q, "migrate", TAKE_PTR(uri), ANSWER_USEC, /* ret= */ NULL, reterr) : -ENOMEM;
+        k = uri ? qmp_execute(q, "migrate", TAKE_PTR(uri), usec_left(deadline), /* ret= */ NULL, reterr) : -ENOMEM;
         if (k >= 0)
                 k = wait_for_migration(q, deadline, reterr);
-        if (k == -EREMOTEIO) {
-                (void) guest_command(q, "migrate_cancel");
-                if (r->running)
-                        (void) guest_command(q, "cont");
-        }
-        return k;
+        return late_to_error(k, reterr);
+}
+
+int guest_wake(Qmp *q, uint64_t usec) {
+        uint64_t deadline = now_usec(CLOCK_MONOTONIC) + usec;
+        _cleanup_json_ struct json_object *value = NULL;
+        const char *status;
+        int r;
+
+        r = qmp_execute(q, "query-status", NULL, usec_left(deadline), &value, /* reterr= */ NULL);
+        if (r < 0)
+                return r;
+        status = json_get_string(value, "status");
+        if (status && streq(status, "running"))
+                return 0;
+        /* Refused if there is nothing to cancel; and as long as QEMU is not done with cancelling. */
+        r = qmp_execute(q, "migrate_cancel", NULL, usec_left(deadline), NULL, NULL);
+        if (r >= 0 || r == -EREMOTEIO)
+                r = qmp_execute(q, "cont", NULL, usec_left(deadline), NULL, NULL);
+        return r >= 0 || r == -EREMOTEIO ? -EAGAIN : r;
 }
 
 int guest_load(Qmp *q, const char *path, uint64_t usec, char **reterr) {
@@ -296,22 +322,23 @@ int guest_load(Qmp *q, const char *path, uint64_t usec, char **reterr) {
         int r;
 
         *reterr = NULL;
-        r = uri ? qmp_execute(q, "migrate-incoming", TAKE_PTR(uri), ANSWER_USEC, /* ret= */ NULL, reterr) : -ENOMEM;
+        r = uri ? qmp_execute(q, "migrate-incoming", TAKE_PTR(uri), usec_left(deadline), /* ret= */ NULL, reterr) :
+                -ENOMEM;
         if (r >= 0)
                 r = wait_for_migration(q, deadline, reterr);
-        return r;
+        return late_to_error(r, reterr);
 }
 
-int guest_continue(Qmp *q) {
-        return guest_command(q, "cont");
+int guest_continue(Qmp *q, uint64_t usec) {
+        return guest_command(q, "cont", usec);
 }
 
-int guest_power_down(Qmp *q) {
-        return guest_command(q, "system_powerdown");
+int guest_power_down(Qmp *q, uint64_t usec) {
+        return guest_command(q, "system_powerdown", usec);
 }
 
-int guest_quit(Qmp *q) {
-        return guest_command(q, "quit");
+int guest_quit(Qmp *q, uint64_t usec) {
+        return guest_command(q, "quit", usec);
 }
 
 int guest_set_clock(int fd, uint64_t usec, uint64_t realtime_usec) {

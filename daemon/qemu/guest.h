@@ -24,23 +24,27 @@ int guest_check(Qmp *q, const char *version, const StringList *ram_ids, uint64_t
 
 /*
  * Saves the guest into a file, and fills in r: disks as paths, whether it ran, and when it stopped. usec is the
- * longest time. QEMU keeps running and has to be ended then. Returns 0; -EREMOTEIO: QEMU could not, *reterr is the
- * reason as part of a sentence, which the caller frees, and the guest runs on if it ran; or the errors of
- * qmp_execute().
+ * longest time, in which QEMU need not answer. QEMU keeps running and has to be ended then. Returns 0; -EREMOTEIO: QEMU
+ * could not, or not in time, *reterr is the reason as part of a sentence, which the caller frees; or the errors of
+ * qmp_execute(). After an error the guest may stand still, see guest_wake().
  */
 int guest_save(Qmp *q, const char *path, uint64_t usec, GuestRecord *r, StringList *ret_disks, char **reterr);
+
+/* Has a guest run again that was not saved: one try, which takes usec at most. Returns 0: it runs; -EAGAIN: not yet; or
+ * the errors of qmp_execute(), where -ETIMEDOUT means that QEMU is busy. */
+int guest_wake(Qmp *q, uint64_t usec);
 
 /* Loads a guest from a file; it does not run yet. Returns as guest_save(). */
 int guest_load(Qmp *q, const char *path, uint64_t usec, char **reterr);
 
 /* Has it run. Returns the errors of qmp_execute(). */
-int guest_continue(Qmp *q);
+int guest_continue(Qmp *q, uint64_t usec);
 
 /* Presses the power button. */
-int guest_power_down(Qmp *q);
+int guest_power_down(Qmp *q, uint64_t usec);
 
 /* Ends QEMU at once. */
-int guest_quit(Qmp *q);
+int guest_quit(Qmp *q, uint64_t usec);
 
 /* Has the guest's agent, on a connected socket that is taken over, set the clock. Returns the errors of
  * qmp_execute(). */

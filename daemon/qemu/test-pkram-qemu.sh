@@ -119,6 +119,17 @@ launch save-fails && says boots && ends 0 USR1 && says "Failed to save guest .*N
 ok "it cannot be saved: it is shut down"
 launch '' && says "does not go on: it could not be saved: No space left" && ends 0 TERM
 ok "and the next start says so"
+# QEMU writes caches of disks out before it answers.
+launch save-blocks=22 && says boots && ends 0 USR1 && says "Saved guest 'a' in 2" && launch '' && says 'goes on' &&
+    ends 0 TERM; ok "saving takes longer than another answer may"
+launch save-blocks=4 --save=1 && says boots && ends 0 USR1 && says "Failed to save guest 'a': it took too long" &&
+    says 'off after 1'; ok "but it has a limit: the guest runs again, and is shut down"
+launch '' && says "could not be saved: it took too long" && ends 0 TERM; ok "and the next start says so"
+launch save-hangs --save=1 && says boots && ends 0 USR1 && says "it took too long" && says 'off after 1'
+ok "saving hangs: it is cancelled, the guest runs again, and is shut down"
+launch save-blocks=60 --save=1 --shutdown=2 && says boots && ends 0 USR1 && says "did not run again in time"
+ok "it does not run again: it is switched off"
+
 launch save-dies && says boots && ends 1 USR1 && says 'QEMU ended (signal 9 (Killed)) while it saved it'
 ok "QEMU is killed while it saves"
 kexec && launch '' && says "could not be saved: QEMU ended (signal 9" && ends 0 TERM; ok "and the next start says so"

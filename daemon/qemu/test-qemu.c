@@ -317,6 +317,8 @@ static void test_guest_save(_unused_ void **state) {
         static const Answer strange[] = { { "query-status", "\"return\":[]" }, {} };
         static const Answer paused[] = { { "query-status", "\"return\":{\"status\":\"paused\"}" }, {} };
         static const Answer dies[] = { { "migrate", "" }, {} };
+        static const Answer blocks[] = { { "migrate", NULL }, {} };
+        static const Answer deaf[] = { { "query-status", NULL }, {} };
         static const Answer no_disks[] = { { "query-named-block-nodes", "\"return\":{}" }, {} };
         static const struct {
                 const Answer *special;
@@ -329,6 +331,8 @@ static void test_guest_save(_unused_ void **state) {
                 { slow,     EREMOTEIO,  "it took too long" },
                 { off,      EREMOTEIO,  "its state is 'shutdown'" },
                 { strange,  EREMOTEIO,  "its state is 'unknown'" },
+                { blocks,   EREMOTEIO,  "it took too long" },
+                { deaf,     EREMOTEIO,  "it took too long" },
                 { dies,     ECONNRESET, NULL },
                 { no_disks, EBADMSG,    NULL },
         };
@@ -347,7 +351,35 @@ static void test_guest_save(_unused_ void **state) {
         }
 }
 
+static void test_guest_wake(_unused_ void **state) {
+        static const Answer unfinished[] = { { "query-status", "\"return\":{\"status\":\"finish-migrate\"}" },
+                                             { "cont", "\"error\":{\"desc\":\"Migration is not finalized yet\"}" },
+                                             {} };
+        static const Answer saved[] = { { "query-status", "\"return\":{\"status\":\"postmigrate\"}" },
+                                        { "migrate_cancel", "\"error\":{\"desc\":\"nothing to cancel\"}" }, {} };
+        static const Answer busy[] = { { "query-status", NULL }, {} };
+        static const Answer dies[] = { { "query-status", "" }, {} };
+        static const struct {
+                const Answer *special;
+                int error;
+        } table[] = {
+                { NULL,       0 },
+                { unfinished, EAGAIN },
+                { saved,      EAGAIN },
+                { busy,       ETIMEDOUT },
+                { dies,       ECONNRESET },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Qmp *q = monitor_ready(table[i].special);
+
+                assert_errno(guest_wake(q, table[i].error == ETIMEDOUT ? SHORT_USEC : LONG_USEC), table[i].error);
+                monitor_stop(q);
+        }
+}
+
 static void test_guest_load(_unused_ void **state) {
+        static const Answer blocks[] = { { "migrate-incoming", NULL }, {} };
         static const Answer fails[] = { { "query-migrate", "\"return\":{\"status\":\"failed\"}" }, {} };
         char *why = NULL;
         Qmp *q = monitor_ready(NULL);
@@ -358,6 +390,11 @@ static void test_guest_load(_unused_ void **state) {
         q = monitor_ready(fails);
         assert_errno(guest_load(q, "/x/state", LONG_USEC, &why), EREMOTEIO);
         assert_string_equal(why, "failed");
+        free(why);
+        monitor_stop(q);
+        q = monitor_ready(blocks);
+        assert_errno(guest_load(q, "/x/state", SHORT_USEC, &why), EREMOTEIO);
+        assert_string_equal(why, "it took too long");
         free(why);
         monitor_stop(q);
 }
@@ -744,6 +781,7 @@ int main(void) {
                 cmocka_unit_test(test_guest_check),
                 cmocka_unit_test(test_ramblocks),
                 cmocka_unit_test(test_guest_save),
+                cmocka_unit_test(test_guest_wake),
                 cmocka_unit_test(test_guest_load),
                 cmocka_unit_test(test_guest_clock),
                 cmocka_unit_test(test_record),
