@@ -2,8 +2,8 @@
 #include <stdio.h>
 
 #include "conf-file.h"
-#include "json-util.h"
 #include "qemu-args.h"
+#include "qemu-option.h"
 #include "refuse.h"
 #include "utf8.h"
 
@@ -13,60 +13,7 @@ void qemu_plan_done(QemuPlan *p) {
         *p = (QemuPlan) {};
 }
 
-/* --- options of options: "driver,key=value,...", where a comma in a value is written twice, or JSON --- */
-
-/* The value of a key in such a text, NULL if it is not there. The first one may come without its key. To be freed. */
-static int value_find(const char *text, const char *implied, const char *key, char **ret) {
-        *ret = NULL;
-        if (*text == '{') {
-                _cleanup_json_ struct json_object *o = NULL;
-                struct json_object *v;
-                const char *s;
-                int r;
-
-                r = json_parse_strict(text, strlen(text), &o, /* reterr_key= */ NULL);
-                if (r < 0)
-                        return r == -ENOMEM ? r : 0; /* QEMU will say what is wrong */
-                v = json_object_is_type(o, json_type_object) ? json_get(o, key) : NULL;
-                if (!v)
-                        return 0;
-                s = json_object_is_type(v, json_type_boolean) ? (json_object_get_boolean(v) ? "on" : "off") :
-                        json_object_get_string(v);
-                *ret = s ? strdup(s) : NULL;
-                return *ret ? 0 : -ENOMEM;
-        }
-
-        for (bool first = true; *text; first = false) {
-                _cleanup_free_ char *item = malloc(strlen(text) + 1);
-                char *p = item, *value;
-
-                if (!item)
-                        return -ENOMEM;
-                for (; *text && (*text != ',' || text[1] == ','); text++) {
-                        if (*text == ',')
-                                text++;
-                        *p++ = *text;
-                }
-                *p = 0;
-                text += *text == ',';
-
-                value = strchr(item, '=');
-                if (value)
-                        *value++ = 0;
-                if (first && !value && implied && streq(implied, key)) {
-                        *ret = strdup(item);
-                        return *ret ? 0 : -ENOMEM;
-                }
-                if (streq(item, key)) {
-                        /* As in QEMU: the last one counts, and "share" alone is "share=on". */
-                        free(*ret);
-                        *ret = strdup(value ?: "on");
-                        if (!*ret)
-                                return -ENOMEM;
-                }
-        }
-        return 0;
-}
+#define QEMU_JSON_HINT "this cannot be checked. Write JSON with double quotes, and each key once."
 
 static bool is_on(const char *value) {
         return value && (streq(value, "on") || streq(value, "yes") || streq(value, "true") || streq(value, "y"));
@@ -78,6 +25,8 @@ static bool is_on(const char *value) {
 static const struct {
         const char *option, *reason;
 } refused_options[] = {
+        { "async-teardown", "a process that outlives QEMU has the guest's memory mapped" },
+        { "chroot",      "QEMU has to write into the guest's directory when it saves" },
         { "daemonize",   "pkram-qemu has to see QEMU end, and the service manager does what it is for" },
         { "fsdev",       "QEMU cannot save a guest that has mounted a file system over 9p" },
         { "incoming",    "pkram-qemu adds it when there is a saved guest" },
@@ -87,6 +36,7 @@ static const struct {
         { "preconfig",   "pkram-qemu does not wait for a configuration over QMP" },
         { "readconfig",  "options in a file cannot be checked; write them on the command line" },
         { "runas",       "QEMU has to write into the guest's directory when it saves; set User= in the unit" },
+        { "set",         "what it changes cannot be checked; write it where the thing is defined" },
         { "snapshot",    "QEMU drops the changes to disks when it ends, and a guest that goes on would miss them" },
         { "virtfs",      "QEMU cannot save a guest that has mounted a file system over 9p" },
 };
@@ -104,8 +54,11 @@ static const struct {
         { "vhost-user", "another process has the guest's memory mapped and keeps a state that is not saved "
           "(vhost-user, virtiofsd)" },
         { "vhost-vdpa", "the device reads and writes the guest's memory at fixed addresses (pinned memory)" },
+        { "cryptodev-vhost-user", "another process has the guest's memory mapped (vhost-user)" },
+        { "x-pci-proxy-dev", "another process has the guest's memory mapped and keeps a state that is not saved" },
         { "ivshmem",    "memory that is shared with other programs is not saved" },
         { "sev-",       "encrypted memory can be used by the system that encrypted it only" },
+        { "s390-pv-guest", "encrypted memory can be used by the system that encrypted it only" },
         { "tdx-guest",  "encrypted memory can be used by the system that encrypted it only" },
         { "memory-backend-epc", "encrypted memory can be used by the system that encrypted it only" },
         { "virtio-9p",  "QEMU cannot save a guest that has mounted a file system over 9p" },
@@ -115,7 +68,7 @@ static int driver_check(const char *option, const char *text, const char *key, c
         _cleanup_free_ char *driver = NULL;
         int r;
 
-        r = value_find(text, key, key, &driver);
+        r = qemu_option_find(text, key, key, &driver);
         if (r < 0 || !driver)
                 return r;
         for (size_t i = 0; i < ELEMENTSOF(refused_drivers); i++)
@@ -124,27 +77,89 @@ static int driver_check(const char *option, const char *text, const char *key, c
         return 0;
 }
 
-static int drive_check(const char *option, const char *text, char **reterr) {
-        _cleanup_free_ char *driver = NULL, *format = NULL, *file = NULL, *snapshot = NULL;
+static int network_check(const char *option, const char *text, char **reterr) {
+        _cleanup_free_ char *vhost_user = NULL;
         int r;
 
-        r = value_find(text, NULL, "driver", &driver);
+        r = driver_check(option, text, "type", reterr);
         if (r >= 0)
-                r = value_find(text, NULL, "format", &format);
-        if (r >= 0)
-                r = value_find(text, NULL, "file", &file);
-        if (r >= 0)
-                r = value_find(text, NULL, "snapshot", &snapshot);
+                r = qemu_option_find(text, "type", "vhost-user", &vhost_user);
         if (r < 0)
                 return r;
-        if ((driver && streq(driver, "nvme")) || (format && streq(format, "nvme")) ||
-            (file && startswith(file, "nvme://")) || strstr(text, "\"nvme\""))
-                return refuse(reterr, "-%s: the driver nvme gives the device fixed addresses in the guest's "
-                              "memory (pinned memory).", option);
+        if (is_on(vhost_user))
+                return refuse(reterr, "-%s vhost-user=on: another process has the guest's memory mapped.", option);
+        return 0;
+}
+
+/* Beginnings of names of drivers of the block layer that exclude being kept, and of file names that lead to one. */
+static const struct {
+        const char *beginning, *reason;
+} refused_block_drivers[] = {
+        { "nvme",                  "it gives the device fixed addresses in the guest's memory (pinned memory)" },
+        { "virtio-blk-vfio",       "it gives the device fixed addresses in the guest's memory (pinned memory)" },
+        { "virtio-blk-vhost-vdpa", "it gives the device fixed addresses in the guest's memory (pinned memory)" },
+        { "virtio-blk-vhost-user", "another process has the guest's memory mapped (vhost-user)" },
+};
+
+typedef struct BlockCheck {
+        const char *option;   /* for messages */
+        unsigned depth;       /* of file names that are descriptions */
+        char **reterr;
+} BlockCheck;
+
+#define BLOCK_DEPTH_MAX 8
+
+/* A key and its value anywhere in the description of a disk. */
+static int block_check(void *userdata, const char *key, const char *value, _unused_ bool nested) {
+        BlockCheck *c = userdata;
+        const char *json = startswith(value, "json:");
+        int r;
+
+        if (streq(key, "driver") || streq(key, "format") || startswith(value, "nvme://"))
+                for (size_t i = 0; i < ELEMENTSOF(refused_block_drivers); i++)
+                        if (startswith(value, refused_block_drivers[i].beginning))
+                                return refuse(c->reterr, "%s with the driver %.100s: %s.", c->option, value,
+                                              refused_block_drivers[i].reason);
+        if (!json)
+                return 0;
+        if (*json != '{' || c->depth >= BLOCK_DEPTH_MAX)
+                return -EBADMSG;
+        c->depth++;
+        r = qemu_option_walk(json, NULL, block_check, c);
+        c->depth--;
+        return r;
+}
+
+static int drive_check(const char *option, const char *text, char **reterr) {
+        _cleanup_free_ char *snapshot = NULL, *name = NULL;
+        BlockCheck c = { .reterr = reterr };
+        int r;
+
+        if (asprintf(&name, "-%s", option) < 0) {
+                name = NULL;
+                return -ENOMEM;
+        }
+        c.option = name;
+        r = qemu_option_walk(text, NULL, block_check, &c);
+        if (r >= 0)
+                r = qemu_option_find(text, NULL, "snapshot", &snapshot);
+        if (r < 0)
+                return r;
         if (is_on(snapshot))
                 return refuse(reterr, "-%s snapshot=on: QEMU drops the changes when it ends, "
                               "and a guest that goes on would miss them.", option);
         return 0;
+}
+
+/* A word that is no option: a disk image, or the value of an option, as -hda. */
+static int word_check(const char *word, char **reterr) {
+        BlockCheck c = { .option = "A disk", .reterr = reterr };
+        int r;
+
+        r = block_check(&c, "file", word, /* nested= */ false);
+        if (r == -EBADMSG)
+                return refuse(reterr, "%.100s: " QEMU_JSON_HINT, word);
+        return r;
 }
 
 /* Is path below directory? Without "..", which could lead out again. */
@@ -168,17 +183,17 @@ static int object_check(QemuPlan *p, const char *text, const char *directory, ch
 
         r = driver_check("object", text, "qom-type", reterr);
         if (r >= 0)
-                r = value_find(text, "qom-type", "qom-type", &type);
+                r = qemu_option_find(text, "qom-type", "qom-type", &type);
         if (r >= 0)
-                r = value_find(text, NULL, "share", &share);
+                r = qemu_option_find(text, NULL, "share", &share);
         if (r >= 0)
-                r = value_find(text, NULL, "mem-path", &path);
+                r = qemu_option_find(text, NULL, "mem-path", &path);
         if (r >= 0)
-                r = value_find(text, NULL, "id", &id);
+                r = qemu_option_find(text, NULL, "id", &id);
         if (r >= 0)
-                r = value_find(text, NULL, "size", &size);
+                r = qemu_option_find(text, NULL, "size", &size);
         if (r >= 0)
-                r = value_find(text, NULL, "discard-data", &discard);
+                r = qemu_option_find(text, NULL, "discard-data", &discard);
         if (r < 0 || !type || !startswith(type, "memory-backend-"))
                 return r;
 
@@ -206,12 +221,14 @@ static int object_check(QemuPlan *p, const char *text, const char *directory, ch
 typedef struct Scan {
         char *memory_backend; /* of -machine */
         StringList numa;      /* memory backends of -numa */
+        StringList persistent; /* those of devices whose memory outlives the guest, after the name of each device */
         uint64_t size;        /* of -m */
 } Scan;
 
 static void scan_done(Scan *s) {
         free(s->memory_backend);
         string_list_done(&s->numa);
+        string_list_done(&s->persistent);
 }
 
 static int machine_check(Scan *s, const char *text, char **reterr) {
@@ -222,14 +239,14 @@ static int machine_check(Scan *s, const char *text, char **reterr) {
         for (size_t i = 0; i < ELEMENTSOF(encrypted); i++) {
                 _cleanup_free_ char *value = NULL;
 
-                r = value_find(text, "type", encrypted[i], &value);
+                r = qemu_option_find(text, "type", encrypted[i], &value);
                 if (r < 0)
                         return r;
                 if (value)
                         return refuse(reterr, "-machine %s=: encrypted memory can be used by the system that "
                                       "encrypted it only.", encrypted[i]);
         }
-        r = value_find(text, "type", "memory-backend", &backend);
+        r = qemu_option_find(text, "type", "memory-backend", &backend);
         if (r < 0 || !backend)
                 return r;
         free(s->memory_backend);
@@ -241,7 +258,7 @@ static int memory_size_check(Scan *s, const char *text, char **reterr) {
         _cleanup_free_ char *value = NULL;
         int r;
 
-        r = value_find(text, "size", "size", &value);
+        r = qemu_option_find(text, "size", "size", &value);
         if (r < 0 || !value)
                 return r;
         if (conf_parse_size(value, /* shift= */ 20, &s->size) < 0 || s->size == 0)
@@ -253,9 +270,9 @@ static int numa_check(Scan *s, const char *text, char **reterr) {
         _cleanup_free_ char *memdev = NULL, *mem = NULL;
         int r;
 
-        r = value_find(text, "type", "memdev", &memdev);
+        r = qemu_option_find(text, "type", "memdev", &memdev);
         if (r >= 0)
-                r = value_find(text, "type", "mem", &mem);
+                r = qemu_option_find(text, "type", "mem", &mem);
         if (r < 0)
                 return r;
         if (mem)
@@ -264,10 +281,31 @@ static int numa_check(Scan *s, const char *text, char **reterr) {
         return memdev ? string_list_add(&s->numa, memdev) : 0;
 }
 
+/* Notes what memory is to be there after the guest was off. */
+static int device_check(Scan *s, const char *text, char **reterr) {
+        static const char *const drivers[] = { "nvdimm", "virtio-pmem", "cxl-type3" },
+                *const keys[] = { "memdev", "persistent-memdev", "lsa" };
+        _cleanup_free_ char *driver = NULL;
+        bool found = false;
+        int r;
+
+        r = driver_check("device", text, "driver", reterr);
+        if (r >= 0)
+                r = qemu_option_find(text, "driver", "driver", &driver);
+        for (size_t i = 0; r >= 0 && driver && i < ELEMENTSOF(drivers); i++)
+                found = found || startswith(driver, drivers[i]);
+        for (size_t i = 0; r >= 0 && found && i < ELEMENTSOF(keys); i++) {
+                _cleanup_free_ char *backend = NULL;
+
+                r = qemu_option_find(text, "driver", keys[i], &backend);
+                if (r >= 0 && backend && (r = string_list_add(&s->persistent, driver)) >= 0)
+                        r = string_list_add(&s->persistent, backend);
+        }
+        return r;
+}
+
 static int option_check(QemuPlan *p, Scan *s, const char *option, const char *value, const char *directory,
                         char **reterr) {
-        static const char *const drivers[][2] = { { "device", "driver" }, { "netdev", "type" }, { "nic", "type" } };
-
         for (size_t i = 0; i < ELEMENTSOF(refused_options); i++)
                 if (streq(option, refused_options[i].option))
                         return refuse(reterr, "-%s: %s.", option, refused_options[i].reason);
@@ -276,9 +314,10 @@ static int option_check(QemuPlan *p, Scan *s, const char *option, const char *va
         if (!value)
                 return 0;
 
-        for (size_t i = 0; i < ELEMENTSOF(drivers); i++)
-                if (streq(option, drivers[i][0]))
-                        return driver_check(option, value, drivers[i][1], reterr);
+        if (streq(option, "device"))
+                return device_check(s, value, reterr);
+        if (streq(option, "netdev") || streq(option, "nic") || streq(option, "net"))
+                return network_check(option, value, reterr);
         if (streq(option, "object"))
                 return object_check(p, value, directory, reterr);
         if (streq(option, "machine") || streq(option, "M"))
@@ -290,13 +329,18 @@ static int option_check(QemuPlan *p, Scan *s, const char *option, const char *va
         if (streq(option, "drive") || streq(option, "blockdev"))
                 return drive_check(option, value, reterr);
         if (streq(option, "run-with")) {
-                _cleanup_free_ char *user = NULL, *chroot = NULL;
-                int r = value_find(value, NULL, "user", &user);
+                _cleanup_free_ char *user = NULL, *chroot = NULL, *teardown = NULL;
+                int r = qemu_option_find(value, NULL, "user", &user);
 
                 if (r >= 0)
-                        r = value_find(value, NULL, "chroot", &chroot);
+                        r = qemu_option_find(value, NULL, "chroot", &chroot);
+                if (r >= 0)
+                        r = qemu_option_find(value, NULL, "async-teardown", &teardown);
                 if (r < 0)
                         return r;
+                if (is_on(teardown))
+                        return refuse(reterr, "-run-with async-teardown=on: a process that outlives QEMU has the "
+                                      "guest's memory mapped.");
                 if (user || chroot)
                         return refuse(reterr, "-run-with user= or chroot=: QEMU has to write into the guest's "
                                       "directory when it saves; set User= in the unit.");
@@ -322,6 +366,11 @@ static int ram_check(QemuPlan *p, const Scan *s, uint64_t size, const char *dire
                 if (!list_has(&p->ram_ids, s->numa.item[i]))
                         return refuse(reterr, "-numa memdev=%s: the guest's RAM has to be a memory-backend-file "
                                       "with share=on and mem-path= below %s.", s->numa.item[i], directory);
+        for (size_t i = 0; i < s->persistent.n; i += 2)
+                if (list_has(&p->ram_ids, s->persistent.item[i + 1]))
+                        return refuse(reterr, "-device %s: pkram-qemu removes the file of %s when the guest is off, and "
+                                      "what is in this device is to stay. Use a disk.", s->persistent.item[i],
+                                      s->persistent.item[i + 1]);
         p->add_ram = !s->memory_backend && s->numa.n == 0;
         if (!p->add_ram) {
                 p->more -= MIN(p->more, p->size);
@@ -356,10 +405,13 @@ int qemu_plan_make(char *const *arguments, const char *directory, uint64_t size,
 
                 if (!utf8_is_valid(*a))
                         return refuse(reterr, "The arguments have to be UTF-8.");
-                if (!option)
-                        continue; /* the value of an option, or a disk image */
-                option += *option == '-';
-                r = option_check(&p, &s, option, a[1], directory, reterr);
+                if (option) {
+                        option += *option == '-';
+                        r = option_check(&p, &s, option, a[1], directory, reterr);
+                        if (r == -EBADMSG)
+                                r = refuse(reterr, "-%s: " QEMU_JSON_HINT, option);
+                } else
+                        r = word_check(*a, reterr);
                 if (r < 0)
                         return r;
         }
