@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Everything that the monitor will ever say is there already. */
 static void try_monitor(const uint8_t *data, size_t size) {
-        _cleanup_list_ StringList ids = {}, disks = {};
+        _cleanup_list_ StringList ids = {}, disks = {}, unseen = {};
         _cleanup_free_ char *version = NULL, *why = NULL, *save_why = NULL;
         _cleanup_record_ GuestRecord record = {};
         _cleanup_facts_ GuestFacts facts = {};
@@ -28,9 +28,9 @@ static void try_monitor(const uint8_t *data, size_t size) {
                 abort();
         if (qmp_greet(q, /* usec= */ 1000, &version) >= 0 && !utf8_is_valid(version))
                 abort();
-        if (guest_check(q, "1", &ids, MIB(256), &facts, &why) >= 0 && facts.extra > MIB(256))
+        if (guest_check(q, getpid(), "1", &ids, MIB(256), &facts, &why) >= 0 && facts.extra > MIB(256))
                 abort();
-        (void) guest_save(q, "/x", /* usec= */ 1000, &record, &disks, &save_why);
+        (void) guest_save(q, getpid(), "/x", /* usec= */ 1000, &record, &disks, &unseen, &save_why);
         if ((why && !utf8_is_valid(why)) || (save_why && !utf8_is_valid(save_why)))
                 abort();
         (void) qmp_drain(q);

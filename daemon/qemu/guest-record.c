@@ -167,22 +167,3 @@ int guest_record_differs(const GuestRecord *r, char *const *arguments, uint64_t 
         }
         return missing ? -ENOENT : k > 0;
 }
-
-struct json_object *guest_disks_to_json(const StringList *paths) {
-        _cleanup_json_ struct json_object *array = json_object_new_array();
-
-        for (size_t i = 0; array && i < paths->n; i++) {
-                _cleanup_json_ struct json_object *d = NULL;
-                struct stat st;
-
-                /* A block device has no time of the last change. */
-                if (stat(paths->item[i], &st) < 0 || !S_ISREG(st.st_mode))
-                        continue;
-                d = json_object_new_object();
-                if (!d || json_add_string(d, "path", paths->item[i]) < 0 || json_add_int(d, "bytes", st.st_size) < 0 ||
-                    json_add_int(d, "mtimeSec", st.st_mtim.tv_sec) < 0 ||
-                    json_add_int(d, "mtimeNSec", st.st_mtim.tv_nsec) < 0 || json_append(array, TAKE_PTR(d)) < 0)
-                        return NULL;
-        }
-        return TAKE_PTR(array);
-}

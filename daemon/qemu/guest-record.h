@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "json-util.h"
+#include "guest-disks.h"
 #include "qemu-args.h"
 
 #define GUEST_RECORD_FILE "guest.json"
@@ -47,9 +47,3 @@ int guest_record_parse(const char *text, size_t length, GuestRecord *ret);
  * 1: it cannot, 0: it can, -ENOENT: it cannot as long as a disk is missing, or -ENOMEM.
  */
 int guest_record_differs(const GuestRecord *r, char *const *arguments, uint64_t size, char **ret_why);
-
-/*
- * Describes the regular files among paths, of which each is a disk of the guest, so that a change can be noticed: size
- * and time of the last change. Returns an array, or NULL without memory.
- */
-struct json_object *guest_disks_to_json(const StringList *paths);

@@ -175,7 +175,8 @@ static int run_launch(GuestRun *run, bool incoming) {
         if (r < 0)
                 return process_complain(run, r, "it was started");
         guest_facts_done(&run->facts);
-        r = guest_check(run->qmp, run->version, &run->plan.ram_ids, run->config.extra_max, &run->facts, &why);
+        r = guest_check(run->qmp, run->pid, run->version, &run->plan.ram_ids, run->config.extra_max, &run->facts,
+                        &why);
         if (r == -EOPNOTSUPP) {
                 log_error("Refusing to start guest '%s': %s", run->name, why);
                 return r;
@@ -214,6 +215,20 @@ static int run_may_resume(GuestRun *run, char **ret_why) {
         return r == 0;
 }
 
+/* Does QEMU open other disks than the guest had, as from another working directory or after a snapshot? */
+static int run_compare_disks(GuestRun *run, char **ret_why) {
+        _cleanup_json_ struct json_object *now = NULL;
+        _cleanup_list_ StringList disks = {};
+        _cleanup_free_ char *why = NULL;
+        int r;
+
+        r = guest_disks_list(run->qmp, run->pid, START_USEC, &disks, /* ret_unseen= */ NULL, &why);
+        if (r < 0)
+                return process_complain(run, r, "it was asked for its disks");
+        now = guest_disks_to_json(&disks);
+        return now ? guest_disks_differ(run->record.disks, now, ret_why) : -ENOMEM;
+}
+
 /* Has QEMU load the saved guest. 1: it is there, 0: it cannot be, *ret_why is the reason and QEMU is gone. */
 static int run_resume(GuestRun *run, char **ret_why) {
         _cleanup_free_ char *path = NULL, *why = NULL;
@@ -229,6 +244,11 @@ static int run_resume(GuestRun *run, char **ret_why) {
                              run->facts.machine, run->record.machine);
                 return r < 0 ? -ENOMEM : 0;
         }
+        r = run_compare_disks(run, ret_why);
+        if (r > 0)
+                process_end(run, QUIT_USEC);
+        if (r != 0)
+                return MIN(r, 0);
         if (asprintf(&path, "%s/" GUEST_STATE_FILE, run->path) < 0) {
                 path = NULL;
                 return -ENOMEM;
@@ -382,7 +402,7 @@ static int record_begin(GuestRun *run) {
 static int run_save(GuestRun *run) {
         _cleanup_free_ char *path = NULL, *why = NULL;
         uint64_t begin = now_usec(CLOCK_MONOTONIC), left;
-        _cleanup_list_ StringList disks = {};
+        _cleanup_list_ StringList disks = {}, unseen = {};
         char text[128];
         int r;
 
@@ -393,7 +413,7 @@ static int run_save(GuestRun *run) {
                 r = -ENOMEM;
         }
         if (r >= 0)
-                r = guest_save(run->qmp, path, run->config.save_usec, &run->record, &disks, &why);
+                r = guest_save(run->qmp, run->pid, path, run->config.save_usec, &run->record, &disks, &unseen, &why);
         if (r < 0 && process_wait(run, r == -ECONNRESET ? USEC_PER_SEC : 0) > 0) {
                 char end[160];
 
@@ -421,6 +441,9 @@ static int run_save(GuestRun *run) {
                 record_failure(run, strerror(-r));
                 return r;
         }
+        for (size_t i = 0; i < unseen.n; i++)
+                log_warning("Nothing else may write to disk '%s' until guest '%s' goes on: it would not be noticed.",
+                            unseen.item[i], run->name);
         log_info("Saved guest '%s' in %s: it goes on at the next start.", run->name,
                  format_usec(text, now_usec(CLOCK_MONOTONIC) - begin));
         return 1;

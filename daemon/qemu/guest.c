@@ -149,6 +149,15 @@ static int check_memory(Qmp *q, const StringList *ram_ids, uint64_t extra_max, u
         return 0;
 }
 
+static int check_disks(Qmp *q, pid_t pid, char **reterr) {
+        _cleanup_list_ StringList disks = {};
+        _cleanup_free_ char *why = NULL;
+        int r;
+
+        r = guest_disks_list(q, pid, ANSWER_USEC, &disks, /* ret_unseen= */ NULL, &why);
+        return r == -EREMOTEIO ? refuse(reterr, "The guest cannot be saved: %s.", why) : r;
+}
+
 static int read_machine(Qmp *q, char **ret) {
         _cleanup_json_ struct json_object *arguments = json_object_new_object(), *value = NULL;
         int r;
@@ -165,7 +174,7 @@ static int read_machine(Qmp *q, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
-int guest_check(Qmp *q, const char *version, const StringList *ram_ids, uint64_t extra_max, GuestFacts *ret,
+int guest_check(Qmp *q, pid_t pid, const char *version, const StringList *ram_ids, uint64_t extra_max, GuestFacts *ret,
                 char **reterr) {
         _cleanup_facts_ GuestFacts f = {};
         int r;
@@ -176,6 +185,8 @@ int guest_check(Qmp *q, const char *version, const StringList *ram_ids, uint64_t
                 r = check_memory(q, ram_ids, extra_max, &f.extra, reterr);
         if (r >= 0)
                 r = check_blockers(q, reterr);
+        if (r >= 0)
+                r = check_disks(q, pid, reterr);
         if (r >= 0)
                 r = read_machine(q, &f.machine);
         if (r < 0)
@@ -235,28 +246,6 @@ static struct json_object *file_uri(const char *path) {
         return arguments && json_add_string(arguments, "uri", uri) >= 0 ? TAKE_PTR(arguments) : NULL;
 }
 
-/* Files of the guest's disks: of every node of the block layer that has one. */
-static int list_disks(Qmp *q, uint64_t usec, StringList *ret, char **reterr) {
-        _cleanup_json_ struct json_object *arguments = json_object_new_object(), *value = NULL;
-        int r;
-
-        if (!arguments || json_add_bool(arguments, "flat", true) < 0)
-                return -ENOMEM;
-        r = qmp_execute(q, "query-named-block-nodes", TAKE_PTR(arguments), usec, &value, reterr);
-        if (r < 0)
-                return r;
-        if (!json_object_is_type(value, json_type_array))
-                return -EBADMSG;
-        for (size_t i = 0; i < json_object_array_length(value); i++) {
-                struct json_object *node = json_object_array_get_idx(value, i);
-                const char *driver = json_get_string(node, "drv"), *file = json_get_string(node, "file");
-
-                if (driver && streq(driver, "file") && file && *file == '/' && string_list_add(ret, file) < 0)
-                        return -ENOMEM;
-        }
-        return 0;
-}
-
 static int read_status(Qmp *q, uint64_t usec, GuestRecord *r, char **reterr) {
         _cleanup_json_ struct json_object *value = NULL;
         const char *status;
@@ -278,7 +267,8 @@ static int read_status(Qmp *q, uint64_t usec, GuestRecord *r, char **reterr) {
         return -EREMOTEIO;
 }
 
-int guest_save(Qmp *q, const char *path, uint64_t usec, GuestRecord *r, StringList *ret_disks, char **reterr) {
+int guest_save(Qmp *q, pid_t pid, const char *path, uint64_t usec, GuestRecord *r, StringList *ret_disks,
+               StringList *ret_unseen, char **reterr) {
         _cleanup_json_ struct json_object *uri = file_uri(path);
         uint64_t deadline = now_usec(CLOCK_MONOTONIC) + usec;
         int k;
@@ -286,7 +276,7 @@ int guest_save(Qmp *q, const char *path, uint64_t usec, GuestRecord *r, StringLi
         *reterr = NULL;
         k = read_status(q, usec_left(deadline), r, reterr);
         if (k >= 0)
-                k = list_disks(q, usec_left(deadline), ret_disks, reterr);
+                k = guest_disks_list(q, pid, usec_left(deadline), ret_disks, ret_unseen, reterr);
         if (k < 0)
                 return late_to_error(k, reterr);
 

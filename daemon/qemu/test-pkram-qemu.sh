@@ -104,6 +104,19 @@ ok "a disk is missing: it waits"
 mv "$dir/away" "$dir/disk" && launch '' && says "goes on" && ends 0 USR1; ok "and goes on when it is there"
 echo 2 >>"$dir/disk" && launch '' && says "disk $dir/disk was changed" && ends 0 TERM
 ok "a disk was changed: it boots"
+mkdir "$dir/here" "$dir/there"
+cp "$dir/disk" "$dir/here/disk"
+cp "$dir/disk" "$dir/there/disk"
+arguments=(-hda disk)
+launch_in() { cd "$1" && launch ''; cd - >/dev/null || exit 1; }
+launch_in "$dir/here" && says boots && ends 0 USR1 && launch_in "$dir/here" && says 'goes on' && ends 0 USR1 &&
+    echo 2 >>"$dir/here/disk" && launch_in "$dir/here" && says "disk $dir/here/disk was changed" && ends 0 USR1
+ok "a disk with a relative name was changed: it boots"
+rm "$dir/here/disk" && launch_in "$dir/here" && ends 1 && says "disk $dir/here/disk is missing"; ok "or is missing"
+cp "$dir/disk" "$dir/here/disk" && launch_in "$dir/here" && says boots && ends 0 USR1 && launch_in "$dir/there" &&
+    says "QEMU does not open its disk $dir/here/disk any more" && ends 0 TERM; ok "or is elsewhere: it boots"
+arguments=(-hda /dev/fdset/1)
+launch '' && ends 2 && says 'is a descriptor of a file that has no name'; ok "refused: a disk that has no name"
 arguments=()
 
 arguments=(-add-fd fd=3,set=1 -add-fd fd=5,set=2)

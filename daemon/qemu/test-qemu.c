@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The parts of pkram-qemu against a model of QEMU's monitor, which also lies. */
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -242,7 +244,7 @@ static const char *check_refusal(const Answer *special, uint64_t extra_max) {
         int r;
 
         assert_ok(string_list_add(&ids, QEMU_RAM_ID));
-        r = guest_check(q, "10.0.13", &ids, extra_max, &f, &why);
+        r = guest_check(q, getpid(), "10.0.13", &ids, extra_max, &f, &why);
         monitor_stop(q);
         if (r == 0) {
                 assert_string_equal(f.machine, "pc-q35-10.0-machine");
@@ -296,11 +298,11 @@ static void test_ramblocks(_unused_ void **state) {
 /* --- saving and loading --- */
 
 static int save(const Answer *special, GuestRecord *record, char **why) {
-        _cleanup_list_ StringList disks = {};
+        _cleanup_list_ StringList disks = {}, unseen = {};
         Qmp *q = monitor_ready(special);
         int r;
 
-        r = guest_save(q, "/x/state", SHORT_USEC, record, &disks, why);
+        r = guest_save(q, getpid(), "/x/state", SHORT_USEC, record, &disks, &unseen, why);
         monitor_stop(q);
         if (r == 0) {
                 assert_int_equal(disks.n, 1);
@@ -486,6 +488,94 @@ static void test_guest_clock(_unused_ void **state) {
                 assert_int_equal(waitpid(monitor, &status, 0), monitor);
                 assert_int_equal(WIFEXITED(status) && WEXITSTATUS(status) == 0, table[i].asked);
         }
+}
+
+/* --- disks --- */
+
+static void test_disks(_unused_ void **state) {
+#define NODE(drv, file) "{\"drv\":\"" drv "\",\"ro\":false,\"file\":\"" file "\"}"
+        static const struct {
+                const char *node;
+                bool here;         /* the path is in the working directory */
+                const char *path;  /* NULL: none */
+                const char *unseen, *why;
+        } table[] = {
+                { NODE("file", "/srv/a"),                                                   false, "/srv/a",   NULL, NULL },
+                { NODE("file", "web.img"),                                                  true,  "/web.img", NULL, NULL },
+                { NODE("file", "json:{\\\"driver\\\":\\\"file\\\",\\\"filename\\\":\\\"b\\\"}"), true, "/b", NULL, NULL },
+                { NODE("file", "json:{"),                            false, NULL, NULL, "has no file name" },
+                { NODE("file", ""),                                  false, NULL, NULL, "directory that is not known" },
+                { NODE("file", "/dev/fdset/7"),                      false, "/etc/passwd", NULL, NULL },
+                { NODE("file", "/dev/fdset/8"),                      false, NULL, NULL, "file that has no name" },
+                { NODE("file", "/dev/fdset/9"),                      false, NULL, NULL, "file that has no name" },
+                { NODE("file", "/dev/fdset/x"),                      false, NULL, NULL, "file that has no name" },
+                { "{\"drv\":\"file\"}",                              false, NULL, NULL, "directory that is not known" },
+                { NODE("nbd", "nbd://host/a\\u001b"),                false, NULL, "nbd://host/a\\x1b", NULL },
+                { NODE("host_device", "/dev/sdb"),                   false, NULL, "/dev/sdb", NULL },
+                { "{\"drv\":\"nbd\",\"ro\":true,\"file\":\"n\"}",    false, NULL, NULL, NULL },
+                { NODE("raw", "web.img"),                            false, NULL, NULL, NULL },
+                { NODE("nvme", "nvme://1"),                          false, NULL, NULL, "memory pinned" },
+        };
+        _cleanup_close_ int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC), gone = memfd_create("x", MFD_CLOEXEC);
+        _cleanup_free_ char *cwd = getcwd(NULL, 0);
+        char fdsets[256];
+
+        assert_ok(fd);
+        assert_ok(gone);
+        assert_non_null(cwd);
+        (void) snprintf(fdsets, sizeof(fdsets), "\"return\":[{\"fdset-id\":9,\"fds\":[{\"fd\":%i}]},{\"fdset-id\":7,"
+                        "\"fds\":[{\"fd\":%i}]}]", gone, fd);
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_list_ StringList disks = {}, unseen = {};
+                _cleanup_free_ char *why = NULL;
+                char nodes[512], path[PATH_MAX];
+                const Answer special[] = { { "query-named-block-nodes", nodes }, { "query-fdsets", fdsets }, {} };
+                Qmp *q;
+                int r;
+
+                (void) snprintf(nodes, sizeof(nodes), "\"return\":[%s]", table[i].node);
+                q = monitor_ready(special);
+                r = guest_disks_list(q, getpid(), LONG_USEC, &disks, &unseen, &why);
+                monitor_stop(q);
+                if (table[i].why) {
+                        assert_errno(r, EREMOTEIO);
+                        if (!strstr(why, table[i].why))
+                                fail_msg("'%s': %s", table[i].node, why);
+                        continue;
+                }
+                assert_ok(r);
+                assert_int_equal(disks.n, table[i].path ? 1 : 0);
+                assert_int_equal(unseen.n, table[i].unseen ? 1 : 0);
+                if (table[i].unseen)
+                        assert_string_equal(unseen.item[0], table[i].unseen);
+                if (table[i].path) {
+                        (void) snprintf(path, sizeof(path), "%s%s", table[i].here ? cwd : "", table[i].path);
+                        assert_string_equal(disks.item[0], path);
+                }
+        }
+}
+
+static void test_disks_differ(_unused_ void **state) {
+        _cleanup_list_ StringList none = {}, one = {}, two = {};
+        _cleanup_json_ struct json_object *n = NULL, *o = NULL, *t = NULL;
+        char *why;
+
+        assert_ok(string_list_add(&one, "/nonexistent/a"));
+        assert_ok(string_list_add(&two, "/nonexistent/b"));
+        assert_ok(string_list_add(&two, "/nonexistent/a"));
+        n = guest_disks_to_json(&none);
+        o = guest_disks_to_json(&one);
+        t = guest_disks_to_json(&two);
+        /* A file that is not there is not forgotten. */
+        assert_int_equal(json_object_array_length(o), 1);
+        assert_int_equal(guest_disks_differ(t, t, &why), 0);
+        assert_int_equal(guest_disks_differ(n, n, &why), 0);
+        assert_int_equal(guest_disks_differ(t, o, &why), 1);
+        assert_string_equal(why, "QEMU does not open its disk /nonexistent/b any more");
+        free(why);
+        assert_int_equal(guest_disks_differ(o, t, &why), 1);
+        assert_string_equal(why, "QEMU opens the disk /nonexistent/b, which it did not have");
+        free(why);
 }
 
 /* --- record --- */
@@ -821,6 +911,8 @@ int main(void) {
                 cmocka_unit_test(test_guest_wake),
                 cmocka_unit_test(test_guest_load),
                 cmocka_unit_test(test_guest_clock),
+                cmocka_unit_test(test_disks),
+                cmocka_unit_test(test_disks_differ),
                 cmocka_unit_test(test_record),
                 cmocka_unit_test(test_record_parse),
                 cmocka_unit_test(test_words),
