@@ -15,6 +15,7 @@ struct pkram_client {
         VarlinkClient *client;
         VarlinkReply reply; /* the last one, which errors and events are borrowed from */
         char *owner;
+        bool streams; /* more replies to the last call may come, so that no other call can be sent */
 };
 
 /* NotSupported and NotPreservable differ as the system calls do: no such feature, and not for this file. */
@@ -45,7 +46,7 @@ static const struct {
 };
 
 int pkram_error_to_errno(const char *error) {
-        for (size_t i = 0; i < ELEMENTSOF(client_errors); i++)
+        for (size_t i = 0; i < ELEMENTSOF(client_errors) && error; i++)
                 if (streq(client_errors[i].name, error))
                         return -client_errors[i].error;
         return -EPROTO;
@@ -126,6 +127,7 @@ static int client_result(const pkram_client *c) {
         return pkram_error_to_errno(c->reply.error);
 }
 
+/* parameters is consumed. */
 static int client_send(
                 pkram_client *c,
                 const char *method,
@@ -133,9 +135,18 @@ static int client_send(
                 const int *fds,
                 size_t n_fds,
                 bool more) {
+        int r;
 
         varlink_reply_done(&c->reply);
-        return varlink_client_send(c->client, method, parameters, fds, n_fds, more);
+        if (c->streams) {
+                json_object_put(parameters);
+                return -EBUSY;
+        }
+        r = varlink_client_send(c->client, method, parameters, fds, n_fds, more);
+        if (r < 0)
+                return r;
+        c->streams = more;
+        return 0;
 }
 
 static int client_receive(pkram_client *c) {
@@ -143,7 +154,10 @@ static int client_receive(pkram_client *c) {
 
         varlink_reply_done(&c->reply);
         r = varlink_client_receive(c->client, &c->reply);
-        return r < 0 ? r : client_result(c);
+        if (r < 0)
+                return r;
+        c->streams = c->reply.continues;
+        return client_result(c);
 }
 
 /* Sends a call and waits for its reply. parameters is consumed; NULL stands for a lack of memory. */
@@ -185,6 +199,7 @@ int pkram_store(
         size_t n_fds = 0;
         int r;
 
+        varlink_reply_done(&c->reply);
         if (flags & ~(uint64_t) (PKRAM_STORE_REPLACE | PKRAM_STORE_VERIFY | PKRAM_STORE_PERSIST))
                 return -EINVAL;
         p = client_parameters(c, name);
@@ -239,8 +254,42 @@ int pkram_remove(pkram_client *c, const char *name, uint64_t id) {
         return client_end_node(c, INTERFACE "Remove", name, id);
 }
 
+typedef struct NodeList {
+        pkram_node **nodes;
+        size_t n, allocated;
+} NodeList;
+
+static void node_list_done(NodeList *l) {
+        for (size_t i = 0; i < l->n; i++)
+                (void) pkram_node_free(l->nodes[i]);
+        free(l->nodes);
+}
+
+/* Receives all replies to List. */
+static int client_receive_nodes(pkram_client *c, NodeList *list) {
+        do {
+                struct json_object *o;
+                int r;
+
+                r = client_receive(c);
+                if (r < 0)
+                        return r;
+                o = json_get(c->reply.parameters, "node");
+                if (!o)
+                        continue;
+                if (GREEDY_REALLOC(list->nodes, list->allocated, list->n + 1) < 0)
+                        return -ENOMEM;
+                r = node_new(o, /* objects= */ NULL, /* fds= */ NULL, /* n_fds= */ 0, list->nodes + list->n);
+                if (r < 0)
+                        return r;
+                list->n++;
+        } while (c->reply.continues);
+        return 0;
+}
+
 int pkram_list(pkram_client *c, pkram_list_func func, void *userdata) {
         struct json_object *p = client_parameters(c, /* name= */ NULL);
+        _cleanup_(node_list_done) NodeList list = {};
         int r;
 
         if (!p)
@@ -248,24 +297,16 @@ int pkram_list(pkram_client *c, pkram_list_func func, void *userdata) {
         r = client_send(c, INTERFACE "List", p, /* fds= */ NULL, /* n_fds= */ 0, /* more= */ true);
         if (r < 0)
                 return r;
-        for (;;) {
-                _cleanup_(pkram_node_freep) pkram_node *n = NULL;
-                struct json_object *o;
-
-                r = client_receive(c);
-                if (r < 0)
+        r = client_receive_nodes(c, &list);
+        if (r < 0)
+                return r;
+        /* The function may use the connection, for which no reply may be left to receive. */
+        for (size_t i = 0; i < list.n; i++) {
+                r = func(list.nodes[i], userdata);
+                if (r != 0)
                         return r;
-                o = json_get(c->reply.parameters, "node");
-                if (o) {
-                        r = node_new(o, /* objects= */ NULL, /* fds= */ NULL, /* n_fds= */ 0, &n);
-                        if (r == 0)
-                                r = func(n, userdata);
-                        if (r != 0)
-                                return r;
-                }
-                if (!c->reply.continues)
-                        return 0;
         }
+        return 0;
 }
 
 int pkram_monitor(pkram_client *c) {
@@ -280,6 +321,7 @@ int pkram_monitor_next(pkram_client *c, pkram_event *ret) {
         r = varlink_client_try_receive(c->client, &c->reply);
         if (r <= 0)
                 return r;
+        c->streams = c->reply.continues;
         r = client_result(c);
         if (r < 0)
                 return r;

@@ -5,7 +5,8 @@
 /*
  * libpkram: stores memory in pkramd, so that it is preserved across kexec, and retrieves it.
  *
- * Functions that return an int return a negative errno on failure. A connection and the nodes that were retrieved
+ * Functions that return an int return a negative errno on failure: -EBUSY without an error of pkramd if the connection
+ * monitors events and cannot be used for calls. A connection and the nodes that were retrieved
  * with it are used by one thread at a time. Strings that are returned are owned by the object they were taken from.
  * See libpkram(3).
  */
@@ -68,7 +69,7 @@ const char *pkram_client_get_error_reason(const pkram_client *c);
 
 /*
  * Returns the negative errno that stands for a varlink error: -ENOENT for io.pkram.Store.NoSuchNode, -EEXIST for
- * NodeExists, and so on, see libpkram(3); -EPROTO for names that are not known.
+ * NodeExists, and so on, see libpkram(3); -EPROTO for names that are not known, and for NULL.
  */
 int pkram_error_to_errno(const char *error);
 
@@ -107,8 +108,8 @@ int pkram_remove(pkram_client *c, const char *name, uint64_t id);
 typedef int (*pkram_list_func)(const pkram_node *node, void *userdata);
 
 /*
- * Calls a function for each node that the caller may see. Returns 0, the result of the function if it is not 0, or a
- * negative errno. If the function ended the list, the connection can only be freed.
+ * Receives the list of nodes that the caller may see, and then calls a function for each, which may use the connection.
+ * Returns 0, the result of the function if it is not 0, or a negative errno.
  */
 int pkram_list(pkram_client *c, pkram_list_func func, void *userdata);
 

@@ -22,6 +22,28 @@ __all__ = ["Client", "Error", "Memory", "SOCKET"]
 
 SOCKET = "/run/pkram/io.pkram.Store"
 _FDS_MAX = 253  # the kernel passes no more in one message
+_MEMFD_NAME_MAX = 249  # bytes
+
+
+def _copy_file(fd, size):
+    """Copy the first size bytes of a file to a new memfd, and return that."""
+    copy = os.memfd_create("copy")
+    try:
+        os.ftruncate(copy, size)
+        at = 0
+        while at < size:
+            # Holes need no copy.
+            try:
+                at = os.lseek(fd, at, os.SEEK_DATA)
+            except OSError as e:
+                if e.errno == errno.ENXIO:
+                    break
+                raise
+            at += os.pwrite(copy, os.pread(fd, min(1 << 20, size - at), at), at)
+    except BaseException:
+        os.close(copy)
+        raise
+    return copy
 
 
 class Error(Exception):
@@ -38,7 +60,7 @@ class Client:
     def __init__(self, path=SOCKET, owner=None):
         self.owner = owner
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-        self._input, self._fds = bytearray(), []
+        self._input, self._fds, self._monitors = bytearray(), [], False
         try:
             self._socket.connect(path)
         except OSError:
@@ -66,6 +88,8 @@ class Client:
         self._fds = []
 
     def _send(self, method, parameters, fds=(), more=False):
+        if self._monitors:
+            raise RuntimeError("the connection monitors events")
         if len(fds) > _FDS_MAX:
             raise ValueError(f"at most {_FDS_MAX} descriptors")
         self._drop_fds()
@@ -141,17 +165,19 @@ class Client:
         self._call("Remove", self._node(name, id=node_id))
 
     def list(self):
-        """Yield the description of each node that the caller may see. Finish it before the next call."""
+        """The descriptions of the nodes that the caller may see."""
         self._send("List", {} if self.owner is None else {"owner": self.owner}, more=True)
-        more = True
+        nodes, more = [], True
         while more:
             reply, more = self._receive()
             if reply.get("node"):
-                yield reply["node"]
+                nodes.append(reply["node"])
+        return nodes
 
     def monitor(self):
         """Yield events as dicts, beginning with {"event": "ready"}. The connection cannot be used for anything else."""
         self._send("Monitor", {}, more=True)
+        self._monitors = True
         while True:
             yield self._receive()[0]
 
@@ -177,33 +203,55 @@ class Memory:
                 return -1
             raise
         fd, layout = objects.get("memory"), objects.get("layout")
-        if isinstance(fd, int) and os.fstat(fd).st_size == self.size and layout == str(self.layout).encode():
-            # Frozen until it is released; after a crash before that, it is retrieved again.
-            client.release(self.name, node["id"])
-            return fd
-        for value in objects.values():
-            if isinstance(value, int):
-                os.close(value)
+        try:
+            if isinstance(fd, int) and os.fstat(fd).st_size == self.size and layout == str(self.layout).encode():
+                # Frozen until it is released; after a crash before that, it is retrieved again.
+                client.release(self.name, node["id"])
+                return objects.pop("memory")
+        finally:
+            for value in objects.values():
+                if isinstance(value, int):
+                    os.close(value)
         logging.getLogger("pkram").warning("Ignoring node %s, which has another size or layout.", self.name)
         return -1
 
+    def _store(self, fd):
+        with Client(self.path) as client:
+            client.store(self.name, {"memory": fd, "layout": str(self.layout).encode()}, replace=True,
+                         verify=self.verify)
+
     def __enter__(self):
         with Client(self.path) as client:
-            self._fd = self._retrieve(client)
-        self.created = self._fd < 0
-        if self.created:
-            self._fd = os.memfd_create(self.name)
-            os.ftruncate(self._fd, self.size)
-        self._map = mmap.mmap(self._fd, self.size)
+            fd = self._retrieve(client)
+        self.created = fd < 0
+        try:
+            if self.created:
+                fd = os.memfd_create(os.fsencode(self.name)[:_MEMFD_NAME_MAX])
+                os.ftruncate(fd, self.size)
+            self._map = mmap.mmap(fd, self.size)
+        except BaseException:
+            try:
+                # It was released above.
+                if not self.created:
+                    self._store(fd)
+            finally:
+                if fd >= 0:
+                    os.close(fd)
+            raise
+        self._fd = fd
         return self._map
 
     def __exit__(self, *_):
-        # A file that is mapped for writing cannot be frozen.
-        self._map.close()
+        fds, self._fd = [self._fd], -1
         try:
-            with Client(self.path) as client:
-                objects = {"memory": self._fd, "layout": str(self.layout).encode()}
-                client.store(self.name, objects, replace=True, verify=self.verify)
+            try:
+                # A file that is mapped for writing cannot be frozen.
+                self._map.close()
+            except BufferError:
+                logging.getLogger("pkram").warning("Storing a copy of node %s, because a view of its memory is still "
+                                                   "in use.", self.name)
+                fds.append(_copy_file(fds[0], self.size))
+            self._store(fds[-1])
         finally:
-            os.close(self._fd)
-            self._fd = -1
+            for fd in fds:
+                os.close(fd)

@@ -142,6 +142,7 @@ static void test_errors(void **state) {
         assert_int_equal(pkram_store(c, "a/b", &o, 1, 0, NULL), -EINVAL);
         assert_non_null(pkram_client_get_error_reason(c));
         assert_int_equal(pkram_store(c, "n", &o, 1, 1 << 10, NULL), -EINVAL);
+        assert_null(pkram_client_get_error(c));
         assert_int_equal(pipe(fds), 0);
         o.fd = fds[0];
         assert_int_equal(pkram_store(c, "pipe", &o, 1, 0, NULL), -ENOTSUP);
@@ -151,6 +152,7 @@ static void test_errors(void **state) {
         assert_int_equal(pkram_remove(c, "none", 0), -ENOENT);
         assert_int_equal(pkram_error_to_errno("io.pkram.Store.NodeDamaged"), -EBADMSG);
         assert_int_equal(pkram_error_to_errno("io.example.Other"), -EPROTO);
+        assert_int_equal(pkram_error_to_errno(NULL), -EPROTO);
         pkram_client_free(c);
 }
 
@@ -163,6 +165,25 @@ static int count_node(const pkram_node *n, void *userdata) {
         return 0;
 }
 
+struct retrieved {
+        pkram_client *c;
+        unsigned n;
+};
+
+/* Uses the connection that lists. */
+static int retrieve_node(const pkram_node *n, void *userdata) {
+        struct retrieved *seen = userdata;
+        pkram_node *whole = NULL;
+
+        assert_int_equal(pkram_retrieve(seen->c, pkram_node_get_name(n), &whole), 0);
+        assert_string_equal(pkram_node_get_name(whole), pkram_node_get_name(n));
+        assert_int_equal(pkram_node_get_n_objects(whole), 1);
+        pkram_node_free(whole);
+        assert_int_equal(pkram_release(seen->c, pkram_node_get_name(n), pkram_node_get_id(n) + 1), -ENOENT);
+        seen->n++;
+        return 0;
+}
+
 static int stop_at_node(const pkram_node *n, void *userdata) {
         (void) n;
         (void) userdata;
@@ -172,6 +193,7 @@ static int stop_at_node(const pkram_node *n, void *userdata) {
 static void test_list(void **state) {
         pkram_client *c = connected();
         pkram_object o = { .fd = -1, .data = "x", .size = 1 };
+        struct retrieved retrieved = { .c = c };
         unsigned count = 0;
         char *owner = NULL;
 
@@ -182,17 +204,16 @@ static void test_list(void **state) {
         assert_int_equal(pkram_store(c, "list-2", &o, 1, 0, NULL), 0);
         assert_int_equal(pkram_list(c, count_node, &count), 0);
         assert_int_equal(count, 2);
+        assert_int_equal(pkram_list(c, retrieve_node, &retrieved), 0);
+        assert_int_equal(retrieved.n, 2);
 
         assert_int_equal(pkram_get_owner(c, &owner), 0);
         assert_int_equal(pkram_client_set_owner(c, owner), 0);
         assert_int_equal(pkram_list(c, count_node, &count), 0);
         assert_int_equal(count, 4);
         free(owner);
-        assert_int_equal(pkram_remove(c, "list-1", 0), 0);
         assert_int_equal(pkram_list(c, stop_at_node, NULL), 7);
-        pkram_client_free(c);
-
-        c = connected();
+        assert_int_equal(pkram_remove(c, "list-1", 0), 0);
         assert_int_equal(pkram_remove(c, "list-2", 0), 0);
         pkram_client_free(c);
 }
@@ -231,6 +252,8 @@ static void test_monitor(void **state) {
         assert_int_equal(sd_event_new(&event), 0);
         assert_true(sd_event_add_io(event, NULL, pkram_client_get_fd(s.c), POLLIN, on_input, &s) >= 0);
         assert_int_equal(pkram_monitor(s.c), 0);
+        assert_int_equal(pkram_remove(s.c, "watched", 0), -EBUSY);
+        assert_null(pkram_client_get_error(s.c));
         while (s.n == 0)
                 assert_true(sd_event_run(event, 10 * 1000 * 1000) > 0);
         assert_int_equal(pkram_store(other, "watched", &o, 1, 0, NULL), 0);

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 import unittest
+import unittest.mock
 
 spec = importlib.util.spec_from_file_location("pkram", sys.argv[1])
 pkram = importlib.util.module_from_spec(spec)
@@ -78,6 +79,18 @@ class ClientTest(Base):
             event = next(events)
             self.assertEqual((event["event"], event["name"]), ("stored", "watched"))
             c.remove("watched")
+            with self.assertRaises(RuntimeError):
+                watcher.remove("watched")
+
+    def test_list(self):
+        """The connection can be used for each node while its list is read."""
+        with pkram.Client(self.path) as c:
+            for n in range(3):
+                c.store(f"listed-{n}", {"x": b"%d" % n})
+            for node in c.list():
+                self.assertEqual(c.retrieve(node["name"])[1], {"x": node["name"][-1].encode()})
+                c.release(node["name"], node["id"])
+            self.assertEqual(list(c.list()), [])
 
     def test_owner(self):
         with pkram.Client(self.path) as c:
@@ -112,6 +125,40 @@ class MemoryTest(Base):
                 raise KeyError
         with pkram.Memory("failed", 4096, path=self.path) as m:
             self.assertEqual(m[0], 7)
+
+    def test_view_in_use(self):
+        """What is still in use is stored as a copy."""
+        before = self.open_fds()
+        with self.assertLogs("pkram", "WARNING"):
+            with pkram.Memory("viewed", 1 << 22, path=self.path) as m:
+                view = memoryview(m)
+                view[0], view[(1 << 22) - 1] = 1, 2
+        view[0] = 3
+        view.release()
+        m.close()
+        self.assertEqual(self.open_fds(), before)
+        with pkram.Memory("viewed", 1 << 22, path=self.path) as m:
+            self.assertEqual((m[0], m[1], m[(1 << 22) - 1]), (1, 0, 2))
+
+    def test_failures(self):
+        """What was stored is there after each failure on entry, and no descriptor is left open."""
+        with pkram.Memory("kept", 4096, path=self.path) as m:
+            m[0] = 9
+        before = self.open_fds()
+        for target, name in ((pkram.mmap, "mmap"), (pkram.Client, "release")):
+            with unittest.mock.patch.object(target, name, side_effect=OSError("no")), self.assertRaises(OSError):
+                with pkram.Memory("kept", 4096, path=self.path):
+                    self.fail("it was entered")
+            self.assertEqual(self.open_fds(), before)
+        with unittest.mock.patch.object(pkram.Memory, "_store", side_effect=OSError("no")), \
+                self.assertRaises(OSError):
+            with pkram.Memory("new", 4096, path=self.path):
+                pass
+        self.assertEqual(self.open_fds(), before)
+        with pkram.Memory("kept", 4096, path=self.path) as m:
+            self.assertEqual(m[0], 9)
+        with pkram.Memory("n" * 255, 4096, path=self.path) as m:
+            self.assertEqual(m[0], 0)
 
     def test_in_use(self):
         """What was not stored by this class is not taken, and stays until it is replaced."""
