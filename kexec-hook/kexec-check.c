@@ -135,6 +135,8 @@ static bool list_next(KexecCheck *check, bool *first) {
 
 static void describe_problem(const KexecTreeProblem *p, KexecCheck *check) {
         TEXT(check, "tree '%s' at '%s' ", p->name, p->path);
+        if (p->limit && p->programs)
+                TEXT(check, "with what %.255s will write to it ", p->programs);
         if (p->limit)
                 describe_limit(check, p->needed, p->limit, p->maximum);
         else if (p->users)
@@ -146,7 +148,7 @@ static void describe_problem(const KexecTreeProblem *p, KexecCheck *check) {
 }
 
 static void describe_trees(const KexecFacts *facts, KexecCheck *check) {
-        bool limit = false, users = false, loops = false, idmapped = false, disk = false;
+        bool limit = false, size = false, users = false, loops = false, idmapped = false, disk = false;
 
         for (size_t i = 0; i < facts->n_problems; i++) {
                 if (!text_has_room(check)) {
@@ -156,7 +158,8 @@ static void describe_trees(const KexecFacts *facts, KexecCheck *check) {
                 if (i > 0)
                         TEXT(check, "; ");
                 describe_problem(facts->problems + i, check);
-                limit = limit || facts->problems[i].limit;
+                if (facts->problems[i].limit)
+                        *(strcmp(facts->problems[i].limit, KEXEC_LIMIT_SIZE) == 0 ? &size : &limit) = true;
                 idmapped = idmapped || facts->problems[i].idmapped;
                 disk = disk || facts->problems[i].disk;
                 if (!facts->problems[i].limit && facts->problems[i].users) {
@@ -168,13 +171,16 @@ static void describe_trees(const KexecFacts *facts, KexecCheck *check) {
         if (limit)
                 TEXT(check, " Remove files from the tree, or raise the limit in pkramd.conf and run 'systemctl reload "
                      "pkramd.service'.");
+        if (size)
+                TEXT(check, " Remove files from the tree, stop one of these, or remount the tree with a larger "
+                     "size=.");
         if (users)
                 TEXT(check, " Stop these processes, or add RequiresMountsFor= with the directory to their units.");
         if (loops)
                 TEXT(check, " Detach loop devices with 'losetup -d'.");
         if (idmapped)
                 TEXT(check, " Copy the contents of a tree with mapped owners, and mount it without X-mount.idmap=.");
-        if (!limit && !users && !idmapped && !disk)
+        if (!limit && !size && !users && !idmapped && !disk)
                 TEXT(check, " Unmount the tree to store it now.");
 }
 
@@ -230,6 +236,19 @@ static void describe_shared_losses(const KexecFacts *facts, KexecCheck *check) {
         }
         TEXT(check, "%s of pkramd.conf.", limit ? ". Raise the limit, or take it out of [SharedMemory]" :
              ". Take it out of [SharedMemory]");
+}
+
+static void describe_program_losses(const KexecFacts *facts, KexecCheck *check) {
+        bool first = true;
+
+        for (size_t i = 0; i < facts->n_program_problems; i++) {
+                const KexecProgramProblem *p = facts->program_problems + i;
+
+                if (!list_next(check, &first))
+                        break;
+                TEXT(check, "%.255s (%.500s)", p->name, p->detail);
+        }
+        TEXT(check, ". Remove the cause, or stop %s.", facts->n_program_problems == 1 ? "it" : "them");
 }
 
 static bool facts_have_shared_loss(const KexecFacts *facts) {
@@ -301,6 +320,10 @@ static void check_describe(const KexecFacts *facts, const KexecImage *image, Kex
                 }
                 TEXT(check, "shared memory: ");
                 describe_shared_losses(facts, check);
+                return;
+        case KEXEC_REASON_PROGRAM:
+                TEXT(check, "A kexec would lose guests or processes that cannot be saved: ");
+                describe_program_losses(facts, check);
                 return;
         case KEXEC_REASON_DISK:
                 TEXT(check, "%s%s does not preserve memory. %s", image ? "The given kernel" : "The loaded kernel",
@@ -398,7 +421,8 @@ void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy p
         assert(ret);
 
         possible = facts->info && facts->info->boot_result != PKRAM_BOOT_OFF;
-        nothing = facts->n_nodes == 0 && facts->n_trees == 0 && facts->n_shared == 0 && facts->n_units == 0;
+        nothing = facts->n_nodes == 0 && facts->n_trees == 0 && facts->n_shared == 0 && facts->n_units == 0 &&
+                facts->n_program_problems == 0;
         if (possible && nothing && facts->strict && image && reason_of_image(facts->info, image) != KEXEC_REASON_KEEPS)
                 nothing = false;
         if (!possible && facts->disk_problem && facts->n_trees > 0) {
@@ -419,8 +443,10 @@ void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy p
                         check.reason = KEXEC_REASON_FDSTORE;
                 if (check.reason == KEXEC_REASON_KEEPS && facts_have_shared_loss(facts))
                         check.reason = KEXEC_REASON_SHARED_MEMORY;
+                if (check.reason == KEXEC_REASON_KEEPS && facts->n_program_problems > 0)
+                        check.reason = KEXEC_REASON_PROGRAM;
                 if (is_lost_by_image(check.reason) && facts->on_disk && facts->n_units == 0 &&
-                    facts->n_shared == 0 && facts->n_problems == 0)
+                    facts->n_shared == 0 && facts->n_problems == 0 && facts->n_program_problems == 0)
                         check.reason = KEXEC_REASON_DISK;
         }
 
@@ -475,6 +501,7 @@ const char *kexec_reason_to_string(KexecReason reason) {
                 [KEXEC_REASON_TREE]           = "tree",
                 [KEXEC_REASON_FDSTORE]        = "fdStore",
                 [KEXEC_REASON_SHARED_MEMORY]  = "sharedMemory",
+                [KEXEC_REASON_PROGRAM]        = "program",
                 [KEXEC_REASON_DISK]           = "disk",
         };
 

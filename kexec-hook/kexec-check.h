@@ -34,6 +34,7 @@ typedef enum KexecReason {
         KEXEC_REASON_TREE,              /* the image would preserve everything, but a mounted tree cannot be stored */
         KEXEC_REASON_FDSTORE,           /* the same, but a file descriptor store exceeds a limit */
         KEXEC_REASON_SHARED_MEMORY,     /* the same, but shared memory cannot be stored */
+        KEXEC_REASON_PROGRAM,           /* the same, but a guest or process cannot be saved */
         KEXEC_REASON_DISK,              /* the image preserves nothing, but all of it is written to disk before */
         _KEXEC_REASON_MAX,
 } KexecReason;
@@ -41,16 +42,22 @@ typedef enum KexecReason {
 /* Returns true if the image would preserve everything. Something that is not stored yet may be lost nevertheless. */
 static inline bool kexec_reason_image_keeps(KexecReason reason) {
         return reason == KEXEC_REASON_KEEPS || reason == KEXEC_REASON_NOTHING_STORED ||
-                reason == KEXEC_REASON_TREE || reason == KEXEC_REASON_FDSTORE || reason == KEXEC_REASON_SHARED_MEMORY;
+                reason == KEXEC_REASON_TREE || reason == KEXEC_REASON_FDSTORE ||
+                reason == KEXEC_REASON_SHARED_MEMORY || reason == KEXEC_REASON_PROGRAM;
 }
+
+/* The limit of a tree that is no limit of pkramd.conf. */
+#define KEXEC_LIMIT_SIZE "size"
 
 /* A mounted tree that cannot be stored as it is now. All strings are valid UTF-8 without control characters. */
 typedef struct KexecTreeProblem {
         const char *name;       /* of the tree */
         const char *path;       /* where it is mounted */
-        const char *limit;      /* of pkramd.conf, which storing it would exceed; or NULL */
+        /* of pkramd.conf, which storing it would exceed, or "size", of the tree; or NULL */
+        const char *limit;
         uint64_t maximum;       /* with limit: its value */
         uint64_t needed;        /* with limit: what all that counts against it would come to */
+        const char *programs;   /* with limit: guests and processes that will be saved on the tree, or NULL */
         const char *users;      /* else: what writes to it and is not stopped before; or NULL */
         const char *detail;     /* else: why it cannot be stored, or not be examined */
         bool idmapped;          /* with detail: it is mounted with X-mount.idmap= */
@@ -76,6 +83,12 @@ typedef struct KexecSharedMemory {
         const char *detail;     /* else: why it cannot be stored, as part of a sentence; or NULL */
 } KexecSharedMemory;
 
+/* A guest of pkram-qemu or process of pkram-criu that cannot be saved as it is now. */
+typedef struct KexecProgramProblem {
+        const char *name;       /* valid UTF-8 without control characters, as is detail */
+        const char *detail;     /* why it cannot be saved */
+} KexecProgramProblem;
+
 /* What there is to lose. */
 typedef struct KexecFacts {
         const struct pkram_ioctl_info *info;    /* from PKRAM_IOC_INFO; NULL if the running kernel has no PKRAM */
@@ -90,6 +103,8 @@ typedef struct KexecFacts {
         size_t n_units;
         const KexecFdStoreProblem *fdstore_problems;
         size_t n_fdstore_problems;
+        const KexecProgramProblem *program_problems;
+        size_t n_program_problems;
         /* a sentence on what is written to disk, if all nodes and trees are and fit; or NULL */
         const char *on_disk;
         /* why nothing can be stored on disk, a clause; NULL if it can be, or if nodes are in memory */

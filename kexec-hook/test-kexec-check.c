@@ -260,6 +260,58 @@ static void test_units(void **state) {
 }
 
 /* Shared memory that is going to be stored counts by name, as services do. */
+/* What guests and processes will write to a tree counts, and those that cannot be saved are lost. */
+static void test_programs(void **state) {
+        KexecTreeProblem problem = {
+                .name = "vm", .path = "/srv/vm", .limit = KEXEC_LIMIT_SIZE, .maximum = 1000, .needed = 1500,
+                .programs = "web and db",
+        };
+        KexecProgramProblem programs[] = {
+                { .name = "client", .detail = "client (12): descriptor 3 is a TCP connection" },
+                { .name = "other", .detail = "it is traced" },
+        };
+        KexecFacts facts = { .info = &info, .n_trees = 1, .problems = &problem, .n_problems = 1 };
+        KexecCheck c;
+
+        (void) state;
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_TREE);
+        assert_string_equal(c.text, "A kexec would lose 1 of 1 mounted tree: tree 'vm' at '/srv/vm' with what web and "
+                            "db will write to it needs 1500, which exceeds size=1000. Remove files from the tree, "
+                            "stop one of these, or remount the tree with a larger size=.");
+        problem.limit = "NodeBytesMax";
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_non_null(strstr(c.text, "with what web and db will write to it needs 1500, which exceeds "
+                               "NodeBytesMax=1000. Remove files from the tree, or raise the limit"));
+
+        facts.n_problems = 0;
+        facts.program_problems = programs;
+        facts.n_program_problems = 1;
+        for (KexecPolicy p = 0; p < _KEXEC_POLICY_MAX; p++) {
+                kexec_check(&facts, NULL, p, &c);
+                assert_int_equal(c.reason, KEXEC_REASON_PROGRAM);
+                assert_false(c.keeps);
+                assert_int_equal(c.allowed, p != KEXEC_POLICY_REFUSE);
+        }
+        assert_string_equal(kexec_reason_to_string(c.reason), "program");
+        assert_true(kexec_reason_image_keeps(c.reason));
+        assert_string_equal(c.text, "A kexec would lose guests or processes that cannot be saved: client (client "
+                            "(12): descriptor 3 is a TCP connection). Remove the cause, or stop it.");
+        facts.n_program_problems = 2;
+        facts.on_disk = "All of it is written to disk.";
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_non_null(strstr(c.text, "; other (it is traced). Remove the cause, or stop them."));
+
+        /* Nor are they on disk. */
+        info.image_state = PKRAM_IMAGE_NO_SUPPORT;
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_NO_SUPPORT);
+        facts.n_trees = 0;
+        info.image_state = PKRAM_IMAGE_KEEPS;
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_PROGRAM);
+}
+
 static void test_shared_memory(void **state) {
         KexecSharedMemory shared[] = {
                 { .name = "0x0052e2c1" }, { .name = "/dev/shm/a" }, { .name = "/dev/shm/b" }, { .name = "/dev/shm/c" },
@@ -515,6 +567,7 @@ int main(void) {
                 T(test_nothing_stored),
                 T(test_trees),
                 T(test_units),
+                T(test_programs),
                 T(test_shared_memory),
                 T(test_strict),
                 T(test_disk),

@@ -293,6 +293,7 @@ static void process_write_note(const ProcessRun *run) {
         RunNote note = {
                 .directory = run->path,
                 .bytes = run->bytes,
+                .saved_bytes = run->bytes + STATE_BYTES,
                 .resumed = run->resumed,
                 .reason = run->reason,
                 .stopped_usec = run->stopped_usec,

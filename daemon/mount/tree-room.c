@@ -12,8 +12,9 @@
 #include "run-notes.h"
 #include "tree-room.h"
 
-/* The tree that a directory is on. 1: *ret is what is known about it, 0: it is on none. */
-static int tree_of_directory(int directory, TreeMount *ret) {
+/* The tree that a directory is on. 1: *ret is what is known about it, and *ret_path where it is mounted, 0: it is on
+ * none. */
+static int tree_of_directory(int directory, TreeMount *ret, char **ret_path) {
         char **paths = NULL;
         struct stat st, root;
         size_t n = 0;
@@ -28,13 +29,17 @@ static int tree_of_directory(int directory, TreeMount *ret) {
                 if (stat(paths[i], &root) < 0 || root.st_dev != st.st_dev)
                         continue;
                 r = tree_mount_find(paths[i], ret);
-                r = r < 0 ? r : 1;
+                if (r >= 0)
+                        *ret_path = strdup(paths[i]);
+                r = r < 0 ? r : *ret_path ? 1 : -ENOMEM;
         }
         tree_mount_paths_free(paths, n);
         return r;
 }
 
-static int room_check_limits(struct json_object *limits, const char *what, uint64_t bytes, char **reterr) {
+/* Would a tree of that size exceed a limit? */
+static int room_check_limits(struct json_object *limits, const char *path, const char *what, uint64_t bytes,
+                             char **reterr) {
         static const char *const names[] = { "TotalBytesMax", "OwnerBytesMax", "NodeBytesMax" };
         char needed[FORMAT_MAX], maximum[FORMAT_MAX];
 
@@ -42,19 +47,26 @@ static int room_check_limits(struct json_object *limits, const char *what, uint6
                 struct json_object *l = json_object_array_get_idx(limits, i);
                 const char *name = json_get_string(l, "name") ?: "";
                 int64_t max = json_get_int(l, "maximum", INT64_MAX);
+                uint64_t sum = bytes;
 
-                for (size_t k = 0; k < ELEMENTSOF(names); k++)
-                        if (streq(name, names[k]) && max < INT64_MAX && bytes > (uint64_t) MAX(max, 0))
-                                return refuse(reterr, "%s= of pkramd.conf(5) is %s, and %s takes up to %s: its memory "
-                                              "could not be stored for a kexec. Raise the limit.", name,
-                                              format_bytes(maximum, (uint64_t) MAX(max, 0)), what,
-                                              format_bytes(needed, bytes));
+                for (size_t k = 0; k < ELEMENTSOF(names); k++) {
+                        if (!streq(name, names[k]) || max == INT64_MAX)
+                                continue;
+                        /* The one limit with a sum of what is stored. */
+                        if (!inc_u64(&sum, (uint64_t) MAX(json_get_int(l, "current", 0), 0)) ||
+                            sum > (uint64_t) MAX(max, 0))
+                                return refuse(reterr, "%s= of pkramd.conf(5) is %s, and with %s the tree at '%s' "
+                                              "takes up to %s: it could not be stored for a kexec. Raise the limit.",
+                                              name, format_bytes(maximum, (uint64_t) MAX(max, 0)), what, path,
+                                              format_bytes(needed, sum));
+                }
         }
         return 0;
 }
 
 static int room_check_store(
                 const TreeMount *m,
+                const char *path,
                 const char *what,
                 uint64_t bytes,
                 char **ret_notice,
@@ -82,64 +94,58 @@ static int room_check_store(
                 *ret_notice = NULL;
                 return -ENOMEM;
         }
-        return room_check_limits(json_get_array(reply.parameters, "limits"), what, bytes, reterr);
+        return room_check_limits(json_get_array(reply.parameters, "limits"), path, what, bytes, reterr);
 }
 
-/* What the RAM of another guest may still take of the file system with that number. */
-static uint64_t guest_missing(const char *directory, uint64_t bytes, dev_t device) {
-        _cleanup_closedir_ DIR *d = opendir(directory);
-        const struct dirent *e;
-        uint64_t used = 0;
-        struct stat st;
+/* Adds up what others in a directory of notes may still write to a tree. */
+static int others_missing(const char *notes, const char *except, int root, const char *mounted, uint64_t *sum) {
+        _cleanup_json_ struct json_object *others = NULL;
+        int r;
 
-        if (!d || fstat(dirfd(d), &st) < 0 || st.st_dev != device)
-                return 0;
-        while ((e = readdir(d)))
-                if (fstatat(dirfd(d), e->d_name, &st, AT_SYMLINK_NOFOLLOW) >= 0 && S_ISREG(st.st_mode))
-                        used += (uint64_t) st.st_blocks * 512;
-        return used < bytes ? bytes - used : 0;
+        r = run_notes_read(notes, &others);
+        if (r < 0)
+                return r == -ENOMEM ? r : 0;
+        for (size_t i = 0; i < json_object_array_length(others); i++) {
+                struct json_object *other = json_object_array_get_idx(others, i);
+
+                if (!streq(json_get_string(other, "directory"), except))
+                        (void) inc_u64(sum, run_note_missing(other, root, mounted));
+        }
+        return 0;
 }
 
-/* Adds up what other guests may still take of the file system that a directory is on. */
-static int guests_missing(int directory, const char *path, uint64_t *ret) {
-        _cleanup_json_ struct json_object *guests = NULL;
-        struct stat st;
+/* What other guests and processes may still write to the tree. */
+static int programs_missing(const char *mounted, const char *path, uint64_t *ret) {
+        _cleanup_close_ int root = open(mounted, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_free_ char *ours = realpath(path, NULL);
         int r;
 
         *ret = 0;
-        if (fstat(directory, &st) < 0)
+        if (root < 0)
                 return -errno;
-        r = run_notes_read(GUESTS_DIRECTORY, &guests);
-        if (r < 0)
-                return r == -ENOMEM ? r : 0;
-        for (size_t i = 0; i < json_object_array_length(guests); i++) {
-                struct json_object *g = json_object_array_get_idx(guests, i);
-                const char *other = json_get_string(g, "directory");
-
-                if (!streq(other, path))
-                        (void) inc_u64(ret, guest_missing(other, (uint64_t) json_get_int(g, "bytes", 0), st.st_dev));
-        }
-        return 0;
+        r = others_missing(GUESTS_DIRECTORY, ours ?: path, root, mounted, ret);
+        return r < 0 ? r : others_missing(PROCESSES_DIRECTORY, ours ?: path, root, mounted, ret);
 }
 
 int tree_room_check(int directory, const char *path, const char *what, uint64_t bytes, uint64_t held,
                     char **ret_notice, char **reterr) {
         _cleanup_tree_mount_ TreeMount m = {};
         char needed[FORMAT_MAX], left[FORMAT_MAX];
+        _cleanup_free_ char *mounted = NULL;
+        uint64_t room, missing, sum;
         struct statvfs fs;
-        uint64_t room, missing;
         int r;
 
         *ret_notice = *reterr = NULL;
-        r = tree_of_directory(directory, &m);
+        r = tree_of_directory(directory, &m, &mounted);
         if (r < 0)
                 return r;
-        if (r == 0)
+        if (r == 0 || !mounted)
                 return refuse(reterr, "'%s' is not on a file system of type pkram, and so the memory of %s would not "
                               "survive a kexec: see mount.pkram(8).", path, what);
         if (fstatvfs(directory, &fs) < 0)
                 return -errno;
-        r = guests_missing(directory, path, &missing);
+        r = programs_missing(mounted, path, &missing);
         if (r < 0)
                 return r;
         room = (uint64_t) fs.f_bavail * fs.f_frsize;
@@ -147,6 +153,12 @@ int tree_room_check(int directory, const char *path, const char *what, uint64_t 
         if (fs.f_blocks > 0 && (!inc_u64(&room, held) || room < bytes))
                 return refuse(reterr, "The tree of '%s' has room for %s%s, and %s takes up to %s: mount it with a "
                               "larger size=.", path, format_bytes(left, room),
-                              missing > 0 ? " beside its other guests" : "", what, format_bytes(needed, bytes));
-        return room_check_store(&m, what, bytes, ret_notice, reterr);
+                              missing > 0 ? " beside its other guests and processes" : "", what,
+                              format_bytes(needed, bytes));
+        /* All of the tree is stored as one node. */
+        sum = (uint64_t) (fs.f_blocks - fs.f_bfree) * fs.f_frsize;
+        sum -= MIN(sum, held);
+        if (!inc_u64(&sum, missing) || !inc_u64(&sum, bytes))
+                sum = UINT64_MAX;
+        return room_check_store(&m, mounted, what, sum, ret_notice, reterr);
 }

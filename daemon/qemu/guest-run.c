@@ -301,6 +301,8 @@ static void run_announce(const GuestRun *run, bool resumed, const char *why) {
         RunNote note = {
                 .directory = run->path,
                 .bytes = run->plan.size + run->plan.more,
+                .saved_bytes = run->plan.size + run->plan.more + run->facts.extra + STATE_BYTES,
+                .files = &run->plan.ram_files,
                 .resumed = resumed,
                 .reason = why,
                 .stopped_usec = stopped,

@@ -17,7 +17,7 @@ mount -t tmpfs none /run || exit 1
 dir=$(mktemp -d)
 # shellcheck source=daemon/tools/test-tap.sh
 . "$(dirname "$0")/../tools/test-tap.sh"
-clean_up() { stop; manager_stop; umount -l "$dir/vm" 2>/dev/null; rm -rf --one-file-system "$dir"; }
+clean_up() { stop; manager_stop; [[ $holder ]] && kill "$holder" 2>/dev/null; umount -l "$dir/vm" 2>/dev/null; rm -rf --one-file-system "$dir"; }
 mkdir -p "$dir/vm" /run/pkram
 
 tree() { "$mount" vm "$dir/vm" -o "rw,size=512m,pkram.socket=$dir/socket" >/dev/null 2>&1; }
@@ -25,7 +25,7 @@ tree() { "$mount" vm "$dir/vm" -o "rw,size=512m,pkram.socket=$dir/socket" >/dev/
 kexec() { "$umount" "$dir/vm" >"$dir/stdout" 2>&1 && tree; }
 
 arguments=(-machine q35)
-guest=
+guest='' holder=''
 # The QEMU that pkram-qemu, a process with this id, has started.
 child_of() { tr -d ' ' <"/proc/$1/task/$1/children"; }
 # launch WORDS-FOR-FAKE [OPTION...]: in the background
@@ -209,6 +209,37 @@ ok "a guest whose pkram-qemu was killed is not shown any more"
 launch '' && ends 2 && says 'runs already'; ok "nor is it started as long as its QEMU runs"
 kill -KILL "$child"; while [[ -e /proc/$child/exe ]]; do sleep 0.05; done
 launch '' && says boots && shown && ends 0 TERM; ok "and then it is"
+
+# hold BYTES: the note of a process on the tree that will write so much when it is saved
+hold() {
+    mkdir -p /run/pkram/processes
+    python3 - "$dir/vm" "$1" <<'END_OF_PYTHON' &
+import fcntl, json, struct, sys, time
+f = open("/run/pkram/processes/held.json", "w")
+fcntl.fcntl(f, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))  # F_OFD_SETLK
+json.dump({"name": "held", "directory": sys.argv[1], "bytes": 1, "savedBytes": int(sys.argv[2])}, f)
+f.flush()
+time.sleep(1000)
+END_OF_PYTHON
+    holder=$!
+    for _ in {1..100}; do
+        [[ -s /run/pkram/processes/held.json ]] && return
+        sleep 0.05
+    done
+}
+let_go() { kill "$holder"; wait "$holder" 2>/dev/null; true; }
+hold $((64 << 20))
+launch '' --size=200M && ends 2 && says 'has room for 448.0M beside its other guests and processes'
+ok "refused: what a process on the tree will write"
+let_go
+launch '' --size=200M && says boots && ends 0 TERM; ok "and started when the process has ended"
+start NodeBytesMax=$((400 << 20))
+hold $((100 << 20))
+launch '' && ends 2 && says "NodeBytesMax= .* is 400.0M, and with the guest the tree at '$dir/vm' takes up to 436.0M"
+ok "refused: together they exceed a limit"
+let_go
+launch '' && says boots && ends 0 TERM; ok "and alone it does not"
+start
 
 cat >"$dir/a.conf" <<END_OF_CONF
 [Guest]

@@ -17,6 +17,18 @@ static int on_kexec(_unused_ sd_event_source *source, _unused_ const struct sign
         return 0;
 }
 
+/* Sets limits as in pkramd.conf, from words like NodeBytesMax=1000000. */
+static void set_limits(Config *c, char *const *words) {
+        for (; *words; words++) {
+                const char *value = strchr(*words, '=');
+                _cleanup_free_ char *name = value ? strndup(*words, (size_t) (value - *words)) : NULL;
+                int id = name ? limit_from_name(name) : -1;
+
+                if (id >= 0)
+                        c->limit[id] = strtoull(value + 1, NULL, 10);
+        }
+}
+
 int main(int argc, char *argv[]) {
         _cleanup_(mock_freep) Mock *mock = NULL;
         _cleanup_(manager_freep) Manager *m = NULL;
@@ -29,7 +41,7 @@ int main(int argc, char *argv[]) {
         int fd;
 
         if (argc < 2 || strlen(argv[1]) >= sizeof(address.un.sun_path)) {
-                (void) fputs("pkramd-mock SOCKET [off|missing|denied|failing]\n", stderr);
+                (void) fputs("pkramd-mock SOCKET [off|missing|denied|failing|LIMIT=BYTES...]\n", stderr);
                 return EXIT_FAILURE;
         }
 
@@ -46,6 +58,7 @@ int main(int argc, char *argv[]) {
 
         if (manager_new(&device, &m) < 0 || manager_use_own_tree_worker(m) < 0)
                 return EXIT_FAILURE;
+        set_limits(&m->config, argv + 2);
         varlink_server_set_check_replies(m->server, true);
 
         memcpy(address.un.sun_path, argv[1], strlen(argv[1]));

@@ -31,6 +31,7 @@
 static void tree_problem_done(KexecTreeProblem *p) {
         free((char *) p->name);
         free((char *) p->path);
+        free((char *) p->programs);
         free((char *) p->users);
         free((char *) p->detail);
 }
@@ -44,6 +45,7 @@ void kexec_state_done(KexecState *s) {
                 free((char *) s->shared[i].detail);
         }
         free(s->shared);
+        kexec_programs_done(&s->programs);
         unit_list_done(&s->units);
         kexec_fdstores_done(&s->fdstores);
         free(s->crash_wanted);
@@ -123,8 +125,9 @@ static int add_problem(KexecState *s, const KexecTree *tree, KexecTreeProblem p)
 }
 
 /* Is everything that could be in there too little to exceed a limit? Then nothing has to be counted. */
-static bool surely_fits(const TreeScan *t, const struct statvfs *fs) {
-        uint64_t bytes = (uint64_t) (fs->f_blocks - fs->f_bfree) * fs->f_frsize, files = fs->f_files - fs->f_ffree;
+static bool surely_fits(const TreeScan *t, const struct statvfs *fs, const TreeWrites *writes) {
+        uint64_t bytes = (uint64_t) (fs->f_blocks - fs->f_bfree) * fs->f_frsize;
+        uint64_t files = fs->f_files - fs->f_ffree + writes->n;
         const uint64_t *limit = t->config->limit;
 
         /* Without a limit of its own, a tmpfs does not count. */
@@ -132,6 +135,8 @@ static bool surely_fits(const TreeScan *t, const struct statvfs *fs) {
                 return false;
         /* Room for the table, in which an entry with attributes can be larger than a page. */
         bytes += files * KIB(8);
+        if (!inc_u64(&bytes, writes->bytes))
+                return false;
         return files + 2 <= limit[LIMIT_OBJECTS] && bytes <= limit[LIMIT_NODE_BYTES] &&
                 t->usage.total_bytes + bytes <= limit[LIMIT_TOTAL_BYTES] &&
                 t->usage.owner_bytes + bytes <= limit[LIMIT_OWNER_BYTES];
@@ -163,11 +168,33 @@ static bool tree_exceeds(TreeScan *t, const TreeCost *c, KexecTreeProblem *ret) 
         return false;
 }
 
+/* The same, with what is written to it before. */
+static bool tree_exceeds_with(TreeScan *t, const struct statvfs *fs, TreeCost *c, TreeWrites *writes,
+                             KexecTreeProblem *ret) {
+        uint64_t room = (uint64_t) fs->f_bfree * fs->f_frsize, size = (uint64_t) fs->f_blocks * fs->f_frsize;
+
+        if (fs->f_blocks > 0 && writes->bytes > room)
+                *ret = (KexecTreeProblem) {
+                        .limit = KEXEC_LIMIT_SIZE, .maximum = size, .needed = size - room + writes->bytes,
+                };
+        else {
+                /* A state or a set of images is one object at least. */
+                c->objects += writes->n;
+                if (!inc_u64(&c->bytes, writes->bytes))
+                        c->bytes = UINT64_MAX / 2;
+                if (!tree_exceeds(t, c, ret))
+                        return false;
+        }
+        ret->programs = TAKE_PTR(writes->names);
+        return true;
+}
+
 static int examine_tree(TreeScan *t, const KexecTree *tree) {
+        _cleanup_(tree_writes_done) TreeWrites writes = {};
         _cleanup_close_ int fd = -EBADF;
         KexecTreeProblem p = {};
         TreeCost cost = {};
-        struct statvfs fs;
+        struct statvfs fs = {};
         struct stat st = {};
         int r;
 
@@ -188,8 +215,10 @@ static int examine_tree(TreeScan *t, const KexecTree *tree) {
                 return 0;
         if (r > 0 && fstatvfs(fd, &fs) < 0)
                 r = -errno;
+        if (r >= 0)
+                r = tree_writes_sum(&t->state->programs, fd, tree->path, &writes);
         if (r >= 0) {
-                if (surely_fits(t, &fs))
+                if (surely_fits(t, &fs, &writes))
                         cost.bytes = (uint64_t) (fs.f_blocks - fs.f_bfree) * fs.f_frsize;
                 else {
                         r = tree_cost(fd, t->left_usec, &cost);
@@ -209,7 +238,7 @@ static int examine_tree(TreeScan *t, const KexecTree *tree) {
                 p.idmapped = true;
                 return p.detail ? add_problem(t->state, tree, p) : -ENOMEM;
         }
-        if (tree_exceeds(t, &cost, &p))
+        if (tree_exceeds_with(t, &fs, &cost, &writes, &p))
                 return add_problem(t->state, tree, p);
 
         p = (KexecTreeProblem) { .users = kexec_tree_writers(t->bus, st.st_dev, tree->path, tree->name) };
@@ -442,6 +471,12 @@ int kexec_state_collect(const PkramDevice *device, const Config *config, const K
         }
 
         t.state = &s;
+        r = kexec_programs_read(sources->guests ?: GUESTS_DIRECTORY, sources->processes ?: PROCESSES_DIRECTORY,
+                                &s.programs);
+        if (r < 0)
+                return r;
+        s.facts.program_problems = s.programs.problems;
+        s.facts.n_program_problems = s.programs.n_problems;
         r = kexec_for_each_tree(sources->utab, sources->mounts ?: MOUNT_TABLE, scan_tree, &t);
         if (r == -ENOMEM)
                 return r;
@@ -523,6 +558,7 @@ static struct json_object *problems_to_json(const KexecFacts *facts) {
                 if (!array || !o || json_add_string(o, "name", p->name) < 0 ||
                     json_add_string(o, "directory", p->path) < 0 ||
                     json_add_excess(o, p->limit, p->maximum, p->needed) < 0 ||
+                    (p->programs && json_add_string(o, "programs", p->programs) < 0) ||
                     (p->users && json_add_string(o, "users", p->users) < 0) ||
                     (p->detail && json_add_string(o, "detail", p->detail) < 0) ||
                     json_append(array, TAKE_PTR(o)) < 0)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Collects what kexec_check() judges: stored nodes, mounted trees, shared memory, and units that hold memory. */
+/* Collects what kexec_check() judges: stored nodes, mounted trees, shared memory, guests and processes, and units that
+ * hold memory. */
 #pragma once
 
 #include <systemd/sd-bus.h>
@@ -8,6 +9,7 @@
 #include "device.h"
 #include "kexec-check.h"
 #include "kexec-fdstores.h"
+#include "kexec-programs.h"
 #include "kexec-units.h"
 #include "reboot-check.h"
 
@@ -32,6 +34,7 @@ typedef struct KexecState {
         size_t problems_allocated;
         KexecSharedMemory *shared;
         size_t shared_allocated;
+        KexecPrograms programs;
         UnitList units;
         KexecFdStores fdstores;
         char *crash_wanted;
@@ -62,6 +65,8 @@ typedef struct KexecSources {
         const char *utab;       /* NULL for /run/mount/utab */
         const char *mounts;     /* NULL for MOUNT_TABLE */
         const char *shm;        /* NULL for SHARED_MEMORY_DIRECTORY */
+        const char *guests;     /* NULL for GUESTS_DIRECTORY */
+        const char *processes;  /* NULL for PROCESSES_DIRECTORY */
         const char *units;      /* NULL for KEXEC_UNITS_DIR */
         const char *root;       /* NULL for "", before the directories of unit files */
         const char *disk;       /* NULL for PKRAM_DISK_DIRECTORY */

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "file-util.h"
 #include "run-notes.h"
@@ -29,6 +30,32 @@ static bool note_is_current(const char *path) {
         return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) >= 0 && lock.l_type != F_UNLCK;
 }
 
+/* Borrowed; NULL if it is no string. */
+static const char *array_get_string(struct json_object *array, size_t i) {
+        struct json_object *o = json_object_array_get_idx(array, i);
+
+        return json_object_is_type(o, json_type_string) ? json_object_get_string(o) : NULL;
+}
+
+/* Copies an array of strings. */
+static int note_copy_strings(struct json_object *from, struct json_object *to, const char *key) {
+        struct json_object *array = json_get_array(from, key);
+        _cleanup_json_ struct json_object *copy = json_object_new_array();
+
+        if (!array)
+                return 0;
+        if (!copy)
+                return -ENOMEM;
+        for (size_t i = 0; i < json_object_array_length(array); i++) {
+                const char *text = array_get_string(array, i);
+                _cleanup_free_ char *clean = text ? utf8_escape(text) : NULL;
+
+                if (text && (!clean || json_append(copy, json_object_new_string(clean)) < 0))
+                        return -ENOMEM;
+        }
+        return json_add(to, key, TAKE_PTR(copy));
+}
+
 /* 1: *ret is what it says, 0: the note makes no sense, or its program has ended. */
 static int note_read(const char *path, struct json_object **ret) {
         _cleanup_json_ struct json_object *note = NULL, *o = json_object_new_object();
@@ -47,10 +74,12 @@ static int note_read(const char *path, struct json_object **ret) {
                 return r == -ENOMEM ? r : 0;
         if (!json_object_is_type(note, json_type_object) || !json_get_string(note, "name") ||
             !json_get_string(note, "directory") || json_get_int(note, "bytes", -1) < 0 ||
-            json_get_int(note, "pausedUSec", 0) < 0)
+            json_get_int(note, "savedBytes", 0) < 0 || json_get_int(note, "pausedUSec", 0) < 0)
                 return 0;
         if (note_copy_string(note, o, "name") < 0 || note_copy_string(note, o, "directory") < 0 ||
             json_add_int(o, "bytes", json_get_int(note, "bytes", 0)) < 0 ||
+            (json_get(note, "savedBytes") && json_add_int(o, "savedBytes", json_get_int(note, "savedBytes", 0)) < 0) ||
+            note_copy_strings(note, o, "files") < 0 ||
             json_add_bool(o, "resumed", json_get_bool(note, "resumed", false)) < 0 ||
             note_copy_string(note, o, "reason") < 0 || note_copy_string(note, o, "problem") < 0 ||
             (json_get(note, "pausedUSec") && json_add_int(o, "pausedUSec", json_get_int(note, "pausedUSec", 0)) < 0))
@@ -96,6 +125,71 @@ int run_notes_read(const char *directory, struct json_object **ret) {
         *ret = TAKE_PTR(array);
         return 0;
 }
+
+/* --- room --- */
+
+/* Opens a name in a directory of the file system with that number, as O_PATH. Nothing is asked of another file system,
+ * which may not answer. */
+static int open_step(int directory, const char *name, dev_t device) {
+        _cleanup_close_ int fd = openat(directory, name, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+        struct statx sx;
+
+        if (fd < 0 || statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &sx) < 0)
+                return -errno;
+        return makedev(sx.stx_dev_major, sx.stx_dev_minor) == device ? TAKE_FD(fd) : -EXDEV;
+}
+
+/* Opens what an absolute path names, if it is on the file system that is mounted at "mounted". */
+static int open_on_tree(int root, const char *mounted, const char *path) {
+        size_t n = strlen(mounted);
+        _cleanup_free_ char *copy = NULL;
+        _cleanup_close_ int fd = -EBADF;
+        char *rest, *name;
+        struct stat st;
+
+        while (n > 0 && mounted[n - 1] == '/')
+                n--;
+        if (strncmp(path, mounted, n) != 0 || (path[n] != '/' && path[n]))
+                return -ENOENT;
+        rest = copy = strdup(path + n);
+        if (!copy)
+                return -ENOMEM;
+        fd = fcntl(root, F_DUPFD_CLOEXEC, 3);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return -errno;
+        while ((name = strsep(&rest, "/"))) {
+                int next;
+
+                if (!*name)
+                        continue;
+                next = streq(name, "..") ? -EINVAL : open_step(fd, name, st.st_dev);
+                if (next < 0)
+                        return next;
+                safe_close(fd);
+                fd = next;
+        }
+        return TAKE_FD(fd);
+}
+
+uint64_t run_note_missing(struct json_object *note, int root, const char *path) {
+        uint64_t bytes = (uint64_t) json_get_int(note, "savedBytes", json_get_int(note, "bytes", 0)), held = 0;
+        _cleanup_close_ int directory = open_on_tree(root, path, json_get_string(note, "directory") ?: "");
+        struct json_object *files = json_get_array(note, "files");
+
+        if (directory < 0)
+                return 0;
+        for (size_t i = 0; files && i < json_object_array_length(files); i++) {
+                const char *file = array_get_string(files, i);
+                _cleanup_close_ int fd = file ? open_on_tree(root, path, file) : -EBADF;
+                struct stat st;
+
+                if (fd >= 0 && fstat(fd, &st) >= 0 && S_ISREG(st.st_mode))
+                        (void) inc_u64(&held, (uint64_t) st.st_blocks * 512);
+        }
+        return bytes > held ? bytes - held : 0;
+}
+
+/* --- names --- */
 
 /* Appends a piece to a text. Returns the new text, or NULL without memory, when the old one is freed. */
 static char *text_append(char *text, const char *separator, const char *piece) {
@@ -171,14 +265,30 @@ int run_note_take(const char *directory, const char *name) {
         }
 }
 
+/* Adds the paths of the files, without links. */
+static int note_add_files(struct json_object *o, const StringList *files) {
+        _cleanup_json_ struct json_object *array = json_object_new_array();
+
+        for (size_t i = 0; array && i < files->n; i++) {
+                _cleanup_free_ char *path = realpath(files->item[i], NULL);
+
+                if (path && json_append(array, json_object_new_string(path)) < 0)
+                        return -ENOMEM;
+        }
+        return array ? json_add(o, "files", TAKE_PTR(array)) : -ENOMEM;
+}
+
 int run_note_write(int fd, const char *name, const RunNote *note) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
+        /* Where it is without links, as the mount table has it. */
+        _cleanup_free_ char *directory = realpath(note->directory, NULL);
         const char *text;
         size_t length;
         int r;
 
-        if (!o || json_add_string(o, "name", name) < 0 || json_add_string(o, "directory", note->directory) < 0 ||
-            json_add_u64(o, "bytes", note->bytes) < 0 || json_add_bool(o, "resumed", note->resumed) < 0 ||
+        if (!o || json_add_string(o, "name", name) < 0 || json_add_string(o, "directory", directory ?: note->directory) < 0 ||
+            json_add_u64(o, "bytes", note->bytes) < 0 || json_add_u64(o, "savedBytes", note->saved_bytes) < 0 ||
+            (note->files && note_add_files(o, note->files) < 0) || json_add_bool(o, "resumed", note->resumed) < 0 ||
             (note->reason && json_add_string(o, "reason", note->reason) < 0) ||
             (note->problem && json_add_string(o, "problem", note->problem) < 0) ||
             (note->resumed && json_add_u64(o, "pausedUSec", note->stopped_usec) < 0))

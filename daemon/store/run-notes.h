@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "json-util.h"
+#include "string-list.h"
 
 #define GUESTS_DIRECTORY "/run/pkram/guests"
 #define PROCESSES_DIRECTORY "/run/pkram/processes"
@@ -13,6 +13,8 @@
 typedef struct RunNote {
         const char *directory;  /* where its memory is saved */
         uint64_t bytes;         /* of memory that it has */
+        uint64_t saved_bytes;   /* that its files on the tree take when it has been saved */
+        const StringList *files; /* of them: those that have its memory while it runs; or NULL */
         bool resumed;           /* it went on from saved memory when it was started */
         const char *reason;     /* why it began again although it had been saved, or NULL */
         uint64_t stopped_usec;  /* how long it stood still, if it was resumed */
@@ -37,6 +39,13 @@ int run_note_remove(int fd, const char *directory, const char *name);
  * 0, -ENOMEM, or what opening the directory said.
  */
 int run_notes_read(const char *directory, struct json_object **ret);
+
+/*
+ * What the program of such a note will still write to a tree when it is saved, in bytes: what its files take then,
+ * without what they take now. root: the root of the tree, an open directory, and path where it is mounted. 0 if the
+ * directory of the note is not on the tree. No other file system is entered, and no link is followed.
+ */
+uint64_t run_note_missing(struct json_object *note, int root, const char *path);
 
 /* "web, db and 3 more", of such an array, for a sentence: those with a problem, or those without. The caller frees it.
  * *ret_n is their number. NULL without memory. */

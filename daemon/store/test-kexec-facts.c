@@ -269,6 +269,135 @@ static void test_trees(_unused_ void **state) {
         mock_free(mock);
 }
 
+/* Writes a note as a program that runs. Returns the descriptor that holds its lock. */
+static int make_note(const char *directory, const char *name, const RunNote *note) {
+        int fd = run_note_take(directory, name);
+
+        assert_true(fd >= 0);
+        assert_ok(run_note_write(fd, name, note));
+        return fd;
+}
+
+/* What guests and processes will write to a tree counts against its limits in sum. */
+static void test_programs(_unused_ void **state) {
+        _cleanup_free_ char *utab = strdup(path_of("utab")), *mounts = strdup(path_of("mounts")),
+                *guests = strdup(path_of("guests")), *processes = strdup(path_of("processes")),
+                *a = strdup(path_of("a")), *sub = strdup(path_of("a/sub"));
+        const KexecSources sources = { .utab = utab, .mounts = mounts, .units = "/proc/none", .guests = guests,
+                                       .processes = processes, .shm = "/proc/none" };
+        _cleanup_list_ StringList files = {};
+        Mock *mock = mock_new();
+        PkramDevice device = mock_device(mock);
+        int web, one, two, other;
+        KexecCheck check;
+        Config config;
+
+        if (!is_tmpfs()) {
+                mock_free(mock);
+                test_skip("there is no tmpfs at /dev/shm");
+        }
+        config_init_memory(&config, GIB(4));
+        mock_info(mock)->image_state = PKRAM_IMAGE_KEEPS;
+        assert_return_code(mkdir(a, 0700), errno);
+        assert_return_code(mkdir(path_of("b"), 0700), errno);
+        assert_return_code(mkdir(path_of("none"), 0700), errno);
+        assert_return_code(mkdir(sub, 0700), errno);
+        write_utab();
+        /* All of the guest's RAM is there but a quarter of a megabyte. */
+        make_file("a/sub/ram", MIB(1));
+        assert_ok(string_list_add(&files, path_of("a/sub/ram")));
+        web = make_note(guests, "web", &(RunNote) { .directory = sub, .bytes = MIB(1),
+                                                    .saved_bytes = MIB(1) + KIB(256), .files = &files });
+        one = make_note(processes, "one", &(RunNote) { .directory = a, .bytes = 1, .saved_bytes = KIB(512) });
+        two = make_note(processes, "two", &(RunNote) { .directory = a, .bytes = 1, .saved_bytes = KIB(512) });
+        /* On no tree, and beside one of a similar name. */
+        other = make_note(processes, "other", &(RunNote) { .directory = dir, .saved_bytes = GIB(1) });
+
+        static const struct {
+                LimitId id;
+                uint64_t value;
+                bool exceeds;
+                uint64_t needed_min, needed_max;
+        } table[] = {
+                { LIMIT_NODE_BYTES,  MIB(2) + KIB(384), false, 0,                 0                 },
+                { LIMIT_NODE_BYTES,  MIB(2) + KIB(128), true,  MIB(2) + KIB(256), MIB(2) + KIB(300) },
+                { LIMIT_TOTAL_BYTES, MIB(2) + KIB(128), true,  MIB(2) + KIB(256), MIB(2) + KIB(300) },
+                { LIMIT_OWNER_BYTES, MIB(2) + KIB(128), true,  MIB(2) + KIB(256), MIB(2) + KIB(300) },
+                { LIMIT_OBJECTS,     4,                 true,  5,                 5                 },
+                { LIMIT_OBJECTS,     5,                 false, 0,                 0                 },
+        };
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_kexec_state_ KexecState s = {};
+                _cleanup_json_ struct json_object *o = NULL;
+                Config small = config;
+
+                small.limit[table[i].id] = table[i].value;
+                assert_ok(kexec_state_collect(&device, &small, &sources, KEXEC_STATE_FULL, &s));
+                assert_int_equal(s.facts.n_program_problems, 0);
+                assert_int_equal(s.facts.n_problems, table[i].exceeds);
+                kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                assert_int_equal(check.allowed, !table[i].exceeds);
+                if (!table[i].exceeds)
+                        continue;
+                assert_string_equal(s.facts.problems[0].name, "web");
+                assert_string_equal(s.facts.problems[0].limit, limit_name(table[i].id));
+                assert_in_range(s.facts.problems[0].needed, table[i].needed_min, table[i].needed_max);
+                assert_string_equal(s.facts.problems[0].programs, "web, one and two");
+                o = kexec_check_to_json(&check, &s, KEXEC_POLICY_REFUSE);
+                assert_string_equal(json_get_string(json_object_array_get_idx(json_get_array(o, "treeProblems"), 0),
+                                                    "programs"), "web, one and two");
+        }
+
+        /* What cannot be saved is lost, and writes nothing. */
+        assert_ok(run_note_write(two, "two", &(RunNote) { .directory = a, .saved_bytes = GIB(64),
+                                                          .problem = "it is traced" }));
+        for (unsigned flags = 0; flags < 2; flags++) {
+                _cleanup_kexec_state_ KexecState s = {};
+
+                assert_ok(kexec_state_collect(&device, &config, &sources, flags ? KEXEC_STATE_FULL : 0, &s));
+                assert_int_equal(s.facts.n_problems, 0);
+                assert_int_equal(s.facts.n_program_problems, 1);
+                assert_string_equal(s.facts.program_problems[0].name, "two");
+                assert_string_equal(s.facts.program_problems[0].detail, "it is traced");
+                kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                assert_int_equal(check.reason, KEXEC_REASON_PROGRAM);
+                assert_false(check.allowed);
+        }
+
+        /* More than there is room for, without any limit of pkramd.conf. */
+        for (LimitId i = 0; i < _LIMIT_MAX; i++)
+                config.limit[i] = UINT64_MAX;
+        assert_ok(run_note_write(two, "two", &(RunNote) { .directory = a, .saved_bytes = INT64_MAX }));
+        {
+                _cleanup_kexec_state_ KexecState s = {};
+
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                assert_int_equal(s.facts.n_problems, 1);
+                assert_string_equal(s.facts.problems[0].limit, KEXEC_LIMIT_SIZE);
+                assert_true(s.facts.problems[0].needed > INT64_MAX);
+        }
+
+        /* Those that have ended do not count. */
+        (void) run_note_remove(one, processes, "one");
+        (void) close(two);
+        (void) run_note_remove(other, processes, "other");
+        (void) run_note_remove(web, guests, "web");
+        {
+                _cleanup_kexec_state_ KexecState s = {};
+
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                assert_int_equal(s.facts.n_problems, 0);
+        }
+        remove_tree(a);
+        remove_tree(path_of("b"));
+        remove_tree(path_of("none"));
+        remove_tree(guests);
+        remove_tree(processes);
+        (void) unlink(utab);
+        (void) unlink(mounts);
+        mock_free(mock);
+}
+
 static void mock_keep_fd(MockManager *m, const char *unit, const char *name, int fd) {
         assert_ok(fd);
         mock_manager_add_fd(m, unit, name, fd);
@@ -561,6 +690,7 @@ int main(void) {
                 cmocka_unit_test(test_unit_marks),
                 cmocka_unit_test(test_tree_cost),
                 cmocka_unit_test(test_trees),
+                cmocka_unit_test(test_programs),
                 cmocka_unit_test(test_shutdown_unit),
                 cmocka_unit_test(test_fdstores),
                 cmocka_unit_test(test_crash_kernel),

@@ -226,7 +226,7 @@ static int verb_lost(ShutdownKind kind) {
                 if (r < 0)
                         return log_error(LOG_ERR, r, "Failed to query " PKRAM_DEVICE ": %m");
                 /* Services have stopped and stored what they had. Shared memory that was stored is a node. */
-                state.facts.n_units = 0;
+                state.facts.n_units = state.facts.n_program_problems = 0;
                 state.facts.n_shared = 0;
                 kexec_check(&state.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
                 if (check.keeps) {

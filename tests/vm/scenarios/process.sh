@@ -2,8 +2,8 @@
 # shellcheck shell=bash
 # Services that know nothing of CRIU, set up as pkram-criu(8) says, one with a configuration file and one with a
 # drop-in: memory of each kind, a log, a timer, a thread and a UNIX socket go on after a kexec, and after a second one.
-# A service whose restore fails is started again and says why, and so does one that CRIU cannot save, which status
-# named before.
+# A service whose restore fails is started again and says why, and so does one that CRIU cannot save: status named it
+# before, and the kexec was refused until it was forced.
 # suite: campaign
 # stages: 3
 # packages: criu
@@ -111,8 +111,11 @@ END_OF_UNIT
         matches "by hand: it is saved" "$(journalctl -q -b -o cat -u legacy.service)" "Saved process 'legacy' in"
         check "by hand: it starts" systemctl start legacy.service
         [ "$ticks" -gt 0 ] && continues "by hand" /srv/legacy legacy.service 1
+        refused "what cannot be saved: the kexec is refused" \
+                'would lose guests or processes that cannot be saved: client \(counter \([0-9]+\): .* TCP connection' \
+                pkramctl kexec --kernel=/boot/vmlinuz-pkram --initrd= --reuse-cmdline
         remember_boot
-        kexec_now
+        kexec_now --force
 }
 
 stage2() {
@@ -128,6 +131,7 @@ stage2() {
         matches "not saved: and says why" "$(journalctl -q -b -o cat -u pkram-criu@client.service)" \
                 "Process 'client' is started again and does not continue: it could not be saved: .* is a TCP connection"
         matches "not saved: status" "$(pkramctl status)" 'Process: client, .*, started again: it could not be saved'
+        check "not saved: it is stopped" systemctl disable --now pkram-criu@client.service
         # Its log will not be there when it is restored.
         cat >>/etc/systemd/system/legacy.service.d/test.conf <<'END_OF_UNIT'
 ExecStartPre=/bin/mv /srv/legacy/log /srv/legacy/log.before
