@@ -120,8 +120,8 @@ static int process_take_name(ProcessRun *run) {
         if (run->note == -EBUSY)
                 log_error("Refusing to start '%s': a process of this name runs already, in another directory.",
                           run->name);
-        else if (run->note < 0 && run->note != -EACCES && run->note != -EROFS && run->note != -ENOENT)
-                log_warning("pkramctl will not show process '%s': %s.", run->name, strerror(-run->note));
+        else if (run->note < 0)
+                run_note_warn(run->note, "process", PROCESSES_DIRECTORY, run->name);
         return run->note == -EBUSY ? -EBUSY : 0;
 }
 
@@ -303,7 +303,7 @@ static void process_write_note(const ProcessRun *run) {
 
         r = run->note >= 0 ? run_note_write(run->note, run->name, &note) : 0;
         if (r < 0)
-                log_warning("pkramctl will not show process '%s': %s.", run->name, strerror(-r));
+                run_note_warn(r, "process", PROCESSES_DIRECTORY, run->name);
 }
 
 /* Tells that it runs. */

@@ -113,8 +113,8 @@ static int name_take(GuestRun *run) {
         if (run->note == -EBUSY)
                 log_error("Refusing to start guest '%s': a guest of this name runs already, in another directory.",
                           run->name);
-        else if (run->note < 0 && run->note != -EACCES && run->note != -EROFS && run->note != -ENOENT)
-                log_warning("pkramctl will not show guest '%s': %s.", run->name, strerror(-run->note));
+        else if (run->note < 0)
+                run_note_warn(run->note, "guest", GUESTS_DIRECTORY, run->name);
         return run->note == -EBUSY ? -EBUSY : 0;
 }
 
@@ -326,7 +326,7 @@ static void run_announce(const GuestRun *run, bool resumed, const char *why) {
 
         r = run->note >= 0 ? run_note_write(run->note, run->name, &note) : 0;
         if (r < 0)
-                log_warning("pkramctl will not show guest '%s': %s.", run->name, strerror(-r));
+                run_note_warn(r, "guest", GUESTS_DIRECTORY, run->name);
         (void) sd_notifyf(/* unset_environment= */ 0, "READY=1\nSTATUS=%s",
                           resumed ? "The guest goes on." : "The guest was booted.");
 }

@@ -17,7 +17,10 @@ mount -t tmpfs none /run || exit 1
 dir=$(mktemp -d)
 # shellcheck source=daemon/tools/test-tap.sh
 . "$(dirname "$0")/../tools/test-tap.sh"
-clean_up() { stop; manager_stop; [[ $holder ]] && kill "$holder" 2>/dev/null; umount -l "$dir/vm" 2>/dev/null; rm -rf --one-file-system "$dir"; }
+clean_up() {
+    [[ $holder ]] && kill "$holder" 2>/dev/null
+    stop; manager_stop; umount -l "$dir/vm" 2>/dev/null; rm -rf --one-file-system "$dir"
+}
 mkdir -p "$dir/vm" /run/pkram
 
 tree() { "$mount" vm "$dir/vm" -o "rw,size=512m,pkram.socket=$dir/socket" >/dev/null 2>&1; }
@@ -210,14 +213,40 @@ launch '' && ends 2 && says 'runs already'; ok "nor is it started as long as its
 kill -KILL "$child"; while [[ -e /proc/$child/exe ]]; do sleep 0.05; done
 launch '' && says boots && shown && ends 0 TERM; ok "and then it is"
 
-# hold BYTES: the note of a process on the tree that will write so much when it is saved
+# A user, whose guest has its note in a directory that a unit makes, with RuntimeDirectory=.
+chmod 755 "$dir" "$dir/vm" && mkdir "$dir/vm/u" && chown daemon "$dir/vm/u"
+as_user() { # launched as launch does it
+    (umask 077; exec setpriv --reuid=daemon --regid=daemon --clear-groups "$qemu" run u --directory="$dir/vm/u" \
+        --size=64M -- "$fake") >"$dir/stdout" 2>&1 &
+    guest=$!
+}
+status() { "$ctl" --socket="$dir/socket" status | grep -q "Guest: $1"; }
+as_user && says "Guest 'u' boots" && says 'Set RuntimeDirectory=pkram/guests/u in its unit' && ! status u &&
+    ends 0 TERM
+ok "a guest of a user: the log says that it is not seen, and what to do"
+mkdir /run/pkram/guests/u && chown daemon /run/pkram/guests/u
+as_user && says "Guest 'u' boots" && ! says 'RuntimeDirectory=' && status "u, 64.0M in $dir/vm/u\$"
+ok "with a directory of its own it is seen"
+[[ $(stat -c %a /run/pkram/guests /run/pkram/guests/u/note.json | xargs) == '755 644' ]]
+ok "pkramd, which has few capabilities, can read its note"
+"$qemu" run u --directory="$dir/vm/v" --size=64M -- "$fake" >"$dir/stderr" 2>&1; [[ $? == 2 ]] &&
+    grep -q 'a guest of this name runs already, in another directory' "$dir/stderr"; ok "under one name, too"
+sed -i 's/"name":"u"/"name":"a"/' /run/pkram/guests/u/note.json; ! status .; ok "a note with another name is ignored"
+ends 0 TERM && [[ -d /run/pkram/guests/u && ! -e /run/pkram/guests/u/note.json ]]; ok "it is gone with the guest"
+mkfifo /run/pkram/guests/u/note.json && ! status .; ok "what is no file holds up nothing"
+rm -r /run/pkram/guests/u "$dir/vm/u"
+
+# hold BYTES [PROBLEM]: the note of a process on the tree that will write so much when it is saved
 hold() {
     mkdir -p /run/pkram/processes
-    python3 - "$dir/vm" "$1" <<'END_OF_PYTHON' &
+    python3 - "$dir/vm" "$@" <<'END_OF_PYTHON' &
 import fcntl, json, struct, sys, time
 f = open("/run/pkram/processes/held.json", "w")
 fcntl.fcntl(f, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))  # F_OFD_SETLK
-json.dump({"name": "held", "directory": sys.argv[1], "bytes": 1, "savedBytes": int(sys.argv[2])}, f)
+note = {"name": "held", "directory": sys.argv[1], "bytes": 1, "savedBytes": int(sys.argv[2])}
+if len(sys.argv) > 3:
+    note["problem"] = sys.argv[3]
+json.dump(note, f)
 f.flush()
 time.sleep(1000)
 END_OF_PYTHON
@@ -227,12 +256,15 @@ END_OF_PYTHON
         sleep 0.05
     done
 }
-let_go() { kill "$holder"; wait "$holder" 2>/dev/null; true; }
+let_go() { kill "$holder"; wait "$holder" 2>/dev/null; rm -f /run/pkram/processes/held.json; }
 hold $((64 << 20))
 launch '' --size=200M && ends 2 && says 'has room for 448.0M beside its other guests and processes'
 ok "refused: what a process on the tree will write"
 let_go
 launch '' --size=200M && says boots && ends 0 TERM; ok "and started when the process has ended"
+hold $((64 << 20)) 'it is traced'
+launch '' --size=200M && says boots && ends 0 TERM; ok "nor does one count that cannot be saved"
+let_go
 start NodeBytesMax=$((400 << 20))
 hold $((100 << 20))
 launch '' && ends 2 && says "NodeBytesMax= .* is 400.0M, and with the guest the tree at '$dir/vm' takes up to 436.0M"

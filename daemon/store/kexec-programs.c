@@ -63,8 +63,7 @@ int tree_writes_sum(const KexecPrograms *p, int root, const char *path, TreeWrit
                 return -ENOMEM;
         for (size_t i = 0; i < json_object_array_length(p->notes); i++) {
                 struct json_object *note = json_object_array_get_idx(p->notes, i);
-                /* What cannot be saved writes nothing. */
-                uint64_t bytes = json_get_string(note, "problem") ? 0 : run_note_missing(note, root, path);
+                uint64_t bytes = run_note_missing(note, root, path);
 
                 if (bytes == 0)
                         continue;

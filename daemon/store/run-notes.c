@@ -5,8 +5,11 @@
 #include <sys/sysmacros.h>
 
 #include "file-util.h"
+#include "log.h"
 #include "run-notes.h"
 #include "utf8.h"
+
+#define RUN_NOTE_FILE "note.json"
 
 #define NOTES_MAX 1024U
 #define NOTE_BYTES_MAX KIB(64)
@@ -22,10 +25,56 @@ static int note_copy_string(struct json_object *from, struct json_object *to, co
         return !text ? 0 : !clean ? -ENOMEM : json_add_string(to, key, clean);
 }
 
+/* --- files --- */
+
+/* Opens a name in a directory of the file system with that number, as O_PATH. Nothing is asked of another file system,
+ * which may not answer. */
+static int open_step(int directory, const char *name, dev_t device) {
+        _cleanup_close_ int fd = openat(directory, name, O_PATH | O_CLOEXEC | O_NOFOLLOW);
+        struct statx sx;
+
+        if (fd < 0 || statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &sx) < 0)
+                return -errno;
+        return makedev(sx.stx_dev_major, sx.stx_dev_minor) == device ? TAKE_FD(fd) : -EXDEV;
+}
+
+/*
+ * Opens the note that an entry of a directory of notes is, or has, as O_PATH, and tells whose it is. The directory
+ * that has one may belong to a user.
+ */
+static int note_open(int directory, const char *entry, char **ret_name) {
+        _cleanup_close_ int fd = -EBADF;
+        size_t n = strlen(entry);
+        struct stat parent, st;
+
+        if (fstat(directory, &parent) < 0)
+                return -errno;
+        fd = open_step(directory, entry, parent.st_dev);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return fd < 0 ? fd : -errno;
+        if (S_ISDIR(st.st_mode)) {
+                int inner = open_step(fd, RUN_NOTE_FILE, st.st_dev);
+
+                if (inner < 0)
+                        return inner;
+                safe_close(fd);
+                fd = inner;
+        } else if (n < 6 || !streq(entry + n - 5, ".json"))
+                return -ENOENT;
+        else
+                n -= 5;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        if (!S_ISREG(st.st_mode))
+                return -EBADMSG;
+        *ret_name = strndup(entry, n);
+        return *ret_name ? TAKE_FD(fd) : -ENOMEM;
+}
+
 /* Does the program that wrote the note still run? */
 static bool note_is_current(const char *path) {
         struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
         return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) >= 0 && lock.l_type != F_UNLCK;
 }
@@ -56,15 +105,17 @@ static int note_copy_strings(struct json_object *from, struct json_object *to, c
         return json_add(to, key, TAKE_PTR(copy));
 }
 
-/* 1: *ret is what it says, 0: the note makes no sense, or its program has ended. */
-static int note_read(const char *path, struct json_object **ret) {
+/* 1: *ret is what the note of that name says, 0: it makes no sense, or its program has ended. fd may be O_PATH. */
+static int note_read(int fd, const char *name, struct json_object **ret) {
         _cleanup_json_ struct json_object *note = NULL, *o = json_object_new_object();
+        char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
         _cleanup_free_ char *text = NULL;
         size_t size;
         int r;
 
         if (!o)
                 return -ENOMEM;
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%i", fd);
         if (!note_is_current(path))
                 return 0;
         r = file_read(path, NOTE_BYTES_MAX, &text, &size);
@@ -72,7 +123,7 @@ static int note_read(const char *path, struct json_object **ret) {
                 r = json_parse_strict(text, size, &note, /* reterr_key= */ NULL);
         if (r < 0)
                 return r == -ENOMEM ? r : 0;
-        if (!json_object_is_type(note, json_type_object) || !json_get_string(note, "name") ||
+        if (!json_object_is_type(note, json_type_object) || !streq(json_get_string(note, "name") ?: "", name) ||
             !json_get_string(note, "directory") || json_get_int(note, "bytes", -1) < 0 ||
             json_get_int(note, "savedBytes", 0) < 0 || json_get_int(note, "pausedUSec", 0) < 0)
                 return 0;
@@ -106,16 +157,13 @@ int run_notes_read(const char *directory, struct json_object **ret) {
                 return -errno;
         while (d && (e = readdir(d)) && json_object_array_length(array) < NOTES_MAX) {
                 _cleanup_json_ struct json_object *one = NULL;
-                _cleanup_free_ char *path = NULL;
-                size_t n = strlen(e->d_name);
+                _cleanup_close_ int fd = -EBADF;
+                _cleanup_free_ char *name = NULL;
 
-                if (e->d_name[0] == '.' || n < 6 || !streq(e->d_name + n - 5, ".json"))
+                if (e->d_name[0] == '.')
                         continue;
-                if (asprintf(&path, "%s/%s", directory, e->d_name) < 0) {
-                        path = NULL;
-                        return -ENOMEM;
-                }
-                r = note_read(path, &one);
+                fd = note_open(dirfd(d), e->d_name, &name);
+                r = fd >= 0 ? note_read(fd, name, &one) : fd == -ENOMEM ? fd : 0;
                 if (r > 0)
                         r = json_append(array, TAKE_PTR(one));
                 if (r < 0)
@@ -127,17 +175,6 @@ int run_notes_read(const char *directory, struct json_object **ret) {
 }
 
 /* --- room --- */
-
-/* Opens a name in a directory of the file system with that number, as O_PATH. Nothing is asked of another file system,
- * which may not answer. */
-static int open_step(int directory, const char *name, dev_t device) {
-        _cleanup_close_ int fd = openat(directory, name, O_PATH | O_CLOEXEC | O_NOFOLLOW);
-        struct statx sx;
-
-        if (fd < 0 || statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &sx) < 0)
-                return -errno;
-        return makedev(sx.stx_dev_major, sx.stx_dev_minor) == device ? TAKE_FD(fd) : -EXDEV;
-}
 
 /* Opens what an absolute path names, if it is on the file system that is mounted at "mounted". */
 static int open_on_tree(int root, const char *mounted, const char *path) {
@@ -176,7 +213,7 @@ uint64_t run_note_missing(struct json_object *note, int root, const char *path) 
         _cleanup_close_ int directory = open_on_tree(root, path, json_get_string(note, "directory") ?: "");
         struct json_object *files = json_get_array(note, "files");
 
-        if (directory < 0)
+        if (directory < 0 || json_get_string(note, "problem"))
                 return 0;
         for (size_t i = 0; files && i < json_object_array_length(files); i++) {
                 const char *file = array_get_string(files, i);
@@ -228,23 +265,42 @@ char *run_notes_to_text(struct json_object *notes, bool problem, size_t *ret_n) 
 
 /* --- writing --- */
 
-static int note_path(const char *directory, const char *name, char **ret) {
-        if (asprintf(ret, "%s/%s.json", directory, name) < 0) {
+static int note_path(const char *directory, const char *name, bool own_directory, char **ret) {
+        if (asprintf(ret, own_directory ? "%s/%s/" RUN_NOTE_FILE : "%s/%s.json", directory, name) < 0) {
                 *ret = NULL;
                 return -ENOMEM;
         }
         return 0;
 }
 
-int run_note_take(const char *directory, const char *name) {
+/* Is there a directory for the note of that name alone? */
+static bool note_has_directory(const char *directory, const char *name) {
         _cleanup_free_ char *path = NULL;
+        struct stat st;
+
+        if (asprintf(&path, "%s/%s", directory, name) < 0) {
+                path = NULL;
+                return false;
+        }
+        return lstat(path, &st) >= 0 && S_ISDIR(st.st_mode);
+}
+
+int run_note_take(const char *directory, const char *name) {
+        bool own = note_has_directory(directory, name);
+        _cleanup_free_ char *path = NULL, *other = NULL;
         int r;
 
-        r = note_path(directory, name, &path);
+        r = note_path(directory, name, own, &path);
+        if (r >= 0)
+                r = note_path(directory, name, !own, &other);
         if (r < 0)
                 return r;
-        if (mkdir(directory, 0755) < 0 && errno != EEXIST)
+        /* Whatever the umask is: pkramd reads notes of users, and they reach theirs. */
+        if (!own && (mkdir(directory, 0755) >= 0 ? chmod(directory, 0755) < 0 : errno != EEXIST))
                 return -errno;
+        /* It may have begun without a directory. */
+        if (note_is_current(other))
+                return -EBUSY;
         for (;;) {
                 _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
                 struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -261,7 +317,7 @@ int run_note_take(const char *directory, const char *name) {
                 /* The one before may have removed it meanwhile. */
                 if (stat(path, &there) < 0 || there.st_ino != st.st_ino || there.st_dev != st.st_dev)
                         continue;
-                return ftruncate(fd, 0) < 0 ? -errno : TAKE_FD(fd);
+                return fchmod(fd, 0644) < 0 || ftruncate(fd, 0) < 0 ? -errno : TAKE_FD(fd);
         }
 }
 
@@ -278,6 +334,17 @@ static int note_add_files(struct json_object *o, const StringList *files) {
         return array ? json_add(o, "files", TAKE_PTR(array)) : -ENOMEM;
 }
 
+void run_note_warn(int error, const char *what, const char *directory, const char *name) {
+        const char *below_run = startswith(directory, "/run/");
+
+        if (below_run && (error == -EACCES || error == -EPERM))
+                log_warning("pkramctl and pkram-kexec-guard.service will not see %s '%s', since %s cannot be written. "
+                            "Set RuntimeDirectory=%s/%s in its unit.", what, name, directory, below_run, name);
+        else
+                log_warning("pkramctl and pkram-kexec-guard.service will not see %s '%s': %s.", what, name,
+                            strerror(-error));
+}
+
 int run_note_write(int fd, const char *name, const RunNote *note) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
         /* Where it is without links, as the mount table has it. */
@@ -286,7 +353,8 @@ int run_note_write(int fd, const char *name, const RunNote *note) {
         size_t length;
         int r;
 
-        if (!o || json_add_string(o, "name", name) < 0 || json_add_string(o, "directory", directory ?: note->directory) < 0 ||
+        if (!o || json_add_string(o, "name", name) < 0 ||
+            json_add_string(o, "directory", directory ?: note->directory) < 0 ||
             json_add_u64(o, "bytes", note->bytes) < 0 || json_add_u64(o, "savedBytes", note->saved_bytes) < 0 ||
             (note->files && note_add_files(o, note->files) < 0) || json_add_bool(o, "resumed", note->resumed) < 0 ||
             (note->reason && json_add_string(o, "reason", note->reason) < 0) ||
@@ -303,7 +371,7 @@ int run_note_write(int fd, const char *name, const RunNote *note) {
 int run_note_remove(int fd, const char *directory, const char *name) {
         _cleanup_free_ char *path = NULL;
 
-        if (fd >= 0 && note_path(directory, name, &path) >= 0)
+        if (fd >= 0 && note_path(directory, name, note_has_directory(directory, name), &path) >= 0)
                 (void) unlink(path);
         return safe_close(fd);
 }

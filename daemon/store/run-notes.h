@@ -2,6 +2,8 @@
 /*
  * Notes about the guests and processes that pkram-qemu and pkram-criu run: a file in JSON each, which GetStatus and
  * CheckKexec show. The program has it locked (an open file description lock on all of it) while the guest runs.
+ * It is NAME.json, or note.json in a directory NAME if there is one: RuntimeDirectory= of a unit with User= makes that
+ * directory for the user. Only root makes entries, so that no user can take the name of another one's guest.
  */
 #pragma once
 
@@ -23,9 +25,12 @@ typedef struct RunNote {
 
 /*
  * Takes a name: creates its note, which is empty yet, and locks it. Returns a descriptor that holds the lock; -EBUSY:
- * one of this name runs; or another negative errno, which is no reason to stop, since only pkramctl reads the note.
+ * one of this name runs; or another negative errno, which is no reason to stop, but for run_note_warn().
  */
 int run_note_take(const char *directory, const char *name);
+
+/* Logs that a note cannot be taken or written, so that nothing sees the guest or process ("what"), and a remedy. */
+void run_note_warn(int error, const char *what, const char *directory, const char *name);
 
 /* Writes the note. fd is of run_note_take(). -errno. */
 int run_note_write(int fd, const char *name, const RunNote *note);
@@ -43,7 +48,8 @@ int run_notes_read(const char *directory, struct json_object **ret);
 /*
  * What the program of such a note will still write to a tree when it is saved, in bytes: what its files take then,
  * without what they take now. root: the root of the tree, an open directory, and path where it is mounted. 0 if the
- * directory of the note is not on the tree. No other file system is entered, and no link is followed.
+ * directory of the note is not on the tree, or the note has a problem. No other file system is entered, and no link is
+ * followed.
  */
 uint64_t run_note_missing(struct json_object *note, int root, const char *path);
 
