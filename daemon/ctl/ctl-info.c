@@ -7,7 +7,6 @@
 #include "fdstore-node.h"
 #include "format.h"
 #include "json-util.h"
-#include "run-notes.h"
 #include "time-util.h"
 
 /* Makes one call without descriptors. Returns 0 or an exit status. */
@@ -37,8 +36,7 @@ static void print_line_in(Color c, const char *key, const char *value) {
         printf("%s\n", color(COLOR_NORMAL));
 }
 
-/* Formats a number of bytes for people, or exactly with --bytes. */
-static const char *format_size(char *buffer, int64_t bytes) {
+const char *format_size(char *buffer, int64_t bytes) {
         if (!arg_bytes)
                 return format_bytes(buffer, (uint64_t) MAX(bytes, 0));
         (void) snprintf(buffer, FORMAT_MAX, "%lli", (long long) bytes);
@@ -61,18 +59,19 @@ static void print_line_timestamp(const char *key, int64_t usec) {
         print_line(key, format_timestamp(text, (uint64_t) MAX(usec, 0)));
 }
 
-/* --- file descriptor stores --- */
+/* --- nodes of other programs --- */
 
 /* Returns the unit whose file descriptor store the node holds, borrowed, or NULL if it is another node. */
 static const char *node_fdstore_unit(struct json_object *node) {
         return fdstore_node_flags(json_get_string(node, "name") ?: "") >= 0 ? json_get_string(node, "owner") : NULL;
 }
 
-/* Prints which units have descriptors in the store. Prints nothing if that cannot be determined: the rest of the
- * status is still useful. */
-static void print_fdstores(void) {
+/* Prints which units have descriptors in the store, and which shared memory is in a node. Returns the names of that
+ * memory, or NULL if this cannot be determined: the rest of the status is still useful. */
+static struct json_object *print_nodes_of_programs(void) {
+        _cleanup_json_ struct json_object *shared = json_object_new_array();
         _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
-        bool more = varlink_client_connect(arg_socket, &c) >= 0 &&
+        bool more = shared && varlink_client_connect(arg_socket, &c) >= 0 &&
                 varlink_client_send(c, "io.pkram.Store.List", NULL, NULL, 0, /* more= */ true) >= 0;
 
         while (more) {
@@ -80,12 +79,25 @@ static void print_fdstores(void) {
                 struct json_object *node;
 
                 if (varlink_client_receive(c, &reply) < 0 || reply.error)
-                        return;
+                        return NULL;
                 more = reply.continues;
                 node = json_get(reply.parameters, "node");
                 if (node_fdstore_unit(node))
                         print_line("Descriptors of", node_fdstore_unit(node));
+                else if (shared_print_node(node, shared) < 0)
+                        return NULL;
         }
+        return TAKE_PTR(shared);
+}
+
+static void print_special_nodes(struct json_object *status) {
+        struct json_object *restored = json_get_array(json_get(status, "lastKexec"), "sharedMemory");
+        _cleanup_json_ struct json_object *stored = NULL;
+
+        if (json_get_int(status, "nodes", 0) > 0)
+                stored = print_nodes_of_programs();
+        if (stored || json_get_int(status, "nodes", 0) == 0)
+                shared_print_restored(restored, stored);
 }
 
 /* --- status --- */
@@ -237,31 +249,6 @@ static void print_kernel_status(struct json_object *p) {
                               "Next kexec", image_state_text(image));
 }
 
-/* Prints a line for each guest of pkram-qemu, or process of pkram-criu. */
-static void print_run_notes(const char *what, const char *again, struct json_object *notes) {
-        for (size_t i = 0; notes && i < json_object_array_length(notes); i++) {
-                struct json_object *n = json_object_array_get_idx(notes, i);
-                char bytes[FORMAT_MAX], paused[FORMAT_MAX];
-
-                printf("%17s: ", what);
-                ctl_print_text(json_get_string(n, "name") ?: "");
-                printf(", %s in ", format_size(bytes, json_get_int(n, "bytes", 0)));
-                ctl_print_text(json_get_string(n, "directory") ?: "");
-                if (json_get_bool(n, "resumed", false))
-                        printf(", went on after %s",
-                               format_usec(paused, (uint64_t) MAX(json_get_int(n, "pausedUSec", 0), 0)));
-                else if (json_get_string(n, "reason")) {
-                        printf(", %s: ", again);
-                        ctl_print_text(json_get_string(n, "reason"));
-                }
-                if (json_get_string(n, "problem")) {
-                        printf("; cannot be saved: ");
-                        ctl_print_text(json_get_string(n, "problem"));
-                }
-                (void) putchar('\n');
-        }
-}
-
 int verb_status(int argc, char *argv[]) {
         _cleanup_reply_ VarlinkReply reply = {};
         int r;
@@ -291,10 +278,9 @@ int verb_status(int argc, char *argv[]) {
         print_line("Kexec policy", json_get_string(reply.parameters, "kexecPolicy") ?: "");
         if (supported)
                 print_kernel_status(reply.parameters);
-        print_run_notes("Guest", "booted", json_get_array(reply.parameters, "guests"));
-        print_run_notes("Process", "started again", json_get_array(reply.parameters, "processes"));
-        if (supported && json_get_int(reply.parameters, "nodes", 0) > 0)
-                print_fdstores();
+        programs_print_status(reply.parameters);
+        if (supported)
+                print_special_nodes(reply.parameters);
         return EXIT_OK;
 }
 
@@ -723,21 +709,6 @@ int verb_monitor(int argc, char *argv[]) {
 
 /* --- check --- */
 
-/* Prints the guests or processes that a kexec saves, and those that it cannot save. */
-static void print_saved(const char *one, const char *many, struct json_object *notes) {
-        for (int problem = 0; notes && problem < 2; problem++) {
-                size_t n;
-                _cleanup_free_ char *text = run_notes_to_text(notes, problem, &n);
-
-                if (!text || n == 0)
-                        continue;
-                printf("%zu %s %s: ", n, n == 1 ? one : many,
-                       problem ? "cannot be saved, see 'pkramctl status'" : "will be saved on the way");
-                ctl_print_text(text);
-                (void) putchar('\n');
-        }
-}
-
 /* Prints what a reboot would lose. Returns an exit status. */
 static int print_reboot_check(struct json_object *check) {
         struct json_object *reboot = json_get(check, "reboot");
@@ -790,8 +761,7 @@ int verb_check(int argc, char *argv[]) {
                         ctl_print_text(json_get_string(reply.parameters, "crashKernel"));
                         (void) putchar('\n');
                 }
-                print_saved("guest", "guests", json_get_array(reply.parameters, "guests"));
-                print_saved("process", "processes", json_get_array(reply.parameters, "processes"));
+                programs_print_check(reply.parameters);
         }
         return json_get_bool(reply.parameters, "keeps", false) ? EXIT_OK : EXIT_WOULD_LOSE;
 }

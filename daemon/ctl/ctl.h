@@ -117,6 +117,25 @@ void ctl_print_json(struct json_object *o);
 /* Prints text from outside to standard output, with control characters escaped. */
 void ctl_print_text(const char *text);
 
+/* --- ctl-info.c --- */
+
+/* Formats a number of bytes for people, or exactly with --bytes. buffer: FORMAT_MAX bytes. */
+const char *format_size(char *buffer, int64_t bytes);
+
+/* --- ctl-programs.c --- */
+
+/* Prints a line for each guest of pkram-qemu and process of pkram-criu in a reply of GetStatus. */
+void programs_print_status(struct json_object *status);
+
+/* Prints those that a kexec saves, and those that it cannot save, from a reply of CheckKexec. */
+void programs_print_check(struct json_object *check);
+
+/* Prints a node if it holds shared memory, and adds the name of that to an array. -ENOMEM. */
+int shared_print_node(struct json_object *node, struct json_object *array);
+
+/* Prints names of shared memory that was restored: all but those that are still stored. */
+void shared_print_restored(struct json_object *names, struct json_object *stored);
+
 /* --- ctl-terminal.c --- */
 
 typedef enum Color {

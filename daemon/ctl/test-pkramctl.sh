@@ -22,8 +22,7 @@ run() { # STATUS ARGS...: runs pkramctl, keeps what it says, compares the status
 }
 
 fake_pkramd() { # REPLY...: answers a connection with each of them, in the place of a daemon that was stopped. A form
-    # feed
-    # separates the replies to several calls of a connection.
+    # feed separates the replies to several calls of a connection, a vertical tab those to one call.
     rm -f socket
     timeout 60 python3 -c '
 import socket, sys
@@ -34,7 +33,7 @@ for reply in sys.argv[2:]:
     c = s.accept()[0]
     for part in reply.split("\f"):
         c.recv(65536)
-        c.sendall(part.encode() + b"\0")' "$dir/socket" "$@" &
+        c.sendall(part.replace("\v", "\0").encode() + b"\0")' "$dir/socket" "$@" &
     for _ in {1..100}; do [[ -S $dir/socket ]] && break; sleep 0.05; done
 }
 
@@ -383,6 +382,23 @@ run 0 metrics && python3 metrics.py stdout pkram_limit_bytes=+Inf pkram_data_byt
     pkram_last_kexec_restored_bytes=5 pkram_last_kexec_lost_nodes=4 pkram_kexec_preserves=1 \
     pkram_kexec_refused=0; ok "metrics after a kexec"
 run 5 metrics && [[ ! -s stdout ]]; ok "status 5: no half of the metrics is printed"
+wait
+
+# What became of guests, processes and shared memory in the last kexec.
+guest() { printf '{"name":"%s","directory":"/srv/%s","bytes":1048576,"resumed":%s}' "$1" "$1" "$2"; }
+node() { # NAME OWNER INHERITED
+    printf '{"parameters":{"node":{"name":"%s","id":1,"owner":"%s","bytes":4096,"inherited":%s}}%s}' "$@"
+}
+fake_pkramd '{"parameters":{"version":"0","supported":true,"place":"memory","kexecPolicy":"warn","limits":[],"nodes":2,
+    "bytes":8192,"lastKexec":{"restoredNodes":2,"restoredBytes":5,"lostNodes":0,"lost":[],"guests":["web","mail"],
+    "processes":["counter"],"sharedMemory":["0x00000001","/dev/shm/cache"]},"guests":['"$(guest web true)"']}}' \
+    "$(node sysv:0x00000001 root true ',"continues":true')"$'\v'"$(node sysv:0x2 uid:1 true '')"
+run 0 status && says 'Guest: web, 1.0M in /srv/web, went on after' &&
+    says 'Guest: mail, does not run, but ran before the last kexec' &&
+    says 'Process: counter, does not run, but ran before the last kexec' &&
+    says 'Shared memory: 0x00000001, 4.0K, not restored: it is still in its node' &&
+    says 'Shared memory: /dev/shm/cache, restored after the last kexec' && ! says 'Shared memory: 0x2'
+ok "status names guests, processes and shared memory"
 wait
 
 # What a limit refuses is described in one line.

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Logs which nodes of the previous kernel were restored, early in the boot and before pkramd runs, and leaves a report
- * for GetStatus. With --up, logs that services are up again. With --lost, when the system shuts down without a kexec,
- * writes nodes to disk as pkramd.conf says, and logs those that will be lost. Removes no nodes but those that the
- * system stored for itself.
+ * for GetStatus. With --up, logs that services are up again, and what became of guests, processes and shared memory.
+ * With --lost, when the system shuts down without a kexec, writes nodes to disk as pkramd.conf says, and logs those
+ * that will be lost. Removes no nodes but those that the system stored for itself.
  */
 #include <stdio.h>
 
@@ -13,6 +13,8 @@
 #include "nodes-to-disk.h"
 #include "pkram-messages.h"
 #include "report.h"
+#include "returned.h"
+#include "run-notes.h"
 #include "time-util.h"
 
 /* Writes nodes to disk if the configuration says so, and logs what becomes of each. */
@@ -73,7 +75,39 @@ static int restore_run(const PkramDevice *device, const Config *config, bool los
         return report_restored(s, device, &info, report_path);
 }
 
-static void log_up(struct json_object *report) {
+/* Where notes about guests and processes are. */
+typedef struct NotePlaces {
+        const char *guests, *processes;
+} NotePlaces;
+
+/* "Guests: web continues. Processes: …", to follow a sentence. What cannot be read is left out. */
+static char *returned_text(const PkramDevice *device, const NotePlaces *places, struct json_object *report) {
+        _cleanup_json_ struct json_object *guests = NULL, *processes = NULL, *waiting = NULL;
+        _cleanup_free_ char *g = NULL, *p = NULL, *m = NULL;
+        char *text;
+        int r;
+
+        r = run_notes_read(places->guests, &guests);
+        if (r < 0)
+                log_warning("Failed to read notes in '%s', ignoring: %s", places->guests, strerror(-r));
+        r = run_notes_read(places->processes, &processes);
+        if (r < 0)
+                log_warning("Failed to read notes in '%s', ignoring: %s", places->processes, strerror(-r));
+        r = json_get(report, "sharedMemory") ? report_waiting(device, &waiting) : 0;
+        if (r < 0)
+                log_warning("Failed to list stored shared memory, ignoring: %s", strerror(-r));
+        else
+                m = returned_shared(json_get_array(report, "sharedMemory"), waiting);
+        g = returned_programs(json_get_array(report, "guests"), guests, "was booted");
+        p = returned_programs(json_get_array(report, "processes"), processes, "was started again");
+        if (asprintf(&text, "%s%s%s%s%s%s%s%s%s", g && *g ? " Guests: " : "", g ?: "", g && *g ? "." : "",
+                     p && *p ? " Processes: " : "", p ?: "", p && *p ? "." : "",
+                     m && *m ? " Shared memory: " : "", m ?: "", m && *m ? "." : "") < 0)
+                return NULL;
+        return text;
+}
+
+static void log_up(struct json_object *report, const char *returned) {
         int64_t down = json_get_int(report, "downUSec", -1);
         JournalFields f = JOURNAL_FIELDS_NONE;
         char usec[FORMAT_MAX], bytes[FORMAT_MAX];
@@ -83,16 +117,19 @@ static void log_up(struct json_object *report) {
         if (down >= 0)
                 f.usec = (uint64_t) down;
         journal_entry(LOG_INFO, PKRAM_MESSAGE_UP_STR, &f,
-                      "Services are up after a kexec (%s%s): %lli nodes with %s restored, %lli lost.",
+                      "Services are up after a kexec (%s%s): %lli nodes with %s restored, %lli lost.%s",
                       down >= 0 ? "down for " : "unannounced",
                       down >= 0 ? format_usec(usec, (uint64_t) down) : "",
                       (long long) json_get_int(report, "restoredNodes", 0), format_bytes(bytes, f.bytes),
-                      (long long) json_get_int(report, "lostNodes", 0));
+                      (long long) json_get_int(report, "lostNodes", 0), returned ?: "");
 }
 
 /* Services are up: ends the report of the kexec, and looks whether the previous boot ended in a crash instead. */
-static int services_up(const PkramDevice *device, const char *report_path, const char *mark_path) {
+static int services_up(const PkramDevice *device, const NotePlaces *places, const char *report_path,
+                       const char *mark_path) {
+
         _cleanup_json_ struct json_object *before = NULL, *report = NULL;
+        _cleanup_free_ char *returned = NULL;
         struct pkram_ioctl_info info;
         bool restored;
         int r;
@@ -102,8 +139,10 @@ static int services_up(const PkramDevice *device, const char *report_path, const
                 r = kexec_report_set_up(report_path, now_usec(CLOCK_REALTIME));
                 if (r >= 0)
                         r = kexec_report_read(report_path, &report);
-                if (r >= 0)
-                        log_up(report);
+                if (r >= 0) {
+                        returned = returned_text(device, places, report);
+                        log_up(report, returned);
+                }
         }
         if (r < 0 && r != -ENOENT)
                 return log_error_errno(r, "Failed to update '%s'", report_path);
@@ -115,6 +154,7 @@ static int services_up(const PkramDevice *device, const char *report_path, const
 
 #ifndef PKRAM_RESTORE_TEST
 int main(int argc, char *argv[]) {
+        const NotePlaces places = { .guests = GUESTS_DIRECTORY, .processes = PROCESSES_DIRECTORY };
         const char *option = argc == 2 ? argv[1] : "";
         bool lost = streq(option, "--lost");
         Config config;
@@ -125,8 +165,8 @@ int main(int argc, char *argv[]) {
                 return EXIT_SUCCESS;
         }
         if (streq(option, "--up"))
-                return services_up(&pkram_device_kernel, KEXEC_REPORT_PATH, CRASH_MARK_PATH) < 0 ? EXIT_FAILURE :
-                        EXIT_SUCCESS;
+                return services_up(&pkram_device_kernel, &places, KEXEC_REPORT_PATH, CRASH_MARK_PATH) < 0 ?
+                        EXIT_FAILURE : EXIT_SUCCESS;
 
         if (argc > 1 && !lost) {
                 bool help = streq(option, "--help");
@@ -134,7 +174,8 @@ int main(int argc, char *argv[]) {
                 (void) fputs("pkram-restore [--lost|--up|--help|--version]\n\n"
                              "Log nodes restored from the previous kernel. With --lost, write nodes to disk\n"
                              "as pkramd.conf says, and log those that this shutdown will lose. With --up, log\n"
-                             "how long services were down and what a crash lost. Run by pkram-restore.service,\n"
+                             "how long services were down, what became of guests, processes and shared\n"
+                             "memory, and what a crash lost. Run by pkram-restore.service,\n"
                              "pkram-shutdown.service and pkram-report.service.\n", help ? stdout : stderr);
                 return help ? EXIT_SUCCESS : EXIT_FAILURE;
         }

@@ -7,6 +7,7 @@
 #include "name.h"
 #include "pkram-messages.h"
 #include "report.h"
+#include "returned.h"
 #include "system-node.h"
 #include "time-util.h"
 
@@ -113,6 +114,15 @@ static void mark_found(KexecRecord *record, const char *owner, const char *name)
         }
 }
 
+/* Names shared memory whose node was restored. */
+static int report_add_shared(KexecReport *report, const StoreNode *node) {
+        _cleanup_free_ char *name = NULL;
+        int r;
+
+        r = returned_shared_name(node->owner, node->name, &name);
+        return r > 0 && report->shared.n < KEXEC_RECORD_NODES_MAX ? string_list_add(&report->shared, name) : MIN(r, 0);
+}
+
 /* Every node: as lost or written to disk without a report, else as restored, if an earlier kernel stored it. */
 static int log_nodes(Store *s, const struct pkram_ioctl_info *info, const PersistPlan *plan, KexecReport *report) {
         const Peer root = { .pidfd = -EBADF, .owner = (char *) OWNER_ROOT };
@@ -142,6 +152,9 @@ static int log_nodes(Store *s, const struct pkram_ioctl_info *info, const Persis
                         continue;
                 log_restored(&node, info);
                 mark_found(&report->record, node.owner, node.name);
+                r = report_add_shared(report, &node);
+                if (r < 0)
+                        return r;
                 report->restored_nodes++;
                 (void) inc_u64(&report->restored_bytes, node.bytes);
         }
@@ -367,6 +380,36 @@ int report_lost(Store *s, const struct pkram_ioctl_info *info, const PersistPlan
         int r = log_nodes(s, info, plan, /* report= */ NULL);
 
         return r < 0 ? log_error_errno(r, "Failed to list nodes") : 0;
+}
+
+int report_waiting(const PkramDevice *device, struct json_object **ret) {
+        const Peer root = { .pidfd = -EBADF, .owner = (char *) OWNER_ROOT };
+        _cleanup_json_ struct json_object *names = json_object_new_array();
+        _cleanup_(store_list_freep) StoreList *l = NULL;
+        _cleanup_(store_freep) Store *s = NULL;
+        Config config;
+        int r;
+
+        config_init(&config);
+        r = names ? store_new(device, &config, &s) : -ENOMEM;
+        if (r >= 0)
+                r = store_list_new(s, &root, /* owner= */ OWNER_ROOT, &l, /* reterr_error= */ NULL);
+        while (r >= 0) {
+                _cleanup_node_ StoreNode node = {};
+                _cleanup_free_ char *name = NULL;
+
+                r = store_list_next(l, &node, /* reterr_error= */ NULL);
+                if (r <= 0)
+                        break;
+                if (node.info.flags & PKRAM_NODE_INHERITED)
+                        r = returned_shared_name(node.owner, node.name, &name);
+                if (name)
+                        r = json_append(names, json_object_new_string(name));
+        }
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(names);
+        return 0;
 }
 
 int report_restored(Store *s, const PkramDevice *device, const struct pkram_ioctl_info *info,

@@ -14,6 +14,12 @@
 int report_restored(Store *s, const PkramDevice *device, const struct pkram_ioctl_info *info, const char *report_path);
 
 /*
+ * Names of shared memory whose node was restored and is still there, so that pkram-shm did not create it again.
+ * Returns 0, or a negative errno.
+ */
+int report_waiting(const PkramDevice *device, struct json_object **ret);
+
+/*
  * Logs each node as one that will be lost, or as one that was written to disk. plan, which may be NULL, tells which
  * nodes were written, and why the others were not. Logs errors, and returns them.
  */

@@ -14,6 +14,7 @@
 
 static char dir[] = "/tmp/test-restore-XXXXXX", report_path[64], mark_path[64], disk_path[64];
 static Config config;
+static const NotePlaces no_notes = { .guests = "/proc/none", .processes = "/proc/none" };
 
 /* Every test is another boot. */
 static int setup(_unused_ void **state) {
@@ -59,6 +60,16 @@ static void store_one(const PkramDevice *device, const char *name, const char *o
         assert_ok(store_save_new(s, &peer, NULL, name, &item, 1, 0, &save, NULL));
         assert_ok(store_save_commit(save, &saved, NULL));
         save = store_save_free(save);
+}
+
+static void forget_one(const PkramDevice *device, const char *name) {
+        const Peer root = { .pidfd = -EBADF, .owner = (char *) OWNER_ROOT };
+        _cleanup_(store_freep) Store *s = NULL;
+        Config c;
+
+        config_init(&c);
+        assert_ok(store_new(device, &c, &s));
+        assert_ok(store_remove(s, &root, OWNER_ROOT, name, /* id= */ 0, /* ret= */ NULL, /* reterr_error= */ NULL));
 }
 
 static void test_restored(_unused_ void **state) {
@@ -299,8 +310,8 @@ static void test_report(_unused_ void **state) {
         assert_non_null(strstr(json_get_string(json_object_array_get_idx(lost, 5), "reason"), "kexec -e"));
 
         /* Services come up, twice. */
-        assert_int_equal(services_up(&d, report_path, mark_path), 0);
-        assert_int_equal(services_up(&d, report_path, mark_path), 0);
+        assert_int_equal(services_up(&d, &no_notes, report_path, mark_path), 0);
+        assert_int_equal(services_up(&d, &no_notes, report_path, mark_path), 0);
         assert_int_equal(e.n_up, 1);
         assert_non_null(strstr(e.last, "down for 1"));
         assert_ok(kexec_report_read(report_path, &up));
@@ -309,6 +320,73 @@ static void test_report(_unused_ void **state) {
         /* A soft-reboot: another user space, the same kernel. */
         assert_int_equal(restore_run(&d, &config, /* lost= */ false, disk_path, report_path), 0);
         assert_int_equal(e.n_restored, 1);
+}
+
+/* Adds a note as a program that runs. Returns the descriptor that holds its lock. */
+static int make_note(const char *directory, const char *name, const RunNote *note) {
+        int fd = run_note_take(directory, name);
+
+        assert_true(fd >= 0);
+        assert_ok(run_note_write(fd, name, note));
+        return fd;
+}
+
+/* The report names guests, processes and shared memory: what came back and what did not, and why. */
+static void test_returned(_unused_ void **state) {
+        _cleanup_record_ KexecRecord record = KEXEC_RECORD_NONE;
+        _cleanup_json_ struct json_object *o = NULL;
+        _cleanup_(mock_freep) Mock *m = mock_new();
+        _cleanup_free_ char *text = NULL;
+        PkramDevice d = mock_device(m);
+        char guests[64], processes[64];
+        const NotePlaces places = { .guests = guests, .processes = processes };
+        struct {
+                bool guest;
+                const char *name;
+                RunNote note;
+                int fd;
+        } programs[] = {
+                { true,  "db",     { .directory = dir, .reason = "it could not be saved: it is busy" }, -1 },
+                { true,  "new",    { .directory = dir },                                                -1 },
+                { true,  "web",    { .directory = dir, .resumed = true, .stopped_usec = 5 },            -1 },
+                { false, "client", { .directory = dir },                                                -1 },
+        };
+        Entries e = {};
+        size_t n;
+
+        journal_set_sink(on_entry, &e);
+        (void) snprintf(guests, sizeof(guests), "%s/guests", dir);
+        (void) snprintf(processes, sizeof(processes), "%s/processes", dir);
+        store_one(&d, "sysv:0x0052e2c1", OWNER_ROOT);
+        store_one(&d, "posix:cache", OWNER_ROOT);
+        store_one(&d, "sysv:0x1", "uid:1000");
+        record.requested_usec = 1;
+        assert_ok(kexec_record_add_program(&record.guests, "web"));
+        assert_ok(kexec_record_add_program(&record.guests, "db"));
+        assert_ok(kexec_record_add_program(&record.guests, "mail"));
+        assert_ok(kexec_record_add_program(&record.processes, "client"));
+        assert_ok(kexec_record_format(&record, &text, &n));
+        assert_ok(system_node_save(&d, SYSTEM_NODE_RECORD, text, n));
+        mock_kexec(m);
+        assert_int_equal(restore_run(&d, &config, /* lost= */ false, disk_path, report_path), 0);
+        assert_ok(kexec_report_read(report_path, &o));
+        assert_int_equal(json_object_array_length(json_get_array(o, "sharedMemory")), 2);
+
+        /* One comes back. */
+        forget_one(&d, "posix:cache");
+        for (size_t i = 0; i < ELEMENTSOF(programs); i++)
+                programs[i].fd = make_note(programs[i].guest ? guests : processes, programs[i].name,
+                                           &programs[i].note);
+        assert_int_equal(services_up(&d, &places, report_path, mark_path), 0);
+        assert_int_equal(e.n_up, 1);
+        assert_non_null(strstr(e.last, " Guests: db was booted (it could not be saved: it is busy), web continues, "
+                               "mail does not run. Processes: client was started again (it was not saved). "
+                               "Shared memory: 0x0052e2c1 is not restored (it is still in its node), "
+                               "/dev/shm/cache is restored."));
+        for (size_t i = 0; i < ELEMENTSOF(programs); i++)
+                (void) run_note_remove(programs[i].fd, programs[i].guest ? guests : processes, programs[i].name);
+        (void) rmdir(guests);
+        (void) rmdir(processes);
 }
 
 static void test_hostile_system_nodes(_unused_ void **state) {
@@ -338,11 +416,11 @@ static void test_crash_mark(_unused_ void **state) {
         size_t n;
 
         journal_set_sink(on_entry, &e);
-        assert_int_equal(services_up(&d, report_path, mark_path), 0);
+        assert_int_equal(services_up(&d, &no_notes, report_path, mark_path), 0);
         assert_ok(file_read(mark_path, 64, &mark, &n));
         assert_int_equal(n, 32);
         assert_ok(file_write(mark_path, "ffffffffffffffffffffffffffffffff", 32));
-        assert_int_equal(services_up(&d, report_path, mark_path), 0);
+        assert_int_equal(services_up(&d, &no_notes, report_path, mark_path), 0);
         assert_ok(file_read(mark_path, 64, &again, &n));
         assert_string_equal(mark, again);
         assert_int_equal(e.n_up, 0);
@@ -358,6 +436,7 @@ int main(void) {
                 cmocka_unit_test_setup(test_written_to_disk, setup),
                 cmocka_unit_test_setup(test_failure, setup),
                 cmocka_unit_test_setup(test_report, setup),
+                cmocka_unit_test_setup(test_returned, setup),
                 cmocka_unit_test_setup(test_hostile_system_nodes, setup),
                 cmocka_unit_test_setup(test_crash_mark, setup),
         };

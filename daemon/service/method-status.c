@@ -70,8 +70,11 @@ static int add_last_kexec(struct json_object *o, const char *path, const Peer *p
         if (r < 0)
                 return 0;
         /* Names of nodes are shown only to clients that could have listed them; every client may know the number. */
-        if (!peer_may(peer, OWNER_KERNEL) && json_add(report, "lost", json_object_new_array()) < 0)
-                return -ENOMEM;
+        if (!peer_may(peer, OWNER_KERNEL)) {
+                kexec_report_hide_names(report);
+                if (json_add(report, "lost", json_object_new_array()) < 0)
+                        return -ENOMEM;
+        }
         return json_add(o, "lastKexec", TAKE_PTR(report));
 }
 

@@ -42,7 +42,9 @@ static void test_get_status(void **state) {
 
 static void test_last_kexec(void **state) {
         static const char report[] = "{\"restoredNodes\":2,\"restoredBytes\":8192,\"lostNodes\":1,\"downUSec\":5,"
-                                     "\"lost\":[{\"name\":\"secret\",\"reason\":\"damaged\"}]}";
+                                     "\"lost\":[{\"name\":\"secret\",\"reason\":\"damaged\"}],"
+                                     "\"guests\":[\"web\"],\"processes\":[\"x\"],\"sharedMemory\":[\"0x1\"]}";
+        static const char *const names[] = { "guests", "processes", "sharedMemory" };
         Fixture *f = *state;
         _cleanup_(client_freep) Client *root = client_new_as(f, 0, "root"),
                 *other = client_new_as(f, 1000, "uid:1000");
@@ -62,12 +64,16 @@ static void test_last_kexec(void **state) {
         assert_int_equal(json_get_int(k, "downUSec", -1), 5);
         assert_string_equal(json_get_string(json_object_array_get_idx(json_get_array(k, "lost"), 0), "name"),
                             "secret");
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                assert_int_equal(json_object_array_length(json_get_array(k, names[i])), 1);
 
         /* Others hear how many, and no names. */
         r3 = client_call(other, CALL("GetStatus", "{}"));
         k = json_get(reply_parameters(r3), "lastKexec");
         assert_int_equal(json_get_int(k, "lostNodes", -1), 1);
         assert_int_equal(json_object_array_length(json_get_array(k, "lost")), 0);
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                assert_null(json_get(k, names[i]));
         (void) unlink(path);
 }
 

@@ -33,8 +33,10 @@ int kexec_programs_read(const char *guests, const char *processes, KexecPrograms
         int r;
 
         r = p.notes ? programs_add(&p, guests) : -ENOMEM;
-        if (r >= 0)
-                r = programs_add(&p, processes);
+        if (r < 0)
+                return r;
+        p.n_guests = json_object_array_length(p.notes);
+        r = programs_add(&p, processes);
         if (r < 0)
                 return r;
         n = json_object_array_length(p.notes);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Guests of pkram-qemu and processes of pkram-criu: which cannot be saved, and what the others will write to a tree. */
+/* Guests of pkram-qemu and processes of pkram-criu: which cannot be saved, and what others will write to a tree. */
 #pragma once
 
 #include "kexec-check.h"
 #include "run-notes.h"
 
 typedef struct KexecPrograms {
-        struct json_object *notes;      /* of those that run */
+        struct json_object *notes;      /* of those that run: of guests, and then of processes */
+        size_t n_guests;
         KexecProgramProblem *problems;  /* of those that cannot be saved; the strings belong to notes */
         size_t n_problems;
 } KexecPrograms;

@@ -34,6 +34,8 @@ void kexec_record_done(KexecRecord *r) {
                 free(r->nodes[i].name);
         }
         free(r->nodes);
+        string_list_done(&r->guests);
+        string_list_done(&r->processes);
         *r = KEXEC_RECORD_NONE;
 }
 
@@ -65,6 +67,14 @@ int kexec_record_add(KexecRecord *r, const char *owner, const char *name, uint64
 int kexec_record_add_unstored(KexecRecord *r, const char *owner, const char *name, TreeLost why) {
         return record_add(r, (KexecRecordNode) { .owner = (char *) owner, .name = (char *) name, .unstored = true,
                                                  .why = why });
+}
+
+int kexec_record_add_program(StringList *l, const char *name) {
+        _cleanup_free_ char *clean = name_sanitize(name);
+
+        if (!clean)
+                return -ENOMEM;
+        return l->n < KEXEC_RECORD_NODES_MAX ? string_list_add(l, clean) : 0;
 }
 
 static int record_add_usec(struct json_object *o, const char *key, uint64_t usec) {
@@ -104,6 +114,8 @@ int kexec_record_format(const KexecRecord *r, char **ret, size_t *ret_size) {
             record_add_usec(o, "stoppedUSec", r->stopped_usec) < 0 ||
             record_add_usec(o, "finalUSec", r->final_usec) < 0 ||
             json_add_u64(o, "nodesTotal", r->nodes_total) < 0 ||
+            json_add(o, "guests", string_list_to_json(&r->guests)) < 0 ||
+            json_add(o, "processes", string_list_to_json(&r->processes)) < 0 ||
             add_nodes(o, r) < 0)
                 return -ENOMEM;
 
@@ -121,6 +133,21 @@ static uint64_t get_usec(struct json_object *o, const char *key) {
         int64_t v = json_get_int(o, key, -1);
 
         return v < 0 ? UINT64_MAX : (uint64_t) v;
+}
+
+/* Names that cannot be names are left out. Older systems recorded none. */
+static int record_get_names(struct json_object *o, const char *key, StringList *ret) {
+        struct json_object *names = json_get_array(o, key);
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && names && i < json_object_array_length(names); i++) {
+                struct json_object *name = json_object_array_get_idx(names, i);
+
+                if (json_object_is_type(name, json_type_string) &&
+                    name_validate(json_object_get_string(name), NULL) >= 0)
+                        r = kexec_record_add_program(ret, json_object_get_string(name));
+        }
+        return r;
 }
 
 int kexec_record_parse(const char *text, size_t size, KexecRecord *ret) {
@@ -158,6 +185,11 @@ int kexec_record_parse(const char *text, size_t size, KexecRecord *ret) {
                 if (k < 0)
                         return k;
         }
+        k = record_get_names(o, "guests", &r.guests);
+        if (k >= 0)
+                k = record_get_names(o, "processes", &r.processes);
+        if (k < 0)
+                return k;
         total = json_get_int(o, "nodesTotal", 0);
         if (total > 0)
                 r.nodes_total = MAX((uint64_t) total, r.nodes_total);

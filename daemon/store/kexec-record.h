@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "macro.h"
+#include "string-list.h"
 
 /* Made by pkram-kexec-guard, in the old system only: /run does not survive. */
 #define KEXEC_RECORD_PATH "/run/pkram/kexec-record"
@@ -48,6 +48,8 @@ typedef struct KexecRecord {
         KexecRecordNode *nodes;  /* at the last of these times */
         size_t n_nodes, nodes_allocated;
         uint64_t nodes_total;    /* those not named included */
+        /* Names of those that ran at the first of these times. What became of them, their notes of this boot say. */
+        StringList guests, processes;
 } KexecRecord;
 
 #define KEXEC_RECORD_NONE \
@@ -62,6 +64,9 @@ void kexec_record_done(KexecRecord *r);
  */
 int kexec_record_add(KexecRecord *r, const char *owner, const char *name, uint64_t bytes);
 int kexec_record_add_unstored(KexecRecord *r, const char *owner, const char *name, TreeLost why);
+
+/* Names a guest or process that runs, if there is room. Returns 0 or -ENOMEM. */
+int kexec_record_add_program(StringList *l, const char *name);
 
 /* The text, to be freed. -ENOMEM. */
 int kexec_record_format(const KexecRecord *r, char **ret, size_t *ret_size);

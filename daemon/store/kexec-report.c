@@ -19,6 +19,7 @@ void kexec_report_done(KexecReport *r) {
                 free(r->lost[i].reason);
         }
         free(r->lost);
+        string_list_done(&r->shared);
         *r = KEXEC_REPORT_NONE;
 }
 
@@ -65,6 +66,34 @@ static struct json_object *lost_to_json(const char *owner, const char *name, con
         return TAKE_PTR(o);
 }
 
+/* The names in it: of LastKexec, for root only. */
+static const char *const name_lists[] = { "guests", "processes", "sharedMemory" };
+
+static int report_add_names(struct json_object *o, const char *key, const StringList *l) {
+        return l->n == 0 ? 0 : json_add(o, key, string_list_to_json(l));
+}
+
+static int report_copy_names(struct json_object *from, struct json_object *to) {
+        for (size_t i = 0; i < ELEMENTSOF(name_lists); i++) {
+                _cleanup_list_ StringList names = {};
+                int r;
+
+                if (!json_get(from, name_lists[i]))
+                        continue;
+                r = string_list_from_json(json_get_array(from, name_lists[i]), &names);
+                if (r >= 0)
+                        r = report_add_names(to, name_lists[i], &names);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+void kexec_report_hide_names(struct json_object *report) {
+        for (size_t i = 0; i < ELEMENTSOF(name_lists); i++)
+                json_object_object_del(report, name_lists[i]);
+}
+
 static int write_json(const char *path, struct json_object *o) {
         const char *text;
         size_t n;
@@ -87,7 +116,10 @@ int kexec_report_write(const char *path, const KexecReport *r) {
             json_add_u64(o, "restoredNodes", r->restored_nodes) < 0 ||
             json_add_u64(o, "restoredBytes", r->restored_bytes) < 0 ||
             json_add_u64(o, "lostNodes", r->lost_nodes) < 0 ||
-            json_add_u64(o, "logLines", r->log_lines) < 0)
+            json_add_u64(o, "logLines", r->log_lines) < 0 ||
+            report_add_names(o, name_lists[0], &r->record.guests) < 0 ||
+            report_add_names(o, name_lists[1], &r->record.processes) < 0 ||
+            report_add_names(o, name_lists[2], &r->shared) < 0)
                 return -ENOMEM;
         for (size_t i = 0; i < r->n_lost; i++)
                 if (json_append(lost, lost_to_json(r->lost[i].owner, r->lost[i].name, r->lost[i].reason)) < 0)
@@ -136,8 +168,11 @@ int kexec_report_read(const char *path, struct json_object **ret) {
                                                    json_get_string(l, "reason") ?: "")) < 0)
                         return -ENOMEM;
         }
-        if (json_add(o, "lost", TAKE_PTR(lost)) < 0)
-                return -ENOMEM;
+        r = json_add(o, "lost", TAKE_PTR(lost));
+        if (r >= 0)
+                r = report_copy_names(in, o);
+        if (r < 0)
+                return r;
 
         *ret = TAKE_PTR(o);
         return 0;

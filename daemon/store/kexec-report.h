@@ -25,6 +25,7 @@ typedef struct KexecReport {
         uint64_t restored_usec;
         uint64_t restored_nodes, restored_bytes; /* bytes: in their objects, holes included */
         uint64_t lost_nodes;     /* those not named included */
+        StringList shared;       /* segments and files of shared memory whose nodes were restored */
         LostNode *lost;
         size_t n_lost, lost_allocated;
         uint64_t log_lines;      /* that were replayed into the journal */
@@ -42,6 +43,9 @@ int kexec_report_add_lost(KexecReport *r, const char *owner, const char *name, c
 
 /* True if a lost node of that name was added. */
 bool kexec_report_has_lost(const KexecReport *r, const char *name);
+
+/* Takes names out of a LastKexec that only root may read: of guests, processes and shared memory. */
+void kexec_report_hide_names(struct json_object *report);
 
 /* Writes it. Also -ENOMEM. */
 int kexec_report_write(const char *path, const KexecReport *r);

@@ -32,8 +32,14 @@ static void test_record(_unused_ void **state) {
                 (void) snprintf(name, sizeof(name), "node \"%u\"", i);
                 assert_ok(kexec_record_add(&r, "a.service", name, i * 4096));
         }
+        for (unsigned i = 0; i < KEXEC_RECORD_NODES_MAX + 10; i++)
+                assert_ok(kexec_record_add_program(&r.guests, "web"));
+        assert_ok(kexec_record_add_program(&r.processes, "counter"));
         assert_ok(kexec_record_write(path, &r));
         assert_ok(kexec_record_read(path, &back));
+        assert_int_equal(back.guests.n, KEXEC_RECORD_NODES_MAX);
+        assert_int_equal(back.processes.n, 1);
+        assert_string_equal(back.processes.item[0], "counter");
         assert_int_equal(back.requested_usec, 1000);
         assert_true(back.stopped_usec == UINT64_MAX);
         assert_int_equal(back.final_usec, 3000);
@@ -72,7 +78,8 @@ static void test_hostile_record(_unused_ void **state) {
         };
         static const char odd[] =
                 "{\"version\":1,\"requestedUSec\":-7,\"stoppedUSec\":\"x\",\"finalUSec\":5,\"nodesTotal\":-1,\"nodes\":"
-                "[1,{},{\"name\":\"a/b\"},{\"name\":\"\\u0007\"},{\"name\":\"\"},{\"name\":\"ok\",\"bytes\":-3}]}";
+                "[1,{},{\"name\":\"a/b\"},{\"name\":\"\\u0007\"},{\"name\":\"\"},{\"name\":\"ok\",\"bytes\":-3}],"
+                "\"guests\":[1,null,{},\"\",\"a/b\",\"\\u0007\",\"web\"],\"processes\":7}";
         _cleanup_record_ KexecRecord r = KEXEC_RECORD_NONE;
         _cleanup_free_ char *huge = NULL;
 
@@ -89,6 +96,9 @@ static void test_hostile_record(_unused_ void **state) {
         assert_string_equal(r.nodes[0].name, "ok");
         assert_int_equal(r.nodes[0].bytes, 0);
         assert_int_equal(r.nodes_total, 1);
+        assert_int_equal(r.guests.n, 1);
+        assert_string_equal(r.guests.item[0], "web");
+        assert_int_equal(r.processes.n, 0);
 }
 
 static void test_report(_unused_ void **state) {

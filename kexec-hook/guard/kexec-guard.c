@@ -89,17 +89,31 @@ static int guard_refuse(sd_bus *bus, const char *what, const char *why, const ch
         return 0;
 }
 
-/* Notes when a step of this kexec was reached, for the report after it. Only the report suffers if that fails. */
-static void note_step(bool first) {
+/* Names the guests and processes that run. */
+static int note_programs(const KexecPrograms *programs, KexecRecord *record) {
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && programs->notes && i < json_object_array_length(programs->notes); i++)
+                r = kexec_record_add_program(i < programs->n_guests ? &record->guests : &record->processes,
+                                             json_get_string(json_object_array_get_idx(programs->notes, i), "name"));
+        return r;
+}
+
+/* Notes when a step of this kexec was reached, for the report after it: the first one with programs, later ones with
+ * NULL. Only the report suffers if that fails. */
+static void note_step(const KexecPrograms *programs) {
         _cleanup_record_ KexecRecord record = KEXEC_RECORD_NONE;
         int r;
 
-        if (!first) {
+        if (!programs) {
                 r = kexec_record_read(KEXEC_RECORD_PATH, &record);
                 if (r < 0 && r != -ENOENT)
                         (void) log_error(LOG_WARNING, r, "Failed to read " KEXEC_RECORD_PATH ", ignoring: %m");
         }
-        *(first ? &record.requested_usec : &record.stopped_usec) = now_usec(CLOCK_REALTIME);
+        r = programs ? note_programs(programs, &record) : 0;
+        if (r < 0)
+                (void) log_error(LOG_WARNING, r, "Failed to list guests and processes, ignoring: %m");
+        *(programs ? &record.requested_usec : &record.stopped_usec) = now_usec(CLOCK_REALTIME);
 
         r = kexec_record_write(KEXEC_RECORD_PATH, &record);
         if (r < 0)
@@ -174,7 +188,7 @@ static int verb_check(sd_bus *bus) {
         }
         if (check.crash_kernel[0])
                 (void) sd_journal_print(LOG_WARNING, "%s", check.crash_kernel);
-        note_step(/* first= */ true);
+        note_step(&state.programs);
         note_mounts();
         return 0;
 }
@@ -236,7 +250,7 @@ static int verb_lost(ShutdownKind kind) {
                                 (void) sd_journal_print(LOG_WARNING,
                                                         "Mounted trees: %" PRIu64 ". Their contents are lost unless "
                                                         "they are unmounted before the kexec.", check.n_trees);
-                        note_step(/* first= */ false);
+                        note_step(/* programs= */ NULL);
                         return 0;
                 }
                 if (config_persist(&config) == PERSIST_NO)

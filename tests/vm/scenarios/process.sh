@@ -131,6 +131,9 @@ stage2() {
         matches "not saved: and says why" "$(journalctl -q -b -o cat -u pkram-criu@client.service)" \
                 "Process 'client' is started again and does not continue: it could not be saved: .* is a TCP connection"
         matches "not saved: status" "$(pkramctl status)" 'Process: client, .*, started again: it could not be saved'
+        wait_for_report
+        matches "the report names them" "$(entries UP)" \
+                'Processes: client was started again .it could not be saved: .*, counter continues, legacy continues'
         check "not saved: it is stopped" systemctl disable --now pkram-criu@client.service
         # Its log will not be there when it is restored.
         cat >>/etc/systemd/system/legacy.service.d/test.conf <<'END_OF_UNIT'

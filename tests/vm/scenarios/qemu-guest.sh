@@ -157,6 +157,8 @@ END_OF_UNIT
 stage2() {
         another_kernel
         goes_on "first kexec"
+        wait_for_report
+        matches "first kexec: the report names the guest" "$(entries UP)" 'Guests: web continues'
         remember_guest
         remember_boot
         kexec_now
