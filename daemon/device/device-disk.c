@@ -455,7 +455,7 @@ static int disk_enter_directory(DiskDevice *d, DiskDirectory *ret) {
                 if (r == -ENODEV || (r >= 0 && !streq(dir.record.boot_id, d->boot.boot_id)))
                         r = -ESTALE;
         } else
-                r = disk_directory_enter(d->path, &d->boot, &dir);
+                r = disk_directory_enter_or_read(d->path, &d->boot, &dir);
         if (r < 0)
                 return disk_error(r);
 

@@ -63,9 +63,6 @@ int disk_copies_open(const char *path, const DiskBoot *boot, DiskCopies *ret) {
         c.last_id = DISK_ID_BASE;
         disk_boot_id_parse(boot->boot_id, c.boot_id);
         r = disk_directory_enter(path, boot, &c.directory);
-        /* Without a state of this boot, the nodes there are those of an earlier one. */
-        if (r >= 0)
-                r = c.directory.read_only;
         if (r >= 0)
                 r = copies_clear(&c);
         if (r < 0) {

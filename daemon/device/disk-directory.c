@@ -670,12 +670,18 @@ static int enter_state(const char *path, const DiskBoot *boot, DiskDirectory *d)
         return r;
 }
 
-int disk_directory_enter(const char *path, const DiskBoot *boot, DiskDirectory *d) {
+int disk_directory_enter_or_read(const char *path, const DiskBoot *boot, DiskDirectory *d) {
         int r;
 
         d->fd = open_base(path);
         r = d->fd < 0 ? d->fd : enter_state(path, boot, d);
         return is_unwritable(r) ? enter_read_only(path, r, d) : r;
+}
+
+int disk_directory_enter(const char *path, const DiskBoot *boot, DiskDirectory *d) {
+        int r = disk_directory_enter_or_read(path, boot, d);
+
+        return r < 0 ? r : d->read_only;
 }
 
 int disk_directory_pass(const char *path, const DiskBoot *boot) {

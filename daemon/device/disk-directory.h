@@ -69,16 +69,17 @@ typedef struct DiskBoot {
 
 int disk_boot_get(DiskBoot *ret);
 
-/*
- * Opens it for this boot: removes what was set aside long ago, creates what is missing, takes over the nodes of the
- * last boot, and sets aside all others.
- *
- * If the file system is full or read-only, so that the state cannot be written, d->read_only says why, and d->nodes
- * is the directory of the last boot's nodes. They still belong to that boot, and can be read. Removing one is durable
- * if it succeeds. Nothing may be added. If there are no nodes, d->nodes is -EBADF; if there is no directory either,
- * d->fd is one of its parents.
- */
+/* Opens it for this boot: removes what was set aside long ago, creates what is missing, takes over the nodes of the
+ * last boot, and sets aside all others. */
 int disk_directory_enter(const char *path, const DiskBoot *boot, DiskDirectory *d);
+
+/*
+ * The same, but also succeeds if the file system is full or read-only, so that the state cannot be written. Then
+ * d->read_only says why, and d->nodes is the directory of the last boot's nodes. They still belong to that boot, and
+ * can be read. Removing one is durable if it succeeds. Nothing may be added. If there are no nodes, d->nodes is
+ * -EBADF; if there is no directory either, d->fd is one of its parents.
+ */
+int disk_directory_enter_or_read(const char *path, const DiskBoot *boot, DiskDirectory *d);
 
 /* Lets this boot go by without its nodes, which are set aside at the next disk_directory_enter(). If the file system
  * is full, the state is removed to that end. Returns 0 if there are none. */

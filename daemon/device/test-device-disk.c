@@ -904,6 +904,12 @@ static void test_full_at_boot(void **state) {
                 assert_non_null(line);
                 assert_null(strstr(line + 1, "is full"));
         }
+        {
+                /* Not for writers. */
+                _cleanup_disk_directory_ DiskDirectory d = DISK_DIRECTORY_NONE;
+
+                assert_errno(disk_directory_enter(f->d.path, &f->d.boot, &d), EDQUOT);
+        }
         /* What is removed does not come back. */
         assert_ok(drop(f, "n"));
         assert_node(f, "n", NULL);
