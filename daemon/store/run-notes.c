@@ -163,7 +163,7 @@ int run_notes_read(const char *directory, struct json_object **ret) {
                 if (e->d_name[0] == '.')
                         continue;
                 fd = note_open(dirfd(d), e->d_name, &name);
-                r = fd >= 0 ? note_read(fd, name, &one) : fd == -ENOMEM ? fd : 0;
+                r = fd >= 0 && name ? note_read(fd, name, &one) : fd == -ENOMEM ? fd : 0;
                 if (r > 0)
                         r = json_append(array, TAKE_PTR(one));
                 if (r < 0)
