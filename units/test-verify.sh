@@ -92,8 +92,8 @@ fi
 # A saved guest waits for its images: network file systems come first, and tries are not used up within a second.
 guest=$build/pkram-qemu@.service
 setting() { sed -n "s/^$1=//p" "$guest"; }
-tries=$(setting StartLimitBurst) every=$(setting RestartSec) limit=$(systemd-analyze timespan "$(setting StartLimitIntervalSec)" |
-        sed -n 's/^ *μs: //p')
+tries=$(setting StartLimitBurst) every=$(setting RestartSec)
+limit=$(systemd-analyze timespan "$(setting StartLimitIntervalSec)" | sed -n 's/^ *μs: //p')
 if ! grep -q '^After=.*\<remote-fs\.target\>' "$guest" || ((tries * ${every%s} < 600)) ||
         ((limit <= tries * ${every%s} * 1000000)); then
         echo "pkram-qemu@.service does not wait for an image that comes late"

@@ -4,10 +4,10 @@
 and read.
 
 Its arguments are those that pkram-qemu passes on. $FAKE has words for what goes wrong: no-mode, blocked, save-fails,
-save-dies, load-dies, load-fails, stubborn (ignores the power button), new-machine, panics (a guest whose panic comes with
-numbers that JSON in C cannot take), hangs-up (closes the monitor when the guest runs, and goes on), ends-slowly (takes
-two seconds after that), save-blocks=SECONDS (answers nothing meanwhile), save-hangs (until it is cancelled; which takes a
-second, as the guest goes on after that only). The guest's memory is a count of
+save-dies, load-dies, load-fails, stubborn (ignores the power button), new-machine, panics (a guest whose panic comes
+with numbers that JSON in C cannot take), hangs-up (closes the monitor when the guest runs, and goes on), ends-slowly
+(takes two seconds after that), save-blocks=SECONDS (answers nothing meanwhile), save-hangs (until it is cancelled,
+which takes a second, and the guest goes on after that only). The guest's memory is a count of
 its starts, in the first byte of RAM; the state is that byte once more.
 """
 import json

@@ -24,7 +24,7 @@ static int disk_complain(const char *name, const char *why, char **reterr) {
 }
 
 /* What a link of /proc leads to, if that has a name. Returns its length, or 0. */
-static size_t link_read(pid_t pid, const char *what, char path[static PATH_MAX]) {
+static size_t process_link_read(pid_t pid, const char *what, char path[static PATH_MAX]) {
         char link[64];
         ssize_t n;
 
@@ -55,7 +55,7 @@ static int fdset_find(Qmp *q, pid_t pid, uint64_t usec, int64_t set, char path[s
                         (void) snprintf(what, sizeof(what), "fd/%lli",
                                         (long long) json_get_int(json_object_array_get_idx(fds, k), "fd", -1));
                         /* A file that has been removed has a name that leads nowhere. */
-                        if (link_read(pid, what, path) > 0 && stat(path, &st) >= 0)
+                        if (process_link_read(pid, what, path) > 0 && stat(path, &st) >= 0)
                                 return 1;
                 }
         }
@@ -88,7 +88,7 @@ static int disk_add(Qmp *q, pid_t pid, uint64_t usec, const char *file, StringLi
         }
         if (*file == '/')
                 return string_list_add(ret, file);
-        if (!*file || link_read(pid, "cwd", path) == 0)
+        if (!*file || process_link_read(pid, "cwd", path) == 0)
                 return disk_complain(file, "is in a directory that is not known; use an absolute path", reterr);
         return string_list_addf(ret, "%s/%s", path, file);
 }

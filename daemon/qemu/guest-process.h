@@ -10,7 +10,8 @@
 /* Starts QEMU, which waits for a saved guest if incoming, and connects to its monitor. -errno. */
 int process_start(GuestRun *run, bool incoming);
 
-/* Waits for the end of QEMU, after which run->qmp is NULL. Returns 1: it has ended, 0: not within usec, or a negative errno. */
+/* Waits for the end of QEMU, after which run->qmp is NULL. Returns 1: it has ended, 0: not within usec, or a negative
+ * errno. */
 int process_wait(GuestRun *run, uint64_t usec);
 
 /* Ends QEMU, in a friendly way if it listens and does so within usec. */

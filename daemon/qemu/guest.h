@@ -14,26 +14,26 @@ void guest_facts_done(GuestFacts *f);
 #define _cleanup_facts_ _cleanup_(guest_facts_done)
 
 /*
- * Asks a QEMU, the process pid, that has not run its guest yet whether it can be saved, and sets it up for that. ram_ids are the
- * identifiers of the memory backends that are kept, ram_bytes their size, extra_max is the largest sum of other
- * memory. Returns 0; -EOPNOTSUPP: it cannot, *reterr is the reason as a sentence, which the caller frees; or the
- * errors of qmp_execute().
+ * Asks a QEMU, the process pid, that has not run its guest yet whether it can be saved, and sets it up for that.
+ * ram_ids are the identifiers of the memory backends that are kept, extra_max is the largest sum of other memory.
+ * Returns 0; -EOPNOTSUPP: it cannot, *reterr is the reason as a sentence, which the caller frees; or the errors of
+ * qmp_execute().
  */
 int guest_check(Qmp *q, pid_t pid, const char *version, const StringList *ram_ids, uint64_t extra_max, GuestFacts *ret,
                 char **reterr);
 
 /*
  * Saves the guest into a file, and fills in r: whether it ran, and when it stopped. ret_disks and ret_unseen get its
- * disks as from guest_disks_list(). usec is the
- * longest time, in which QEMU need not answer. QEMU keeps running and has to be ended then. Returns 0; -EREMOTEIO: QEMU
- * could not, or not in time, *reterr is the reason as part of a sentence, which the caller frees; or the errors of
- * qmp_execute(). After an error the guest may stand still, see guest_wake().
+ * disks as from guest_disks_list(). usec is the longest time, in which QEMU need not answer. QEMU keeps running and
+ * has to be ended then. Returns 0; -EREMOTEIO: QEMU could not, or not in time, *reterr is the reason as part of a
+ * sentence, which the caller frees; or the errors of qmp_execute(). After an error the guest may stand still, see
+ * guest_wake().
  */
 int guest_save(Qmp *q, pid_t pid, const char *path, uint64_t usec, GuestRecord *r, StringList *ret_disks,
                StringList *ret_unseen, char **reterr);
 
-/* Has a guest run again that was not saved: one try, which takes usec at most. Returns 0: it runs; -EAGAIN: not yet; or
- * the errors of qmp_execute(), where -ETIMEDOUT means that QEMU is busy. */
+/* Has a guest run again that was not saved: one try, which takes usec at most. Returns 0: it runs; -EAGAIN: not yet;
+ * or the errors of qmp_execute(), where -ETIMEDOUT means that QEMU is busy. */
 int guest_wake(Qmp *q, uint64_t usec);
 
 /* Loads a guest from a file; it does not run yet. Returns as guest_save(). */
