@@ -11,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "format.h"
+#include "guest-files.h"
 #include "guest-process.h"
 #include "log.h"
 #include "pkram-messages.h"
@@ -44,49 +45,6 @@ void guest_run_done(GuestRun *run) {
         run->note = run_note_remove(run->note, GUESTS_DIRECTORY, run->name);
         safe_close(run->directory);
         safe_close(run->signals);
-}
-
-/* --- files of the guest --- */
-
-static void files_remove(const GuestRun *run, bool record) {
-        for (size_t i = 0; i < run->plan.ram_files.n; i++)
-                (void) unlink(run->plan.ram_files.item[i]);
-        (void) unlinkat(run->directory, GUEST_STATE_FILE, 0);
-        if (record)
-                (void) unlinkat(run->directory, GUEST_RECORD_FILE, 0);
-}
-
-/* Creates the files that QEMU finds, and gives their size: its own would be readable for all. */
-static int files_create(const GuestRun *run) {
-        for (size_t i = 0; i < run->plan.ram_files.n; i++) {
-                _cleanup_close_ int fd = open(run->plan.ram_files.item[i],
-                                              O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-                /* What is there although it has been removed is no file, which is found later. */
-                if (fd < 0 && errno != EEXIST)
-                        return -errno;
-        }
-        return 0;
-}
-
-/* Memory that the guest's files take already. */
-static uint64_t files_bytes(const GuestRun *run) {
-        uint64_t sum = 0;
-        struct stat st;
-
-        for (size_t i = 0; i < run->plan.ram_files.n; i++)
-                if (stat(run->plan.ram_files.item[i], &st) >= 0)
-                        sum += (uint64_t) st.st_blocks * 512;
-        if (fstatat(run->directory, GUEST_STATE_FILE, &st, AT_SYMLINK_NOFOLLOW) >= 0)
-                sum += (uint64_t) st.st_blocks * 512;
-        return sum;
-}
-
-static bool files_are_there(const GuestRun *run) {
-        for (size_t i = 0; i < run->plan.ram_files.n; i++)
-                if (access(run->plan.ram_files.item[i], F_OK) < 0)
-                        return false;
-        return faccessat(run->directory, GUEST_STATE_FILE, F_OK, 0) >= 0;
 }
 
 /* --- start --- */
@@ -139,26 +97,6 @@ static int run_prepare(GuestRun *run) {
         if (notice)
                 log_warning("%s", notice);
         return r;
-}
-
-/* Is the memory where it is expected? In a directory QEMU makes a file without a name, and it follows links. */
-static int files_check(const GuestRun *run) {
-        struct stat directory, st;
-
-        if (fstat(run->directory, &directory) < 0)
-                return log_error_errno(-errno, "Failed to examine '%s'", run->path);
-        for (size_t i = 0; i < run->plan.ram_files.n; i++) {
-                const char *path = run->plan.ram_files.item[i];
-
-                if (lstat(path, &st) < 0)
-                        return log_error_errno(-errno, "Failed to examine '%s'", path);
-                if (S_ISREG(st.st_mode) && st.st_dev == directory.st_dev && st.st_size > 0)
-                        continue;
-                log_error("Refusing to start guest '%s': mem-path=%s has to name a file on the tree of '%s', and no "
-                          "directory or link.", run->name, path, run->path);
-                return -EOPNOTSUPP;
-        }
-        return 0;
 }
 
 /* Starts QEMU and has it checked. Returns -EOPNOTSUPP if the guest could not be kept, after a message. */
@@ -348,6 +286,8 @@ static int run_start(GuestRun *run) {
                 files_remove(run, /* record= */ true);
                 run->booted = true;
                 r = files_create(run);
+                if (r == -EOPNOTSUPP)
+                        return r;
                 if (r < 0)
                         return log_error_errno(r, "Failed to create the files with the guest's memory in '%s'",
                                                run->path);
@@ -538,8 +478,8 @@ static void run_drain(GuestRun *run) {
                 return;
         run->qmp = qmp_free(run->qmp);
         if (process_wait(run, r == -ECONNRESET ? USEC_PER_SEC : 0) == 0)
-                (void) log_error_errno(r, "Lost QEMU's monitor: guest '%s' cannot be saved or shut down any more, "
-                                       "unless QEMU is just ending", run->name);
+                (void) log_error_errno(r, "Failed to read from QEMU's monitor, guest '%s' cannot be saved or shut "
+                                       "down any more unless QEMU is just ending", run->name);
 }
 
 /* Follows QEMU until it has ended. Returns an exit status. */

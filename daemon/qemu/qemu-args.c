@@ -162,8 +162,7 @@ static int word_check(const char *word, char **reterr) {
         return r;
 }
 
-/* Is path below directory? Without "..", which could lead out again. */
-static bool qemu_path_is_below(const char *path, const char *directory) {
+bool qemu_path_is_below(const char *path, const char *directory) {
         const char *rest = startswith(path, directory);
 
         return rest && *rest == '/' && path[strlen(path) - 1] != '/' && !strstr(path, "/..");
@@ -368,8 +367,8 @@ static int ram_check(QemuPlan *p, const Scan *s, uint64_t size, const char *dire
                                       "with share=on and mem-path= below %s.", s->numa.item[i], directory);
         for (size_t i = 0; i < s->persistent.n; i += 2)
                 if (list_has(&p->ram_ids, s->persistent.item[i + 1]))
-                        return refuse(reterr, "-device %s: pkram-qemu removes the file of %s when the guest is off, and "
-                                      "what is in this device is to stay. Use a disk.", s->persistent.item[i],
+                        return refuse(reterr, "-device %s: pkram-qemu removes the file of %s when the guest is off, "
+                                      "and what is in this device is to stay. Use a disk.", s->persistent.item[i],
                                       s->persistent.item[i + 1]);
         p->add_ram = !s->memory_backend && s->numa.n == 0;
         if (!p->add_ram) {

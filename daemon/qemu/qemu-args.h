@@ -40,3 +40,6 @@ int qemu_plan_make(char *const *arguments, const char *directory, uint64_t size,
  */
 int qemu_plan_command(const QemuPlan *p, char *const *arguments, const char *directory, int monitor_fd, bool incoming,
                       StringList *ret);
+
+/* Is the path of a file below directory? Not with "..", which could lead out again. */
+bool qemu_path_is_below(const char *path, const char *directory);

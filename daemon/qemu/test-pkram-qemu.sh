@@ -122,7 +122,7 @@ arguments=(-hda /dev/fdset/1)
 launch '' && ends 2 && says 'is a descriptor of a file that has no name'; ok "refused: a disk that has no name"
 arguments=()
 
-arguments=(-add-fd fd=3,set=1 -add-fd fd=5,set=2)
+arguments=(-add-fd "fd=3,set=1" -add-fd "fd=5,set=2")
 echo third >"$dir/3"; echo fifth >"$dir/5"
 exec 3<"$dir/3" 5<"$dir/5"
 launch '' && says 'descriptor 3: third' && says 'descriptor 5: fifth' && says boots && ends 0 USR1 && launch '' &&
@@ -167,10 +167,10 @@ launch panics && says boots && sleep 0.5 && ends 0 USR1 && says "Saved guest 'a'
 ok "a guest that panics with large numbers can be saved and shut down"
 launch ends-slowly && says boots && sleep 0.5 && ends 0 TERM && says "Guest 'a' is off"
 ok "a stop while QEMU, without its monitor, is ending"
-launch hangs-up && says "Lost QEMU's monitor: guest 'a' cannot be saved" && ends 1 TERM &&
+launch hangs-up && says "Failed to read from QEMU's monitor, guest 'a' cannot be saved" && ends 1 TERM &&
     says "Failed to shut down guest 'a': QEMU's monitor is lost" && [[ -z $(ls -A "$dir/vm/a") ]]
 ok "QEMU closes its monitor, and does not end: it is ended"
-launch hangs-up && says "Lost QEMU's monitor" && ends 1 USR1 && launch '' &&
+launch hangs-up && says "Failed to read from QEMU's monitor" && ends 1 USR1 && launch '' &&
     says "could not be saved: QEMU's monitor is lost" && ends 0 TERM; ok "nor can it be saved"
 
 launch no-mode && ends 2 && says "cannot keep a guest's memory"; ok "refused: a QEMU without the mode"
@@ -191,6 +191,20 @@ object() {
 object "$dir/vm/a/own"
 launch '' && says boots && [[ $(stat -c %a:%s "$dir/vm/a/own") == 600:67108864 ]] && ends 0 USR1 && launch '' &&
     says 'goes on' && ends 0 TERM; ok "memory in a file with a name of its own, for root only"
+echo mine >"$dir/vm/a/own"
+launch '' && ends 2 && says "/own' exists, and pkram-qemu did not create it" && [[ $(<"$dir/vm/a/own") == mine ]]
+ok "refused: a file that is there already, which stays"
+rm "$dir/vm/a/own"
+launch '' && says boots && child=$(child_of "$guest") && kill -KILL "$guest" && { ends 137 || true; }
+kill -KILL "$child"; while [[ -e /proc/$child/exe ]]; do sleep 0.05; done
+object "$dir/vm/a/other"
+launch '' && says boots && [[ ! -e $dir/vm/a/own ]] && ends 0 TERM && [[ -z $(ls -A "$dir/vm/a") ]]
+ok "but one that an earlier start has left is removed"
+# A list that leads elsewhere.
+echo keep >"$dir/vm/keep"
+echo "[\"$dir/vm/keep\",\"$dir/vm/a/../keep\"]" >"$dir/vm/a/files.json"
+launch '' && says boots && ends 0 TERM && [[ -e $dir/vm/keep && -z $(ls -A "$dir/vm/a") ]]; ok "and nothing elsewhere"
+rm "$dir/vm/keep"
 mkdir "$dir/vm/a/sub" && object "$dir/vm/a/sub"
 launch '' && ends 2 && says 'has to name a file on the tree'; ok "refused: a directory in the place of a file"
 rmdir "$dir/vm/a/sub"
