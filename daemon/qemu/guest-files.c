@@ -49,8 +49,9 @@ int files_create(const GuestRun *run) {
 
         for (size_t i = 0; i < run->plan.ram_files.n; i++)
                 if (lstat(run->plan.ram_files.item[i], &st) >= 0 && S_ISREG(st.st_mode)) {
-                        log_error("Refusing to start guest '%s': '%s' exists, and pkram-qemu did not create it. Remove "
-                                  "it, or use another name in mem-path=.", run->name, run->plan.ram_files.item[i]);
+                        log_error("Refusing to start guest '%s': '%s' exists, and pkram-qemu did not create it. "
+                                  "Remove it, or use another name in mem-path=.", run->name,
+                                  run->plan.ram_files.item[i]);
                         return -EOPNOTSUPP;
                 }
         r = list_write(run);
