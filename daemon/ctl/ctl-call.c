@@ -69,7 +69,19 @@ void ctl_print_json(struct json_object *o) {
 
         if (text)
                 puts(text);
-        (void) fflush(stdout);
+        (void) ctl_flush();
+}
+
+int ctl_flush(void) {
+        static int first;
+
+        /* A later fflush() succeeds, because glibc discards what it failed to write. */
+        if (fflush(stdout) != 0 && first == 0)
+                first = -errno;
+        /* stdio flushed a full buffer by itself, so its errno is not known. */
+        if (first == 0 && ferror(stdout))
+                first = -EIO;
+        return first;
 }
 
 struct json_object *ctl_parameters(const char *name) {

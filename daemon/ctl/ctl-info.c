@@ -700,7 +700,8 @@ int verb_monitor(int argc, char *argv[]) {
                         printf(", %lli object%s, %s\n", (long long) n, n == 1 ? "" : "s",
                                format_bytes(bytes, (uint64_t) json_get_int(reply.parameters, "bytes", 0)));
                 }
-                (void) fflush(stdout);
+                if (ctl_flush() < 0)
+                        return EXIT_FAILED;
 
                 if (!reply.continues)
                         return EXIT_OK;

@@ -241,5 +241,5 @@ void plan_print(const KexecPlan *p) {
         print_plan_line("Command line", p->cmdline);
         if (arg_fast)
                 print_advice(p);
-        (void) fflush(stdout);
+        (void) ctl_flush();
 }

@@ -100,7 +100,7 @@ static int start_kernel(void) {
         if (!arg_ask_password)
                 argv[n++] = (char *) "--no-ask-password";
 
-        (void) fflush(NULL);
+        (void) ctl_flush();
         r = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
         if (r > 0)
                 return fail(EXIT_FAILED, "Failed to run systemctl: %s. The kernel is loaded. Start it with "

@@ -114,6 +114,10 @@ struct json_object *ctl_parameters(const char *name);
 /* Prints JSON as selected with --json=. */
 void ctl_print_json(struct json_object *o);
 
+/* Writes what standard output has buffered. Returns 0, or the negative errno of the first failure so far, -EIO if it
+ * is not known. The program reports it when it ends. */
+int ctl_flush(void);
+
 /* Prints text from outside to standard output, with control characters escaped. */
 void ctl_print_text(const char *text);
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
 #include <getopt.h>
 #include <locale.h>
 #include <stdio.h>
@@ -349,7 +350,7 @@ static int verb_help(_unused_ int argc, _unused_ char *argv[]) {
         return EXIT_OK;
 }
 
-int main(int argc, char *argv[]) {
+static int verb_run(int argc, char *argv[]) {
         static const struct {
                 const char *name;
                 int (*run)(int argc, char *argv[]);
@@ -369,31 +370,61 @@ int main(int argc, char *argv[]) {
                 { "help",     verb_help     },
         };
         static char *default_verb[] = { (char *) "status", NULL };
-        int r;
 
-        /* Only for the width of characters: numbers and messages do not depend on the locale. */
-        (void) setlocale(LC_CTYPE, "");
-
-        r = parse_argv(argc, argv);
-        if (r >= 0)
-                return r;
-
-        argc -= optind;
-        argv += optind;
         if (argc == 0) {
                 argc = 1;
                 argv = default_verb;
         }
 
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
-                if (streq(argv[0], verbs[i].name)) {
-                        r = verbs[i].run(argc, argv);
-                        /* Ignore write errors if the user has quit the pager. */
-                        if (fflush(stdout) != 0 && r == EXIT_OK && !pager_is_open())
-                                r = fail(EXIT_FAILED, "Failed to write to standard output: %s.", strerror(errno));
-                        free(arg_initrds);
-                        return r;
-                }
+                if (streq(argv[0], verbs[i].name))
+                        return verbs[i].run(argc, argv);
 
         return fail(EXIT_USAGE, "Unknown command '%s'. See 'pkramctl --help'.", argv[0]);
+}
+
+/*
+ * Makes sure that descriptors 0 to 2 are open. Otherwise the connection to pkramd could get the number of standard
+ * output, and the output would be sent to pkramd. What is opened fails when it is used.
+ */
+static int reserve_standard_descriptors(void) {
+        int fd;
+
+        do {
+                fd = open("/dev/null", O_PATH);
+                if (fd < 0)
+                        return fail(EXIT_FAILED, "Failed to open /dev/null: %s.", strerror(errno));
+        } while (fd <= STDERR_FILENO);
+        safe_close(fd);
+        return 0;
+}
+
+/* Reports if output was not written. r: exit status so far. Returns the exit status of the program. */
+static int finish_output(int r) {
+        int error = ctl_flush(), status;
+
+        /* Ignore write errors if the user has quit the pager. */
+        if (error == 0 || pager_is_open())
+                return r;
+        status = error == -EIO ? fail(EXIT_FAILED, "Failed to write to standard output.") :
+                fail(EXIT_FAILED, "Failed to write to standard output: %s.", strerror(-error));
+        return r ?: status;
+}
+
+int main(int argc, char *argv[]) {
+        int r;
+
+        r = reserve_standard_descriptors();
+        if (r != 0)
+                return r;
+
+        /* Only for the width of characters: numbers and messages do not depend on the locale. */
+        (void) setlocale(LC_CTYPE, "");
+
+        r = parse_argv(argc, argv);
+        if (r < 0)
+                r = verb_run(argc - optind, argv + optind);
+        r = finish_output(r);
+        free(arg_initrds);
+        return r;
 }

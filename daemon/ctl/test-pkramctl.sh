@@ -108,6 +108,33 @@ run 0 check -q || [[ ! -s $dir/stdout ]]; ok "check --quiet"
 run 0 list --no-legend && (($(wc -l <"$dir/stdout") == 2)); ok "list --no-legend"
 COLUMNS=50 run 0 list && (($(wc -L <"$dir/stdout") <= 62)); ok "list fits the terminal"
 
+# Output that cannot be written is an error, in each format. stdio forgets the failure of an earlier flush.
+for format in off short pretty; do
+    for words in status list "show input" "store spare a --replace" check "remove -n input" metrics monitor --help \
+        --version help "kexec --boot-loader-entry=help"; do
+        if [[ $words == kexec* ]]; then
+            mkdir -p some/boot/EFI/Linux && : >some/boot/EFI/Linux/test.efi
+        fi
+        # The first event has no line of text.
+        [[ $words != monitor || $format != off ]] || continue
+        want=1
+        [[ $words != check ]] || want=11
+        # shellcheck disable=SC2086
+        PKRAM_BOOT_ROOT=$dir/some timeout 20 "$ctl" --socket="$dir/socket" --json=$format $words \
+            >/dev/full 2>"$dir/stderr" </dev/null
+        (($? == want)) && grep -qE '^pkramctl: Failed to write to standard output(: No space left.*)?\.$' "$dir/stderr" &&
+            (($(wc -l <"$dir/stderr") == 1)); ok "$words --json=$format on a full disk"
+    done
+done
+run 0 show spare && run 0 remove spare; ok "the call itself was made"
+"$ctl" --socket="$dir/socket" list >&- 2>"$dir/stderr"
+(($? == 1)) && says 'Failed to write to standard output: Bad file descriptor'
+ok "status 1: standard output is closed"
+"$ctl" --socket="$dir/socket" store spare <&- 2>"$dir/stderr" && false
+says "Failed to copy '-' into memory: Bad file descriptor" && run 3 show spare; ok "or standard input"
+"$ctl" --socket="$dir/socket" show nope 2>&-
+(($? == 3)) && run 0 list -q && says input; ok "or standard error"
+
 "$ctl" --socket="$dir/socket" monitor >"$dir/events" &
 events=$!
 for _ in {1..100}; do [[ -s $dir/events ]] && break; run 0 store seen a --replace; sleep 0.02; done
