@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -11,6 +12,7 @@
 #include "ctl.h"
 
 static pid_t pager_pid;
+static int terminal_fd = -EBADF; /* standard output, while it is connected to the pager */
 
 /* Parses a boolean as systemd does. Returns 1, 0 or -EINVAL. */
 static int parse_boolean(const char *s) {
@@ -145,8 +147,14 @@ void pager_open(void) {
         (void) terminal_width();
         (void) color(COLOR_NORMAL);
 
-        if (pipe2(fds, O_CLOEXEC) < 0)
-                return; /* continue without a pager */
+        /* Without a descriptor for one of these, continue without a pager. */
+        terminal_fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+        if (terminal_fd < 0)
+                return;
+        if (pipe2(fds, O_CLOEXEC) < 0) {
+                terminal_fd = safe_close(terminal_fd);
+                return;
+        }
         (void) fflush(stdout);
         pager_pid = fork();
         if (pager_pid == 0) {
@@ -157,6 +165,8 @@ void pager_open(void) {
                 (void) signal(SIGPIPE, SIG_IGN);
                 (void) atexit(pager_close_at_exit);
         }
+        if (pager_pid < 0)
+                terminal_fd = safe_close(terminal_fd);
         safe_close(fds[0]);
         safe_close(fds[1]);
 }
@@ -170,7 +180,13 @@ void pager_close(void) {
                 return;
 
         (void) fflush(stdout);
-        (void) close(STDOUT_FILENO);
+        /* What a pager that the user has quit did not read is no error, and does not belong to what follows. */
+        __fpurge(stdout);
+        clearerr(stdout);
+        /* This closes the pipe. More output may follow, to the terminal or to another pager. */
+        if (dup2(terminal_fd, STDOUT_FILENO) < 0)
+                (void) close(STDOUT_FILENO);
+        terminal_fd = safe_close(terminal_fd);
         while (waitpid(pager_pid, NULL, 0) < 0 && errno == EINTR)
                 ;
         pager_pid = 0;

@@ -507,6 +507,14 @@ if command -v script >/dev/null; then
     tty "PAGER=sed s/^/paged:/" -- list --json=short && ! says "paged:"; ok "nor for JSON"
     tty "PAGER=sed s/^/paged:/" SUDO_UID=1000 -- list && ! says "paged:" && says NAME
     ok "nor under sudo, where it has to be less"
+    printf 1 | run 0 store first --object=one && printf 2 | run 0 store second --object=two
+    tty "PAGER=sed s/^/paged:/" -- show first nope second
+    tr -d '\r' <"$dir/stdout" >"$dir/order" && grep -nE 'paged: +[0-9]+ +one |not found|paged: +[0-9]+ +two ' \
+        "$dir/order" | grep -oE 'one|not found|two' | xargs | grep -qx 'one not found two'
+    ok "a message ends the pager, and what follows gets another"
+    tty "PAGER=head -n 2" -- show first nope second
+    (($(grep -cE 'Name:.*(first|second)' "$dir/stdout") == 2)) && ! says 'Failed to write'
+    ok "a pager that has ended is no error"
     PAGER="sed s/^/paged:/" run 0 list && ! says "paged:"; ok "a pipe has no pager"
     (($(wc -L <"$dir/stdout") > 0)) && tty SYSTEMD_PAGER= SYSTEMD_COLORS=0 -- list &&
         (($(tr -d '\r' <"$dir/stdout" | wc -L) <= 70)); ok "tables fit the terminal"
