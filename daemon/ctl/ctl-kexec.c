@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <fcntl.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -11,6 +13,14 @@
 #include "kexec-check.h"
 #include "kexec-facts.h"
 #include "kexec-load.h"
+
+/* What happens although nodes would be lost. */
+static const char *proceeding_text(bool only_loads) {
+        if (only_loads)
+                return arg_dry_run ? "Without --dry-run, the kernel is loaded, but not started." :
+                        "Loading the kernel without starting it.";
+        return arg_dry_run ? "Without --dry-run, the kexec proceeds anyway." : "Proceeding anyway.";
+}
 
 /* Returns 0 if the kexec preserves everything or may proceed anyway, or an exit status. */
 static int judge_kexec(const KexecImage *image, const char *cmdline, bool *ret_keeps) {
@@ -40,8 +50,7 @@ static int judge_kexec(const KexecImage *image, const char *cmdline, bool *ret_k
         if (!result.allowed && !only_loads)
                 return fail(EXIT_WOULD_LOSE, "%s Use --force to proceed anyway.", result.text);
         if (!result.keeps)
-                (void) fail(0, "%s %s", result.text, only_loads ? "The kernel is loaded, but not started." :
-                            "Proceeding anyway.");
+                (void) fail(0, "%s %s", result.text, proceeding_text(only_loads));
 
         if (result.crash_kernel[0])
                 (void) fail(0, "%s", result.crash_kernel);
@@ -81,16 +90,61 @@ static int add_option(char **argv, size_t *n, const char *option, const char *va
         return 0;
 }
 
+/* Starts systemctl with SIGINT at its default. Returns an errno, see posix_spawn(3). */
+static int spawn_systemctl(char *argv[], bool quiet, pid_t *ret) {
+        posix_spawn_file_actions_t actions;
+        posix_spawnattr_t attributes;
+        sigset_t signals;
+        int r;
+
+        r = posix_spawn_file_actions_init(&actions);
+        if (r != 0)
+                return r;
+        r = posix_spawnattr_init(&attributes);
+        if (r == 0) {
+                (void) sigemptyset(&signals);
+                (void) sigaddset(&signals, SIGINT);
+                (void) posix_spawnattr_setsigdefault(&attributes, &signals);
+                (void) posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+                if (quiet)
+                        r = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+                r = r ?: posix_spawnp(ret, argv[0], &actions, &attributes, argv, environ);
+                (void) posix_spawnattr_destroy(&attributes);
+        }
+        (void) posix_spawn_file_actions_destroy(&actions);
+        return r;
+}
+
+/* Runs systemctl until it ends, even if the user interrupts it. Returns an exit status. */
+static int run_systemctl(char *argv[], bool quiet) {
+        int r, status = 0;
+        pid_t pid;
+
+        (void) ctl_flush();
+        sighandler_t interrupt = signal(SIGINT, SIG_IGN);
+        r = spawn_systemctl(argv, quiet, &pid);
+        if (r == 0)
+                do
+                        r = waitpid(pid, &status, 0) < 0 ? errno : 0;
+                while (r == EINTR);
+        (void) signal(SIGINT, interrupt);
+
+        if (r != 0)
+                return fail(EXIT_FAILED, "Failed to run systemctl: %s.", strerror(r));
+        /* On failure it has printed the reason. */
+        return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? EXIT_OK : EXIT_FAILED;
+}
+
 /*
- * Requests the kexec from the service manager, now or with --when=. systemctl has the terminal: it asks for passwords
- * and checks inhibitors as usual. Returns 0 or an exit status.
+ * Requests the kexec from the service manager, now or with --when=, or only lets systemctl check the values of
+ * options. systemctl has the terminal: it asks for passwords and checks inhibitors as usual. Returns 0 or an exit
+ * status.
  */
-static int start_kernel(void) {
+static int call_systemctl(bool only_check) {
         _cleanup_free_ char *when = NULL, *inhibitors = NULL;
         char *argv[8] = { (char *) "systemctl", (char *) "kexec" };
         size_t n = 2;
-        int r, status;
-        pid_t pid;
+        int r;
 
         r = add_option(argv, &n, "--when=", arg_when, &when);
         if (r == 0)
@@ -99,18 +153,42 @@ static int start_kernel(void) {
                 return r;
         if (!arg_ask_password)
                 argv[n++] = (char *) "--no-ask-password";
+        /* systemctl reads its options in order, and this one ends it. */
+        if (only_check)
+                argv[n++] = (char *) "--version";
+        return run_systemctl(argv, only_check);
+}
 
-        (void) ctl_flush();
-        r = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
-        if (r > 0)
-                return fail(EXIT_FAILED, "Failed to run systemctl: %s. The kernel is loaded. Start it with "
-                            "'systemctl kexec'.", strerror(r));
-        while (waitpid(pid, &status, 0) < 0)
-                if (errno != EINTR)
-                        return fail(EXIT_FAILED, "Failed to wait for systemctl: %s.", strerror(errno));
+/* systemctl takes an empty time for cancel, too. */
+static bool when_needs_no_kernel(void) {
+        return arg_when && (!*arg_when || streq(arg_when, "cancel") || streq(arg_when, "show"));
+}
 
-        /* On failure it has printed the reason. */
-        return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : EXIT_FAILED;
+/* Starts the loaded kernel. Returns 0 or an exit status. */
+static int start_kernel(void) {
+        int r = call_systemctl(/* only_check= */ false);
+
+        /* The kernel is not unloaded. If systemctl has only lost the reply, the shutdown has begun, and would end in
+         * a reboot without the kernel. */
+        if (r != 0)
+                (void) fail(0, "The kernel is loaded, but not started. 'systemctl kexec' starts it, and since systemd "
+                            "255 so does 'systemctl reboot'. 'kexec --unload' unloads it.");
+        return r;
+}
+
+/* Checks which options may be used together. Returns 0 or an exit status. */
+static int check_options(void) {
+        if (arg_entry && arg_kernel)
+                return fail(EXIT_USAGE, "--boot-loader-entry= and --kernel= may not be combined.");
+        if (arg_append && arg_reuse_cmdline)
+                return fail(EXIT_USAGE, "--append= and --reuse-cmdline may not be combined.");
+        /* The mark that lets one kexec through is valid for a short time only. */
+        if (arg_when && arg_force)
+                return fail(EXIT_USAGE, "--when= and --force may not be combined.");
+        if (!arg_reboot && (arg_when || arg_check_inhibitors))
+                return fail(EXIT_USAGE, "--no-reboot and %s may not be combined.",
+                            arg_when ? "--when=" : "--check-inhibitors=");
+        return 0;
 }
 
 int verb_kexec(int argc, char *argv[]) {
@@ -121,18 +199,19 @@ int verb_kexec(int argc, char *argv[]) {
 
         if (argc > 1)
                 return fail(EXIT_USAGE, "Command '%s' takes no arguments. See 'pkramctl --help'.", argv[0]);
-        if (arg_entry && arg_kernel)
-                return fail(EXIT_USAGE, "--boot-loader-entry= and --kernel= may not be combined.");
-        if (arg_append && arg_reuse_cmdline)
-                return fail(EXIT_USAGE, "--append= and --reuse-cmdline may not be combined.");
-        /* The mark that lets one kexec through is valid for a short time only. */
-        if (arg_when && arg_force)
-                return fail(EXIT_USAGE, "--when= and --force may not be combined.");
-        /* These need no kernel. */
-        if (arg_when && (streq(arg_when, "cancel") || streq(arg_when, "show")))
-                return arg_dry_run ? EXIT_OK : start_kernel();
+        r = check_options();
+        if (r != 0)
+                return r;
+        if (when_needs_no_kernel())
+                return arg_dry_run && !streq(arg_when, "show") ? EXIT_OK : call_systemctl(/* only_check= */ false);
         if (arg_entry && streq(arg_entry, "help"))
                 return print_boot_loader_entries();
+        /* Before a kernel is loaded. */
+        if (arg_when || arg_check_inhibitors) {
+                r = call_systemctl(/* only_check= */ true);
+                if (r != 0)
+                        return r;
+        }
 
         r = plan_find_kernel(&plan);
         if (r != 0)

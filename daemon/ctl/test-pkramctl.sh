@@ -310,11 +310,47 @@ END
     cp vmlinuz-1.2-test root/vmlinuz && run 0 kexec -n && says 'Entry: test.efi'; ok "but not one without PKRAM"
     rm -r root/boot root/vmlinuz && run 1 kexec -n && says 'No kernel found'; ok "status 1: no kernel at all"
     unset PKRAM_BOOT_ROOT
-    mkdir bin && printf '#!/bin/sh\necho "$0 $*" | sed s,.*/,,\n' >bin/systemctl && chmod +x bin/systemctl
-    PATH=$dir/bin:$PATH run 0 kexec --when=cancel --no-ask-password --check-inhibitors=no &&
+    # As systemctl, which reads its options in order. It takes an empty time for cancel.
+    mkdir bin && cat >bin/systemctl <<'END' && chmod +x bin/systemctl
+#!/bin/sh
+echo "systemctl $*" >>systemctl.log
+for word; do
+    case $word in
+        --when=bad|--check-inhibitors=bad) echo "Failed to parse $word" >&2; exit 1;;
+        --when=|--when=cancel|--when=show) break;;
+        --version) echo "systemd 257"; exit;;
+    esac
+done
+echo "systemctl $*"
+END
+    systemctl_got() { local got; got=$(cat systemctl.log 2>/dev/null); rm -f systemctl.log; [[ $got == "$1" ]]; }
+    plain=(--kernel=vmlinuz-1.2-test --append=quiet --initrd=)
+    real_path=$PATH PATH=$dir/bin:$PATH
+    run 0 kexec --when=cancel --no-ask-password --check-inhibitors=no &&
         says 'systemctl kexec --when=cancel --check-inhibitors=no --no-ask-password'
     ok "kexec --when=cancel is for systemctl"
+    rm systemctl.log
+    run 0 kexec --when= "${plain[@]}" && says 'systemctl kexec --when=' && ! says 'Kernel:' &&
+        systemctl_got 'systemctl kexec --when='; ok "so is an empty time, which loads nothing"
+    run 0 kexec -n --when= && run 0 kexec -n --when=cancel && systemctl_got ''; ok "kexec --dry-run cancels nothing"
+    run 0 kexec -n --when=show && systemctl_got 'systemctl kexec --when=show'; ok "but shows what is scheduled"
+    for word in --when=bad --check-inhibitors=bad; do
+        for dry in '' -n; do
+            # shellcheck disable=SC2086
+            "$ctl" kexec $dry "${plain[@]}" $word >"$dir/stdout" 2>"$dir/stderr"
+            (($? == 1)) && says "Failed to parse $word" && ! says 'Kernel:' &&
+                systemctl_got "systemctl kexec $word --version"
+            ok "status 1: kexec $dry $word, before a kernel is loaded"
+        done
+    done
+    run 0 kexec -n "${plain[@]}" --when=03:00 --check-inhibitors=no && says 'Kernel:' && ! says 'systemd 257' &&
+        systemctl_got 'systemctl kexec --when=03:00 --check-inhibitors=no --version'; ok "kexec --dry-run --when="
+    for word in --when=03:00 --when= --when=cancel --when=show --check-inhibitors=no; do
+        run 2 kexec --no-reboot "${plain[@]}" $word && says "--no-reboot and ${word%%=*}= may not be combined" &&
+            systemctl_got ''; ok "status 2: --no-reboot and $word"
+    done
     run 2 kexec --when=+5min --force; ok "status 2: --when= and --force"
+    PATH=$real_path
 fi
 
 # What analyze shows of a kexec, with times of a fake pkramd: one is missing, and one is before its predecessor. The

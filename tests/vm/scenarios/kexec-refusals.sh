@@ -133,6 +133,10 @@ unstorable_trees() {
         equal "tree: it is still mounted" "$(find /srv/web -type f | wc -l)" 20
         refused "tree: pkramctl kexec says so, too" 'ObjectsMax=10' pkramctl kexec --kernel=/boot/vmlinuz-pkram \
                 --initrd= --reuse-cmdline
+        OUT=$(pkramctl kexec -n --no-reboot --kernel=/boot/vmlinuz-pkram --initrd= --reuse-cmdline 2>&1)
+        matches "tree: a dry run does not claim to load" "$OUT" 'Without --dry-run, the kernel is loaded'
+        OUT=$(pkramctl kexec --no-reboot --kernel=/boot/vmlinuz-pkram --initrd= --reuse-cmdline 2>&1)
+        matches "tree: the kernel can be loaded meanwhile" "$OUT" 'Loading the kernel without starting it'
         rm /etc/pkram/pkramd.conf.d/50-few.conf
         check "tree: without the limit" systemctl reload pkramd.service
         equal "tree: it will be stored again" "$(check_field reason)" keeps
@@ -146,6 +150,23 @@ unstorable_trees() {
         equal "tree: and it will be stored" "$(check_field reason)" keeps
         check "tree: unmounted" umount /srv/web
         check "tree: removed" pkramctl remove --owner=root web
+        kexec -u
+}
+
+# What systemctl refuses is refused before a kernel is loaded. If the kexec is not started for another reason, the user
+# is told that the kernel is loaded.
+failing_systemctl() {
+        local command=(pkramctl kexec --kernel=/boot/vmlinuz-pkram --initrd= --reuse-cmdline)
+        kexec -u
+        refused "not started: a time" 'Failed|Invalid' "${command[@]}" --when=nonsense
+        refused "not started: a mode" 'nonsense' "${command[@]}" --check-inhibitors=nonsense
+        equal "not started: no kernel is loaded" "$(cat /sys/kernel/kexec_loaded)" 0
+        mkdir -p /run/failing
+        printf '#!/bin/sh\nexit 1\n' >/run/failing/systemctl
+        chmod +x /run/failing/systemctl
+        refused "not started: it is said" 'The kernel is loaded, but not started' \
+                env PATH=/run/failing:"$PATH" "${command[@]}"
+        equal "not started: a kernel is loaded" "$(cat /sys/kernel/kexec_loaded)" 1
         kexec -u
 }
 
@@ -185,6 +206,7 @@ stage1() {
 
         holding_units
         unstorable_trees
+        failing_systemctl
 
         check "stored" bash -c 'head -c 3000000 /dev/urandom | tee /run/data | pkramctl store kept -'
         sha kept </run/data >/dev/null
