@@ -343,6 +343,8 @@ int verb_retrieve(int argc, char *argv[]) {
         }
         if (argc < 2 || argc > 3)
                 return fail(EXIT_USAGE, "Invalid number of arguments: pkramctl retrieve NAME [DIR]");
+        if (arg_json != JSON_OFF && streq(path, "-"))
+                return fail(EXIT_USAGE, "--json= may not be combined with standard output as the target.");
         if (arg_tree)
                 return argc == 3 ? retrieve_tree(argv[1], argv[2]) :
                         fail(EXIT_USAGE, "Directory required: pkramctl retrieve --tree NAME DIR");
@@ -376,7 +378,7 @@ int verb_retrieve(int argc, char *argv[]) {
         } else
                 hint("Node '%s' is still stored. Remove it with 'pkramctl release'.", argv[1]);
 
-        if (arg_json != JSON_OFF && !streq(path, "-"))
+        if (arg_json != JSON_OFF)
                 ctl_print_json(json_get(reply.parameters, "node"));
         return EXIT_OK;
 }

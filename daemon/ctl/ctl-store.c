@@ -54,7 +54,7 @@ static int copy_attributes(int to, const struct stat *st) {
 /* Copies a file, or standard input for "-", into a new memfd. */
 static int add_file(Request *q, const char *path) {
         bool input = streq(path, "-");
-        const char *name = input ? arg_object_name : last_component(path);
+        const char *name = input ? arg_object_name ?: "stdin" : last_component(path);
         _cleanup_close_ int opened = -EBADF, memfd = -EBADF;
         _cleanup_error_ StoreError e = {};
         struct stat st;
@@ -91,6 +91,14 @@ static bool is_directory(const char *path) {
         return stat(path, &st) >= 0 && S_ISDIR(st.st_mode);
 }
 
+/* Is standard input among the files, or is there no file? */
+static bool stores_input(const char *const *files, int n_files) {
+        for (int i = 0; i < n_files; i++)
+                if (streq(files[i], "-"))
+                        return true;
+        return n_files == 0 && !arg_tree;
+}
+
 static int store_report(const char *name, struct json_object *p, size_t n_objects) {
         char bytes[FORMAT_MAX];
 
@@ -122,6 +130,8 @@ int verb_store(int argc, char *argv[]) {
                 r = ctl_connect(&c);
                 return r ?: store_segments(c, argv + 1);
         }
+        if (arg_object_name && !stores_input(files, n_files))
+                return fail(EXIT_USAGE, "--object= is the name for standard input, which is not stored.");
         if (arg_tree && n_files != 1)
                 return fail(EXIT_USAGE, "One directory required: pkramctl store --tree NAME DIR");
         if (arg_tree || (n_files == 1 && is_directory(files[0])))

@@ -39,7 +39,7 @@ extern const char *arg_socket, *arg_owner, *arg_sort;
 extern int arg_persist; /* importance on disk, PERSIST_NEVER or PERSIST_DEFAULT */
 extern bool arg_check_reboot;
 extern bool arg_replace, arg_verify, arg_tree, arg_sysv, arg_skip_special, arg_release, arg_force;
-extern const char *arg_object_name;
+extern const char *arg_object_name; /* NULL for the default */
 extern bool arg_reboot, arg_reuse_cmdline, arg_fast, arg_no_initrd, arg_ask_password;
 extern const char *arg_entry, *arg_kernel, *arg_append, *arg_when, *arg_check_inhibitors;
 extern const char **arg_initrds;

@@ -14,7 +14,7 @@ const char *arg_socket = SOCKET_PATH, *arg_owner, *arg_sort;
 int arg_persist;
 bool arg_check_reboot;
 bool arg_replace, arg_verify, arg_tree, arg_sysv, arg_skip_special, arg_release, arg_force;
-const char *arg_object_name = "stdin";
+const char *arg_object_name;
 bool arg_reboot = true, arg_reuse_cmdline, arg_fast, arg_no_initrd, arg_ask_password = true;
 const char *arg_entry, *arg_kernel, *arg_append, *arg_when, *arg_check_inhibitors;
 const char **arg_initrds;
@@ -65,7 +65,7 @@ static void pkramctl_help(void) {
              "Options for list:\n"
              "     --sort=COLUMN          Sort by this column, in reverse with a leading -\n"
              "\n"
-             "Options for list and show:\n"
+             "Options for list, show, release and remove:\n"
              "     --bytes                Show sizes in bytes\n"
              "\n"
              "Options for store:\n"
@@ -164,8 +164,10 @@ static int add_initrd(const char *path) {
 enum {
         ARG_VERSION = 0x100,
         ARG_JSON,
+        ARG_DRY_RUN,
         ARG_NO_PAGER,
         ARG_NO_LEGEND,
+        ARG_QUIET,
         ARG_OWNER,
         ARG_SOCKET,
         ARG_SORT,
@@ -193,59 +195,91 @@ enum {
         ARG_NO_ASK_PASSWORD,
 };
 
+static const struct option options[] = {
+        { "help",              no_argument,       NULL, 'h'                  },
+        { "quiet",             no_argument,       NULL, ARG_QUIET            },
+        { "dry-run",           no_argument,       NULL, ARG_DRY_RUN          },
+        { "version",           no_argument,       NULL, ARG_VERSION          },
+        { "json",              required_argument, NULL, ARG_JSON             },
+        { "no-pager",          no_argument,       NULL, ARG_NO_PAGER         },
+        { "no-legend",         no_argument,       NULL, ARG_NO_LEGEND        },
+        { "owner",             required_argument, NULL, ARG_OWNER            },
+        { "socket",            required_argument, NULL, ARG_SOCKET           },
+        { "sort",              required_argument, NULL, ARG_SORT             },
+        { "bytes",             no_argument,       NULL, ARG_BYTES            },
+        { "replace",           no_argument,       NULL, ARG_REPLACE          },
+        { "verify",            no_argument,       NULL, ARG_VERIFY           },
+        { "persist",           optional_argument, NULL, ARG_PERSIST          },
+        { "object",            required_argument, NULL, ARG_OBJECT           },
+        { "tree",              no_argument,       NULL, ARG_TREE             },
+        { "skip-special",      no_argument,       NULL, ARG_SKIP_SPECIAL     },
+        { "sysv",              no_argument,       NULL, ARG_SYSV             },
+        { "release",           no_argument,       NULL, ARG_RELEASE          },
+        { "keep",              no_argument,       NULL, ARG_KEEP             },
+        { "force",             no_argument,       NULL, ARG_FORCE            },
+        { "reboot",            no_argument,       NULL, ARG_REBOOT           },
+        { "kernel",            required_argument, NULL, ARG_KERNEL           },
+        { "boot-loader-entry", required_argument, NULL, ARG_ENTRY            },
+        { "initrd",            required_argument, NULL, ARG_INITRD           },
+        { "append",            required_argument, NULL, ARG_APPEND           },
+        { "reuse-cmdline",     no_argument,       NULL, ARG_REUSE_CMDLINE    },
+        { "fast",              no_argument,       NULL, ARG_FAST             },
+        { "no-reboot",         no_argument,       NULL, ARG_NO_REBOOT        },
+        { "when",              required_argument, NULL, ARG_WHEN             },
+        { "check-inhibitors",  required_argument, NULL, ARG_CHECK_INHIBITORS },
+        { "no-ask-password",   no_argument,       NULL, ARG_NO_ASK_PASSWORD  },
+        {}
+};
+
+/* The bit of an option in a set of them. */
+#define OPTION(name) (UINT64_C(1) << (ARG_##name - ARG_VERSION))
+
+/* The options that were given, other than --json=off. */
+static uint64_t options_given;
+
+typedef struct Verb {
+        const char *name;
+        int (*run)(int argc, char *argv[]);
+        uint64_t options; /* those it takes, in addition to options_common */
+} Verb;
+
+/* How to connect, and how to show what there is to show. */
+static const uint64_t options_common = OPTION(SOCKET) | OPTION(NO_PAGER) | OPTION(NO_LEGEND) | OPTION(QUIET);
+
+static const uint64_t options_store = OPTION(JSON) | OPTION(OWNER) | OPTION(REPLACE) | OPTION(VERIFY) |
+        OPTION(PERSIST) | OPTION(OBJECT) | OPTION(TREE) | OPTION(SKIP_SPECIAL) | OPTION(SYSV);
+static const uint64_t options_retrieve = OPTION(JSON) | OPTION(OWNER) | OPTION(RELEASE) | OPTION(KEEP) |
+        OPTION(FORCE) | OPTION(TREE) | OPTION(SYSV);
+/* Segments always belong to root, and are released when they are created again. */
+static const uint64_t options_sysv = OPTION(SYSV) | OPTION(RELEASE);
+static const uint64_t options_kexec = OPTION(DRY_RUN) | OPTION(KERNEL) | OPTION(ENTRY) | OPTION(INITRD) |
+        OPTION(APPEND) | OPTION(REUSE_CMDLINE) | OPTION(FAST) | OPTION(FORCE) | OPTION(NO_REBOOT) | OPTION(WHEN) |
+        OPTION(CHECK_INHIBITORS) | OPTION(NO_ASK_PASSWORD);
+
 /* Returns an exit status, or -1 to continue with the verb. */
 static int parse_argv(int argc, char *argv[]) {
-        static const struct option options[] = {
-                { "help",              no_argument,       NULL, 'h'                  },
-                { "quiet",             no_argument,       NULL, 'q'                  },
-                { "dry-run",           no_argument,       NULL, 'n'                  },
-                { "version",           no_argument,       NULL, ARG_VERSION          },
-                { "json",              required_argument, NULL, ARG_JSON             },
-                { "no-pager",          no_argument,       NULL, ARG_NO_PAGER         },
-                { "no-legend",         no_argument,       NULL, ARG_NO_LEGEND        },
-                { "owner",             required_argument, NULL, ARG_OWNER            },
-                { "socket",            required_argument, NULL, ARG_SOCKET           },
-                { "sort",              required_argument, NULL, ARG_SORT             },
-                { "bytes",             no_argument,       NULL, ARG_BYTES            },
-                { "replace",           no_argument,       NULL, ARG_REPLACE          },
-                { "verify",            no_argument,       NULL, ARG_VERIFY           },
-                { "persist",           optional_argument, NULL, ARG_PERSIST          },
-                { "object",            required_argument, NULL, ARG_OBJECT           },
-                { "tree",              no_argument,       NULL, ARG_TREE             },
-                { "skip-special",      no_argument,       NULL, ARG_SKIP_SPECIAL     },
-                { "sysv",              no_argument,       NULL, ARG_SYSV             },
-                { "release",           no_argument,       NULL, ARG_RELEASE          },
-                { "keep",              no_argument,       NULL, ARG_KEEP             },
-                { "force",             no_argument,       NULL, ARG_FORCE            },
-                { "reboot",            no_argument,       NULL, ARG_REBOOT           },
-                { "kernel",            required_argument, NULL, ARG_KERNEL           },
-                { "boot-loader-entry", required_argument, NULL, ARG_ENTRY            },
-                { "initrd",            required_argument, NULL, ARG_INITRD           },
-                { "append",            required_argument, NULL, ARG_APPEND           },
-                { "reuse-cmdline",     no_argument,       NULL, ARG_REUSE_CMDLINE    },
-                { "fast",              no_argument,       NULL, ARG_FAST             },
-                { "no-reboot",         no_argument,       NULL, ARG_NO_REBOOT        },
-                { "when",              required_argument, NULL, ARG_WHEN             },
-                { "check-inhibitors",  required_argument, NULL, ARG_CHECK_INHIBITORS },
-                { "no-ask-password",   no_argument,       NULL, ARG_NO_ASK_PASSWORD  },
-                {}
-        };
         bool wants_help = false;
         int c, r = 0;
 
-        while (r == 0 && (c = getopt_long(argc, argv, "hjqn", options, NULL)) >= 0)
+        while (r == 0 && (c = getopt_long(argc, argv, "hjqn", options, NULL)) >= 0) {
+                if (c > ARG_VERSION)
+                        options_given |= UINT64_C(1) << (c - ARG_VERSION);
                 switch (c) {
                 case 'h':
                         wants_help = true;
                         break;
                 case 'j':
                         arg_json = isatty(STDOUT_FILENO) ? JSON_PRETTY : JSON_SHORT;
+                        options_given |= OPTION(JSON);
                         break;
                 case 'q':
+                case ARG_QUIET:
                         arg_quiet = true;
                         break;
                 case 'n':
+                case ARG_DRY_RUN:
                         arg_dry_run = true;
+                        options_given |= OPTION(DRY_RUN);
                         break;
                 case ARG_VERSION:
                         puts("pkramctl " PKRAM_VERSION);
@@ -337,7 +371,10 @@ static int parse_argv(int argc, char *argv[]) {
                 default:
                         return EXIT_USAGE; /* getopt has printed the reason */
                 }
+        }
 
+        if (arg_json == JSON_OFF)
+                options_given &= ~OPTION(JSON);
         if (r == 0 && wants_help) {
                 pkramctl_help();
                 return EXIT_OK;
@@ -350,26 +387,44 @@ static int verb_help(_unused_ int argc, _unused_ char *argv[]) {
         return EXIT_OK;
 }
 
+/* The name of one of a set of options, as it is given. */
+static const char *options_name(uint64_t set) {
+        for (const struct option *o = options; o->name; o++)
+                if (o->val >= ARG_VERSION && (set & (UINT64_C(1) << (o->val - ARG_VERSION))))
+                        return o->name;
+        return "?";
+}
+
+/* An option without effect is an error: the user would rely on it. Returns 0 or an exit status. */
+static int check_options_of_verb(const Verb *verb) {
+        uint64_t others = options_given & ~verb->options & ~options_common;
+
+        if (others)
+                return fail(EXIT_USAGE, "Command '%s' does not take --%s.", verb->name, options_name(others));
+        others = options_given & ~options_sysv & ~options_common;
+        if (arg_sysv && others)
+                return fail(EXIT_USAGE, "--sysv and --%s may not be combined.", options_name(others));
+        return 0;
+}
+
 static int verb_run(int argc, char *argv[]) {
-        static const struct {
-                const char *name;
-                int (*run)(int argc, char *argv[]);
-        } verbs[] = {
-                { "status",   verb_status   },
-                { "list",     verb_list     },
-                { "show",     verb_show     },
-                { "store",    verb_store    },
-                { "retrieve", verb_retrieve },
-                { "release",  verb_release  },
-                { "remove",   verb_remove   },
-                { "monitor",  verb_monitor  },
-                { "analyze",  verb_analyze  },
-                { "metrics",  verb_metrics  },
-                { "check",    verb_check    },
-                { "kexec",    verb_kexec    },
-                { "help",     verb_help     },
+        static const Verb verbs[] = {
+                { "status",   verb_status,   OPTION(JSON)                                                 },
+                { "list",     verb_list,     OPTION(JSON) | OPTION(OWNER) | OPTION(SORT) | OPTION(BYTES)  },
+                { "show",     verb_show,     OPTION(JSON) | OPTION(OWNER) | OPTION(BYTES)                 },
+                { "store",    verb_store,    options_store                                                },
+                { "retrieve", verb_retrieve, options_retrieve                                             },
+                { "release",  verb_release,  OPTION(OWNER) | OPTION(DRY_RUN) | OPTION(BYTES)              },
+                { "remove",   verb_remove,   OPTION(OWNER) | OPTION(DRY_RUN) | OPTION(BYTES)              },
+                { "monitor",  verb_monitor,  OPTION(JSON)                                                 },
+                { "analyze",  verb_analyze,  OPTION(JSON)                                                 },
+                { "metrics",  verb_metrics,  0                                                            },
+                { "check",    verb_check,    OPTION(JSON) | OPTION(REBOOT)                                },
+                { "kexec",    verb_kexec,    options_kexec                                                },
+                { "help",     verb_help,     0                                                            },
         };
         static char *default_verb[] = { (char *) "status", NULL };
+        int r;
 
         if (argc == 0) {
                 argc = 1;
@@ -377,8 +432,10 @@ static int verb_run(int argc, char *argv[]) {
         }
 
         for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
-                if (streq(argv[0], verbs[i].name))
-                        return verbs[i].run(argc, argv);
+                if (streq(argv[0], verbs[i].name)) {
+                        r = check_options_of_verb(verbs + i);
+                        return r ?: verbs[i].run(argc, argv);
+                }
 
         return fail(EXIT_USAGE, "Unknown command '%s'. See 'pkramctl --help'.", argv[0]);
 }
