@@ -710,26 +710,35 @@ int verb_monitor(int argc, char *argv[]) {
 
 /* --- check --- */
 
+/* Makes a RebootCheck if nothing has to be written. NULL without memory. */
+static struct json_object *reboot_check_of_nothing(const char *text, bool keeps) {
+        _cleanup_json_ struct json_object *o = json_object_new_object();
+
+        if (!o || json_add_bool(o, "keeps", keeps) < 0 || json_add_bool(o, "fits", true) < 0 ||
+            json_add_bool(o, "refused", false) < 0 || json_add_string(o, "text", text) < 0 ||
+            json_add_int(o, "bytes", 0) < 0 || json_add_int(o, "room", 0) < 0 || json_add_int(o, "usec", 0) < 0 ||
+            json_add(o, "lost", json_object_new_array()) < 0)
+                return NULL;
+        return TAKE_PTR(o);
+}
+
 /* Prints what a reboot would lose. Returns an exit status. */
 static int print_reboot_check(struct json_object *check) {
-        struct json_object *reboot = json_get(check, "reboot");
+        _cleanup_json_ struct json_object *reboot = json_object_get(json_get(check, "reboot"));
 
-        /* The text is about a reboot, too. */
-        if (!reboot && json_get(check, "diskProblem")) {
-                if (arg_json == JSON_OFF && !arg_quiet) {
-                        ctl_print_text(json_get_string(check, "text") ?: "");
-                        (void) putchar('\n');
-                }
-                return json_get_bool(check, "keeps", false) ? EXIT_OK : EXIT_WOULD_LOSE;
-        }
-        if (!reboot && streq(json_get_string(check, "reason") ?: "", "nothingStored")) {
-                if (arg_json == JSON_OFF && !arg_quiet)
-                        puts("Nothing is stored in memory, so a reboot loses nothing. Nodes on disk are kept.");
-                return EXIT_OK;
-        }
-        if (!reboot)
+        if (!reboot && json_get(check, "diskProblem"))
+                /* The text is about a reboot, too. */
+                reboot = reboot_check_of_nothing(json_get_string(check, "text") ?: "",
+                                                 json_get_bool(check, "keeps", false));
+        else if (!reboot && streq(json_get_string(check, "reason") ?: "", "nothingStored"))
+                reboot = reboot_check_of_nothing("Nothing is stored in memory, so a reboot loses nothing. Nodes on "
+                                                 "disk are kept.", true);
+        else if (!reboot)
                 return fail(EXIT_FAILED, "pkramd cannot tell what a reboot would lose. "
                             "See 'journalctl -u pkramd.service'.");
+        if (!reboot)
+                return fail_memory();
+
         if (arg_json != JSON_OFF)
                 ctl_print_json(reboot);
         else if (!arg_quiet) {

@@ -50,6 +50,7 @@ start
 run 0 status && says 'supported by this kernel'; ok status
 run 0 list && says '0 nodes.'; ok "list of nothing"
 run 0 check && says 'othing'; ok "check with nothing stored"
+run 0 check --reboot && says 'a reboot loses nothing'; ok "check --reboot with nothing stored"
 run 0 store files a b && says '2 objects'; ok "store files"
 run 11 check && says 'A kexec would lose'; ok "check: it would"
 run 4 store files a && says -- '--replace'; ok "store a name that is taken"
@@ -499,6 +500,27 @@ run 0 status && says 'Guest: web, 1.0M in /srv/web, went on after' &&
     says 'Shared memory: 0x00000001, 4.0K, not restored: it is still in its node' &&
     says 'Shared memory: /dev/shm/cache, restored after the last kexec' && ! says 'Shared memory: 0x2'
 ok "status names guests, processes and shared memory"
+
+# check --reboot has one form of JSON, also if pkramd has nothing to say about a reboot.
+reboot_check() { # KEEPS TEXT: is this what check --reboot --json= shows, and each member of RebootCheck with it?
+    python3 - "$dir/stdout" "$@" <<'END'
+import json, sys
+o = json.load(open(sys.argv[1]))
+assert set(o) == {"keeps", "fits", "refused", "text", "bytes", "room", "usec", "lost"}, o
+assert o["keeps"] is (sys.argv[2] == "True") and o["fits"] is True and o["refused"] is False, o
+assert sys.argv[3] in o["text"] and o["bytes"] == o["room"] == o["usec"] == 0 and o["lost"] == [], o
+END
+}
+lost='{"parameters":{"keeps":false,"refused":true,"reason":"tree","text":"Tree lost.","diskProblem":"it is full"}}'
+nothing='{"parameters":{"keeps":true,"refused":false,"reason":"nothingStored","text":"A kexec."}}'
+judged='{"parameters":{"keeps":true,"reason":"keeps","text":"A kexec.","reboot":{"keeps":false,"text":"Lost."}}}'
+fake_pkramd "$lost" "$lost" "$nothing" "$nothing" "$judged" "$judged"
+run 11 check --reboot -j && reboot_check False 'Tree lost.'; ok "check --reboot -j of a disk that cannot be used"
+run 11 check --reboot && [[ $(cat stdout) == 'Tree lost.' ]]; ok "and its text"
+run 0 check --reboot -j && reboot_check True 'a reboot loses nothing'; ok "check --reboot -j of nothing stored"
+run 0 check --reboot && [[ $(cat stdout) == *'a reboot loses nothing'* ]]; ok "and its text, too"
+run 11 check --reboot -j && [[ $(cat stdout) == '{"keeps":false,"text":"Lost."}' ]]; ok "check --reboot -j"
+run 11 check --reboot -q && [[ ! -s stdout ]]; ok "check --reboot --quiet"
 wait
 
 # What a limit refuses is described in one line.
