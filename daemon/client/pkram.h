@@ -96,8 +96,8 @@ int pkram_store(
 int pkram_retrieve(pkram_client *c, const char *name, pkram_node **ret);
 
 /*
- * Removes a node after its contents were retrieved. Its files can then be written again. id is that of the node, or 0
- * for any node with this name. Returns 0, or a negative errno.
+ * Removes a node after its contents were retrieved, which is not checked. Its files can then be written again. id is
+ * that of the node, or 0 for any node with this name. Returns 0, or a negative errno.
  */
 int pkram_release(pkram_client *c, const char *name, uint64_t id);
 

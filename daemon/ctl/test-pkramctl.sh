@@ -72,6 +72,8 @@ run 0 store name b && ln -s /nonexistent out/link && run 0 store name --replace 
     run 13 retrieve name out &&
     [[ -L out/link ]]; ok "retrieve does not replace a link either"
 run 0 remove name; ok "remove"
+run 0 store lost a && run 0 release lost && run 3 show lost && run 0 help && says 'not retrieved are lost'
+ok "release does not ask whether a node was retrieved, and the help says so"
 
 run 0 store input --verify <a; ok "store standard input"
 run 1 check --reboot && says 'cannot tell'; ok "check --reboot needs a view that this pkramd does not have"
