@@ -130,32 +130,17 @@ static int write_contents(const Object *o, int to) {
         return copy_descriptor(o->fd, to, (uint64_t) st.st_size, o->name);
 }
 
-/* Sets mode, owner and times as they were stored, as far as the caller is permitted to. */
-static int write_attributes(const Object *o, int to) {
-        struct stat st;
-
-        if (o->fd < 0)
-                return fchmod(to, 0600) < 0 ? -errno : 0;
-        if (fstat(o->fd, &st) < 0)
-                return -errno;
-
-        /* Drop set-user-ID and set-group-ID bits if the owner could not be restored. */
-        bool owned = fchown(to, st.st_uid, st.st_gid) >= 0;
-        if (fchmod(to, st.st_mode & (owned ? 07777 : 0777)) < 0)
-                return -errno;
-        if (futimens(to, (const struct timespec[]) { st.st_atim, st.st_mtim }) < 0)
-                return -errno;
-        return 0;
-}
-
 /* Waits until the contents of a file are on disk. Files that cannot be synchronised have nothing to wait for. */
 static int sync_file(int fd) {
         return fsync(fd) < 0 && errno != EINVAL && errno != EROFS ? -errno : 0;
 }
 
-static int write_temporary(int dir, Object *o) {
+/* On failure, *ret_what says which attributes could not be set, or is NULL. */
+static int write_temporary(int dir, Object *o, const char **ret_what) {
         _cleanup_close_ int fd = -EBADF;
         int r;
+
+        *ret_what = NULL;
 
         fd = openat(dir, o->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0)
@@ -165,8 +150,11 @@ static int write_temporary(int dir, Object *o) {
         r = write_contents(o, fd);
         if (r < 0)
                 return r;
-        r = write_attributes(o, fd);
-        return r < 0 ? r : sync_file(fd);
+        r = o->fd < 0 ? reset_attributes(fd) : copy_attributes(o->fd, fd, ret_what);
+        if (r < 0)
+                return r;
+        *ret_what = NULL;
+        return sync_file(fd);
 }
 
 /* Gives a file its name. Fails with -EEXIST if there is such a file, unless --force was given. */
@@ -203,6 +191,7 @@ static int fail_file(const char *path, const Object *o, int r) {
 }
 
 static int write_all_files(int dir, Objects *o, const char *path) {
+        const char *what;
         int r;
 
         /* Before anything is written. The decision is made when the file is renamed. */
@@ -215,7 +204,11 @@ static int write_all_files(int dir, Objects *o, const char *path) {
         for (size_t i = 0; i < o->n; i++) {
                 (void) snprintf(o->object[i].temporary, sizeof(o->object[i].temporary), ".pkramctl.%li.%zu",
                                 (long) getpid(), i);
-                r = write_temporary(dir, o->object + i);
+                r = write_temporary(dir, o->object + i, &what);
+                if (r < 0 && what)
+                        return fail(EXIT_DIRECTORY, "Failed to set the %s of '%s/%s': %s. Use a directory of a file "
+                                    "system that has them. The node is still stored.", what, path, o->object[i].name,
+                                    strerror(-r));
                 if (r < 0)
                         return fail_file(path, o->object + i, r);
         }

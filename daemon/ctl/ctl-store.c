@@ -40,21 +40,10 @@ static int request_add_object(Request *q, const char *name, int *fd) {
         return 0;
 }
 
-/* Copies the attributes of a file. Only root can set the owner; for other users this is not an error. */
-static int copy_attributes(int to, const struct stat *st) {
-        if (fchown(to, st->st_uid, st->st_gid) < 0 && errno != EPERM)
-                return -errno;
-        if (fchmod(to, st->st_mode & 07777) < 0)
-                return -errno;
-        if (futimens(to, (const struct timespec[]) { st->st_atim, st->st_mtim }) < 0)
-                return -errno;
-        return 0;
-}
-
 /* Copies a file, or standard input for "-", into a new memfd. */
 static int add_file(Request *q, const char *path) {
         bool input = streq(path, "-");
-        const char *name = input ? arg_object_name ?: "stdin" : last_component(path);
+        const char *name = input ? arg_object_name ?: "stdin" : last_component(path), *what;
         _cleanup_close_ int opened = -EBADF, memfd = -EBADF;
         _cleanup_error_ StoreError e = {};
         struct stat st;
@@ -77,10 +66,14 @@ static int add_file(Request *q, const char *path) {
                 return fail(EXIT_FAILED, "Failed to set up a file in memory: %s.", strerror(errno));
 
         r = copy_descriptor(from, memfd, S_ISREG(st.st_mode) ? (uint64_t) st.st_size : 0, name);
-        if (r >= 0 && S_ISREG(st.st_mode) && !input)
-                r = copy_attributes(memfd, &st);
         if (r < 0)
                 return fail(EXIT_FAILED, "Failed to copy '%s' into memory: %s.", path, strerror(-r));
+        if (S_ISREG(st.st_mode) && !input) {
+                r = copy_attributes(from, memfd, &what);
+                if (r < 0)
+                        return fail(EXIT_REFUSED, "Failed to copy the %s of '%s' into memory: %s. Remove them, or "
+                                    "store the contents alone from standard input.", what, path, strerror(-r));
+        }
 
         return request_add_object(q, name, &memfd);
 }

@@ -197,6 +197,18 @@ void progress_set(Progress *p, uint64_t done);
 /* Clears the line. */
 void progress_end(Progress *p);
 
+/* --- ctl-attributes.c --- */
+
+/*
+ * Gives a new file the owner, mode, times, extended attributes, ACL and inode flags (as of chattr(1)) of another one.
+ * The owner is left out if the caller may not set it. All else is set or the call fails, so that nothing is lost
+ * silently and no permission is added. Returns 0 or a negative errno, with *ret_what saying what could not be copied.
+ */
+int copy_attributes(int from, int to, const char **ret_what);
+
+/* Makes a new file private to its owner. Returns 0 or a negative errno. */
+int reset_attributes(int fd);
+
 /* --- ctl-copy.c --- */
 
 /*
