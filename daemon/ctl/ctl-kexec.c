@@ -90,8 +90,8 @@ static int add_option(char **argv, size_t *n, const char *option, const char *va
         return 0;
 }
 
-/* Starts systemctl with SIGINT at its default. Returns an errno, see posix_spawn(3). */
-static int spawn_systemctl(char *argv[], bool quiet, pid_t *ret) {
+/* Starts systemctl, which SIGINT ends if interruptible. Returns an errno, see posix_spawn(3). */
+static int spawn_systemctl(char *argv[], bool quiet, bool interruptible, pid_t *ret) {
         posix_spawn_file_actions_t actions;
         posix_spawnattr_t attributes;
         sigset_t signals;
@@ -103,7 +103,8 @@ static int spawn_systemctl(char *argv[], bool quiet, pid_t *ret) {
         r = posix_spawnattr_init(&attributes);
         if (r == 0) {
                 (void) sigemptyset(&signals);
-                (void) sigaddset(&signals, SIGINT);
+                if (interruptible)
+                        (void) sigaddset(&signals, SIGINT);
                 (void) posix_spawnattr_setsigdefault(&attributes, &signals);
                 (void) posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
                 if (quiet)
@@ -122,7 +123,7 @@ static int run_systemctl(char *argv[], bool quiet) {
 
         (void) ctl_flush();
         sighandler_t interrupt = signal(SIGINT, SIG_IGN);
-        r = spawn_systemctl(argv, quiet, &pid);
+        r = spawn_systemctl(argv, quiet, interrupt != SIG_IGN, &pid);
         if (r == 0)
                 do
                         r = waitpid(pid, &status, 0) < 0 ? errno : 0;

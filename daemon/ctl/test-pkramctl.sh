@@ -447,6 +447,18 @@ END
             systemctl_got ''; ok "status 2: --no-reboot and $word"
     done
     run 2 kexec --when=+5min --force; ok "status 2: --when= and --force"
+    printf '#!/bin/sh\necho ready\nsleep 0.5\necho ended\nexit 7\n' >bin/systemctl
+    python3 - "$ctl" >stdout 2>stderr <<'END'
+import os, signal, subprocess, sys
+for group, ended in (False, True), (True, False):
+    p = subprocess.Popen([sys.argv[1], "kexec", "--when=show"], stdout=subprocess.PIPE, start_new_session=True,
+                         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    assert p.stdout.readline() == b"ready\n"
+    (os.killpg if group else os.kill)(p.pid, signal.SIGINT)
+    rest = p.stdout.read()
+    assert p.wait() == 1 and (rest == b"ended\n") == ended, (p.returncode, rest)
+END
+    ok "an interrupt ends systemctl, and pkramctl after it"
     PATH=$real_path
 fi
 
