@@ -184,21 +184,32 @@ static void describe_trees(const KexecFacts *facts, KexecCheck *check) {
                 TEXT(check, " Unmount the tree to store it now.");
 }
 
-/* Names units whose whole file descriptor store exceeds a limit. */
-static void describe_fdstore_limits(const KexecFacts *facts, KexecCheck *check) {
-        bool first = true;
+static bool fdstore_problem_is_refused(const KexecFdStoreProblem *p) { return p->limit || p->detail; }
+
+/* Names units whose whole file descriptor store is lost. */
+static void describe_fdstore_refusals(const KexecFacts *facts, KexecCheck *check) {
+        bool first = true, limit = false, detail = false;
 
         for (size_t i = 0; i < facts->n_fdstore_problems; i++) {
                 const KexecFdStoreProblem *p = facts->fdstore_problems + i;
 
-                if (!p->limit)
+                if (!fdstore_problem_is_refused(p))
                         continue;
                 if (!list_next(check, &first))
                         break;
                 TEXT(check, "the file descriptor store of %s ", p->unit);
-                describe_limit(check, p->needed, p->limit, p->maximum);
+                limit = limit || p->limit;
+                detail = detail || !p->limit;
+                if (p->limit)
+                        describe_limit(check, p->needed, p->limit, p->maximum);
+                else
+                        TEXT(check, "cannot be preserved: %s", p->detail);
         }
-        TEXT(check, ". Let the service keep less, or raise the limit in pkramd.conf.");
+        TEXT(check, ".");
+        if (limit)
+                TEXT(check, " Let the service keep less, or raise the limit in pkramd.conf.");
+        if (detail)
+                TEXT(check, " To do without a unit's descriptors, set X-Pkram-FdStore=no in it.");
 }
 
 /* Names single descriptors that are not preserved, which does not keep anything else from being preserved. */
@@ -260,9 +271,9 @@ static bool facts_have_shared_loss(const KexecFacts *facts) {
         return false;
 }
 
-static bool facts_have_fdstore_limit(const KexecFacts *facts) {
+static bool facts_have_fdstore_refusal(const KexecFacts *facts) {
         for (size_t i = 0; i < facts->n_fdstore_problems; i++)
-                if (facts->fdstore_problems[i].limit)
+                if (fdstore_problem_is_refused(facts->fdstore_problems + i))
                         return true;
         return false;
 }
@@ -308,7 +319,7 @@ static void check_describe(const KexecFacts *facts, const KexecImage *image, Kex
                 return;
         case KEXEC_REASON_FDSTORE:
                 TEXT(check, "A kexec would lose file descriptors: ");
-                describe_fdstore_limits(facts, check);
+                describe_fdstore_refusals(facts, check);
                 describe_fdstore_losses(facts, check);
                 return;
         case KEXEC_REASON_SHARED_MEMORY:
@@ -439,7 +450,7 @@ void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy p
                         reason_of_loaded(facts->info->image_state);
                 if (check.reason == KEXEC_REASON_KEEPS && facts->n_problems > 0)
                         check.reason = KEXEC_REASON_TREE;
-                if (check.reason == KEXEC_REASON_KEEPS && facts_have_fdstore_limit(facts))
+                if (check.reason == KEXEC_REASON_KEEPS && facts_have_fdstore_refusal(facts))
                         check.reason = KEXEC_REASON_FDSTORE;
                 if (check.reason == KEXEC_REASON_KEEPS && facts_have_shared_loss(facts))
                         check.reason = KEXEC_REASON_SHARED_MEMORY;

@@ -32,7 +32,7 @@ typedef enum KexecReason {
         KEXEC_REASON_ARCHITECTURE,      /* it is for another architecture, or cannot be relocated */
         KEXEC_REASON_UNKNOWN,           /* the kernel gave an answer this program does not know */
         KEXEC_REASON_TREE,              /* the image would preserve everything, but a mounted tree cannot be stored */
-        KEXEC_REASON_FDSTORE,           /* the same, but a file descriptor store exceeds a limit */
+        KEXEC_REASON_FDSTORE,           /* the same, but a file descriptor store cannot be stored */
         KEXEC_REASON_SHARED_MEMORY,     /* the same, but shared memory cannot be stored */
         KEXEC_REASON_PROGRAM,           /* the same, but a guest or process cannot be saved */
         KEXEC_REASON_DISK,              /* the image preserves nothing, but all of it is written to disk before */
@@ -69,8 +69,9 @@ typedef struct KexecFdStoreProblem {
         const char *unit;
         const char *limit;      /* of pkramd.conf, which storing it would exceed; or NULL */
         uint64_t maximum;       /* with limit: its value */
-        /* with limit: what all that counts against it would come to; else: number of lost descriptors */
+        /* with limit: what all that counts against it would come to; with lost: number of lost descriptors */
         uint64_t needed;
+        const char *detail;     /* else: why nothing of it can be preserved, as part of a sentence; or NULL */
         const char *lost;       /* else: names of descriptors that cannot be preserved, with reasons; the others can */
 } KexecFdStoreProblem;
 

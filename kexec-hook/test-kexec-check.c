@@ -544,6 +544,41 @@ static void test_crash_kernel(void **state) {
         assert_string_equal(c.crash_kernel, "");
 }
 
+/* A store that is lost as a whole is a reason to refuse, single descriptors are not. */
+static void test_fdstores(void **state) {
+        static const KexecFdStoreProblem lost = { .unit = "a.service", .needed = 1,
+                                                  .lost = "'x' (it is a directory)" };
+        static const KexecFdStoreProblem detail = { .unit = "b.service", .detail = "its node waits" };
+        static const KexecFdStoreProblem limit = { .unit = "c.service", .limit = "UnitBytesMax", .maximum = 1,
+                                                   .needed = 2 };
+        KexecFdStoreProblem problems[] = { lost, detail, limit };
+        KexecFacts facts = { .info = &info, .n_nodes = 1, .fdstore_problems = problems };
+        KexecCheck c;
+
+        (void) state;
+        for (facts.n_fdstore_problems = 1; facts.n_fdstore_problems <= ELEMENTSOF(problems);
+             facts.n_fdstore_problems++) {
+                kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+                assert_int_equal(c.reason, facts.n_fdstore_problems == 1 ? KEXEC_REASON_KEEPS : KEXEC_REASON_FDSTORE);
+                assert_int_equal(c.allowed, facts.n_fdstore_problems == 1);
+                assert_non_null(strstr(c.text, "a.service loses 1 file descriptor: "));
+        }
+        assert_string_equal(c.text, "A kexec would lose file descriptors: "
+                            "the file descriptor store of b.service cannot be preserved: its node waits; "
+                            "the file descriptor store of c.service needs 2, which exceeds UnitBytesMax=1. "
+                            "Let the service keep less, or raise the limit in pkramd.conf. "
+                            "To do without a unit's descriptors, set X-Pkram-FdStore=no in it. "
+                            "a.service loses 1 file descriptor: 'x' (it is a directory).");
+        /* The remedies are those of the problems. */
+        facts.fdstore_problems = &detail;
+        facts.n_fdstore_problems = 1;
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_null(strstr(c.text, "pkramd.conf"));
+        facts.fdstore_problems = &limit;
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_null(strstr(c.text, "X-Pkram-FdStore"));
+}
+
 /* However many trees there are, and however long their names, the text ends in a sentence or is cut. */
 static void test_many_problems(void **state) {
         KexecTreeProblem problems[50];
@@ -574,6 +609,7 @@ int main(void) {
                 T(test_tree_problems),
                 T(test_at_once),
                 T(test_crash_kernel),
+                T(test_fdstores),
                 T(test_many_problems),
                 T(test_keeps),
                 T(test_no_image),

@@ -8,6 +8,7 @@
 
 #include "fdstore.h"
 #include "fdstore-manifest.h"
+#include "fdstore-nodes.h"
 
 /* Flags of an open file that fcntl(2) can set. */
 #define FLAGS_SETTABLE (O_APPEND | O_NONBLOCK)
@@ -371,37 +372,6 @@ int fdstore_push(const FdStoreEnvironment *e, const char *unit) {
 
 /* --- our own unit --- */
 
-typedef struct ListedNode {
-        char *name, *owner;
-        bool inherited;
-} ListedNode;
-
-typedef struct ListedNodes {
-        ListedNode *nodes;
-        size_t n, allocated;
-} ListedNodes;
-
-static void listed_nodes_done(ListedNodes *l) {
-        for (size_t i = 0; i < l->n; i++) {
-                free(l->nodes[i].name);
-                free(l->nodes[i].owner);
-        }
-        free(l->nodes);
-}
-
-static int listed_nodes_add(const char *name, const char *owner, bool inherited, void *userdata) {
-        ListedNodes *l = userdata;
-        ListedNode *n;
-        int r;
-
-        r = GREEDY_REALLOC(l->nodes, l->allocated, l->n + 1);
-        if (r < 0)
-                return r;
-        n = &l->nodes[l->n++];
-        *n = (ListedNode) { .name = strdup(name), .owner = strdup(owner), .inherited = inherited };
-        return n->name && n->owner ? 0 : -ENOMEM;
-}
-
 /* Moves a shared file from its node into our own store. Returns 0, or a negative errno. */
 static int shared_node_take(const FdStoreEnvironment *e, const char *name) {
         _cleanup_retrieved_node_ RetrievedNode node = {};
@@ -435,15 +405,12 @@ static int shared_node_take(const FdStoreEnvironment *e, const char *name) {
 }
 
 int fdstore_begin(const FdStoreEnvironment *e) {
-        _cleanup_(listed_nodes_done) ListedNodes l = {};
-        _cleanup_free_ char *reason = NULL;
+        _cleanup_listed_nodes_ ListedNodes l = {};
         int r, first = 0;
 
-        r = store_call_list(&e->store, FDSTORE_NODE, listed_nodes_add, &l, &reason);
-        if (r < 0) {
-                log_error("Failed to list stored file descriptors: %s", reason ?: strerror(-r));
+        r = listed_nodes_read(e, &l);
+        if (r < 0)
                 return r;
-        }
         for (size_t i = 0; i < l.n; i++) {
                 const ListedNode *n = &l.nodes[i];
                 _cleanup_free_ char *why = NULL;
@@ -463,16 +430,13 @@ int fdstore_begin(const FdStoreEnvironment *e) {
 }
 
 int fdstore_drop_shared(const FdStoreEnvironment *e) {
-        _cleanup_(listed_nodes_done) ListedNodes l = {};
+        _cleanup_listed_nodes_ ListedNodes l = {};
         _cleanup_stored_fds_ StoredFds own = {};
-        _cleanup_free_ char *reason = NULL;
         int r;
 
-        r = store_call_list(&e->store, FDSTORE_NODE, listed_nodes_add, &l, &reason);
-        if (r < 0) {
-                log_error("Failed to list stored file descriptors: %s", reason ?: strerror(-r));
+        r = listed_nodes_read(e, &l);
+        if (r < 0)
                 return r;
-        }
         /* As long as a unit has not fetched its descriptors it may need any of the shared files. */
         for (size_t i = 0; i < l.n; i++)
                 if (l.nodes[i].inherited && !startswith(l.nodes[i].name, FDSTORE_SHARED_PREFIX))

@@ -8,6 +8,7 @@
 
 #include "fdstore.h"
 #include "fdstore-manifest.h"
+#include "fdstore-nodes.h"
 #include "fdstore-policy.h"
 #include "node-name.h"
 
@@ -461,11 +462,11 @@ static int unit_save(const FdStoreEnvironment *e, const PreservingUnit *unit, Fd
                                  unit->name, reason ?: strerror(-r));
                 return r;
         }
-        /* Descriptors that an earlier boot stored and the unit never received are replaced by its current ones. */
-        if (u.manifest.n > 0 && unit_remove_nodes(e, unit->name, u.node) > 0)
-                log_warning("Removed earlier file descriptors of %s that could not be restored.", unit->name);
-        if (u.manifest.n > 0)
+        if (u.manifest.n > 0) {
+                /* What a cancelled kexec left under another name. */
+                (void) unit_remove_nodes(e, unit->name, u.node);
                 log_info("Stored %zu file descriptors of %s.", u.manifest.n, unit->name);
+        }
         return u.n_lost > 0 ? -ENODATA : 0;
 }
 
@@ -529,7 +530,7 @@ static int units_list(const FdStoreEnvironment *e, PreservingUnits *ret) {
  * Removes the nodes of units that were started again since they were listed, because the files of a running unit must
  * not be frozen. Returns 0, -EBUSY if there was one, or another negative errno.
  */
-static int started_units_thaw(const FdStoreEnvironment *e, const PreservingUnits *units) {
+static int started_units_thaw(const FdStoreEnvironment *e, const PreservingUnits *units, const ListedNodes *nodes) {
         _cleanup_preserving_units_ PreservingUnits now = {};
         int r, first = 0;
 
@@ -541,7 +542,8 @@ static int started_units_thaw(const FdStoreEnvironment *e, const PreservingUnits
 
                 for (size_t k = 0; k < units->n && !was_stopped; k++)
                         was_stopped = units->units[k].stopped && streq(units->units[k].name, now.units[i].name);
-                if (!was_stopped || now.units[i].stopped)
+                /* A unit with a node of an earlier boot has no other. */
+                if (!was_stopped || now.units[i].stopped || listed_nodes_find_inherited(nodes, now.units[i].name))
                         continue;
                 r = unit_remove_nodes(e, now.units[i].name, /* except= */ NULL);
                 if (r > 0) {
@@ -566,8 +568,40 @@ static bool unit_has_more_than_sockets(const FdStoreEnvironment *e, const char *
         return false;
 }
 
+/* Returns true if there is a descriptor of a kind that is preserved. */
+static bool stored_fds_have_kept(const StoredFds *fds) {
+        for (size_t i = 0; i < fds->n; i++)
+                if (!stored_fd_refusal(&fds->fds[i], -EBADF))
+                        return true;
+        return false;
+}
+
+/*
+ * Reads the store of a stopped unit. nodes are those that are stored already: one that an earlier boot stored, and
+ * that the unit has not received, is not replaced. Returns 0, or a negative errno that was logged.
+ */
+static int stopped_unit_read(const FdStoreEnvironment *e, const char *unit, const ListedNodes *nodes,
+                             StoredFds *ret) {
+        const ListedNode *earlier = listed_nodes_find_inherited(nodes, unit);
+        _cleanup_stored_fds_ StoredFds fds = {};
+        int r;
+
+        r = service_manager_dump_store(e->bus, unit, &fds);
+        if (r < 0)
+                return log_error_errno(r, "Failed to read the file descriptor store of %s", unit);
+        if (earlier && stored_fds_have_kept(&fds)) {
+                fdstore_log_lost(LOG_ERR, unit, "File descriptors of %s will not survive the kexec: node '%s' still "
+                                 "holds those of an earlier boot. Restart the unit, or remove the node.", unit,
+                                 earlier->name);
+                return -EEXIST;
+        }
+        *ret = TAKE(fds, (StoredFds) {});
+        return 0;
+}
+
 int fdstore_save(const FdStoreEnvironment *e) {
         _cleanup_preserving_units_ PreservingUnits units = {};
+        _cleanup_listed_nodes_ ListedNodes nodes = {};
         _cleanup_(shared_files_done) SharedFiles shared = {};
         _cleanup_(fd_table_freep) FdTable *table = NULL;
         _cleanup_free_ FdStorePolicy *policies = NULL;
@@ -586,6 +620,9 @@ int fdstore_save(const FdStoreEnvironment *e) {
         r = units_list(e, &units);
         if (r < 0)
                 return log_error_errno(r, "Failed to list units with file descriptor stores");
+        r = listed_nodes_read(e, &nodes);
+        if (r < 0)
+                return r;
         first = units.error;
         stores = calloc(MAX(units.n, 1U), sizeof(*stores));
         policies = calloc(MAX(units.n, 1U), sizeof(*policies));
@@ -618,11 +655,8 @@ int fdstore_save(const FdStoreEnvironment *e) {
                         first = first ?: -EBUSY;
                         continue;
                 }
-                r = service_manager_dump_store(e->bus, units.units[i].name, &stores[i]);
-                if (r < 0) {
-                        log_error_errno(r, "Failed to read the file descriptor store of %s", units.units[i].name);
-                        first = first ?: r;
-                }
+                r = stopped_unit_read(e, units.units[i].name, &nodes, &stores[i]);
+                first = first ?: r;
         }
 
         r = fd_table_new(e->proc, &table);
@@ -643,6 +677,6 @@ int fdstore_save(const FdStoreEnvironment *e) {
         free(stores);
         if (r < 0)
                 return r;
-        r = started_units_thaw(e, &units);
+        r = started_units_thaw(e, &units, &nodes);
         return first ?: r;
 }

@@ -47,9 +47,9 @@ typedef struct FdStoreEnvironment {
 
 /*
  * Stores the descriptors of all stopped units that preserve theirs, and logs what cannot be kept. Does nothing if the
- * service manager preserves them itself. Goes on
- * after a unit that fails. Returns 0 if everything was stored or is of a kind that is never kept, or the
- * first negative errno.
+ * service manager preserves them itself. Goes on after a unit that fails. A node that an earlier boot stored stays:
+ * nothing is stored for its unit, which counts as -EEXIST. Returns 0 if everything was stored or is of a kind that is
+ * never kept, or the first negative errno.
  */
 int fdstore_save(const FdStoreEnvironment *e);
 

@@ -374,11 +374,50 @@ static void test_root_directory(void **state) {
         assert_int_equal(fclose(f), 0);
         units[0].drop_in = "/" FDSTORE_DROP_IN_NAME;
         units[0].notify_access = "exec";
-        keep("a.service", "x", memfd("x"));
+        mock_manager_set_sender(manager, "a.service");
+        assert_ok(fdstore_push(&e, "a.service"));
         assert_ok(fdstore_save(&e));
         assert_true(is_stored("a.service", fdstore_node_name(FDSTORE_NODE_ROOT)));
-        /* What the earlier boot stored, and the unit never got, has made way for this one. */
-        assert_false(is_stored("a.service", fdstore_node_name(0)));
+}
+
+static void start_unit_a(void) { units[0].active = "activating"; }
+
+/* What an earlier boot stored, and the unit has not received, is not replaced by what it stored since. */
+static void test_waiting_node(void **state) {
+        int pair[2];
+
+        (void) state;
+        forget();
+        keep("a.service", "state", memfd("old"));
+        assert_ok(fdstore_save(&e));
+        kexec();
+        keep("a.service", "state", memfd("new"));
+        keep("b.service", "other", memfd("other"));
+        mock_manager_set_sender(manager, "a.service");
+        assert_errno(fdstore_push(&e, "a.service"), EEXIST);
+        assert_errno(fdstore_save(&e), EEXIST);
+        assert_true(is_stored("b.service", fdstore_node_name(FDSTORE_NODE_ALL)));
+        /* Under another name neither. */
+        units[0].notify_access = "all";
+        assert_errno(fdstore_save(&e), EEXIST);
+        assert_false(is_stored("a.service", fdstore_node_name(FDSTORE_NODE_ALL)));
+        /* It outlives a start in the meantime. */
+        mock_manager_set_hook(manager, 1, start_unit_a);
+        assert_errno(fdstore_save(&e), EEXIST);
+        units[0].active = "inactive";
+        assert_true(is_stored("a.service", FDSTORE_NODE));
+        kexec();
+
+        /* Sockets are never kept, so nothing is lost. */
+        assert_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+        keep("a.service", "socket", pair[0]);
+        (void) close(pair[1]);
+        assert_ok(fdstore_save(&e));
+        assert_ok(fdstore_push(&e, "a.service"));
+        assert_holds("a.service", "state", "old");
+        assert_false(is_stored("a.service", FDSTORE_NODE));
+        mock_manager_set_sender(manager, "b.service");
+        assert_ok(fdstore_push(&e, "b.service"));
 }
 
 static void test_limits(void **state) {
@@ -588,8 +627,6 @@ static void test_name_taken(void **state) {
         assert_ok(fdstore_push(&e, "a.service"));
         assert_holds("a.service", "state", "old");
 }
-
-static void start_unit_a(void) { units[0].active = "activating"; }
 
 /* A unit that is started while its descriptors are stored gets files that it can write. */
 static void test_started_meanwhile(void **state) {
@@ -1075,6 +1112,7 @@ int main(void) {
                 cmocka_unit_test(test_what_cannot_be_stored),
                 cmocka_unit_test(test_policy),
                 cmocka_unit_test(test_root_directory),
+                cmocka_unit_test(test_waiting_node),
                 cmocka_unit_test(test_limits),
                 cmocka_unit_test(test_too_small_store),
                 cmocka_unit_test(test_pushed_twice),

@@ -576,6 +576,7 @@ static struct json_object *fdstore_problems_to_json(const KexecFacts *facts) {
 
                 if (!array || !o || json_add_string(o, "unit", p->unit) < 0 ||
                     json_add_excess(o, p->limit, p->maximum, p->needed) < 0 ||
+                    (p->detail && json_add_string(o, "detail", p->detail) < 0) ||
                     (p->lost && json_add_string(o, "lost", p->lost) < 0) ||
                     json_append(array, TAKE_PTR(o)) < 0)
                         return NULL;

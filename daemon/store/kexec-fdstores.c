@@ -21,6 +21,7 @@ typedef struct FdStoreContents {
 
 static void fdstore_problem_done(KexecFdStoreProblem *p) {
         free((char *) p->unit);
+        free((char *) p->detail);
         free((char *) p->lost);
 }
 
@@ -31,7 +32,7 @@ void kexec_fdstores_done(KexecFdStores *s) {
         *s = (KexecFdStores) {};
 }
 
-/* Takes p->lost over. */
+/* Takes p->detail and p->lost over. */
 static int problem_add(KexecFdStores *s, const char *unit, KexecFdStoreProblem p) {
         p.unit = strdup(unit);
         if (!p.unit || GREEDY_REALLOC(s->problems, s->allocated, s->n + 1) < 0) {
@@ -133,9 +134,42 @@ static bool contents_exceed(const Config *config, const FdStoreContents *c, Usag
         return false;
 }
 
+/*
+ * Determines whether an earlier boot stored descriptors that the unit has not received. Returns 1, and a reason that
+ * the caller frees, 0 if not, or a negative errno.
+ */
+static int unit_find_earlier(Store *store, const char *unit, char **ret_detail) {
+        struct pkram_node_info nodes[64];
+        uint64_t cursor = 0;
+        uint32_t n;
+        int r;
+
+        do {
+                r = pkram_device_list(store_device(store), /* flags= */ 0, &cursor, nodes, ELEMENTSOF(nodes), &n);
+                if (r < 0)
+                        return pkram_errno_is_missing(r) ? 0 : r;
+                for (uint32_t i = 0; i < n; i++) {
+                        KernelName owner, name;
+
+                        if (!(nodes[i].flags & PKRAM_NODE_INHERITED) ||
+                            !node_name_decode(nodes[i].name, &owner, &name) || !streq(owner.text, unit) ||
+                            fdstore_node_flags(name.text) < 0)
+                                continue;
+                        if (asprintf(ret_detail, "node '%s' still holds descriptors of an earlier boot, restart the "
+                                     "unit or remove the node", name.text) < 0) {
+                                *ret_detail = NULL;
+                                return -ENOMEM;
+                        }
+                        return 1;
+                }
+        } while (n == ELEMENTSOF(nodes));
+        return 0;
+}
+
 static int unit_examine(sd_bus *bus, Store *store, FdTable *table, const Config *config, const char *unit,
                         uint64_t *total, UnitList *units, KexecFdStores *s) {
         _cleanup_stored_fds_ StoredFds fds = {};
+        _cleanup_free_ char *detail = NULL;
         KexecFdStoreProblem p;
         FdStoreContents c = {};
         Usage usage = {};
@@ -156,6 +190,10 @@ static int unit_examine(sd_bus *bus, Store *store, FdTable *table, const Config 
         if (r < 0 || c.n_kept == 0)
                 return r;
         r = unit_list_add(units, unit);
+        if (r >= 0)
+                r = unit_find_earlier(store, unit, &detail);
+        if (r == 1)
+                return problem_add(s, unit, (KexecFdStoreProblem) { .detail = TAKE_PTR(detail) });
         if (r >= 0)
                 r = store_usage(store, unit, /* except_id= */ 0, /* except= */ NULL, &usage, /* reterr_error= */ NULL);
         if (r >= 0 && contents_exceed(config, &c, &usage, total, &p))

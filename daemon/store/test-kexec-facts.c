@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "device-mock.h"
+#include "fdstore-node.h"
 #include "file-util.h"
 #include "json-util.h"
 #include "kexec-facts.h"
@@ -545,6 +546,40 @@ static void test_fdstores(_unused_ void **state) {
                 assert_non_null(o);
                 assert_string_equal(json_get_string(o, "reason"), "fdStore");
                 assert_non_null(json_get_array(o, "fdStoreProblems"));
+        }
+
+        /* An earlier boot stored descriptors that the unit has not received. A unit without any of its own loses
+         * nothing. */
+        {
+                static const char *const owners[] = { "a.service", "d.service" };
+                _cleanup_kexec_state_ KexecState s = {};
+                _cleanup_json_ struct json_object *o = NULL;
+                const KexecFdStoreProblem *p;
+
+                for (size_t i = 0; i < ELEMENTSOF(owners); i++) {
+                        KernelName name = node_name_encode(owners[i], fdstore_node_name(FDSTORE_NODE_REQUIRED));
+                        _cleanup_handle_ PkramHandle h = PKRAM_HANDLE_NONE;
+
+                        assert_ok(pkram_save_begin(&device, name.text, &h));
+                        assert_ok(pkram_save_bytes(&h, "x", 1, /* ret_object= */ NULL));
+                        assert_ok(pkram_save_commit(&h, /* replace= */ false, /* ret_id= */ NULL));
+                }
+                mock_kexec(mock);
+                mock_info(mock)->image_state = PKRAM_IMAGE_KEEPS;
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                assert_int_equal(s.facts.n_fdstore_problems, 2);
+                p = s.facts.fdstore_problems;
+                assert_string_equal(p->unit, "a.service");
+                assert_null(p->limit);
+                assert_string_equal(p->detail, "node 'io.pkram.fdstore-required' still holds descriptors of an "
+                                    "earlier boot, restart the unit or remove the node");
+                assert_null(p[1].detail);
+                kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                assert_int_equal(check.reason, KEXEC_REASON_FDSTORE);
+                assert_false(check.allowed);
+                o = kexec_check_to_json(&check, &s, KEXEC_POLICY_REFUSE);
+                assert_string_equal(json_get_string(json_object_array_get_idx(json_get_array(o, "fdStoreProblems"), 0),
+                                                    "detail"), p->detail);
         }
 
         /* Without the service that stores them, and with a configuration against it, they do not count. */

@@ -70,6 +70,7 @@ make_units() {
         unit no Type=notify X-Pkram-FdStore=no
         unit restart Type=notify FileDescriptorStorePreserve=restart
         unit req Type=notify X-Pkram-FdStore=required
+        unit late Type=notify
         unit stop Type=notify RootDirectory=/srv/root "BindReadOnlyPaths=/usr" ExecStop=/bin/true
         unit zoo Type=notify FileDescriptorStoreMax=16 "ExecStart=/usr/bin/python3 /usr/local/bin/fx-zoo"
 
@@ -193,6 +194,9 @@ stage2() {
         check "daemon-reload" systemctl daemon-reload
         # While it is away: another name, another limit, a mask.
         sed -i s/StoreMax=4/StoreMax=0/ /etc/systemd/system/fx-small.service /etc/systemd/system/fx-req.service
+        # This one starts without its descriptors, and stores others: what hands them over is undone.
+        mkdir -p /etc/systemd/system/fx-late.service.d
+        printf '[Service]\nExecStartPre=\n' >/etc/systemd/system/fx-late.service.d/zzzz.conf
         kexec_now
 }
 
@@ -214,15 +218,23 @@ stage3() {
         matches "status says which units they wait for" "$(pkramctl status)" 'Descriptors of: fx-small.service'
         matches "show as well" "$(pkramctl show --owner=fx-req.service io.pkram.fdstore-required)" \
             'Waits for: fx-req.service'
+        # The next kexec would lose either the old descriptors of this unit, or the new ones.
+        equal "late: begins again" "$(said late)" "start 1, 0 words wrong"
+        check "late: a kernel is loaded" pkramctl kexec --no-reboot --kernel=/boot/vmlinuz-pkram --initrd= \
+            --reuse-cmdline
+        matches "late: check refuses" "$(pkramctl check)" \
+            "the file descriptor store of fx-late.service cannot be preserved: node 'io.pkram.fdstore' still holds"
+        rm -r /etc/systemd/system/fx-late.service.d
         sed -i s/StoreMax=0/StoreMax=4/ /etc/systemd/system/fx-small.service /etc/systemd/system/fx-req.service
-        systemctl stop fx-small.service
-        systemctl clean --what=fdstore fx-small.service
+        systemctl stop fx-small.service fx-late.service
+        systemctl clean --what=fdstore fx-small.service fx-late.service
         systemctl reset-failed fx-req.service fx-fail.service
-        check "both get theirs after all" bash -c \
-            'systemctl daemon-reload && systemctl start fx-small.service fx-req.service'
+        check "all get theirs after all" bash -c \
+            'systemctl daemon-reload && systemctl start fx-small.service fx-req.service fx-late.service'
         journalctl --sync
         equal "small: is there again" "$(said small)" "start 3, 0 words wrong"
         equal "req: is there again" "$(said req)" "start 3, 0 words wrong"
+        equal "late: is there again" "$(said late)" "start 3, 0 words wrong"
         equal "no node is left" "$(pkramctl list -q | grep -c fdstore)" 0
         wait_for_report
         # A soft-reboot keeps what systemd keeps: nothing is stored for it.
