@@ -10,7 +10,6 @@
 #include "fdstore-manifest.h"
 #include "fdstore-nodes.h"
 #include "fdstore-policy.h"
-#include "node-name.h"
 
 /* Contents of a pipe become inline data of an object. */
 #define PIPE_BYTES_MAX MIB(1)
@@ -410,13 +409,6 @@ static bool unit_exceeds_limits(const FdStoreEnvironment *e, const UnitSave *u, 
         return false;
 }
 
-/* Returns true if the generator can read the name of the unit in the name of the node. */
-static bool node_name_is_plain(const char *unit, const char *node) {
-        KernelName kernel_name = node_name_encode(unit, node), owner, name;
-
-        return node_name_decode(kernel_name.text, &owner, &name);
-}
-
 static int unit_save(const FdStoreEnvironment *e, const PreservingUnit *unit, FdStorePolicy policy,
                      const StoredFds *fds, FdTable *table, SharedFiles *shared) {
         _cleanup_(unit_save_done) UnitSave u = { .unit = unit };
@@ -428,10 +420,7 @@ static int unit_save(const FdStoreEnvironment *e, const PreservingUnit *unit, Fd
         u.manifest.notify_access = strdup(unit->notify_access);
         if (!u.manifest.unit || !u.manifest.notify_access)
                 return -ENOMEM;
-        u.node = fdstore_node_name((streq(unit->notify_access, "all") ? FDSTORE_NODE_ALL :
-                                    streq(unit->notify_access, "exec") ? FDSTORE_NODE_EXEC : 0) |
-                                   (unit->rooted ? FDSTORE_NODE_ROOT : 0) |
-                                   (policy == FDSTORE_REQUIRED ? FDSTORE_NODE_REQUIRED : 0));
+        u.node = preserving_unit_node(unit, policy);
         r = unit_save_add_object(&u, -EBADF, /* data= */ NULL, 0, &none);
         if (r < 0)
                 return r;
@@ -444,12 +433,6 @@ static int unit_save(const FdStoreEnvironment *e, const PreservingUnit *unit, Fd
                 return u.n_lost > 0 ? -ENODATA : 0;
         if (unit_exceeds_limits(e, &u, fds))
                 return -EDQUOT;
-        if (!node_name_is_plain(unit->name, u.node)) {
-                fdstore_log_lost(LOG_ERR, unit->name,
-                                 "File descriptors of %s will not survive the kexec: its name is too long.",
-                                 unit->name);
-                return -ENAMETOOLONG;
-        }
 
         r = unit_save_store(e, &u, &reason);
         if (r == -ENOTSUP && unit_save_drop_refused(e, &u) > 0) {
@@ -577,22 +560,32 @@ static bool stored_fds_have_kept(const StoredFds *fds) {
 }
 
 /*
- * Reads the store of a stopped unit. nodes are those that are stored already: one that an earlier boot stored, and
- * that the unit has not received, is not replaced. Returns 0, or a negative errno that was logged.
+ * Reads the store of a unit, unless it has nothing that can be preserved. nodes are those that are stored already: one
+ * that an earlier boot stored, and that the unit has not received, is not replaced. Returns 0, or a negative errno
+ * that was logged.
  */
-static int stopped_unit_read(const FdStoreEnvironment *e, const char *unit, const ListedNodes *nodes,
-                             StoredFds *ret) {
-        const ListedNode *earlier = listed_nodes_find_inherited(nodes, unit);
+static int unit_store_read(const FdStoreEnvironment *e, const PreservingUnit *unit, FdStorePolicy policy,
+                           const ListedNodes *nodes, StoredFds *ret) {
+        const ListedNode *earlier = listed_nodes_find_inherited(nodes, unit->name);
+        const char *obstacle = preserving_unit_obstacle(unit, policy);
         _cleanup_stored_fds_ StoredFds fds = {};
         int r;
 
-        r = service_manager_dump_store(e->bus, unit, &fds);
+        /* For example systemd-journald.service, which has sockets in its store and runs to the end. */
+        if ((obstacle || !unit->stopped) && !unit_has_more_than_sockets(e, unit->name))
+                return 0;
+        if (obstacle || !unit->stopped) {
+                fdstore_log_lost(LOG_WARNING, unit->name, "File descriptors of %s will not survive the kexec: %s.",
+                                 unit->name, obstacle ?: "the unit is still running");
+                return obstacle ? -ENOTSUP : -EBUSY;
+        }
+        r = service_manager_dump_store(e->bus, unit->name, &fds);
         if (r < 0)
-                return log_error_errno(r, "Failed to read the file descriptor store of %s", unit);
+                return log_error_errno(r, "Failed to read the file descriptor store of %s", unit->name);
         if (earlier && stored_fds_have_kept(&fds)) {
-                fdstore_log_lost(LOG_ERR, unit, "File descriptors of %s will not survive the kexec: node '%s' still "
-                                 "holds those of an earlier boot. Restart the unit, or remove the node.", unit,
-                                 earlier->name);
+                fdstore_log_lost(LOG_ERR, unit->name, "File descriptors of %s will not survive the kexec: node '%s' "
+                                 "still holds those of an earlier boot. Restart the unit, or remove the node.",
+                                 unit->name, earlier->name);
                 return -EEXIST;
         }
         *ret = TAKE(fds, (StoredFds) {});
@@ -638,24 +631,7 @@ int fdstore_save(const FdStoreEnvironment *e) {
                         log_info("Not preserving the file descriptors of %s, as configured.", units.units[i].name);
                         continue;
                 }
-                if (units.units[i].rooted && units.units[i].has_commands) {
-                        fdstore_log_lost(LOG_WARNING, units.units[i].name,
-                                         "File descriptors of %s will not survive the kexec: it has RootDirectory= "
-                                         "and further commands.", units.units[i].name);
-                        first = first ?: -ENOTSUP;
-                        continue;
-                }
-                if (!units.units[i].stopped) {
-                        /* For example systemd-journald.service, which has sockets in its store and runs to the end. */
-                        if (!unit_has_more_than_sockets(e, units.units[i].name))
-                                continue;
-                        fdstore_log_lost(LOG_WARNING, units.units[i].name,
-                                         "File descriptors of %s will not survive the kexec: "
-                                         "the unit is still running.", units.units[i].name);
-                        first = first ?: -EBUSY;
-                        continue;
-                }
-                r = stopped_unit_read(e, units.units[i].name, &nodes, &stores[i]);
+                r = unit_store_read(e, &units.units[i], policies[i], &nodes, &stores[i]);
                 first = first ?: r;
         }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <strings.h>
 
+#include "fdstore-node.h"
 #include "fdstore-policy.h"
 #include "kexec-units.h"
 
@@ -37,4 +38,23 @@ FdStorePolicy fdstore_policy_decide(const Config *c, const char *unit, int own) 
                 return FDSTORE_NO;
         /* A plain yes is an answer to the list, and to RequireRestore= as well. */
         return own < 0 && c->fdstore_require_restore ? FDSTORE_REQUIRED : FDSTORE_YES;
+}
+
+const char *preserving_unit_node(const PreservingUnit *unit, FdStorePolicy policy) {
+        return fdstore_node_name((streq(unit->notify_access, "all") ? FDSTORE_NODE_ALL :
+                                  streq(unit->notify_access, "exec") ? FDSTORE_NODE_EXEC : 0) |
+                                 (unit->rooted ? FDSTORE_NODE_ROOT : 0) |
+                                 (policy == FDSTORE_REQUIRED ? FDSTORE_NODE_REQUIRED : 0));
+}
+
+const char *preserving_unit_obstacle(const PreservingUnit *unit, FdStorePolicy policy) {
+        KernelName kernel_name = node_name_encode(unit->name, preserving_unit_node(unit, policy)), owner, name;
+
+        if (unit->rooted && unit->has_commands)
+                return "the unit has RootDirectory= or RootImage= and further commands, set "
+                        "RootDirectoryStartOnly=yes";
+        /* The generator reads the name of the unit in the name of the node. */
+        if (!node_name_decode(kernel_name.text, &owner, &name))
+                return "the name of the unit is too long, shorten it";
+        return NULL;
 }

@@ -7,6 +7,7 @@
 #include "fdstore-policy.h"
 #include "kexec-fdstores.h"
 #include "store-internal.h"
+#include "unit-stop.h"
 #include "utf8.h"
 
 /* Descriptors of one unit that are named. */
@@ -135,10 +136,10 @@ static bool contents_exceed(const Config *config, const FdStoreContents *c, Usag
 }
 
 /*
- * Determines whether an earlier boot stored descriptors that the unit has not received. Returns 1, and a reason that
- * the caller frees, 0 if not, or a negative errno.
+ * Finds a node with descriptors of the unit that an earlier boot stored, and that the unit has not received. Returns
+ * 1, 0 if there is none, or a negative errno.
  */
-static int unit_find_earlier(Store *store, const char *unit, char **ret_detail) {
+static int unit_find_earlier(Store *store, const char *unit, KernelName *ret_name) {
         struct pkram_node_info nodes[64];
         uint64_t cursor = 0;
         uint32_t n;
@@ -149,25 +150,52 @@ static int unit_find_earlier(Store *store, const char *unit, char **ret_detail) 
                 if (r < 0)
                         return pkram_errno_is_missing(r) ? 0 : r;
                 for (uint32_t i = 0; i < n; i++) {
-                        KernelName owner, name;
+                        KernelName owner;
 
-                        if (!(nodes[i].flags & PKRAM_NODE_INHERITED) ||
-                            !node_name_decode(nodes[i].name, &owner, &name) || !streq(owner.text, unit) ||
-                            fdstore_node_flags(name.text) < 0)
-                                continue;
-                        if (asprintf(ret_detail, "node '%s' still holds descriptors of an earlier boot, restart the "
-                                     "unit or remove the node", name.text) < 0) {
-                                *ret_detail = NULL;
-                                return -ENOMEM;
-                        }
-                        return 1;
+                        if ((nodes[i].flags & PKRAM_NODE_INHERITED) &&
+                            node_name_decode(nodes[i].name, &owner, ret_name) && streq(owner.text, unit) &&
+                            fdstore_node_flags(ret_name->text) >= 0)
+                                return 1;
                 }
         } while (n == ELEMENTSOF(nodes));
         return 0;
 }
 
-static int unit_examine(sd_bus *bus, Store *store, FdTable *table, const Config *config, const char *unit,
-                        uint64_t *total, UnitList *units, KexecFdStores *s) {
+/*
+ * Determines why nothing in the store of a unit will be preserved. The caller frees *ret, which is NULL if nothing
+ * stands against it. Returns 0, or a negative errno.
+ */
+static int unit_find_obstacle(sd_bus *bus, Store *store, const PreservingUnit *unit, FdStorePolicy policy,
+                              char **ret) {
+        const char *obstacle;
+        KernelName name;
+        int r;
+
+        obstacle = preserving_unit_obstacle(unit, policy);
+        if (!obstacle && !unit->stopped && !unit->stopping) {
+                r = unit_is_stopped_by_shutdown(bus, unit->name);
+                if (r < 0)
+                        return r;
+                if (r == 0)
+                        obstacle = "a shutdown does not stop the unit, set Conflicts=shutdown.target";
+        }
+        if (obstacle) {
+                *ret = strdup(obstacle);
+                return *ret ? 0 : -ENOMEM;
+        }
+        r = unit_find_earlier(store, unit->name, &name);
+        if (r > 0 && asprintf(ret, "node '%s' still holds descriptors of an earlier boot, restart the unit or remove "
+                              "the node", name.text) < 0) {
+                *ret = NULL;
+                return -ENOMEM;
+        }
+        return MIN(r, 0);
+}
+
+static int unit_examine(sd_bus *bus, Store *store, FdTable *table, const Config *config,
+                        const PreservingUnit *preserving, FdStorePolicy policy, uint64_t *total, UnitList *units,
+                        KexecFdStores *s) {
+        const char *unit = preserving->name;
         _cleanup_stored_fds_ StoredFds fds = {};
         _cleanup_free_ char *detail = NULL;
         KexecFdStoreProblem p;
@@ -191,8 +219,8 @@ static int unit_examine(sd_bus *bus, Store *store, FdTable *table, const Config 
                 return r;
         r = unit_list_add(units, unit);
         if (r >= 0)
-                r = unit_find_earlier(store, unit, &detail);
-        if (r == 1)
+                r = unit_find_obstacle(bus, store, preserving, policy, &detail);
+        if (detail)
                 return problem_add(s, unit, (KexecFdStoreProblem) { .detail = TAKE_PTR(detail) });
         if (r >= 0)
                 r = store_usage(store, unit, /* except_id= */ 0, /* except= */ NULL, &usage, /* reterr_error= */ NULL);
@@ -223,11 +251,11 @@ int kexec_fdstores_collect(sd_bus *bus, Store *store, const char *proc, const ch
         first = preserving.error;
         for (size_t i = 0; i < preserving.n; i++) {
                 const PreservingUnit *u = &preserving.units[i];
+                FdStorePolicy policy = fdstore_policy_decide(config, u->name, u->own_policy);
 
-                if (streq(u->name, FDSTORE_UNIT) || fdstore_policy_decide(config, u->name, u->own_policy) ==
-                    FDSTORE_NO)
+                if (streq(u->name, FDSTORE_UNIT) || policy == FDSTORE_NO)
                         continue;
-                r = unit_examine(bus, store, table, config, u->name, &total, units, ret);
+                r = unit_examine(bus, store, table, config, u, policy, &total, units, ret);
                 if (r < 0 && service_manager_error_is_final(r))
                         return r;
                 first = first ?: MIN(r, 0);

@@ -229,6 +229,16 @@ static int method_reload(sd_bus_message *message, void *userdata, _unused_ sd_bu
         return sd_bus_reply_method_return(message, "o", "/job");
 }
 
+/* At most one string, none for NULL or "". */
+static int append_strings(sd_bus_message *reply, const char *s) {
+        return s && *s ? sd_bus_message_append(reply, "as", 1, s) : sd_bus_message_append(reply, "as", 0);
+}
+
+static bool is_dependency(const char *property) {
+        return streq(property, "ConflictedBy") || streq(property, "Requires") || streq(property, "Requisite") ||
+                streq(property, "BindsTo") || streq(property, "StopPropagatedFrom");
+}
+
 static int get_property(_unused_ sd_bus *bus, const char *path, _unused_ const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, _unused_ sd_bus_error *error) {
         MockManager *m = userdata;
@@ -255,14 +265,17 @@ static int get_property(_unused_ sd_bus *bus, const char *path, _unused_ const c
         else if (streq(property, "FragmentPath"))
                 r = sd_bus_message_append(reply, "s", m->units[i].fragment ?: "");
         else if (streq(property, "DropInPaths"))
-                r = m->units[i].drop_in ? sd_bus_message_append(reply, "as", 1, m->units[i].drop_in) :
-                        sd_bus_message_append(reply, "as", 0);
+                r = append_strings(reply, m->units[i].drop_in);
         else if (streq(property, "Conflicts"))
-                r = m->units[i].conflicts ? sd_bus_message_append(reply, "as", 1, m->units[i].conflicts) :
-                        sd_bus_message_append(reply, "as", 0);
+                r = append_strings(reply, m->units[i].conflicts ?: "shutdown.target");
         else if (streq(property, "Before"))
-                r = m->units[i].before ? sd_bus_message_append(reply, "as", 1, m->units[i].before) :
-                        sd_bus_message_append(reply, "as", 0);
+                r = append_strings(reply, m->units[i].before);
+        else if (streq(property, "PartOf"))
+                r = append_strings(reply, m->units[i].part_of);
+        else if (streq(property, "Perpetual"))
+                r = sd_bus_message_append(reply, "b", m->units[i].perpetual);
+        else if (is_dependency(property))
+                r = append_strings(reply, NULL);
         else if (streq(property, "RootDirectory"))
                 r = sd_bus_message_append(reply, "s", m->units[i].root ?: "");
         else if (streq(property, "RootImage"))
@@ -304,6 +317,13 @@ static const sd_bus_vtable unit_vtable[] = {
         SD_BUS_PROPERTY("DropInPaths", "as", get_property, 0, 0),
         SD_BUS_PROPERTY("Conflicts", "as", get_property, 0, 0),
         SD_BUS_PROPERTY("Before", "as", get_property, 0, 0),
+        SD_BUS_PROPERTY("ConflictedBy", "as", get_property, 0, 0),
+        SD_BUS_PROPERTY("Requires", "as", get_property, 0, 0),
+        SD_BUS_PROPERTY("Requisite", "as", get_property, 0, 0),
+        SD_BUS_PROPERTY("BindsTo", "as", get_property, 0, 0),
+        SD_BUS_PROPERTY("PartOf", "as", get_property, 0, 0),
+        SD_BUS_PROPERTY("StopPropagatedFrom", "as", get_property, 0, 0),
+        SD_BUS_PROPERTY("Perpetual", "b", get_property, 0, 0),
         SD_BUS_VTABLE_END
 };
 

@@ -22,8 +22,10 @@ typedef struct MockUnit {
         bool start_only;           /* RootDirectoryStartOnly */
         bool has_stop_command;     /* ExecStop is not empty */
         bool gone;                 /* it was there when units were listed, but its properties cannot be read */
-        const char *conflicts;     /* the only one of Conflicts, NULL for none */
+        const char *conflicts;     /* the only one of Conflicts, NULL for shutdown.target, "" for none */
         const char *before;        /* the only one of Before, NULL for none */
+        const char *part_of;       /* the only one of PartOf, NULL for none */
+        bool perpetual;            /* Perpetual */
 } MockUnit;
 
 /* Starts it, with its sockets in dir. units is borrowed. */

@@ -601,6 +601,92 @@ static void test_fdstores(_unused_ void **state) {
         (void) unlink(path_of("private"));
 }
 
+#define N60 "012345678901234567890123456789012345678901234567890123456789"
+#define LONG_NAME N60 N60 N60 N60 ".service"
+
+/* Stores that pkram-fdstore is not going to preserve, and ones that only look like it. */
+static void test_fdstore_obstacles(_unused_ void **state) {
+        static const MockUnit none = { .job = "", .preserve = "yes", .notify_access = "main", .max = 8 };
+        static const struct {
+                const char *name, *active, *job, *root, *conflicts, *part_of;
+                bool stop_command, start_only, socket;
+                const char *detail; /* NULL: it is preserved */
+        } table[] = {
+                { "plain.service", "active", "", NULL, NULL, NULL, false, false, false, NULL },
+                { "root.service", "active", "", "/srv", NULL, NULL, true, false, false, "RootDirectory=" },
+                { "root.service", "active", "", "/srv", NULL, NULL, false, false, false, NULL },
+                { "root.service", "active", "", "/srv", NULL, NULL, true, true, false, NULL },
+                { "root.service", "active", "", "/srv", NULL, NULL, true, false, true, NULL },
+                { "runs.service", "active", "", NULL, "", NULL, false, false, false, "Conflicts=shutdown.target" },
+                { "runs.service", "active", "", NULL, "other.target", NULL, false, false, false,
+                  "Conflicts=shutdown.target" },
+                { "runs.service", "active", "", NULL, "umount.target", NULL, false, false, false, NULL },
+                { "runs.service", "inactive", "", NULL, "", NULL, false, false, false, NULL },
+                { "runs.service", "active", "stop", NULL, "", NULL, false, false, false, NULL },
+                { "runs.service", "active", "", NULL, "", NULL, false, false, true, NULL },
+                { "part.service", "active", "", NULL, "", "ends.target", false, false, false, NULL },
+                { "part.service", "active", "", NULL, "", "between.target", false, false, false, NULL },
+                { "part.service", "active", "", NULL, "", "perpetual.slice", false, false, false,
+                  "Conflicts=shutdown.target" },
+                { "part.service", "active", "", NULL, "", "missing.target", false, false, false,
+                  "Conflicts=shutdown.target" },
+                { "part.service", "active", "", NULL, "", "part.service", false, false, false,
+                  "Conflicts=shutdown.target" },
+                { LONG_NAME, "active", "", NULL, NULL, NULL, false, false, false, "name of the unit is too long" },
+        };
+        MockUnit units[] = {
+                none,
+                { "pkram-fdstore.service", "active", "", "yes", "main", 8, NULL },
+                { "ends.target", "active", "", "", "", 0, NULL },
+                { "between.target", "active", "", "", "", 0, .conflicts = "", .part_of = "ends.target" },
+                { "perpetual.slice", "active", "", "", "", 0, .perpetual = true },
+        };
+        Mock *mock = mock_new();
+        PkramDevice device = mock_device(mock);
+        KexecSources sources = { .utab = "/proc/none", .units = "/proc/none", .root = "/proc/none",
+                                 .proc = "/proc/self" };
+        Config config;
+
+        config_init_memory(&config, GIB(4));
+        mock_info(mock)->image_state = PKRAM_IMAGE_KEEPS;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                _cleanup_kexec_state_ KexecState s = {};
+                MockManager *m;
+                KexecCheck check;
+                int pair[2];
+
+                units[0] = none;
+                units[0].name = table[i].name;
+                units[0].active = table[i].active;
+                units[0].job = table[i].job;
+                units[0].root = table[i].root;
+                units[0].conflicts = table[i].conflicts;
+                units[0].part_of = table[i].part_of;
+                units[0].has_stop_command = table[i].stop_command;
+                units[0].start_only = table[i].start_only;
+                m = mock_manager_new(dir, units, ELEMENTSOF(units));
+                assert_ok(manager_connect(mock_manager_address(m), 30 * USEC_PER_SEC, &sources.bus));
+                if (table[i].socket) {
+                        assert_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+                        mock_keep_fd(m, table[i].name, "x", pair[0]);
+                        (void) close(pair[1]);
+                } else
+                        mock_keep_fd(m, table[i].name, "x", memfd_with(KIB(4)));
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                if (s.facts.n_fdstore_problems != (table[i].detail != NULL) ||
+                    check.allowed != !table[i].detail || s.facts.n_units != !table[i].socket)
+                        fail_msg("line %zu: %s", i, check.text);
+                if (table[i].detail)
+                        assert_non_null(strstr(s.facts.fdstore_problems[0].detail, table[i].detail));
+                (void) sd_bus_flush_close_unref(sources.bus);
+                mock_manager_free(m);
+                (void) unlink(path_of("notify"));
+                (void) unlink(path_of("private"));
+        }
+        mock_free(mock);
+}
+
 static void write_line(const char *name, const char *text) {
         assert_ok(file_write(path_of(name), text, strlen(text)));
 }
@@ -728,6 +814,7 @@ int main(void) {
                 cmocka_unit_test(test_programs),
                 cmocka_unit_test(test_shutdown_unit),
                 cmocka_unit_test(test_fdstores),
+                cmocka_unit_test(test_fdstore_obstacles),
                 cmocka_unit_test(test_crash_kernel),
                 cmocka_unit_test(test_nodes_are_read_once),
                 cmocka_unit_test(test_no_pkram),

@@ -72,6 +72,7 @@ make_units() {
         unit req Type=notify X-Pkram-FdStore=required
         unit late Type=notify
         unit stop Type=notify RootDirectory=/srv/root "BindReadOnlyPaths=/usr" ExecStop=/bin/true
+        unit stay Type=notify "[Unit]DefaultDependencies=no"
         unit zoo Type=notify FileDescriptorStoreMax=16 "ExecStart=/usr/bin/python3 /usr/local/bin/fx-zoo"
 
         mkdir -p /srv/root/{usr,etc,proc,sys,dev,run,tmp,var} /etc/systemd/system/fx-over.service.d
@@ -176,11 +177,24 @@ stage1() {
         check "a kernel is loaded" pkramctl kexec --no-reboot --kernel=/boot/vmlinuz-pkram --initrd= --reuse-cmdline
         matches "check names what cannot be kept" "$(pkramctl check)" \
             "fx-zoo.service loses 4 file descriptors: .*'null' .devices are not preserved"
+        local line
+        for line in "fx-stop.service cannot be preserved: the unit has RootDirectory=" \
+            "fx-stay.service cannot be preserved: a shutdown does not stop the unit"; do
+                matches "check refuses: $line" "$(pkramctl check)" "the file descriptor store of $line"
+        done
+        equal "check names no other" "$(pkramctl check | grep -o 'cannot be preserved' | wc -l)" 2
+        equal "a kexec is refused" "$(pkramctl kexec --kernel=/boot/vmlinuz-pkram --initrd= --reuse-cmdline \
+            >/dev/null 2>&1; echo $?)" 11
+        # So do without the descriptors of the one.
+        mkdir -p /etc/systemd/system/fx-stay.service.d
+        printf '[Service]\nX-Pkram-FdStore=no\n' >/etc/systemd/system/fx-stay.service.d/no.conf
+        systemctl daemon-reload
+        equal "check names one less" "$(pkramctl check | grep -c fx-stay.service)" 0
         systemctl reset-failed fx-fail.service
-        # Cancelled when everything is stored: all services start again, and can write.
+        # Cancelled when everything is stored: all services start again, and can write. The other loses its own.
         touch /run/fx-cancel
         remember_boot
-        pkramctl kexec --kernel=/boot/vmlinuz-pkram --initrd= --reuse-cmdline
+        pkramctl kexec --kernel=/boot/vmlinuz-pkram --initrd= --reuse-cmdline --force
         next_boot
 }
 
@@ -188,6 +202,8 @@ stage2() {
         equal "the same boot" "$(cat /proc/sys/kernel/random/boot_id)" "$(cat "$STATE/boot")"
         matches "everything was stored" "$(sort -u /run/fx-stored)" 'io.pkram.fdstore'
         equal "nothing is stored any more" "$(pkramctl list -q | grep -c fdstore)" 0
+        matches "stop: named" "$(why)" "fx-stop.service will not survive the kexec: the unit has RootDirectory="
+        sed -i s,^ExecStop=.*,RootDirectoryStartOnly=yes, /etc/systemd/system/fx-stop.service
         systemctl reset-failed fx-fail.service
         kept 2
         check "daemon-reexec" systemctl daemon-reexec
@@ -209,7 +225,7 @@ stage3() {
         matches "zoo: the others are named" "$(why -b -1)" "'epoll' of fx-zoo.service .*ends with this kernel"
         equal "no: opted out" "$(said no)" "start 1, 0 words wrong"
         equal "restart: not preserved" "$(said restart)" "start 1, 0 words wrong"
-        matches "stop: named before" "$(why -b -1)" "fx-stop.service will not survive the kexec: it has RootDirectory="
+        equal "stop: preserved as it is now" "$(said stop)" "start 3, 0 words wrong"
         # Too small: the one starts without, the other does not start, and both wait in the store.
         equal "small: starts without" "$(systemctl is-active fx-small.service)" active
         equal "req: does not start" "$(systemctl is-failed fx-req.service)" failed
