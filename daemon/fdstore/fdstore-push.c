@@ -421,6 +421,9 @@ int fdstore_begin(const FdStoreEnvironment *e) {
                         if (r < 0 && r != -ENOENT)
                                 log_error("Failed to remove node '%s' of %s, its files remain frozen: %s", n->name,
                                           n->owner, why ?: strerror(-r));
+                        else if (r >= 0)
+                                log_info("Removed node '%s' of %s, because the kexec that it was stored for did not "
+                                         "happen.", n->name, n->owner);
                 } else if (streq(n->owner, FDSTORE_UNIT) && startswith(n->name, FDSTORE_SHARED_PREFIX))
                         r = shared_node_take(e, n->name);
                 if (r < 0 && r != -ENOENT)

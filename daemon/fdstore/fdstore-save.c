@@ -359,10 +359,10 @@ static int unit_save_drop_refused(const FdStoreEnvironment *e, UnitSave *u) {
 
                 if (u->objects[i].fd < 0)
                         continue;
-                r = store_call_store(&e->store, u->unit->name, FDSTORE_NODE "-probe", alone, ELEMENTSOF(alone),
+                r = store_call_store(&e->store, u->unit->name, FDSTORE_PROBE_NODE, alone, ELEMENTSOF(alone),
                                      &reason);
                 if (r >= 0) {
-                        r = store_call_remove(&e->store, u->unit->name, FDSTORE_NODE "-probe", &ignored);
+                        r = store_call_remove(&e->store, u->unit->name, FDSTORE_PROBE_NODE, &ignored);
                         if (r < 0)
                                 return r;
                         continue;

@@ -53,7 +53,7 @@ static struct json_object *node_parameters(const StoreLink *l, const char *owner
         _cleanup_json_ struct json_object *p = json_object_new_object();
         _cleanup_free_ char *own = NULL;
 
-        if (l->user && asprintf(&own, "%s:%s", startswith(name, SYSTEM_NODE_PREFIX) ?: name, owner) < 0)
+        if (l->user && asprintf(&own, "%s:%s", name, owner) < 0)
                 own = NULL;
         if (!p || (l->user && !own) || json_add_string(p, "name", own ?: name) < 0 ||
             (!l->user && json_add_string(p, "owner", owner) < 0))
@@ -67,20 +67,17 @@ static struct json_object *node_parameters(const StoreLink *l, const char *owner
  */
 static bool node_parse_listed(const StoreLink *l, const char *prefix, KernelName *buffer, const char **name,
                               const char **owner) {
-        const char *colon;
-        int n;
+        const char *unit;
 
-        if (!l->user)
-                return startswith(*name, prefix);
-        /* List shows users their own nodes, and root all nodes. */
-        colon = strchr(*name, ':');
-        if (!colon || owner_is_user(*owner) != (getuid() != 0))
+        if (!startswith(*name, prefix))
                 return false;
-        n = snprintf(buffer->text, sizeof(buffer->text), SYSTEM_NODE_PREFIX "%.*s", (int) (colon - *name), *name);
-        if (n < 0 || (size_t) n >= sizeof(buffer->text) || !startswith(buffer->text, prefix))
+        if (!fdstore_user_node_parse(*name, buffer, &unit))
+                return !l->user;
+        /* List shows users their own nodes, and root all nodes. */
+        if (!l->user || owner_is_user(*owner) != (getuid() != 0))
                 return false;
         *name = buffer->text;
-        *owner = colon + 1;
+        *owner = unit;
         return true;
 }
 

@@ -4,7 +4,7 @@
  * node.
  *
  * Units of a user manager own no nodes. Theirs are the user's: node "io.pkram.fdstore" of unit "app.service" is the
- * user's node "fdstore:app.service". Callers need not know that.
+ * user's node "io.pkram.fdstore:app.service", see fdstore-node.h. Callers need not know that.
  */
 #pragma once
 

@@ -545,13 +545,16 @@ static void test_user_manager(void **state) {
         assert_ok(fdstore_save(&e));
         assert_ok(store_call_list(&e.store, FDSTORE_NODE, count_of_units, n, &reason));
         assert_true(n[0] == 3 && n[1] == 1 && n[2] == 1 && n[3] == 1);
-        /* They are no nodes of system units with these names. */
+        /* They are no nodes of system units with these names, whose unit leaves them alone. */
         memset(n, 0, sizeof(n));
         assert_ok(store_call_list(&system, FDSTORE_NODE, count_of_units, n, &reason));
         assert_int_equal(n[0], 0);
+        e.store.user = false;
+        assert_ok(fdstore_begin(&e));
+        e.store.user = true;
         memset(n, 0, sizeof(n));
-        assert_ok(store_call_list(&system, "fdstore:", count_of_units, n, &reason));
-        assert_int_equal(n[0], 1);
+        assert_ok(store_call_list(&e.store, FDSTORE_NODE, count_of_units, n, &reason));
+        assert_int_equal(n[0], 3);
 
         kexec();
         mock_manager_set_sender(manager, FDSTORE_UNIT);
@@ -579,6 +582,35 @@ static void test_user_manager(void **state) {
         assert_ok(store_call_list(&e.store, FDSTORE_NODE, count_of_units, n, &reason));
         assert_int_equal(n[0], 0);
         e.store.user = false;
+}
+
+/* Nodes that the user stored under similar names stay when the user manager starts, and are no stores of units. */
+static void test_user_names(void **state) {
+        static const char *const names[] = {
+                "fdstore:todo", "fdstore:app.service", "fdstore-shared-0123456789abcdef:" FDSTORE_UNIT,
+                FDSTORE_NODE "-mine:app.service", FDSTORE_NODE ":app.target", FDSTORE_NODE ":",
+        };
+        static const StoreCallObject object = { .fd = -EBADF, .data = "x", .size = 1 };
+        const StoreLink system = e.store;
+
+        (void) state;
+        forget();
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                _cleanup_free_ char *reason = NULL;
+
+                assert_ok(store_call_store(&system, "root", names[i], &object, 1, &reason));
+        }
+        e.store.user = true;
+        keep("a.service", "x", memfd("x"));
+        assert_ok(fdstore_save(&e));
+        assert_ok(fdstore_begin(&e));
+        assert_false(is_stored("a.service", FDSTORE_NODE));
+        e.store.user = false;
+        for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+                _cleanup_free_ char *reason = NULL;
+
+                assert_ok(store_call_remove(&system, "root", names[i], &reason));
+        }
 }
 
 /* A unit that does not start in a boot in between: the next kexec preserves its nodes and shared files again. */
@@ -1120,6 +1152,7 @@ int main(void) {
                 cmocka_unit_test(test_shared_across_kexec),
                 cmocka_unit_test(test_skipped_boot),
                 cmocka_unit_test(test_user_manager),
+                cmocka_unit_test(test_user_names),
                 cmocka_unit_test(test_name_taken),
                 cmocka_unit_test(test_started_meanwhile),
                 cmocka_unit_test(test_pkramd_hangs),

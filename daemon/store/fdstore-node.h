@@ -38,3 +38,16 @@ int fdstore_node_flags(const char *name);
 
 /* Beginning of the names of nodes with a file that is in the stores of several units. */
 #define FDSTORE_SHARED_PREFIX FDSTORE_NODE "-shared-"
+
+/* Name of a node that 'save' stores for a moment, to find out which file of a unit cannot be stored. */
+#define FDSTORE_PROBE_NODE FDSTORE_NODE "-probe"
+
+/* Returns true if this is one of the names above, in full. */
+bool fdstore_node_name_is_valid(const char *name);
+
+/*
+ * Units of a user manager own no nodes. Theirs are the user's, named NAME:UNIT. pkramd lets users store no other node
+ * whose name begins with SYSTEM_NODE_PREFIX. Splits such a name; *ret_unit points into it. Returns false if it is
+ * none.
+ */
+bool fdstore_user_node_parse(const char *node, KernelName *ret_name, const char **ret_unit);

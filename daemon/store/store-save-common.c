@@ -5,6 +5,7 @@
 
 #include "closer.h"
 #include "device-disk.h"
+#include "fdstore-node.h"
 #include "store-internal.h"
 #include "system-node.h"
 
@@ -33,6 +34,16 @@ StoreSave *store_save_free(StoreSave *save) {
         return NULL;
 }
 
+/* Returns true if the name is one that pkram-fdstore uses for the peer. */
+static bool peer_may_store_reserved(const Peer *peer, const char *owner, const char *name) {
+        const char *unit;
+        KernelName node;
+
+        if (peer->uid == 0)
+                return startswith(name, FDSTORE_NODE);
+        return owner_is_user(owner) && fdstore_user_node_parse(name, &node, &unit);
+}
+
 int store_save_start(
                 Store *s,
                 const Peer *peer,
@@ -51,7 +62,7 @@ int store_save_start(
                 return r;
         if (streq(owner, OWNER_KERNEL))
                 return store_error_set(e, -EINVAL, STORE_ERROR_INVALID_PARAMETER, "owner", NULL);
-        if (startswith(name, SYSTEM_NODE_PREFIX) && !(peer->uid == 0 && startswith(name, FDSTORE_NODE)))
+        if (startswith(name, SYSTEM_NODE_PREFIX) && !peer_may_store_reserved(peer, owner, name))
                 return store_error_set(e, -EINVAL, STORE_ERROR_INVALID_NAME, name,
                                        "Invalid name: names that begin with '"
                                        SYSTEM_NODE_PREFIX "' are reserved.");

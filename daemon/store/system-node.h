@@ -19,7 +19,7 @@
 
 /*
  * Name of a node with the file descriptor store of the unit that owns it, and beginning of the names that go with it:
- * only root may store them. See fdstore-manifest.h.
+ * only root may store them, except for those of the units of a user, see fdstore-node.h and fdstore-manifest.h.
  */
 #define FDSTORE_NODE SYSTEM_NODE_PREFIX "fdstore"
 

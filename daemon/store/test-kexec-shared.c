@@ -73,7 +73,7 @@ static void test_shared_writers(const PkramDevice *device, const Config *config,
                 const char *conflicts, *before;
                 bool stays;
         } table[] = {
-                { NULL, NULL, true },
+                { "", NULL, true },
                 { "shutdown.target", "pkram-shm.service", true },
                 { "shutdown.target", "shutdown.target", false },
         };

@@ -678,6 +678,43 @@ static void test_cursor_survives_changes(void **state) {
         assert_ok(store_list_next(l, &node, NULL));
 }
 
+/* Names that the system keeps for itself, and those that pkram-fdstore uses for units and for users. */
+static void test_reserved_names(void **state) {
+        static const struct {
+                const char *name;
+                bool root, user, unit; /* may store it */
+        } table[] = {
+                { "io.pkram.log", false, false, false },
+                { "io.pkram.", false, false, false },
+                { "io.pkram.fdstore", true, false, false },
+                { "io.pkram.fdstore:app.service", true, true, false },
+                { "io.pkram.fdstore-all-root-required:two@a\\x2db.service", true, true, false },
+                { "io.pkram.fdstore-probe:app.service", true, true, false },
+                { "io.pkram.fdstore-shared-0123456789abcdef:pkram-fdstore.service", true, true, false },
+                { "io.pkram.fdstore-shared-0123456789abcdeg:pkram-fdstore.service", true, false, false },
+                { "io.pkram.fdstore-shared-:pkram-fdstore.service", true, false, false },
+                { "io.pkram.fdstore-mine:app.service", true, false, false },
+                { "io.pkram.fdstore:app.target", true, false, false },
+                { "io.pkram.fdstore:a b.service", true, false, false },
+                { "io.pkram.fdstore:", true, false, false },
+                { "io.pkram.log:app.service", false, false, false },
+                { "fdstore:app.service", true, true, true },
+        };
+        StoreFixture *f = *state;
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                const Peer *peers[] = { &f->root, &f->alice, &f->bob };
+                bool may[] = { table[i].root, table[i].user, table[i].unit };
+
+                for (size_t k = 0; k < ELEMENTSOF(peers); k++) {
+                        int r = store_put_data(f, peers[k], table[i].name, 0, NULL);
+
+                        if (may[k] ? r < 0 : r != -EINVAL)
+                                fail_msg("'%s' of %s: %i", table[i].name, peers[k]->owner, r);
+                }
+        }
+}
+
 int main(void) {
 #define T(name) cmocka_unit_test_setup_teardown(name, store_fixture_setup, store_fixture_teardown)
         const struct CMUnitTest tests[] = {
@@ -686,6 +723,7 @@ int main(void) {
                 T(test_exists_and_replace),
                 T(test_owners),
                 T(test_explicit_owner),
+                T(test_reserved_names),
                 T(test_old_names),
                 T(test_long_names),
                 T(test_owners_are_forgotten),

@@ -56,7 +56,11 @@ stage1() {
         # Nothing is stored if the user manager stops for another reason; its stores end with it.
         check "the user manager stops" systemctl stop user@$U.service
         equal "without a kexec, nothing is stored" "$(pkramctl list -q | wc -l)" 0
+        # The unit touches no other nodes of the user, whatever they are called.
+        check "the user stores something" as_user pkramctl store fdstore:one.service /etc/hostname
+        refused "not under a reserved name" "are reserved" as_user pkramctl store io.pkram.fdstore /etc/hostname
         check "and starts" systemctl start user@$U.service
+        check "it is still there" as_user pkramctl remove fdstore:one.service
         goes_on 1
         remember_boot
         kexec_now
