@@ -638,8 +638,13 @@ int fdstore_save(const FdStoreEnvironment *e) {
         r = fd_table_new(e->proc, &table);
         if (r < 0)
                 log_error_errno(r, "Failed to read %s/fd", e->proc);
-        if (r >= 0)
-                r = save_own_store(e, table, &shared);
+        if (r >= 0) {
+                /* A file that cannot be stored must not cost the stores of other units. */
+                int k = save_own_store(e, table, &shared);
+
+                first = first ?: k;
+                r = k == -ENOMEM ? k : 0;
+        }
         if (r >= 0)
                 r = shared_files_collect(&shared, stores, units.n);
         for (size_t i = 0; r >= 0 && i < units.n; i++)

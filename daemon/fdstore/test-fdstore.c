@@ -660,6 +660,16 @@ static void test_name_taken(void **state) {
         assert_holds("a.service", "state", "old");
 }
 
+/* A shared file that cannot be stored, such as one on disk, costs no other unit its descriptors. */
+static void test_bad_shared_file(void **state) {
+        (void) state;
+        forget();
+        keep(FDSTORE_UNIT, FDSTORE_SHARED_PREFIX "0123456789abcdef", open("/proc/version", O_RDONLY | O_CLOEXEC));
+        keep("a.service", "x", memfd("x"));
+        assert_fails(fdstore_save(&e));
+        assert_true(is_stored("a.service", FDSTORE_NODE));
+}
+
 /* A unit that is started while its descriptors are stored gets files that it can write. */
 static void test_started_meanwhile(void **state) {
         _cleanup_close_ int fd = memfd("x");
@@ -1150,6 +1160,7 @@ int main(void) {
                 cmocka_unit_test(test_pushed_twice),
                 cmocka_unit_test(test_shared),
                 cmocka_unit_test(test_shared_across_kexec),
+                cmocka_unit_test(test_bad_shared_file),
                 cmocka_unit_test(test_skipped_boot),
                 cmocka_unit_test(test_user_manager),
                 cmocka_unit_test(test_user_names),
