@@ -340,6 +340,9 @@ static void node_unpublish(struct pkram_node *node)
 
 static void release_slot(struct pkram_node *node)
 {
+	/* a seal looks for memory errors as long as there is a node in the slot */
+	pkram_dir_set(node->slot, 0);
+	pkram_poison_forget(node->slot);
 	pkram_dir_release(node->slot);
 	node->slot = NULL;
 }

@@ -307,6 +307,7 @@ void pkram_damage(void);
 s64 pkram_poison_node(struct pkram_node_page *page);
 void pkram_poison_commit(struct pkram_node_page *page, __le64 *slot);
 void pkram_poison_recheck(void);
+void pkram_poison_forget(const __le64 *slot);
 void pkram_poison_start(void);
 bool pkram_poison_checked(void);
 bool pkram_poison_seal(void);
@@ -317,6 +318,10 @@ static inline void pkram_poison_commit(struct pkram_node_page *page, __le64 *slo
 }
 
 static inline void pkram_poison_recheck(void)
+{
+}
+
+static inline void pkram_poison_forget(const __le64 *slot)
 {
 }
 

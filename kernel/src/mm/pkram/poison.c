@@ -341,6 +341,24 @@ void pkram_poison_recheck(void)
 		schedule_work(&poison_work);
 }
 
+/**
+ * pkram_poison_forget - a slot of the directory is about to go away
+ * @slot: which reads 0
+ *
+ * The directory page may be freed next, and what is in it then is not for the seal.
+ *
+ * Context: pkram.lock held.
+ */
+void pkram_poison_forget(const __le64 *slot)
+{
+	unsigned int i;
+
+	lockdep_assert_held(&pkram.lock);
+	for (i = 0; i < READ_ONCE(poison.nr); i++)
+		if (READ_ONCE(poison.page[i].slot) == slot)
+			WRITE_ONCE(poison.page[i].slot, NULL);
+}
+
 /* A slot, in the copy of its page if the page is bad. */
 static __le64 *live_slot(__le64 *slot)
 {

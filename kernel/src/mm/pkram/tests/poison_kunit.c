@@ -236,6 +236,50 @@ static void poison_checked(struct kunit *test)
 	}
 }
 
+/* The worker found a page in a node that was removed since: its directory page is not ours. */
+static void poison_removed(struct kunit *test)
+{
+	struct file *file = kt_new_file(test, PAGE_SIZE);
+	struct page *bad, *page, *other;
+	struct pkram_node *node;
+	struct pkram_dir *dir;
+	unsigned int i, slot;
+
+	kt_fill_page(test, file, 0);
+	kt_save_one(test, "n", file);
+	node = kt_pin(test, "n");
+	page = virt_to_page(node->slot);
+	dir = page_address(page);
+	slot = node->slot - dir->slot;
+	bad = page_of(pkram_node_object(node, 0)->pages_head, 0);
+	other = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	KUNIT_ASSERT_NOT_NULL(test, other);
+	lose_page(bad);
+	num_poisoned_pages_inc(page_to_pfn(bad));
+	for (i = 0; i < 250 && !pkram_poison_checked(); i++)
+		msleep(20);
+	KUNIT_EXPECT_TRUE(test, pkram_poison_checked());
+
+	/* The page is freed, but is the case's own, and looks as if it were of a node. */
+	get_page(page);
+	ClearPageHWPoison(bad);
+	pkram_node_put(node);
+	kt_remove_node(test, "n");
+	KUNIT_EXPECT_EQ(test, page_count(page), 1);
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(pkram.sb->dir_pfn), 0);
+	SetPageHWPoison(other);
+	memset(dir, 0, PAGE_SIZE);
+	dir->hdr.flags = cpu_to_le32(PKRAM_HDR_ALONE);
+	dir->slot[slot] = cpu_to_le64(page_to_pfn(other));
+	KUNIT_EXPECT_TRUE(test, pkram_poison_seal());
+	KUNIT_EXPECT_EQ(test, le64_to_cpu(dir->slot[slot]), page_to_pfn(other));
+
+	ClearPageHWPoison(other);
+	num_poisoned_pages_sub(page_to_pfn(bad), 1);
+	put_page(page);
+	__free_page(other);
+}
+
 /* Super block, map and directory: one copy of each is enough, and is all that is used. */
 static void poison_copies(struct kunit *test)
 {
@@ -304,6 +348,7 @@ static struct kunit_case pkram_poison_cases[] = {
 	KUNIT_CASE(poison_many),
 	KUNIT_CASE(poison_metadata),
 	KUNIT_CASE(poison_checked),
+	KUNIT_CASE(poison_removed),
 	KUNIT_CASE(poison_copies),
 	{}
 };
