@@ -135,6 +135,23 @@ static unsigned long nr_pool_pages, nr_reject_pages, nr_untouched_pages;
 /* saves that are under way, and allocations */
 static unsigned int nr_holds, nr_allocating;
 
+/**
+ * pkram_folio_has_bad_page - look for pages that the hardware lost, one by one
+ * @folio: a large folio
+ *
+ * Return: true if there is one. Such a folio must not be freed: the page allocator frees
+ * large ones without a look at their pages.
+ */
+bool pkram_folio_has_bad_page(const struct folio *folio)
+{
+	long i;
+
+	for (i = 0; i < folio_nr_pages(folio); i++)
+		if (PageHWPoison(folio_page(folio, i)))
+			return true;
+	return false;
+}
+
 static void pool_free(struct pkram_pool *pool)
 {
 	for (; pool->left; pool->left--)
@@ -167,8 +184,25 @@ static void folios_free(struct list_head *list)
 
 	list_for_each_entry_safe(folio, next, list, lru) {
 		list_del(&folio->lru);
-		folio_put(folio);
+		if (!folio_test_large(folio) || !pkram_folio_has_bad_page(folio))
+			folio_put(folio);
 	}
+}
+
+/* Free a block as alloc_pages() returned it; bad pages of it stay allocated. */
+static void block_put(struct page *page)
+{
+	unsigned int i;
+
+	for (i = 0; i < PKRAM_BLOCK_PAGES && !PageHWPoison(page + i); i++)
+		;
+	if (likely(i == PKRAM_BLOCK_PAGES)) {
+		__free_pages(page, PKRAM_BLOCK_ORDER);
+		return;
+	}
+	split_page(page, PKRAM_BLOCK_ORDER);
+	for (i = 0; i < PKRAM_BLOCK_PAGES; i++)
+		__free_page(page + i);
 }
 
 /*
@@ -208,7 +242,7 @@ static unsigned long rejects_free(bool saving_too)
 	folios_free(&list);
 	list_for_each_entry_safe(page, next_page, &blocks, lru) {
 		list_del(&page->lru);
-		__free_pages(page, PKRAM_BLOCK_ORDER);
+		block_put(page);
 	}
 	return freed;
 }
@@ -343,17 +377,24 @@ struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid)
 	return folio;
 }
 
-/* The next page of the pool of a node, NULL if it is empty or banned. */
+/*
+ * The next page of the pool of a node, NULL if it is empty or banned. Pages that went bad
+ * meanwhile stay allocated.
+ */
 static struct page *pool_take(int nid)
 {
 	struct pkram_pool *pool = &pkram_pools[nid];
+	struct page *page;
 
 	guard(spinlock)(&pkram_alloc_lock);
-	if (!pool->left || pkram_banned(page_to_pfn(pool->page), pool->left))
-		return NULL;
-	pool->left--;
-	nr_pool_pages--;
-	return pool->page++;
+	do {
+		if (!pool->left || pkram_banned(page_to_pfn(pool->page), pool->left))
+			return NULL;
+		pool->left--;
+		nr_pool_pages--;
+		page = pool->page++;
+	} while (unlikely(PageHWPoison(page)));
+	return page;
 }
 
 /* Allocate a free block that is not banned, as base pages. */

@@ -54,13 +54,6 @@ static inline u64 pkram_pfn(const void *addr)
 	return PHYS_PFN(__pa(addr));
 }
 
-/* Did the hardware lose a part of it? */
-static inline bool pkram_folio_poisoned(const struct folio *folio)
-{
-	return folio_test_hwpoison(folio) ||
-	       (folio_test_large(folio) && folio_test_has_hwpoisoned(folio));
-}
-
 /* runs.c */
 
 extern u64 pkram_runs_limit;
@@ -188,6 +181,8 @@ struct pkram_dropped {
 
 extern struct pkram_state pkram;
 
+bool pkram_folio_has_bad_page(const struct folio *folio);
+
 static inline bool pkram_enabled(void)
 {
 	return pkram.sb;
@@ -197,6 +192,18 @@ static inline bool pkram_enabled(void)
 static inline bool pkram_poison_any(void)
 {
 	return READ_ONCE(pkram.poisoned);
+}
+
+/* Did the hardware lose a part of it? */
+static inline bool pkram_folio_poisoned(const struct folio *folio)
+{
+	if (folio_test_hwpoison(folio))
+		return true;
+	if (!folio_test_large(folio))
+		return false;
+	/* memory_failure() does not flag a folio that is on no list */
+	return folio_test_has_hwpoisoned(folio) ||
+	       (unlikely(pkram_poison_any()) && pkram_folio_has_bad_page(folio));
 }
 
 static inline u64 pkram_generation(void)

@@ -326,6 +326,19 @@ static unsigned int lru_add_some(const struct load_batch *b, unsigned int i)
 }
 
 /*
+ * memory_failure() flags a folio with a bad page from the moment it is on a list. Do the
+ * same for pages that it came by before.
+ */
+static void flag_bad_folios(const struct load_batch *b)
+{
+	unsigned int i;
+
+	for (i = 0; i < b->nr; i++)
+		if (folio_test_large(b->folio[i]) && pkram_folio_poisoned(b->folio[i]))
+			folio_set_has_hwpoisoned(b->folio[i]);
+}
+
+/*
  * Put all folios of a loaded object onto the unevictable list. This is done when
  * nothing can fail any more: a folio on a list can be isolated, and could not be taken
  * back at any time.
@@ -339,6 +352,8 @@ static void lru_add_pages(const struct pkram_object *obj, struct load_batch *b)
 	while (batch_read(b, &r)) {
 		for (i = 0; i < b->nr; )
 			i = lru_add_some(b, i);
+		if (unlikely(pkram_poison_any()))
+			flag_bad_folios(b);
 		cond_resched();
 	}
 }

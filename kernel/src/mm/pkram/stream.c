@@ -224,8 +224,7 @@ u64 pkram_stream_free(__le64 head)
 				folio = pfn_folio(e.pfn);
 				pkram_page_show(folio_page(folio, 0));
 				/* see poison.c: not to the allocator with its bad page */
-				if (!folio_test_large(folio) ||
-				    !folio_test_has_hwpoisoned(folio))
+				if (!folio_test_large(folio) || !pkram_folio_poisoned(folio))
 					folio_put(folio);
 				e.pfn += 1UL << e.order;
 				/* a link page can hold a million of them */
@@ -279,7 +278,8 @@ static int writer_copy_folio(struct pkram_writer *w, u64 index, struct folio *fo
 		return -ENOMEM;
 	err = folio_mc_copy(copy, folio);
 	if (err) {
-		folio_put(copy);
+		if (!pkram_folio_poisoned(copy))
+			folio_put(copy);
 		return err;
 	}
 	pkram_writer_add(w, index, folio_pfn(copy), order, 1);

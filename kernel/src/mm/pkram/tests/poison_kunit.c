@@ -280,6 +280,73 @@ static void poison_removed(struct kunit *test)
 	__free_page(other);
 }
 
+/*
+ * memory_failure() does not flag a large folio that is on no list: all of its pages are looked
+ * at, and the allocator does not get it.
+ */
+static void poison_large(struct kunit *test)
+{
+	struct folio *large = kt_new_folio(test, 2, 4), *fine = kt_new_folio(test, 0, 8);
+	struct pkram_node *node;
+	struct pkram_stream ps;
+	struct page *bad;
+	int refs;
+
+	kt_begin_save(test, &ps, "n", PKRAM_DATA_pages);
+	PKRAM_ACCESS(pages, &ps, pages);
+	KUNIT_ASSERT_EQ(test, pkram_save_file_folio(&pages, large), 0);
+	KUNIT_ASSERT_EQ(test, pkram_save_file_folio(&pages, fine), 0);
+	pkram_finish_access(&pages, true);
+	kt_end_save(test, &ps, "n");
+	node = kt_pin(test, "n");
+	KUNIT_EXPECT_FALSE(test, pkram_folio_poisoned(large));
+	bad = folio_page(large, 3);
+	lose_page(bad);
+	KUNIT_EXPECT_TRUE(test, pkram_folio_poisoned(large));
+	KUNIT_EXPECT_FALSE(test, pkram_folio_poisoned(fine));
+	if (pkram_folio_poisoned(large))
+		KUNIT_EXPECT_PTR_EQ(test, pkram_file_load(pkram_node_object(node, 0), NULL, NULL),
+				    ERR_PTR(-EHWPOISON));
+	pkram_node_put(node);
+	refs = folio_ref_count(large);
+	kt_remove_node(test, "n");
+	KUNIT_EXPECT_EQ(test, folio_ref_count(large), refs);
+	KUNIT_EXPECT_EQ(test, folio_ref_count(fine), 1);
+	ClearPageHWPoison(bad);
+	if (folio_ref_count(large) > 1)
+		folio_put(large);
+}
+
+/* Pages that were allocated ahead are not handed out when they are bad. */
+static void poison_pool(struct kunit *test)
+{
+	struct page *page[2], *bad;
+
+	pkram_alloc_hold();
+	pkram_alloc_release(true);
+	pkram_alloc_hold();
+	scoped_guard(rwsem_read, &pkram_kexec_sem)
+		page[0] = pkram_alloc_page(GFP_KERNEL, numa_mem_id());
+	KUNIT_ASSERT_NOT_NULL(test, page[0]);
+	if (page_to_pfn(page[0]) % PKRAM_BLOCK_PAGES) {
+		__free_page(page[0]);
+		pkram_alloc_release(true);
+		kunit_skip(test, "no free block");
+	}
+	bad = page[0] + 1;
+	SetPageHWPoison(bad);
+	scoped_guard(rwsem_read, &pkram_kexec_sem)
+		page[1] = pkram_alloc_page(GFP_KERNEL, page_to_nid(bad));
+	KUNIT_EXPECT_PTR_NE(test, page[1], bad);
+	KUNIT_EXPECT_EQ(test, page_count(bad), 1);
+	ClearPageHWPoison(bad);
+	if (page[1] != bad)
+		__free_page(bad);
+	__free_page(page[1]);
+	__free_page(page[0]);
+	pkram_alloc_release(true);
+}
+
 /* Super block, map and directory: one copy of each is enough, and is all that is used. */
 static void poison_copies(struct kunit *test)
 {
@@ -349,6 +416,8 @@ static struct kunit_case pkram_poison_cases[] = {
 	KUNIT_CASE(poison_metadata),
 	KUNIT_CASE(poison_checked),
 	KUNIT_CASE(poison_removed),
+	KUNIT_CASE(poison_large),
+	KUNIT_CASE(poison_pool),
 	KUNIT_CASE(poison_copies),
 	{}
 };
