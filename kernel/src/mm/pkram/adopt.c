@@ -281,7 +281,7 @@ static void adopt_free(u64 first)
 static void adopt_finish(void)
 {
 	atomic64_set(&pkram.pending_pages, 0);
-	WRITE_ONCE(pkram.adopting, false);
+	pkram_node_free_removed();
 	pkram_leftover_done();
 	pkram_poison_start();
 	pkram_dropped_sort();
@@ -549,6 +549,20 @@ u64 pkram_adopt_until_free(void)
 int pkram_adopt_directory(void)
 {
 	return adopt_until(PKRAM_PHASE_CHECK);
+}
+
+/**
+ * pkram_adopt_freed() - have all pages freed that no node of the previous kernel has
+ *
+ * From then on, pages of nodes that were adopted can be freed.
+ *
+ * Context: as pkram_adopt_all().
+ *
+ * Return: 0, or -EINTR after a fatal signal.
+ */
+int pkram_adopt_freed(void)
+{
+	return adopt_until(PKRAM_PHASE_COMMIT);
 }
 
 /**

@@ -27,6 +27,7 @@ bool pkram_adopt_wanted(void);
 u64 pkram_adopt_until_free(void);
 int pkram_adopt_directory(void);
 int pkram_adopt_node(const char *name);
+int pkram_adopt_freed(void);
 int pkram_adopt_all(void);
 bool pkram_adopt_all_at_once(void);
 

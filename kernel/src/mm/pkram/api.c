@@ -171,6 +171,26 @@ void pkram_discard_save(struct pkram_stream *ps)
 }
 EXPORT_SYMBOL_GPL(pkram_discard_save);
 
+/*
+ * Have a node adopted, and if it is of the previous kernel, what no node has freed: the pages
+ * that a taker gets can be free at any moment after that.
+ */
+static int adopt_for_taker(const char *name)
+{
+	int err = pkram_adopt_node(name);
+	struct pkram_node *node;
+	bool inherited;
+
+	if (err || likely(!pkram_adopt_pending()))
+		return err;
+	node = pkram_node_get(name);
+	if (IS_ERR(node))
+		return 0;
+	inherited = node->born != pkram_generation();
+	pkram_node_put(node);
+	return inherited ? pkram_adopt_freed() : 0;
+}
+
 /**
  * pkram_prepare_load - take a node out of the store and start loading it
  * @ps:   stream to initialise
@@ -190,7 +210,7 @@ int pkram_prepare_load(struct pkram_stream *ps, const char *name)
 		return -ENODEV;
 	err = pkram_node_check_name(name);
 	if (!err)
-		err = pkram_adopt_node(name);
+		err = adopt_for_taker(name);
 	if (err)
 		return err;
 	node = pkram_node_take(name);

@@ -23,9 +23,11 @@
  * that: the sizes that the kernel and programs derive from the amount of memory do not
  * depend on how far adoption has come.
  *
- * A page that was claimed can be free again before the rest of its block is: its node
- * was removed meanwhile. The rest of such a block is freed page by page, so that it is
- * merged with its neighbours.
+ * A page is one of those if it is reserved. So no page that was claimed may be freed before
+ * they are: others can reserve pages that they allocate, as kexec does with those of an
+ * image. A node that is removed earlier is kept until adoption ends, as are metadata pages
+ * of the previous kernel: node_keep(), pkram_free_meta(). Who takes pages out of such a
+ * node waits: pkram_prepare_load().
  */
 
 /*
@@ -159,9 +161,9 @@ static u64 block_free(u64 block)
 
 	if (simple && claimed == PKRAM_BLOCK_PAGES)
 		return 0;
-	/* pages with memory errors, or that are free already, need a closer look */
+	/* pages with memory errors need a closer look */
 	if (simple && !pkram_poison_any() &&
-	    pkram_blocks_count(block) >= PKRAM_BLOCK_PAGES)
+	    !WARN_ON_ONCE(pkram_blocks_count(block) < PKRAM_BLOCK_PAGES))
 		freed = free_reserved_block(pfn_to_page(block << PKRAM_BLOCK_ORDER));
 	else
 		freed = pages_free(block);

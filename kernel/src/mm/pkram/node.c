@@ -515,37 +515,89 @@ void pkram_node_free_streams(struct pkram_node *node, u32 index)
 	obj->bytes_head = 0;
 }
 
-/**
- * pkram_node_destroy - free a node that is in no table, with all it holds
- * @node: the caller's own
- *
- * Also gives back a name and a slot that were reserved but not used.
- */
-void pkram_node_destroy(struct pkram_node *node)
+static void thaw_files(struct pkram_node *node)
 {
-	u32 i, nr = pkram_node_nr_objects(node);
 	struct pkram_file *pf;
 	unsigned long index;
 
-	if (node->slot) {
-		guard(mutex)(&pkram.lock);
-		xa_erase(&pkram.nodes, node->id);
-		rb_erase(&node->by_name, &pkram.names);
-		release_slot(node);
-	}
+	xa_for_each(&node->files, index, pf)
+		pkram_file_thaw(pf);
+	xa_destroy(&node->files);
+}
+
+static void node_free(struct pkram_node *node)
+{
+	u32 i, nr = pkram_node_nr_objects(node);
 
 	pkram_node_index(node, GFP_KERNEL | __GFP_NOFAIL);
 	for (i = 0; i < nr; i++)
 		pkram_node_free_streams(node, i);
-	xa_for_each(&node->files, index, pf)
-		pkram_file_thaw(pf);
-	xa_destroy(&node->files);
+	thaw_files(node);
 	trim_tables(node, 0);
 	xa_destroy(&node->tables);
 	pkram_free_meta(node->page);
 	kfree(node);
 	if (!READ_ONCE(pkram.nr_nodes))
 		pkram_alloc_trim();
+}
+
+/* Inherited nodes that were removed before adoption ended, by adoption.link. */
+static LIST_HEAD(removed_nodes);
+
+/*
+ * Keep the pages of an inherited node as long as PG_reserved says which pages have no
+ * owner, see leftover.c. Files that have its pages are thawed at once.
+ */
+static bool node_keep(struct pkram_node *node)
+{
+	if (likely(!READ_ONCE(pkram.adopting)) || node->born == pkram_generation())
+		return false;
+	thaw_files(node);
+	guard(mutex)(&pkram.lock);
+	if (!pkram.adopting)
+		return false;
+	list_add(&node->adoption.link, &removed_nodes);
+	return true;
+}
+
+/**
+ * pkram_node_free_removed - adoption ends: free the nodes that were removed meanwhile
+ *
+ * Context: all pages that no node has are free; pkram.lock not held.
+ */
+void pkram_node_free_removed(void)
+{
+	struct pkram_node *node, *next;
+	LIST_HEAD(list);
+
+	scoped_guard(mutex, &pkram.lock) {
+		WRITE_ONCE(pkram.adopting, false);
+		list_splice_init(&removed_nodes, &list);
+	}
+	list_for_each_entry_safe(node, next, &list, adoption.link) {
+		node_free(node);
+		cond_resched();
+	}
+	pkram_free_kept_meta();
+}
+
+/**
+ * pkram_node_destroy - free a node that is in no table, with all it holds
+ * @node: the caller's own
+ *
+ * Also gives back a name and a slot that were reserved but not used. The memory of a node
+ * of the previous kernel is free when adoption ends, if that is later.
+ */
+void pkram_node_destroy(struct pkram_node *node)
+{
+	if (node->slot) {
+		guard(mutex)(&pkram.lock);
+		xa_erase(&pkram.nodes, node->id);
+		rb_erase(&node->by_name, &pkram.names);
+		release_slot(node);
+	}
+	if (!node_keep(node))
+		node_free(node);
 }
 
 /**

@@ -63,7 +63,7 @@ struct pkram_adoption {
  * @loads:   woken when one of those is done or has failed
  * @totals:  what it consists of
  * @born:    generation in which it was committed
- * @adoption: while it is pending
+ * @adoption: while it is pending, and if it is removed before all others are adopted
  */
 struct pkram_node {
 	struct pkram_node_page *page;
@@ -104,6 +104,7 @@ void pkram_node_adopted(struct pkram_node *node);
 void pkram_node_drop(struct pkram_node *node);
 void pkram_node_free_streams(struct pkram_node *node, u32 index);
 void pkram_node_destroy(struct pkram_node *node);
+void pkram_node_free_removed(void);
 struct pkram_node *pkram_node_get(const char *name);
 void pkram_node_put(struct pkram_node *node);
 struct pkram_node *pkram_node_take(const char *name);

@@ -214,6 +214,7 @@ static inline u64 pkram_generation(void)
 void pkram_page_init(void *page, unsigned int type, u32 length);
 void *pkram_alloc_meta(unsigned int type, gfp_t gfp);
 void pkram_free_meta(void *page);
+void pkram_free_kept_meta(void);
 __le64 *pkram_dir_reserve(gfp_t gfp);
 void pkram_dir_release(__le64 *slot);
 void pkram_dir_set(__le64 *slot, __le64 pfn);

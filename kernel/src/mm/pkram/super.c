@@ -8,6 +8,7 @@
 #include <linux/bitops.h>
 #include <linux/init.h>
 #include <linux/kexec.h>
+#include <linux/llist.h>
 #include <linux/pkram.h>
 #include <linux/random.h>
 #include <linux/slab.h>
@@ -166,19 +167,51 @@ void *pkram_alloc_meta(unsigned int type, gfp_t gfp)
 	return addr;
 }
 
+/* Inherited metadata pages that were freed before adoption ended. */
+static LLIST_HEAD(kept_meta);
+
+static void meta_free(void *page)
+{
+	pkram_blocks_sub(pkram_pfn(page), 1);
+	free_page((unsigned long)page);
+}
+
+/**
+ * pkram_free_kept_meta - free what pkram_free_meta() kept
+ *
+ * Context: pkram.adopting has been reset.
+ */
+void pkram_free_kept_meta(void)
+{
+	struct llist_node *n = llist_del_all(&kept_meta), *next;
+
+	for (; n; n = next) {
+		next = n->next;
+		meta_free((void *)((unsigned long)n & PAGE_MASK));
+	}
+}
+
 /**
  * pkram_free_meta - free a metadata page
  * @page: the page
  *
- * Its magic goes first, so that no stray pointer makes it a page of ours again.
+ * Its magic goes first, so that no stray pointer makes it a page of ours again. A page
+ * of the previous kernel is kept until adoption ends, see leftover.c.
  */
 void pkram_free_meta(void *page)
 {
 	struct pkram_page_hdr *hdr = page;
 
 	hdr->magic = 0;
-	pkram_blocks_sub(pkram_pfn(page), 1);
-	free_page((unsigned long)page);
+	if (likely(!READ_ONCE(pkram.adopting)) || PageHWPoison(virt_to_page(page)) ||
+	    hdr->generation == pkram.sb->hdr.generation) {
+		meta_free(page);
+		return;
+	}
+	llist_add(page + sizeof(*hdr), &kept_meta);
+	/* adoption may have ended in between */
+	if (!READ_ONCE(pkram.adopting))
+		pkram_free_kept_meta();
 }
 
 /**

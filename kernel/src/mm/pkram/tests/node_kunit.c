@@ -27,6 +27,71 @@ static void node_create_errors(struct kunit *test)
 	kt_remove_node(test, "n");
 }
 
+static void adopting_end(void *unused)
+{
+	pkram_node_free_removed();
+}
+
+/* A node of the previous kernel is removed while others are pending: its pages stay its own. */
+static void node_removed_early(struct kunit *test)
+{
+	struct file *file = kt_new_file(test, PAGE_SIZE);
+	struct pkram_node *node;
+
+	KUNIT_ASSERT_EQ(test, kunit_add_action(test, adopting_end, NULL), 0);
+	kt_fill_page(test, file, 0);
+	kt_save_one(test, "n", file);
+	node = kt_pin(test, "n");
+	node->born--;
+	pkram_node_put(node);
+	pkram.adopting = true;
+	kt_remove_node(test, "n");
+	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 1);
+	/* its owner need not wait */
+	KUNIT_EXPECT_FALSE(test, kt_frozen(file));
+	KUNIT_EXPECT_EQ(test, kt_truncate_to(file, 0), 0);
+	pkram_node_free_removed();
+	KUNIT_EXPECT_FALSE(test, pkram.adopting);
+
+	/* one of this kernel is freed at once */
+	KUNIT_EXPECT_EQ(test, kt_truncate_to(file, PAGE_SIZE), 0);
+	kt_fill_page(test, file, 0);
+	kt_save_one(test, "n", file);
+	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 1);
+	pkram.adopting = true;
+	kt_remove_node(test, "n");
+	KUNIT_EXPECT_EQ(test, kt_extra_refs(file), 0);
+	pkram_node_free_removed();
+}
+
+/* The same for metadata: a node page that was dropped, or a page of the directory. */
+static void node_kept_meta(struct kunit *test)
+{
+	struct pkram_page_hdr *hdr[2];
+	unsigned int i;
+
+	KUNIT_ASSERT_EQ(test, kunit_add_action(test, adopting_end, NULL), 0);
+	KUNIT_ASSERT_EQ(test, pkram_blocks_init(GFP_KERNEL), 0);
+	for (i = 0; i < 2; i++) {
+		hdr[i] = pkram_alloc_meta(PKRAM_PAGE_NODE, GFP_KERNEL);
+		KUNIT_ASSERT_NOT_NULL(test, hdr[i]);
+		get_page(virt_to_page(hdr[i]));
+	}
+	le64_add_cpu(&hdr[0]->generation, -1);
+	pkram.adopting = true;
+	for (i = 0; i < 2; i++)
+		pkram_free_meta(hdr[i]);
+	KUNIT_EXPECT_EQ(test, page_count(virt_to_page(hdr[0])), 2);
+	KUNIT_EXPECT_EQ(test, page_count(virt_to_page(hdr[1])), 1);
+	KUNIT_EXPECT_TRUE(test, pkram_map_test(pkram.map, pkram_pfn(hdr[0]) >> PKRAM_BLOCK_ORDER));
+	pkram_node_free_removed();
+	for (i = 0; i < 2; i++) {
+		KUNIT_EXPECT_EQ(test, page_count(virt_to_page(hdr[i])), 1);
+		put_page(virt_to_page(hdr[i]));
+	}
+	pkram_alloc_trim();
+}
+
 static void node_ids(struct kunit *test)
 {
 	u64 a, b, c, removed = 0;
@@ -362,6 +427,8 @@ static void node_damage(struct kunit *test)
 
 static struct kunit_case pkram_node_cases[] = {
 	KUNIT_CASE(node_create_errors),
+	KUNIT_CASE(node_removed_early),
+	KUNIT_CASE(node_kept_meta),
 	KUNIT_CASE(node_ids),
 	KUNIT_CASE(node_get_and_remove),
 	KUNIT_CASE(node_take),

@@ -178,6 +178,11 @@ void pkram_node_adopted(struct pkram_node *node)
 	node_leave(node, FATE_ADOPTED);
 }
 
+void pkram_node_free_removed(void)
+{
+	pkram.adopting = false;
+}
+
 void pkram_node_drop(struct pkram_node *node)
 {
 	struct page *page = pfn_to_page(node_pfn(node));
