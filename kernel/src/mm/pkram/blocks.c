@@ -296,6 +296,9 @@ void __init pkram_blocks_pin_map(u64 map_pfn, u64 twin_pfn, u64 nr)
  */
 static unsigned long *no_ram __ro_after_init;
 
+/* Blocks of RAM that the next kernel has, the map may not cover all of it. */
+static u64 ram_blocks __ro_after_init = U64_MAX;
+
 /** pkram_memory_added - memory in use is not there for the next kernel to keep */
 bool pkram_memory_added __read_mostly;
 
@@ -319,7 +322,8 @@ static int blocks_memory_notify(struct notifier_block *nb, unsigned long action,
  */
 void __init pkram_blocks_find_ram(void)
 {
-	u64 start, end, first, last;
+	const u64 covered = pkram_nr_blocks << PKRAM_BLOCK_ORDER;
+	u64 start, end, first, last, above = 0;
 	unsigned int i = 0;
 
 	no_ram = kvcalloc(BITS_TO_LONGS(pkram_nr_blocks), sizeof(long),
@@ -330,7 +334,11 @@ void __init pkram_blocks_find_ram(void)
 		last = min((end - 1) >> PKRAM_BLOCK_ORDER, pkram_nr_blocks - 1);
 		if (first <= last)
 			bitmap_clear(no_ram, first, last - first + 1);
+		if (end > covered)
+			above += end - max(start, covered);
 	}
+	ram_blocks = pkram_nr_blocks - bitmap_weight(no_ram, pkram_nr_blocks) +
+		     (above >> PKRAM_BLOCK_ORDER);
 	for (first = 0; first < pkram_nr_blocks; first++) {
 		if (is_kho_scratch(PFN_PHYS(first << PKRAM_BLOCK_ORDER), SZ_2M)) {
 			__set_bit(first, no_ram);
@@ -377,7 +385,8 @@ static u64 crash_blocks(void)
 /* Does a kernel boot if @times as many blocks are touched, or joined by it, as now? */
 static bool room_for(unsigned int times)
 {
-	u64 ram = totalram_pages() >> PKRAM_BLOCK_ORDER;
+	/* without what was added since boot */
+	u64 ram = min_t(u64, totalram_pages() >> PKRAM_BLOCK_ORDER, ram_blocks);
 	u64 low = min_t(u64, max_low_pfn >> PKRAM_BLOCK_ORDER, ram);
 	u64 touched = READ_ONCE(pkram_touched);
 

@@ -176,7 +176,7 @@ u64 arch_pkram_ticks(void)
 
 unsigned long totalram_pages(void)
 {
-	return machine.nr;
+	return machine.nr + machine.added;
 }
 
 /* what tests call */
@@ -207,6 +207,10 @@ void machine_done(void)
 	free(machine.reserved);
 	free(pkram_counts);
 	pkram_counts = NULL;
+	free(no_ram);
+	no_ram = NULL;
+	ram_blocks = U64_MAX;
+	pkram_memory_added = false;
 }
 
 void machine_hole(__u64 start, __u64 end)
@@ -303,6 +307,16 @@ void machine_save_blocks(void)
 {
 	max_low_pfn = min(machine.nr, SZ_4G >> PAGE_SHIFT);
 	store_count_blocks(DIV_ROUND_UP(machine.nr, PKRAM_BLOCK_PAGES));
+}
+
+void machine_cover_blocks(__u64 nr)
+{
+	pkram_nr_blocks = nr;
+}
+
+void machine_find_ram(void)
+{
+	pkram_blocks_find_ram();
 }
 
 void machine_count_pages(__u64 pfn, __u64 nr, bool add)

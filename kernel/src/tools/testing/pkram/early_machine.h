@@ -16,6 +16,7 @@
  * struct machine - what the functions that early.c calls look at
  * @nr:       pages of address space
  * @ram:      bit map: it is RAM
+ * @added:    pages of RAM above that were added after boot
  * @reserved: bit map: memblock has it reserved
  * @ticks:    what the counter shows
  * @kdump:    it is a kdump kernel
@@ -24,6 +25,7 @@
  */
 struct machine {
 	__u64 nr;
+	__u64 added;
 	__u64 *ram;
 	__u64 *reserved;
 	__u64 ticks;
@@ -63,9 +65,12 @@ bool machine_touched(__u64 block);
 
 /*
  * blocks.c in the kernel that saves: look after the map of the store, from scratch, and count
- * pages as preserved or not. In the one that adopts: nodes have pages in blocks that are @used.
+ * pages as preserved or not; find out which of them are RAM; and have a
+ * map of @nr blocks only. In the one that adopts: nodes have pages in blocks that are @used.
  */
 void machine_save_blocks(void);
+void machine_find_ram(void);
+void machine_cover_blocks(__u64 nr);
 void machine_count_pages(__u64 pfn, __u64 nr, bool add);
 __u64 machine_counted_runs(void);
 bool machine_room(void);

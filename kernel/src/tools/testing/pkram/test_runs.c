@@ -283,6 +283,39 @@ static void save_and_release(void)
 	machine_done();
 }
 
+/* Memory that was added since boot is no room for the next kernel, which has not got it. */
+static void save_with_added(void)
+{
+	__u64 b, nr[2];
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		machine_init(2 * GIB_PAGES);
+		/* what the firmware calls no RAM is none for it either */
+		machine_hole(GIB_PAGES, GIB_PAGES + GIB_PAGES / 2);
+		machine_store(SUPER);
+		machine_save_blocks();
+		machine_find_ram();
+		machine.added = i * 64 * GIB_PAGES;
+		for (b = SUPER / BLOCK + 1, nr[i] = 0; b < 2 * GIB_BLOCKS && machine_room(); b++, nr[i]++)
+			machine_count_pages(b * BLOCK, 1, true);
+		machine_done();
+	}
+	EXPECT_EQ(nr[0], nr[1]);
+	EXPECT(nr[0] > GIB_BLOCKS && nr[0] < 3 * GIB_BLOCKS / 2);
+
+	/* the map may be too short for all RAM that there was at boot */
+	machine_init(4 * GIB_PAGES);
+	machine_store(SUPER);
+	machine_save_blocks();
+	machine_cover_blocks(GIB_BLOCKS);
+	machine_find_ram();
+	for (b = SUPER / BLOCK + 1; b < GIB_BLOCKS; b++)
+		machine_count_pages(b * BLOCK, 1, true);
+	EXPECT(machine_room());
+	machine_done();
+}
+
 static void boot_holes(void)
 {
 	struct model m;
@@ -372,6 +405,8 @@ void test_runs(void)
 	}
 	tap_begin("runs: a save that makes too many has no room until some are gone");
 	save_and_release();
+	tap_begin("runs: memory that was added since boot is no room for the next kernel");
+	save_with_added();
 
 	tap_begin("runs: no pattern is refused because of them up to 1.5 TiB");
 	for (nr = 8192; nr <= 3ULL << 18; nr += nr / 16)

@@ -32,6 +32,7 @@ typedef struct { s64 counter; } atomic64_t;
 #define BIT(n)			(1U << (n))
 #define BIT_ULL(n)		(1ULL << (n))
 #define U32_MAX			(~0U)
+#define U64_MAX			(~0ULL)
 #define IS_ENABLED(x)		0
 #define PAGE_SHIFT		12
 #define PAGE_SIZE		4096UL
@@ -143,6 +144,15 @@ static inline void bitmap_clear(unsigned long *map, unsigned int start, unsigned
 static inline bool test_bit(unsigned long nr, const unsigned long *map)
 {
 	return map[nr / 64] >> nr % 64 & 1;
+}
+
+static inline unsigned int bitmap_weight(const unsigned long *map, unsigned int nr)
+{
+	unsigned int n = 0;
+
+	while (nr)
+		n += test_bit(--nr, map);
+	return n;
 }
 
 extern unsigned long max_low_pfn;
