@@ -98,7 +98,10 @@ u64 pkram_allowed(u64 pfn, u64 nr)
  *
  * Banned memory that the page allocator returns is not freed at once, since it would
  * be returned again. These *rejects* are kept until the last save that began in the
- * meantime ends, so that each is seen once a save, not once a page. Pages in blocks
+ * meantime ends, so that each is seen once a save, not once a page. Where memory was
+ * added, that could be all of it: so only NUMA nodes that had memory at boot are asked,
+ * blocks are emptied before pages are taken that are likely to be rejects, and a fatal
+ * signal ends the search. Pages in blocks
  * without preserved pages are kept in the same way while one in a touched block is searched.
  *
  * Under memory pressure a shrinker frees all of them, but no rejects while an allocation is
@@ -320,20 +323,79 @@ static int __init pkram_alloc_init(void)
 subsys_initcall(pkram_alloc_init);
 
 /*
- * Keep a folio that is not wanted from being allocated again, on @list, of which @nr_pages
- * are the pages. False if that takes too much.
+ * Keep @nr pages that are not wanted from being allocated again, on @list, of which
+ * @nr_pages are the pages. False if that takes too much, or a fatal signal is pending.
  */
-static bool folio_put_aside(struct folio *folio, struct list_head *list, unsigned long *nr_pages)
+static bool put_aside(struct page *page, unsigned long nr, struct list_head *list,
+		      unsigned long *nr_pages)
 {
-	unsigned long nr;
+	unsigned long before;
 
 	scoped_guard(spinlock, &pkram_alloc_lock) {
-		list_add(&folio->lru, list);
-		nr = *nr_pages += folio_nr_pages(folio);
+		list_add(&page->lru, list);
+		before = *nr_pages;
+		*nr_pages += nr;
 	}
 	cond_resched();
+	if (fatal_signal_pending(current))
+		return false;
 	/* others need memory, too */
-	return nr % 256 || si_mem_available() > (long)totalreserve_pages;
+	return before / 256 == (before + nr) / 256 ||
+	       si_mem_available() > (long)totalreserve_pages;
+}
+
+/* NUMA nodes with memory that the next kernel has, too. */
+static nodemask_t ram_nodes __ro_after_init = NODE_MASK_ALL;
+
+static bool __init node_has_ram(int nid)
+{
+	u64 pfn = node_start_pfn(nid), end = node_end_pfn(nid);
+
+	while (pfn < end && !pkram_blocks_ram(pfn, 1))
+		pfn = (pfn | (PKRAM_BLOCK_PAGES - 1)) + 1;
+	return pfn < end;
+}
+
+/**
+ * pkram_alloc_find_nodes - remember which NUMA nodes have memory that may be preserved
+ *
+ * Context: boot, after pkram_blocks_find_ram(), before memory can be added.
+ */
+void __init pkram_alloc_find_nodes(void)
+{
+	nodemask_t found = NODE_MASK_NONE;
+	int nid;
+
+	for_each_node_state(nid, N_MEMORY)
+		if (node_has_ram(nid))
+			node_set(nid, found);
+	if (!nodes_empty(found))
+		ram_nodes = found;
+}
+
+/**
+ * pkram_alloc_node - the nearest NUMA node with memory that may be preserved
+ * @nid: a node, which may have none, or none that may be
+ *
+ * Return: a node; @nid as long as no memory was added.
+ */
+int pkram_alloc_node(int nid)
+{
+	int n, nearest = NUMA_NO_NODE;
+
+	if (likely(!READ_ONCE(pkram_memory_added)) || node_isset(nid, ram_nodes))
+		return nid;
+	for_each_node_mask(n, ram_nodes)
+		if (nearest == NUMA_NO_NODE ||
+		    node_distance(nid, n) < node_distance(nid, nearest))
+			nearest = n;
+	return nearest;
+}
+
+/* NULL for all nodes. */
+static nodemask_t *alloc_nodes(void)
+{
+	return unlikely(READ_ONCE(pkram_memory_added)) ? &ram_nodes : NULL;
 }
 
 /**
@@ -344,7 +406,8 @@ static bool folio_put_aside(struct folio *folio, struct list_head *list, unsigne
  *
  * Context: may sleep; the caller holds pkram_kexec_sem for reading.
  *
- * Return: a folio with one reference that lies on no banned page, or NULL.
+ * Return: a folio with one reference that lies on no banned page, or NULL; also after a
+ * fatal signal if many pages are banned.
  */
 struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid)
 {
@@ -354,9 +417,10 @@ struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid)
 	lockdep_assert_held_read(&pkram_kexec_sem);
 	scoped_guard(spinlock, &pkram_alloc_lock)
 		nr_allocating++;
+	nid = pkram_alloc_node(nid);
 	/* Terminates: rejects stay allocated, and the number of banned pages is finite. */
 	for (;;) {
-		folio = __folio_alloc_node(gfp, order, nid);
+		folio = __folio_alloc(gfp, order, nid, alloc_nodes());
 		/* reclaim without success does not collect what other CPUs have free */
 		if (!folio && (gfp & __GFP_RETRY_MAYFAIL) && !drained) {
 			drain_all_pages(NULL);
@@ -365,7 +429,8 @@ struct folio *pkram_alloc_folio(gfp_t gfp, unsigned int order, int nid)
 		}
 		if (!folio || !pkram_banned(folio_pfn(folio), 1UL << order))
 			break;
-		if (!folio_put_aside(folio, &pkram_rejects, &nr_reject_pages)) {
+		if (!put_aside(folio_page(folio, 0), 1UL << order, &pkram_rejects,
+			       &nr_reject_pages)) {
 			folio = NULL;
 			break;
 		}
@@ -397,26 +462,28 @@ static struct page *pool_take(int nid)
 	return page;
 }
 
+/** PKRAM_BLOCK_TRIES - blocks that are looked at for one that is not banned */
+#define PKRAM_BLOCK_TRIES	16
+
 /* Allocate a free block that is not banned, as base pages. */
 static struct page *block_alloc(gfp_t gfp, int nid)
 {
 	struct page *page;
+	unsigned int i;
 
-	/* Terminates as pkram_alloc_folio() does. */
-	for (;;) {
+	for (i = 0; i < PKRAM_BLOCK_TRIES; i++) {
 		page = alloc_pages_node(nid, gfp | __GFP_NOWARN | __GFP_THISNODE,
 					PKRAM_BLOCK_ORDER);
-		if (!page || !pkram_banned(page_to_pfn(page), PKRAM_BLOCK_PAGES))
+		if (!page)
 			break;
-		scoped_guard(spinlock, &pkram_alloc_lock) {
-			list_add(&page->lru, &pkram_reject_blocks);
-			nr_reject_pages += PKRAM_BLOCK_PAGES;
+		if (!pkram_banned(page_to_pfn(page), PKRAM_BLOCK_PAGES)) {
+			split_page(page, PKRAM_BLOCK_ORDER);
+			return page;
 		}
-		cond_resched();
+		if (!put_aside(page, PKRAM_BLOCK_PAGES, &pkram_reject_blocks, &nr_reject_pages))
+			break;
 	}
-	if (page)
-		split_page(page, PKRAM_BLOCK_ORDER);
-	return page;
+	return NULL;
 }
 
 #ifdef CONFIG_CONTIG_ALLOC
@@ -477,6 +544,7 @@ static struct page *block_clear(int nid)
 /* Have a new block in the pool, with some effort if @hard. False if there is none. */
 static bool pool_fill(int nid, gfp_t gfp, bool hard)
 {
+	const bool added = READ_ONCE(pkram_memory_added);
 	struct pkram_pool *pool = &pkram_pools[nid], old;
 	unsigned int *skip = hard ? &pool->skip_hard : &pool->skip;
 	struct page *page;
@@ -490,9 +558,12 @@ static bool pool_fill(int nid, gfp_t gfp, bool hard)
 	}
 	page = block_alloc((gfp & ~(__GFP_DIRECT_RECLAIM | __GFP_RETRY_MAYFAIL | __GFP_NOFAIL |
 				    __GFP_ZERO)) | __GFP_NOMEMALLOC, nid);
+	/* what can be had with effort is likely to be memory that was added */
+	if (!page && hard && added)
+		page = block_clear(nid);
 	if (!page && hard)
 		page = block_alloc(gfp | __GFP_NORETRY, nid);
-	if (!page && hard)
+	if (!page && hard && !added)
 		page = block_clear(nid);
 	scoped_guard(spinlock, &pkram_alloc_lock) {
 		nr_allocating--;
@@ -522,11 +593,17 @@ static bool pool_fill(int nid, gfp_t gfp, bool hard)
  */
 struct page *pkram_alloc_page(gfp_t gfp, int nid)
 {
-	struct page *page = pool_take(nid);
 	struct folio *folio;
+	struct page *page;
 
 	lockdep_assert_held_read(&pkram_kexec_sem);
+	nid = pkram_alloc_node(nid);
+	page = pool_take(nid);
 	if (!page && pool_fill(nid, gfp, false))
+		page = pool_take(nid);
+	/* before each page that was added is allocated, and put aside */
+	if (!page && READ_ONCE(pkram_memory_added) && (gfp & GFP_KERNEL) == GFP_KERNEL &&
+	    pool_fill(nid, GFP_KERNEL, true))
 		page = pool_take(nid);
 	if (page) {
 		if (gfp & __GFP_ZERO)
@@ -556,11 +633,15 @@ struct page *pkram_alloc_page(gfp_t gfp, int nid)
 struct page *pkram_alloc_packed(int nid)
 {
 	const gfp_t gfp = (GFP_KERNEL & ~__GFP_RECLAIM) | __GFP_NOWARN | __GFP_NOMEMALLOC;
-	struct pkram_pool *pool = &pkram_pools[nid];
-	struct page *page = pool_take(nid);
+	struct pkram_pool *pool;
+	struct folio *folio;
+	struct page *page;
 	unsigned int i;
 
 	lockdep_assert_held_read(&pkram_kexec_sem);
+	nid = pkram_alloc_node(nid);
+	pool = &pkram_pools[nid];
+	page = pool_take(nid);
 	if (!page && pool_fill(nid, GFP_KERNEL, true))
 		page = pool_take(nid);
 	if (page)
@@ -573,13 +654,14 @@ struct page *pkram_alloc_packed(int nid)
 	}
 	/* free memory only: what is put aside is missing elsewhere */
 	for (i = 0; i < PKRAM_PACK_TRIES; i++) {
-		page = alloc_pages_node(nid, gfp, 0);
-		if (!page)
+		folio = __folio_alloc(gfp, 0, nid, alloc_nodes());
+		if (!folio)
 			break;
+		page = folio_page(folio, 0);
 		if (!pkram_banned(page_to_pfn(page), 1) &&
 		    pkram_blocks_count(page_to_pfn(page) >> PKRAM_BLOCK_ORDER))
 			return page;
-		if (!folio_put_aside(page_folio(page), &pkram_untouched, &nr_untouched_pages))
+		if (!put_aside(page, 1, &pkram_untouched, &nr_untouched_pages))
 			break;
 	}
 	guard(spinlock)(&pkram_alloc_lock);

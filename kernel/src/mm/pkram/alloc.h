@@ -57,6 +57,8 @@ static inline bool pkram_banned(u64 pfn, u64 nr)
 	return unlikely(pkram_bans.nr || pkram_memory_added) && pkram_banned_slow(pfn, nr);
 }
 
+void pkram_alloc_find_nodes(void);
+int pkram_alloc_node(int nid);
 void pkram_alloc_hold(void);
 void pkram_alloc_release(bool empty);
 void pkram_alloc_trim(void);

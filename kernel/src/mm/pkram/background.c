@@ -18,6 +18,7 @@
 #include <asm/pkram.h>
 
 #include "adopt.h"
+#include "alloc.h"
 #include "claim.h"
 #include "directory.h"
 #include "leftover.h"
@@ -215,6 +216,7 @@ static int __init pkram_init(void)
 		return 0;
 	}
 	pkram_blocks_find_ram();
+	pkram_alloc_find_nodes();
 	if (!pkram_early.sb_pfn)
 		pkram_poison_start();
 	pkram.restored_ns = arch_pkram_ticks_to_ns(pkram_early.cycles + arch_pkram_ticks() -

@@ -11,6 +11,8 @@
 #include <linux/llist.h>
 #include <linux/pkram.h>
 #include <linux/random.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "alloc.h"
@@ -289,6 +291,9 @@ static struct pkram_dir *pair_of(struct page **pages, unsigned int nr)
 	return NULL;
 }
 
+/* DIR_TRIES - pairs of pages that are looked at for one that is not banned */
+#define DIR_TRIES	8192
+
 /* A page and its twin, as a directory page and its copy, packed with other metadata. */
 static struct pkram_dir *alloc_dir(gfp_t gfp)
 {
@@ -307,14 +312,16 @@ static struct pkram_dir *alloc_dir(gfp_t gfp)
 		__free_page(pages[i]);
 	if (!dir) {
 		/* the pool has none: any two pages in a row */
-		struct page *page, *next;
+		int nid = pkram_alloc_node(numa_mem_id());
+		struct page *page = NULL, *next;
 		LIST_HEAD(rejects);
 
-		for (;;) {
-			page = alloc_pages_node(numa_mem_id(), gfp | __GFP_ZERO, 1);
+		for (i = 0; i < DIR_TRIES && !fatal_signal_pending(current); i++) {
+			page = alloc_pages_node(nid, gfp | __GFP_ZERO, 1);
 			if (!page || !pkram_banned(page_to_pfn(page), 2))
 				break;
 			list_add(&page->lru, &rejects);
+			page = NULL;
 			cond_resched();
 		}
 		if (page) {

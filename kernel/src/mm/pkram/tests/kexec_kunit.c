@@ -6,6 +6,8 @@
 #include <linux/kexec.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
+#include <linux/nodemask.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -426,6 +428,62 @@ static void kexec_alloc_avoids(struct kunit *test)
 	kt_load_and_drop(test, "n");
 }
 
+static unsigned long pages_free(void)
+{
+	return global_zone_page_state(NR_FREE_PAGES);
+}
+
+/* With much memory banned, as when it was added, only some of it is taken, and a kill ends it. */
+static void kexec_alloc_gives_up(struct kunit *test)
+{
+	struct folio *folio;
+	unsigned long before;
+	struct page *page;
+	long taken;
+	int nid;
+
+	kt_add_ban(test, 0, pkram_nr_blocks << PKRAM_BLOCK_ORDER);
+	pkram_alloc_trim();
+	pkram_alloc_hold();
+	before = pages_free();
+	scoped_guard(rwsem_read, &pkram_kexec_sem)
+		page = pkram_alloc_packed(numa_mem_id());
+	taken = before - pages_free();
+	KUNIT_EXPECT_NULL(test, page);
+	/* two attempts to have a block, and a few pages */
+	KUNIT_EXPECT_LT(test, taken, 2 * 16 * PKRAM_BLOCK_PAGES + 2048);
+	pkram_alloc_release(true);
+
+	pkram_alloc_hold();
+	before = pages_free();
+	spin_lock_irq(&current->sighand->siglock);
+	sigaddset(&current->pending.signal, SIGKILL);
+	set_thread_flag(TIF_SIGPENDING);
+	spin_unlock_irq(&current->sighand->siglock);
+	scoped_guard(rwsem_read, &pkram_kexec_sem)
+		folio = pkram_alloc_folio(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN, 0, numa_mem_id());
+	spin_lock_irq(&current->sighand->siglock);
+	sigdelset(&current->pending.signal, SIGKILL);
+	clear_thread_flag(TIF_SIGPENDING);
+	spin_unlock_irq(&current->sighand->siglock);
+	taken = before - pages_free();
+	KUNIT_EXPECT_NULL(test, folio);
+	KUNIT_EXPECT_LT(test, taken, 2048);
+	pkram_alloc_release(true);
+
+	/* nodes that have no memory, or got it later, have one that is asked instead */
+	for_each_node(nid)
+		KUNIT_EXPECT_EQ(test, pkram_alloc_node(nid), nid);
+	pkram_memory_added = true;
+	for_each_node(nid) {
+		KUNIT_EXPECT_TRUE(test, node_state(pkram_alloc_node(nid), N_MEMORY));
+		if (node_state(nid, N_MEMORY))
+			KUNIT_EXPECT_EQ(test, pkram_alloc_node(nid), nid);
+	}
+	KUNIT_EXPECT_TRUE(test, node_state(pkram_alloc_node(MAX_NUMNODES - 1), N_MEMORY));
+	pkram_memory_added = false;
+}
+
 /* What was allocated ahead is not used where an image goes that is loaded later. */
 static void kexec_alloc_banned_later(struct kunit *test)
 {
@@ -522,6 +580,7 @@ static struct kunit_case pkram_kexec_cases[] = {
 	KUNIT_CASE(kexec_copy),
 	KUNIT_CASE(kexec_alloc_packs),
 	KUNIT_CASE(kexec_alloc_avoids),
+	KUNIT_CASE(kexec_alloc_gives_up),
 	KUNIT_CASE(kexec_alloc_banned_later),
 	KUNIT_CASE(kexec_no_image),
 	KUNIT_CASE(kexec_begin_end),
