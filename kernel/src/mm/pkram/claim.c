@@ -51,7 +51,7 @@
 
 /* BLOCK_OURS - the previous kernel preserved the block */
 #define BLOCK_OURS	BIT(31)
-/* BLOCK_ALONE - and none of its pages has another user */
+/* BLOCK_ALONE - and none of its pages has another user; all are in one zone */
 #define BLOCK_ALONE	BIT(30)
 /* BLOCK_WHOLE - and all of it was claimed at once */
 #define BLOCK_WHOLE	BIT(29)
@@ -61,6 +61,25 @@
 /* Of each block of the inherited map; NULL when nothing is or can be claimed. */
 static atomic_t *claims;
 static u64 claims_nr __read_mostly;
+
+/* Pages in a row are of one zone, and thereby of one NUMA node. */
+static bool zone_is_same(u64 pfn, u64 nr)
+{
+	return page_zone_id(pfn_to_page(pfn)) == page_zone_id(pfn_to_page(pfn + nr - 1));
+}
+
+/* After mark_busy(): there may be no struct pages where a block is not ours alone. */
+static void __init mark_straddling(void)
+{
+	u64 block, pfn;
+
+	for (block = 0; block < claims_nr; block++) {
+		pfn = block << PKRAM_BLOCK_ORDER;
+		if (atomic_read(&claims[block]) & BLOCK_ALONE &&
+		    !zone_is_same(pfn, PKRAM_BLOCK_PAGES))
+			atomic_andnot(BLOCK_ALONE, &claims[block]);
+	}
+}
 
 static void mark_busy(const struct pkram_busy *b)
 {
@@ -88,6 +107,7 @@ void __init pkram_claims_init(void)
 		atomic_set(&claims[block++], BLOCK_OURS | BLOCK_ALONE);
 	mark_busy(&pkram_early.others);
 	mark_busy(&pkram_early.firmware);
+	mark_straddling();
 }
 
 /**
@@ -127,10 +147,11 @@ u64 pkram_claims_next(u64 block)
 }
 
 /**
- * pkram_claims_clean() - does a preserved block consist of preserved RAM only?
+ * pkram_claims_clean() - does a preserved block consist of preserved RAM of one zone only?
  * @block: from pkram_claims_next()
  *
- * Return: false if firmware, a boot loader or a hole has some of its pages.
+ * Return: false if firmware, a boot loader or a hole has some of its pages, or if they are
+ * of two zones.
  */
 bool pkram_claims_clean(u64 block)
 {
@@ -395,6 +416,26 @@ static void make_folio(struct page *page, unsigned int order)
 			folio_set_has_hwpoisoned(page_folio(page));
 }
 
+/**
+ * pkram_run_straddles() - would a folio be in two zones?
+ * @pfn:   first page
+ * @nr:    pages, all of which exist
+ * @order: of the folios, not 0
+ *
+ * Return: true if one of them would be. Where this kernel made the folios, none is.
+ */
+bool pkram_run_straddles(u64 pfn, u64 nr, unsigned int order)
+{
+	u64 end = pfn + nr;
+
+	if (likely(zone_is_same(pfn, nr)))
+		return false;
+	for (; pfn < end; pfn += 1ULL << order)
+		if (!zone_is_same(pfn, 1ULL << order))
+			return true;
+	return false;
+}
+
 /* Second walk, of a node that is kept: its pages become what they are. */
 static int make_pages(void *ctx, enum pkram_claim what, u64 pfn, u32 count, u32 order)
 {
@@ -403,7 +444,7 @@ static int make_pages(void *ctx, enum pkram_claim what, u64 pfn, u32 count, u32 
 	cond_resched();
 	if (what == PKRAM_CLAIM_META)
 		return 0;
-	order = pkram_folio_order(order);
+	order = pkram_run_order(pfn, end - pfn, order);
 	for (; order && pfn < end; pfn += 1ULL << order) {
 		make_folio(pfn_to_page(pfn), order);
 		/* an extent can be large, and others wait for the processor */

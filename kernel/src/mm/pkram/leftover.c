@@ -42,15 +42,6 @@ static void __init make_movable(struct page *page)
 		init_pageblock_migratetype(page, MIGRATE_MOVABLE, false);
 }
 
-/* All pages of the block are ours, and of one zone. */
-static bool block_is_simple(u64 block)
-{
-	struct page *page = pfn_to_page(block << PKRAM_BLOCK_ORDER);
-
-	return pkram_claims_clean(block) &&
-	       page_zone_id(page) == page_zone_id(page + PKRAM_BLOCK_PAGES - 1);
-}
-
 /*
  * A page of a block with pages of others, or holes, or of two zones: is it ours, and
  * managed from the beginning? What the firmware has may be ours, if a node claims it.
@@ -100,7 +91,7 @@ u64 __init pkram_leftover_init(void)
 
 	for (block = pkram_claims_next(0); block < nr_blocks;
 	     block = pkram_claims_next(block + 1)) {
-		if (!block_is_simple(block)) {
+		if (!pkram_claims_clean(block)) {
 			total += mixed_block_init(block);
 			continue;
 		}
@@ -154,7 +145,7 @@ static u64 pages_free(u64 block)
 static u64 block_free(u64 block)
 {
 	u32 claimed = pkram_claims_count(block);
-	bool simple = block_is_simple(block);
+	bool simple = pkram_claims_clean(block);
 	u64 freed;
 
 	BUILD_BUG_ON(FREE_RESERVED_ORDER != PKRAM_BLOCK_ORDER);

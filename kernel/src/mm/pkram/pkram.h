@@ -250,11 +250,23 @@ static inline unsigned int pkram_folio_order(unsigned int order)
 	return order > MAX_PAGE_ORDER ? HPAGE_PMD_ORDER : order;
 }
 
+bool pkram_run_straddles(u64 pfn, u64 nr, unsigned int order);
+
+/*
+ * The same for a run of @nr pages: if a folio of it would be in two zones here, all of it
+ * comes in base pages. The kernel that saved it had the zones elsewhere.
+ */
+static inline unsigned int pkram_run_order(u64 pfn, u64 nr, unsigned int order)
+{
+	order = pkram_folio_order(order);
+	return order && unlikely(pkram_run_straddles(pfn, nr, order)) ? 0 : order;
+}
+
 /* An extent, with its pages in folios of a size that this kernel has. */
 static inline struct pkram_extent pkram_extent_folios(u64 raw)
 {
 	struct pkram_extent e = pkram_extent_decode(raw);
-	unsigned int order = pkram_folio_order(e.order);
+	unsigned int order = pkram_run_order(e.pfn, (u64)e.count << e.order, e.order);
 
 	e.count <<= e.order - order;
 	e.order = order;

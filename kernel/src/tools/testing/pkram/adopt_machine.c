@@ -14,6 +14,8 @@ u64 pkram_nr_blocks;
 pthread_mutex_t machine_wait_lock = PTHREAD_MUTEX_INITIALIZER;
 pthread_cond_t machine_wait_cond = PTHREAD_COND_INITIALIZER;
 
+__u64 machine_zone_border;
+
 static struct {
 	struct image *img;
 	u64 nr_pages;
@@ -41,6 +43,11 @@ struct page *pfn_to_page(u64 pfn)
 u64 page_to_pfn(const struct page *page)
 {
 	return page - machine.pages + machine.img->mem->base;
+}
+
+int page_zone_id(const struct page *page)
+{
+	return machine_zone_border && page_to_pfn(page) >= machine_zone_border;
 }
 
 void *pfn_to_kaddr(u64 pfn)
@@ -216,7 +223,9 @@ u64 pkram_leftover_free(u64 first, u64 nr)
 
 	for (block = pkram_claims_next(first); block < first + nr && block < claims_nr;
 	     block = pkram_claims_next(block + 1)) {
-		if (pkram_claims_count(block) == PKRAM_BLOCK_PAGES)
+		/* only pages of one zone are dealt with at once */
+		if (pkram_claims_clean(block) && pkram_claims_count(block) == PKRAM_BLOCK_PAGES &&
+		    zone_is_same(block * PKRAM_BLOCK_PAGES, PKRAM_BLOCK_PAGES))
 			continue;
 		for (pfn = block * PKRAM_BLOCK_PAGES; pfn < (block + 1) * PKRAM_BLOCK_PAGES &&
 		     pfn < end; pfn++) {
@@ -337,6 +346,11 @@ bool machine_page_claimed(__u64 pfn)
 	const struct page *page = pfn_to_page(pfn);
 
 	return !PageReserved(page) && page->type != FREED;
+}
+
+unsigned int machine_folio_order(__u64 pfn)
+{
+	return pfn_to_page(pfn)->order;
 }
 
 bool machine_page_free(__u64 pfn)

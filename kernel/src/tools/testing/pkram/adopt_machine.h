@@ -10,6 +10,9 @@
 
 struct image;
 
+/* Pages from here on are of another zone; 0 if there is one zone only. */
+extern __u64 machine_zone_border;
+
 /* What became of a node. */
 enum machine_fate {
 	FATE_PENDING,
@@ -51,6 +54,9 @@ int machine_damage(unsigned int slot);
 
 /* Is a page one of a node, or of the directory? */
 bool machine_page_claimed(__u64 pfn);
+
+/* The order of the folio that begins at a page. */
+unsigned int machine_folio_order(__u64 pfn);
 
 /* Is the page free? */
 bool machine_page_free(__u64 pfn);

@@ -367,12 +367,63 @@ static void test_heads(void)
 	store_free(&s);
 }
 
+/* A zone begins inside of a block: in a run of base pages, in a folio, or between two folios. */
+static void run_zones(unsigned int border, unsigned int order)
+{
+	const __u64 block = PKRAM_BLOCK_PAGES;
+	struct image_stream stream;
+	struct image_node node;
+	struct pkram_object *o;
+	unsigned int i, wrong = 0;
+	struct store s;
+	__u64 first;
+
+	memset(&s, 0, sizeof(s));
+	memory_init(&s.mem, TEST_BASE, BACKED, PAGES);
+	image_init(&s.img, &s.mem);
+	image_super(&s.img);
+	image_node(&node, &s.img, "n0");
+	s.pfn[0] = node.pfn;
+	o = image_object(&node, FILE_FLAGS);
+	image_stream(&stream, &node);
+	first = (s.img.data_next + block - 1) / block * block;
+	s.img.data_next = first;
+	image_run(&stream, order, 2 * block >> order);
+	image_stream_pages(&stream, o);
+	s.img.data_next = TEST_BASE + PAGES;
+	image_seal(&s.img);
+	machine_zone_border = first + border;
+	machine_adopt_init(&s.img, PAGES);
+	machine_adopt_work();
+	EXPECT_EQ(machine_fate(0), FATE_ADOPTED);
+	for (i = 0; i < 2 * block; i++)
+		wrong += !machine_page_claimed(first + i);
+	EXPECT_EQ(wrong, 0);
+	EXPECT_EQ(machine_folio_order(first), border % (1U << order) ? 0 : order);
+	EXPECT_EQ(machine_folio_order(first + block), border % (1U << order) ? 0 : order);
+	EXPECT(pages_right(&s));
+	machine_adopt_done();
+	machine_zone_border = 0;
+	store_free(&s);
+}
+
+static void test_zones(void)
+{
+	tap_begin("adoption: a zone begins inside of a block");
+	run_zones(5, 0);
+	run_zones(5, 9);
+	run_zones(8, 3);
+	run_zones(12, 3);
+	run_zones(512, 9);
+}
+
 int main(void)
 {
 	test_one_request();
 	test_oom();
 	test_killed();
 	test_heads();
+	test_zones();
 	test_orders(0, false, "good nodes");
 	test_orders(0, true, "damaged nodes");
 	test_orders(1, false, "nodes that want the same pages");

@@ -34,7 +34,9 @@ typedef unsigned short umode_t;
 #define likely(x)		__builtin_expect(!!(x), 1)
 #define BIT(n)			(1UL << (n))
 #define U32_MAX			(~0U)
-#define IS_ENABLED(x)		0
+#define CONFIG_TRANSPARENT_HUGEPAGE	1
+#define CONFIG_MEM_ALLOC_PROFILING	0
+#define IS_ENABLED(x)		(x)
 #define PAGE_SHIFT		12
 #define PAGE_SIZE		4096UL
 #define PAGE_MASK		(~(PAGE_SIZE - 1))
@@ -102,6 +104,7 @@ struct folio { struct page page; };
 struct page *pfn_to_page(u64 pfn);
 u64 page_to_pfn(const struct page *page);
 void *pfn_to_kaddr(u64 pfn);
+int page_zone_id(const struct page *page);
 phys_addr_t __pa(const void *addr);
 
 #define page_flags_word(page)	(&(page)->flags)
