@@ -291,7 +291,8 @@ void __init pkram_blocks_pin_map(u64 map_pfn, u64 twin_pfn, u64 nr)
 
 /*
  * Blocks in which nothing is RAM for the firmware: the next kernel does not see them, even
- * if memory was added there and is in use now. Blocks in which KHO starts the next kernel
+ * if memory was added there and is in use now. Nor does it see what there is no place for
+ * in its memory map. Blocks in which KHO starts the next kernel
  * count as such. Looked at only once there is such memory.
  */
 static unsigned long *no_ram __ro_after_init;
@@ -315,6 +316,26 @@ static int blocks_memory_notify(struct notifier_block *nb, unsigned long action,
 }
 #endif
 
+/* Clear the bits of blocks with RAM. Returns how many blocks of it are beyond the map. */
+static u64 __init clear_ram(unsigned long *bits,
+			    bool (*next)(unsigned int *i, u64 *start, u64 *end))
+{
+	const u64 covered = pkram_nr_blocks << PKRAM_BLOCK_ORDER;
+	u64 start, end, first, last, above = 0;
+	unsigned int i = 0;
+
+	bitmap_fill(bits, pkram_nr_blocks);
+	while (next(&i, &start, &end)) {
+		first = start >> PKRAM_BLOCK_ORDER;
+		last = min((end - 1) >> PKRAM_BLOCK_ORDER, pkram_nr_blocks - 1);
+		if (first <= last)
+			bitmap_clear(bits, first, last - first + 1);
+		if (end > covered)
+			above += end - max(start, covered);
+	}
+	return above >> PKRAM_BLOCK_ORDER;
+}
+
 /**
  * pkram_blocks_find_ram - remember which blocks the firmware calls RAM
  *
@@ -322,26 +343,23 @@ static int blocks_memory_notify(struct notifier_block *nb, unsigned long action,
  */
 void __init pkram_blocks_find_ram(void)
 {
-	const u64 covered = pkram_nr_blocks << PKRAM_BLOCK_ORDER;
-	u64 start, end, first, last, above = 0;
-	unsigned int i = 0;
+	const unsigned int nr = BITS_TO_LONGS(pkram_nr_blocks);
+	unsigned long *untold;
+	u64 above, block;
 
-	no_ram = kvcalloc(BITS_TO_LONGS(pkram_nr_blocks), sizeof(long),
-			  GFP_KERNEL | __GFP_NOFAIL);
-	bitmap_fill(no_ram, pkram_nr_blocks);
-	while (arch_pkram_next_ram(&i, &start, &end)) {
-		first = start >> PKRAM_BLOCK_ORDER;
-		last = min((end - 1) >> PKRAM_BLOCK_ORDER, pkram_nr_blocks - 1);
-		if (first <= last)
-			bitmap_clear(no_ram, first, last - first + 1);
-		if (end > covered)
-			above += end - max(start, covered);
+	no_ram = kvcalloc(nr, sizeof(long), GFP_KERNEL | __GFP_NOFAIL);
+	untold = kvcalloc(nr, sizeof(long), GFP_KERNEL | __GFP_NOFAIL);
+	clear_ram(no_ram, arch_pkram_next_ram);
+	above = clear_ram(untold, arch_pkram_next_told);
+	if (!bitmap_subset(untold, no_ram, pkram_nr_blocks)) {
+		bitmap_or(no_ram, no_ram, untold, pkram_nr_blocks);
+		pkram_memory_added = true;
 	}
-	ram_blocks = pkram_nr_blocks - bitmap_weight(no_ram, pkram_nr_blocks) +
-		     (above >> PKRAM_BLOCK_ORDER);
-	for (first = 0; first < pkram_nr_blocks; first++) {
-		if (is_kho_scratch(PFN_PHYS(first << PKRAM_BLOCK_ORDER), SZ_2M)) {
-			__set_bit(first, no_ram);
+	kvfree(untold);
+	ram_blocks = pkram_nr_blocks - bitmap_weight(no_ram, pkram_nr_blocks) + above;
+	for (block = 0; block < pkram_nr_blocks; block++) {
+		if (is_kho_scratch(PFN_PHYS(block << PKRAM_BLOCK_ORDER), SZ_2M)) {
+			__set_bit(block, no_ram);
 			pkram_memory_added = true;
 		}
 	}

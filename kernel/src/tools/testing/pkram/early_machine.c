@@ -164,6 +164,20 @@ bool arch_pkram_next_ram(unsigned int *i, u64 *start, u64 *end)
 	return *start < *end;
 }
 
+/* Entries of RAM and of holes, by turns; pages are not counted twice. */
+bool arch_pkram_next_told(unsigned int *i, u64 *start, u64 *end)
+{
+	unsigned int at = 0, nr;
+
+	for (nr = 0; nr < machine.told && arch_pkram_next_ram(&at, start, end); nr += 2) {
+		if (*start < *i)
+			continue;
+		*i = *end;
+		return true;
+	}
+	return false;
+}
+
 u64 arch_pkram_avoid(u64 start, u64 end)
 {
 	return start < machine.avoid[1] && end > machine.avoid[0] ? machine.avoid[1] : 0;
@@ -185,7 +199,7 @@ void machine_init(__u64 nr)
 {
 	const size_t words = nr / 64 + 1;
 
-	machine = (struct machine) { .nr = nr };
+	machine = (struct machine) { .nr = nr, .told = ~0U };
 	machine.ram = calloc(words, sizeof(u64));
 	machine.reserved = calloc(words, sizeof(u64));
 	space = mmap(NULL, nr * PAGE_SIZE, PROT_READ | PROT_WRITE,
@@ -307,6 +321,16 @@ void machine_save_blocks(void)
 {
 	max_low_pfn = min(machine.nr, SZ_4G >> PAGE_SHIFT);
 	store_count_blocks(DIV_ROUND_UP(machine.nr, PKRAM_BLOCK_PAGES));
+}
+
+bool machine_block_is_ram(__u64 block)
+{
+	return pkram_blocks_ram(block << PKRAM_BLOCK_ORDER, 1);
+}
+
+bool machine_memory_added(void)
+{
+	return pkram_memory_added;
 }
 
 void machine_cover_blocks(__u64 nr)

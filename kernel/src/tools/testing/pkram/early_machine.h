@@ -17,6 +17,7 @@
  * @nr:       pages of address space
  * @ram:      bit map: it is RAM
  * @added:    pages of RAM above that were added after boot
+ * @told:     entries of the memory map that the next kernel gets
  * @reserved: bit map: memblock has it reserved
  * @ticks:    what the counter shows
  * @kdump:    it is a kdump kernel
@@ -26,6 +27,7 @@
 struct machine {
 	__u64 nr;
 	__u64 added;
+	unsigned int told;
 	__u64 *ram;
 	__u64 *reserved;
 	__u64 ticks;
@@ -70,6 +72,8 @@ bool machine_touched(__u64 block);
  */
 void machine_save_blocks(void);
 void machine_find_ram(void);
+bool machine_block_is_ram(__u64 block);
+bool machine_memory_added(void);
 void machine_cover_blocks(__u64 nr);
 void machine_count_pages(__u64 pfn, __u64 nr, bool add);
 __u64 machine_counted_runs(void);

@@ -103,6 +103,11 @@ bool arch_pkram_next_ram(unsigned int *i, u64 *start, u64 *end)
 	return !(*i)++;
 }
 
+bool arch_pkram_next_told(unsigned int *i, u64 *start, u64 *end)
+{
+	return arch_pkram_next_ram(i, start, end);
+}
+
 u64 arch_pkram_avoid(u64 start, u64 end)
 {
 	(void)start;

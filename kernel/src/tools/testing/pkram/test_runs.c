@@ -316,6 +316,27 @@ static void save_with_added(void)
 	machine_done();
 }
 
+/* The next kernel gets 128 entries of a memory map with @nr: the rest is no RAM for it. */
+static void save_with_entries(unsigned int nr)
+{
+	__u64 b, wrong = 0;
+
+	/* each block up to @nr is an entry: RAM, and a hole, by turns */
+	machine_init(GIB_PAGES);
+	for (b = 1; b < GIB_BLOCKS; b++)
+		if (b % 2 || b > nr)
+			machine_hole(b * BLOCK, (b + 1) * BLOCK);
+	machine.told = 128;
+	machine_store(BLOCK);
+	machine_save_blocks();
+	machine_find_ram();
+	for (b = 0; b < GIB_BLOCKS; b++)
+		wrong += machine_block_is_ram(b) != (b % 2 == 0 && b <= nr && b < 128);
+	EXPECT_EQ(wrong, 0);
+	EXPECT_EQ(machine_memory_added(), nr > 126);
+	machine_done();
+}
+
 static void boot_holes(void)
 {
 	struct model m;
@@ -407,6 +428,11 @@ void test_runs(void)
 	save_and_release();
 	tap_begin("runs: memory that was added since boot is no room for the next kernel");
 	save_with_added();
+	tap_begin("runs: what is behind the 128th entry of the memory map is no RAM for the next kernel");
+	save_with_entries(10);
+	save_with_entries(126);
+	save_with_entries(128);
+	save_with_entries(300);
 
 	tap_begin("runs: no pattern is refused because of them up to 1.5 TiB");
 	for (nr = 8192; nr <= 3ULL << 18; nr += nr / 16)

@@ -14,6 +14,22 @@
 #include <asm/e820/api.h>
 #include <asm/tsc.h>
 
+static inline bool __init e820_next_ram(const struct e820_table *table, unsigned int nr,
+					unsigned int *i, u64 *start, u64 *end)
+{
+	while (*i < nr) {
+		const struct e820_entry *e = &table->entries[(*i)++];
+
+		if (e->type != E820_TYPE_RAM)
+			continue;
+		*start = PFN_UP(e->addr);
+		*end = PFN_DOWN(e->addr + e->size);
+		if (*start < *end)
+			return true;
+	}
+	return false;
+}
+
 /**
  * arch_pkram_next_ram - go through the memory that the firmware calls RAM
  * @i:     position, 0 at first
@@ -29,17 +45,27 @@
  */
 static inline bool __init arch_pkram_next_ram(unsigned int *i, u64 *start, u64 *end)
 {
-	while (*i < e820_table->nr_entries) {
-		const struct e820_entry *e = &e820_table->entries[(*i)++];
+	return e820_next_ram(e820_table, e820_table->nr_entries, i, start, end);
+}
 
-		if (e->type != E820_TYPE_RAM)
-			continue;
-		*start = PFN_UP(e->addr);
-		*end = PFN_DOWN(e->addr + e->size);
-		if (*start < *end)
-			return true;
-	}
-	return false;
+/**
+ * arch_pkram_next_told - go through the RAM that the next kernel is told about
+ * @i:     position, 0 at first
+ * @start: output, first pfn of a range
+ * @end:   output, one above its last pfn
+ *
+ * As arch_pkram_next_ram(). kexec_file_load() passes on as many entries as there are
+ * places for in the boot parameters.
+ *
+ * Return: false if there are no more.
+ */
+static inline bool __init arch_pkram_next_told(unsigned int *i, u64 *start, u64 *end)
+{
+	unsigned int nr = e820_table_kexec->nr_entries;
+
+	if (nr > E820_MAX_ENTRIES_ZEROPAGE)
+		nr = E820_MAX_ENTRIES_ZEROPAGE;
+	return e820_next_ram(e820_table_kexec, nr, i, start, end);
 }
 
 /**

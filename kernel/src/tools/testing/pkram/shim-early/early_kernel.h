@@ -122,6 +122,7 @@ int memblock_reserve_sorted(bool (*next)(void *ctx, phys_addr_t *base, phys_addr
 #define GFP_KERNEL		1
 #define __GFP_NOFAIL		2
 #define kvcalloc(n, size, gfp)	calloc(n, size)
+#define kvfree(p)		free(p)
 #define BITS_TO_LONGS(n)	DIV_ROUND_UP(n, 64)
 
 static inline void __set_bit(unsigned long nr, unsigned long *map)
@@ -146,6 +147,22 @@ static inline bool test_bit(unsigned long nr, const unsigned long *map)
 	return map[nr / 64] >> nr % 64 & 1;
 }
 
+static inline bool bitmap_subset(const unsigned long *a, const unsigned long *b, unsigned int nr)
+{
+	while (nr--)
+		if (test_bit(nr, a) && !test_bit(nr, b))
+			return false;
+	return true;
+}
+
+static inline void bitmap_or(unsigned long *to, const unsigned long *a, const unsigned long *b,
+			     unsigned int nr)
+{
+	while (nr--)
+		if (test_bit(nr, a) || test_bit(nr, b))
+			__set_bit(nr, to);
+}
+
 static inline unsigned int bitmap_weight(const unsigned long *map, unsigned int nr)
 {
 	unsigned int n = 0;
@@ -161,6 +178,7 @@ unsigned long totalram_pages(void);
 
 /* The architecture. */
 bool arch_pkram_next_ram(unsigned int *i, u64 *start, u64 *end);
+bool arch_pkram_next_told(unsigned int *i, u64 *start, u64 *end);
 u64 arch_pkram_avoid(u64 start, u64 end);
 u64 arch_pkram_ticks(void);
 
