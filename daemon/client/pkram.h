@@ -108,8 +108,8 @@ int pkram_remove(pkram_client *c, const char *name, uint64_t id);
 typedef int (*pkram_list_func)(const pkram_node *node, void *userdata);
 
 /*
- * Receives the list of nodes that the caller may see, and then calls a function for each, which may use the connection.
- * Returns 0, the result of the function if it is not 0, or a negative errno.
+ * Receives the list of nodes that the caller may see, and then calls a function for each. The function may use the
+ * connection. Returns 0, the result of the function if it is not 0, or a negative errno.
  */
 int pkram_list(pkram_client *c, pkram_list_func func, void *userdata);
 

@@ -114,6 +114,8 @@ cancelled_kexec() {
 stage1() {
         example pkram-qemu 'mkdir -p'
         example_text pkram-qemu '[Guest]' >/etc/pkram/qemu/web.conf
+        mkdir -p /etc/systemd/system/pkram-qemu@web.service.d
+        example_text pkram-qemu '[Unit]' >/etc/systemd/system/pkram-qemu@web.service.d/override.conf
         {
                 echo "Command=-kernel $TESTS/guest -m 512M"
                 echo "Command=-chardev file,id=serial,path=$SERIAL,append=on -serial chardev:serial"
