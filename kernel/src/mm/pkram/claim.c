@@ -62,12 +62,6 @@
 static atomic_t *claims;
 static u64 claims_nr __read_mostly;
 
-/* Pages in a row are of one zone, and thereby of one NUMA node. */
-static bool zone_is_same(u64 pfn, u64 nr)
-{
-	return page_zone_id(pfn_to_page(pfn)) == page_zone_id(pfn_to_page(pfn + nr - 1));
-}
-
 /* After mark_busy(): there may be no struct pages where a block is not ours alone. */
 static void __init mark_straddling(void)
 {
@@ -76,7 +70,7 @@ static void __init mark_straddling(void)
 	for (block = 0; block < claims_nr; block++) {
 		pfn = block << PKRAM_BLOCK_ORDER;
 		if (atomic_read(&claims[block]) & BLOCK_ALONE &&
-		    !zone_is_same(pfn, PKRAM_BLOCK_PAGES))
+		    !pkram_zone_is_same(pfn, PKRAM_BLOCK_PAGES))
 			atomic_andnot(BLOCK_ALONE, &claims[block]);
 	}
 }
@@ -414,26 +408,6 @@ static void make_folio(struct page *page, unsigned int order)
 	for (i = 0; unlikely(pkram_poison_any()) && i < 1U << order; i++)
 		if (PageHWPoison(page + i))
 			folio_set_has_hwpoisoned(page_folio(page));
-}
-
-/**
- * pkram_run_straddles() - would a folio be in two zones?
- * @pfn:   first page
- * @nr:    pages, all of which exist
- * @order: of the folios, not 0
- *
- * Return: true if one of them would be. Where this kernel made the folios, none is.
- */
-bool pkram_run_straddles(u64 pfn, u64 nr, unsigned int order)
-{
-	u64 end = pfn + nr;
-
-	if (likely(zone_is_same(pfn, nr)))
-		return false;
-	for (; pfn < end; pfn += 1ULL << order)
-		if (!zone_is_same(pfn, 1ULL << order))
-			return true;
-	return false;
 }
 
 /* Second walk, of a node that is kept: its pages become what they are. */

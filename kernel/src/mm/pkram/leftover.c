@@ -26,8 +26,8 @@
  * A page is one of those if it is reserved. So no page that was claimed may be freed before
  * they are: others can reserve pages that they allocate, as kexec does with those of an
  * image. A node that is removed earlier is kept until adoption ends, as are metadata pages
- * of the previous kernel: node_keep(), pkram_free_meta(). A caller that takes pages out of
- * such a node waits: pkram_prepare_load().
+ * of the previous kernel: node_keep(), pkram_free_meta(). A caller that takes pages out
+ * of such a node waits: pkram_prepare_load().
  */
 
 /*

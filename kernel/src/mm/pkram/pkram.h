@@ -250,7 +250,24 @@ static inline unsigned int pkram_folio_order(unsigned int order)
 	return order > MAX_PAGE_ORDER ? HPAGE_PMD_ORDER : order;
 }
 
-bool pkram_run_straddles(u64 pfn, u64 nr, unsigned int order);
+/* Pages in a row, all of which exist, are of one zone, and thereby of one NUMA node. */
+static inline bool pkram_zone_is_same(u64 pfn, u64 nr)
+{
+	return page_zone_id(pfn_to_page(pfn)) == page_zone_id(pfn_to_page(pfn + nr - 1));
+}
+
+/* Would a folio of a run be in two zones? Where this kernel made the folios, none is. */
+static inline bool pkram_run_straddles(u64 pfn, u64 nr, unsigned int order)
+{
+	u64 end = pfn + nr;
+
+	if (likely(pkram_zone_is_same(pfn, nr)))
+		return false;
+	for (; pfn < end; pfn += 1ULL << order)
+		if (!pkram_zone_is_same(pfn, 1ULL << order))
+			return true;
+	return false;
+}
 
 /*
  * The same for a run of @nr pages: if a folio of it would be in two zones here, all of it

@@ -436,6 +436,7 @@ static unsigned long pages_free(void)
 /* With much memory banned, as when it was added, only some of it is taken, and a kill ends it. */
 static void kexec_alloc_gives_up(struct kunit *test)
 {
+	const gfp_t gfp = GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN;
 	struct folio *folio;
 	unsigned long before;
 	struct page *page;
@@ -461,7 +462,7 @@ static void kexec_alloc_gives_up(struct kunit *test)
 	set_thread_flag(TIF_SIGPENDING);
 	spin_unlock_irq(&current->sighand->siglock);
 	scoped_guard(rwsem_read, &pkram_kexec_sem)
-		folio = pkram_alloc_folio(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN, 0, numa_mem_id());
+		folio = pkram_alloc_folio(gfp, 0, numa_mem_id());
 	spin_lock_irq(&current->sighand->siglock);
 	sigdelset(&current->pending.signal, SIGKILL);
 	clear_thread_flag(TIF_SIGPENDING);

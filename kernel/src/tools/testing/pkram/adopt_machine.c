@@ -225,7 +225,7 @@ u64 pkram_leftover_free(u64 first, u64 nr)
 	     block = pkram_claims_next(block + 1)) {
 		/* only pages of one zone are dealt with at once */
 		if (pkram_claims_clean(block) && pkram_claims_count(block) == PKRAM_BLOCK_PAGES &&
-		    zone_is_same(block * PKRAM_BLOCK_PAGES, PKRAM_BLOCK_PAGES))
+		    pkram_zone_is_same(block * PKRAM_BLOCK_PAGES, PKRAM_BLOCK_PAGES))
 			continue;
 		for (pfn = block * PKRAM_BLOCK_PAGES; pfn < (block + 1) * PKRAM_BLOCK_PAGES &&
 		     pfn < end; pfn++) {

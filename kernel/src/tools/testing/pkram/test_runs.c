@@ -297,7 +297,8 @@ static void save_with_added(void)
 		machine_save_blocks();
 		machine_find_ram();
 		machine.added = i * 64 * GIB_PAGES;
-		for (b = SUPER / BLOCK + 1, nr[i] = 0; b < 2 * GIB_BLOCKS && machine_room(); b++, nr[i]++)
+		nr[i] = 0;
+		for (b = SUPER / BLOCK + 1; b < 2 * GIB_BLOCKS && machine_room(); b++, nr[i]++)
 			machine_count_pages(b * BLOCK, 1, true);
 		machine_done();
 	}
@@ -428,7 +429,7 @@ void test_runs(void)
 	save_and_release();
 	tap_begin("runs: memory that was added since boot is no room for the next kernel");
 	save_with_added();
-	tap_begin("runs: what is behind the 128th entry of the memory map is no RAM for the next kernel");
+	tap_begin("runs: what the memory map has no place for is no RAM for the next kernel");
 	save_with_entries(10);
 	save_with_entries(126);
 	save_with_entries(128);

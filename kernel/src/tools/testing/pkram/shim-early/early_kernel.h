@@ -75,6 +75,8 @@ struct folio;
 struct mem_cgroup;
 
 /* Of the kernel's own headers, as far as inline functions of pkram.h call them. */
+struct page *pfn_to_page(u64 pfn);
+int page_zone_id(const struct page *page);
 bool folio_test_hwpoison(const struct folio *folio);
 bool folio_test_large(const struct folio *folio);
 bool folio_test_has_hwpoisoned(const struct folio *folio);
