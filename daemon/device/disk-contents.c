@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "device-disk.h"
+#include "disk-aside.h"
 #include "disk-contents.h"
 #include "disk-file.h"
 #include "disk-io.h"
@@ -212,7 +213,7 @@ static int dropped_scan(DiskContents *c, int dir, bool stale) {
 }
 
 static int dropped_read(DiskContents *c, const DiskDirectory *dir) {
-        int fd = disk_directory_open_aside(dir);
+        int fd = disk_aside_open(dir->fd, dir->record.token);
 
         c->n_dropped = 0;
         if (fd == -ENOENT)

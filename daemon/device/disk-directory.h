@@ -2,9 +2,9 @@
 /*
  * The directory that nodes are kept in:
  *
- *   state             which boot and which directory the nodes belong to, see below
+ *   state             which boot and which directory the nodes belong to, see below and disk-record.h
  *   nodes.TOKEN/      a file HASH.node for each node, tmp-HEX for one that is being saved
- *   set-aside/TOKEN/  what was found and is not offered: of another shutdown, damaged, or not root's
+ *   set-aside/TOKEN/  what was found and is not offered: of another shutdown, damaged, or not root's, see disk-aside.h
  *
  * The nodes belong to one boot, and after it ended to the next one. Each boot draws a random token, writes it to the
  * state together with its boot ID and the token before, and then renames the directory of the nodes. Nodes under any
@@ -14,26 +14,8 @@
  */
 #pragma once
 
-#include "disk-io.h"
-#include "macro.h"
-
-#define DISK_TOKEN_LENGTH 32U
-
-typedef struct DiskRecord {
-        char boot_id[DISK_TOKEN_LENGTH + 1];
-        char token[DISK_TOKEN_LENGTH + 1];
-        char from[DISK_TOKEN_LENGTH + 1];       /* the token before, "" if there was none */
-        uint64_t generation;                    /* boots since the store was created */
-        char release[64];                       /* of the kernel before this one, "" if there was none */
-        char running[64];                       /* of this one */
-        DiskIdentity nodes;                     /* the directory of the nodes, 0 in version 1 */
-} DiskRecord;
-
-/* Text of the file "state", version 2. Parsing returns -EBADMSG if it is damaged, -EPROTONOSUPPORT if it is of a later
- * version. */
-#define DISK_RECORD_MAX 512U
-int disk_record_format(const DiskRecord *record, char ret[DISK_RECORD_MAX]);
-int disk_record_parse(const char *text, size_t size, DiskRecord *ret);
+#include "disk-problem.h"
+#include "disk-record.h"
 
 /* A notice for the log, without a period at its end. */
 typedef void (*DiskNotice)(const char *text, void *userdata);
@@ -91,16 +73,7 @@ int disk_directory_pass(const char *path, const DiskBoot *boot);
  */
 int disk_directory_check(const char *path);
 
-/*
- * Returns why the directory cannot be used, as a lower-case clause with the remedy, for an error that lasts until it
- * is dealt with. Returns NULL for other errors.
- */
-const char *disk_problem_text(int error);
-
 /* Moves a file of the nodes to what is set aside in this boot. reason: a word for the notice. */
 int disk_directory_set_aside(DiskDirectory *d, const char *file, const char *reason);
-
-/* Opens what was set aside in this boot. -ENOENT. */
-int disk_directory_open_aside(const DiskDirectory *d);
 
 _printf_(2, 3) void disk_directory_notice(const DiskDirectory *d, const char *format, ...);

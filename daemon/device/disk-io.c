@@ -78,6 +78,41 @@ int disk_sync(int fd) {
         return 0;
 }
 
+int disk_open_directory(int directory, const char *name) {
+        return disk_open(directory, name, O_RDONLY | O_DIRECTORY);
+}
+
+int disk_check_owner(int fd) {
+        struct stat st;
+
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        return st.st_uid != geteuid() || (st.st_mode & 022) != 0 ? -EUCLEAN : 0;
+}
+
+int disk_open_or_create(int directory, const char *name) {
+        int r, fd;
+
+        fd = disk_open_directory(directory, name);
+        if (fd == -ENOENT) {
+                r = disk_mkdir(directory, name);
+                if (r < 0 && r != -EEXIST)
+                        return r;
+                r = disk_sync(directory);
+                if (r < 0)
+                        return r;
+                fd = disk_open_directory(directory, name);
+        }
+        if (fd < 0)
+                return fd;
+        r = disk_check_owner(fd);
+        if (r < 0) {
+                safe_close(fd);
+                return r;
+        }
+        return fd;
+}
+
 static int range_write(int fd, uint64_t offset, uint64_t size, unsigned flags) {
         while (sync_file_range(fd, (off_t) offset, (off_t) size, flags) < 0)
                 if (errno != EINTR)

@@ -44,6 +44,15 @@ int disk_rename(int from_directory, const char *from, int to_directory, const ch
 int disk_unlink(int directory, const char *name, int flags);
 int disk_sync(int fd);
 
+/* Opens a directory, which need not be the user's. */
+int disk_open_directory(int directory, const char *name);
+
+/* Opens a directory that is the user's alone, and creates it durably if it is missing. */
+int disk_open_or_create(int directory, const char *name);
+
+/* -EUCLEAN: the directory is not the user's alone, so others could put files into it. */
+int disk_check_owner(int fd);
+
 /* Has the kernel begin with writing a part of a file to the disk, and waits until a part is written. */
 int disk_write_begin(int fd, uint64_t offset, uint64_t size);
 int disk_write_wait(int fd, uint64_t offset, uint64_t size);
