@@ -4,7 +4,8 @@
 
 #include "device-disk.h"
 #include "disk-contents.h"
-#include "disk-file.h"
+#include "disk-file-load.h"
+#include "disk-file-save.h"
 #include "disk-io.h"
 #include "disk-session.h"
 

@@ -4,6 +4,7 @@
 
 #include "device-disk.h"
 #include "disk-copy.h"
+#include "disk-file-save.h"
 #include "disk-file.h"
 #include "disk-io.h"
 #include "time-util.h"

@@ -1,47 +1,38 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * One node in an open file. Nothing is kept in memory between calls: each reads what it needs from the file, so that
- * several processes can use it in turn.
+ * several processes can use it in turn. This reads and checks the parts of the file. Anyone may read the header, the
+ * rest is for disk-file-save.h and disk-file-load.h.
  *
- * All functions return 0 or a negative errno: -EBADMSG if the file is damaged, -EDQUOT if the disk is full, and what
- * <linux/pkram.h> lists for the calls of the same names.
+ * All functions that can fail return 0 or a negative errno: -EBADMSG if the file is damaged, -EDQUOT if the disk is
+ * full, and what <linux/pkram.h> lists for the calls of the same names.
  */
 #pragma once
 
+#include <sys/stat.h>
+
 #include "disk-format.h"
+
+/* Times of files are signed, and in nanoseconds. */
+#define NSEC_PER_SEC INT64_C(1000000000)
 
 /* Reads and checks the header of an open file. */
 int disk_file_read_header(int fd, DiskHeader *ret);
 
-/* Begins a node in an empty file. */
-int disk_file_begin(int fd, const char *name);
+/* Seals and writes it. */
+int disk_file_write_header(int fd, DiskHeader *h);
 
-/*
- * Copies a shmem file or bytes into it. If that fails, the node is as it was. -EBUSY: the file was truncated, or was
- * given contents in addition to those that it had, while it was copied. *object of bytes: PKRAM_OBJECT_NEW, or
- * the index of the newest object to append to.
- */
-int disk_file_save_file(int fd, int from, uint32_t *ret_object, uint64_t *ret_pages);
-int disk_file_save_bytes(int fd, uint32_t *object, const void *data, size_t size);
+/* Where the table has the object with this index. */
+uint64_t disk_file_object_position(uint32_t index);
 
-/* Of a node that is complete. boot_id: 16 bytes. */
-typedef struct DiskStamp {
-        uint64_t id, stored_ns, generation;
-        const uint8_t *boot_id;
-        const char *release;
-} DiskStamp;
+/* -ENODATA: there is none with this index. */
+int disk_file_read_object(int fd, const DiskHeader *h, uint32_t index, DiskObject *ret);
 
-/* Completes the node, and waits until it is on the disk. If that fails, it is still being saved. *ret is its
- * header. */
-int disk_file_commit(int fd, const DiskStamp *stamp, DiskHeader *ret);
+/* Returns the list of chunks of an object, to be freed, or NULL if there are none. */
+int disk_file_read_chunks(int fd, const DiskHeader *h, const DiskObject *o, DiskChunk **ret);
 
-int disk_file_stat(int fd, uint32_t object, struct pkram_ioctl_stat *ret);
+/* Reads the data of one. The buffer has room for its length. */
+int disk_file_read_chunk(int fd, const DiskChunk *c, void *buffer);
 
-/* Fills an empty shmem file, or makes it empty again. */
-int disk_file_load_file(int fd, uint32_t object, int target);
-
-/* A new memfd, filled, to be closed by the caller. */
-int disk_file_load_memfd(int fd, uint32_t object, int *ret);
-
-/* *size: in: bytes in the buffer, out: bytes copied, 0 at or behind the end. */
-int disk_file_load_bytes(int fd, uint32_t object, uint64_t offset, void *buffer, uint64_t *size);
+/* Is it a file that can be saved, or that a saved one can be loaded into? */
+bool disk_file_is_shmem(int fd, const struct stat *st);

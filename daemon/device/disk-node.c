@@ -4,7 +4,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 
-#include "disk-file.h"
+#include "disk-file-save.h"
 #include "disk-io.h"
 #include "disk-node.h"
 

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "device-disk.h"
+#include "disk-file-save.h"
 #include "disk-file.h"
 #include "disk-io.h"
 #include "disk-node.h"

@@ -3,6 +3,8 @@
 #include <sys/mman.h>
 
 #include "disk-directory.h"
+#include "disk-file-load.h"
+#include "disk-file-save.h"
 #include "disk-file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
