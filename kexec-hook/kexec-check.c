@@ -332,6 +332,17 @@ static void check_describe(const KexecFacts *facts, const KexecImage *image, Kex
                 TEXT(check, "shared memory: ");
                 describe_shared_losses(facts, check);
                 return;
+        case KEXEC_REASON_STORE:
+                TEXT(check, "A kexec would lose ");
+                describe_facts(&(KexecFacts) {
+                        .n_trees = facts->n_trees,
+                        .shared = facts->shared,
+                        .n_shared = facts->n_shared,
+                        .units = facts->units,
+                        .n_units = facts->n_units,
+                }, check);
+                TEXT(check, ": nothing can be stored. /var/lib/pkram/disk cannot be used: %s.", facts->store_problem);
+                return;
         case KEXEC_REASON_PROGRAM:
                 TEXT(check, "A kexec would lose guests or processes that cannot be saved: ");
                 describe_program_losses(facts, check);
@@ -450,6 +461,9 @@ void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy p
                         reason_of_loaded(facts->info->image_state);
                 if (check.reason == KEXEC_REASON_KEEPS && facts->n_problems > 0)
                         check.reason = KEXEC_REASON_TREE;
+                if (check.reason == KEXEC_REASON_KEEPS && facts->store_problem &&
+                    facts->n_trees + facts->n_shared + facts->n_units > 0)
+                        check.reason = KEXEC_REASON_STORE;
                 if (check.reason == KEXEC_REASON_KEEPS && facts_have_fdstore_refusal(facts))
                         check.reason = KEXEC_REASON_FDSTORE;
                 if (check.reason == KEXEC_REASON_KEEPS && facts_have_shared_loss(facts))
@@ -513,6 +527,7 @@ const char *kexec_reason_to_string(KexecReason reason) {
                 [KEXEC_REASON_FDSTORE]        = "fdStore",
                 [KEXEC_REASON_SHARED_MEMORY]  = "sharedMemory",
                 [KEXEC_REASON_PROGRAM]        = "program",
+                [KEXEC_REASON_STORE]          = "store",
                 [KEXEC_REASON_DISK]           = "disk",
         };
 

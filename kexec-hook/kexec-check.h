@@ -35,6 +35,7 @@ typedef enum KexecReason {
         KEXEC_REASON_FDSTORE,           /* the same, but a file descriptor store cannot be stored */
         KEXEC_REASON_SHARED_MEMORY,     /* the same, but shared memory cannot be stored */
         KEXEC_REASON_PROGRAM,           /* the same, but a guest or process cannot be saved */
+        KEXEC_REASON_STORE,             /* the same, but nothing can be stored before */
         KEXEC_REASON_DISK,              /* the image preserves nothing, but all of it is written to disk before */
         _KEXEC_REASON_MAX,
 } KexecReason;
@@ -43,7 +44,8 @@ typedef enum KexecReason {
 static inline bool kexec_reason_image_keeps(KexecReason reason) {
         return reason == KEXEC_REASON_KEEPS || reason == KEXEC_REASON_NOTHING_STORED ||
                 reason == KEXEC_REASON_TREE || reason == KEXEC_REASON_FDSTORE ||
-                reason == KEXEC_REASON_SHARED_MEMORY || reason == KEXEC_REASON_PROGRAM;
+                reason == KEXEC_REASON_SHARED_MEMORY || reason == KEXEC_REASON_PROGRAM ||
+                reason == KEXEC_REASON_STORE;
 }
 
 /* The limit of a tree that is no limit of pkramd.conf. */
@@ -106,6 +108,8 @@ typedef struct KexecFacts {
         size_t n_fdstore_problems;
         const KexecProgramProblem *program_problems;
         size_t n_program_problems;
+        /* why the disk cannot be used, so that nothing more is stored in memory either, a clause; or NULL */
+        const char *store_problem;
         /* a sentence on what is written to disk, if all nodes and trees are and fit; or NULL */
         const char *on_disk;
         /* why nothing can be stored on disk, a clause; NULL if it can be, or if nodes are in memory */

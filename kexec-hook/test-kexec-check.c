@@ -579,6 +579,38 @@ static void test_fdstores(void **state) {
         assert_null(strstr(c.text, "X-Pkram-FdStore"));
 }
 
+/* While nothing can be stored, all that a shutdown stores is lost. */
+static void test_store_problem(void **state) {
+        static const char *const units[] = { "a.service" };
+        static const KexecSharedMemory shared[] = { { .name = "0x00000001" } };
+        KexecFacts facts = { .info = &info, .n_nodes = 2, .store_problem = "it is broken. Mend it" };
+        KexecCheck c;
+
+        (void) state;
+        /* Nodes are in memory already. */
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_KEEPS);
+
+        facts.units = units;
+        facts.n_units = 1;
+        facts.shared = shared;
+        facts.n_shared = 1;
+        for (KexecPolicy p = 0; p < _KEXEC_POLICY_MAX; p++) {
+                kexec_check(&facts, NULL, p, &c);
+                assert_int_equal(c.reason, KEXEC_REASON_STORE);
+                assert_false(c.keeps);
+                assert_int_equal(c.allowed, p != KEXEC_POLICY_REFUSE);
+        }
+        assert_string_equal(kexec_reason_to_string(c.reason), "store");
+        assert_true(kexec_reason_image_keeps(c.reason));
+        assert_string_equal(c.text, "A kexec would lose shared memory (0x00000001) and what a.service stores when it "
+                            "stops: nothing can be stored. /var/lib/pkram/disk cannot be used: it is broken. "
+                            "Mend it.");
+        facts.n_shared = 0;
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_STORE);
+}
+
 /* However many trees there are, and however long their names, the text ends in a sentence or is cut. */
 static void test_many_problems(void **state) {
         KexecTreeProblem problems[50];
@@ -610,6 +642,7 @@ int main(void) {
                 T(test_at_once),
                 T(test_crash_kernel),
                 T(test_fdstores),
+                T(test_store_problem),
                 T(test_many_problems),
                 T(test_keeps),
                 T(test_no_image),

@@ -90,7 +90,6 @@ typedef struct TreeScan {
         Usage usage;
         uint64_t left_usec;
         bool full;
-        const char *disk_problem; /* why pkramd stores nothing, or NULL */
         /* For shared memory: kernel names of nodes of earlier kernels, and processes that are not stopped before. */
         UnitList inherited;
         SharedWriters writers;
@@ -198,10 +197,11 @@ static int examine_tree(TreeScan *t, const KexecTree *tree) {
         struct stat st = {};
         int r;
 
-        if (t->disk_problem) {
+        if (t->state->facts.store_problem) {
                 char *detail;
 
-                if (asprintf(&detail, PKRAM_DISK_DIRECTORY " cannot be used: %s", t->disk_problem) < 0)
+                if (asprintf(&detail, PKRAM_DISK_DIRECTORY " cannot be used: %s",
+                             t->state->facts.store_problem) < 0)
                         return -ENOMEM;
                 return add_problem(t->state, tree, (KexecTreeProblem) { .detail = detail, .disk = true });
         }
@@ -461,7 +461,7 @@ int kexec_state_collect(const PkramDevice *device, const Config *config, const K
                 t.bus = own_bus;
         }
         if (t.full) {
-                t.disk_problem = disk_obstacle(config, sources->disk ?: PKRAM_DISK_DIRECTORY);
+                s.facts.store_problem = disk_obstacle(config, sources->disk ?: PKRAM_DISK_DIRECTORY);
                 r = store_new(device, config, &store);
                 if (r >= 0)
                         r = store_usage(store, TREE_OWNER, /* except_id= */ 0, /* except= */ NULL, &t.usage,
@@ -590,7 +590,8 @@ static struct json_object *shared_to_json(const KexecFacts *facts) {
         for (size_t i = 0; i < facts->n_shared; i++) {
                 _cleanup_json_ struct json_object *o = json_object_new_object();
                 const KexecSharedMemory *m = facts->shared + i;
-                const char *detail = m->detail ?: m->limit ? NULL : facts->shared_problem;
+                const char *detail = m->detail ?: m->limit ? NULL : facts->shared_problem ?:
+                        facts->store_problem ? PKRAM_DISK_DIRECTORY " cannot be used" : NULL;
 
                 if (!array || !o || json_add_string(o, "name", m->name) < 0 ||
                     json_add_excess(o, m->limit, m->maximum, m->needed) < 0 ||

@@ -258,7 +258,16 @@ static void test_trees(_unused_ void **state) {
                         assert_non_null(strstr(check.text, "cannot be stored (/var/lib/pkram/disk cannot be used: "
                                                "it does not belong to root"));
                         assert_null(strstr(check.text, "to store it now"));
-                }
+                        /* Nor does it store what services have. */
+                        s.facts.n_trees = s.facts.n_problems = 0;
+                        s.facts.units = (const char *const[]) { "a.service" };
+                        s.facts.n_units = 1;
+                        kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                        assert_int_equal(check.reason, KEXEC_REASON_STORE);
+                        assert_false(check.allowed);
+                        s.facts.n_problems = 3;
+                } else
+                        assert_null(s.facts.store_problem);
                 assert_ok(file_write(disk_state, "x", 1));
         }
 
