@@ -55,6 +55,25 @@ static void text_add(char *text, size_t size, const char *format, ...) {
         va_end(ap);
 }
 
+/* Takes out what is left of characters that were cut: the journal does not show a message that is not UTF-8. */
+static void text_drop_cut_characters(char *text) {
+        char *to = text;
+
+        for (const char *from = text; *from;) {
+                unsigned char c = (unsigned char) *from;
+                size_t length = c < 0xc0 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4, n = 1;
+
+                while (n < length && ((unsigned char) from[n] & 0xc0) == 0x80)
+                        n++;
+                if (n == length) {
+                        memmove(to, from, n);
+                        to += n;
+                }
+                from += n;
+        }
+        *to = 0;
+}
+
 #define TEXT(check, ...) text_add((check)->text, sizeof((check)->text), __VA_ARGS__)
 #define AT_ONCE(check, ...) text_add((check)->at_once, sizeof((check)->at_once), __VA_ARGS__)
 
@@ -486,6 +505,9 @@ void kexec_check(const KexecFacts *facts, const KexecImage *image, KexecPolicy p
         if (facts->crash_wanted && possible &&
             facts->n_nodes + facts->n_trees + facts->n_shared + facts->n_units > 0)
                 describe_crash_kernel(facts, &check);
+        text_drop_cut_characters(check.text);
+        text_drop_cut_characters(check.at_once);
+        text_drop_cut_characters(check.crash_kernel);
         check.keeps_at_once = check.at_once[0] == 0 && kexec_reason_image_keeps(check.reason);
         *ret = check;
 }

@@ -611,6 +611,29 @@ static void test_store_problem(void **state) {
         assert_int_equal(c.reason, KEXEC_REASON_STORE);
 }
 
+/* A name or reason that is cut is UTF-8 nevertheless. */
+static void test_cut_characters(void **state) {
+        char name[301] = "", detail[901] = "";
+        KexecProgramProblem program = { .name = "web", .detail = detail };
+        KexecSharedMemory shared = { .name = name };
+        KexecFacts facts = { .info = &info, .program_problems = &program, .n_program_problems = 1 };
+        KexecCheck c;
+
+        (void) state;
+        for (size_t i = 0; i < 300; i++)
+                (void) strcat(detail, "\u20ac");
+        for (size_t i = 0; i < 150; i++)
+                (void) strcat(name, "\u00e4");
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_int_equal(c.reason, KEXEC_REASON_PROGRAM);
+        assert_non_null(strstr(c.text, "\u20ac). Remove the cause"));
+
+        facts = (KexecFacts) { .info = &info, .shared = &shared, .n_shared = 1 };
+        kexec_check(&facts, NULL, KEXEC_POLICY_REFUSE, &c);
+        assert_non_null(strstr(c.text, "\u00e4)."));
+        assert_non_null(strstr(c.at_once, "\u00e4)."));
+}
+
 /* However many trees there are, and however long their names, the text ends in a sentence or is cut. */
 static void test_many_problems(void **state) {
         KexecTreeProblem problems[50];
@@ -643,6 +666,7 @@ int main(void) {
                 T(test_crash_kernel),
                 T(test_fdstores),
                 T(test_store_problem),
+                T(test_cut_characters),
                 T(test_many_problems),
                 T(test_keeps),
                 T(test_no_image),
