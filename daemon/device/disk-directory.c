@@ -228,16 +228,26 @@ static int set_aside_others(DiskDirectory *d) {
 
 /* --- boots --- */
 
-/* Creates the directory of the nodes, which the record describes then. The record is not written. */
+/*
+ * Creates the directory of the nodes, and writes the record, which describes it then. Removes it if that fails: each
+ * further try may have another token, and on a full file system there may be room for directories only.
+ */
 static int nodes_create(const DiskDirectory *d, DiskRecord *record) {
         char name[NODES_NAME_MAX];
         int r;
 
         nodes_name(record->token, name);
         r = disk_mkdir(d->fd, name);
+        if (r < 0)
+                return r;
+        r = disk_sync(d->fd);
         if (r >= 0)
-                r = disk_sync(d->fd);
-        return r < 0 ? r : disk_identify(d->fd, name, &record->nodes);
+                r = disk_identify(d->fd, name, &record->nodes);
+        if (r >= 0)
+                r = disk_record_write(d->fd, record);
+        if (r < 0)
+                (void) disk_unlink(d->fd, name, AT_REMOVEDIR);
+        return r;
 }
 
 typedef enum NextNodes {
@@ -269,13 +279,7 @@ static int record_next(DiskDirectory *d, const DiskBoot *boot, NextNodes nodes) 
                 if (r < 0 && r != -ESTALE)
                         return r;
         }
-        if (nodes != NEXT_NONE && !next.from[0]) {
-                r = nodes_create(d, &next);
-                if (r < 0)
-                        return r;
-        }
-
-        r = disk_record_write(d->fd, &next);
+        r = nodes != NEXT_NONE && !next.from[0] ? nodes_create(d, &next) : disk_record_write(d->fd, &next);
         if (r < 0)
                 return r;
         *record = next;
@@ -299,8 +303,6 @@ static int take_over_nodes(DiskDirectory *d) {
                 return r < 0 ? r : disk_sync(d->fd);
         }
         r = nodes_create(d, &record);
-        if (r >= 0)
-                r = disk_record_write(d->fd, &record);
         if (r < 0)
                 return r;
         d->record = record;

@@ -361,6 +361,26 @@ static void test_full_at_first(void **state) {
         assert_node(f, "n", "n");
 }
 
+static int no_files(const char *call, _unused_ int fd) {
+        return streq(call, "write") ? -EDQUOT : 0;
+}
+
+/* What cannot be begun leaves nothing behind, however often it is tried. */
+static void test_full_for_files(void **state) {
+        Fixture *f = *state;
+
+        disk_io_hook = no_files;
+        for (int i = 0; i < 3; i++) {
+                assert_node(f, "n", NULL);
+                assert_errno(put(f, "n", "n", -EBADF, false), EDQUOT);
+        }
+        disk_io_hook = NULL;
+        shell("! ls -d %s/nodes.*", f->d.path);
+        assert_ok(put(f, "n", "n", -EBADF, false));
+        restart(f, true);
+        assert_node(f, "n", "n");
+}
+
 static int no_directories(const char *call, _unused_ int fd) {
         return streq(call, "mkdir") ? -EDQUOT : 0;
 }
@@ -441,6 +461,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_full_at_boot, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_read_only_at_boot, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_full_at_first, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_full_for_files, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_full_with_others, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_full_of_expired, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_full_without, fixture_setup, fixture_teardown),
