@@ -7,6 +7,7 @@
 #include "file-util.h"
 #include "kexec-units.h"
 #include "unit-name.h"
+#include "unit-stop.h"
 
 /* Well below the timeout of the units that call this. */
 #define CALL_TIMEOUT_USEC (5 * USEC_PER_SEC)
@@ -450,11 +451,11 @@ int kexec_unit_stops_before_unit(sd_bus *bus, const char *unit, const char *othe
         _cleanup_free_ char *object = NULL;
         int r;
 
+        r = unit_is_stopped_by_shutdown(bus, unit);
+        if (r <= 0)
+                return r;
         r = manager_find_unit(bus, unit, &object);
         if (r < 0)
-                return r;
-        r = property_has(bus, object, "Conflicts", /* path= */ NULL, "shutdown.target");
-        if (r <= 0)
                 return r;
         /* What starts before another unit stops after it. */
         r = property_has(bus, object, "Before", /* path= */ NULL, other);

@@ -83,7 +83,7 @@ int kexec_unit_needs_mount(sd_bus *bus, const char *unit, const char *path, cons
 int kexec_unit_stops_before(sd_bus *bus, const char *unit, const char *path, const char *tree);
 
 /*
- * Returns 1 if a shutdown stops the unit no later than another one: it conflicts with shutdown.target, and is not
+ * Returns 1 if a shutdown stops the unit no later than another one: it is stopped at all, see unit-stop.h, and is not
  * ordered before the other one. Returns 0 if not, or a negative errno.
  */
 int kexec_unit_stops_before_unit(sd_bus *bus, const char *unit, const char *other);

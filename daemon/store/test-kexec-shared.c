@@ -70,12 +70,15 @@ static pid_t map_in_child(key_t key, const char *file, int protection) {
 static void test_shared_writers(const PkramDevice *device, const Config *config, const KexecSources *sources,
                                 MockUnit *unit) {
         static const struct {
-                const char *conflicts, *before;
+                const char *conflicts, *before, *part_of;
                 bool stays;
         } table[] = {
-                { "", NULL, true },
-                { "shutdown.target", "pkram-shm.service", true },
-                { "shutdown.target", "shutdown.target", false },
+                { "", NULL, NULL, true },
+                { "shutdown.target", "pkram-shm.service", NULL, true },
+                { "shutdown.target", "shutdown.target", NULL, false },
+                /* It stops with a unit that stops. */
+                { "", NULL, "pkram-shm.service", false },
+                { "", "pkram-shm.service", "pkram-shm.service", true },
         };
         _cleanup_free_ char *in_a_unit = process_unit(getpid()), *file = NULL;
 
@@ -89,6 +92,7 @@ static void test_shared_writers(const PkramDevice *device, const Config *config,
 
                 unit->conflicts = table[i / 2].conflicts;
                 unit->before = table[i / 2].before;
+                unit->part_of = table[i / 2].part_of;
                 assert_ok(kexec_state_collect(device, config, sources, KEXEC_STATE_FULL, &s));
                 assert_return_code(kill(pid, SIGKILL), errno);
                 assert_int_equal(waitpid(pid, NULL, 0), pid);
@@ -101,6 +105,7 @@ static void test_shared_writers(const PkramDevice *device, const Config *config,
                 assert_int_equal(kexec_unit_stops_before_unit(sources->bus, unit->name, "pkram-shm.service"),
                                  !table[i / 2].stays);
         }
+        unit->conflicts = unit->before = unit->part_of = NULL;
 }
 
 /* Files that can never be stored, and those of ordinary users, who cannot keep the host from a kexec. */
