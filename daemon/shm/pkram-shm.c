@@ -92,6 +92,13 @@ static int save_file(int dir, const char *name, const struct stat *st, void *use
         return 0;
 }
 
+/* Any user can make a segment, which "*" does not select then. */
+static int save_foreign_segment(const Segment *segment, _unused_ void *userdata) {
+        log_warning("Ignoring segment 0x%08x of user %u, which SysVUsers= does not name.", segment->key,
+                    MAX(segment->uid, segment->creator));
+        return 0;
+}
+
 /* Any user can make a file that a pattern matches. */
 static int save_foreign_file(_unused_ int dir, const char *name, const struct stat *st, _unused_ void *userdata) {
         log_warning("Ignoring shared memory '%s' of user %u, which PosixUsers= does not name.", name, st->st_uid);
@@ -132,7 +139,7 @@ static int shm_run_save(VarlinkClient *c, const Config *config) {
         r = shared_users_foreach_unknown(config, save_unknown_user, &all);
         if (r < 0)
                 return log_error_errno(r, "Failed to look for users");
-        r = shared_segments_foreach(config, save_segment, &all);
+        r = shared_segments_foreach(config, save_segment, save_foreign_segment, &all);
         if (r < 0)
                 (void) log_error_errno(r, "Failed to list System V segments");
         k = shared_files_foreach(config, arg_shm, save_file, save_foreign_file, &all);

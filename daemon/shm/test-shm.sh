@@ -187,7 +187,9 @@ forget
 configure 'SysVKeys=* 0x5' 'SysVUsers=1001'
 for ((i = 1; i <= 5; i++)); do use create "$i" 65536 600; done
 chown_segment 2 999 && chown_segment 3 1000 && chown_segment 4 1001 && chown_segment 5 1000
-run 0 save && says 0x00000001 && says 0x00000002 && ! says 0x00000003 && says 0x00000004 && says 0x00000005
+run 0 save && says 'Ignoring segment 0x00000003 of user 1000, which SysVUsers= does not name' &&
+    says 'Stored segment 0x00000001' && says 'Stored segment 0x00000002' && ! says 'Stored segment 0x00000003' &&
+    says 'Stored segment 0x00000004' && says 'Stored segment 0x00000005'
 ok "and so are their segments, unless the key is named"
 run 0 restore; forget
 

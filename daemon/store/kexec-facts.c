@@ -352,7 +352,7 @@ static int collect_shared_memory(TreeScan *t, const PkramDevice *device, const c
                 if (r < 0)
                         return r;
         }
-        r = shared_segments_foreach(t->config, scan_shared_segment, t);
+        r = shared_segments_foreach(t->config, scan_shared_segment, /* foreign= */ NULL, t);
         if (r < 0 && r != -ENOMEM)
                 log_warning("Failed to list System V segments, ignoring: %s", strerror(-r));
         if (r == -ENOMEM)

@@ -12,13 +12,20 @@
 /* Ordinary users have numbers from here on. */
 #define ORDINARY_UID_MIN 1000U
 
+typedef enum KeyMatch {
+        KEY_OTHER,
+        KEY_FOREIGN,    /* it would be selected if it did not belong to an ordinary user */
+        KEY_SELECTED,
+} KeyMatch;
+
 /*
  * Is the key of a segment in a list of words? "*" stands for all that could be found again, except for those of
  * ordinary users: any user can make segments that cannot be stored or are too large, and a kexec that would lose one
  * is refused.
  */
-static bool words_have_key(const char *words, const Segment *s) {
+static KeyMatch words_match_key(const char *words, const Segment *s) {
         _cleanup_free_ char *copy = strdup(words);
+        KeyMatch match = KEY_OTHER;
         char *state = NULL;
 
         for (char *w = copy ? strtok_r(copy, " \t", &state) : NULL; w; w = strtok_r(NULL, " \t", &state)) {
@@ -26,9 +33,11 @@ static bool words_have_key(const char *words, const Segment *s) {
 
                 if ((streq(w, "*") && s->key != 0 && s->uid < ORDINARY_UID_MIN && s->creator < ORDINARY_UID_MIN) ||
                     (key_parse(w, &v) >= 0 && v == s->key))
-                        return true;
+                        return KEY_SELECTED;
+                if (streq(w, "*") && s->key != 0)
+                        match = KEY_FOREIGN;
         }
-        return false;
+        return match;
 }
 
 /*
@@ -55,7 +64,8 @@ bool shared_memory_is_configured(const Config *c) {
                 *c->shared_memory[SHARED_MEMORY_FILES];
 }
 
-int shared_segments_foreach(const Config *c, SharedSegmentFunction function, void *userdata) {
+int shared_segments_foreach(const Config *c, SharedSegmentFunction function, SharedSegmentFunction foreign,
+                            void *userdata) {
         const char *keys = c->shared_memory[SHARED_MEMORY_KEYS], *users = c->shared_memory[SHARED_MEMORY_USERS];
         _cleanup_users_ UserList uids = {};
         _cleanup_free_ Segment *list = NULL;
@@ -69,8 +79,12 @@ int shared_segments_foreach(const Config *c, SharedSegmentFunction function, voi
                 r = segments_list(&list, &n);
         for (size_t i = 0; r >= 0 && i < n; i++) {
                 /* Private ones are left out unless they are named, which is worth an error. */
-                if (words_have_key(keys, list + i) || (list[i].key != 0 && segment_is_of_users(list + i, &uids)))
-                        r = function(list + i, userdata);
+                KeyMatch match = list[i].key != 0 && segment_is_of_users(list + i, &uids) ? KEY_SELECTED :
+                        words_match_key(keys, list + i);
+                SharedSegmentFunction f = match == KEY_SELECTED ? function : match == KEY_FOREIGN ? foreign : NULL;
+
+                if (f)
+                        r = f(list + i, userdata);
         }
         return r;
 }
