@@ -106,7 +106,10 @@ static int places_info(Places *p, int fd, struct pkram_ioctl_info *a) {
         return 0;
 }
 
-/* Ids on disk are greater than all those in memory. */
+/*
+ * Ids on disk are greater than all those in memory. If the disk cannot be used, those in memory are listed: what is in
+ * them can be retrieved. Nothing can be stored then.
+ */
 static int places_list(Places *p, int fd, struct pkram_ioctl_list *a) {
         struct pkram_ioctl_list rest = *a;
         int r;
@@ -122,10 +125,8 @@ static int places_list(Places *p, int fd, struct pkram_ioctl_list *a) {
                 a->returned = 0;
 
         r = disk_call_once(p, PKRAM_IOC_LIST, &rest);
-        if (r == -ENOENT)
-                return 0;
         if (r < 0)
-                return r;
+                return 0;
         a->returned += rest.returned;
         if (rest.returned > 0)
                 a->cursor = rest.cursor;

@@ -377,7 +377,7 @@ static void test_full_for_files(void **state) {
         disk_io_hook = NULL;
         shell("! ls -d %s/nodes.*", f->d.path);
         assert_ok(put(f, "n", "n", -EBADF, false));
-        restart(f, true);
+        fixture_restart(f, true);
         assert_node(f, "n", "n");
 }
 
