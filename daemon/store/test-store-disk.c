@@ -300,7 +300,7 @@ static void test_unusable_disk(void **state) {
         assert_ok(store_put_data(&f->s, &f->s.root, "in-memory", 0, NULL));
         assert_int_equal(store_count(&f->s, &f->s.root), 2);
 
-        /* What is in memory is found all the same. */
+        /* What is in memory is found anyway. */
         disk_io_hook = nothing_opens;
         assert_int_equal(store_count(&f->s, &f->s.root), 1);
         assert_ok(store_get(&f->s, &f->s.root, "in-memory", false, &l, NULL));
