@@ -433,6 +433,25 @@ static unsigned long pages_free(void)
 	return global_zone_page_state(NR_FREE_PAGES);
 }
 
+/* Has the current task look as if it was killed, or not any more. */
+static void mark_killed(struct kunit *test, bool killed)
+{
+	unsigned long flags;
+
+	if (!lock_task_sighand(current, &flags)) {
+		KUNIT_FAIL(test, "the task has no signal handlers");
+		return;
+	}
+	if (killed) {
+		sigaddset(&current->pending.signal, SIGKILL);
+		set_thread_flag(TIF_SIGPENDING);
+	} else {
+		sigdelset(&current->pending.signal, SIGKILL);
+		clear_thread_flag(TIF_SIGPENDING);
+	}
+	unlock_task_sighand(current, &flags);
+}
+
 /* With much memory banned, as when it was added, only some of it is taken, and a kill ends it. */
 static void kexec_alloc_gives_up(struct kunit *test)
 {
@@ -457,16 +476,10 @@ static void kexec_alloc_gives_up(struct kunit *test)
 
 	pkram_alloc_hold();
 	before = pages_free();
-	spin_lock_irq(&current->sighand->siglock);
-	sigaddset(&current->pending.signal, SIGKILL);
-	set_thread_flag(TIF_SIGPENDING);
-	spin_unlock_irq(&current->sighand->siglock);
+	mark_killed(test, true);
 	scoped_guard(rwsem_read, &pkram_kexec_sem)
 		folio = pkram_alloc_folio(gfp, 0, numa_mem_id());
-	spin_lock_irq(&current->sighand->siglock);
-	sigdelset(&current->pending.signal, SIGKILL);
-	clear_thread_flag(TIF_SIGPENDING);
-	spin_unlock_irq(&current->sighand->siglock);
+	mark_killed(test, false);
 	taken = before - pages_free();
 	KUNIT_EXPECT_NULL(test, folio);
 	KUNIT_EXPECT_LT(test, taken, 2048);
