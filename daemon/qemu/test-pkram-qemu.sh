@@ -79,9 +79,10 @@ for how in silent closes; do
     launch '' && says 'goes on' && ends 0 TERM && says 'off after' && ! says 'Failed to ask'
     ok "or: no kexec"
     manager "$how"
+    # It gives up a little earlier if there is no time for another question, and SECONDS counts whole ones.
     SECONDS=0
     launch '' --save=6 && says boots && ends 0 TERM && says 'Failed to ask the service manager .*, saving guest' &&
-        says "Saved guest 'a'" && ((SECONDS >= 6 && SECONDS < 60)); ok "or never: it is saved"
+        says "Saved guest 'a'" && ((SECONDS >= 5 && SECONDS < 60)); ok "or never: it is saved"
 done
 launch '' && says 'goes on; it stood still for' && [[ $(ram) == 1 ]]; ok "and goes on in the same boot"
 manager none
