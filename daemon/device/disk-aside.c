@@ -8,6 +8,7 @@
 #include "disk-aside.h"
 #include "disk-io.h"
 #include "disk-record.h"
+#include "file-util.h"
 
 /* Opens the directory of this token, and creates it. */
 static int aside_create(int directory, const char *token) {
@@ -45,54 +46,42 @@ int disk_aside_move(int directory, const char *token, int from, const char *name
 }
 
 static int remove_tree(int dir, const char *name, unsigned depth) {
-        _cleanup_close_ int fd = disk_open_directory(dir, name);
+        _cleanup_closedir_ DIR *stream = NULL;
         const struct dirent *de;
-        DIR *stream;
-        int r = 0;
+        int r;
 
-        if (fd == -ENOTDIR || fd == -ELOOP)
+        r = disk_stream_open(disk_open_directory(dir, name), &stream);
+        if (r == -ENOTDIR || r == -ELOOP)
                 return disk_unlink(dir, name, 0);
-        if (fd < 0)
-                return fd;
+        if (r < 0)
+                return r;
         if (depth == 0)
                 return -ELOOP;
 
-        stream = fdopendir(fd);
-        if (!stream)
-                return -errno;
-        int own = TAKE_FD(fd);
         while ((de = disk_read_entry(stream, &r)))
                 if (!streq(de->d_name, ".") && !streq(de->d_name, ".."))
-                        r = remove_tree(own, de->d_name, depth - 1);
-        (void) closedir(stream);
+                        r = remove_tree(dirfd(stream), de->d_name, depth - 1);
         return r < 0 ? r : disk_unlink(dir, name, AT_REMOVEDIR);
 }
 
 int disk_aside_expire(int directory, const char *boot_token, uint64_t seconds) {
-        _cleanup_close_ int all = disk_open_directory(directory, DISK_SET_ASIDE);
+        _cleanup_closedir_ DIR *stream = NULL;
         const struct dirent *de;
         time_t now = time(NULL);
-        DIR *stream;
-        int r = 0;
+        int r;
 
-        if (all == -ENOENT)
-                return 0;
-        if (all < 0)
-                return all;
-        stream = fdopendir(all);
-        if (!stream)
-                return -errno;
-        int own = TAKE_FD(all);
+        r = disk_stream_open(disk_open_directory(directory, DISK_SET_ASIDE), &stream);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
         while ((de = disk_read_entry(stream, &r))) {
                 struct stat st;
 
                 if (!disk_token_is_valid(de->d_name) || streq(de->d_name, boot_token) ||
-                    fstatat(own, de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                    fstatat(dirfd(stream), de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                         continue;
                 if (st.st_mtime > now || (uint64_t) (now - st.st_mtime) < seconds)
                         continue;
-                r = remove_tree(own, de->d_name, 4);
+                r = remove_tree(dirfd(stream), de->d_name, 4);
         }
-        (void) closedir(stream);
         return r;
 }

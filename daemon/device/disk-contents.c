@@ -9,6 +9,7 @@
 #include "disk-file.h"
 #include "disk-io.h"
 #include "disk-node.h"
+#include "file-util.h"
 
 /* A file that may be a node, but could not be read. */
 struct DiskUnreadable {
@@ -178,14 +179,13 @@ static int dropped_add(DiskContents *c, const char *name, uint32_t damage) {
 
 /* Lists the nodes that were set aside in this boot. Their names are read from their files if possible. */
 static int dropped_scan(DiskContents *c, int dir, bool stale) {
+        _cleanup_closedir_ DIR *stream = NULL;
         const struct dirent *de;
-        DIR *stream = fdopendir(dir);
-        int r = 0;
+        int r;
 
-        if (!stream) {
-                safe_close(dir);
-                return -errno;
-        }
+        r = disk_stream_open(dir, &stream);
+        if (r < 0)
+                return r;
         while ((de = disk_read_entry(stream, &r))) {
                 _cleanup_close_ int fd = -EBADF;
                 struct stat st;
@@ -208,7 +208,6 @@ static int dropped_scan(DiskContents *c, int dir, bool stale) {
                         disk_name_is_valid(h.name);
                 r = dropped_add(c, readable ? h.name : "", stale ? DISK_DAMAGE_STALE : PKRAM_DAMAGE_CHECKSUM);
         }
-        (void) closedir(stream);
         return r;
 }
 
@@ -325,23 +324,18 @@ static int scan_file(DiskContents *c, DiskDirectory *dir, const char *file) {
 
 /* Reads all headers. Only locks show which nodes are being loaded. */
 static int disk_scan(DiskContents *c, DiskDirectory *dir) {
+        _cleanup_closedir_ DIR *stream = NULL;
         const struct dirent *de;
-        DIR *stream;
-        int r = 0, fd;
+        int r;
 
         c->n_entries = 0;
         c->n_unreadable = 0;
         c->n_dropped = 0;
         if (dir->nodes < 0)
                 return 0;
-        fd = disk_open(dir->nodes, ".", O_RDONLY | O_DIRECTORY);
-        if (fd < 0)
-                return fd;
-        stream = fdopendir(fd);
-        if (!stream) {
-                safe_close(fd);
-                return -errno;
-        }
+        r = disk_stream_open(disk_open_directory(dir->nodes, "."), &stream);
+        if (r < 0)
+                return r;
 
         while ((de = disk_read_entry(stream, &r))) {
                 char file[256];
@@ -349,7 +343,6 @@ static int disk_scan(DiskContents *c, DiskDirectory *dir) {
                 (void) snprintf(file, sizeof(file), "%s", de->d_name);
                 r = scan_file(c, dir, file);
         }
-        (void) closedir(stream);
         if (r < 0)
                 return r;
 

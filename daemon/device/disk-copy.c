@@ -7,6 +7,7 @@
 #include "disk-file-save.h"
 #include "disk-file.h"
 #include "disk-io.h"
+#include "file-util.h"
 #include "time-util.h"
 
 /* Returns 1 if the file is a copy of this boot, which is removed then, else 0. */
@@ -35,24 +36,18 @@ static int file_clear(DiskCopies *c, const char *file) {
 }
 
 static int copies_clear(DiskCopies *c) {
+        _cleanup_closedir_ DIR *stream = NULL;
         const struct dirent *de;
         bool changed = false;
-        DIR *stream;
-        int r = 0, fd;
+        int r;
 
-        fd = disk_open(c->directory.nodes, ".", O_RDONLY | O_DIRECTORY);
-        if (fd < 0)
-                return fd;
-        stream = fdopendir(fd);
-        if (!stream) {
-                safe_close(fd);
-                return -errno;
-        }
+        r = disk_stream_open(disk_open_directory(c->directory.nodes, "."), &stream);
+        if (r < 0)
+                return r;
         while ((de = disk_read_entry(stream, &r))) {
                 r = file_clear(c, de->d_name);
                 changed = changed || r > 0;
         }
-        (void) closedir(stream);
         return r >= 0 && changed ? disk_copies_sync(c) : r;
 }
 

@@ -186,20 +186,14 @@ int disk_directory_set_aside(DiskDirectory *d, const char *file, const char *rea
 
 /* What belongs to another shutdown. */
 static int set_aside_others(DiskDirectory *d) {
+        _cleanup_closedir_ DIR *dir = NULL;
         char own[NODES_NAME_MAX];
-        DIR *dir;
-        int fd, r = 0;
+        int r;
 
         nodes_name(d->record.token, own);
-        fd = disk_open_directory(d->fd, ".");
-        if (fd < 0)
-                return fd;
-        dir = fdopendir(fd);
-        if (!dir) {
-                r = -errno;
-                safe_close(fd);
+        r = disk_stream_open(disk_open_directory(d->fd, "."), &dir);
+        if (r < 0)
                 return r;
-        }
 
         const struct dirent *de;
         while ((de = disk_read_entry(dir, &r))) {
@@ -222,7 +216,6 @@ static int set_aside_others(DiskDirectory *d) {
                         r = 0;
                 }
         }
-        (void) closedir(dir);
         return r;
 }
 

@@ -168,6 +168,17 @@ bool disk_identity_matches(const DiskIdentity *a, const DiskIdentity *b) {
         return number_matches(a->inode, b->inode) && number_matches(a->birth_ns, b->birth_ns);
 }
 
+int disk_stream_open(int fd, DIR **ret) {
+        if (fd < 0)
+                return fd;
+        *ret = fdopendir(fd);
+        if (!*ret) {
+                safe_close(fd);
+                return -errno;
+        }
+        return 0;
+}
+
 const struct dirent *disk_read_entry(DIR *stream, int *r) {
         const struct dirent *de;
 

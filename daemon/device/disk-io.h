@@ -57,6 +57,12 @@ int disk_check_owner(int fd);
 int disk_write_begin(int fd, uint64_t offset, uint64_t size);
 int disk_write_wait(int fd, uint64_t offset, uint64_t size);
 
+/*
+ * Makes a stream of the descriptor of a directory, which it takes over: closedir() closes it, as this does on failure.
+ * A negative number is an error, and is returned. Otherwise returns 0, or a negative errno.
+ */
+int disk_stream_open(int fd, DIR **ret);
+
 /* Returns the next entry of a directory, or NULL at its end, if *r is negative already, or on failure, which sets
  * *r. */
 const struct dirent *disk_read_entry(DIR *stream, int *r);
