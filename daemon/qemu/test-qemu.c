@@ -87,7 +87,8 @@ static void monitor_serve(int fd, const char *greeting, const Answer *special) {
 
 static pid_t monitor;
 
-static Qmp *monitor_start(const char *greeting, const Answer *special) {
+/* Starts the process of a monitor. Returns the connection to it, or, in that process, NULL and its end in *ret_fd. */
+static Qmp *monitor_fork(int *ret_fd) {
         int pair[2];
         Qmp *q;
 
@@ -96,10 +97,20 @@ static Qmp *monitor_start(const char *greeting, const Answer *special) {
         assert_ok(monitor);
         if (monitor == 0) {
                 (void) close(pair[0]);
-                monitor_serve(pair[1], greeting, special);
+                *ret_fd = pair[1];
+                return NULL;
         }
         (void) close(pair[1]);
         assert_ok(qmp_new(pair[0], &q));
+        return q;
+}
+
+static Qmp *monitor_start(const char *greeting, const Answer *special) {
+        int fd = -EBADF;
+        Qmp *q = monitor_fork(&fd);
+
+        if (!q)
+                monitor_serve(fd, greeting, special);
         return q;
 }
 
@@ -193,20 +204,14 @@ static void test_qmp_too_long(_unused_ void **state) {
 
 /* Says the same thing over and over, as fast as it is read. */
 static Qmp *flood_start(const char *line) {
-        int pair[2];
-        Qmp *q;
+        int fd = -EBADF;
+        Qmp *q = monitor_fork(&fd);
 
-        assert_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
-        monitor = fork();
-        assert_ok(monitor);
-        if (monitor == 0) {
-                (void) close(pair[0]);
-                while (send(pair[1], line, strlen(line), MSG_NOSIGNAL) > 0)
+        if (!q) {
+                while (send(fd, line, strlen(line), MSG_NOSIGNAL) > 0)
                         ;
                 _exit(0);
         }
-        (void) close(pair[1]);
-        assert_ok(qmp_new(pair[0], &q));
         return q;
 }
 
