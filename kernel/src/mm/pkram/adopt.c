@@ -273,7 +273,7 @@ static void adopt_free(u64 first)
 
 	atomic64_sub(freed, &pkram.pending_pages);
 	spin_lock(&adopt.lock);
-	adopt.freed += freed;
+	WRITE_ONCE(adopt.freed, adopt.freed + freed);
 	spin_unlock(&adopt.lock);
 	work_end(&adopt.nr_claiming);
 }
@@ -302,7 +302,7 @@ static void adopt_step(enum pkram_adopt_phase phase)
 		adopt_finish();
 	spin_lock(&adopt.lock);
 	adopt.exclusive = false;
-	adopt.scanner = NULL;
+	WRITE_ONCE(adopt.scanner, NULL);
 	adopt_set_phase_locked(phase + 1);
 	spin_unlock(&adopt.lock);
 	wake_up_all(&pkram_adopt_wait);
@@ -355,7 +355,7 @@ static bool adopt_work(enum pkram_adopt_phase until)
 	}
 	if (step) {
 		adopt.exclusive = true;
-		adopt.scanner = current;
+		WRITE_ONCE(adopt.scanner, current);
 	}
 	spin_unlock(&adopt.lock);
 
@@ -454,7 +454,7 @@ bool pkram_adopt_pending(void)
 static void adopt_count_waiter(int change)
 {
 	spin_lock(&adopt.lock);
-	adopt.nr_waiters += change;
+	WRITE_ONCE(adopt.nr_waiters, adopt.nr_waiters + change);
 	spin_unlock(&adopt.lock);
 }
 
