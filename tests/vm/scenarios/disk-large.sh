@@ -5,6 +5,7 @@
 # stages: 2
 # memory: 4G
 # timeout: 2400
+# silence: 300
 # append: systemd.default_timeout_start_sec=900 systemd.default_timeout_stop_sec=900
 # config: stock
 # qemu: -action reboot=reset
@@ -22,6 +23,16 @@ for i in range(1024):
     sys.stdout.buffer.write(block)
 END
 }
+
+make_gibibyte() {
+        mkdir -p /run/big && mount -t tmpfs -o size=1100M none /run/big
+        gibibyte >/run/big/gibibyte
+        sha big </run/big/gibibyte
+}
+
+# All small files of the tree, one after the other.
+small_files() { (cd /srv/many && find . -type f ! -name sparse -print0 | sort -z | xargs -0 cat); }
+sum_small_files() { small_files | sha files; }
 
 # kill_writers N: SIGKILL pkramd at random moments while it stores a node over an older one. Each time the node is the
 # new one if its client was told so, and otherwise one of the two; nothing is left over.
@@ -61,11 +72,9 @@ stage1() {
         check "with $FILES files" make_files /srv/many $FILES 1000
         check "and a sparse one" bash -c 'truncate -s 1T /srv/many/sparse && printf x | dd of=/srv/many/sparse bs=1 \
                 seek=$(((1 << 40) - 1)) conv=notrunc status=none'
-        (cd /srv/many && find . -type f ! -name sparse -print0 | sort -z | xargs -0 cat) | sha files >/dev/null
+        check "whose checksum is kept" sum_small_files
 
-        mkdir -p /run/big && mount -t tmpfs -o size=1100M none /run/big
-        gibibyte >/run/big/gibibyte
-        sha big </run/big/gibibyte >/dev/null
+        check "1 GiB is written" make_gibibyte
         check "1 GiB is stored" pkramctl store --verify big /run/big/gibibyte
         umount /run/big
         remember_boot
@@ -81,7 +90,7 @@ stage2() {
         umount /run/big
         check "the tree is mounted" mount -t pkram -o size=3G,nr_inodes=300k many /srv/many
         equal "with all files" "$(find /srv/many -type f | wc -l)" $((FILES + 1))
-        (cd /srv/many && find . -type f ! -name sparse -print0 | sort -z | xargs -0 cat) | same files
+        small_files | same files
         equal "the sparse file is sparse" "$(stat -c '%s %b' /srv/many/sparse)" "$((1 << 40)) 8"
         equal "and has its byte" "$(tail -c 1 /srv/many/sparse)" x
         matches "the journal has how long it took" "$(journalctl -q -b -u pkramd.service -o cat)" \
