@@ -12,6 +12,7 @@ kernel message can tear them apart. The words:
                              of that, how long the kernel was idle
     SHOW text        a line for the reader of the demo
     DONE             the scenario is over, the guest powers off
+    CUT              the power fails, see power.py
 """
 
 import re

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Switches a guest on again after it has powered off, for scenarios with 'power: again'."""
+"""Switches a guest on again after it has powered off or halted, or after it said that its power fails ("@@pkram CUT"),
+for scenarios with 'power: again'."""
 
 import contextlib
 import json
 import os
+import re
 import socket
 import tempfile
 import threading
 import time
+
+# A guest that says this does nothing more.
+OFF = re.compile(r"reboot: System halted|@@pkram CUT")
 
 
 def _connect(path):
@@ -22,23 +27,38 @@ def _connect(path):
     return None
 
 
-def _follow(path, done):
-    """Until QEMU ends. The poweroff after which done is set is the last one, and ends QEMU."""
-    monitor = _connect(path)
-    if not monitor:
-        return
-    with monitor, monitor.makefile("rw", encoding="utf-8") as f, contextlib.suppress(OSError):
-        def execute(*commands):
-            for command in commands:
-                f.write(json.dumps({"execute": command}) + "\n")
-            f.flush()
+class _Machine:
+    """The guest, as QEMU's monitor controls it."""
 
-        execute("qmp_capabilities")
-        for line in f:
-            message = json.loads(line)
-            # The last line of the console may take a moment longer.
-            if message.get("event") == "SHUTDOWN" and message["data"]["guest"]:
-                execute(*(["quit"] if done.wait(5) else ["system_reset", "cont"]))
+    def __init__(self):
+        self.done = threading.Event()  # the next poweroff is the last one, and ends QEMU
+        self._monitor = None
+        self._lock = threading.Lock()
+
+    def follow(self, path):
+        """Until QEMU ends."""
+        monitor = _connect(path)
+        if not monitor:
+            return
+        with monitor, monitor.makefile("r", encoding="utf-8") as f, contextlib.suppress(OSError):
+            self._monitor = monitor
+            self._execute("qmp_capabilities")
+            for line in f:
+                message = json.loads(line)
+                # The last line of the console may take a moment longer.
+                if message.get("event") == "SHUTDOWN" and message["data"]["guest"]:
+                    if self.done.wait(5):
+                        self._execute("quit")
+                    else:
+                        self.start_again()
+
+    def start_again(self):
+        """What the guest had not written to its disk is lost."""
+        self._execute("system_reset", "cont")
+
+    def _execute(self, *commands):
+        with self._lock:
+            self._monitor.sendall("".join(json.dumps({"execute": c}) + "\n" for c in commands).encode())
 
 
 @contextlib.contextmanager
@@ -48,16 +68,18 @@ def again(enabled, on_line):
     if not enabled:
         yield [], on_line
         return
-    done = threading.Event()
+    machine = _Machine()
 
     def watch(line):
         if "@@pkram DONE" in line:
-            done.set()
+            machine.done.set()
+        elif OFF.search(line):
+            machine.start_again()
         if on_line:
             on_line(line)
 
     # The path of a socket has to be short.
     with tempfile.TemporaryDirectory(prefix="pkram-") as directory:
         path = os.path.join(directory, "monitor")
-        threading.Thread(target=_follow, args=(path, done), daemon=True).start()
+        threading.Thread(target=machine.follow, args=(path,), daemon=True).start()
         yield ["-action", "shutdown=pause", "-qmp", f"unix:{path},server=on,wait=off"], watch

@@ -21,7 +21,7 @@
     # scratch: 256M            an empty disk, /dev/vdc (full guests only)
     # packages: WORDS          packages of Debian beyond those of the image, in packages/ (full guests only)
     # image: small             the image of the demo on Debian's own kernel, with few packages (full guests only)
-    # power: again             a guest that powers off is switched on again, until it is done (full guests only)
+    # power: again             a guest that powers off, halts or says CUT is started again, until DONE (full only)
     # control: NAME            a program of tests/vm/control that runs on the host meanwhile (full guests only)
     # debs: guest              Debian packages of a kernel with that configuration, in pkram-deb/ (full guests only)
 """
