@@ -11,8 +11,8 @@ ORDERS="1 2 3 4 5 6 7 8"
 spec_of() { echo "file:size=4M,seed=4$1,order=$1"; }
 size_may() { echo "$2" >/sys/kernel/mm/transparent_hugepage/hugepages-$((4 << $1))kB/shmem_enabled; }
 
-# Linux 6.12 lets khugepaged join the pages of a file that may have large folios of any size. Whether it comes while the
-# file is made is a matter of time. It does not run if anonymous memory may not have huge pages.
+# Linux 6.12 lets khugepaged join the pages of a file that may have large folios of any size. Whether it comes while
+# the file is made is a matter of time. It does not run if anonymous memory may not have huge pages.
 khugepaged_off() { echo never >/sys/kernel/mm/transparent_hugepage/enabled; }
 
 shmem_huge_kib() { awk '/^ShmemHugePages:/ { print $2 }' /proc/meminfo; }
