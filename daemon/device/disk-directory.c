@@ -51,13 +51,13 @@ static int open_base(const char *path) {
         if (parent < 0 && errno == ENOENT && mkdir(copy, 0700) >= 0)
                 parent = open(copy, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (parent < 0)
-                return errno == ENOENT ? -ENOTDIR : errno == ENOSPC ? -EDQUOT : -errno;
+                return errno == ENOENT ? -ENOTDIR : disk_errno();
 
         int fd = disk_open_directory(parent, slash + 1);
         if (fd == -ENOENT) {
                 _cleanup_close_ int synced = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-                return synced < 0 ? -errno : disk_open_or_create(synced, slash + 1);
+                return synced < 0 ? disk_errno() : disk_open_or_create(synced, slash + 1);
         }
         if (fd >= 0) {
                 int r = disk_check_owner(fd);
@@ -139,7 +139,7 @@ int disk_directory_check(const char *path) {
         if (r < 0)
                 return r;
         if (stat(existing, &st) < 0)
-                return -errno;
+                return disk_errno();
         if (!S_ISDIR(st.st_mode))
                 return -ENOTDIR;
         return disk_file_system_is_read_only(existing) ? -EROFS : 0;
@@ -316,7 +316,7 @@ static int enter_read_only(const char *path, int why, DiskDirectory *d) {
         if (r < 0)
                 return r;
         d->fd = open(existing, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return d->fd < 0 ? -errno : 0;
+        return d->fd < 0 ? disk_errno() : 0;
 }
 
 /* The part that writes. */

@@ -323,7 +323,7 @@ int disk_file_commit(int fd, const DiskStamp *stamp, DiskHeader *ret) {
 
         /* What a call that failed left behind the end, and the page that the data begins with. */
         if (ftruncate(fd, (off_t) h.size) < 0)
-                return errno == ENOSPC ? -EDQUOT : -errno;
+                return disk_errno();
         h.state = DISK_COMMITTED;
         h.id = stamp->id;
         h.stored_ns = stamp->stored_ns;

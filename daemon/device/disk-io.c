@@ -19,14 +19,27 @@ int (*disk_io_hook)(const char *call, int fd);
 void (*disk_io_alive)(void);
 int (*disk_identify_hook)(int directory, const char *name, DiskIdentity *ret);
 
+/* What callers get in the place of a negative errno of the system. */
+static int system_error(int error) {
+        switch (error) {
+        case -ENOSPC:
+                return -EDQUOT;
+        case -EUCLEAN:
+        case -EBADMSG:
+                return -EIO; /* ext4 and XFS say so where their own structures are damaged */
+        default:
+                return error;
+        }
+}
+
 static int disk_io_call_hook(const char *call, int fd) {
         if (disk_io_alive)
                 disk_io_alive();
-        return disk_io_hook ? disk_io_hook(call, fd) : 0;
+        return disk_io_hook ? system_error(disk_io_hook(call, fd)) : 0;
 }
 
-static int disk_errno(void) {
-        return errno == ENOSPC ? -EDQUOT : -errno;
+int disk_errno(void) {
+        return system_error(-errno);
 }
 
 int disk_open(int directory, const char *name, int flags) {
@@ -86,7 +99,7 @@ int disk_check_owner(int fd) {
         struct stat st;
 
         if (fstat(fd, &st) < 0)
-                return -errno;
+                return disk_errno();
         return st.st_uid != geteuid() || (st.st_mode & 022) != 0 ? -EUCLEAN : 0;
 }
 
@@ -174,7 +187,7 @@ int disk_stream_open(int fd, DIR **ret) {
         *ret = fdopendir(fd);
         if (!*ret) {
                 safe_close(fd);
-                return -errno;
+                return disk_errno();
         }
         return 0;
 }
@@ -187,7 +200,7 @@ const struct dirent *disk_read_entry(DIR *stream, int *r) {
         errno = 0;
         de = readdir(stream);
         if (!de && errno != 0)
-                *r = -errno;
+                *r = disk_errno();
         return de;
 }
 
@@ -199,7 +212,7 @@ int disk_lock(int fd, int operation) {
                 return r;
         while (flock(fd, operation | LOCK_NB) < 0)
                 if (errno != EINTR)
-                        return errno == EWOULDBLOCK ? -EBUSY : -errno;
+                        return errno == EWOULDBLOCK ? -EBUSY : disk_errno();
         return 0;
 }
 
@@ -207,9 +220,10 @@ int disk_read(int fd, void *buffer, size_t size, uint64_t offset) {
         int r;
 
         r = disk_io_call_hook("read", fd);
-        if (r < 0)
-                return r;
-        return pread_all(fd, buffer, size, offset);
+        if (r >= 0)
+                r = pread_all(fd, buffer, size, offset);
+        /* The file ends before. */
+        return r == -EBADMSG ? r : system_error(r);
 }
 
 int disk_write(int fd, const void *data, size_t size, uint64_t offset) {
@@ -220,6 +234,5 @@ int disk_write(int fd, const void *data, size_t size, uint64_t offset) {
                 return r;
         if (offset > INT64_MAX - size)
                 return -EFBIG;
-        r = pwrite_all(fd, data, size, (off_t) offset);
-        return r == -ENOSPC ? -EDQUOT : r;
+        return system_error(pwrite_all(fd, data, size, (off_t) offset));
 }

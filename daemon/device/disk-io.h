@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * System calls of the disk device. All functions return negative errno, retry after signals, and report a full disk
- * as -EDQUOT: -ENOSPC of the device means that the next kernel would lack memory.
+ * System calls of the disk device. All functions return negative errno and retry after signals. They report a full
+ * disk as -EDQUOT, because -ENOSPC of the device means that the next kernel would lack memory, and a damaged file system
+ * as -EIO, because -EUCLEAN and -EBADMSG are about directories and files of ours.
  */
 #pragma once
 
@@ -37,6 +38,9 @@ extern int (*disk_identify_hook)(int directory, const char *name, DiskIdentity *
 
 /* Can they be of the same directory? */
 bool disk_identity_matches(const DiskIdentity *a, const DiskIdentity *b);
+
+/* errno as the functions here return it. For other calls about files of the disk. */
+int disk_errno(void);
 
 int disk_open(int directory, const char *name, int flags);
 int disk_mkdir(int directory, const char *name);

@@ -160,6 +160,23 @@ static void test_foreign(void **state) {
         assert_node(f, "n", DATA);
 }
 
+static int system_is_damaged(const char *call, _unused_ int fd) {
+        return streq(call, "open") ? -EUCLEAN : 0;
+}
+
+/* ext4 and XFS have an error in common with a directory that others can write to. */
+static void test_file_system(void **state) {
+        Fixture *f = *state;
+
+        assert_ok(put(f, "n", DATA, -EBADF, false));
+        disk_io_hook = system_is_damaged;
+        fixture_restart(f, false);
+        assert_errno(put(f, "m", DATA, -EBADF, false), EIO);
+        disk_io_hook = NULL;
+        fixture_restart(f, false);
+        assert_node(f, "n", DATA);
+}
+
 static ino_t failing_inode;
 
 static int inode_fails(const char *call, int fd) {
@@ -385,6 +402,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_truncated, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_damaged_later, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_foreign, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_file_system, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_unreadable, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_each_call_fails, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_each_call_is_the_last, fixture_setup, fixture_teardown),

@@ -195,7 +195,7 @@ const char *persist_drop_text(const PersistNode *n) {
         case PERSIST_DROP_TIME:
                 return "writing it would take longer than PersistSecMax=";
         case PERSIST_DROP_FAILED:
-                return strerror(-n->error);
+                return n->error == -ECANCELED ? "the process that wrote it was killed" : strerror(-n->error);
         default:
                 return "it was not written";
         }

@@ -308,6 +308,7 @@ static void test_writer_is_killed(void **state) {
         assert_int_equal(p.n_dropped, 1);
         assert_int_equal(p.nodes[0].drop, PERSIST_DROP_FAILED);
         assert_int_equal(p.nodes[0].error, -ECANCELED);
+        assert_string_equal(persist_drop_text(p.nodes), "the process that wrote it was killed");
         /* What it left behind does no harm. */
         persist_write_all(f, PERSIST_ALL);
         persist_restart(f, true, false);
