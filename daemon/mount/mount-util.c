@@ -38,33 +38,37 @@ int mount_next_option(int argc, char *argv[], const char *letters, const char *p
         }
 }
 
+int pkram_status_support(const VarlinkReply *status, bool *ret_disk, char **ret_reason) {
+        const char *place = json_get_string(status->parameters, "place");
+        char *reason;
+
+        *ret_disk = false;
+        *ret_reason = NULL;
+        if (status->error)
+                reason = reply_to_text(status);
+        else if (json_get_bool(status->parameters, "supported", false)) {
+                *ret_disk = place && streq(place, "disk");
+                return 1;
+        } else if (!json_get(status->parameters, "diskProblem") &&
+                   !json_get_bool(status->parameters, "accessDenied", false))
+                return 0;
+        else
+                reason = strdup(json_get_string(status->parameters, "reason") ?: "");
+        if (!reason)
+                return -ENOMEM;
+
+        *ret_reason = reason;
+        return -EIO;
+}
+
 int pkram_is_supported(VarlinkClient *c, bool *ret_disk, char **ret_reason) {
         _cleanup_reply_ VarlinkReply reply = {};
-        _cleanup_free_ char *reason = NULL;
         int r;
 
         *ret_disk = false;
         *ret_reason = NULL;
         r = pkram_call(c, "GetStatus", /* parameters= */ NULL, -EBADF, &reply);
-        if (r < 0)
-                return r;
-        if (reply.error)
-                reason = reply_to_text(&reply);
-        else if (json_get_bool(reply.parameters, "supported", false)) {
-                const char *place = json_get_string(reply.parameters, "place");
-
-                *ret_disk = place && streq(place, "disk");
-                return 1;
-        } else if (!json_get(reply.parameters, "diskProblem") &&
-                 !json_get_bool(reply.parameters, "accessDenied", false))
-                return 0;
-        else
-                reason = strdup(json_get_string(reply.parameters, "reason") ?: "");
-        if (!reason)
-                return -ENOMEM;
-
-        *ret_reason = TAKE_PTR(reason);
-        return -EIO;
+        return r < 0 ? r : pkram_status_support(&reply, ret_disk, ret_reason);
 }
 
 /* --- being asked to end --- */

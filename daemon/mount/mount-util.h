@@ -29,6 +29,9 @@ int mount_next_option(int argc, char *argv[], const char *letters, const char *p
  */
 int pkram_is_supported(VarlinkClient *c, bool *ret_disk, char **ret_reason);
 
+/* The same for a reply of GetStatus that is there already. */
+int pkram_status_support(const VarlinkReply *status, bool *ret_disk, char **ret_reason);
+
 /*
  * Programs that are asked to end (SIGTERM by the timeout of their unit, SIGINT, SIGHUP)
  * while they wait for pkramd must not leave things half done: from the first call on such

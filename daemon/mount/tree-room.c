@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -64,6 +65,20 @@ static int room_check_limits(struct json_object *limits, const char *path, const
         return 0;
 }
 
+/* What the caller has to know, and is no reason to refuse. */
+_printf_(2, 3) static int room_notice(char **ret_notice, const char *format, ...) {
+        va_list ap;
+        int r;
+
+        va_start(ap, format);
+        r = vasprintf(ret_notice, format, ap);
+        va_end(ap);
+        if (r >= 0)
+                return 0;
+        *ret_notice = NULL;
+        return -ENOMEM;
+}
+
 static int room_check_store(
                 const TreeMount *m,
                 const char *path,
@@ -75,25 +90,25 @@ static int room_check_store(
         const char *socket = m->socket ?: SOCKET_PATH;
         _cleanup_(varlink_client_freep) VarlinkClient *c = NULL;
         _cleanup_reply_ VarlinkReply reply = {};
+        _cleanup_free_ char *reason = NULL;
+        bool disk;
         int r;
 
         r = varlink_client_connect(socket, &c);
         if (r >= 0)
                 r = pkram_call(c, "GetStatus", /* parameters= */ NULL, -EBADF, &reply);
-        if (r < 0 || reply.error) {
-                if (asprintf(ret_notice, "pkramd does not answer at %s: the limits of the store are not checked.",
-                             socket) >= 0)
-                        return 0;
-                *ret_notice = NULL;
-                return -ENOMEM;
-        }
-        if (!json_get_bool(reply.parameters, "supported", false)) {
-                if (asprintf(ret_notice, "This kernel has no PKRAM: the memory of %s does not survive a kexec.",
-                             what) >= 0)
-                        return 0;
-                *ret_notice = NULL;
-                return -ENOMEM;
-        }
+        if (r < 0)
+                return room_notice(ret_notice, "pkramd does not answer at %s: the limits of the store are not "
+                                   "checked.", socket);
+        r = pkram_status_support(&reply, &disk, &reason);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return room_notice(ret_notice, "The store cannot be used, and the memory of %s does not survive a "
+                                   "kexec while it cannot: %s", what, reason);
+        if (r == 0)
+                return room_notice(ret_notice, "This kernel has no PKRAM: the memory of %s does not survive a kexec.",
+                                   what);
         return room_check_limits(json_get_array(reply.parameters, "limits"), path, what, bytes, reterr);
 }
 

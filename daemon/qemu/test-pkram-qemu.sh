@@ -286,6 +286,12 @@ launch '' && ends 2 && says "NodeBytesMax= .* is 400.0M, and with the guest the 
 ok "refused: together they exceed a limit"
 let_go
 launch '' && says boots && ends 0 TERM; ok "and alone it does not"
+start off
+launch '' && says "This kernel has no PKRAM: the memory of the guest does not survive" && ends 0 TERM
+ok "without PKRAM it boots, and says that a kexec ends it"
+start denied
+launch '' && says "The store cannot be used, .*: .*denies pkramd access" && ends 0 TERM
+ok "and why, if the store cannot be used"
 start
 
 cat >"$dir/a.conf" <<END_OF_CONF

@@ -6,6 +6,7 @@
 # stages: 18
 # timeout: 3000
 # append: systemd.default_timeout_start_sec=900 systemd.default_device_timeout_sec=900
+# packages: e2fsprogs
 # power: again
 # qemu: -action reboot=reset
 
@@ -114,6 +115,7 @@ again() {
 
 stage1() {
         # The image has none, and would be damaged itself when the power fails. It is used from the next boot on.
+        check "installed" dpkg --force-unsafe-io -i "$DIR"/packages/*.deb
         check "the root file system gets a journal" tune2fs -j /dev/vda
         mkdir -p "${CONF%/*}"
         printf '[Disk]\nPersist=marked\n' >$CONF
