@@ -31,6 +31,8 @@ class Width(unittest.TestCase):
     def test_python(self):
         self.assertEqual(self.found("a.py", f"f({', '.join(['argument'] * 15)})\n# {LONG}\n"), [1, 2])
         self.assertEqual(self.found("a.py", f'text = "{LONG}"\n'), [])
+        self.assertEqual(self.found("a.py", f'text = f"{LONG} {{x}} {{f(\'y\')}}"\n'), [])
+        self.assertEqual(self.found("a.py", f'program = f"""\nx = {{y}} {LONG}\n"""\n# {LONG}\n'), [4])
         self.assertEqual(self.found("a.py", f'"""Do it.\n{LONG}\n"""\nprogram = """\nx = {LONG}\n"""\n'), [2])
 
     def test_unit(self):

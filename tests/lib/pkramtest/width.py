@@ -122,16 +122,32 @@ def _shell(text):
             yield n, line
 
 
+def _python_strings(text):
+    """Where each string begins and ends, and the line that it begins in. Since Python 3.12, an f-string is no token,
+    but a list of them from FSTRING_START to FSTRING_END, with others within it."""
+    fstring_start, fstring_end = (getattr(tokenize, name, None) for name in ("FSTRING_START", "FSTRING_END"))
+    begun = []
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.STRING and not begun:
+            yield token.start, token.end, token.line
+        elif token.type == fstring_start:
+            begun.append(token)
+        elif token.type == fstring_end:
+            start = begun.pop()
+            if not begun:
+                yield start.start, token.end, start.line
+
+
 def _python(text):
     # A string that goes on over several lines may be a program of another language, unless it begins like a
     # sentence. A long string on one line is no place to wrap.
     inside = set()
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type == tokenize.STRING and token.end[0] > token.start[0]:
-            if not re.match(r"\s*[rf]*\"\"\"[A-Z]", token.line):
-                inside.update(range(token.start[0] + 1, token.end[0] + 1))
-        elif token.type == tokenize.STRING and len(token.string) > LONG_STRING:
-            inside.add(token.start[0])
+    for start, end, line in _python_strings(text):
+        if end[0] > start[0]:
+            if not re.match(r"\s*[rf]*\"\"\"[A-Z]", line):
+                inside.update(range(start[0] + 1, end[0] + 1))
+        elif end[1] - start[1] > LONG_STRING:
+            inside.add(start[0])
     for n, line in enumerate(text.splitlines(), 1):
         if len(line) > WIDTH and n not in inside:
             yield n, line
