@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -8,6 +9,15 @@
 
 #include "file-util.h"
 #include "persist-child.h"
+
+int persist_child_memory(size_t size, void **ret) {
+        void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+        if (memory == MAP_FAILED)
+                return -errno;
+        *ret = memory;
+        return 0;
+}
 
 int persist_child_start(PersistChild *c, void (*main)(void *userdata), void *userdata) {
         pid_t parent = getpid();

@@ -13,6 +13,9 @@ typedef struct PersistChild {
 } PersistChild;
 #define PERSIST_CHILD_NONE ((PersistChild) { .pidfd = -EBADF })
 
+/* Memory, all zero, that the process writes to and the one that watches it reads. Give it back with munmap(). */
+int persist_child_memory(size_t size, void **ret);
+
 /* Calls the function in the process. Returns 0 or a negative errno. Either way, call persist_child_done(). */
 int persist_child_start(PersistChild *c, void (*main)(void *userdata), void *userdata);
 

@@ -81,8 +81,7 @@ int persist_write(PersistPlan *p, const PkramDevice *memory, const char *path, c
         void *shared;
         int r;
 
-        shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        r = shared == MAP_FAILED ? -errno : 0;
+        r = persist_child_memory(size, &shared);
         if (r >= 0) {
                 w.shared = shared;
                 r = persist_child_start(&writer, write_nodes, &w);
@@ -128,11 +127,13 @@ static void limit_examine(void *userdata) {
 int persist_plan_limit_in_time(PersistPlan *p, const char *path, const Config *c) {
         PersistChild child = PERSIST_CHILD_NONE;
         PersistLimit *limit;
+        void *memory;
         int r;
 
-        limit = mmap(NULL, sizeof(*limit), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-        if (limit == MAP_FAILED)
-                return -errno;
+        r = persist_child_memory(sizeof(*limit), &memory);
+        if (r < 0)
+                return r;
+        limit = memory;
         *limit = (PersistLimit) { .path = path, .config = c, .error = -ECANCELED };
         r = persist_child_start(&child, limit_examine, limit);
         if (r >= 0)
