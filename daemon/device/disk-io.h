@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * System calls of the disk device. All functions return negative errno and retry after signals. They report a full
- * disk as -EDQUOT, because -ENOSPC of the device means that the next kernel would lack memory, and a damaged file system
- * as -EIO, because -EUCLEAN and -EBADMSG are about directories and files of ours.
+ * disk as -EDQUOT, because -ENOSPC of the device means that the next kernel would lack memory, and a damaged file
+ * system as -EIO, because -EUCLEAN and -EBADMSG are about directories and files of ours.
  */
 #pragma once
 
