@@ -115,7 +115,8 @@ again() {
 
 stage1() {
         # The image has none, and would be damaged itself when the power fails. It is used from the next boot on.
-        check "installed" dpkg --force-unsafe-io -i "$DIR"/packages/*.deb
+        check "installed" env DEBIAN_FRONTEND=noninteractive apt-get -q install --yes --no-install-recommends \
+                -o Dpkg::Options::=--force-unsafe-io "$DIR"/packages/*.deb
         check "the root file system gets a journal" tune2fs -j /dev/vda
         mkdir -p "${CONF%/*}"
         printf '[Disk]\nPersist=marked\n' >$CONF
@@ -126,7 +127,8 @@ stage1() {
 
 stage2() {
         another_kernel "after a halt: another kernel runs"
-        matches "the root file system has a journal" "$(journalctl -q -b -k -o cat -g 'vda.*: mounted filesystem')" ordered
+        matches "the root file system has a journal" "$(journalctl -q -b -k -o cat -g 'vda.*: mounted filesystem')" \
+                'with ordered data mode'
         found
         equal "a halt loses nothing" "$(tr ' ' '\n' <<<"$FOUND" | sort | xargs)" "big one small three two web"
         arm cut
