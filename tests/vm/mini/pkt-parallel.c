@@ -131,6 +131,10 @@ static int object_loaded(const char *name) {
         return r < 0 ? r : !!(st.state & PKRAM_STAT_LOADED);
 }
 
+/* The shortest time until a load is killed, and the time in which one ends on the slowest host, in microseconds. */
+#define KILL_FIRST 200U
+#define KILL_LAST 20000000U
+
 /* Load the first object in a child that is killed after that many microseconds. */
 static int load_and_kill(const char *name, unsigned delay) {
         struct pkram_ioctl_load_file f = {
@@ -170,7 +174,7 @@ int cmd_load_killed(int argc, char **argv) {
 
         if (argc != 2)
                 return complain("load-killed NAME");
-        for (delay = 200; delay < 100000; delay += 200) {
+        for (delay = KILL_FIRST; delay < KILL_LAST; delay += delay / 4) {
                 r = load_and_kill(argv[1], delay);
                 if (r == 0)
                         r = object_loaded(argv[1]);
@@ -180,7 +184,7 @@ int cmd_load_killed(int argc, char **argv) {
                         break;
         }
         printf("a load that was killed after %u us had come to its end\n", delay);
-        return delay > 200 && delay < 100000 ? 0 : complain("it cannot be killed");
+        return delay > KILL_FIRST && delay < KILL_LAST ? 0 : complain("it cannot be killed");
 }
 
 static void *join_other(void *p) {
