@@ -197,7 +197,8 @@ launch '' && ends 2 && says "/own' exists, and pkram-qemu did not create it" && 
 ok "refused: a file that is there already, which stays"
 rm "$dir/vm/a/own"
 launch '' && says boots && child=$(child_of "$guest") && kill -KILL "$guest" && { ends 137 || true; }
-kill -KILL "$child"; while [[ -e /proc/$child/exe ]]; do sleep 0.05; done
+# Its locks last until its files are closed, which comes after its memory. A zombie has neither.
+kill -KILL "$child"; while [[ $(ls "/proc/$child/fd" 2>/dev/null) ]]; do sleep 0.05; done
 object "$dir/vm/a/other"
 launch '' && says boots && [[ ! -e $dir/vm/a/own ]] && ends 0 TERM && [[ -z $(ls -A "$dir/vm/a") ]]
 ok "but one that an earlier start has left is removed"
@@ -225,7 +226,8 @@ shown() { "$ctl" --socket="$dir/socket" status | grep -q "Guest: a, "; }
 shown && child=$(child_of "$guest") && kill -KILL "$guest" && { ends 137 || true; } && ! shown
 ok "a guest whose pkram-qemu was killed is not shown any more"
 launch '' && ends 2 && says 'runs already'; ok "nor is it started as long as its QEMU runs"
-kill -KILL "$child"; while [[ -e /proc/$child/exe ]]; do sleep 0.05; done
+# Its locks last until its files are closed, which comes after its memory. A zombie has neither.
+kill -KILL "$child"; while [[ $(ls "/proc/$child/fd" 2>/dev/null) ]]; do sleep 0.05; done
 launch '' && says boots && shown && ends 0 TERM; ok "and then it is"
 
 # A user, whose guest has its note in a directory that a unit makes, with RuntimeDirectory=.
