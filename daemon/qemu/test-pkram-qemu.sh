@@ -31,6 +31,9 @@ arguments=(-machine q35)
 guest='' holder=''
 # The QEMU that pkram-qemu, a process with this id, has started.
 child_of() { tr -d ' ' <"/proc/$1/task/$1/children"; }
+# Kills $child, and waits for its locks, which last until its files are closed: that comes after its memory. A zombie
+# has neither.
+child_kill() { kill -KILL "$child"; while [[ $(ls "/proc/$child/fd" 2>/dev/null) ]]; do sleep 0.05; done; }
 # launch WORDS-FOR-FAKE [OPTION...]: in the background
 launch() {
     rm -f "$dir/stdout"
@@ -197,8 +200,7 @@ launch '' && ends 2 && says "/own' exists, and pkram-qemu did not create it" && 
 ok "refused: a file that is there already, which stays"
 rm "$dir/vm/a/own"
 launch '' && says boots && child=$(child_of "$guest") && kill -KILL "$guest" && { ends 137 || true; }
-# Its locks last until its files are closed, which comes after its memory. A zombie has neither.
-kill -KILL "$child"; while [[ $(ls "/proc/$child/fd" 2>/dev/null) ]]; do sleep 0.05; done
+child_kill
 object "$dir/vm/a/other"
 launch '' && says boots && [[ ! -e $dir/vm/a/own ]] && ends 0 TERM && [[ -z $(ls -A "$dir/vm/a") ]]
 ok "but one that an earlier start has left is removed"
@@ -226,8 +228,7 @@ shown() { "$ctl" --socket="$dir/socket" status | grep -q "Guest: a, "; }
 shown && child=$(child_of "$guest") && kill -KILL "$guest" && { ends 137 || true; } && ! shown
 ok "a guest whose pkram-qemu was killed is not shown any more"
 launch '' && ends 2 && says 'runs already'; ok "nor is it started as long as its QEMU runs"
-# Its locks last until its files are closed, which comes after its memory. A zombie has neither.
-kill -KILL "$child"; while [[ $(ls "/proc/$child/fd" 2>/dev/null) ]]; do sleep 0.05; done
+child_kill
 launch '' && says boots && shown && ends 0 TERM; ok "and then it is"
 
 # A user, whose guest has its note in a directory that a unit makes, with RuntimeDirectory=.
