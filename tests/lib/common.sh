@@ -9,6 +9,11 @@ PKRAM_TOP=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd)
 PKRAM_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/pkram
 export PKRAM_TOP PKRAM_CACHE
 
+# Compilers are called through ccache, by the links that its package has for them. Kernels of different configurations
+# have most of their objects in common; below PKRAM_CACHE the names of directories make no difference.
+export PATH=/usr/lib/ccache:$PATH CCACHE_DIR=$PKRAM_CACHE/ccache CCACHE_BASEDIR=$PKRAM_CACHE CCACHE_NOHASHDIR=1 \
+        CCACHE_MAXSIZE=4G
+
 say() { printf '%s\n' "$*" >&2; }
 
 # One step of the work, with the seconds since the script started, so that a slow step shows.

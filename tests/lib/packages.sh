@@ -12,6 +12,7 @@ needed_packages() {
         esac
         cat <<'END'
 build-essential: compiler and make, for everything
+ccache: compilers need not compile the same text twice
 flex: kernel build
 bison: kernel build
 bc: kernel build

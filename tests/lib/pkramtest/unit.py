@@ -51,12 +51,13 @@ def build(name, options, log, environment=None, targets=()):
 
 def as_root(environment):
     """What runs a command as root, in this environment: owners, mounts and file systems are tested with real ones.
-    What tests leave in the checkout would be root's, so they leave nothing."""
+    What tests leave in the checkout or in the compilers' cache would be root's, so they leave nothing."""
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    environment["CCACHE_DISABLE"] = "1"
     if os.geteuid() == 0:
         return []
     kept = [f"{name}={value}" for name, value in environment.items()
-            if re.match(r"(PATH|HOME|LANG|LC_\w+|TERM|TMPDIR|XDG_CACHE_HOME|\w+SAN_OPTIONS|PYTHONDONTWRITEBYTECODE)$", name)]
+            if re.match(r"(PATH|HOME|LANG|LC_\w+|TERM|TMPDIR|XDG_CACHE_HOME|\w+SAN_OPTIONS|PYTHONDONTWRITEBYTECODE|CCACHE_DISABLE)$", name)]
     return ["sudo", "--", "env", *kept]
 
 
@@ -82,7 +83,9 @@ def run(results, names):
             if os.path.exists(report):
                 os.unlink(report)
             with profile.measured("check"):
+                # One more at once than there are processors, since the longest tests wait most of the time.
                 subprocess.run([*as_root(environment), "nice", "meson", "test", "-C", directory, "--no-rebuild",
+                                "--num-processes", str((os.cpu_count() or 1) + 1),
                                 "--print-errorlogs", "--timeout-multiplier", str(math.ceil(qemu.patience()))],
                                stdout=log, stderr=subprocess.STDOUT, env=environment, check=False)
         _report(results, name, report, path)
