@@ -69,7 +69,7 @@ def suites():
         Suite("lint", "scripts, kernel style, sparse, kernel-doc", lint.tests, lint.run),
         Suite("unit", "the meson tests, plain and under ASan and UBSan", unit.tests, unit.run),
         Suite("fuzz", "a short run of each libFuzzer target", fuzz.tests, fuzz.run),
-        Suite("kernel", "the format code in user space, a minute of fuzzing, KUnit in a guest", userspace.tests,
+        Suite("kernel", "the format code in user space, half a minute of fuzzing, KUnit in a guest", userspace.tests,
               userspace.run),
         scenario_suite("mini", "kernel scenarios in a small guest", mini, mini.scenarios),
         scenario_suite("vm", "the whole thing on Debian 13 with systemd", vm, vm.scenarios),

@@ -23,7 +23,7 @@ def tests():
         ("check", "unit tests of the format code in user space, under ASan and UBSan"),
         ("runs-table", "what many runs of memory cost early boot: the kernel's memblock has at most 65,536 regions"),
         ("memblock", "the kernel's own tests of memblock, with ours of what the series adds to it"),
-        ("fuzz", "a minute of fuzzing the reader of what an old kernel left behind"),
+        ("fuzz", "half a minute of fuzzing the reader of what an old kernel left behind"),
         ("kunit", "the KUnit suites in a small guest"),
     ]
 
@@ -46,7 +46,8 @@ def _logged(suite, name, command):
 def _make(suite, name, target, *variables):
     out = os.path.join(CACHE, "kernel-userspace")
     os.makedirs(out, exist_ok=True)
-    return _logged(suite, name, ["nice", "make", "-s", "-C", DIRECTORY, f"O={out}", target, *variables])
+    return _logged(suite, name, ["nice", "make", "-s", f"-j{os.cpu_count() or 1}", "-C", DIRECTORY, f"O={out}", target,
+                                *variables])
 
 
 @functools.cache
@@ -104,7 +105,7 @@ def memblock(results):
         status, text, seconds, log = _logged("kernel", "memblock", ["bash", "-ec", f"""
                 (cd "{tree}" && cp -r --parents --target-directory="{copy}" {" ".join(MEMBLOCK)})
                 cd "{copy}/tools/testing/memblock"
-                nice make -s -j2 NUMA=1
+                nice make -s -j"$(nproc)" NUMA=1
                 ./main --verbose"""])
     cases = re.findall(r"^ok \d+ : (.*): passed$", text, re.MULTILINE)
     if status != 0 or not any("memblock_reserve_sorted" in c for c in cases):
@@ -135,7 +136,7 @@ def run(results, names):
     if not names or "memblock" in names:
         memblock(results)
     if not names or "fuzz" in names:
-        # There are two fuzzers: half a minute each.
+        # There are two fuzzers, beside each other: half a minute each.
         fuzz(results, "kernel", "fuzz", "FUZZ_TIME=30")
     if not names or "kunit" in names:
         mini.run(results, "kernel", [s for s in mini.scenarios("kunit")])

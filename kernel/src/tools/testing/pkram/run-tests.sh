@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Run test programs that print TAP one after the other, and print one TAP stream
-# for all of them. A program that dies, or that ends without a plan, is a failed
-# case of its own.
+# Run test programs that print TAP, all at once, and print one TAP stream for all of
+# them, in the order of the arguments. A program that dies, or that ends without a
+# plan, is a failed case of its own.
 #
 # usage: run-tests.sh LABEL PROGRAM [LABEL PROGRAM]...
 
@@ -14,12 +14,23 @@ nr=0
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 
-while [ $# -ge 2 ]; do
-	label=$1
-	program=$2
-	shift 2
+started=0
+pids=
+for word; do
+	started=$((started + 1))
+	# Labels stand before programs.
+	[ $((started % 2)) -eq 0 ] || continue
+	"$word" >"$tmp/$started" &
+	pids="$pids $!"
+done
 
-	"$program" >"$tmp/out"
+ended=0
+for pid in $pids; do
+	label=$1
+	shift 2
+	ended=$((ended + 2))
+
+	wait "$pid"
 	status=$?
 	[ $status -eq 0 ] || bad=1
 	awk -v label="$label" -v nr="$nr" -v status="$status" -v count="$tmp/count" '
@@ -43,7 +54,7 @@ while [ $# -ge 2 ]; do
 				printf " after %d cases of %d\n", seen - 1, plan
 			}
 			print nr + seen >count
-		}' "$tmp/out"
+		}' "$tmp/$ended"
 	new=$(cat "$tmp/count")
 	[ "$new" -gt "$nr" ] || bad=1
 	nr=$new
