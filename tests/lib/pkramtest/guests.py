@@ -58,8 +58,9 @@ def outcomes(results, suite_name, chosen, prepare, run_one, *, memory, busy):
         try:
             for future in concurrent.futures.as_completed(running):
                 yield running[future], future.result()
-        finally:
+        except BaseException:
             # A process that is stopped, or fails, leaves no guest behind.
             for future in running:
                 future.cancel()
             qemu.stop()
+            raise

@@ -7,24 +7,27 @@ import os
 import shutil
 import signal
 import sys
+import threading
 
-from . import bench, bench_daemon, bench_disk, browser, fuzz, lint, mini, power_cuts, unit, userspace, vm
+from . import bench, bench_daemon, bench_disk, browser, fuzz, lint, mini, power_cuts, qemu, unit, userspace, vm
 from .common import OUTPUT
 from .results import Results
 
 
 class Suite:
-    """A name, what it is for, its tests, and how to run chosen ones of them."""
+    """A name, what it is for, its tests, and how to run chosen ones of them. aside: its results do not depend on
+    how long anything takes, so that it can use what other suites leave of the processors."""
 
-    def __init__(self, name, about, tests, run, default=True):
-        self.name, self.about, self.tests, self.run, self.default = name, about, tests, run, default
+    def __init__(self, name, about, tests, run, *, default=True, aside=False):
+        self.name, self.about, self.tests, self.run = name, about, tests, run
+        self.default, self.aside = default, aside
 
 
 def scenario_suite(name, about, module, scenarios, default=True):
     return Suite(name, about, lambda: [(s.name, s.about) for s in scenarios()],
                  lambda results,
                  names: module.run(results, name, [s for s in scenarios() if not names or s.name in names]),
-                 default)
+                 default=default)
 
 
 def bench_suite():
@@ -40,7 +43,7 @@ def bench_suite():
     return Suite("bench", "cost of the kernel in instructions, beside the rival's; of the daemon in time and memory",
                  lambda: [(s.name, s.about) for s in bench.scenarios()] +
                          [(p.NAME, p.ABOUT) for p in (bench_daemon, bench_disk)],
-                 run)
+                 run, aside=True)
 
 
 def campaign_suite():
@@ -66,11 +69,11 @@ def campaign_suite():
 
 def suites():
     return [
-        Suite("lint", "scripts, kernel style, sparse, kernel-doc", lint.tests, lint.run),
+        Suite("lint", "scripts, kernel style, sparse, kernel-doc", lint.tests, lint.run, aside=True),
         Suite("unit", "the meson tests, plain and under ASan and UBSan", unit.tests, unit.run),
         Suite("fuzz", "a short run of each libFuzzer target", fuzz.tests, fuzz.run),
         Suite("kernel", "the format code in user space, half a minute of fuzzing, KUnit in a guest", userspace.tests,
-              userspace.run),
+              userspace.run, aside=True),
         scenario_suite("mini", "kernel scenarios in a small guest", mini, mini.scenarios),
         scenario_suite("vm", "the whole thing on Debian 13 with systemd", vm, vm.scenarios),
         bench_suite(),
@@ -118,6 +121,50 @@ def matching(suite, pattern):
     return [name for name, _ in suite.tests() if fits(name, pattern)]
 
 
+def run_suite(results, suite, names):
+    """Run a suite, or some of its tests. Adds at least one result."""
+    results.say(f"\n== {suite.name}: {suite.about}")
+    before = len(results.all)
+    try:
+        suite.run(results, names)
+    except FileNotFoundError as e:
+        # A program that subprocess did not find; the suites after this one still run.
+        results.failed(suite.name, "anything", str(e))
+    if len(results.all) == before:
+        results.failed(suite.name, "anything", "the suite ran no test")
+
+
+def run_plan(results, plan):
+    """Run the suites of the plan, pairs of a suite and names of tests. A guest with systemd leaves almost half of two
+    processors idle: the suites that can stand aside use that, in a thread of their own."""
+    aside = [(s, names) for s, names in plan if s.aside]
+    ahead = [(s, names) for s, names in plan if not s.aside]
+    if not ahead:
+        ahead, aside = aside, []
+    broken = []
+
+    def run_aside():
+        # Of this thread, and of the threads and processes that it starts.
+        os.setpriority(os.PRIO_PROCESS, 0, 19)
+        try:
+            for suite, names in aside:
+                with results.together() as apart:
+                    run_suite(apart, suite, names)
+        except BaseException as e:  # for the main thread
+            broken.append(e)
+
+    thread = threading.Thread(target=run_aside, daemon=True)
+    thread.start()
+    try:
+        for suite, names in ahead:
+            run_suite(results, suite, names)
+        thread.join()
+    finally:
+        qemu.stop()
+    if broken:
+        raise broken[0]
+
+
 def main(argv):
     table = {s.name: s for s in suites()}
     if argv[:1] in (["-h"], ["--help"]):
@@ -163,16 +210,7 @@ def main(argv):
     os.makedirs(OUTPUT, exist_ok=True)
     results = Results()
     try:
-        for suite, names in plan:
-            results.say(f"\n== {suite.name}: {suite.about}")
-            before = len(results.all)
-            try:
-                suite.run(results, names)
-            except FileNotFoundError as e:
-                # A program that subprocess did not find; the suites after this one still run.
-                results.failed(suite.name, "anything", str(e))
-            if len(results.all) == before:
-                results.failed(suite.name, "anything", "the suite ran no test")
+        run_plan(results, plan)
     except KeyboardInterrupt:
         results.failed("run", "interrupted", "stopped by hand")
     if options.junit:

@@ -89,12 +89,14 @@ def patience():
     return min(6.0, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
 
 
-# The guests that run now.
+# The guests that run now, and whether more may be started.
 _running = set()
+_stopped = threading.Event()
 
 
 def stop():
-    """End every guest; readers of its console see the end."""
+    """End every guest, and start no other one; readers of a console see its end."""
+    _stopped.set()
     for proc in list(_running):
         proc.kill()
 
@@ -119,6 +121,8 @@ def run(machine, log_path, *, timeout, silence, allow=(), on_line=None, cut=None
     start = time.monotonic()
     lines = queue.Queue()
 
+    if _stopped.is_set():
+        raise RuntimeError("the run is over")
     proc = subprocess.Popen(["nice", "-n", "5", *machine.command()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT)
     _running.add(proc)

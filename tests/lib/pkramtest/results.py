@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Results of tests: shown as they come, as a table at the end, as one last line for machines, and as a JUnit file."""
 
+import contextlib
+import io
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
@@ -22,11 +25,24 @@ class Results:
     def __init__(self, out=sys.stdout):
         self.all = []
         self.out = out
+        self.lock = threading.Lock()
         self.start = time.monotonic()
         self.color = out.isatty()
 
     def say(self, text):
-        print(text, file=self.out, flush=True)
+        with self.lock:
+            print(text, file=self.out, flush=True)
+
+    @contextlib.contextmanager
+    def together(self):
+        """Results for a thread of its own, which are shown, and count, all together in the end."""
+        apart = Results(io.StringIO())
+        apart.color = self.color
+        try:
+            yield apart
+        finally:
+            self.all += apart.all
+            self.say(apart.out.getvalue().rstrip("\n"))
 
     def _paint(self, state):
         if not self.color:

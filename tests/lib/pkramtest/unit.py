@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The meson tests, built twice: as they are, and under ASan and UBSan."""
 
+import collections
 import json
 import math
 import os
 import re
 import subprocess
+import threading
 import time
 
 from . import profile, qemu
@@ -15,6 +17,15 @@ BUILDS = {
     "plain": [],
     "sanitized": ["-Db_sanitize=address,undefined", "-Db_lundef=false"],
 }
+
+
+# One for each build directory, held while something is built there, and as long as its programs must not change.
+_in_use = collections.defaultdict(threading.Lock)
+
+
+def in_use(name):
+    """A context manager: the build directory of that name is not used by another suite."""
+    return _in_use[name]
 
 
 # What test_skip() of daemon/basic/test.h prints.
@@ -63,32 +74,36 @@ def as_root(environment):
 
 def run(results, names):
     for name, options in BUILDS.items():
-        if names and name not in names:
-            continue
-        start = time.monotonic()
-        path = os.path.join(output_dir("unit", name), "log")
-        with open(path, "w", encoding="utf-8") as log:
-            try:
-                directory = build(name, options, log)
-            except (subprocess.CalledProcessError, OSError) as e:
-                results.failed("unit", f"{name}/build", f"{e}; see {shown(path)}", time.monotonic() - start,
-                               contents(path))
-                continue
-            environment = dict(
-                os.environ,
-                ASAN_OPTIONS="detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:abort_on_error=1",
-                UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
-            )
-            report = os.path.join(directory, "meson-logs", "testlog.json")
-            if os.path.exists(report):
-                os.unlink(report)
-            with profile.measured("check"):
-                # One more at once than there are processors, since the longest tests wait most of the time.
-                subprocess.run([*as_root(environment), "nice", "meson", "test", "-C", directory, "--no-rebuild",
-                                "--num-processes", str((os.cpu_count() or 1) + 1),
-                                "--print-errorlogs", "--timeout-multiplier", str(math.ceil(qemu.patience()))],
-                               stdout=log, stderr=subprocess.STDOUT, env=environment, check=False)
-        _report(results, name, report, path)
+        if not names or name in names:
+            with in_use(name):
+                _run_build(results, name, options)
+
+
+def _run_build(results, name, options):
+    start = time.monotonic()
+    path = os.path.join(output_dir("unit", name), "log")
+    with open(path, "w", encoding="utf-8") as log:
+        try:
+            directory = build(name, options, log)
+        except (subprocess.CalledProcessError, OSError) as e:
+            results.failed("unit", f"{name}/build", f"{e}; see {shown(path)}", time.monotonic() - start,
+                           contents(path))
+            return
+        environment = dict(
+            os.environ,
+            ASAN_OPTIONS="detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:abort_on_error=1",
+            UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1",
+        )
+        report = os.path.join(directory, "meson-logs", "testlog.json")
+        if os.path.exists(report):
+            os.unlink(report)
+        with profile.measured("check"):
+            # One more at once than there are processors, since the longest tests wait most of the time.
+            subprocess.run([*as_root(environment), "nice", "meson", "test", "-C", directory, "--no-rebuild",
+                            "--num-processes", str((os.cpu_count() or 1) + 1),
+                            "--print-errorlogs", "--timeout-multiplier", str(math.ceil(qemu.patience()))],
+                           stdout=log, stderr=subprocess.STDOUT, env=environment, check=False)
+    _report(results, name, report, path)
 
 
 def _report(results, name, report, path):
