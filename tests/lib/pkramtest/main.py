@@ -71,7 +71,7 @@ def suites():
     return [
         Suite("lint", "scripts, kernel style, sparse, kernel-doc", lint.tests, lint.run, aside=True),
         Suite("unit", "the meson tests, plain and under ASan and UBSan", unit.tests, unit.run),
-        Suite("fuzz", "a short run of each libFuzzer target", fuzz.tests, fuzz.run),
+        Suite("fuzz", "100,000 executions of each libFuzzer target", fuzz.tests, fuzz.run, aside=True),
         Suite("kernel", "the format code in user space, half a minute of fuzzing, KUnit in a guest", userspace.tests,
               userspace.run, aside=True),
         scenario_suite("mini", "kernel scenarios in a small guest", mini, mini.scenarios),

@@ -10,7 +10,7 @@ import time
 
 from . import mini
 from .common import CACHE, TOP, output_dir, shown
-from .fuzz import RUNS
+from .fuzz import CAMPAIGN_RUNS
 
 DIRECTORY = os.path.join(TOP, "kernel", "src", "tools", "testing", "pkram")
 # What tools/testing/memblock needs of a kernel tree.
@@ -29,7 +29,7 @@ def tests():
 
 
 def campaign_tests():
-    return [("fuzz-format", f"{RUNS} executions of each fuzzer of the reader of what an old kernel left behind")]
+    return [("fuzz-format", f"{CAMPAIGN_RUNS} executions of each fuzzer of the reader of what an old kernel left behind")]
 
 
 def _logged(suite, name, command):
@@ -144,4 +144,4 @@ def run(results, names):
 
 def campaign(results, names):
     if not names or "fuzz-format" in names:
-        fuzz(results, "campaign", "fuzz-format", "FUZZ_TIME=0", f"FUZZ_RUNS={RUNS}")
+        fuzz(results, "campaign", "fuzz-format", "FUZZ_TIME=0", f"FUZZ_RUNS={CAMPAIGN_RUNS}")
