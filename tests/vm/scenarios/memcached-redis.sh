@@ -2,6 +2,7 @@
 # shellcheck shell=bash
 # Debian's memcached and redis, unmodified and wired up by drop-ins alone, keep their data on trees over systemctl
 # kexec. memcached answers 200,000 keys, redis has the same digest and its own tools find nothing wrong with its files.
+# suite: campaign
 # stages: 2
 # memory: 3G
 # timeout: 700
