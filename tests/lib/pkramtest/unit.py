@@ -11,7 +11,7 @@ import threading
 import time
 
 from . import profile, qemu
-from .common import CACHE, TOP, contents, output_dir, shown
+from .common import TESTS, TOP, contents, output_dir, shown
 
 BUILDS = {
     "plain": [],
@@ -37,9 +37,10 @@ def tests():
 
 
 def build(name, options, log, environment=None, targets=()):
-    """Configure and compile everything, or some targets, in the cache; returns the build directory or raises
-    CalledProcessError."""
-    directory = os.path.join(CACHE, "meson", name)
+    """Configure and compile everything, or some targets; returns the build directory or raises CalledProcessError.
+    The directory is in the checkout, so that names of sources, relative to it, are the same in every checkout: what
+    ccache has is found again in the next one."""
+    directory = os.path.join(TESTS, "build", name)
     os.makedirs(os.path.dirname(directory), exist_ok=True)
 
     def do(*command):
@@ -52,7 +53,7 @@ def build(name, options, log, environment=None, targets=()):
     try:
         do(*setup)
     except subprocess.CalledProcessError:
-        # A cache of another checkout or another meson: begin afresh once.
+        # Another version of meson: begin afresh once.
         subprocess.run(["rm", "-rf", directory], check=True)
         do(*[s for s in setup if s != "--reconfigure"])
     with profile.measured("compile"):
