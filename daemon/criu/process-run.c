@@ -26,18 +26,18 @@
 
 #define IMAGES_DIRECTORY "images"
 
-/* For CRIU to examine the kernel, and to restore a process. */
+/* Timeouts for CRIU to examine the kernel, and to restore a process. */
 #define CHECK_USEC (120 * USEC_PER_SEC)
 #define RESTORE_USEC (120 * USEC_PER_SEC)
 
-/* When the processes are looked at: some time after the start, and then again and again. */
+/* Time from the start to the first inspection of the processes, and interval of the later inspections. */
 #define INSPECT_FIRST_USEC (2 * USEC_PER_SEC)
 #define INSPECT_USEC (60 * USEC_PER_SEC)
 
-/* Beyond the memory: states of processes, and metadata of the tree. */
+/* Size of process states and of the tree's metadata, in addition to the memory of the processes. */
 #define STATE_BYTES MIB(16)
 
-/* Descriptors of the pipes in a CRIU that restores. */
+/* Lowest descriptor number of the pipes in the CRIU that restores. */
 #define PIPES_FD 10
 
 void process_run_done(ProcessRun *run) {
@@ -114,7 +114,7 @@ static int process_open_directory(ProcessRun *run) {
         return log_error_errno(-errno, "Failed to lock '%s'", run->path);
 }
 
-/* Takes the name, so that pkramctl shows one process of it. */
+/* Takes the name of the process, so that pkramctl shows only one process with this name. */
 static int process_take_name(ProcessRun *run) {
         run->note = run_note_take(PROCESSES_DIRECTORY, run->name);
         if (run->note == -EBUSY)
@@ -125,7 +125,7 @@ static int process_take_name(ProcessRun *run) {
         return run->note == -EBUSY ? -EBUSY : 0;
 }
 
-/* Can it be kept at all, as far as this is known before it runs? */
+/* Checks whether the process can be preserved, as far as this is known before it runs. */
 static int process_prepare(ProcessRun *run) {
         _cleanup_free_ char *why = NULL, *notice = NULL;
         int r;
@@ -145,7 +145,7 @@ static int process_prepare(ProcessRun *run) {
                 r = process_take_name(run);
         if (r < 0)
                 return r;
-        /* What it will take is known when it runs. */
+        /* The memory of the process is not known until it runs. */
         r = tree_room_check(run->directory, run->path, "the process", STATE_BYTES, /* held= */ STATE_BYTES,
                             &notice, &why);
         if (why)
@@ -157,7 +157,7 @@ static int process_prepare(ProcessRun *run) {
         return r;
 }
 
-/* Opens the images, and checks them. Returns 1 if they can be used, 0 if not, when *ret_why is the reason, or
+/* Opens the images, and checks them. Returns 1 if they can be used, 0 with the reason in *ret_why if not, or
  * -ENOMEM. */
 static int images_examine(ProcessRun *run, char **ret_why) {
         const char *why = NULL;
@@ -174,8 +174,8 @@ static int images_examine(ProcessRun *run, char **ret_why) {
 }
 
 /*
- * Reads what is known about a saved process. 1: it can continue, 0: it cannot, where *ret_why is the reason, or NULL
- * if there is nothing to continue. A negative errno after a message.
+ * Reads the record of a saved process. Returns 1 if the process can continue, or 0 if it cannot: then *ret_why is the
+ * reason, or NULL if no process was saved. Returns a negative errno after a message.
  */
 static int process_may_resume(ProcessRun *run, char **ret_why) {
         int r;
@@ -210,7 +210,7 @@ static void process_close_pipes(ProcessRun *run) {
         run->errors.theirs = safe_close(run->errors.theirs);
 }
 
-/* Has CRIU restore the processes. Returns as criu_run(). */
+/* Has CRIU restore the processes. Returns what criu_run() returns. */
 static int process_restore(ProcessRun *run, char **ret_why) {
         CriuPipe pipes[] = {
                 { .name = run->record.output, .fd = fcntl(run->output.theirs, F_DUPFD_CLOEXEC, PIPES_FD) },
@@ -226,14 +226,14 @@ static int process_restore(ProcessRun *run, char **ret_why) {
         return r;
 }
 
-/* Has the processes continue. 1: they do, 0: they cannot, *ret_why is the reason and none is left, or a negative errno
- * after a message. */
+/* Has the processes continue. Returns 1 if they do, 0 if they cannot, or a negative errno. With 0, *ret_why is the
+ * reason and no process is left. */
 static int process_resume(ProcessRun *run, char **ret_why) {
         _cleanup_free_ char *why = NULL;
         uint64_t now;
         int r;
 
-        /* From here on the images are used. */
+        /* From here on the images count as used, so that they are not restored a second time. */
         run->record.phase = PROCESS_RESTORING;
         r = process_record_write(&run->record, run->directory);
         if (r < 0) {
@@ -260,7 +260,7 @@ static int process_resume(ProcessRun *run, char **ret_why) {
         return r < 0 ? -ENOMEM : 0;
 }
 
-/* Asks CRIU whether it can do anything on this kernel. This also fills its cache of what the kernel can do. */
+/* Asks CRIU whether it works on this kernel. This also fills CRIU's cache of kernel features. */
 static int process_check_criu(ProcessRun *run) {
         _cleanup_free_ char *why = NULL;
         int r;
@@ -277,7 +277,7 @@ static int process_check_criu(ProcessRun *run) {
         return -EOPNOTSUPP;
 }
 
-/* Starts the program. What was saved before is gone then. */
+/* Starts the program from its beginning, and discards the saved process, if there is one. */
 static int process_start_anew(ProcessRun *run) {
         int r;
 
@@ -306,7 +306,7 @@ static void process_write_note(const ProcessRun *run) {
                 run_note_warn(r, "process", PROCESSES_DIRECTORY, run->name);
 }
 
-/* Tells that it runs. */
+/* Reports that the process runs. */
 static void process_announce(const ProcessRun *run) {
         JournalFields fields = JOURNAL_FIELDS_NONE;
         char text[FORMAT_MAX];
@@ -350,9 +350,9 @@ static int process_start(ProcessRun *run) {
         return 0;
 }
 
-/* --- looking at it --- */
+/* --- inspection --- */
 
-/* Notes what prevents that it is saved, and logs it once. Returns 0, or -EOPNOTSUPP. */
+/* Notes what prevents saving the process, and logs that once. Returns 0, or -EOPNOTSUPP if it cannot be saved. */
 static int process_look(ProcessRun *run) {
         _cleanup_free_ char *why = NULL, *notice = NULL, *room = NULL;
         int r;
@@ -365,7 +365,7 @@ static int process_look(ProcessRun *run) {
                         why = TAKE_PTR(room);
         }
         if (r < 0 && !why) {
-                /* CRIU will find out. */
+                /* If the process cannot be saved, CRIU will report that. */
                 log_warning("Failed to examine process '%s', ignoring: %s", run->name, strerror(-r));
                 r = 0;
         }
@@ -379,7 +379,7 @@ static int process_look(ProcessRun *run) {
 
 /* --- stop --- */
 
-/* Notes that saving failed, for the next start. */
+/* Records that saving failed, for the next start. */
 static void process_record_failure(ProcessRun *run, const char *why) {
         int r;
 
@@ -411,7 +411,7 @@ static int process_record_begin(ProcessRun *run) {
         return r < 0 ? r : images_create(run);
 }
 
-/* Notes that the images are complete. */
+/* Records that the images are complete. */
 static int process_record_end(ProcessRun *run) {
         run->record.images = process_images_list(run->images);
         if (!run->record.images)
@@ -420,7 +420,8 @@ static int process_record_end(ProcessRun *run) {
         return process_record_write(&run->record, run->directory);
 }
 
-/* Returns 1: it is saved and gone; 0: it is not saved, and runs; or a negative errno: it is not saved, and is gone. */
+/* Saves the processes. Returns 1 if they are saved and have ended, 0 if they are not saved and still run, or a
+ * negative errno if they are not saved and have ended. */
 static int process_save(ProcessRun *run) {
         uint64_t begin = now_usec(CLOCK_MONOTONIC);
         _cleanup_free_ char *why = NULL;
@@ -440,7 +441,7 @@ static int process_save(ProcessRun *run) {
                 r = criu_run(CRIU_DUMP, run->images, run->images_path, run->pid, /* pipes= */ NULL, 0,
                              run->config.save_usec, &why);
         if (r >= 0) {
-                /* CRIU has ended it. */
+                /* CRIU has ended the process. */
                 program_kill_all(run);
                 r = timer_images_fix(run->images);
                 if (r < 0)
@@ -458,14 +459,14 @@ static int process_save(ProcessRun *run) {
         if (run->pid == 0)
                 return r;
         if (r == -ECONNRESET || r == -EBUSY) {
-                /* They may be in the middle of a system call of CRIU's. */
+                /* The processes may be in the middle of a system call that CRIU injected. */
                 program_kill_all(run);
                 return r;
         }
         return 0;
 }
 
-/* Waits for signals, and copies output meanwhile. */
+/* Waits for a signal, and copies the output of the program. Returns true if a signal came. */
 static bool process_wait_signal(ProcessRun *run, uint64_t deadline, struct signalfd_siginfo *ret) {
         uint64_t now = now_usec(CLOCK_MONOTONIC);
         struct pollfd p[] = {
@@ -484,7 +485,7 @@ static bool process_wait_signal(ProcessRun *run, uint64_t deadline, struct signa
         return p[0].revents && signal_came(run->signals, /* timeout_msec= */ 0, ret);
 }
 
-/* Has the program end. A second signal ends it at once. */
+/* Stops the program with SIGTERM. If a second signal comes, kills it at once. */
 static void process_stop_program(ProcessRun *run) {
         uint64_t deadline = now_usec(CLOCK_MONOTONIC) + run->config.stop_usec;
         struct signalfd_siginfo info;
@@ -544,7 +545,7 @@ static int process_follow(ProcessRun *run) {
         run->note = run_note_remove(run->note, PROCESSES_DIRECTORY, run->name);
         if (r > 0)
                 return EXIT_SUCCESS;
-        /* What saving said stays for the next start. */
+        /* If saving failed, the record with the reason stays for the next start. */
         process_files_remove(run, /* record= */ !stopped || run->record.phase != PROCESS_FAILED);
         if (r < 0)
                 return EXIT_FAILURE;

@@ -140,7 +140,7 @@ static const char *image_state_text(const char *state) {
         return state;
 }
 
-/* Prints the time of a step and the time since the step before it, *before, and updates that. */
+/* Prints the time of a step, and the time since the previous step, *before. Sets *before to the time of the step. */
 static void print_line_step(const char *key, struct json_object *o, const char *member, int64_t *before) {
         int64_t usec = json_get_int(o, member, -1);
         char when[FORMAT_MAX], after[FORMAT_MAX], text[2 * FORMAT_MAX + 8];
@@ -300,7 +300,7 @@ static void add_row(Table *t, struct json_object *node) {
         table_add(t, format_timestamp(text, (uint64_t) json_get_int(node, "storedUSec", 0)));
 }
 
-/* The columns of list by which it can be sorted, and the members of Node that they show. */
+/* The columns by which list can sort, and the members of Node that they show. */
 static const struct {
         const char *name, *member;
         bool is_string;
@@ -516,8 +516,8 @@ static void print_description(struct json_object *p) {
         }
 }
 
-/* Describes a node of the owner, if it is not NULL, or of the one that is acted for. The reply may be the error
- * except, which may be NULL. */
+/* Calls Describe for a node of this owner, or of the owner that pkramctl acts for if owner is NULL. If except is not
+ * NULL, this error is accepted as a reply. */
 static int describe_node(VarlinkClient *c, const char *name, const char *owner, const char *except,
                          VarlinkReply *ret) {
 
@@ -580,7 +580,7 @@ static int show_node_of(VarlinkClient *c, const char *name, const char *owner) {
         return EXIT_OK;
 }
 
-/* Shows the nodes of this name that other owners than root have. */
+/* Shows the nodes with this name that belong to owners other than root. */
 static int show_nodes_of_others(VarlinkClient *c, const char *name) {
         _cleanup_json_ struct json_object *array = NULL;
         bool found = false;
@@ -601,7 +601,7 @@ static int show_nodes_of_others(VarlinkClient *c, const char *name) {
         return found ? status : fail(EXIT_NO_NODE, "Node '%s' not found. See 'pkramctl list'.", name);
 }
 
-/* list shows root the nodes of all owners. What it shows, show finds, too. */
+/* Shows a node. For root, list shows the nodes of all owners, so show must find all of these as well. */
 static int show_node(VarlinkClient *c, const char *name) {
         _cleanup_reply_ VarlinkReply reply = {};
         bool any_owner = geteuid() == 0 && !arg_owner;
@@ -710,7 +710,7 @@ int verb_monitor(int argc, char *argv[]) {
 
 /* --- check --- */
 
-/* Makes a RebootCheck if nothing has to be written. NULL without memory. */
+/* Creates a RebootCheck for the case that nothing has to be written. Returns NULL if there is not enough memory. */
 static struct json_object *reboot_check_of_nothing(const char *text, bool keeps) {
         _cleanup_json_ struct json_object *o = json_object_new_object();
 
@@ -727,7 +727,7 @@ static int print_reboot_check(struct json_object *check) {
         _cleanup_json_ struct json_object *reboot = json_object_get(json_get(check, "reboot"));
 
         if (!reboot && json_get(check, "diskProblem"))
-                /* The text is about a reboot, too. */
+                /* The text of the kexec check applies to a reboot as well. */
                 reboot = reboot_check_of_nothing(json_get_string(check, "text") ?: "",
                                                  json_get_bool(check, "keeps", false));
         else if (!reboot && streq(json_get_string(check, "reason") ?: "", "nothingStored"))

@@ -47,7 +47,7 @@ typedef enum State {
 
 /*
  * The descriptor that a client gets is the write end of a pipe. It can be copied and sent like
- * that of a device, and the read end shows when the last copy is closed.
+ * a descriptor of the device, and the read end shows when the last copy is closed.
  */
 typedef struct Handle {
         State state;
@@ -59,8 +59,8 @@ typedef struct Handle {
 
 struct Mock {
         Node *nodes;  /* ascending ids */
-        Node *recent; /* the one found last */
-        const Node *listed; /* the last one of the latest list */
+        Node *recent; /* the node that was found last */
+        const Node *listed; /* the last node of the latest list */
         uint64_t last_id;
         Handle *handles;
         size_t n_handles, allocated;
@@ -179,8 +179,8 @@ size_t mock_n_handles(Mock *m) {
 }
 
 static Node *find_node(Mock *m, const char *name, uint64_t id) {
-        /* A caller that iterates over all nodes finds the next one at once: as in the kernel, a pass must be
-         * linear. */
+        /* Start at the node that was found last: a caller that iterates over all nodes then finds the next one at
+         * once. As in the kernel, such a pass must take linear time. */
         for (unsigned pass = 0; pass < 2; pass++)
                 for (Node *n = pass == 0 ? m->recent : m->nodes; n; n = n->next)
                         if (name ? streq(n->name, name) : n->id == id)
@@ -233,7 +233,7 @@ static int mock_reopen(int fd) {
 
         (void) snprintf(path, sizeof(path), "/proc/self/fd/%i", fd);
         fd = open(path, O_RDWR | O_CLOEXEC);
-        /* Like the kernel for files of a stored tree, whose file system stays read-only. */
+        /* The kernel does the same for files of a stored tree, whose file system stays read-only. */
         return fd < 0 && errno == EROFS ? open(path, O_RDONLY | O_CLOEXEC) : fd;
 }
 
@@ -379,7 +379,7 @@ static void get_node_info(const Mock *m, const Node *n, struct pkram_node_info *
                 const Object *o = n->objects + i;
 
                 ret->data_pages += object_pages(o);
-                ret->meta_pages += object_pages(o) > 0; /* one page of links, as if it were in one piece */
+                ret->meta_pages += object_pages(o) > 0; /* one link page, as if the pages were contiguous */
                 ret->file_bytes += o->fd >= 0 ? (uint64_t) o->st.st_size : 0;
                 ret->data_bytes += o->size;
                 ret->flags |= o->loaded ? PKRAM_NODE_LOADED : 0;
@@ -638,7 +638,7 @@ static int mock_do_stat(Mock *m, Handle *h, struct pkram_ioctl_stat *a) {
         return 0;
 }
 
-/* Loads the contents into a file of the caller, which represents the object from then on. */
+/* Loads the contents into a file of the caller. From then on this file represents the object. */
 static int load_into(Object *o, int target) {
         struct stat st;
 
@@ -729,7 +729,7 @@ static int mock_ioctl(void *userdata, int fd, unsigned long request, void *a) {
         Handle *h;
         int r;
 
-        /* These do not depend on other handles, and checking all of them each time is slow. */
+        /* These two requests do not depend on other handles, and checking all handles each time is slow. */
         if (request != PKRAM_IOC_LOAD_STAT && request != PKRAM_IOC_LOAD_BYTES)
                 mock_reap(m);
         h = find_handle(m, fd);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* pkram-fdstore with a service manager and a pkramd that only look like them. $PKRAMD_MOCK: the program for the
- * latter. */
+/* Tests pkram-fdstore with models of the service manager and of pkramd. $PKRAMD_MOCK is the program that stands in for
+ * pkramd. */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -32,7 +32,7 @@ static MockManager *manager;
 static Config config;
 static FdStoreEnvironment e;
 
-/* A new connection to pkramd: one that timed out cannot be used any more. */
+/* Opens a new connection to pkramd. A connection that timed out cannot be used any more. */
 static void connect_store(void) {
         e.store.client = varlink_client_free(e.store.client);
         for (unsigned i = 0; i < 500 && varlink_client_connect(store_socket, &e.store.client) < 0; i++)
@@ -77,7 +77,7 @@ static int teardown(void **state) {
         return system(command);
 }
 
-/* Forgets everything, as a test begins. */
+/* Resets everything at the beginning of a test. */
 static void forget(void) {
         config_init_memory(&config, GIB(1));
         units[0].notify_access = "main";
@@ -94,7 +94,7 @@ static void forget(void) {
                 units[i].has_stop_command = false;
                 units[i].gone = false;
         }
-        assert_ok(fdstore_begin(&e)); /* all nodes are of this boot */
+        assert_ok(fdstore_begin(&e)); /* this removes all nodes, since they are of this boot */
 }
 
 static int memfd(const char *text) {
@@ -105,7 +105,7 @@ static int memfd(const char *text) {
         return fd;
 }
 
-/* Puts a descriptor into the store of a unit, and closes ours. */
+/* Puts a descriptor into the store of a unit, and closes it here. */
 static void keep(const char *unit, const char *name, int fd) {
         assert_ok(fd);
         mock_manager_add_fd(manager, unit, name, fd);
@@ -130,20 +130,20 @@ static bool is_stored(const char *unit, const char *name) {
         return r == 0;
 }
 
-/* The service manager starts again, with nothing. */
+/* The service manager starts again, with empty stores. */
 static void next_boot(void) {
         for (size_t i = 0; i < ELEMENTSOF(units); i++)
                 mock_manager_clear(manager, units[i].name);
 }
 
-/* Stores what all units have, goes into the next boot, and is a process of that unit from there on. */
+/* Stores the descriptors of all units, and starts the next boot. From then on this process belongs to the unit. */
 static void save_and_boot(const char *unit) {
         assert_ok(fdstore_save(&e));
         next_boot();
         mock_manager_set_sender(manager, unit);
 }
 
-/* The manager drops descriptors when it comes to it. */
+/* Waits, since the service manager drops descriptors asynchronously. */
 static void wait_until_empty(const char *unit) {
         for (unsigned i = 0; i < 100 && mock_manager_n_fds(manager, unit) > 0; i++)
                 (void) poll(NULL, 0, 10);
@@ -176,7 +176,7 @@ static void test_round_trip(void **state) {
         mock_manager_set_sender(manager, "b.service");
         assert_ok(fdstore_push(&e, "b.service"));
         assert_holds("b.service", "other", "third");
-        /* What is released can be written again. */
+        /* A file whose node was released can be written again. */
         assert_int_equal(pwrite(mock_manager_get_fd(manager, "b.service", "other"), "T", 1, 0), 1);
         /* There is nothing left to push. */
         assert_ok(fdstore_push(&e, "b.service"));
@@ -205,7 +205,7 @@ static void test_which_units(void **state) {
 
         (void) state;
         forget();
-        /* The sockets of a unit that runs to the end are no loss. */
+        /* Sockets of a unit that runs until the end do not count as lost. */
         assert_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
         keep("runs.service", "socket", pair[0]);
         (void) close(pair[1]);
@@ -213,7 +213,7 @@ static void test_which_units(void **state) {
         keep("runs.service", "x", memfd("x"));
         keep("soon.service", "x", memfd("x"));
         keep("temp.service", "x", memfd("x"));
-        /* What a running unit has would be frozen under it. */
+        /* The files of a running unit are not stored: that would freeze them while the unit uses them. */
         assert_errno(fdstore_save(&e), EBUSY);
         assert_false(is_stored("runs.service", FDSTORE_NODE));
         assert_false(is_stored("soon.service", FDSTORE_NODE));
@@ -232,7 +232,7 @@ static void test_kinds(void **state) {
         keep("a.service", "writer", ends[1]);
         keep("a.service", "socket", pair[0]);
         (void) close(pair[1]);
-        /* Sockets are left out without a word; anything else that is left out is an error. */
+        /* Sockets are left out silently. Leaving out any other descriptor is an error. */
         assert_ok(fdstore_save(&e));
         keep("a.service", "directory", open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         assert_errno(fdstore_save(&e), ENODATA);
@@ -257,7 +257,7 @@ static void test_what_cannot_be_stored(void **state) {
         mock_manager_add_fd(manager, "a.service", "mapped", mapped);
         p = mmap(NULL, 6, PROT_READ | PROT_WRITE, MAP_SHARED, mapped, 0);
         assert_true(p != MAP_FAILED);
-        /* One file that cannot be frozen costs itself and no other. */
+        /* A file that cannot be frozen is left out, but the other files are stored. */
         int r = fdstore_save(&e);
         (void) munmap(p, 6);
         next_boot();
@@ -268,7 +268,7 @@ static void test_what_cannot_be_stored(void **state) {
                 assert_int_equal(mock_manager_n_fds(manager, "a.service"), 1);
 }
 
-/* Gives a unit a file with one line in [Service]. */
+/* Gives a unit a unit file with one line in [Service]. */
 static void declare(size_t unit, const char *line) {
         char path[128];
         FILE *f;
@@ -285,7 +285,7 @@ static void test_policy(void **state) {
         static const struct {
                 const char *units, *declaration;
                 bool require;
-                int flags; /* of the node, or -1 for none */
+                int flags; /* of the node, or -1 if nothing is stored */
         } table[] = {
                 { "all",                 "",                          false, 0 },
                 { "none",                "",                          false, -1 },
@@ -326,7 +326,7 @@ static int count_inherited(_unused_ const char *name, _unused_ const char *owner
         return 0;
 }
 
-/* A kexec: all nodes are those of an earlier kernel, and the service manager begins with nothing. */
+/* Does a kexec: all nodes then belong to an earlier kernel, and the service manager starts with empty stores. */
 static void kexec(void) {
         unsigned n[2] = { 0, 1 };
 
@@ -344,7 +344,8 @@ static void kexec(void) {
         next_boot();
 }
 
-/* A unit with a root directory is preserved if its other commands, of which it has none, do not matter. */
+/* The descriptors of a unit with a root directory are stored if it has no commands other than ExecStart=, or if the
+ * root directory does not apply to them. */
 static void test_root_directory(void **state) {
         char path[128];
         FILE *f;
@@ -366,7 +367,7 @@ static void test_root_directory(void **state) {
         assert_true(is_stored("a.service", fdstore_node_name(0)));
         kexec();
 
-        /* In the boot after a kexec the drop-in has changed the unit. */
+        /* In the boot after a kexec, the unit has settings from the drop-in. */
         (void) snprintf(path, sizeof(path), "%s/" FDSTORE_DROP_IN_NAME, dir);
         f = fopen(path, "we");
         assert_non_null(f);
@@ -382,7 +383,7 @@ static void test_root_directory(void **state) {
 
 static void start_unit_a(void) { units[0].active = "activating"; }
 
-/* What an earlier boot stored, and the unit has not received, is not replaced by what it stored since. */
+/* A node of an earlier boot that the unit has not received is not replaced by newer descriptors of the unit. */
 static void test_waiting_node(void **state) {
         int pair[2];
 
@@ -397,18 +398,18 @@ static void test_waiting_node(void **state) {
         assert_errno(fdstore_push(&e, "a.service"), EEXIST);
         assert_errno(fdstore_save(&e), EEXIST);
         assert_true(is_stored("b.service", fdstore_node_name(FDSTORE_NODE_ALL)));
-        /* Under another name neither. */
+        /* The newer descriptors are not stored under another name, either. */
         units[0].notify_access = "all";
         assert_errno(fdstore_save(&e), EEXIST);
         assert_false(is_stored("a.service", fdstore_node_name(FDSTORE_NODE_ALL)));
-        /* It outlives a start in the meantime. */
+        /* The old node stays even if the unit starts while descriptors are stored. */
         mock_manager_set_hook(manager, 1, start_unit_a);
         assert_errno(fdstore_save(&e), EEXIST);
         units[0].active = "inactive";
         assert_true(is_stored("a.service", FDSTORE_NODE));
         kexec();
 
-        /* Sockets are never kept, so nothing is lost. */
+        /* Sockets are never preserved, so nothing is lost. */
         assert_ok(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
         keep("a.service", "socket", pair[0]);
         (void) close(pair[1]);
@@ -446,7 +447,7 @@ static void test_too_small_store(void **state) {
         next_boot();
         units[0].max = 1;
         mock_manager_set_sender(manager, "a.service");
-        /* The service starts with all or with nothing, and what is stored stays. */
+        /* The service starts with all descriptors or with none, and the node stays stored. */
         assert_errno(fdstore_push(&e, "a.service"), ENOBUFS);
         wait_until_empty("a.service");
         assert_true(is_stored("a.service", FDSTORE_NODE));
@@ -463,7 +464,7 @@ static void test_pushed_twice(void **state) {
         forget();
         keep("a.service", "one", memfd("1"));
         save_and_boot("a.service");
-        /* The first attempt is killed between the push and the release: here it cannot read the store back. */
+        /* The first attempt pushes, but does not release the node: it fails to read the store back. */
         mock_manager_fail(manager, "DumpUnitFileDescriptorStore");
         assert_fails(fdstore_push(&e, "a.service"));
         mock_manager_fail(manager, NULL);
@@ -473,7 +474,8 @@ static void test_pushed_twice(void **state) {
         assert_int_equal(mock_manager_n_fds(manager, "a.service"), 1);
 }
 
-/* A file in two stores is one file again, in whichever order the units start, and is given up when both have it. */
+/* A file in the stores of two units is one file again after a kexec, in whichever order the units start. When both
+ * have it, pkram-fdstore drops it from its own store. */
 static void test_shared_across_kexec(void **state) {
         (void) state;
         for (unsigned turn = 0; turn < 2; turn++) {
@@ -501,7 +503,7 @@ static void test_shared_across_kexec(void **state) {
                 assert_int_equal(mock_manager_n_reloads(manager), n_reloads + 1);
                 mock_manager_set_sender(manager, FDSTORE_UNIT);
                 assert_ok(fdstore_drop_shared(&e));
-                /* The other unit still needs it. */
+                /* The other unit still needs the file. */
                 assert_int_equal(mock_manager_n_fds(manager, FDSTORE_UNIT), 1);
                 mock_manager_set_sender(manager, second);
                 assert_ok(fdstore_push(&e, second));
@@ -528,7 +530,7 @@ static int count_of_units(const char *name, const char *owner, _unused_ bool inh
         return 0;
 }
 
-/* Services of a user manager: all nodes are the user's own. */
+/* Services of a user manager: the user owns all nodes. */
 static void test_user_manager(void **state) {
         const StoreLink system = e.store;
         _cleanup_free_ char *reason = NULL;
@@ -545,7 +547,7 @@ static void test_user_manager(void **state) {
         assert_ok(fdstore_save(&e));
         assert_ok(store_call_list(&e.store, FDSTORE_NODE, count_of_units, n, &reason));
         assert_true(n[0] == 3 && n[1] == 1 && n[2] == 1 && n[3] == 1);
-        /* They are no nodes of system units with these names, whose unit leaves them alone. */
+        /* They are not nodes of system units with these names, and the system's fdstore_begin() leaves them alone. */
         memset(n, 0, sizeof(n));
         assert_ok(store_call_list(&system, FDSTORE_NODE, count_of_units, n, &reason));
         assert_int_equal(n[0], 0);
@@ -572,7 +574,7 @@ static void test_user_manager(void **state) {
         assert_ok(fdstore_drop_shared(&e));
         wait_until_empty(FDSTORE_UNIT);
 
-        /* A kexec that did not happen. */
+        /* The kexec was cancelled: the nodes are removed, and the files can be written again. */
         next_boot();
         keep("a.service", "own", memfd("third"));
         assert_ok(fdstore_save(&e));
@@ -584,7 +586,7 @@ static void test_user_manager(void **state) {
         e.store.user = false;
 }
 
-/* Nodes that the user stored under similar names stay when the user manager starts, and are no stores of units. */
+/* Nodes that the user stored under similar names are not stores of units, and stay when the user manager starts. */
 static void test_user_names(void **state) {
         static const char *const names[] = {
                 "fdstore:todo", "fdstore:app.service", "fdstore-shared-0123456789abcdef:" FDSTORE_UNIT,
@@ -613,7 +615,7 @@ static void test_user_names(void **state) {
         }
 }
 
-/* A unit that does not start in a boot in between: the next kexec preserves its nodes and shared files again. */
+/* If a unit does not start between two kexecs, the second kexec preserves its nodes and shared files again. */
 static void test_skipped_boot(void **state) {
         struct stat a, b;
         int fd;
@@ -644,7 +646,7 @@ static void test_skipped_boot(void **state) {
         assert_ok(fdstore_drop_shared(&e));
 }
 
-/* A unit that has stored another descriptor under the same name since does not get a second one. */
+/* A unit that has meanwhile stored another descriptor under the same name does not get the old one in addition. */
 static void test_name_taken(void **state) {
         (void) state;
         forget();
@@ -660,7 +662,7 @@ static void test_name_taken(void **state) {
         assert_holds("a.service", "state", "old");
 }
 
-/* A shared file that cannot be stored, such as one on disk, costs no other unit its descriptors. */
+/* If a shared file cannot be stored, for example a file on disk, the descriptors of other units are still stored. */
 static void test_bad_shared_file(void **state) {
         (void) state;
         forget();
@@ -670,7 +672,7 @@ static void test_bad_shared_file(void **state) {
         assert_true(is_stored("a.service", FDSTORE_NODE));
 }
 
-/* A unit that is started while its descriptors are stored gets files that it can write. */
+/* If a unit is started while its descriptors are stored, its node is removed, so that it can write its files. */
 static void test_started_meanwhile(void **state) {
         _cleanup_close_ int fd = memfd("x");
 
@@ -692,7 +694,7 @@ static void continue_store(void) {
         connect_store();
 }
 
-/* pkramd that does not answer costs a limited time, and leaves nothing frozen in a store. */
+/* If pkramd does not answer, pkram-fdstore gives up after a limited time, and leaves no frozen file in a store. */
 static void test_pkramd_hangs(void **state) {
         (void) state;
         forget();
@@ -705,7 +707,7 @@ static void test_pkramd_hangs(void **state) {
         continue_store();
         assert_int_equal(mock_manager_n_fds(manager, "a.service"), 0);
 
-        /* Between the push and the release. */
+        /* pkramd hangs between the push and the release. */
         varlink_client_set_timeout(e.store.client, 100000);
         mock_manager_set_hook(manager, 2, stop_store);
         assert_errno(fdstore_push(&e, "a.service"), ETIMEDOUT);
@@ -713,7 +715,7 @@ static void test_pkramd_hangs(void **state) {
         wait_until_empty("a.service");
 }
 
-/* Neither does a service manager that does not read notifications. */
+/* If the service manager does not read notifications, pkram-fdstore gives up as well, and the node stays stored. */
 static void test_manager_deaf(void **state) {
         (void) state;
         forget();
@@ -731,7 +733,7 @@ static void test_manager_deaf(void **state) {
         assert_ok(fdstore_push(&e, "a.service"));
         assert_holds("a.service", "x", "x");
 
-        /* No socket at all. */
+        /* There is no notification socket at all. */
         assert_ok(fdstore_save(&e));
         next_boot();
         assert_ok(unsetenv("NOTIFY_SOCKET"));
@@ -740,7 +742,7 @@ static void test_manager_deaf(void **state) {
         assert_true(is_stored("a.service", FDSTORE_NODE));
 }
 
-/* Answers that are not what was asked for, or not true, cost what they are about. */
+/* If an answer of the service manager is malformed or false, the descriptors that it describes are not stored. */
 static void test_hostile_answers(void **state) {
         static const char *const methods[] = { "ListUnitsByPatterns", "DumpUnitFileDescriptorStore" };
 
@@ -763,7 +765,7 @@ static void test_hostile_answers(void **state) {
                 next_boot();
                 mock_manager_set_sender(manager, "a.service");
                 if (d == MOCK_DISTORT_NAME) {
-                        /* It is stored, but nothing is made of such a name. */
+                        /* The descriptor is stored, but not pushed, because of its name. */
                         assert_true(is_stored("a.service", FDSTORE_NODE));
                         assert_errno(fdstore_push(&e, "a.service"), EBADMSG);
                         assert_int_equal(mock_manager_n_fds(manager, "a.service"), 0);
@@ -774,7 +776,7 @@ static void test_hostile_answers(void **state) {
         }
 }
 
-/* What a node holds is checked as well: it comes from another kernel. */
+/* The contents of a node are checked as well, because they come from another kernel. */
 static void test_hostile_nodes(void **state) {
         static const char *const manifests[] = {
                 "",
@@ -820,7 +822,7 @@ static void test_shared(void **state) {
         assert_ok(fdstore_save(&e));
 }
 
-/* A unit that cannot be read, such as one that is unloaded, costs its own descriptors only. */
+/* If a unit cannot be read, for example because it was unloaded, only its own descriptors are not stored. */
 static void test_unit_gone(void **state) {
         (void) state;
         forget();
@@ -836,8 +838,8 @@ static void test_unit_gone(void **state) {
         assert_true(is_stored("a.service", FDSTORE_NODE));
 }
 
-/* Only one of the two preserves: from version 262 the service manager, on a kernel with the live update
- * orchestrator. */
+/* Either the service manager or pkram-fdstore preserves descriptors. The service manager does from version 262 on, if
+ * the kernel has the live update orchestrator. */
 static void test_live_update(void **state) {
         static const struct {
                 const char *version;
@@ -872,7 +874,7 @@ static void test_live_update(void **state) {
         mock_manager_set_version(manager, NULL);
 }
 
-/* Each property of a unit with a root directory, on the way down. */
+/* At shutdown, reading each property of a unit with a root directory fails once. */
 static void test_root_errors(void **state) {
         static const char *const properties[] = {
                 "RootDirectory", "RootImage", "RootDirectoryStartOnly", "ExecCondition", "ExecStartPre",
@@ -895,7 +897,7 @@ static void test_root_errors(void **state) {
         assert_true(is_stored("a.service", fdstore_node_name(FDSTORE_NODE_ROOT)));
 }
 
-/* Each call of the manager on the way up, for descriptors of a unit's own and for a shared file. */
+/* At boot, each call of the service manager fails, for two units that share a file. */
 static void test_manager_errors_up(void **state) {
         int fd = memfd("both");
         unsigned n_reloads;
@@ -916,8 +918,8 @@ static void test_manager_errors_up(void **state) {
         assert_int_equal(mock_manager_n_fds(manager, "a.service"), 0);
         assert_true(is_stored("a.service", FDSTORE_NODE));
 
-        /* Without the shared file the unit asks ours to take it over. If that fails it gets nothing, and keeps its
-         * node. */
+        /* Without the shared file, the process for the unit reloads FDSTORE_UNIT, which is to load the file. If that
+         * fails, the unit gets no descriptors, and its node stays stored. */
         next_boot();
         e.timeout_usec = 200000;
         n_reloads = mock_manager_n_reloads(manager);
@@ -935,7 +937,7 @@ static void test_manager_errors_up(void **state) {
         assert_errno(fdstore_push(&e, "a.service"), ENOENT);
         e.proc = "/proc/self";
 
-        /* A reload that fails leaves the file with our unit, but the unit has its descriptors. */
+        /* If the reload fails, the file stays in the store of FDSTORE_UNIT, but the unit has its descriptors. */
         mock_manager_fail(manager, "ReloadUnit");
         assert_ok(fdstore_push(&e, "a.service"));
         mock_manager_fail(manager, NULL);
@@ -951,7 +953,7 @@ static void test_manager_errors_up(void **state) {
         wait_until_empty(FDSTORE_UNIT);
 }
 
-/* Answers each message with the same text, or closes the connection for NULL. */
+/* Answers each message with the same text, or closes the connection if reply is NULL. */
 static void bad_pkramd_run(int listening, const char *reply) {
         char buffer[4096];
 
@@ -993,11 +995,12 @@ static pid_t bad_pkramd_start(const char *path, const char *reply) {
         return pid;
 }
 
-/* Errors of pkramd for each call, and replies that are none: nothing gets into a store, and nothing hangs. */
+/* pkramd answers each call with an error, or with something that is not a reply. Nothing gets into a store, and
+ * nothing hangs. */
 static void test_pkramd_errors(void **state) {
         static const struct {
                 const char *reply;
-                bool nothing; /* it says that there is no such node */
+                bool nothing; /* the reply says that there is no such node */
         } table[] = {
                 { NULL, false },
                 { "", false },
@@ -1052,7 +1055,7 @@ static void test_pkramd_errors(void **state) {
                 }
                 if (table[i].nothing ? results[0] != 0 : results[0] >= 0)
                         fail_msg("line %zu: push returned %i", i, results[0]);
-                /* A reply without an error stands for success, whatever else is in it. */
+                /* A reply without an error means success, whatever else is in it. */
                 if (results[1] >= 0 && !(table[i].reply && strstr(table[i].reply, "\"parameters\":{\"node\"")))
                         fail_msg("line %zu: save returned %i", i, results[1]);
                 (void) kill(pid, SIGKILL);
@@ -1078,7 +1081,7 @@ static void test_manager_errors(void **state) {
         assert_ok(fdstore_save(&e));
         assert_int_equal(service_manager_version(e.bus), 257);
 
-        /* Without the property, as before version 254, no store outlives its service. */
+        /* Before version 254 the property does not exist, and no store outlives its service. */
         mock_manager_fail(manager, "FileDescriptorStorePreserve");
         forget();
         keep("a.service", "one", memfd("1"));
@@ -1112,8 +1115,8 @@ static void test_manifest(void **state) {
                 "", "[]", "{}", "{\"pkramFdStore\":0}", "{\"pkramFdStore\":1}",
                 "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"some\",\"entries\":[]}",
                 "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"main\",\"entries\":[1]}",
-                /* no such object, the description itself, flags that are none, a negative position, a wrong kind,
-                 * ... */
+                /* an object that does not exist, the manifest as the object, invalid flags, a negative position, an
+                 * unknown kind, ... */
                 "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"main\",\"entries\":[{\"name\":\"n\",\"kind\":\"file\",\"flags\":0,\"position\":0,\"object\":2}]}",
                 "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"main\",\"entries\":[{\"name\":\"n\",\"kind\":\"file\",\"flags\":0,\"position\":0,\"object\":0}]}",
                 "{\"pkramFdStore\":1,\"unit\":\"u\",\"notifyAccess\":\"main\",\"entries\":[{\"name\":\"n\",\"kind\":\"file\",\"flags\":512,\"position\":0,\"object\":1}]}",

@@ -22,16 +22,16 @@
 #include "time-util.h"
 #include "tree-room.h"
 
-/* For QEMU to start, and to load a guest. */
+/* Timeout for QEMU to start, and to load a guest. */
 #define START_USEC (60 * USEC_PER_SEC)
 
-/* For the guest's agent to answer. */
+/* Timeout for the guest's agent to answer. */
 #define AGENT_USEC (5 * USEC_PER_SEC)
 
-/* For one step of a stop, between two looks at signals. */
+/* Timeout of one step while the guest is being stopped. Signals are checked between the steps. */
 #define STEP_USEC USEC_PER_SEC
 
-/* Beyond RAM and other memory: states of devices, and metadata of the tree. */
+/* Size of device states and of the tree's metadata, in addition to RAM and other memory. */
 #define STATE_BYTES MIB(16)
 
 void guest_run_done(GuestRun *run) {
@@ -65,7 +65,7 @@ static int directory_open(GuestRun *run) {
         return log_error_errno(-errno, "Failed to lock '%s'", run->path);
 }
 
-/* Takes the name, so that pkramctl shows one guest of it. */
+/* Takes the name of the guest, so that pkramctl shows only one guest with this name. */
 static int name_take(GuestRun *run) {
         run->note = run_note_take(GUESTS_DIRECTORY, run->name);
         if (run->note == -EBUSY)
@@ -76,7 +76,7 @@ static int name_take(GuestRun *run) {
         return run->note == -EBUSY ? -EBUSY : 0;
 }
 
-/* Can the guest be kept at all, as far as this is known before QEMU runs? */
+/* Checks whether the guest can be preserved, as far as this is known before QEMU runs. */
 static int run_prepare(GuestRun *run) {
         _cleanup_free_ char *why = NULL, *notice = NULL;
         int r;
@@ -99,7 +99,7 @@ static int run_prepare(GuestRun *run) {
         return r;
 }
 
-/* Starts QEMU and has it checked. Returns -EOPNOTSUPP if the guest could not be kept, after a message. */
+/* Starts QEMU and checks it. Returns -EOPNOTSUPP, after a message, if the guest could not be preserved. */
 static int run_launch(GuestRun *run, bool incoming) {
         _cleanup_free_ char *why = NULL;
         int r;
@@ -123,8 +123,8 @@ static int run_launch(GuestRun *run, bool incoming) {
 }
 
 /*
- * Reads what is known about a saved guest. 1: it can go on, 0: it cannot, where *ret_why is the reason, or NULL if
- * there is nothing to go on from. A negative errno after a message.
+ * Reads the record of a saved guest. Returns 1 if the guest can continue, or 0 if it cannot: then *ret_why is the
+ * reason, or NULL if no guest was saved. Returns a negative errno after a message.
  */
 static int run_may_resume(GuestRun *run, char **ret_why) {
         int r;
@@ -153,7 +153,8 @@ static int run_may_resume(GuestRun *run, char **ret_why) {
         return r == 0;
 }
 
-/* Does QEMU open other disks than the guest had, as from another working directory or after a snapshot? */
+/* Checks whether QEMU opens other disks than the guest had, for example because of another working directory or a
+ * snapshot. Returns 1 if it does, with the reason in *ret_why, 0 if not, or a negative errno. */
 static int run_compare_disks(GuestRun *run, char **ret_why) {
         _cleanup_json_ struct json_object *now = NULL;
         _cleanup_list_ StringList disks = {};
@@ -167,7 +168,8 @@ static int run_compare_disks(GuestRun *run, char **ret_why) {
         return now ? guest_disks_differ(run->record.disks, now, ret_why) : -ENOMEM;
 }
 
-/* Has QEMU load the saved guest. 1: it is there, 0: it cannot be, *ret_why is the reason and QEMU is gone. */
+/* Has QEMU load the saved guest. Returns 1 if the guest is loaded, 0 if it cannot be loaded, or a negative errno. With
+ * 0, *ret_why is the reason and QEMU has ended. */
 static int run_resume(GuestRun *run, char **ret_why) {
         _cleanup_free_ char *path = NULL, *why = NULL;
         char end[128];
@@ -204,7 +206,7 @@ static int run_resume(GuestRun *run, char **ret_why) {
         return r < 0 ? -ENOMEM : 0;
 }
 
-/* The guest's own clock stood still. */
+/* Has the guest's agent set the guest's clock, which stood still while the guest was saved. */
 static void run_set_clock(const GuestRun *run) {
         union {
                 struct sockaddr sa;
@@ -232,7 +234,7 @@ static void run_set_clock(const GuestRun *run) {
                 log_info("The guest's agent has set its clock.");
 }
 
-/* Tells that the guest runs. why: it had been saved, and could not go on. */
+/* Reports that the guest runs. why is the reason why a saved guest could not continue, or NULL. */
 static void run_announce(const GuestRun *run, bool resumed, const char *why) {
         uint64_t now = now_usec(CLOCK_REALTIME),
                 stopped = now > run->record.stopped_usec ? now - run->record.stopped_usec : 0;
@@ -282,7 +284,7 @@ static int run_start(GuestRun *run) {
         resumed = r > 0;
 
         if (!resumed) {
-                /* From here on what was saved is gone. */
+                /* This discards the saved guest, if there is one. */
                 files_remove(run, /* record= */ true);
                 run->booted = true;
                 r = files_create(run);
@@ -296,7 +298,7 @@ static int run_start(GuestRun *run) {
                         return r;
         } else if (unlinkat(run->directory, GUEST_RECORD_FILE, 0) < 0 ||
                    unlinkat(run->directory, GUEST_STATE_FILE, 0) < 0)
-                /* It must not go on from there a second time. */
+                /* The guest must not be resumed from this state a second time. */
                 return log_error_errno(-errno, "Failed to remove the guest's saved state from '%s'", run->path);
 
         runs = resumed ? run->record.running : !run->plan.start_paused;
@@ -311,7 +313,7 @@ static int run_start(GuestRun *run) {
 
 /* --- stop --- */
 
-/* Notes that saving failed, for the next start. */
+/* Records that saving failed, for the next start. */
 static void record_failure(GuestRun *run, const char *why) {
         int r;
 
@@ -339,8 +341,8 @@ static int record_begin(GuestRun *run) {
         return guest_record_write(&run->record, run->directory);
 }
 
-/* Saves the guest and ends QEMU. Returns 1: it is saved; 0: it is not, and may stand still; or a negative errno: it is
- * not, and is gone. */
+/* Saves the guest and ends QEMU. Returns 1 if the guest is saved. Returns 0 if saving failed, but the guest can still
+ * be shut down; it may stand still. Returns a negative errno if saving failed and the guest is lost. */
 static int run_save(GuestRun *run) {
         _cleanup_free_ char *path = NULL, *why = NULL;
         uint64_t begin = now_usec(CLOCK_MONOTONIC), left;
@@ -369,7 +371,7 @@ static int run_save(GuestRun *run) {
                 return 0;
         }
 
-        /* Disks are closed when QEMU has ended, and nothing changes them from then on. */
+        /* QEMU closes the disks when it ends. From then on nothing changes them. */
         left = run->config.save_usec - MIN(now_usec(CLOCK_MONOTONIC) - begin, run->config.save_usec);
         process_end(run, MAX(QUIT_USEC, left));
         if (run->process >= 0) {
@@ -391,7 +393,7 @@ static int run_save(GuestRun *run) {
         return 1;
 }
 
-/* Is the guest off, in a QEMU that does not end by itself (-no-shutdown)? */
+/* Returns true if the guest is off, but QEMU does not end by itself (-no-shutdown). */
 static bool guest_is_off(GuestRun *run) {
         _cleanup_json_ struct json_object *value = NULL;
         const char *status;
@@ -402,8 +404,8 @@ static bool guest_is_off(GuestRun *run) {
         return status && streq(status, "shutdown");
 }
 
-/* Presses the power button. wake: the guest may stand still, and does not notice it then. Returns 1: done, 0: try
- * again, or a negative errno. */
+/* Presses the power button. If wake is set, the guest may stand still, and has to run again before it can notice the
+ * button. Returns 1 if the button was pressed, 0 if the caller has to try again, or a negative errno. */
 static int power_button_press(GuestRun *run, bool wake) {
         int r;
 
@@ -411,11 +413,11 @@ static int power_button_press(GuestRun *run, bool wake) {
         if (r < 0)
                 return r == -EAGAIN || r == -ETIMEDOUT ? 0 : r;
         r = guest_power_down(run->qmp, STEP_USEC);
-        /* QEMU does it later. */
+        /* After a timeout, QEMU still executes the command later. */
         return r < 0 && r != -ETIMEDOUT ? r : 1;
 }
 
-/* Has the guest shut down. A second signal ends it at once. */
+/* Shuts the guest down, and waits until it is off. A second signal ends QEMU at once. */
 static void run_power_down(GuestRun *run, bool wake) {
         uint64_t deadline = now_usec(CLOCK_MONOTONIC) + run->config.shutdown_usec;
         struct signalfd_siginfo info;
@@ -439,8 +441,9 @@ static void run_power_down(GuestRun *run, bool wake) {
         process_end(run, QUIT_USEC);
 }
 
-/* QEMU closes its monitor when it ends, which takes time with much memory. Without one it can be ended only. Returns 0
- * if the guest is off. */
+/* Stops a guest if the connection to QEMU's monitor is lost. QEMU may be just ending, which takes time if the guest
+ * has much memory. Otherwise QEMU can only be killed, which the caller does. Returns 0 if the guest is off, or
+ * -ENOTCONN. */
 static int run_stop_without_monitor(GuestRun *run, bool save) {
         const char *why = "QEMU's monitor is lost";
 
@@ -460,7 +463,7 @@ static int run_stop(GuestRun *run, bool save) {
         if (!run->qmp)
                 return run_stop_without_monitor(run, save);
         save = save || shutdown_wants_save(run->config.save_usec, "guest", run->name);
-        /* It may have ended by itself while the service manager was asked. */
+        /* QEMU may have ended by itself while shutdown_wants_save() queried the service manager. */
         if (process_wait(run, 0) > 0)
                 return 0;
         r = save ? run_save(run) : 0;
@@ -469,7 +472,7 @@ static int run_stop(GuestRun *run, bool save) {
         return r;
 }
 
-/* Reads what QEMU says by itself, of which nothing is used. */
+/* Reads and discards the events that QEMU sends. */
 static void run_drain(GuestRun *run) {
         int r;
 
@@ -512,7 +515,7 @@ static int run_follow(GuestRun *run) {
         run->note = run_note_remove(run->note, GUESTS_DIRECTORY, run->name);
         if (saved)
                 return EXIT_SUCCESS;
-        /* What saving said stays for the next start. */
+        /* If saving failed, the record with the reason stays for the next start. */
         files_remove(run, /* record= */ !stopped || run->record.phase != GUEST_FAILED);
         if (r < 0)
                 return EXIT_FAILURE;
@@ -532,7 +535,7 @@ int guest_run(GuestRun *run) {
                 r = run_start(run);
         if (r < 0) {
                 process_end(run, QUIT_USEC);
-                /* There is nothing in the memory of a guest that has not run. */
+                /* The guest has not run, so its memory holds nothing. */
                 if (run->booted)
                         files_remove(run, /* record= */ true);
                 return r == -EOPNOTSUPP || r == -EBUSY ? EXIT_REFUSED : EXIT_FAILURE;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The parts of pkram-qemu against a model of QEMU's monitor, which also lies. */
+/* Tests parts of pkram-qemu with a model of QEMU's monitor, which also gives wrong answers. */
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -19,14 +19,15 @@
 
 /* --- a monitor --- */
 
-/* What it answers to a command: the text after {"id":N, and before }. NULL: nothing; "": it hangs up. */
+/* The monitor's answer to a command: the text between {"id":N, and }. If it is NULL, the monitor does not answer; if
+ * it is "", the monitor hangs up. */
 typedef struct Answer {
         const char *command, *text;
 } Answer;
 
 #define GREETING "{\"QMP\":{\"version\":{\"qemu\":{\"micro\":13,\"minor\":0,\"major\":10},\"package\":\"x\"},\"capabilities\":[]}}\r\n"
 
-/* The guest has a say in the numbers, which are larger than what is parsed. */
+/* The guest can choose such numbers. This one is larger than the JSON parser accepts. */
 #define BAD_EVENT "{\"event\":\"GUEST_PANICKED\",\"data\":{\"info\":{\"arg1\":18446744073709551615}}}\r\n"
 
 static const Answer good[] = {
@@ -77,7 +78,7 @@ static void monitor_serve(int fd, const char *greeting, const Answer *special) {
                         continue;
                 if (!*text)
                         break;
-                /* Events come in between. */
+                /* Events come between a command and its answer. */
                 (void) dprintf(fd, "{\"event\":\"RESUME\",\"data\":{},\"timestamp\":{\"seconds\":1,"
                                "\"microseconds\":2}}\r\n" BAD_EVENT "{\"id\":%lld,%s}\r\n",
                                strtoll(last + 5, NULL, 10), text);
@@ -87,7 +88,8 @@ static void monitor_serve(int fd, const char *greeting, const Answer *special) {
 
 static pid_t monitor;
 
-/* Starts the process of a monitor. Returns the connection to it, or, in that process, NULL and its end in *ret_fd. */
+/* Forks a process for a monitor. Returns the connection to it in the parent. In the child, returns NULL, and the
+ * monitor's end of the connection in *ret_fd. */
 static Qmp *monitor_fork(int *ret_fd) {
         int pair[2];
         Qmp *q;
@@ -120,7 +122,7 @@ static void monitor_stop(Qmp *q) {
         assert_int_equal(waitpid(monitor, NULL, 0), monitor);
 }
 
-/* A monitor that has been greeted. */
+/* Starts a monitor, and exchanges greetings with it. */
 static Qmp *monitor_ready(const Answer *special) {
         _cleanup_free_ char *version = NULL;
         Qmp *q = monitor_start(GREETING, special);
@@ -202,7 +204,7 @@ static void test_qmp_too_long(_unused_ void **state) {
         monitor_stop(q);
 }
 
-/* Says the same thing over and over, as fast as it is read. */
+/* Starts a monitor that sends the same line over and over, as fast as it is read. */
 static Qmp *flood_start(const char *line) {
         int fd = -EBADF;
         Qmp *q = monitor_fork(&fd);
@@ -409,17 +411,17 @@ static void test_guest_load(_unused_ void **state) {
 /* How the guest's agent behaves. */
 typedef enum AgentKind {
         AGENT_WORKS,
-        AGENT_COMPLAINS,   /* it works, but complains of half a command of an earlier client first */
+        AGENT_COMPLAINS,   /* it works, but first complains about half a command of an earlier client */
         AGENT_REFUSES,     /* it cannot set the clock */
-        AGENT_OUT_OF_STEP, /* it answers with another number */
-        AGENT_ENDS,        /* when it is to set the clock */
-        AGENT_HANGS,       /* when it is to set the clock */
-        AGENT_ABSENT,      /* the socket is QEMU's, and nothing reads what is sent */
+        AGENT_OUT_OF_STEP, /* its answer to the synchronisation has another number */
+        AGENT_ENDS,        /* it ends when it is asked to set the clock */
+        AGENT_HANGS,       /* it hangs when it is asked to set the clock */
+        AGENT_ABSENT,      /* QEMU has the socket, but nothing reads what is sent */
 } AgentKind;
 
 #define AGENT_TIME UINT64_C(1795894928123456)
 
-/* Exits with 0 if it was asked for the right time. */
+/* Exits with 0 if it was asked to set the right time. */
 static void agent_serve(int fd, AgentKind kind) __attribute__((noreturn));
 static void agent_serve(int fd, AgentKind kind) {
         FILE *f = fdopen(fd, "r+");
@@ -434,7 +436,7 @@ static void agent_serve(int fd, AgentKind kind) {
                 long long id = request ? (long long) json_object_get_int64(json_get(request, "id")) : 0;
 
                 if (!command) {
-                        /* The byte that ends half a command. */
+                        /* This is the byte that ends half a command. */
                         if (kind == AGENT_COMPLAINS)
                                 (void) dprintf(fd, "{\"error\":{\"class\":\"GenericError\",\"desc\":"
                                                "\"JSON parse error, stray byte\"}}\n");
@@ -502,7 +504,7 @@ static void test_disks(_unused_ void **state) {
         static const struct {
                 const char *node;
                 bool here;         /* the path is in the working directory */
-                const char *path;  /* NULL: none */
+                const char *path;  /* or NULL if it is no disk with a path */
                 const char *unseen, *why;
         } table[] = {
                 { NODE("file", "/srv/a"),                            false, "/srv/a", NULL, NULL },
@@ -571,7 +573,7 @@ static void test_disks_differ(_unused_ void **state) {
         n = guest_disks_to_json(&none);
         o = guest_disks_to_json(&one);
         t = guest_disks_to_json(&two);
-        /* A file that is not there is not forgotten. */
+        /* A file that does not exist is still listed. */
         assert_int_equal(json_object_array_length(o), 1);
         assert_int_equal(guest_disks_differ(t, t, &why), 0);
         assert_int_equal(guest_disks_differ(n, n, &why), 0);
@@ -642,7 +644,7 @@ static void test_record(_unused_ void **state) {
         assert_string_equal(why, "it was not saved completely");
         free(why);
 
-        /* A record that leads elsewhere, or never ends, is none. */
+        /* A symlink or a FIFO is not accepted as a record. */
         assert_ok(unlinkat(dir, GUEST_RECORD_FILE, 0));
         assert_ok(symlinkat("/etc/passwd", dir, GUEST_RECORD_FILE));
         guest_record_done(&back);
@@ -742,7 +744,7 @@ static void test_config(_unused_ void **state) {
 /* --- command line --- */
 
 static void test_arguments(_unused_ void **state) {
-        /* A command line after "qemu -m 64", and what the refusal says, or NULL. */
+        /* text is the command line after "qemu -m 64". why is a part of the refusal, or NULL if it is accepted. */
         static const struct {
                 const char *text, *why;
         } table[] = {
@@ -850,7 +852,7 @@ static void test_arguments(_unused_ void **state) {
         }
 }
 
-/* Memory beside the RAM is kept, too, and takes room. */
+/* Memory in addition to the RAM is preserved as well, and its size is counted. */
 static void test_more_memory(_unused_ void **state) {
 #define BACKEND(name) "-object memory-backend-file,id=" name ",size=32M,mem-path=/srv/a/" name ",share=on "
         static const struct {

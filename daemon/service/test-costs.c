@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What one client can cost: memory, descriptors, and time of other clients. */
+/* Tests the limits of what one client can use: memory, descriptors, and time of other clients. */
 #include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
@@ -22,8 +22,8 @@
 
 #define STATUS "{\"method\":\"io.pkram.Store.GetStatus\"}"
 
-/* The longest that another client may wait on a machine that has other things to do. What is wrong takes 20 s or for
- * ever. */
+/* The longest time that another client may wait, on a busy machine. If it has to wait for the attacker, it waits for
+ * 20 s or for ever. */
 #define PATIENCE_USEC USEC_PER_SEC
 
 static unsigned n_open(void) {
@@ -37,7 +37,7 @@ static unsigned n_open(void) {
         return n - 3; /* two dots, and this directory itself */
 }
 
-/* A socket whose last close(2) waits for 20 s: its peer, *ret_peer, does not read what was sent. */
+/* Returns a socket whose last close(2) blocks for 20 s, because its peer, *ret_peer, does not read what was sent. */
 static int make_lingering_socket(int *ret_peer) {
         const struct linger linger = { .l_onoff = 1, .l_linger = 20 };
         union {
@@ -63,7 +63,7 @@ static int make_lingering_socket(int *ret_peer) {
         return fd;
 }
 
-/* Answers a call of another client, and checks that it took no longer than that. */
+/* Makes a call as another client, and checks that it took no longer than PATIENCE_USEC. */
 static void assert_served(Client *c) {
         uint64_t begin = now_usec(CLOCK_MONOTONIC);
         _cleanup_json_ struct json_object *reply = client_call(c, STATUS);
@@ -74,7 +74,7 @@ static void assert_served(Client *c) {
                          (unsigned long long) (now_usec(CLOCK_MONOTONIC) - begin));
 }
 
-/* Sends bytes with a descriptor, and leaves that to the manager alone. */
+/* Sends bytes with a descriptor, and closes the descriptor here, so that only the manager has it. */
 static void send_away(Client *c, const char *text, size_t n, int *fd) {
         union {
                 struct cmsghdr header;
@@ -91,7 +91,7 @@ static void send_away(Client *c, const char *text, size_t n, int *fd) {
         *fd = safe_close(*fd);
 }
 
-/* Each way in which a descriptor comes to be closed by the manager. */
+/* Each way in which the manager comes to close a descriptor. */
 static void test_lingering_sockets(void **state) {
         static const struct {
                 const char *text;
@@ -153,7 +153,7 @@ static void test_excess_lingering_sockets(void **state) {
 
 /* --- FUSE --- */
 
-/* True if the pipe is closed within a second. */
+/* Returns true if the other end of the pipe is closed within a second. */
 static bool is_closed(Fixture *f, int reader) {
         char x;
 
@@ -172,7 +172,7 @@ static void fuse_answer(int fd, const struct fuse_in_header *in, int error, cons
         (void) writev(fd, iov, n > 0 ? 2 : 1);
 }
 
-/* A file system with one file, "f", that can be opened. Nothing else is ever answered. */
+/* Serves a file system with one file, "f", that can be opened. Does not answer any other request. */
 _Noreturn static void fuse_serve(int fd) {
         const struct fuse_attr attr = { .ino = 2, .mode = S_IFREG | 0666, .nlink = 1, .size = 4096 };
         union {
@@ -209,8 +209,8 @@ _Noreturn static void fuse_serve(int fd) {
         }
 }
 
-/* Starts a FUSE server and a client of it, with that user id, that sends the file as descriptor 0 of a call. Other
- * users cannot even get the type of the file. Returns false if that cannot be done. */
+/* Starts a FUSE server, and a client with this user id that sends a file of the server as descriptor 0 of a call.
+ * Other users cannot even get the type of the file. Returns false if the file system cannot be mounted. */
 static bool fuse_client_start(int socket_fd, uid_t uid, const char *text, pid_t *ret_server, pid_t *ret_client) {
         char path[] = "/tmp/test-pkram-fuse.XXXXXX", options[100], file[100];
         int fd, ready[2];
@@ -244,7 +244,7 @@ static bool fuse_client_start(int socket_fd, uid_t uid, const char *text, pid_t 
                     setresgid(uid, uid, uid) < 0 || setresuid(uid, uid, uid) < 0)
                         _exit(1);
                 (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
-                /* The server alone has it, so that everything ends when that dies. */
+                /* Only the server keeps the FUSE device open, so that all requests end when the server dies. */
                 close(fd);
                 f = open(file, O_RDWR | O_CLOEXEC);
                 if (f < 0 || message_stream_new(socket_fd, &(MessageLimits) { .output_bytes = 1000 }, NULL,
@@ -252,7 +252,7 @@ static bool fuse_client_start(int socket_fd, uid_t uid, const char *text, pid_t 
                     message_stream_queue(c.stream, text, strlen(text), (int[]) { dup(f) }, 1) < 0)
                         _exit(1);
                 (void) write(ready[1], "x", 1);
-                /* This closes the copy, which waits like everything else. */
+                /* This sends and closes the copy. Closing it blocks, like every operation on the file. */
                 (void) message_stream_flush(c.stream);
                 for (;;)
                         (void) pause();
@@ -271,7 +271,7 @@ static bool fuse_client_start(int socket_fd, uid_t uid, const char *text, pid_t 
         return ok == 'x';
 }
 
-/* Closing a file of a FUSE server that does not answer waits for ever, and so does everything else about the file. */
+/* If a FUSE server does not answer, closing a file of it blocks for ever, like every other operation on the file. */
 static void test_fuse(void **state) {
         static const char *const calls[] = {
                 STATUS,
@@ -307,7 +307,7 @@ static void test_fuse(void **state) {
                 client_free(attacker);
                 assert_served(c);
 
-                /* The helper stays where it is, and others close what other owners send. */
+                /* The helper is still blocked. Other helpers close the descriptors of other owners. */
                 for (unsigned k = 0; k < 50; k++)
                         assert_ok(sd_event_run(f->manager->event, 10000));
                 assert_true(closer_pending() > 0);
@@ -327,7 +327,7 @@ static void test_fuse(void **state) {
 
 /* --- helpers --- */
 
-/* Process numbers of children of that name. */
+/* Finds the process IDs of children with this name. */
 static size_t find_helpers(const char *name, pid_t *ret, size_t max) {
         DIR *d = opendir("/proc");
         struct dirent *de;
@@ -354,7 +354,8 @@ static size_t find_helpers(const char *name, pid_t *ret, size_t max) {
         return n;
 }
 
-/* The helper that closes descriptors, which gives itself a name when it has started. 0 if there is not just one. */
+/* Returns the process ID of the helper that closes descriptors, or 0 if there is not exactly one. The helper sets its
+ * name once it has started. */
 static pid_t find_worker(void) {
         pid_t pids[2];
 
@@ -366,7 +367,7 @@ static pid_t find_worker(void) {
         return 0;
 }
 
-/* A pipe whose reader notices that the other end was closed by the manager. */
+/* Sends one end of a pipe. The reader, *ret_reader, shows when the manager has closed that end. */
 static void send_pipe(Client *c, int *ret_reader) {
         _cleanup_json_ struct json_object *reply = NULL;
         int fds[2];
@@ -378,7 +379,7 @@ static void send_pipe(Client *c, int *ret_reader) {
         assert_non_null(reply_parameters(reply));
 }
 
-/* A helper that does not come back from close(2) holds up nothing but descriptors of the same owner. */
+/* A helper that does not return from close(2) delays only other descriptors of the same owner. */
 static void test_stuck_helper(void **state) {
         Fixture *f = *state;
         Client *a = client_new_as(f, 1000, "uid:1000"), *c = client_new(f);
@@ -393,12 +394,12 @@ static void test_stuck_helper(void **state) {
         assert_served(c);
         assert_false(is_closed(f, first));
 
-        /* No client waits for that one: connections and their calls do not need it. */
+        /* No client waits for the stopped helper, because connections and calls do not depend on it. */
         client_free(a);
         assert_served(c);
         assert_true(closer_pending() > 0);
 
-        /* A helper that is killed has its work done by another. */
+        /* If a helper is killed, another one does its work. */
         assert_ok(kill(worker, SIGKILL));
         send_pipe(c, &second);
         send_pipe(c, &other);
@@ -450,7 +451,7 @@ static void test_death_with_stuck_helper(_unused_ void **state) {
         assert_int_equal(read(fds[0], &x, 1), 1);
         assert_ok(kill(pid, SIGKILL));
         assert_int_equal(waitpid(pid, &status, 0), pid);
-        /* End of file everywhere. A test that hangs here has failed. */
+        /* All of them have to report end of file. If the test hangs here, it has failed. */
         assert_int_equal(read(fds[0], &x, 1), 0);
         assert_int_equal(read(own[0], &x, 1), 0);
         assert_int_equal(read(foreign[0], &x, 1), 0);
@@ -461,7 +462,7 @@ static void test_death_with_stuck_helper(_unused_ void **state) {
 
 /* --- replies that are not read --- */
 
-/* Sends a call that stores a node of that many files, of a page each. */
+/* Sends a call that stores a node with n files of one page each. */
 static void send_store_files(Client *c, const char *name, unsigned n) {
         static char text[100 + 1000 * 32];
         static int fds[1000];
@@ -509,7 +510,7 @@ static void test_unread_descriptors(void **state) {
                         fail_msg("%u descriptors are open, %u before", n_open(), before);
         }
 
-        /* A client that reads gets all of its replies. */
+        /* Once the client reads, it gets all of its replies. */
         for (unsigned i = 0; i < CALLS; i++) {
                 _cleanup_json_ struct json_object *reply = NULL;
                 size_t n;
@@ -545,11 +546,11 @@ static void test_descriptors_have_a_budget(void **state) {
                 /* Descriptors count until they are closed. */
                 fixture_wait_closed(f);
         }
-        /* Those of the replies are on their way, where they do not count as ours. */
+        /* Descriptors of replies are in flight in sockets, and are not open in this process. */
         if (n_open() > before + 3 * ELEMENTSOF(deaf) + 5)
                 fail_msg("%u descriptors are open, %u before", n_open(), before);
 
-        /* What does not need descriptors goes on, and so do others once those are read. */
+        /* Calls that need no descriptors are still served. Five of the Retrieve calls fit into the budget. */
         assert_served(c);
         for (size_t i = 0; i < ELEMENTSOF(deaf); i++) {
                 _cleanup_json_ struct json_object *reply = NULL;
@@ -567,7 +568,7 @@ static void test_descriptors_have_a_budget(void **state) {
         assert_int_equal(n_refused, ELEMENTSOF(deaf) - 5);
         fixture_wait_closed(f);
 
-        /* Files of replies that are refused do not pile up, either. */
+        /* Files that were loaded for refused replies do not accumulate, either. */
         f->manager->varlink_limits.message.owner_fds = N - 1;
         before = n_open();
         for (unsigned i = 0; i < 100; i++) {
@@ -630,7 +631,7 @@ static void test_bytes_have_a_budget(void **state) {
         assert_int_equal(varlink_server_buffered(f->manager->server), 0);
 }
 
-/* Half a message on many connections, so that no memory is left for it to grow. */
+/* Many connections send half a message, so that no memory is left for the messages to grow. */
 static void test_half_messages_have_a_budget(void **state) {
         Fixture *f = *state;
         _cleanup_(client_freep) Client *c = client_new(f);
@@ -657,9 +658,9 @@ static void test_half_messages_have_a_budget(void **state) {
         }
 }
 
-/* --- work of others --- */
+/* --- work for other clients --- */
 
-/* Calls that are refused because of a budget are refused before anything is loaded for them. */
+/* If a call exceeds a budget, it is refused before any object is loaded for it. */
 static void test_refused_retrieves_load_nothing(void **state) {
         static const struct {
                 const char *call, *limit;
@@ -693,7 +694,7 @@ static void test_refused_retrieves_load_nothing(void **state) {
                 reply = client_call(c, refused[i].call);
                 assert_error(reply, ERROR("QuotaExceeded"), "limit", refused[i].limit);
                 loads = mock_calls(f->mock);
-                /* The manifest is a byte stream, too. */
+                /* Reading the manifest, which is a byte stream, counts as one load. */
                 assert_int_equal(loads, i == 2 ? 1 : 0);
         }
         mock_fail(f->mock, MOCK_ANY, UINT_MAX, -EIO);
@@ -707,7 +708,7 @@ static void run_until_reply(Client *c) {
         }
 }
 
-/* A node of many objects is loaded piece by piece. */
+/* A node with many objects is loaded in pieces, and other calls are served in between. */
 static void test_large_retrieve_keeps_no_one_waiting(void **state) {
         static const char retrieve[] = CALL("Retrieve", "{\"name\":\"n\"}");
         enum { N = 1000 };
@@ -743,7 +744,7 @@ static void test_large_retrieve_keeps_no_one_waiting(void **state) {
         close_many(fds, n);
 }
 
-/* And stored piece by piece. */
+/* A node with many objects is also stored in pieces. */
 static void test_large_store_keeps_no_one_waiting(void **state) {
         enum { N = 200 };
         Fixture *f = *state;
@@ -766,7 +767,7 @@ static void test_large_store_keeps_no_one_waiting(void **state) {
         assert_int_equal(mock_calls(f->mock), N);
 }
 
-/* Nodes that are stored at the same time do not get past a limit together. */
+/* Nodes that are stored at the same time count together against a limit. */
 static void test_stores_at_once_have_one_limit(void **state) {
         enum { N = 100 };
         Fixture *f = *state;
@@ -774,7 +775,7 @@ static void test_stores_at_once_have_one_limit(void **state) {
                 *b = client_new_as(f, 1000, "uid:1000");
         _cleanup_json_ struct json_object *first = NULL, *second = NULL;
 
-        /* For one of them and its metadata, but not for two. */
+        /* The limit is large enough for one node and its metadata, but not for two. */
         f->manager->config.limit[LIMIT_OWNER_BYTES] = 3 * N * KIB(4);
         send_store_files(a, "a", N);
         send_store_files(b, "b", N);
@@ -788,7 +789,7 @@ static void test_stores_at_once_have_one_limit(void **state) {
         assert_int_equal(mock_n_nodes(f->mock), 1);
 }
 
-/* One owner's calls wait for no more than one turn of each other owner, on however many connections that calls. */
+/* A call waits for at most one turn of each other owner, no matter how many connections that owner has. */
 static void test_calls_are_shared_fairly(void **state) {
         static const char describe[] = CALL("Describe", "{\"name\":\"none\"}");
         enum { LINKS = 100, CALLS = 64, PER_TURN = 16 };
@@ -816,7 +817,7 @@ static void test_calls_are_shared_fairly(void **state) {
                 fail_msg("%u nodes were looked for meanwhile", calls);
         run_until_reply(c);
 
-        /* All of them get their answers in the end. */
+        /* In the end all calls are answered. */
         fixture_run(f);
         for (size_t i = 0; i < LINKS; i++)
                 for (unsigned k = 0; k < CALLS; k++) {
@@ -828,7 +829,7 @@ static void test_calls_are_shared_fairly(void **state) {
                 client_free(attackers[i]);
 }
 
-/* Of one owner's connections, those that came first are served first, however many follow. */
+/* Connections of one owner are served in the order in which they called, no matter how many follow. */
 static void test_connections_keep_their_order(void **state) {
         static const char describe[] = CALL("Describe", "{\"name\":\"none\"}");
         enum { LATER = 50 };
@@ -856,7 +857,7 @@ static void test_connections_keep_their_order(void **state) {
         client_free(first);
 }
 
-/* Owners that are new do not pass one that waits: if they came and went, it would wait without end. */
+/* New owners do not overtake one that waits: otherwise a stream of new owners would make it wait for ever. */
 static void test_new_owners_wait_too(void **state) {
         static const char describe[] = CALL("Describe", "{\"name\":\"none\"}");
         Fixture *f = *state;
@@ -884,7 +885,7 @@ static void test_new_owners_wait_too(void **state) {
                 client_free(others[i]);
 }
 
-/* Bytes that this process has read so far, or 0 if the kernel does not count them. */
+/* Returns the number of bytes that this process has read so far, or 0 if the kernel does not count them. */
 static uint64_t n_read(void) {
         uint64_t n = 0;
         FILE *f = fopen("/proc/self/io", "re");
@@ -898,8 +899,9 @@ static uint64_t n_read(void) {
 }
 
 /*
- * While one owner has 100 nodes verified, another's call waits for no more than the slice that is being checksummed,
- * and the next one: 16 MiB, which take a few milliseconds. What the same owner calls takes a few turns, too.
+ * While 100 retrievals of one owner are verified, a call of another owner waits for at most the slice that is being
+ * checksummed, and the next one: 16 MiB, which takes a few milliseconds. Another call of the same owner takes only a
+ * few turns of the event loop as well.
  */
 static void test_checksums_are_shared_fairly(void **state) {
         enum { N = 100 };
@@ -924,7 +926,7 @@ static void test_checksums_are_shared_fairly(void **state) {
                 client_send_raw(clients[i], CALL("Retrieve", "{\"name\":\"n\"}"),
                                 sizeof(CALL("Retrieve", "{\"name\":\"n\"}")));
         }
-        /* Until all of them are at work. */
+        /* Wait until all retrievals have begun. */
         while (mock_n_handles(f->mock) < N)
                 assert_ok(sd_event_run(f->manager->event, 0));
 
@@ -940,8 +942,8 @@ static void test_checksums_are_shared_fairly(void **state) {
                         turns++;
                 }
                 json_object_put(client_receive(c, NULL, NULL));
-                /* However slow the machine is: some for the call, work in between, and helpers that have closed
-                 * something. */
+                /* This does not depend on the speed of the machine: a few turns for the call, for work in between, and
+                 * for helpers that have closed something. */
                 assert_true(turns <= 10);
                 if (c == other) {
                         slowest = MAX(slowest, now_usec(CLOCK_MONOTONIC) - begin);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* StoreTree and RestoreTree, called as clients do. Needs a tmpfs at /dev/shm. */
+/* Calls StoreTree and RestoreTree as clients do. Needs a tmpfs at /dev/shm. */
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
@@ -101,7 +101,7 @@ static void check_files(Trees *t) {
 #define RESTORE CALL("RestoreTree", "{\"name\":\"n\",\"directory\":0}")
 #define RESTORE_AND_KEEP CALL("RestoreTree", "{\"name\":\"n\",\"directory\":0,\"keep\":true}")
 
-/* The next kernel, and the clients of its daemon: one that calls and one that is told of every event. */
+/* Starts the next kernel and its daemon, and connects two clients: one that calls, and one that monitors events. */
 static void kexec_and_reconnect(Fixture *f, Client **c, Client **monitor) {
         mock_kexec(f->mock);
         fixture_restart(f);
@@ -145,7 +145,7 @@ static void test_store_and_restore(void **state) {
         assert_string_equal(json_get_string(reply_parameters(e3), "event"), "released");
 }
 
-/* With keep the node stays until it is released: a client that dies before that can restore it again. */
+/* With keep, the node stays until it is released, so that a client that dies before that can restore it again. */
 static void test_restore_and_keep(void **state) {
         Trees *t = *state;
         _cleanup_(client_freep) Client *c = client_new(t->f), *monitor = NULL;
@@ -162,7 +162,7 @@ static void test_restore_and_keep(void **state) {
         check_files(t);
         assert_int_equal(mock_n_nodes(t->f->mock), 1);
 
-        /* The first one died before its directory was used. */
+        /* The first client died before it used the directory. */
         assert_ok(tree_remove_contents(t->to_fd));
         again = client_call_fds(c, RESTORE_AND_KEEP, &t->to_fd, 1);
         assert_true(json_get_bool(reply_parameters(again), "verified", false));
@@ -182,7 +182,8 @@ static void test_restore_and_keep(void **state) {
         assert_string_equal(json_get_string(reply_parameters(e3), "event"), "released");
 }
 
-/* Calls with more, and takes all replies. Returns the last one; *ret_done is what the one before told, or -1. */
+/* Calls with more, and receives all replies. Returns the last one. *ret_done and *ret_total are the progress in the
+ * reply before it, or -1. */
 static struct json_object *call_with_progress(Client *c, const char *call, int fd, int64_t *ret_done,
                                               int64_t *ret_total) {
         *ret_done = *ret_total = -1;
@@ -224,13 +225,13 @@ static void test_progress(void **state) {
         assert_int_equal(json_get_int(reply_parameters(r1), "id", -1), 1);
         assert_null(json_get(reply_parameters(r1), "progress"));
         assert_true(done > 0 && done < 2000 * 4096);
-        assert_int_equal(total, -1); /* only a part of that tmpfs */
+        assert_int_equal(total, -1); /* unknown, as the directory is only a part of its tmpfs */
 
         mock_kexec(t->f->mock);
         r2 = call_with_progress(c, WITH_MORE("RestoreTree", "{\"name\":\"n\",\"directory\":0}"), t->to_fd, &done,
                                 &total);
         assert_true(json_get_bool(reply_parameters(r2), "verified", false));
-        /* On a busy machine the last one comes when everything is done. */
+        /* On a busy machine the last progress reply may come when everything is done. */
         assert_true(done > 0 && done <= total);
         assert_int_equal(total, 49 * 4096 + 1000 * 100);
         assert_file(t->to_fd, "999", 100, 's');
@@ -278,7 +279,7 @@ static void test_errors(void **state) {
         assert_error(r5, ERROR("NodeExists"), "name", "n");
 }
 
-/* Sends a call and lets the event loop take that many steps. */
+/* Sends a call and runs the event loop for a number of steps. */
 static Client *begin(Trees *t, const char *call, int fd, unsigned steps) {
         Client *c = client_new(t->f);
 
@@ -288,7 +289,7 @@ static Client *begin(Trees *t, const char *call, int fd, unsigned steps) {
         return c;
 }
 
-/* Whenever it is, nothing may be left, and nothing lost. */
+/* Whenever a client dies, nothing may be left behind, and nothing may be lost. */
 static void test_client_dies(void **state) {
         Trees *t = *state;
         unsigned n;
@@ -321,7 +322,7 @@ static void expect_failure(Client *c, const char *error, const char *word) {
         assert_non_null(strstr(json_get_string(json_get(r, "parameters"), "reason"), word));
 }
 
-/* The same, with steps that count from when the worker was called. */
+/* The same as begin(), but counts the steps from the moment when the worker has been called. */
 static Client *begin_at_worker(Trees *t, const char *call, int fd, unsigned steps) {
         Client *c = begin(t, call, fd, 0);
 
@@ -337,7 +338,7 @@ static void test_worker_dies(void **state) {
         Manager *m = t->f->manager;
         Client *c;
 
-        /* Only as long as the call is not over in fewer steps. */
+        /* Only a few steps, as the call must not be over before the worker dies. */
         add_files(t);
         for (unsigned n = 0; n < 3; n++) {
                 c = begin_at_worker(t, STORE, t->from_fd, n);
@@ -374,7 +375,7 @@ static void test_worker_dies(void **state) {
 
 /* --- workers that are killed --- */
 
-/* Workers that are processes. The first one is killed after that many turns of its event loop. */
+/* Workers in processes of their own. The first one is killed after steps turns of its event loop. */
 typedef struct Forker {
         Trees *trees;
         unsigned steps;
@@ -387,7 +388,7 @@ static __attribute__((__noreturn__)) void worker_run(Forker *f, int fd) {
         TreeWorker *w;
         struct stat st;
 
-        /* A worker has no connection but its own. */
+        /* A worker has no connection other than its own. */
         for (int i = 3; i < 1024; i++)
                 if (i != fd && fstat(i, &st) >= 0 && S_ISSOCK(st.st_mode))
                         (void) close(i);
@@ -418,7 +419,7 @@ static int worker_fork(int fd, void *userdata) {
         return 0;
 }
 
-/* Other processes may have to do something before there is a reply. */
+/* Waits for a reply that may depend on other processes. */
 static void wait_for_reply(Client *c) {
         while (!message_stream_pending(c->stream)) {
                 assert_ok(sd_event_run(c->fixture->manager->event, 10000));
@@ -433,7 +434,7 @@ static void wait_for_workers(Forker *f) {
                 assert_int_equal(waitpid(f->pids[i], NULL, 0), f->pids[i]);
 }
 
-/* Gives the directory attributes of its own. */
+/* Gives the directory attributes that differ from the default. */
 static void to_prepare(Trees *t, struct stat *ret) {
         const struct timespec times[] = { { 1000000000, 1 }, { 1000000001, 2 } };
 
@@ -478,7 +479,7 @@ static void store_large_tree(Trees *t) {
         mock_kexec(t->f->mock);
 }
 
-/* Whenever a worker is killed, the directory is as it was before the client is told. */
+/* Whenever a worker is killed, the directory is put back before the client gets the error. */
 static void test_worker_is_killed(void **state) {
         Trees *t = *state;
         unsigned n, n_put_back = 0;
@@ -514,7 +515,7 @@ static void test_worker_is_killed(void **state) {
         assert_file(t->to_fd, "d/799", 100, 's');
 }
 
-/* The same if the client has hung up, and nothing waits for the directory but pkramd. */
+/* The same if the client has hung up, so that only pkramd waits for the directory. */
 static void test_worker_is_killed_for_nobody(void **state) {
         Trees *t = *state;
         unsigned n_put_back = 0;
@@ -529,7 +530,7 @@ static void test_worker_is_killed_for_nobody(void **state) {
                 t->f->manager->tree_connect = worker_fork;
                 t->f->manager->tree_connect_userdata = &f;
                 c = begin_at_worker(t, RESTORE_AND_KEEP, t->to_fd, 0);
-                /* The worker is dead, and pkramd does not know yet. */
+                /* The worker is dead, but pkramd does not know that yet. */
                 assert_int_equal(waitid(P_PID, (id_t) f.pids[0], &(siginfo_t) {}, WEXITED | WNOWAIT), 0);
                 client_free(c);
                 wait_for_workers(&f);
@@ -540,7 +541,7 @@ static void test_worker_is_killed_for_nobody(void **state) {
         assert_true(n_put_back >= 1);
 }
 
-/* A worker that does nothing by itself. */
+/* Keeps the connection for the test, which acts as the worker. Refuses if there is a connection already. */
 static int worker_hold(int fd, void *userdata) {
         int *held = userdata;
 
@@ -550,7 +551,7 @@ static int worker_hold(int fd, void *userdata) {
         return 0;
 }
 
-/* What pkramd makes of each state that a worker can be killed in. */
+/* What pkramd does for each state of the directory in which a worker can be killed. */
 static void test_states_of_killed_workers(void **state) {
         Trees *t = *state;
         static const struct {
@@ -592,7 +593,7 @@ static void test_states_of_killed_workers(void **state) {
                 assert_ok(json_parse_strict(m.text, m.length, &call, NULL));
                 struct json_object *p = json_get(call, "parameters");
 
-                /* Meanwhile no other worker gets the directory. */
+                /* Until the first call is over, no other worker gets the directory. */
                 refused = client_call_fds(other, RESTORE, &t->to_fd, 1);
                 assert_error(refused, ERROR("TryAgain"), NULL, NULL);
 
@@ -634,7 +635,7 @@ static void test_states_of_killed_workers(void **state) {
         }
 }
 
-/* A directory that cannot be put back, since no worker can be had, is reported, and the call ends. */
+/* If no worker can be started to put a directory back, the call still ends with an error. */
 static void test_no_worker_to_put_back(void **state) {
         Trees *t = *state;
         Forker f = { .trees = t, .steps = 4 };
@@ -644,7 +645,7 @@ static void test_no_worker_to_put_back(void **state) {
         t->f->manager->tree_connect = worker_fork;
         t->f->manager->tree_connect_userdata = &f;
         c = begin_at_worker(t, RESTORE, t->to_fd, 0);
-        int held = 0; /* refuses */
+        int held = 0; /* makes worker_hold() refuse */
         t->f->manager->tree_connect = worker_hold;
         t->f->manager->tree_connect_userdata = &held;
         wait_for_reply(c);
@@ -654,7 +655,7 @@ static void test_no_worker_to_put_back(void **state) {
         assert_int_equal(mock_n_nodes(t->f->mock), 1);
 }
 
-/* A worker whose event loop nothing runs, like a process that has much to do. */
+/* Replaces the worker by one whose event loop does not run, like a process that is busy. */
 static sd_event *replace_worker_by_busy_one(Trees *t) {
         Manager *m = t->f->manager;
         sd_event *event;
@@ -699,7 +700,7 @@ static void test_too_many_at_once(void **state) {
         expect_failure(c[TREE_CALLS_PER_OWNER], ERROR("TryAgain"), "concurrent tree operations");
         assert_true(client_is_silent(c[0]));
 
-        /* A client that hangs up leaves its worker behind, which still counts. */
+        /* If a client hangs up, its worker goes on, and still counts. */
         for (unsigned i = 0; i < ELEMENTSOF(c); i++)
                 client_free(c[i]);
         for (unsigned i = 0; i < 100; i++) {
@@ -708,7 +709,7 @@ static void test_too_many_at_once(void **state) {
                 client_free(c[0]);
         }
 
-        /* When the workers have exited there is room again. */
+        /* After the workers have exited, calls are accepted again. */
         end_busy_worker(t, busy);
         root = begin(t, STORE, t->from_fd, 0);
         json_object_unref(client_receive(root, NULL, NULL));
@@ -744,7 +745,7 @@ static void test_slots_for_root(void **state) {
         end_busy_worker(t, busy);
 }
 
-/* What is no directory of a tmpfs that the user owns takes neither a worker nor a session. */
+/* For a descriptor that is not a tmpfs directory owned by the user, neither a worker nor a session is opened. */
 static void test_wrong_places_take_no_worker(void **state) {
         static const char *const paths[] = { "/", "/proc", "/dev/null", "/dev/shm" };
         Trees *t = *state;
@@ -777,7 +778,7 @@ static void test_wrong_places_take_no_worker(void **state) {
         }
 }
 
-/* However fast a worker exits, a user cannot have many of them in a short time. */
+/* A user cannot start many workers in a short time, no matter how fast the workers exit. */
 static void test_rate_of_workers(void **state) {
         Trees *t = *state;
         _cleanup_json_ struct json_object *r = NULL;
@@ -799,7 +800,7 @@ static void test_rate_of_workers(void **state) {
         client_free(c);
 }
 
-/* Each error of the worker arrives as what it is. */
+/* The client gets each error of the worker unchanged. */
 static void test_errors_of_the_worker(void **state) {
         Trees *t = *state;
         _cleanup_(client_freep) Client *c = client_new(t->f), *alice = client_new_as(t->f, 1000, "uid:1000");

@@ -20,7 +20,7 @@ static void owner_free(void *p) {
         free(o);
 }
 
-/* Returns a new reference to an owner, or NULL without memory. */
+/* Returns a new reference to an owner, or NULL if there is not enough memory. */
 static KnownOwner *owner_ref(Store *s, const char *name) {
         KnownOwner key = { .name = (char *) name }, **found, *o;
 
@@ -75,7 +75,7 @@ int store_new(const PkramDevice *device, const Config *config, Store **ret) {
                 return -ENOMEM;
 
         *s = (Store) { .device = *device, .config = config };
-        /* How long copying to a disk or from one takes cannot be told in advance. */
+        /* The time that copying to or from a disk takes is not known in advance, so each step pings the watchdog. */
         disk_io_alive = watchdog_ping;
         *ret = s;
         return 0;
@@ -205,14 +205,14 @@ int store_read_manifest(PkramHandle *h, size_t n_objects, Manifest *ret, size_t 
         return manifest_parse(text, *ret_size, n_objects, ret);
 }
 
-/* Errors that mean that a manifest is unreadable. Only the kernel name of the node is known then. */
+/* Returns true if the error means that the manifest is unreadable. Then only the kernel name of the node is known. */
 static bool is_unreadable(int r) {
         return r == -ENOMSG || r == -EBADMSG || r == -EPROTONOSUPPORT || r == -EIO;
 }
 
 /*
- * Trees of mount.pkram belong to root. Before names had owners they belonged to the units that run mount.pkram
- * and umount.pkram, in which nothing else runs.
+ * Trees of mount.pkram belong to root. Before names had owners, such trees belonged to the units that run mount.pkram
+ * and umount.pkram. Nothing else runs in these units.
  */
 static bool is_old_tree_of_root(const Manifest *m) {
         const char *suffix = strrchr(m->owner, '.');
@@ -241,9 +241,9 @@ static int manifest_identify(const Manifest *m, const char *kernel_name, const c
 }
 
 /*
- * Reads the manifest of an open node. *ret_known is valid also if the manifest is unreadable: then the node belongs
- * to the owner in its kernel name, or else to the kernel. Returns -ENOMSG if it has no manifest and does not need one
- * by its kernel name.
+ * Reads the manifest of an open node. *ret_known is valid even if the manifest is unreadable: then the node belongs to
+ * the owner in its kernel name, or to the kernel if the kernel name has no owner. Returns -ENOMSG if the node has no
+ * manifest and its kernel name does not require one.
  */
 static int read_manifest(Store *s, PkramHandle *h, const struct pkram_node_info *info, Manifest *ret,
                          KnownNode *ret_known) {
@@ -295,14 +295,14 @@ static int read_manifest(Store *s, PkramHandle *h, const struct pkram_node_info 
         return r;
 }
 
-/* Reads the manifest of a listed node. The session is left open for the next one, and closed on failure. */
+/* Reads the manifest of a listed node. Leaves the session open for the next node, but closes it on failure. */
 static int known_read(Store *s, PkramHandle *session, const struct pkram_node_info *info, KnownNode *ret) {
         _cleanup_manifest_ Manifest m = {};
         uint64_t id;
         int r;
 
         r = pkram_load_next(&s->device, session, info->name, &id);
-        /* A file that cannot be read is not listed by the device either, once it has noticed. */
+        /* The device stops listing a file on disk when it notices that the file cannot be read. */
         if (r == -EIO && node_is_on_disk(info->id))
                 return -ENOENT;
         if (r < 0)
@@ -333,7 +333,8 @@ static KnownNode *known_find(const Store *s, uint64_t id) {
         return s->n_known > 0 ? bsearch(&key, s->known, s->n_known, sizeof(KnownNode), compare_known) : NULL;
 }
 
-/* Caches a node, so that its manifest is read only once. Only nodes newer than all others are cached, as most are. */
+/* Caches a node, so that its manifest is read only once. Caches the node only if it is newer than all cached nodes,
+ * which is the usual case. */
 static int known_append(Store *s, PkramHandle *session, const struct pkram_node_info *info) {
         int r;
 
@@ -521,8 +522,8 @@ int store_has_node(Store *s, uint64_t id) {
 
 /*
  * Pins the node with this kernel name, which is either the name itself or derived from owner and name. Checks that the
- * node has this owner and name. *ret_manifest_error is the result of read_manifest(). Returns -ENOENT if it is another
- * node.
+ * node has this owner and name. *ret_manifest_error is the result of read_manifest(). Returns -ENOENT if the node has
+ * another owner or name.
  */
 static int open_candidate(
                 Store *s,
@@ -610,7 +611,7 @@ int store_open(
                 encoded = node_name_encode(owner, name);
                 r = open_candidate(s, encoded.text, owner, name, &h, &node, &manifest_error, &m);
         }
-        /* Nodes of the kernel, and those that were stored when names had no owners. */
+        /* Nodes of the kernel, and nodes stored when names had no owners, have their name as the kernel name. */
         if (r == -ENOENT)
                 r = open_candidate(s, name, owner, name, &h, &node, &manifest_error, &m);
         if (r == -ENOENT)

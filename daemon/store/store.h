@@ -2,8 +2,8 @@
 /*
  * Nodes with owners, limits and checksums, on top of the device.
  *
- * The store keeps no state of its own that matters: everything it knows about a
- * node is in the node. What it remembers about owners is only there for speed.
+ * The store has no state that has to survive a restart: everything it knows about
+ * a node is in the node. It only caches owners, for speed.
  */
 #pragma once
 
@@ -18,50 +18,52 @@
 
 typedef struct Store Store;
 
-/* device and config are copied and borrowed, respectively. -ENOMEM. */
+/* Copies device, and borrows config. Returns 0 or -ENOMEM. */
 int store_new(const PkramDevice *device, const Config *config, Store **ret);
 Store *store_free(Store *s);
 DEFINE_CLEANUP(Store *, store_free)
 
-/* Borrowed. */
+/* Returns the device of the store, borrowed. */
 const PkramDevice *store_device(const Store *s);
 
 /* Returns 1 if there is a node with that ID, whatever its owner, 0 if not, or a negative errno. */
 int store_has_node(Store *s, uint64_t id);
 
-/* What the kernel says about itself. It answers also where PKRAM is off; then later calls fail. */
+/* Gets what the kernel reports about PKRAM. This succeeds even if PKRAM is disabled; then later calls fail. */
 int store_info(Store *s, struct pkram_ioctl_info *ret, StoreError *reterr_error);
 
-/* As above, without the nodes that the system stores for itself in the number of nodes and in data_pages. */
+/* The same, but system nodes are not counted in nr_nodes and data_pages. */
 int store_info_of_clients(Store *s, struct pkram_ioctl_info *ret, StoreError *reterr_error);
 
 /*
  * --- nodes ---
  *
- * The key of a node is its owner and its name. All functions that take a name take the owner before it:
- * NULL for the peer itself. Only root may name another one; others get PermissionDenied, whether or
- * not there is such a node. What others have stored is NoSuchNode.
+ * The key of a node is its owner and its name. All functions that take a name take the owner before it,
+ * where NULL means the peer itself. Only root may name another owner; other peers get PermissionDenied,
+ * whether or not the node exists. A peer that does not name an owner gets NoSuchNode for nodes of other
+ * owners.
  */
 
 typedef struct StoreNode {
-        struct pkram_node_info info; /* its name is the kernel's, see node-name.h */
+        struct pkram_node_info info; /* info.name is the kernel name, see node-name.h */
         char *owner;
-        char *name;       /* valid UTF-8; from the kernel's name if that has invalid bytes */
-        uint64_t objects; /* without those the daemon adds for itself */
+        char *name;       /* valid UTF-8; derived from the kernel name if that has invalid bytes */
+        uint64_t objects; /* without those that the daemon adds for itself */
         uint64_t bytes;   /* sum of their sizes */
-        int persist;      /* importance on disk, PERSIST_NEVER or PERSIST_DEFAULT */
+        int persist;      /* importance on disk (1 to PERSIST_MAX), PERSIST_NEVER or PERSIST_DEFAULT */
 } StoreNode;
 
 void store_node_done(StoreNode *n);
 #define _cleanup_node_ _cleanup_(store_node_done)
 
-/* Memory that so many pages of a node take, in bytes. */
+/* Returns the size of a number of pages of a node, in bytes. */
 uint64_t store_pages_to_bytes(uint64_t pages);
 
 /*
- * Lists the nodes of an owner, or with NULL those of the peer, and all nodes if it is
- * root, in the order they were stored. next: 1, *ret is filled, to be emptied with
- * store_node_done(); 0, there are no more.
+ * Lists the nodes of an owner, in the order in which they were stored. Without an
+ * owner (NULL), lists the nodes of the peer, or all nodes if the peer is root.
+ * store_list_next() returns 1 if it filled *ret, which the caller frees with
+ * store_node_done(), or 0 after the last node.
  */
 typedef struct StoreList StoreList;
 int store_list_new(Store *s, const Peer *peer, const char *owner, StoreList **ret, StoreError *reterr_error);
@@ -70,8 +72,9 @@ StoreList *store_list_free(StoreList *l);
 DEFINE_CLEANUP(StoreList *, store_list_free)
 
 /*
- * Removes a node and frees its memory; files retrieved from it live on. id: only
- * this very node, 0 for any of that name. *ret, which may be NULL, is what it was.
+ * Removes a node and frees its memory; files retrieved from it live on. Removes only
+ * the node with this id, or any node with this name if id is 0. Stores what the node
+ * was in *ret, unless ret is NULL.
  */
 int store_remove(
                 Store *s,
@@ -88,7 +91,7 @@ typedef struct StoreDescription {
         Manifest manifest;
         bool have_checksums;
         Checksums checksums;
-        struct pkram_ioctl_stat *stats; /* of each client object */
+        struct pkram_ioctl_stat *stats; /* one for each object of the client */
         size_t n_objects;
 } StoreDescription;
 
@@ -103,7 +106,7 @@ int store_describe(
 
 /* --- storing --- */
 
-/* One object to store: fd, or data if fd is negative. All borrowed. */
+/* One object to store: fd, or data if fd is negative. Everything is borrowed. */
 typedef struct StoreItem {
         const char *name; /* or NULL */
         int fd;
@@ -115,10 +118,11 @@ typedef enum StoreFlags {
         STORE_REPLACE = 1 << 0,
         STORE_VERIFY = 1 << 1,
         STORE_SKIP_SPECIAL = 1 << 2, /* trees: leave out sockets and device nodes */
-        STORE_PERSIST_SHIFT = 8,     /* above: importance on disk, see STORE_PERSIST() */
+        STORE_PERSIST_SHIFT = 8,     /* the bits from here on: importance on disk, see STORE_PERSIST() */
 } StoreFlags;
 
-/* A flag with the importance of a node on disk, 1 to PERSIST_MAX, PERSIST_NEVER or PERSIST_DEFAULT, and back. */
+/* Converts the importance of a node on disk (1 to PERSIST_MAX, PERSIST_NEVER or PERSIST_DEFAULT) to flags, and flags
+ * to the importance. */
 #define STORE_PERSIST(importance) ((StoreFlags) (((unsigned) (importance) & 0xff) << STORE_PERSIST_SHIFT))
 static inline int store_flags_persist(StoreFlags flags) {
         return (int8_t) ((unsigned) flags >> STORE_PERSIST_SHIFT & 0xff);
@@ -129,17 +133,17 @@ typedef struct StoreSave StoreSave;
 typedef struct StoreSaved {
         uint64_t id;
         uint64_t objects;
-        uint64_t bytes; /* memory its contents take */
+        uint64_t bytes; /* memory that its contents take */
         uint64_t size;  /* sum of the sizes of its objects */
         bool replaced;
 } StoreSaved;
 
 /*
- * Checks everything, and begins to freeze the files and to record what they hold. Then
- * store_save_step() until it returns 0, and store_save_commit(). Freeing it before
- * that undoes everything. Until then the items, their descriptors and data are
- * borrowed; their names are needed only by this call. Small nodes without checksums
- * are done with the first call, and store_save_step() has nothing left to do for them.
+ * Checks everything, and begins to freeze the files and to record their pages. Next, the
+ * caller calls store_save_step() until it returns 0, and then store_save_commit(). Freeing
+ * *ret before the commit undoes everything. Until the commit the items, their descriptors
+ * and data are borrowed; their names are needed only by this call. For small nodes without
+ * checksums this call does all of the work, and store_save_step() has nothing left to do.
  */
 int store_save_new(
                 Store *s,
@@ -152,7 +156,7 @@ int store_save_new(
                 StoreSave **ret,
                 StoreError *reterr_error);
 
-/* A bit of the work, some 10 ms. 1: more to do, 0: done. */
+/* Does a part of the work, which takes some 10 ms. Returns 1 if there is more to do, or 0 if it is done. */
 int store_save_step(StoreSave *save, StoreError *reterr_error);
 int store_save_commit(StoreSave *save, StoreSaved *ret, StoreError *reterr_error);
 StoreSave *store_save_free(StoreSave *save);
@@ -164,10 +168,10 @@ typedef struct StoreLoadItem {
         char *name;
         ObjectKind kind;
         uint64_t size;
-        int fd;     /* or -EBADF; a caller that needs it longer takes it out */
-        bool with_bytes;  /* it has a byte stream that is handed out */
+        int fd;     /* or -EBADF; the caller may take it with TAKE_FD() */
+        bool with_bytes;  /* it has a byte stream that is returned */
         void *data;       /* or NULL */
-        size_t data_size; /* also before it is loaded */
+        size_t data_size; /* known before data is loaded */
 } StoreLoadItem;
 
 typedef struct StoreLoad {
@@ -187,11 +191,12 @@ typedef struct StoreLoad {
 } StoreLoad;
 
 /*
- * Opens a node and finds out what its objects are; items have names, kinds and sizes
- * then. store_load_step() loads them, and compares their checksums if the node has
- * some. Nothing is handed out before it returned 0. want_data: files come as data as
- * well, and if one is longer than 1 MiB the call is refused with ReplyTooLarge. peer is
- * borrowed until store_load_free().
+ * Opens a node and determines the names, kinds and sizes of its objects, for items.
+ * store_load_step() loads the objects, and compares their checksums if the node has
+ * some. The caller must not pass any object on before store_load_step() has returned 0.
+ * If want_data is set, the contents of files are loaded as data as well, and the call is
+ * refused with ReplyTooLarge if a file is larger than 1 MiB. peer is borrowed until
+ * store_load_free().
  */
 int store_load_new(
                 Store *s,
@@ -203,17 +208,18 @@ int store_load_new(
                 StoreError *reterr_error);
 
 /*
- * Has the contents of the node's only file put into this file, which is duplicated, and no descriptor handed out.
- * Comes before the first step. Returns -EINVAL with BadDirectory for nodes with more or fewer files, with checksums,
- * and with want_data.
+ * Loads the contents of the node's only file into the file fd, instead of returning a descriptor. Duplicates fd. Must
+ * be called before the first store_load_step(). Returns -EINVAL with BadDirectory if the node does not have exactly
+ * one file, if it has checksums, or if want_data is set.
  */
 int store_load_set_target(StoreLoad *load, int fd, StoreError *reterr_error);
 
-/* Returns what the objects take once they are loaded: bytes of data in memory of this process, and descriptors. */
+/* Returns what the objects will take when they are loaded: bytes of data in the memory of this process, and
+ * descriptors. */
 void store_load_cost(const StoreLoad *load, size_t *ret_bytes, size_t *ret_fds);
 
-/* Does a bit of the work, a few milliseconds. Returns 1 if there is more to do, 0 if it is done, or a negative
- * errno. */
+/* Does a part of the work, which takes a few milliseconds. Returns 1 if there is more to do, 0 if it is done, or a
+ * negative errno. */
 int store_load_step(StoreLoad *load, StoreError *reterr_error);
 StoreLoad *store_load_free(StoreLoad *load);
 DEFINE_CLEANUP(StoreLoad *, store_load_free)
@@ -221,19 +227,19 @@ DEFINE_CLEANUP(StoreLoad *, store_load_free)
 /*
  * --- trees ---
  *
- * Reading and making other users' files takes rights that the daemon does not have. So
- * everything that has to do with directories is done by a worker in another process,
- * which gets an open session of the device; names, owners and limits stay here.
+ * Reading and creating files of other users requires privileges that the daemon does not
+ * have. So a worker in another process does everything that has to do with directories.
+ * It gets an open session of the device. The daemon handles names, owners and limits.
  */
 
-/* What all nodes take, and what those of one owner do. */
+/* Number and memory of all nodes, and of the nodes of one owner. */
 typedef struct Usage {
         uint64_t total_bytes, owner_bytes;
         uint64_t total_nodes, owner_nodes;
 } Usage;
 
-/* The daemon begins to store a tree. Then the worker saves into its session, and the daemon continues with the
- * results. */
+/* Begins to store a tree, in the daemon. Next, the worker saves the tree into this session, and the daemon passes the
+ * results to store_save_take_tree(). */
 int store_save_new_tree(
                 Store *s,
                 const Peer *peer,
@@ -246,14 +252,14 @@ int store_save_new_tree(
 /* Returns the owner of the node that is being saved, borrowed. */
 const char *store_save_owner(const StoreSave *save);
 
-/* The descriptor of the session, borrowed, and what else there is. */
+/* Return the descriptor of the session, and the memory and number of the other nodes. Both are borrowed. */
 int store_save_session(const StoreSave *save);
 const Usage *store_save_usage(const StoreSave *save);
 
 /*
- * What the worker saved: memory of contents and of metadata, sum of sizes, and a checksum for each object with
- * STORE_VERIFY (consumed), or only their number. Checks the limits once more, before
- * store_save_commit().
+ * Takes over what the worker saved: memory of contents and of metadata, sum of sizes, and sums, which is consumed.
+ * With STORE_VERIFY sums has a checksum for each object, and otherwise only the number of objects. Checks the limits
+ * once more. Must be called before store_save_commit().
  */
 int store_save_take_tree(
                 StoreSave *save,
@@ -264,12 +270,12 @@ int store_save_take_tree(
                 StoreError *reterr_error);
 
 /*
- * The worker's part: saves what is in a directory of a tmpfs, itself included. session is
- * consumed, and the directory is borrowed for this call only; it may be O_PATH. s has
- * nothing but the limits. Then store_save_step() until it returns 0, and
- * store_save_tree_result(), whose checksums are borrowed. No process may change anything
- * below the directory until the node is committed: large files are frozen, but small
- * ones are copied.
+ * Begins to save a tmpfs directory and its contents, in the worker. session is consumed.
+ * The descriptor of the directory is borrowed for this call only, and may be O_PATH. The
+ * worker needs s only for the limits. Next, the worker calls store_save_step() until it
+ * returns 0, and then store_save_tree_result(), whose checksums are borrowed. No process
+ * may change anything below the directory until the node is committed: large files are
+ * frozen, but small ones are copied.
  */
 int store_save_attach_tree(
                 Store *s,
@@ -287,7 +293,7 @@ void store_save_tree_result(
                 uint64_t *ret_size,
                 const Checksums **ret_sums);
 
-/* How far it is, in bytes of the tmpfs. *ret_total is about what there will be, or 0 if that cannot be told. */
+/* Returns the progress, in bytes of the tmpfs. *ret_total is an estimate, or 0 if there is none. */
 void store_save_tree_progress(const StoreSave *save, uint64_t *ret_done, uint64_t *ret_total);
 
 /* A node that holds a tree, opened by the daemon for the worker. */
@@ -309,13 +315,13 @@ int store_tree_open(
 typedef struct StoreTreeLoad StoreTreeLoad;
 
 /*
- * The worker's part: prepares to fill an empty directory of a tmpfs with the tree of the
- * node that session (consumed) has open; kernel_name is its name there, and n_objects is how many the node has in the
- * kernel. Then store_tree_load_step() until it returns 0, and store_tree_load_commit(),
- * which releases the node, unless it is to be kept. Until that the directory is root's alone;
- * freeing it before that removes what was made. What was done to the directory is told through
- * tell, a pipe or -EBADF, each time before it is done (see tree-target.h). peer and tell are borrowed; the descriptor
- * of the directory only for this call.
+ * Prepares to fill an empty tmpfs directory with the tree of a node, in the worker. session, which is consumed, has
+ * the node open. kernel_name is the node's name in the kernel, and n_objects is the number of its objects in the
+ * kernel. Next, the worker calls store_tree_load_step() until it returns 0, and then store_tree_load_commit(),
+ * which releases the node unless keep is set. Until the commit only root can access the directory. Freeing *ret before
+ * the commit removes the files that were created. The worker announces each change of the directory's state through
+ * tell, a pipe or -EBADF, before it makes the change (see tree-target.h). peer and tell are borrowed; the descriptor
+ * of the directory is borrowed for this call only.
  */
 int store_tree_load_new(
                 const Peer *peer,
@@ -330,7 +336,7 @@ int store_tree_load_new(
 int store_tree_load_step(StoreTreeLoad *load, StoreError *reterr_error);
 int store_tree_load_commit(StoreTreeLoad *load, bool keep, StoreError *reterr_error);
 
-/* How far it is, in bytes of file contents. */
+/* Returns the progress, in bytes of file contents. */
 void store_tree_load_progress(const StoreTreeLoad *load, uint64_t *ret_done, uint64_t *ret_total);
 StoreTreeLoad *store_tree_load_free(StoreTreeLoad *load);
 DEFINE_CLEANUP(StoreTreeLoad *, store_tree_load_free)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a kexec would lose: trees that do not fit, and units that hold memory. */
+/* Tests what a kexec would lose: trees that do not fit, and units that hold memory. */
 #include <fcntl.h>
 #include <linux/pkram.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@
 #include "test.h"
 #include "tree-files.h"
 
-/* A tmpfs, as a tree has to be in one. */
+/* A directory of a tmpfs, as trees have to be on one. */
 static char dir[] = "/dev/shm/test-kexec-facts-XXXXXX";
 
 static const char *path_of(const char *name) {
@@ -78,7 +78,7 @@ static void test_unit_names(_unused_ void **state) {
                 assert_false(kexec_unit_counts(bad[i]));
 }
 
-/* A tree at /var/log is no reason to refuse: journald lets go of it in time. */
+/* A tree at /var/log is no reason to refuse a kexec: journald closes its files there in time. */
 static void test_journald(_unused_ void **state) {
         assert_int_equal(kexec_unit_stops_before(/* bus= */ NULL, "systemd-journald.service", "/var/log", "log"), 1);
 }
@@ -96,7 +96,7 @@ static void test_unit_marks(_unused_ void **state) {
         assert_ok(kexec_unit_mark(units, "../c.service"));
         assert_int_equal(access(path_of("c.service"), F_OK), -1);
 
-        /* Without the service manager all of them count. */
+        /* Without the service manager, all marked units count. */
         assert_ok(kexec_units_find(/* bus= */ NULL, units, /* root= */ "", &l));
         assert_int_equal(l.n, 2);
         assert_true(unit_list_has(&l, "a.service"));
@@ -115,8 +115,8 @@ static void remove_tree(const char *tree) {
         assert_int_equal(system(command), 0);
 }
 
-/* Objects as store-tree-entry.c makes them: one for each large file, for each full stream of small ones, for the rest,
- * and the table. */
+/* Counts objects as store-tree-entry.c creates them: one for each large file, one for each full stream of small files,
+ * one for the remaining small files, and one for the table. */
 static void test_tree_cost(_unused_ void **state) {
         _cleanup_close_ int fd = -EBADF;
         TreeCost c = {};
@@ -141,7 +141,7 @@ static void test_tree_cost(_unused_ void **state) {
         assert_int_equal(c.objects, 4);
         assert_true(c.bytes >= 12 * TREE_PACKED_MAX && c.bytes < 13 * TREE_PACKED_MAX);
 
-        /* One stream has room for 16 of these. */
+        /* One stream has room for 16 of these files. */
         for (unsigned i = 0; i < 33; i++) {
                 char name[32];
 
@@ -160,7 +160,7 @@ static bool is_tmpfs(void) {
         return fd >= 0 && tree_is_tmpfs_directory(fd, &st) > 0;
 }
 
-/* Three trees in libmount's table, and another one in it that is not mounted any more. */
+/* Writes libmount's table with three mounted trees, and one that is not mounted any more. */
 static void write_utab(void) {
         _cleanup_free_ char *text = NULL, *mounts = NULL;
 
@@ -196,7 +196,7 @@ static void test_trees(_unused_ void **state) {
         write_utab();
         mock_info(mock)->image_state = PKRAM_IMAGE_KEEPS;
 
-        /* Counted only. */
+        /* Without flags, trees are only counted. */
         {
                 _cleanup_kexec_state_ KexecState s = {};
 
@@ -207,7 +207,7 @@ static void test_trees(_unused_ void **state) {
                 assert_ptr_equal(s.facts.info, &s.info);
         }
 
-        /* Each limit is named with its value. What cannot be found is a problem, too. */
+        /* A limit that is exceeded is named with its value. A tree that cannot be found is a problem as well. */
         static const struct {
                 LimitId id;
                 uint64_t value;
@@ -242,7 +242,7 @@ static void test_trees(_unused_ void **state) {
                 assert_int_equal(check.reason, KEXEC_REASON_TREE);
         }
 
-        /* While the disk cannot be used, although an earlier boot has used it, pkramd stores nothing. */
+        /* pkramd stores nothing while the disk cannot be used, if an earlier boot has used it. */
         assert_return_code(mkdir(disk, 0700), errno);
         assert_return_code(chmod(disk, 0777), errno);
         config.disk = true;
@@ -258,7 +258,7 @@ static void test_trees(_unused_ void **state) {
                         assert_non_null(strstr(check.text, "cannot be stored (/var/lib/pkram/disk cannot be used: "
                                                "it does not belong to root"));
                         assert_null(strstr(check.text, "to store it now"));
-                        /* Nor does it store what services have. */
+                        /* It does not store memory of services, either. */
                         s.facts.n_trees = s.facts.n_problems = 0;
                         s.facts.units = (const char *const[]) { "a.service" };
                         s.facts.n_units = 1;
@@ -279,7 +279,7 @@ static void test_trees(_unused_ void **state) {
         mock_free(mock);
 }
 
-/* Writes a note as a program that runs. Returns the descriptor that holds its lock. */
+/* Writes a note like a running program. Returns the descriptor that holds the lock of the note. */
 static int make_note(const char *directory, const char *name, const RunNote *note) {
         int fd = run_note_take(directory, name);
 
@@ -288,7 +288,7 @@ static int make_note(const char *directory, const char *name, const RunNote *not
         return fd;
 }
 
-/* What guests and processes will write to a tree counts against its limits in sum. */
+/* The sum of what all guests and processes will write to a tree counts against its limits. */
 static void test_programs(_unused_ void **state) {
         _cleanup_free_ char *utab = strdup(path_of("utab")), *mounts = strdup(path_of("mounts")),
                 *guests = strdup(path_of("guests")), *processes = strdup(path_of("processes")),
@@ -313,14 +313,14 @@ static void test_programs(_unused_ void **state) {
         assert_return_code(mkdir(path_of("none"), 0700), errno);
         assert_return_code(mkdir(sub, 0700), errno);
         write_utab();
-        /* All of the guest's RAM is there but a quarter of a megabyte. */
+        /* The file has all of the guest's RAM. Saving the guest adds a quarter of a megabyte. */
         make_file("a/sub/ram", MIB(1));
         assert_ok(string_list_add(&files, path_of("a/sub/ram")));
         web = make_note(guests, "web", &(RunNote) { .directory = sub, .bytes = MIB(1),
                                                     .saved_bytes = MIB(1) + KIB(256), .files = &files });
         one = make_note(processes, "one", &(RunNote) { .directory = a, .bytes = 1, .saved_bytes = KIB(512) });
         two = make_note(processes, "two", &(RunNote) { .directory = a, .bytes = 1, .saved_bytes = KIB(512) });
-        /* On no tree, and beside one of a similar name. */
+        /* This directory is on no tree, although the paths of the trees begin with its path. */
         other = make_note(processes, "other", &(RunNote) { .directory = dir, .saved_bytes = GIB(1) });
 
         static const struct {
@@ -358,7 +358,7 @@ static void test_programs(_unused_ void **state) {
                                                     "programs"), "web, one and two");
         }
 
-        /* What cannot be saved is lost, and writes nothing. */
+        /* A process that cannot be saved is lost, and writes nothing. */
         assert_ok(run_note_write(two, "two", &(RunNote) { .directory = a, .saved_bytes = GIB(64),
                                                           .problem = "it is traced" }));
         for (unsigned flags = 0; flags < 2; flags++) {
@@ -374,7 +374,7 @@ static void test_programs(_unused_ void **state) {
                 assert_false(check.allowed);
         }
 
-        /* More than there is room for, without any limit of pkramd.conf. */
+        /* The process needs more than the file system has room for, and pkramd.conf has no limit. */
         for (LimitId i = 0; i < _LIMIT_MAX; i++)
                 config.limit[i] = UINT64_MAX;
         assert_ok(run_note_write(two, "two", &(RunNote) { .directory = a, .saved_bytes = INT64_MAX }));
@@ -387,7 +387,7 @@ static void test_programs(_unused_ void **state) {
                 assert_true(s.facts.problems[0].needed > INT64_MAX);
         }
 
-        /* Those that have ended do not count. */
+        /* Programs that have ended do not count. */
         (void) run_note_remove(one, processes, "one");
         (void) close(two);
         (void) run_note_remove(other, processes, "other");
@@ -424,7 +424,7 @@ static int memfd_with(size_t size) {
         return fd;
 }
 
-/* A shutdown writes nodes to disk only if its unit is active and has the drop-in that permits it. */
+/* A shutdown writes nodes to disk only if pkram-shutdown.service is active and has the drop-in that permits it. */
 static void test_shutdown_unit(_unused_ void **state) {
         MockUnit units[] = {
                 { .name = "pkram-shutdown.service", .active = "active", .job = "", .preserve = "no",
@@ -473,7 +473,7 @@ static void test_shutdown_unit(_unused_ void **state) {
         (void) unlink(path_of("private"));
 }
 
-/* Units that have the service manager keep descriptors. */
+/* Units with descriptors in the service manager's file descriptor store. */
 static void test_fdstores(_unused_ void **state) {
         MockUnit units[] = {
                 { "a.service",             "active",   "", "yes",     "main", 8, NULL },
@@ -502,7 +502,7 @@ static void test_fdstores(_unused_ void **state) {
         mock_keep_fd(m, "d.service", "socket", pair[0]);
         (void) close(pair[1]);
 
-        /* The image preserves them. One that is of another kind is named. */
+        /* The image preserves the descriptors. A descriptor of a kind that is not preserved is named. */
         {
                 _cleanup_kexec_state_ KexecState s = {};
 
@@ -516,7 +516,7 @@ static void test_fdstores(_unused_ void **state) {
                                        "b.service loses 1 file descriptor: 'root' (directories are not preserved)."));
         }
 
-        /* An image that preserves nothing is refused, though nothing is stored yet. */
+        /* A kexec into an image that preserves nothing is refused, even though nothing is stored yet. */
         {
                 _cleanup_kexec_state_ KexecState s = {};
 
@@ -528,7 +528,7 @@ static void test_fdstores(_unused_ void **state) {
                 mock_info(mock)->image_state = PKRAM_IMAGE_KEEPS;
         }
 
-        /* Each limit is named. */
+        /* Each limit that is exceeded is named. */
         for (unsigned i = 0; i < 5; i++) {
                 _cleanup_kexec_state_ KexecState s = {};
                 _cleanup_json_ struct json_object *o = NULL;
@@ -557,8 +557,8 @@ static void test_fdstores(_unused_ void **state) {
                 assert_non_null(json_get_array(o, "fdStoreProblems"));
         }
 
-        /* An earlier boot stored descriptors that the unit has not received. A unit without any of its own loses
-         * nothing. */
+        /* a.service has not received the descriptors that an earlier boot stored, so it would lose its present ones.
+         * d.service has none that could be stored, and so loses nothing. */
         {
                 static const char *const owners[] = { "a.service", "d.service" };
                 _cleanup_kexec_state_ KexecState s = {};
@@ -591,7 +591,7 @@ static void test_fdstores(_unused_ void **state) {
                                                     "detail"), p->detail);
         }
 
-        /* Without the service that stores them, and with a configuration against it, they do not count. */
+        /* Units do not count if pkram-fdstore.service is not active, or if Units=none. */
         for (unsigned i = 0; i < 2; i++) {
                 _cleanup_kexec_state_ KexecState s = {};
 
@@ -613,13 +613,13 @@ static void test_fdstores(_unused_ void **state) {
 #define N60 "012345678901234567890123456789012345678901234567890123456789"
 #define LONG_NAME N60 N60 N60 N60 ".service"
 
-/* Stores that pkram-fdstore is not going to preserve, and ones that only look like it. */
+/* Stores that pkram-fdstore will not preserve, and similar stores that it will preserve. */
 static void test_fdstore_obstacles(_unused_ void **state) {
         static const MockUnit none = { .job = "", .preserve = "yes", .notify_access = "main", .max = 8 };
         static const struct {
                 const char *name, *active, *job, *root, *conflicts, *part_of;
                 bool stop_command, start_only, socket;
-                const char *detail; /* NULL: it is preserved */
+                const char *detail; /* the reason, or NULL if the store is preserved */
         } table[] = {
                 { "plain.service", "active", "", NULL, NULL, NULL, false, false, false, NULL },
                 { "root.service", "active", "", "/srv", NULL, NULL, true, false, false, "RootDirectory=" },
@@ -700,12 +700,13 @@ static void write_line(const char *name, const char *text) {
         assert_ok(file_write(path_of(name), text, strlen(text)));
 }
 
-/* The command line of the next kernel: given, left by pkramctl, or else that of the running one. */
+/* The command line of the next kernel is the one that the caller gives, or the one that pkramctl left, or else that of
+ * the running kernel. */
 static void test_crash_kernel(_unused_ void **state) {
         static const struct {
                 const char *next, *loaded, *running, *size;
-                bool image;         /* is one loaded? */
-                const char *wanted; /* that may find no memory, or NULL */
+                bool image;         /* whether an image is loaded */
+                const char *wanted; /* size that may find no memory, or NULL */
         } table[] = {
                 { NULL, NULL, "ro", "0\n", true, NULL },
                 { NULL, NULL, "ro crashkernel=128M", "134217728\n", true, NULL },
@@ -713,11 +714,11 @@ static void test_crash_kernel(_unused_ void **state) {
                 { NULL, NULL, "ro crashkernel=128M", NULL, true, "128M" },
                 { NULL, "ro crashkernel=256M", "ro crashkernel=128M", "134217728\n", true, "256M" },
                 { NULL, "ro", "ro crashkernel=128M", "0\n", true, NULL },
-                /* What was left is about an image that has been unloaded. */
+                /* The command line that pkramctl left belongs to an image that has been unloaded. */
                 { NULL, "ro crashkernel=256M", "ro crashkernel=128M", "134217728\n", false, NULL },
                 { "crashkernel=1G", "ro", "ro crashkernel=128M", "134217728\n", true, "1G" },
                 { "crashkernel=64M", "ro crashkernel=1G", "ro crashkernel=128M", "134217728\n", false, NULL },
-                /* What cannot be determined is left out. */
+                /* If a value cannot be determined, nothing is reported. */
                 { "crashkernel=1G", NULL, "ro", "many\n", true, NULL },
                 { "crashkernel=1G", NULL, NULL, "0\n", true, NULL },
                 { NULL, "", "ro crashkernel=128M", "0\n", true, NULL },
@@ -768,7 +769,7 @@ static void test_crash_kernel(_unused_ void **state) {
         }
 }
 
-/* All judgements share one store, which reads the manifest of each node once. */
+/* The checks of a kexec and of a reboot share one store, which reads the manifest of each node once. */
 static void test_nodes_are_read_once(_unused_ void **state) {
         const KexecSources sources = { .utab = "/proc/none", .mounts = "/proc/none", .units = "/proc/none",
                                        .root = "/proc/none", .shm = "/proc/none" };
@@ -830,7 +831,7 @@ int main(void) {
         };
         int r;
 
-        /* A build root may have no such directory, or an ordinary one. */
+        /* A build root may have no /dev/shm, or one that is not a tmpfs. */
         if (!mkdtemp(dir)) {
                 (void) strcpy(dir, "/tmp/test-kexec-fact-XXXXXX");
                 assert_non_null(mkdtemp(dir));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Trees: stored from real tmpfs directories into the model of the kernel, and back. Needs to be root, to mount
- * them. */
+/* Stores trees from real tmpfs directories in the model of the kernel, and restores them. Needs root privileges, to
+ * mount a tmpfs. */
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <sched.h>
@@ -57,7 +57,7 @@ static int teardown(void **state) {
         return 0;
 }
 
-/* Runs a script with $a and $b as the two directories. True if it succeeds. */
+/* Runs a script with $a and $b as the two directories. Returns true if it succeeds. */
 static bool shell(Fixture *f, const char *script) {
         assert_ok(setenv("a", f->from, 1));
         assert_ok(setenv("b", f->to, 1));
@@ -73,7 +73,7 @@ static int store_tree(Fixture *f, const Peer *peer, StoreFlags flags, StoreSaved
         uint64_t bytes, meta_bytes, size;
         int r;
 
-        /* The daemon's part, the worker's, and the daemon's again. */
+        /* Do the daemon's part, then the worker's, and then the daemon's again. */
         r = store_save_new_tree(f->s.store, peer, NULL, "tree", flags, &save, e);
         if (r < 0)
                 return r;
@@ -119,7 +119,7 @@ static bool is_empty(int fd) {
         return size == 0;
 }
 
-/* Everything but the times of a tree whose root was made just now. */
+/* Compares everything below the roots of the two trees, but not the contents of files named "sparse". */
 #define COMPARE                                                                                                       \
         "list() { cd \"$1\" && find . -printf '%P|%y|%m|%U|%G|%T@|%s|%n|%l\\0' | grep -azv '^|' | sort -z | od -c; "  \
         "find . -type f ! -name sparse -print0 | sort -z | xargs -0r md5sum; }; "                                     \
@@ -172,7 +172,7 @@ static void test_round_trip_verify(void **state) {
 }
 
 static void test_round_trip_same_boot(void **state) {
-        /* The files are there still, and so are copied. */
+        /* The kernel still has the files of the stored tree, so their contents are copied. */
         check_round_trip(*state, 0, false);
 }
 
@@ -193,7 +193,7 @@ static void test_empty_tree(void **state) {
 
 static void test_attributes(void **state) {
         Fixture *f = *state;
-        /* user::rw- user:77:r-- group::r-- mask::r-- other::---, as the kernel has it */
+        /* user::rw- user:77:r-- group::r-- mask::r-- other::---, in the kernel's format */
         static const uint8_t acl[] = {
                 2, 0, 0, 0, 1, 0, 6, 0, 255, 255, 255, 255, 2, 0, 4, 0, 77, 0, 0, 0, 4, 0, 4, 0, 255, 255, 255, 255,
                 16, 0, 4, 0, 255, 255, 255, 255, 32, 0, 0, 0, 255, 255, 255, 255,
@@ -237,7 +237,8 @@ static void test_attributes(void **state) {
         assert_int_equal(lgetxattr(path, "trusted.p", value, sizeof(value)), 1);
 }
 
-/* chattr +i, +a, +d and +A, of files with several names and of directories, and removing all of it again. */
+/* Preserves chattr +i, +a, +d and +A, for files with several names and for directories. Such a tree can be removed
+ * again. */
 static void test_inode_flags(void **state) {
         Fixture *f = *state;
         char path[128];
@@ -280,7 +281,7 @@ static void test_inode_flags(void **state) {
         assert_true(shell(f, "[ -z \"$(ls \"$b\")\" ]"));
 }
 
-/* A directory with chattr +F is refused with the reason. The flag is not one of a tmpfs of every kernel. */
+/* A directory with chattr +F is refused. Not every kernel supports this flag on a tmpfs. */
 static void test_casefold(void **state) {
         Fixture *f = *state;
         unsigned flags;
@@ -399,8 +400,8 @@ static void test_special_files(void **state) {
         assert_true(shell(f, "[ -d \"$b/d\" ] && [ -z \"$(ls \"$b/d\")\" ]"));
 }
 
-/* What an overlay file system leaves in its upper directory: whiteouts, and attributes that say what hides the lower
- * one. */
+/* Preserves what overlayfs leaves in its upper directory: whiteouts, and attributes that describe what hides the lower
+ * directory. */
 static void test_overlay_upper(void **state) {
         static const struct {
                 const char *name, *attribute, *value;
@@ -430,13 +431,13 @@ static void test_overlay_upper(void **state) {
                                  strlen(attributes[i].value));
                 assert_memory_equal(value, attributes[i].value, strlen(attributes[i].value));
         }
-        /* All whiteouts are one inode, as overlayfs makes them. */
+        /* All whiteouts are the same inode, as overlayfs creates them. */
         assert_true(shell(f, "[ \"$(stat -c '%F %t:%T %h' \"$b/upper/deleted\")\" = 'character special file 0:0 "
                              "2' ] && [ \"$b/upper/deleted\" -ef \"$b/upper/deleted-too\" ] && "
                              "[ \"$(stat -c %a \"$b/work/work\")\" = 0 ]"));
 }
 
-/* Files that would be dangerous if root created them for users that cannot create them. */
+/* Files that a user cannot create, and that would be dangerous if root created them for the user. */
 static void test_what_only_root_may_store(void **state) {
         static const struct {
                 const char *make, *word;
@@ -459,8 +460,7 @@ static void test_what_only_root_may_store(void **state) {
                 expect_not_preservable(f, &f->s.alice, cases[i].word);
         }
 
-        /* Of her own group, it is fine. And a tree that root has stored is not given to her, whatever it says whose it
-         * is. */
+        /* A set-group-ID file of alice's own group may be stored. */
         assert_true(shell(f, "cd \"$a\" && rm x && : >x && chown 1000:1000 x && chmod 6755 x"));
         assert_ok(store_tree(f, &f->s.alice, 0, NULL, NULL));
         mock_kexec(f->s.mock);
@@ -469,7 +469,7 @@ static void test_what_only_root_may_store(void **state) {
         assert_true(shell(f, "[ $(stat -c %a:%u \"$b/x\") = 6755:1000 ]"));
 }
 
-/* Puts a forged table in the place of a good one. */
+/* Stores a tree, and replaces its table by a forged one. */
 static void forge(Fixture *f, const Peer *peer, const TreeEntry *entries, size_t n) {
         TreeTable t = {};
 
@@ -481,7 +481,7 @@ static void forge(Fixture *f, const Peer *peer, const TreeEntry *entries, size_t
         tree_table_done(&t);
 }
 
-/* The table of her own node says what it wants: what root alone may make is not made for her. */
+/* Even if the table of alice's own node asks for it, nothing is created that only root may create. */
 static void test_forged_for_user(void **state) {
         static const TreeEntry root = { .type = TREE_DIRECTORY, .name = "", .uid = 1000, .gid = 1000 };
         static const uint8_t capability[] = { 1, 0, 0, 0, 20, 0, 's', 'e', 'c', 'u', 'r', 'i', 't', 'y', '.', 'c', 'a',
@@ -546,7 +546,7 @@ static void test_others_files(void **state) {
         assert_ok(store_tree(f, &f->s.alice, 0, NULL, NULL));
         mock_kexec(f->s.mock);
 
-        /* Into a directory of her own only. */
+        /* alice may restore the tree only into a directory of her own. */
         _cleanup_error_ StoreError e = {};
         assert_fails(restore_tree(f, &f->s.alice, &e));
         assert_int_equal(e.kind, STORE_ERROR_PERMISSION_DENIED);
@@ -565,7 +565,7 @@ static void test_others_nodes(void **state) {
         assert_int_equal(e.kind, STORE_ERROR_NO_SUCH_NODE);
 }
 
-/* A link that takes the place of a file does not lead its mode to another one. */
+/* If a symlink has replaced a file, the mode of the file is not applied to the target of the symlink. */
 static void test_mode_does_not_follow(void **state) {
         Fixture *f = *state;
         const TreeEntry entry = { .name = "link", .type = TREE_PACKED, .uid = getuid(), .gid = getgid(),
@@ -663,7 +663,7 @@ static void test_restore_fails_everywhere(void **state) {
 }
 
 static void test_retry_without_kexec(void **state) {
-        /* The first attempt leaves files behind in the kernel that no other can be put in the place of. */
+        /* The first attempt leaves files in the kernel. The second one cannot load these objects into other files. */
         Fixture *f = *state;
         _cleanup_error_ StoreError e = {};
 
@@ -771,7 +771,7 @@ static void test_limits(void **state) {
         assert_int_equal(mock_n_handles(f->s.mock), 0);
 }
 
-/* A mount namespace of our own, where nothing that is mounted here is seen by others or left behind. */
+/* Enters a new mount namespace, so that mounts of this test are not visible elsewhere, and end with it. */
 static bool isolate(void) {
         return geteuid() == 0 && unshare(CLONE_NEWNS) >= 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) >= 0;
 }
@@ -817,7 +817,7 @@ int main(void) {
                 return 0;
         }
 
-        /* One descriptor for each directory on the way down, as pkramd.service allows. */
+        /* A deep tree needs one descriptor for each level. Allow as many as possible, as pkramd.service does. */
         if (getrlimit(RLIMIT_NOFILE, &l) >= 0) {
                 l.rlim_cur = l.rlim_max;
                 (void) setrlimit(RLIMIT_NOFILE, &l);
