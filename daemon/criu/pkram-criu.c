@@ -26,7 +26,7 @@ static void criu_help(void) {
              "\n"
              "  -h --help                   Show this help\n"
              "     --version                Show the version\n"
-             "     --config=FILE            Read this file\n"
+             "     --config=FILE            Read this configuration file\n"
              "     --directory=DIR          Write images here, on a mounted tree\n"
              "     --user=USER              Run the program as this user\n"
              "     --working-directory=DIR  Start the program in this directory\n"

@@ -413,13 +413,13 @@ static int unmount_all(bool lazy) {
 static void umount_help(void) {
         puts("umount.pkram DIR|-a [-lfnrv]\n"
              "\n"
-             "Store the tree in a file system that mount.pkram has mounted, and unmount it.\n"
+             "Store the tree in a file system mounted by mount.pkram, and unmount it.\n"
              "Called by umount(8).\n"
              "\n"
              "  -h --help     Show this help\n"
              "     --version  Show the version\n"
              "  -a            Unmount all trees, the newest mount first\n"
-             "  -l            Unmount a tree that is in use for reading, too\n"
+             "  -l            Also unmount a tree that is in use for reading\n"
              "  -f -n -r -v -t TYPE -N NAMESPACE  Ignored, for umount(8)\n"
              "\n"
              "See mount.pkram(8) for details.");

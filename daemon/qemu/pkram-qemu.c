@@ -20,13 +20,13 @@ static void qemu_help(void) {
              "\n"
              "  -h --help             Show this help\n"
              "     --version          Show the version\n"
-             "     --config=FILE      Read this file\n"
+             "     --config=FILE      Read this configuration file\n"
              "     --directory=DIR    Keep the guest here, on a file system of type pkram\n"
              "     --size=SIZE        Memory of the guest, if not in the command\n"
-             "     --extra-max=SIZE   Limit of other memory copied when the guest is saved\n"
-             "     --shutdown=TIME    Switch the guest off if it has not shut down by then\n"
+             "     --extra-max=SIZE   Limit other memory that is copied when saving\n"
+             "     --shutdown=TIME    Switch the guest off if shutting down takes longer\n"
              "     --save=TIME        Give up saving the guest after this time\n"
-             "     --agent=SOCKET     Have the guest's agent set the clock\n"
+             "     --agent=SOCKET     Set the clock through the guest's agent\n"
              "\n"
              "See pkram-qemu(8) for details.");
 }
