@@ -16,7 +16,8 @@ from .results import Results
 
 class Suite:
     """A name, what it is for, its tests, and how to run chosen ones of them. aside: its results do not depend on
-    how long anything takes, so that it can use what other suites leave of the processors."""
+    how long anything takes (its guests count instructions), so that it can use what other suites leave of the
+    processors."""
 
     def __init__(self, name, about, tests, run, *, default=True, aside=False):
         self.name, self.about, self.tests, self.run = name, about, tests, run
@@ -73,7 +74,7 @@ def suites():
         Suite("unit", "the meson tests, plain and under ASan and UBSan", unit.tests, unit.run),
         Suite("fuzz", "100,000 executions of each libFuzzer target", fuzz.tests, fuzz.run, aside=True),
         Suite("kernel", "the format code in user space, half a minute of fuzzing, KUnit in a guest", userspace.tests,
-              userspace.run, aside=True),
+              userspace.run),
         scenario_suite("mini", "kernel scenarios in a small guest", mini, mini.scenarios),
         scenario_suite("vm", "the whole thing on Debian 13 with systemd", vm, vm.scenarios),
         bench_suite(),
