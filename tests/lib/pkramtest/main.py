@@ -24,11 +24,11 @@ class Suite:
         self.default, self.aside = default, aside
 
 
-def scenario_suite(name, about, module, scenarios, default=True):
+def scenario_suite(name, about, module, scenarios, **how):
     return Suite(name, about, lambda: [(s.name, s.about) for s in scenarios()],
                  lambda results,
                  names: module.run(results, name, [s for s in scenarios() if not names or s.name in names]),
-                 default=default)
+                 **how)
 
 
 def bench_suite():
@@ -78,6 +78,8 @@ def suites():
         scenario_suite("mini", "kernel scenarios in a small guest", mini, mini.scenarios),
         scenario_suite("vm", "the whole thing on Debian 13 with systemd", vm, vm.scenarios),
         bench_suite(),
+        scenario_suite("series", "a few kernel scenarios, and KUnit, on Linux 7.3", mini, mini.other_series,
+                       aside=True),
         campaign_suite(),
     ]
 
