@@ -3,9 +3,9 @@
 """What pkram-criu sees of CRIU, with a program that counts as the only process that it can save.
 
 $FAKE has words for what goes wrong: check-fails, and for "dump" and "restore" each: -fails (with a log), -silent
-(without), -dies, -hangs; dump-damages (fails, and the program is gone), dump-late (saves, but then hangs);
-restore-lies (success, but nothing is there), restore-late (restores, but then hangs), restore-half (fails, but a
-process is there).
+(without), -dies, -hangs; dump-damages (fails, and the program is gone), dump-lingers (the same, but the program ends a
+moment after CRIU), dump-late (saves, but then hangs); restore-lies (success, but nothing is there), restore-late
+(restores, but then hangs), restore-half (fails, but a process is there).
 The image is the number that the program has reached.
 """
 import contextlib
@@ -81,7 +81,12 @@ def dump():
     with open(os.path.join(images, "files.img"), "wb") as f:
         f.write(bytes.fromhex("19435654 38313056 04000000 08011006 18000000 08111007 62") +
                 bytes([len(timer)]) + timer)
-    if "dump-fails" not in FAKE and "dump-silent" not in FAKE:
+    if "dump-lingers" in FAKE:
+        if os.fork() == 0:
+            time.sleep(0.3)
+            os.killpg(pid, signal.SIGKILL)
+            os._exit(0)
+    elif "dump-fails" not in FAKE and "dump-silent" not in FAKE:
         os.killpg(pid, signal.SIGKILL)
 
 
@@ -102,12 +107,12 @@ if verb == "dump":
     dump()
     if go_wrong("fails"):
         log("Can't dump half of stream unix connection")
-    if go_wrong("damages"):
+    if go_wrong("damages") or go_wrong("lingers"):
         log("Can't cure the parasite")
     if go_wrong("late"):
         time.sleep(1000)
-    if any(go_wrong(w) for w in ("fails", "silent", "damages")):
-        if not go_wrong("damages"):
+    if any(go_wrong(w) for w in ("fails", "silent", "damages", "lingers")):
+        if not go_wrong("damages") and not go_wrong("lingers"):
             os.killpg(int(options["tree"]), signal.SIGCONT)
         sys.exit(3)
 if verb == "restore":

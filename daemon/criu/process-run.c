@@ -485,10 +485,12 @@ static bool process_wait_signal(ProcessRun *run, uint64_t deadline, struct signa
         return p[0].revents && signal_came(run->signals, /* timeout_msec= */ 0, ret);
 }
 
-/* Stops the program with SIGTERM. If a second signal comes, kills it at once. */
-static void process_stop_program(ProcessRun *run) {
+/* Stops the program with SIGTERM. If a second signal comes, kills it at once. Returns 0, or -ECHILD if the program was
+ * killed by another process. */
+static int process_stop_program(ProcessRun *run) {
         uint64_t deadline = now_usec(CLOCK_MONOTONIC) + run->config.stop_usec;
         struct signalfd_siginfo info;
+        bool killed;
 
         (void) sd_notify(/* unset_environment= */ 0, "STOPPING=1\nSTATUS=The process is being stopped.");
         (void) kill(run->pid, SIGTERM);
@@ -501,7 +503,9 @@ static void process_stop_program(ProcessRun *run) {
         }
         if (run->pid > 0 && now_usec(CLOCK_MONOTONIC) >= deadline)
                 log_warning("Process '%s' did not end in time, and is killed.", run->name);
+        killed = run->pid == 0 && WIFSIGNALED(run->status) && WTERMSIG(run->status) == SIGKILL;
         program_kill_all(run);
+        return killed ? -ECHILD : 0;
 }
 
 /* Does what a signal asks for. Returns 1 if the process is saved, 0 if it is not, or a negative errno. */
@@ -510,8 +514,12 @@ static int process_stop(ProcessRun *run, bool save) {
 
         save = save || shutdown_wants_save(run->config.save_usec, "process", run->name);
         r = save ? process_save(run) : 0;
-        if (r == 0 && run->pid > 0)
-                process_stop_program(run);
+        if (r == 0 && run->pid > 0) {
+                r = process_stop_program(run);
+                /* A process that CRIU killed takes a moment to end, and seems to run until then. */
+                if (!save)
+                        r = 0;
+        }
         return r;
 }
 

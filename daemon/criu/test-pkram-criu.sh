@@ -180,6 +180,8 @@ ok "nor does it say why"
 launch '' && again 'it could not be saved: CRIU failed' && ends 0 TERM; ok "and the next start says so, too"
 launch dump-damages && says 'counts from 0' && ends 1 USR1 && says "Can't cure the parasite" && phase failed
 ok "CRIU fails, and the program is gone"
+launch dump-lingers && says 'counts from 0' && ends 1 USR1 && says "Can't cure the parasite" && phase failed
+ok "or ends a moment later"
 launch dump-dies && says "it could not be saved: Can't cure" && says 'counts from 0' && ends 1 USR1 &&
     says 'CRIU was ended by signal 9' && ! says 'ended after'
 ok "CRIU dies while it saves: what it has left is not run on"
