@@ -79,7 +79,7 @@ def suites():
         scenario_suite("vm", "the whole thing on Debian 13 with systemd", vm, vm.scenarios),
         bench_suite(),
         scenario_suite("series", "a few kernel scenarios, and KUnit, on Linux 7.3", mini, mini.other_series,
-                       aside=True),
+                       default=False, aside=True),
         campaign_suite(),
     ]
 

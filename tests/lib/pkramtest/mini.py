@@ -15,7 +15,7 @@ from .console import ktap_results
 DIRECTORY = os.path.join(TESTS, "vm", "mini", "scenarios")
 MEMORY = "512M"
 SERIES = ["7.3"]  # further ones than the default
-# The scenarios that are run on a further series by default, beside KUnit: they save, freeze and load, and reach the
+# The scenarios of the suite series, beside KUnit: they save, freeze and load, and reach the
 # patches to other parts of the kernel.
 ON_EACH_SERIES = ["frozen", "kexec-paths", "store-load"]
 # No quiet: every kernel line counts. The reports of a panic end the guest at once. A busy host makes processors of an
