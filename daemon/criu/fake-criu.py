@@ -105,15 +105,17 @@ if go_wrong("hangs"):
     time.sleep(1000)
 if verb == "dump":
     dump()
+    killed = go_wrong("damages") or go_wrong("lingers")
     if go_wrong("fails"):
         log("Can't dump half of stream unix connection")
-    if go_wrong("damages") or go_wrong("lingers"):
+    if killed:
         log("Can't cure the parasite")
     if go_wrong("late"):
         time.sleep(1000)
-    if any(go_wrong(w) for w in ("fails", "silent", "damages", "lingers")):
-        if not go_wrong("damages") and not go_wrong("lingers"):
-            os.killpg(int(options["tree"]), signal.SIGCONT)
+    if killed:
+        sys.exit(3)
+    if go_wrong("fails") or go_wrong("silent"):
+        os.killpg(int(options["tree"]), signal.SIGCONT)
         sys.exit(3)
 if verb == "restore":
     if go_wrong("fails"):
