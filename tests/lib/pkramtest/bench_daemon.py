@@ -13,11 +13,6 @@ ABOUT = "pkramd over a model of the kernel: a Store of 8 MiB, a List of 10,000 n
 
 
 def run(results):
-    with unit.in_use("plain"):
-        _run(results)
-
-
-def _run(results):
     """Times are told, not judged: they are this host's. Memory is judged, by the program itself."""
     start = time.monotonic()
     path = os.path.join(output_dir("bench", "daemon"), "log")

@@ -16,11 +16,6 @@ MIB = 256
 
 
 def run(results):
-    with unit.in_use("plain"):
-        _run(results)
-
-
-def _run(results):
     """Speeds are told, not judged: they are this host's. The program compares what is loaded with what was stored."""
     start = time.monotonic()
     path = os.path.join(output_dir("bench", NAME), "log")

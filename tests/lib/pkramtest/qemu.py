@@ -84,8 +84,9 @@ class Machine:
         return cmd + self.extra
 
 
-# So much longer than others a guest may take that is started with the lowest priority: others may leave it a twentieth
-# of the processors.
+# The lowest priority, and how much longer a guest may take that has it: others may leave it a twentieth of the
+# processors.
+LOWEST = 19
 ASIDE = 10
 
 
@@ -93,7 +94,7 @@ def patience():
     """How much longer than on an idle host everything may take: a test must not fail because the host is busy
     compiling, nor because this thread, and what it starts, has the lowest priority."""
     busy = min(6.0, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
-    return busy * ASIDE if os.getpriority(os.PRIO_PROCESS, 0) == 19 else busy
+    return busy * ASIDE if os.getpriority(os.PRIO_PROCESS, 0) == LOWEST else busy
 
 
 # The guests that run now, and whether more may be started.
