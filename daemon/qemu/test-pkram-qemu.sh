@@ -234,6 +234,7 @@ launch '' && says boots && shown && ends 0 TERM; ok "and then it is"
 # A user, whose guest has its note in a directory that a unit makes, with RuntimeDirectory=.
 chmod 755 "$dir" "$dir/vm" && mkdir "$dir/vm/u" && chown daemon "$dir/vm/u"
 as_user() { # launched as launch does it
+    rm -f "$dir/stdout"
     (umask 077; exec setpriv --reuid=daemon --regid=daemon --clear-groups "$qemu" run u --directory="$dir/vm/u" \
         --size=64M -- "$fake") >"$dir/stdout" 2>&1 &
     guest=$!

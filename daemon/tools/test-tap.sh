@@ -30,7 +30,7 @@ manager_pid=
 manager_stop() {
     [[ $manager_pid ]] && kill "$manager_pid" 2>/dev/null && wait "$manager_pid" 2>/dev/null
     manager_pid=
-    rm -rf /run/systemd
+    rm -rf /run/systemd "$dir/manager"
 }
 manager() {
     manager_stop
