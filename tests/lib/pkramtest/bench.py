@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 from . import mini
+from .recordings import Recording
 
 # Linux 7.3 with KHO and LUO, measured the same way on the same kind of guest (memfd of 256 MiB, no MEMCG).
 RIVAL = "LUO 7.3"
@@ -92,11 +93,21 @@ def number(value):
     return f"{value:.3f}" if value < 2 else f"{value:.2f}"
 
 
-def run(results, suite_name, chosen):
-    """Run the scenarios, then print one table and the plain lines. Each figure with a "must" is a test of its own."""
+def _recorded(suite_name, s):
+    """As mini.run_one(), but with the console of an earlier run, if there is one of the same guest."""
+    return Recording(mini.machine(s)).outcome(s.allow, mini.console_log(suite_name, s)) or mini.run_one(suite_name, s)
+
+
+def run(results, suite_name, chosen, *, again):
+    """Run the scenarios, then print one table and the plain lines. Each figure with a "must" is a test of its own.
+    again: do not use what an earlier run has measured."""
     values = {}
-    for s, outcome in mini.each(results, suite_name, chosen):
+    for s, outcome in mini.each(results, suite_name, chosen, mini.run_one if again else _recorded):
         values.update(measured(s, outcome))
+        if outcome.recorded:
+            results.say(f"           measured on {outcome.recorded}; nothing has changed since")
+        elif s.icount:
+            Recording(mini.machine(s)).keep(mini.console_log(suite_name, s))
 
     wanted = [f for f in FIGURES if f.scenario in {s.name for s in chosen}]
     results.say(f"\n{'':<39}{'measured':>12}{RIVAL:>10}{'must':>8}{'aim':>7}")

@@ -2,6 +2,7 @@
 """Several guests at once, as many as the processors and the memory are enough for."""
 
 import concurrent.futures
+import contextlib
 import os
 
 from . import qemu
@@ -9,6 +10,20 @@ from .common import OUTPUT, Broken, output_dir
 
 # What is left to the host when guests are counted against its memory.
 HOST_MIB = 2048
+
+# How many suites start guests at the same time.
+_suites = 1
+
+
+@contextlib.contextmanager
+def beside_each_other(suites):
+    """While the block runs, so many suites share the processors and the memory that there are for guests."""
+    global _suites
+    _suites = suites
+    try:
+        yield
+    finally:
+        _suites = 1
 
 
 def mib(size):
@@ -22,8 +37,9 @@ def available_mib():
 
 
 def how_many(largest, busy):
-    """Guests at once, if each keeps busy processors busy, and the largest wants so much memory."""
-    return max(1, min((os.cpu_count() or 1) // busy, (available_mib() - HOST_MIB) // mib(largest)))
+    """Guests at once of one suite, if each keeps busy processors busy, and the largest wants so much memory."""
+    most = min((os.cpu_count() or 1) // busy, (available_mib() - HOST_MIB) // mib(largest))
+    return max(1, most // _suites)
 
 
 def log_dir(suite_name, s):

@@ -13,7 +13,7 @@ import time
 import unittest
 
 from . import (examples as man_examples, floors, profile, programs, source, test_floors, test_judge, test_power_cuts,
-               test_programs, test_source, test_width, test_words, unit, vm, width, words)
+               test_programs, test_recordings, test_source, test_width, test_words, unit, vm, width, words)
 from .common import TESTS, TOP, Broken, make, output_dir, shown
 from .seen import Seen
 
@@ -57,8 +57,9 @@ def judge():
 
 
 def harness():
-    """The reader of scripts sees each kind of call, and a message about a missing program names it with its package."""
-    return _unittests(test_programs)
+    """The reader of scripts sees each kind of call, a message about a missing program names it with its package, and
+    recorded consoles are used for the same guest only."""
+    return _unittests(test_programs) or _unittests(test_recordings)
 
 
 def prose():

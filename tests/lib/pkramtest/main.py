@@ -9,19 +9,21 @@ import signal
 import sys
 import threading
 
-from . import bench, bench_daemon, bench_disk, browser, fuzz, lint, mini, power_cuts, qemu, unit, userspace, vm
+from . import (bench, bench_daemon, bench_disk, browser, fuzz, guests, lint, mini, power_cuts, qemu, unit, userspace,
+               vm)
 from .common import OUTPUT
 from .results import Results
 
 
 class Suite:
-    """A name, what it is for, its tests, and how to run chosen ones of them. aside: its results do not depend on
-    how long anything takes (its guests count instructions), so that it can use what other suites leave of the
-    processors."""
+    """A name, what it is for, its tests, and how to run chosen ones of them: run(results, names), where no name stands
+    for all of them. aside: its results do not depend on how long anything takes (its guests count instructions), so
+    that it can use what other suites leave of the processors. paired: it runs at the same time as the suite after it.
+    """
 
-    def __init__(self, name, about, tests, run, *, default=True, aside=False):
+    def __init__(self, name, about, tests, run, *, default=True, aside=False, paired=False):
         self.name, self.about, self.tests, self.run = name, about, tests, run
-        self.default, self.aside = default, aside
+        self.default, self.aside, self.paired = default, aside, paired
 
 
 def scenario_suite(name, about, module, scenarios, **how):
@@ -31,12 +33,13 @@ def scenario_suite(name, about, module, scenarios, **how):
                  **how)
 
 
-def bench_suite():
-    """The kernel's cost in instructions, beside the rival's; the daemon's in time and memory."""
+def bench_suite(again):
+    """The kernel's cost in instructions, beside the rival's; the daemon's in time and memory. again: measure, even if
+    an earlier run has measured the same kernel."""
     def run(results, names):
         chosen = [s for s in bench.scenarios() if not names or s.name in names]
         if chosen:
-            bench.run(results, "bench", chosen)
+            bench.run(results, "bench", chosen, again=again)
         # Both run programs of this build.
         with unit.in_use("plain"):
             for part in (bench_daemon, bench_disk):
@@ -70,16 +73,18 @@ def campaign_suite():
                  run, default=False)
 
 
-def suites():
+def suites(again):
+    """All suites. again: they use nothing that an earlier run has measured."""
     return [
         Suite("lint", "scripts, kernel style, sparse, kernel-doc", lint.tests, lint.run, aside=True),
         Suite("unit", "the meson tests, plain and under ASan and UBSan", unit.tests, unit.run),
         Suite("fuzz", "100,000 executions of each libFuzzer target", fuzz.tests, fuzz.run, aside=True),
         Suite("kernel", "the format code in user space, half a minute of fuzzing, KUnit in a guest", userspace.tests,
               userspace.run),
-        scenario_suite("mini", "kernel scenarios in a small guest", mini, mini.scenarios),
+        # A guest with systemd leaves almost half of two processors idle: enough for a small one.
+        scenario_suite("mini", "kernel scenarios in a small guest", mini, mini.scenarios, paired=True),
         scenario_suite("vm", "the whole thing on Debian 13 with systemd", vm, vm.scenarios),
-        bench_suite(),
+        bench_suite(again),
         scenario_suite("series", "a few kernel scenarios, and KUnit, on Linux 7.3", mini, mini.other_series,
                        default=False, aside=True),
         campaign_suite(),
@@ -139,43 +144,59 @@ def run_suite(results, suite, names):
         results.failed(suite.name, "anything", "the suite ran no test")
 
 
+class Lane(threading.Thread):
+    """Runs suites, pairs of a suite and names of tests, beside those of the main thread. The results of a suite are
+    shown when it ends. priority: of this thread, and of the threads and processes that it starts."""
+
+    def __init__(self, results, plan, priority=0):
+        super().__init__(daemon=True)
+        self.results, self.plan, self.priority, self.broken = results, plan, priority, None
+        self.start()
+
+    def run(self):
+        os.setpriority(os.PRIO_PROCESS, 0, max(self.priority, os.getpriority(os.PRIO_PROCESS, 0)))
+        try:
+            for suite, names in self.plan:
+                with self.results.together() as apart:
+                    run_suite(apart, suite, names)
+        except BaseException as e:  # for the main thread
+            self.broken = e
+
+    def wait(self):
+        """Wait until its suites have ended. Raises what went wrong."""
+        self.join()
+        if self.broken:
+            raise self.broken
+
+
 def run_plan(results, plan):
     """Run the suites of the plan, pairs of a suite and names of tests. A guest with systemd leaves almost half of two
-    processors idle: the suites that can stand aside use that, in a thread of their own."""
+    processors idle: a suite that is paired with it, and the suites that can stand aside, use that."""
     aside = [(s, names) for s, names in plan if s.aside]
     ahead = [(s, names) for s, names in plan if not s.aside]
     if not ahead:
         ahead, aside = aside, []
-    broken = []
-
-    def run_aside():
-        # Of this thread, and of the threads and processes that it starts.
-        os.setpriority(os.PRIO_PROCESS, 0, qemu.LOWEST)
-        try:
-            for suite, names in aside:
-                with results.together() as apart:
-                    run_suite(apart, suite, names)
-        except BaseException as e:  # for the main thread
-            broken.append(e)
-
-    thread = threading.Thread(target=run_aside, daemon=True)
-    thread.start()
     try:
-        for suite, names in ahead:
-            run_suite(results, suite, names)
-        thread.join()
+        lowest = Lane(results, aside, qemu.LOWEST)
+        while ahead:
+            pair = ahead[:2] if ahead[0][0].paired else ahead[:1]
+            ahead = ahead[len(pair):]
+            with guests.beside_each_other(len(pair)):
+                beside = Lane(results, pair[:-1])
+                run_suite(results, *pair[-1])
+                beside.wait()
+        lowest.wait()
     finally:
         qemu.stop()
-    if broken:
-        raise broken[0]
 
 
 def main(argv):
-    table = {s.name: s for s in suites()}
     if argv[:1] in (["-h"], ["--help"]):
         print(USAGE)
         return 0
     options, argv = parse(argv)
+    # What is asked for by name is measured.
+    table = {s.name: s for s in suites(again=bool(argv or options.pattern))}
     if argv[:1] == ["list"]:
         # Its reader may be head or a pager that was left.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)

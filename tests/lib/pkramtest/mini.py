@@ -95,10 +95,10 @@ def kunit_suites():
     return suites
 
 
-def run_one(suite_name, s):
-    """Run a scenario, its console going to a log. Returns the outcome. Raises Broken."""
+def machine(s):
+    """The guest of a scenario. Raises Broken."""
     image, initrd, archive = boot_archive(s.config, tuple(s.kernels))
-    machine = qemu.Machine(
+    return qemu.Machine(
         kernel=image,
         initrd=initrd,
         append=f"{COMMAND_LINE} pkramtest.scenario={s.script or s.name} pkramtest.stage=1 {s.append}".strip(),
@@ -109,7 +109,11 @@ def run_one(suite_name, s):
         drives=[(archive, "ro")],
         extra=s.qemu,
     )
-    return qemu.run(machine, console_log(suite_name, s), timeout=s.timeout or 120, silence=s.silence,
+
+
+def run_one(suite_name, s):
+    """Run a scenario, its console going to a log. Returns the outcome. Raises Broken."""
+    return qemu.run(machine(s), console_log(suite_name, s), timeout=s.timeout or 120, silence=s.silence,
                     allow=s.allow)
 
 
@@ -127,8 +131,8 @@ def judge(results, suite_name, s, outcome):
     return not wrong
 
 
-def each(results, suite_name, chosen):
-    """Run the scenarios; yields (s, outcome) of those that passed."""
+def each(results, suite_name, chosen, run_one=run_one):
+    """Run the scenarios, each by run_one(); yields (s, outcome) of those that passed."""
     for s, outcome in guests.outcomes(results, suite_name, chosen, lambda s: boot_archive(s.config, tuple(s.kernels)),
                                       lambda s: run_one(suite_name, s), memory=MEMORY, busy=1):
         if judge(results, suite_name, s, outcome):

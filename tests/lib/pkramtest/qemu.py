@@ -116,6 +116,7 @@ class Outcome:
     timed_out: str = ""  # empty, or what was waited for
     exit_code: int = 0
     cut: bool = False  # the power was cut
+    recorded: str = ""  # the day of the run whose console this is, if it is that of an earlier one
 
 
 def run(machine, log_path, *, timeout, silence, allow=(), on_line=None, cut=None):

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A recorded console stands for a guest only as long as nothing about that guest has changed."""
+
+import os
+import tempfile
+import time
+import unittest
+from unittest import mock
+
+from . import recordings
+from .qemu import Machine
+
+
+class Recordings(unittest.TestCase):
+    def setUp(self):
+        top = tempfile.TemporaryDirectory()
+        self.addCleanup(top.cleanup)
+        self.log, self.copy = os.path.join(top.name, "console.log"), os.path.join(top.name, "copy.log")
+        patch = mock.patch.object(recordings, "DIRECTORY", os.path.join(top.name, "recordings"))
+        patch.start()
+        self.addCleanup(patch.stop)
+        self.machine = Machine(kernel=self.file(top.name, "kernel"), append="a", icount=True,
+                               drives=[(self.file(top.name, "disk"), "ro")])
+        with open(self.log, "w", encoding="utf-8") as f:
+            f.write("    0.00 [    0.000000] Linux version 1\n   12.34 [    1.0] @@pkram STAGE 1\n"
+                    "   12.35 [    1.0] WARNING: x\n  100.36 [    1.0] @@pkram DONE\n")
+
+    @staticmethod
+    def file(directory, name, text=""):
+        path = os.path.join(directory, name)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text or name)
+        return path
+
+    def outcome(self, allow=()):
+        return recordings.Recording(self.machine).outcome(allow, self.copy)
+
+    def test_nothing_was_kept(self):
+        self.assertIsNone(self.outcome())
+
+    def test_console_is_read_again(self):
+        recordings.Recording(self.machine).keep(self.log)
+        outcome = self.outcome()
+        self.assertEqual((outcome.console.stages, outcome.console.done, len(outcome.console.complaints)),
+                         ([1], True, 1))
+        self.assertEqual(outcome.recorded, time.strftime("%Y-%m-%d"))
+        self.assertEqual(self.outcome(["WARNING: x"]).console.complaints, [])
+        with open(self.log, encoding="utf-8") as log, open(self.copy, encoding="utf-8") as copy:
+            self.assertEqual(log.read(), copy.read())
+
+    def test_same_files_elsewhere(self):
+        recordings.Recording(self.machine).keep(self.log)
+        directory = os.path.dirname(self.log)
+        self.machine.kernel = self.file(directory, "other", "kernel")
+        self.machine.drives = [(self.file(directory, "another", "disk"), "ro")]
+        self.assertIsNotNone(self.outcome())
+
+    def test_another_file(self):
+        recordings.Recording(self.machine).keep(self.log)
+        for path in (self.machine.kernel, self.machine.drives[0][0]):
+            name = os.path.basename(path)
+            self.file(os.path.dirname(path), name, "changed")
+            self.assertIsNone(self.outcome())
+            self.file(os.path.dirname(path), name)
+        self.assertIsNotNone(self.outcome())
+
+    def test_another_argument(self):
+        recordings.Recording(self.machine).keep(self.log)
+        self.machine.append = "b"
+        self.assertIsNone(self.outcome())
+
+    def test_too_old(self):
+        recording = recordings.Recording(self.machine)
+        recording.keep(self.log)
+        old = time.time() - recordings.DAYS * 86400 - 1
+        os.utime(recording.path, (old, old))
+        self.assertIsNone(self.outcome())
+        self.assertFalse(os.path.exists(recording.path))
