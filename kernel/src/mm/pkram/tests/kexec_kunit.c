@@ -380,13 +380,13 @@ static struct page *new_free_block(struct kunit *test)
 	return page;
 }
 
-/*
- * Is the block among those that the page allocator returns next? Others may free and
- * allocate meanwhile.
- */
+/* How many blocks are looked at: others may free and allocate meanwhile. */
+#define OFFERED 8
+
+/* Is the block among those that the page allocator returns next? */
 static bool block_offered(struct page *block)
 {
-	struct page *page[8] = { };
+	struct page *page[OFFERED] = { };
 	bool offered = false;
 	unsigned int i;
 
@@ -407,7 +407,9 @@ static bool block_offered(struct page *block)
  */
 static void kexec_alloc_avoids(struct kunit *test)
 {
-	struct page *block, *page;
+	struct page *block, *page, *next;
+	unsigned int taken = 0;
+	LIST_HEAD(pages);
 
 	/* per-CPU lists return what was freed last */
 	migrate_disable();
@@ -415,12 +417,17 @@ static void kexec_alloc_avoids(struct kunit *test)
 	kt_add_ban(test, page_to_pfn(block) + 7, page_to_pfn(block) + 8);
 	KUNIT_EXPECT_TRUE(test, block_offered(block));
 	pkram_alloc_hold();
-	scoped_guard(rwsem_read, &pkram_kexec_sem)
-		page = pkram_alloc_page(GFP_KERNEL, numa_mem_id());
-	KUNIT_ASSERT_NOT_NULL(test, page);
-	KUNIT_EXPECT_FALSE(test, page >= block && page < block + PKRAM_BLOCK_PAGES);
+	/* blocks that others free at the same time are offered, and used, before this one */
+	do {
+		scoped_guard(rwsem_read, &pkram_kexec_sem)
+			page = pkram_alloc_page(GFP_KERNEL, numa_mem_id());
+		KUNIT_ASSERT_NOT_NULL(test, page);
+		KUNIT_EXPECT_FALSE(test, page >= block && page < block + PKRAM_BLOCK_PAGES);
+		list_add(&page->lru, &pages);
+	} while (block_offered(block) && ++taken < OFFERED * PKRAM_BLOCK_PAGES);
 	KUNIT_EXPECT_FALSE(test, block_offered(block));
-	__free_page(page);
+	list_for_each_entry_safe(page, next, &pages, lru)
+		__free_page(page);
 	pkram_alloc_release(true);
 	KUNIT_EXPECT_TRUE(test, block_offered(block));
 	migrate_enable();
