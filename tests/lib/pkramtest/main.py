@@ -86,7 +86,7 @@ def suites(again):
         scenario_suite("vm", "the whole thing on Debian 13 with systemd", vm, vm.scenarios),
         bench_suite(again),
         scenario_suite("series", "a few kernel scenarios, and KUnit, on Linux 7.3", mini, mini.other_series,
-                       default=False, aside=True),
+                       aside=True),
         campaign_suite(),
     ]
 
