@@ -47,6 +47,8 @@ cppcheck: checks of the source
 libclang-rt-dev|libclang-rt-19-dev|libclang-rt-14-dev: fuzzing
 shellcheck: checks of the scripts
 shfmt: checks of the scripts (which programs they call)
+mypy: checks of the test runner (types)
+pyflakes3: checks of the Python files
 zsh: checks of the shell completion
 locales: unit tests (a German locale)
 systemd: checks of the units (systemd-analyze, systemd-escape), and sockets for tests of pkramd (systemd-socket-activate)

@@ -5,7 +5,10 @@ import re
 from dataclasses import dataclass
 
 from . import mini
+from .qemu import Outcome
 from .recordings import Recording
+from .results import Results
+from .scenario import Scenario
 
 # Linux 7.3 with KHO and LUO, measured the same way on the same kind of guest (memfd of 256 MiB, no MEMCG).
 RIVAL = "LUO 7.3"
@@ -13,15 +16,15 @@ RIVAL = "LUO 7.3"
 
 @dataclass
 class Figure:
-    """must, aim: highest value that is acceptable, and the one we want; None where there is none."""
+    """rival: its figure; must, aim: highest value that is acceptable, and the one we want; None where there is none."""
 
     name: str
     about: str
     unit: str
     scenario: str
-    rival: float = None
-    must: float = None
-    aim: float = None
+    rival: float | None = None
+    must: float | None = None
+    aim: float | None = None
 
 
 FIGURES = [
@@ -47,21 +50,21 @@ FIGURES = [
 ]
 
 
-def scenarios():
+def scenarios() -> list[Scenario]:
     return mini.scenarios("bench")
 
 
 PAGES_OF_1G = 262144
 
 
-def measured(s, outcome):
+def measured(s: Scenario, outcome: Outcome) -> dict[str, float]:
     """{name: value} of one scenario, from its DATA lines and, for the blackouts and seals, from its console.
 
     Early boot is everything that 1 GiB adds to the time from reboot() to init. It can be less than nothing: early boot
     does not have to free what is preserved. Nodes are adopted in the background, and the kernel measures the processor
     time that takes. Both are given together, too. Much of that is giving back the holes between the pages, of which the
     guest of bench-scattered has one for every four. What it adopts before init counts twice."""
-    values = {}
+    values: dict[str, float] = {}
     for line in outcome.console.data:
         name, value, _ = line.split(None, 2)
         values[name] = float(value)
@@ -85,7 +88,7 @@ def measured(s, outcome):
     return values
 
 
-def number(value):
+def number(value: float | None) -> str:
     if value is None:
         return ""
     if value >= 1000 or value == int(value):
@@ -93,15 +96,15 @@ def number(value):
     return f"{value:.3f}" if value < 2 else f"{value:.2f}"
 
 
-def _recorded(suite_name, s):
+def _recorded(suite_name: str, s: Scenario) -> Outcome:
     """As mini.run_one(), but with the console of an earlier run, if there is one of the same guest."""
     return Recording(mini.machine(s)).outcome(s.allow, mini.console_log(suite_name, s)) or mini.run_one(suite_name, s)
 
 
-def run(results, suite_name, chosen, *, again):
+def run(results: Results, suite_name: str, chosen: list[Scenario], *, again: bool) -> None:
     """Run the scenarios, then print one table and the plain lines. Each figure with a "must" is a test of its own.
     again: do not use what an earlier run has measured."""
-    values = {}
+    values: dict[str, float] = {}
     for s, outcome in mini.each(results, suite_name, chosen, mini.run_one if again else _recorded):
         values.update(measured(s, outcome))
         if outcome.recorded:

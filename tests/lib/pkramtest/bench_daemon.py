@@ -7,12 +7,13 @@ import time
 
 from . import unit
 from .common import contents, output_dir, shown
+from .results import Results
 
 NAME = "daemon"
 ABOUT = "pkramd over a model of the kernel: a Store of 8 MiB, a List of 10,000 nodes, the checksum of a GiB, and at most 16 MiB of memory"
 
 
-def run(results):
+def run(results: Results) -> None:
     """Times are told, not judged: they are this host's. Memory is judged, by the program itself."""
     start = time.monotonic()
     path = os.path.join(output_dir("bench", "daemon"), "log")

@@ -9,13 +9,14 @@ import time
 
 from . import unit
 from .common import OUTPUT, contents, output_dir, shown
+from .results import Results
 
 NAME = "disk"
 ABOUT = "a node of 256 MiB to the disk of this host and back, beside dd"
 MIB = 256
 
 
-def run(results):
+def run(results: Results) -> None:
     """Speeds are told, not judged: they are this host's. The program compares what is loaded with what was stored."""
     start = time.monotonic()
     path = os.path.join(output_dir("bench", NAME), "log")

@@ -5,6 +5,7 @@ image, measures its texts and bars, and takes a screenshot of it.
 A kexec is a reply of a fake pkramd and a journal that systemd-journal-remote makes."""
 
 import dataclasses
+import functools
 import html
 import json
 import os
@@ -14,9 +15,12 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Callable, Mapping
+from typing import TypedDict
 
 from . import unit
 from .common import TESTS, Broken, output_dir, shown
+from .results import Results
 
 NAME = "plot-in-browser"
 ABOUT = "no text of 'analyze plot' is cut off or overlaps another one in Chromium; screenshots of all images"
@@ -28,30 +32,43 @@ STARTING, STARTED, STOPPING, STOPPED, FINISHED = (
     "9d1aaa27d60140bd96365438aad20286", "b07a249cd024414a82dd00cd181378ff")
 OLD_BOOT = "0123456789abcdef0123456789abcdef"
 
+# Begin and end of something, in seconds since the request.
+Span = tuple[float, float]
+# A unit: its name, and when it stopped and started.
+Unit = tuple[str, Span | None, Span | None]
+# Left, top, right and bottom of something, in pixels.
+Area = tuple[float, float, float, float]
+
+
+class Measured(TypedDict):
+    """What the browser says about an image."""
+    size: tuple[float, float]
+    texts: list[tuple[str, Area]]
+    bars: list[Area]
+
 
 @dataclasses.dataclass
 class Kexec:
     """What pkramd and the journal know. ends: when each step ended, in seconds since the request; None if unknown.
-    kernel, initrd: seconds they took, None if the journal does not know. units: (name, begin and end of the stop or
-    None, begin and end of the start or None)."""
+    kernel, initrd: seconds they took, None if the journal does not know."""
     about: str
-    ends: dict
+    ends: dict[str, float | None]
     kernel: float | None = None
     initrd: float | None = None
-    units: tuple = ()
+    units: tuple[Unit, ...] = ()
     lost: int = 0
     previous: str | None = "6.12.94+deb13-pkram-amd64"
     adopt: float | None = 0.0012
     # What the image has to show, and must not.
-    texts: tuple = ()
-    absent: tuple = ()
+    texts: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
 
-def ends(*seconds):
+def ends(*seconds: float | None) -> dict[str, float | None]:
     return dict(zip(("stopped", "final", "sealed", "started", "restored", "up"), seconds))
 
 
-def services(n, length):
+def services(n: int, length: int) -> tuple[Unit, ...]:
     """Units that stop and start one after the other."""
     return tuple((f"service-{i:03}-{'x' * (length - 20)}.service"[-length:], (i * 0.01, i * 0.02 + 0.1),
                   (6 + i * 0.02, 6.5 + i * 0.04)) for i in range(n))
@@ -99,33 +116,34 @@ document.getElementById("result").textContent = JSON.stringify({
 </script>"""
 
 
-def _entry(boot, wall, monotonic, fields):
-    lines = {"__REALTIME_TIMESTAMP": BEGIN + int(wall * 1e6), "__MONOTONIC_TIMESTAMP": int(monotonic * 1e6),
-             "_BOOT_ID": boot, "_PID": 1, "PRIORITY": 6, "MESSAGE": "made up", **fields}
+def _entry(boot: str, wall: float, monotonic: float, fields: Mapping[str, object]) -> str:
+    lines: dict[str, object] = {
+        "__REALTIME_TIMESTAMP": BEGIN + int(wall * 1e6), "__MONOTONIC_TIMESTAMP": int(monotonic * 1e6),
+        "_BOOT_ID": boot, "_PID": 1, "PRIORITY": 6, "MESSAGE": "made up", **fields}
     return "".join(f"{k}={v}\n" for k, v in lines.items()) + "\n"
 
 
-def _journal(kexec):
+def _journal(kexec: Kexec) -> str:
     """The journal of a kexec in the format of 'journalctl --output=export'."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as f:
         boot = f.read().strip().replace("-", "")
     started = kexec.ends["started"] or 0
-    entries = []
+    entries: list[tuple[float, str]] = []
     for name, stop, start in kexec.units:
         for span, which, messages in ((stop, OLD_BOOT, (STOPPING, STOPPED)), (start, boot, (STARTING, STARTED))):
             for at, message in zip(span or (), messages):
                 monotonic = at + 1000 if which == OLD_BOOT else max(at - started, 0)
                 entries.append((at, _entry(which, at, monotonic, {"UNIT": name, "MESSAGE_ID": message})))
-    if kexec.kernel is not None:
+    up = kexec.ends["up"]
+    if kexec.kernel is not None and up is not None:
         usec = {"KERNEL_USEC": int(kexec.kernel * 1e6), "USERSPACE_USEC": 1}
         if kexec.initrd is not None:
             usec["INITRD_USEC"] = int(kexec.initrd * 1e6)
-        at = kexec.ends["up"] + 1
-        entries.append((at, _entry(boot, at, at - started, {"MESSAGE_ID": FINISHED, **usec})))
+        entries.append((up + 1, _entry(boot, up + 1, up + 1 - started, {"MESSAGE_ID": FINISHED, **usec})))
     return "".join(text for _, text in sorted(entries))
 
 
-def _make_journal(kexec, directory):
+def _make_journal(kexec: Kexec, directory: str) -> None:
     text = _journal(kexec)
     os.mkdir(directory)
     if not text:
@@ -139,21 +157,21 @@ def _make_journal(kexec, directory):
         raise Broken(f"systemd-journal-remote failed: {r.stderr[-500:]}")
 
 
-def _status(kexec):
+def _status(kexec: Kexec) -> bytes:
     """The reply of pkramd to GetStatus."""
-    last = {f"{k}USec": BEGIN + int(v * 1e6) for k, v in kexec.ends.items() if v is not None}
+    last: dict[str, object] = {f"{k}USec": BEGIN + int(v * 1e6) for k, v in kexec.ends.items() if v is not None}
     if kexec.ends["stopped"] is not None or kexec.ends["started"] is None:
         last["requestedUSec"] = BEGIN
     last.update(restoredNodes=1, restoredBytes=1, lostNodes=kexec.lost, lost=[])
     if kexec.previous is not None:
         last["previousKernel"] = kexec.previous
-    parameters = {"version": "0", "lastKexec": last}
+    parameters: dict[str, object] = {"version": "0", "lastKexec": last}
     if kexec.adopt is not None:
         parameters["restoreUSec"] = int(kexec.adopt * 1e6)
     return json.dumps({"parameters": parameters}).encode() + b"\0"
 
 
-def _draw(pkramctl, kexec):
+def _draw(pkramctl: str, kexec: Kexec) -> str:
     """The image, as pkramctl writes it."""
     with tempfile.TemporaryDirectory(prefix="pkram-") as directory, \
             socket.socket(socket.AF_UNIX) as listener:
@@ -161,7 +179,7 @@ def _draw(pkramctl, kexec):
         listener.listen()
         listener.settimeout(60)
 
-        def answer():
+        def answer() -> None:
             with listener.accept()[0] as client:
                 client.recv(65536)
                 client.sendall(_status(kexec))
@@ -178,7 +196,7 @@ def _draw(pkramctl, kexec):
     return r.stdout
 
 
-def _chromium(directory, *arguments):
+def _chromium(directory: str, *arguments: str) -> str:
     """Run the browser; returns what it printed. Its sandbox does not work for root, and it opens only these images."""
     r = subprocess.run(["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
                         "--no-first-run", f"--user-data-dir={directory}/profile", *arguments],
@@ -188,7 +206,7 @@ def _chromium(directory, *arguments):
     return r.stdout
 
 
-def _measure(directory, svg):
+def _measure(directory: str, svg: str) -> Measured:
     """What the browser says about the image."""
     path = os.path.join(directory, "page.html")
     with open(path, "w", encoding="utf-8") as f:
@@ -196,18 +214,20 @@ def _measure(directory, svg):
     m = re.search(r'<pre id="result">(.*?)</pre>', _chromium(directory, "--dump-dom", f"file://{path}"), re.DOTALL)
     if not m or not m[1]:
         raise Broken("chromium did not run the script of the page")
-    return json.loads(html.unescape(m[1]))
+    measured: Measured = json.loads(html.unescape(m[1]))
+    return measured
 
 
-def _overlap(a, b):
+def _overlap(a: Area, b: Area) -> bool:
     """Whether two areas have more than the rounding of a pixel in common."""
     return min(a[2], b[2]) - max(a[0], b[0]) > 1 and min(a[3], b[3]) - max(a[1], b[1]) > 1
 
 
-def faults(measured):
+def faults(measured: Measured) -> list[str]:
     """What a person would not like about an image: a line for each."""
     width, height = measured["size"]
-    texts, bars, wrong = measured["texts"], measured["bars"], []
+    texts, bars = measured["texts"], measured["bars"]
+    wrong: list[str] = []
     if not texts or not bars:
         wrong.append(f"{len(texts)} texts and {len(bars)} bars")
     for i, (text, area) in enumerate(texts):
@@ -224,7 +244,7 @@ def faults(measured):
 
 
 # Images with a fault each, which has to be found.
-def _bad_images():
+def _bad_images() -> dict[str, str]:
     svg = '<svg xmlns="http://www.w3.org/2000/svg" width="300" height="100">' \
           '<rect width="100%%" height="100%%" fill="#fff"/><rect x="10" y="40" width="100" height="20"/><text x="120" y="55">label</text>%s</svg>'
     return {
@@ -236,7 +256,7 @@ def _bad_images():
     }
 
 
-def _one(results, directory, name, check):
+def _one(results: Results, directory: str, name: str, check: Callable[[], list[str]]) -> None:
     start = time.monotonic()
     try:
         wrong = check()
@@ -249,7 +269,7 @@ def _one(results, directory, name, check):
         results.passed("campaign", f"{NAME}/{name}", time.monotonic() - start)
 
 
-def _check_kexec(pkramctl, directory, name, kexec):
+def _check_kexec(pkramctl: str, directory: str, name: str, kexec: Kexec) -> list[str]:
     svg = _draw(pkramctl, kexec)
     path = os.path.join(directory, f"{name}.svg")
     with open(path, "w", encoding="utf-8") as f:
@@ -267,8 +287,8 @@ def _check_kexec(pkramctl, directory, name, kexec):
     return wrong
 
 
-def _check_bad_images():
-    wrong = []
+def _check_bad_images() -> list[str]:
+    wrong: list[str] = []
     with tempfile.TemporaryDirectory(prefix="pkram-") as work:
         for fault, svg in _bad_images().items():
             found = faults(_measure(work, svg))
@@ -277,7 +297,7 @@ def _check_bad_images():
     return wrong
 
 
-def run(results):
+def run(results: Results) -> None:
     directory = output_dir("campaign", NAME)
     packages = subprocess.run(["bash", "-c", ". lib/common.sh; . lib/packages.sh; packages_ensure browser"], cwd=TESTS,
                               check=False)
@@ -293,4 +313,4 @@ def run(results):
             return
     _one(results, directory, "bad-images", _check_bad_images)
     for name, kexec in KEXECS.items():
-        _one(results, directory, name, lambda name=name, kexec=kexec: _check_kexec(pkramctl, directory, name, kexec))
+        _one(results, directory, name, functools.partial(_check_kexec, pkramctl, directory, name, kexec))

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Iterable
 
 from . import profile
 
@@ -20,19 +21,21 @@ class Broken(Exception):
     """Something the tests need could not be made. Always a failure, never a skip."""
 
 
-def make(*command):
+def make(*command: str) -> str:
     """Run a script that prints a path on its last line of stdout, its messages going to our stderr. Raises Broken,
     with the last of the messages."""
-    messages = collections.deque(maxlen=40)
+    messages: collections.deque[str] = collections.deque(maxlen=40)
     with profile.measured("compile"), subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                                        text=True, errors="replace", cwd=TOP) as proc:
-        def pass_on():
-            for line in proc.stderr:
+        assert proc.stdout and proc.stderr
+
+        def pass_on(stderr: Iterable[str]) -> None:
+            for line in stderr:
                 sys.stderr.write(line)
                 sys.stderr.flush()
                 messages.append(line)
 
-        reader = threading.Thread(target=pass_on)
+        reader = threading.Thread(target=pass_on, args=(proc.stderr,))
         reader.start()
         lines = proc.stdout.read().strip().splitlines()
         reader.join()
@@ -42,7 +45,7 @@ def make(*command):
     return lines[-1]
 
 
-def contents(path):
+def contents(path: str) -> str:
     """The text of a log, "" if there is none."""
     try:
         with open(path, encoding="utf-8", errors="replace") as f:
@@ -52,7 +55,7 @@ def contents(path):
 
 
 @functools.cache
-def kernel(config):
+def kernel(config: str) -> str:
     """The kernel of a configuration, built if need be, as the source was when it was first asked for. CONFIG@SERIES is
     that of another series than the default."""
     config, _, series = config.partition("@")
@@ -61,14 +64,14 @@ def kernel(config):
 
 
 @functools.cache
-def kernel_packages(config):
+def kernel_packages(config: str) -> list[str]:
     """The Debian packages of the kernel with that configuration."""
     directory = os.path.join(OUTPUT, "packages")
     make(os.path.join(TOP, "kernel", "tree"), "deb", "--config", config, directory)
     return sorted(os.path.join(directory, f) for f in os.listdir(directory) if f.startswith("linux-image-"))
 
 
-def output_dir(suite, name):
+def output_dir(suite: str, name: str) -> str:
     path = os.path.join(OUTPUT, suite, name)
     os.makedirs(path, exist_ok=True)
     for old in os.listdir(path):
@@ -76,6 +79,6 @@ def output_dir(suite, name):
     return path
 
 
-def shown(path):
+def shown(path: str) -> str:
     """A path the way a person wants to see it."""
     return os.path.relpath(path, os.getcwd())

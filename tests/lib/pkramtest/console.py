@@ -16,6 +16,7 @@ kernel message can tear them apart. The words:
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 MARKER = re.compile(r"@@pkram (STAGE|PASS|FAIL|DATA|TSC|SHOW|DONE)\b ?(.*)$")
@@ -77,23 +78,23 @@ class Check:
 class Console:
     """Everything learnt from one console so far. Feed it line by line."""
 
-    allow: list = field(default_factory=list)
-    stages: list = field(default_factory=list)
-    checks: list = field(default_factory=list)
-    data: list = field(default_factory=list)
-    tsc: list = field(default_factory=list)
-    show: list = field(default_factory=list)
-    complaints: list = field(default_factory=list)
+    allow: list[re.Pattern[str]] = field(default_factory=list)
+    stages: list[int] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+    data: list[str] = field(default_factory=list)
+    tsc: list[tuple[int, int]] = field(default_factory=list)
+    show: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
     done: bool = False
     fatal: bool = False
-    lines: list = field(default_factory=list)  # (boot, text), boots counted from 1
+    lines: list[tuple[int, str]] = field(default_factory=list)  # (boot, text), boots counted from 1
     boot: int = 0
 
     @property
-    def stage(self):
+    def stage(self) -> int:
         return self.stages[-1] if self.stages else 0
 
-    def feed(self, raw):
+    def feed(self, raw: str) -> str:
         line = ANSI.sub("", raw.rstrip("\r\n")).replace("\r", "")
         # What a kernel says before user space starts belongs to its boot, too.
         if re.match(r"^\[ *0\.000000\](\[[^\]]*\])? Linux version ", line):
@@ -111,7 +112,7 @@ class Console:
                     self.fatal = True
         return line
 
-    def _marker(self, word, rest):
+    def _marker(self, word: str, rest: str) -> None:
         if word == "STAGE":
             self.stages.append(int(rest) if rest.isdigit() else -1)
         elif word == "PASS":
@@ -130,19 +131,21 @@ class Console:
             self.done = True
 
     @property
-    def blackouts(self):
+    def blackouts(self) -> list[int]:
         """Ticks from each reboot() to the first words of the next kernel's init, less those that this kernel was idle,
         in the order of the kexecs."""
         return [after - idle - before for (before, _), (after, idle) in zip(self.tsc[1::2], self.tsc[2::2])]
 
-    def text(self, boot=None):
+    def text(self, boot: int | None = None) -> str:
         return "\n".join(l for b, l in self.lines if boot is None or b == boot)
 
 
-def ktap_results(lines):
+def ktap_results(lines: Iterable[str]) -> list[tuple[str, str, bool, str]]:
     """Parse the KTAP that KUnit prints: a list of (suite, case, ok, why). Skipped cases are not ok: nothing may be
     skipped in a guest that was made for the test."""
-    results, suite, notes = [], None, []
+    results: list[tuple[str, str, bool, str]] = []
+    notes: list[str] = []
+    suite = ""
     plain = re.compile(r"^(?P<indent> *)(?P<not>not )?ok (?P<n>\d+) ?-? ?(?P<name>[^#]*?)\s*(#\s*(?P<directive>.*))?$")
     for line in lines:
         text = STAMP.sub("", line, count=1)

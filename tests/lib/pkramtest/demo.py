@@ -53,7 +53,7 @@ class Demo:
 
     scenario: str
     about: str
-    sections: tuple
+    sections: tuple[tuple[str, str], ...]
 
 
 DEMOS = {
@@ -66,14 +66,14 @@ DEMOS = {
 }
 
 
-def main(which=""):
+def main(which: str = "") -> int:
     demo = DEMOS[which]
     print(demo.about)
     s = scenario.load(os.path.join(vm.DIRECTORY, f"{demo.scenario}.sh"))
     out = output_dir("demo", demo.scenario)
     start = time.monotonic()
 
-    def on_line(line):
+    def on_line(line: str) -> None:
         # The story as it happens; everything else is in the log.
         told = re.search(r"@@pkram (STAGE|SHOW|PASS|FAIL) ?(.*)$", line)
         if told:

@@ -12,6 +12,7 @@ import glob
 import os
 import re
 import xml.etree.ElementTree
+from collections.abc import Iterable, Iterator
 
 from .common import TOP
 
@@ -31,7 +32,7 @@ ELSEWHERE = {
 }
 
 
-def _pages():
+def _pages() -> Iterator[tuple[str, str]]:
     """(page, text of the example) of every manual page. Included files are programs, which the unit tests run."""
     for path in sorted(glob.glob(os.path.join(TOP, "man", "*.xml"))):
         for element in xml.etree.ElementTree.parse(path).iter("programlisting"):
@@ -39,7 +40,7 @@ def _pages():
                 yield os.path.basename(path)[:-len(".xml")], "".join(element.itertext()).strip("\n") + "\n"
 
 
-def _readme():
+def _readme() -> Iterator[tuple[str, str]]:
     with open(os.path.join(TOP, "README.md"), encoding="utf-8") as f:
         # What stands between ``` is a picture.
         for text in re.findall(r"(?:^    .*\n)+", re.sub(r"(?ms)^```.*?^```$", "", f.read()), re.MULTILINE):
@@ -47,27 +48,28 @@ def _readme():
 
 
 @functools.cache
-def blocks():
+def blocks() -> list[tuple[str, list[str]]]:
     """(page, [text of each part]) of all examples."""
     return [(page, BETWEEN_PARTS.split(text)) for page, text in [*_readme(), *_pages()]]
 
 
-def _begins(parts, words):
+def _begins(parts: list[str], words: str) -> bool:
     return parts[0].replace("\n", " ").startswith(words)
 
 
-def files():
+def files() -> Iterator[tuple[str, str]]:
     """(name, text) of what a guest finds below examples/: PAGE/NUMBER.PART, counted from 1."""
-    count = {}
+    count: dict[str, int] = {}
     for page, parts in blocks():
         count[page] = count.get(page, 0) + 1
         for n, part in enumerate(parts, 1):
             yield f"{page}/{count[page]:02}.{n}", part
 
 
-def untested(scenarios):
+def untested(scenarios: Iterable[str]) -> list[str]:
     """What is wrong: examples that none of the scenarios (paths) runs, and uses of examples that there are not."""
-    wrong, used = [], set()
+    wrong: list[str] = []
+    used: set[tuple[int, int]] = set()
     for path in scenarios:
         with open(path, encoding="utf-8") as f:
             for page, begin, part in USE.findall(f.read()):

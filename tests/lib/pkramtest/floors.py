@@ -3,6 +3,7 @@
 
 import os
 import re
+from collections.abc import Callable
 
 _STORE = {"daemon", "daemon/basic", "daemon/device", "kexec-hook"}
 _SERVICE = {*_STORE, "daemon/varlink", "daemon/store"}
@@ -28,20 +29,19 @@ LAYERS = {
 INCLUDE = re.compile(r'^#include "([^"]+)"', re.M)
 
 
-def check(files, read, layers=None):
+def check(files: list[str], read: Callable[[str], str]) -> list[str]:
     """Returns the includes that go upwards. Tests, fuzz targets and benchmarks may include everything."""
-    layers = LAYERS if layers is None else layers
-    headers = {}
+    headers: dict[str, set[str]] = {}
     for f in files:
         if f.endswith(".h"):
             headers.setdefault(os.path.basename(f), set()).add(os.path.dirname(f))
     wrong = []
     for f in files:
         folder = os.path.dirname(f)
-        if folder not in layers or not f.endswith((".c", ".h")) or re.search(r"/(test|fuzz|bench)-|-mock", f):
+        if folder not in LAYERS or not f.endswith((".c", ".h")) or re.search(r"/(test|fuzz|bench)-|-mock", f):
             continue
         for header in INCLUDE.findall(read(f)):
             homes = headers.get(os.path.basename(header), set())
-            if homes and not homes & (layers[folder] | {folder}):
+            if homes and not homes & (LAYERS[folder] | {folder}):
                 wrong.append(f"{f} includes {header} of {', '.join(sorted(homes))}")
     return wrong

@@ -11,35 +11,36 @@ import time
 
 from . import unit
 from .common import CACHE, TOP, contents, output_dir, shown
+from .results import Results
 
 RUNS = 100_000
 CAMPAIGN_RUNS = 10_000_000
 
 
-def targets():
+def targets() -> dict[str, str]:
     """Name and source of each. Found in the source, so that none can be forgotten in the build."""
     found = glob.glob(os.path.join(TOP, "daemon", "fuzz", "fuzz-*.c"))
     found += glob.glob(os.path.join(TOP, "kexec-hook", "fuzz-*.c"))
     return {os.path.basename(f)[len("fuzz-"):-len(".c")]: f for f in sorted(found, key=os.path.basename)}
 
 
-def _binary(name):
+def _binary(name: str) -> str:
     """Where meson puts it, in its build directory."""
     folder = os.path.relpath(os.path.dirname(targets()[name]), TOP)
     return os.path.join(folder.removesuffix("/fuzz"), f"fuzz-{name}")
 
 
-def _about(source):
+def _about(source: str) -> str:
     with open(source, encoding="utf-8") as f:
         comments = re.findall(r"/\*(.*?)\*/", f.read(), re.DOTALL)
     return " ".join(re.sub(r"^[ *]+", "", c, flags=re.MULTILINE) for c in comments[1:2]).replace("\n", " ").strip()
 
 
-def tests():
+def tests() -> list[tuple[str, str]]:
     return [(name, _about(source)) for name, source in targets().items()]
 
 
-def _run(suite, name, test, build, runs):
+def _run(suite: str, name: str, test: str, build: str, runs: int) -> tuple[str, int, int, float, str]:
     """Execute one target so many times. Returns the test, status, executions, seconds and the log."""
     out = output_dir(suite, test)
     path = os.path.join(out, "log")
@@ -64,7 +65,8 @@ def _run(suite, name, test, build, runs):
     return test, r.returncode, int(count.group(1)) if count else 0, seconds, path
 
 
-def _judge(results, suite, runs, test, status, executions, seconds, path):
+def _judge(results: Results, suite: str, runs: int, test: str, status: int, executions: int, seconds: float,
+           path: str) -> None:
     if status != 0 or executions < runs:
         with open(path, encoding="utf-8", errors="replace") as log:
             text = log.read()
@@ -75,7 +77,7 @@ def _judge(results, suite, runs, test, status, executions, seconds, path):
         results.say(f"           {executions} executions")
 
 
-def _suite(results, suite, names, runs, prefix=""):
+def _suite(results: Results, suite: str, names: list[str], runs: int, prefix: str = "") -> None:
     path = os.path.join(output_dir(suite, "fuzz-build"), "log")
     with open(path, "w", encoding="utf-8") as log:
         try:
@@ -90,14 +92,14 @@ def _suite(results, suite, names, runs, prefix=""):
             _judge(results, suite, runs, *done)
 
 
-def run(results, names):
+def run(results: Results, names: list[str]) -> None:
     _suite(results, "fuzz", names, RUNS)
 
 
-def campaign_tests():
+def campaign_tests() -> list[tuple[str, str]]:
     return [(f"fuzz-{name}", f"{CAMPAIGN_RUNS} executions of {about[0].lower() + about[1:]}")
             for name, about in tests()]
 
 
-def campaign(results, names):
+def campaign(results: Results, names: list[str]) -> None:
     _suite(results, "campaign", names, CAMPAIGN_RUNS, prefix="fuzz-")

@@ -8,59 +8,85 @@ import shutil
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
 from . import (bench, bench_daemon, bench_disk, browser, fuzz, guests, lint, mini, power_cuts, qemu, unit, userspace,
                vm)
 from .common import OUTPUT
 from .results import Results
+from .scenario import Scenario
 
 
+@dataclass
 class Suite:
-    """A name, what it is for, its tests, and how to run chosen ones of them: run(results, names), where no name stands
-    for all of them. aside: its results do not depend on how long anything takes (its guests count instructions), so
-    that it can use what other suites leave of the processors. paired: it runs at the same time as the suite after it.
-    """
+    """A name, what it is for, its tests (name and what it is for, too), and how to run chosen ones of them:
+    run(results, names), where no name stands for all of them. aside: its results do not depend on how long anything
+    takes (its guests count instructions), so that it can use what other suites leave of the processors. paired: it
+    runs at the same time as the suite after it."""
 
-    def __init__(self, name, about, tests, run, *, default=True, aside=False, paired=False):
-        self.name, self.about, self.tests, self.run = name, about, tests, run
-        self.default, self.aside, self.paired = default, aside, paired
+    name: str
+    about: str
+    tests: Callable[[], list[tuple[str, str]]]
+    run: Callable[[Results, list[str]], None]
+    default: bool = True
+    aside: bool = False
+    paired: bool = False
 
 
-def scenario_suite(name, about, module, scenarios, **how):
+class Part(Protocol):
+    """A module that is one test of a suite."""
+
+    NAME: str
+    ABOUT: str
+
+    def run(self, results: Results) -> None: ...
+
+
+# Suites to run, and the tests of each, none for all of them.
+Plan = list[tuple[Suite, list[str]]]
+# Runs scenarios: run(results, name of the suite, scenarios).
+RunScenarios = Callable[[Results, str, list[Scenario]], None]
+BENCH_PARTS: tuple[Part, ...] = (bench_daemon, bench_disk)
+CAMPAIGN_PARTS: tuple[Part, ...] = (power_cuts, browser)
+
+
+def scenario_suite(name: str, about: str, run: RunScenarios, scenarios: Callable[[], list[Scenario]],
+                   **how: bool) -> Suite:
     return Suite(name, about, lambda: [(s.name, s.about) for s in scenarios()],
-                 lambda results,
-                 names: module.run(results, name, [s for s in scenarios() if not names or s.name in names]),
+                 lambda results, names: run(results, name, [s for s in scenarios() if not names or s.name in names]),
                  **how)
 
 
-def bench_suite(again):
+def bench_suite(again: bool) -> Suite:
     """The kernel's cost in instructions, beside the rival's; the daemon's in time and memory. again: measure, even if
     an earlier run has measured the same kernel."""
-    def run(results, names):
+    def run(results: Results, names: list[str]) -> None:
         chosen = [s for s in bench.scenarios() if not names or s.name in names]
         if chosen:
             bench.run(results, "bench", chosen, again=again)
         # Both run programs of this build.
         with unit.in_use("plain"):
-            for part in (bench_daemon, bench_disk):
+            for part in BENCH_PARTS:
                 if not names or part.NAME in names:
                     part.run(results)
 
     return Suite("bench", "cost of the kernel in instructions, beside the rival's; of the daemon in time and memory",
                  lambda: [(s.name, s.about) for s in bench.scenarios()] +
-                         [(p.NAME, p.ABOUT) for p in (bench_daemon, bench_disk)],
+                         [(p.NAME, p.ABOUT) for p in BENCH_PARTS],
                  run, aside=True)
 
 
-def campaign_suite():
+def campaign_suite() -> Suite:
     """Everything that is long, of all kinds."""
-    parts = [(mini, mini.campaign), (vm, vm.campaign)]
+    parts = [(mini.run, mini.campaign), (vm.run, vm.campaign)]
 
-    def run(results, names):
-        for module, scenarios in parts:
-            module.run(results, "campaign", [s for s in scenarios() if not names or s.name in names])
+    def run(results: Results, names: list[str]) -> None:
+        for run_scenarios, scenarios in parts:
+            run_scenarios(results, "campaign", [s for s in scenarios() if not names or s.name in names])
         userspace.campaign(results, names)
-        for part in (power_cuts, browser):
+        for part in CAMPAIGN_PARTS:
             if not names or part.NAME in names:
                 part.run(results)
         if not names or any(n in names for n, _ in fuzz.campaign_tests()):
@@ -69,11 +95,11 @@ def campaign_suite():
     return Suite("campaign", "long runs, and debug kernels; not run by default",
                  lambda: [(s.name, s.about) for _, scenarios in parts
                           for s in scenarios()] + userspace.campaign_tests() + fuzz.campaign_tests() +
-                         [(p.NAME, p.ABOUT) for p in (power_cuts, browser)],
+                         [(p.NAME, p.ABOUT) for p in CAMPAIGN_PARTS],
                  run, default=False)
 
 
-def suites(again):
+def suites(again: bool) -> list[Suite]:
     """All suites. again: they use nothing that an earlier run has measured."""
     return [
         Suite("lint", "scripts, kernel style, sparse, kernel-doc", lint.tests, lint.run, aside=True),
@@ -82,10 +108,10 @@ def suites(again):
         Suite("kernel", "the format code in user space, half a minute of fuzzing, KUnit in a guest", userspace.tests,
               userspace.run),
         # A guest with systemd leaves almost half of two processors idle: enough for a small one.
-        scenario_suite("mini", "kernel scenarios in a small guest", mini, mini.scenarios, paired=True),
-        scenario_suite("vm", "the whole thing on Debian 13 with systemd", vm, vm.scenarios),
+        scenario_suite("mini", "kernel scenarios in a small guest", mini.run, mini.scenarios, paired=True),
+        scenario_suite("vm", "the whole thing on Debian 13 with systemd", vm.run, vm.scenarios),
         bench_suite(again),
-        scenario_suite("series", "a few kernel scenarios, and KUnit, on Linux 7.3", mini, mini.other_series,
+        scenario_suite("series", "a few kernel scenarios, and KUnit, on Linux 7.3", mini.run, mini.other_series,
                        aside=True),
         campaign_suite(),
     ]
@@ -112,7 +138,7 @@ Without arguments everything but the suites marked * runs. quick runs a choice o
 all suites in a few minutes. The exit status is 0 if nothing failed."""
 
 
-def parse(argv):
+def parse(argv: list[str]) -> tuple[argparse.Namespace, list[str]]:
     """Returns the options and the other words. Raises SystemExit for an unknown option."""
     parser = argparse.ArgumentParser(prog="tests/run", usage=USAGE.removeprefix("Usage: "), add_help=False)
     parser.add_argument("-k", dest="pattern")
@@ -125,13 +151,13 @@ def parse(argv):
     return options, words
 
 
-def matching(suite, pattern):
+def matching(suite: Suite, pattern: str) -> list[str]:
     """The names of the suite's tests that the pattern of -k fits."""
-    fits = fnmatch.fnmatch if any(c in pattern for c in "*?[") else lambda name, part: part in name
-    return [name for name, _ in suite.tests() if fits(name, pattern)]
+    names = [name for name, _ in suite.tests()]
+    return fnmatch.filter(names, pattern) if any(c in pattern for c in "*?[") else [n for n in names if pattern in n]
 
 
-def run_suite(results, suite, names):
+def run_suite(results: Results, suite: Suite, names: list[str]) -> None:
     """Run a suite, or some of its tests. Adds at least one result."""
     results.say(f"\n== {suite.name}: {suite.about}")
     before = len(results.all)
@@ -145,15 +171,16 @@ def run_suite(results, suite, names):
 
 
 class Lane(threading.Thread):
-    """Runs suites, pairs of a suite and names of tests, beside those of the main thread. The results of a suite are
-    shown when it ends. priority: of this thread, and of the threads and processes that it starts."""
+    """Runs suites beside those of the main thread. The results of a suite are shown when it ends. priority: of this
+    thread, and of the threads and processes that it starts."""
 
-    def __init__(self, results, plan, priority=0):
+    def __init__(self, results: Results, plan: Plan, priority: int = 0) -> None:
         super().__init__(daemon=True)
-        self.results, self.plan, self.priority, self.broken = results, plan, priority, None
+        self.results, self.plan, self.priority = results, plan, priority
+        self.broken: BaseException | None = None
         self.start()
 
-    def run(self):
+    def run(self) -> None:
         os.setpriority(os.PRIO_PROCESS, 0, max(self.priority, os.getpriority(os.PRIO_PROCESS, 0)))
         try:
             for suite, names in self.plan:
@@ -162,16 +189,16 @@ class Lane(threading.Thread):
         except BaseException as e:  # for the main thread
             self.broken = e
 
-    def wait(self):
+    def wait(self) -> None:
         """Wait until its suites have ended. Raises what went wrong."""
         self.join()
         if self.broken:
             raise self.broken
 
 
-def run_plan(results, plan):
-    """Run the suites of the plan, pairs of a suite and names of tests. A guest with systemd leaves almost half of two
-    processors idle: a suite that is paired with it, and the suites that can stand aside, use that."""
+def run_plan(results: Results, plan: Plan) -> None:
+    """Run the suites of the plan. A guest with systemd leaves almost half of two processors idle: a suite that is
+    paired with it, and the suites that can stand aside, use that."""
     aside = [(s, names) for s, names in plan if s.aside]
     ahead = [(s, names) for s, names in plan if not s.aside]
     if not ahead:
@@ -190,7 +217,7 @@ def run_plan(results, plan):
         qemu.stop()
 
 
-def main(argv):
+def main(argv: list[str]) -> int:
     if argv[:1] in (["-h"], ["--help"]):
         print(USAGE)
         return 0
@@ -207,7 +234,7 @@ def main(argv):
         return 0
 
     # tests/run SUITE TEST..., or several suites.
-    plan = []
+    plan: Plan = []
     if not argv:
         plan = [(s, []) for s in table.values() if s.default]
     elif argv == ["quick"]:

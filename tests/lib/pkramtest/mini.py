@@ -7,10 +7,14 @@ import hashlib
 import os
 import re
 import tarfile
+from collections.abc import Callable, Iterable, Iterator
 
 from . import guests, qemu, scenario
 from .common import CACHE, TESTS, TOP, kernel, make, shown
 from .console import ktap_results
+from .qemu import Outcome
+from .results import Results
+from .scenario import Scenario
 
 DIRECTORY = os.path.join(TESTS, "vm", "mini", "scenarios")
 MEMORY = "512M"
@@ -24,17 +28,17 @@ ON_EACH_SERIES = ["frozen", "kexec-paths", "store-load"]
 COMMAND_LINE = "console=ttyS0 no_timer_check panic=-1 oops=panic printk.devkmsg=on rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
 
 
-def scenarios(suite=""):
+def scenarios(suite: str = "") -> list[Scenario]:
     return [s for s in scenario.load_all(DIRECTORY) if s.suite == suite]
 
 
-def _on_series(s, series):
+def _on_series(s: Scenario, series: str) -> Scenario:
     """The same scenario on the kernels of another series."""
     return dataclasses.replace(s, name=f"{series}-{s.name}", script=s.script or s.name, config=f"{s.config}@{series}",
                                kernels=[f"{k}@{series}" for k in s.kernels])
 
 
-def other_series():
+def other_series() -> list[Scenario]:
     """KUnit and a few scenarios on the kernels of the other series, with the configuration that is built quickest. The
     guests count instructions, since they run beside others; the check of the local timer would fail in them, and take
     a minute."""
@@ -44,7 +48,7 @@ def other_series():
             for series in SERIES for s in few]
 
 
-def campaign():
+def campaign() -> list[Scenario]:
     """The long ones, and the ordinary ones once more on the debug kernel and on the kernels of the other series. The
     debug kernel needs more memory and time. Poisoning free pages switches init_on_alloc off: they take turns."""
     slow = []
@@ -60,12 +64,12 @@ def campaign():
     return scenarios("campaign") + slow + other
 
 
-def console_log(suite_name, s):
+def console_log(suite_name: str, s: Scenario) -> str:
     return os.path.join(guests.log_dir(suite_name, s), "console.log")
 
 
 @functools.cache
-def boot_archive(config, further):
+def boot_archive(config: str, further: tuple[str, ...]) -> tuple[str, str, str]:
     """The kernel, the initrd, and a disk for the guest: a tar archive with both and further kernels. Raises Broken."""
     initrd = make(os.path.join(TESTS, "vm", "mini", "build"))
     # A scenario knows the further kernels by their configuration, on whatever series it runs.
@@ -81,9 +85,9 @@ def boot_archive(config, further):
     return files[0][1], initrd, path
 
 
-def kunit_suites():
+def kunit_suites() -> set[str]:
     """The suites the source defines: what has to run is not left to what happens to run."""
-    suites = set()
+    suites: set[str] = set()
     for root, _, names in os.walk(os.path.join(TOP, "kernel", "src")):
         for name in names:
             if not name.endswith(".c"):
@@ -95,7 +99,7 @@ def kunit_suites():
     return suites
 
 
-def machine(s):
+def machine(s: Scenario) -> qemu.Machine:
     """The guest of a scenario. Raises Broken."""
     image, initrd, archive = boot_archive(s.config, tuple(s.kernels))
     return qemu.Machine(
@@ -111,13 +115,13 @@ def machine(s):
     )
 
 
-def run_one(suite_name, s):
+def run_one(suite_name: str, s: Scenario) -> Outcome:
     """Run a scenario, its console going to a log. Returns the outcome. Raises Broken."""
     return qemu.run(machine(s), console_log(suite_name, s), timeout=s.timeout or 120, silence=s.silence,
                     allow=s.allow)
 
 
-def judge(results, suite_name, s, outcome):
+def judge(results: Results, suite_name: str, s: Scenario, outcome: Outcome) -> bool:
     """The results of one scenario. False if it failed: what a guest measured while something was wrong is not to be
     shown."""
     wrong = scenario.verdict(s, outcome)
@@ -131,7 +135,8 @@ def judge(results, suite_name, s, outcome):
     return not wrong
 
 
-def each(results, suite_name, chosen, run_one=run_one):
+def each(results: Results, suite_name: str, chosen: Iterable[Scenario],
+         run_one: Callable[[str, Scenario], Outcome] = run_one) -> Iterator[tuple[Scenario, Outcome]]:
     """Run the scenarios, each by run_one(); yields (s, outcome) of those that passed."""
     for s, outcome in guests.outcomes(results, suite_name, chosen, lambda s: boot_archive(s.config, tuple(s.kernels)),
                                       lambda s: run_one(suite_name, s), memory=MEMORY, busy=1):
@@ -139,7 +144,7 @@ def each(results, suite_name, chosen, run_one=run_one):
             yield s, outcome
 
 
-def run(results, suite_name, chosen):
+def run(results: Results, suite_name: str, chosen: Iterable[Scenario]) -> None:
     """Run the scenarios; one result each, and one for each KUnit case."""
     for s, outcome in each(results, suite_name, chosen):
         for line in outcome.console.data:
@@ -148,7 +153,7 @@ def run(results, suite_name, chosen):
             results.say(f"           reboot() to init {' '.join(map(str, outcome.console.blackouts))} insn")
 
 
-def add_kunit(results, suite_name, outcome):
+def add_kunit(results: Results, suite_name: str, outcome: Outcome) -> list[str]:
     """One result for each case; returns what is wrong with the run as a whole."""
     cases = ktap_results([l for _, l in outcome.console.lines])
     seen = {suite for suite, _, _, _ in cases}

@@ -10,12 +10,15 @@ import socket
 import tempfile
 import threading
 import time
+from collections.abc import Iterator
+
+from .qemu import OnLine
 
 # A guest that says this does nothing more.
 OFF = re.compile(r"reboot: System halted|@@pkram CUT")
 
 
-def _connect(path):
+def _connect(path: str) -> socket.socket | None:
     """QEMU's monitor, or None if QEMU does not create it."""
     for _ in range(600):
         s = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
@@ -30,12 +33,12 @@ def _connect(path):
 class _Machine:
     """The guest, as QEMU's monitor controls it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.done = threading.Event()  # the next poweroff is the last one, and ends QEMU
-        self._monitor = None
+        self._monitor: socket.socket | None = None
         self._lock = threading.Lock()
 
-    def follow(self, path):
+    def follow(self, path: str) -> None:
         """Until QEMU ends."""
         monitor = _connect(path)
         if not monitor:
@@ -52,11 +55,11 @@ class _Machine:
                     else:
                         self.start_again()
 
-    def start_again(self):
+    def start_again(self) -> None:
         """What the guest had not written to its disk is lost."""
         self._execute("system_reset", "cont")
 
-    def _execute(self, *commands):
+    def _execute(self, *commands: str) -> None:
         if not self._monitor:
             # It cannot be reached: the guest stays off, and its scenario times out.
             return
@@ -65,7 +68,7 @@ class _Machine:
 
 
 @contextlib.contextmanager
-def again(enabled, on_line):
+def again(enabled: bool, on_line: OnLine | None) -> Iterator[tuple[list[str], OnLine | None]]:
     """Yields the arguments of QEMU, and a function for each line of the console, which calls on_line if that is not
     None."""
     if not enabled:
@@ -73,7 +76,7 @@ def again(enabled, on_line):
         return
     machine = _Machine()
 
-    def watch(line):
+    def watch(line: str) -> None:
         if "@@pkram DONE" in line:
             machine.done.set()
         elif OFF.search(line):

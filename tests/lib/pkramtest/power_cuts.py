@@ -13,6 +13,7 @@ import time
 
 from . import qemu, vm
 from .common import TESTS, Broken, output_dir, shown
+from .results import Results
 
 NAME = "disk-power"
 ABOUT = "On Debian 13's own kernel: the power is cut at 50 random moments while nodes on disk are stored, replaced, " \
@@ -28,9 +29,11 @@ START = os.path.join(TESTS, "vm", "lib", "power-cuts.sh")
 COMMAND_LINE = ("console=ttyS0 panic=-1 oops=panic printk.devkmsg=on loglevel=5 norandmaps no_timer_check "
                 "rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60")
 NODES = ("a", "b", "t")
+# The version of each node, None if it is not stored.
+State = dict[str, int | None]
 
 
-def after(state, number):
+def after(state: State, number: int) -> State:
     """The versions of the nodes after an operation. Counts as operation() of the guest does."""
     kind = number % 6
     if kind == 3:
@@ -38,7 +41,7 @@ def after(state, number):
     return {**state, {1: "a", 4: "a", 0: "b", 2: "b", 5: "t"}[kind]: number}
 
 
-def follows(state, number):
+def follows(state: State, number: int) -> int:
     """The first operation from that number on that the guest does not leave out."""
     return number + 1 if number % 6 == 3 and state["a"] is None else number
 
@@ -46,23 +49,23 @@ def follows(state, number):
 class Power:
     """What the lines of a guest say about its disk, over all boots."""
 
-    def __init__(self):
-        self.state = {n: None for n in NODES}  # after the last operation that was acknowledged
+    def __init__(self) -> None:
+        self.state: State = {n: None for n in NODES}  # after the last operation that was acknowledged
         self.next = self.first = 1
-        self.wrong = []
+        self.wrong: list[str] = []
         self.looks = 0
         self.acknowledged = 0
 
-    def permitted(self):
+    def permitted(self) -> list[State]:
         """The operation that comes next may have been done, if the power was cut in it, or before the line about it."""
         return [self.state, after(self.state, follows(self.state, self.next))]
 
-    def boot(self):
+    def boot(self) -> int:
         """The number of the first operation of the next guest. One that may have been done is not done again."""
         self.first = follows(self.state, self.next) + 1
         return self.first
 
-    def line(self, line):
+    def line(self, line: str) -> None:
         said = re.search(r"@@power (\w+) ?(.*)$", line)
         if not said:
             return
@@ -78,7 +81,7 @@ class Power:
         elif word == "failed":
             self.wrong.append(rest)
 
-    def found(self, said):
+    def found(self, said: dict[str, str]) -> None:
         """What is on the disk is the truth from now on."""
         self.looks += 1
         is_there = {n: None if said.get(n) == "none" else said.get(n) for n in NODES}
@@ -93,7 +96,7 @@ class Power:
         self.next = self.first
 
 
-def second_archive(initrd, path):
+def second_archive(initrd: str, path: str) -> None:
     """The initial RAM disk with the guest's first program in an archive after it."""
     archive = subprocess.run(["cpio", "-o", "-H", "newc", "-R", "0:0", "--quiet"], input=b"start\n",
                              stdout=subprocess.PIPE, check=True, cwd=os.path.dirname(path)).stdout
@@ -103,7 +106,7 @@ def second_archive(initrd, path):
         out.write(first + bytes(-len(first) % 4) + archive)
 
 
-def files(out):
+def files(out: str) -> tuple[str, str, str, str]:
     """The kernel, its initial RAM disk, the root file system and the disk that survives."""
     kernel, stock_initrd = vm.stock_kernel()
     root = vm.disk_image()
@@ -118,10 +121,10 @@ def files(out):
     return kernel, initrd, root, disk
 
 
-def cut_once(power, machine, log, word, seconds):
+def cut_once(power: Power, machine: qemu.Machine, log: str, word: str, seconds: float) -> str | None:
     """Runs a guest until the power fails, so many seconds after it said this word. Returns what else ended it, or
     None."""
-    def on_line(line):
+    def on_line(line: str) -> float | None:
         power.line(line)
         return seconds if f"@@power {word}" in line else None
 
@@ -133,7 +136,7 @@ def cut_once(power, machine, log, word, seconds):
     return None if outcome.cut else "the guest ended by itself"
 
 
-def run(results):
+def run(results: Results) -> None:
     """Cuts the power, and at last looks at the disk without a cut."""
     start, out = time.monotonic(), output_dir("campaign", NAME)
     seed = random.randrange(1 << 32)

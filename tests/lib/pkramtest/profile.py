@@ -7,6 +7,7 @@ making faster, not how long the run took."""
 import contextlib
 import threading
 import time
+from collections.abc import Iterable, Iterator
 
 # What a run spends its time on, in the order in which it is printed.
 PHASES = {
@@ -16,11 +17,11 @@ PHASES = {
     "work": "guests, the scenarios themselves",
 }
 
-_sums = {}
+_sums: dict[str, float] = {}
 _lock = threading.Lock()
 
 
-def add(phase, seconds):
+def add(phase: str, seconds: float) -> None:
     """Add to a phase of PHASES."""
     assert phase in PHASES
     with _lock:
@@ -28,7 +29,7 @@ def add(phase, seconds):
 
 
 @contextlib.contextmanager
-def measured(phase):
+def measured(phase: str) -> Iterator[None]:
     """Add the time that the block takes to a phase."""
     start = time.monotonic()
     try:
@@ -37,12 +38,13 @@ def measured(phase):
         add(phase, time.monotonic() - start)
 
 
-def lines(results, slowest=8):
-    """The profile of a run, for the reader: the phases, and the tests that took longest."""
+def lines(tests: Iterable[tuple[str, float]], slowest: int = 8) -> list[str]:
+    """The profile of a run, for the reader: the phases, and those of the tests, pairs of name and seconds, that took
+    longest."""
     text = [f"{'phase':<12}{'seconds':>9}"]
     text += [f"{phase:<12}{_sums[phase]:>9.0f}  {about}" for phase, about in PHASES.items() if phase in _sums]
-    longest = sorted((r for r in results if r.seconds >= 1), key=lambda r: -r.seconds)[:slowest]
+    longest = sorted((t for t in tests if t[1] >= 1), key=lambda t: -t[1])[:slowest]
     if longest:
         text += ["", f"{'slowest':<36}{'seconds':>9}"]
-        text += [f"{r.suite + '/' + r.name:<36}{r.seconds:>9.0f}" for r in longest]
+        text += [f"{name:<36}{seconds:>9.0f}" for name, seconds in longest]
     return text

@@ -14,7 +14,9 @@ import re
 import shlex
 import shutil
 import subprocess
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from .common import TESTS, TOP
 
@@ -39,6 +41,12 @@ SKIPPED_ARGUMENTS = {"timeout": 1, "with_lock": 1, "flock": 1, "taskset": 1, "ch
 LONG_WITH_VALUE = {"--propagation", "--reuid", "--regid", "--map-user", "--map-group", "--signal"}
 
 
+# A node of shfmt's syntax tree, as JSON.
+Node = dict[str, Any]
+# The words of a command, None for each that is computed.
+Words = list[str | None]
+
+
 @dataclass(frozen=True)
 class Call:
     """A program that is called by its name, and the place of the call."""
@@ -50,7 +58,7 @@ class Call:
 # -- where the programs come from
 # ---------------------------------------------------------------------------------------
 
-def needed_packages():
+def needed_packages() -> set[str]:
     """The packages that tests/lib/packages.sh installs on the host."""
     text = subprocess.run(["bash", "-c", f". {shlex.quote(os.path.join(TESTS, 'lib', 'common.sh'))}; "
                            f". {shlex.quote(PACKAGES_SH)}; needed_packages deb; needed_packages browser"],
@@ -59,7 +67,7 @@ def needed_packages():
 
 
 @functools.cache
-def packages_of():
+def packages_of() -> dict[str, str]:
     """The table in tests/lib/programs: a dictionary from program to the package that has it."""
     table = {}
     with open(PROGRAMS, encoding="utf-8") as f:
@@ -71,7 +79,7 @@ def packages_of():
 
 
 @functools.cache
-def base_programs():
+def base_programs() -> set[str]:
     """The programs of Debian's essential packages, which every system has."""
     names = subprocess.run(["dpkg-query", "-W", "-f", "${Essential} ${Package}\n"], stdout=subprocess.PIPE, text=True,
                            check=True).stdout
@@ -85,7 +93,7 @@ def base_programs():
 # -- what is called
 # -----------------------------------------------------------------------------------------------------
 
-def _literal(word):
+def _literal(word: Node) -> str | None:
     """The text of a shell word that is not computed, or None."""
     text = ""
     for part in word.get("Parts", []):
@@ -98,35 +106,35 @@ def _literal(word):
     return text
 
 
-def _called(words):
-    """The programs that a list of words calls: the first, and what wrappers and "sh -c" run. None stands for a word
-    that is computed. Yields (program, None) or (None, text of a script)."""
+def _called(words: Words) -> tuple[list[str], str]:
+    """The programs that a list of words calls: the first, and those that wrappers run; and the script of a "sh -c" at
+    the end, "" if there is none."""
+    programs: list[str] = []
     while words:
         name = words[0]
         if not name or not re.fullmatch(r"[A-Za-z0-9_.+\[:-]+", name):
-            return
-        yield name, None
+            break
+        programs.append(name)
         if name in ("sh", "bash", "dash") and "-c" in words[1:3]:
-            script = words[words.index("-c") + 1:][:1]
-            if script and script[0]:
-                yield None, script[0]
-            return
+            after = words[words.index("-c") + 1:]
+            return programs, (after[0] if after else None) or ""
         if name not in WRAPPERS:
-            return
+            break
         if name == "command" and words[1:2] and words[1] and words[1].startswith("-"):
-            return
+            break
         rest, skipped = words[1:], SKIPPED_ARGUMENTS.get(name, 0)
         while rest:
-            if rest[0] is None:
+            word = rest[0]
+            if word is None:
                 if not skipped:
-                    return
+                    return programs, ""
                 skipped -= 1
-            elif rest[0] == "--":
+            elif word == "--":
                 pass
-            elif rest[0].startswith("-"):
-                if len(rest[0]) == 2 and rest[0][1] in WRAPPERS[name] or rest[0] in LONG_WITH_VALUE:
+            elif word.startswith("-"):
+                if len(word) == 2 and word[1] in WRAPPERS[name] or word in LONG_WITH_VALUE:
                     rest = rest[1:]
-            elif name in ("env", "sudo") and re.match(r"[A-Za-z_]\w*=", rest[0]):
+            elif name in ("env", "sudo") and re.match(r"[A-Za-z_]\w*=", word):
                 pass
             elif skipped:
                 skipped -= 1
@@ -134,9 +142,10 @@ def _called(words):
                 break
             rest = rest[1:]
         words = rest
+    return programs, ""
 
 
-def _walk(node):
+def _walk(node: object) -> Iterator[Node]:
     if isinstance(node, dict):
         yield node
         for value in node.values():
@@ -146,7 +155,7 @@ def _walk(node):
             yield from _walk(value)
 
 
-def _syntax_tree(text):
+def _syntax_tree(text: str) -> object:
     """The syntax tree of a shell script, or ValueError."""
     # Templates of meson hold @NAME@, which is a word to the shell.
     for dialect in ("bash", "posix"):
@@ -157,15 +166,16 @@ def _syntax_tree(text):
     raise ValueError(r.stderr.strip())
 
 
-def is_known(program):
+def is_known(program: str) -> bool:
     """Whether a word that may or may not be called is a program: of the table, of every Debian, or of this machine."""
     return program in packages_of() or program in base_programs() or shutil.which(program) is not None
 
 
-def shell_calls(text, path, line=0):
+def shell_calls(text: str, path: str, line: int = 0) -> tuple[list[Call], set[str]]:
     """The calls in a shell script, and the names of the functions it defines. A function may run its arguments: those
     that are programs count as called."""
-    calls, functions = [], set()
+    calls: list[Call] = []
+    functions: set[str] = set()
     for node in _walk(_syntax_tree(text)):
         if node.get("Type") == "FuncDecl":
             functions.add(node["Name"]["Value"])
@@ -176,19 +186,23 @@ def shell_calls(text, path, line=0):
         if words[0] in functions and words[0] not in WRAPPERS:
             calls += [Call(w, path, at) for w in words[1:] if w and re.fullmatch(r"[a-z][a-z0-9_.-]+", w)
                       and is_known(w)]
-        for program, script in _called(words):
-            if script is not None:
-                inner, more = shell_calls(script, path, at - 1)
-                calls += inner
-                functions |= more
-            else:
-                calls.append(Call(program, path, at))
+        programs, script = _called(words)
+        calls += [Call(p, path, at) for p in programs]
+        if script:
+            inner, more = shell_calls(script, path, at - 1)
+            calls += inner
+            functions |= more
     return calls, functions
 
 
-def python_calls(text, path):
+def _constant(node: ast.expr) -> str | None:
+    """The string that an expression of Python is, or None."""
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def python_calls(text: str, path: str) -> list[Call]:
     """The calls in a Python file: lists and single words given to subprocess, make() and shutil.which()."""
-    calls = []
+    calls: list[Call] = []
     for node in ast.walk(ast.parse(text)):
         if not isinstance(node, ast.Call) or not node.args:
             continue
@@ -196,25 +210,24 @@ def python_calls(text, path):
         first = node.args[0]
         if re.fullmatch(r"subprocess\.(run|Popen|call|check_call|check_output)", name) and \
                 isinstance(first, (ast.List, ast.Tuple)):
-            words = [e.value if isinstance(e, ast.Constant) and isinstance(e.value, str) else None for e in first.elts]
+            words = [_constant(e) for e in first.elts]
         elif name in ("subprocess.getoutput", "os.system") or any(k.arg == "shell" for k in node.keywords):
-            words = ["sh", "-c", first.value] if isinstance(first, ast.Constant) else []
+            words = ["sh", "-c", _constant(first)]
         elif name in ("shutil.which", "do") and isinstance(first, ast.Constant):
-            words = [a.value if isinstance(a, ast.Constant) and isinstance(a.value, str) else None for a in node.args]
+            words = [_constant(a) for a in node.args]
         else:
             continue
-        for program, script in _called(words):
-            if script is None:
-                calls.append(Call(program, path, node.lineno))
-            else:
-                calls += shell_calls(script, path, node.lineno - 1)[0]
+        programs, script = _called(words)
+        calls += [Call(p, path, node.lineno) for p in programs]
+        if script:
+            calls += shell_calls(script, path, node.lineno - 1)[0]
     return calls
 
 
 C_STRING = r'"((?:[^"\\]|\\.)*)"'
 
 
-def _shell_text(text):
+def _shell_text(text: str) -> str:
     """A piece of C string as the shell gets it, if it can be parsed as a script by itself."""
     text = re.sub(r"%[-0-9]*l*[sduxzi]", "x", text.replace(r"\"", '"').replace(r"\\", "\\").replace(r"\n", "\n"))
     try:
@@ -224,16 +237,19 @@ def _shell_text(text):
     return text
 
 
-def c_calls(text, path):
+def c_calls(text: str, path: str) -> list[Call]:
     """The calls in a C file: exec*() and posix_spawnp() with a literal name, arrays called argv or command, and, in a
     file that uses system() or popen(), every string that begins with a word a shell could run."""
-    calls = []
-    line_of = lambda offset: text.count("\n", 0, offset) + 1
+    calls: list[Call] = []
+
+    def line_of(offset: int) -> int:
+        return text.count("\n", 0, offset) + 1
+
     for m in re.finditer(rf"\b(?:exec[lv]pe?|posix_spawnp)\(\s*{C_STRING}", text):
-        calls += [Call(p, path, line_of(m.start())) for p, _ in _called([m.group(1)]) if p]
+        calls += [Call(p, path, line_of(m.start())) for p in _called([m.group(1)])[0]]
     for m in re.finditer(r'\b(?:argv|command)\[\]\s*=\s*\{(\s*"[^}]*)\}', text):
-        words = [w.group(1) for w in re.finditer(C_STRING, m.group(1))]
-        calls += [Call(p, path, line_of(m.start())) for p, _ in _called(words[:1]) if p]
+        words: Words = [w.group(1) for w in re.finditer(C_STRING, m.group(1))]
+        calls += [Call(p, path, line_of(m.start())) for p in _called(words[:1])[0]]
     if re.search(r"\b(?:system|popen)\(", text):
         for m in re.finditer(C_STRING, text):
             if not re.search(r"[;|> ]", m.group(1)):
@@ -246,14 +262,15 @@ def c_calls(text, path):
     return calls
 
 
-def _is_shell(path, text):
+def _is_shell(path: str, text: str) -> bool:
     return path.endswith((".sh", ".in.sh")) or re.match(r"#!.*\b(ba|da)?sh\b|# SPDX.*\n# shellcheck shell",
                                                         text[:200]) is not None
 
 
-def calls_of(files):
+def calls_of(files: Iterable[str]) -> tuple[list[Call], set[str]]:
     """All calls in files, relative to the top, and the functions that shell scripts among them define."""
-    calls, functions = [], set()
+    calls: list[Call] = []
+    functions: set[str] = set()
     for path in files:
         with open(os.path.join(TOP, path), encoding="utf-8", errors="replace") as f:
             text = f.read()
@@ -280,15 +297,15 @@ ELSEWHERE = ("tests/vm/scenarios/*", "tests/vm/lib/*", "tests/vm/mini/init", "te
              "daemon/ctl/bash-completion/*", "kernel/src/tools/testing/selftests/*", "tests/lib/pkramtest/test_*.py")
 
 
-def host_files(tracked):
+def host_files(tracked: Iterable[str]) -> list[str]:
     """The files, of those given, whose programs run on the host."""
     return [f for f in tracked if not any(fnmatch.fnmatch(f, pattern) for pattern in ELSEWHERE) and
             (not f.startswith("kernel/src/") or f.startswith("kernel/src/tools/"))]
 
 
-def _words_in_strings(tracked):
+def _words_in_strings(tracked: Iterable[str]) -> set[str]:
     """The words that begin a string in the host's Python files, such as a command that is run elsewhere."""
-    words = set()
+    words: set[str] = set()
     for path in host_files(tracked):
         if path.endswith(".py"):
             with open(os.path.join(TOP, path), encoding="utf-8") as f:
@@ -296,10 +313,11 @@ def _words_in_strings(tracked):
     return words
 
 
-def without_package(tracked):
+def without_package(tracked: list[str]) -> list[str]:
     """What is wrong with the programs that the host's scripts and tests call: lines for the reader, none if all is well."""
     calls, functions = calls_of(host_files(tracked))
-    table, base, needed, wrong = packages_of(), base_programs(), needed_packages(), {}
+    table, base, needed = packages_of(), base_programs(), needed_packages()
+    wrong: dict[str, str] = {}
     for c in calls:
         if c.program in BUILTINS or c.program in functions or c.program in base:
             continue
@@ -327,9 +345,9 @@ NOT_FOUND = [re.compile(p) for p in (
 )]
 
 
-def missing(text):
+def missing(text: str) -> str:
     """The programs that a text says were not found, each with its package, as one line for the reader; "" if none."""
-    names = []
+    names: list[str] = []
     for line in text.splitlines():
         for pattern in NOT_FOUND:
             m = pattern.search(line)
@@ -339,7 +357,7 @@ def missing(text):
     return ", ".join(f"missing program {n} ({package_hint(n)})" for n in dict.fromkeys(names))
 
 
-def package_hint(program):
+def package_hint(program: str) -> str:
     """Where a program comes from, in words."""
     package = packages_of().get(program)
     return f"package {package}" if package and package != "-" else "its package is not known"

@@ -8,13 +8,14 @@ import shutil
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from . import profile
 from .console import Console
 
 
-def have_kvm():
+def have_kvm() -> bool:
     """True only where the processor has virtualisation: /dev/kvm alone proves nothing and can hang QEMU."""
     try:
         with open("/proc/cpuinfo", encoding="ascii", errors="replace") as f:
@@ -29,7 +30,7 @@ def have_kvm():
 EMULATED_CPU = "max,-avx,-avx2"
 
 
-def firmware_drives():
+def firmware_drives() -> list[str]:
     """The UEFI firmware and its variables, which last as long as the process."""
     for end in ("_4M.fd", ".fd"):
         code, variables = (os.path.join("/usr/share/OVMF", f"OVMF_{part}{end}") for part in ("CODE", "VARS"))
@@ -37,6 +38,12 @@ def firmware_drives():
             return ["-drive", f"if=pflash,format=raw,readonly=on,file={code}",
                     "-drive", f"if=pflash,format=raw,snapshot=on,file={variables}"]
     raise RuntimeError("the UEFI firmware is not installed (package ovmf)")
+
+
+# The path of a disk, and "ro", "snapshot", or the cache mode of one that is written to.
+Drive = tuple[str, str]
+# Called with each line of the console.
+OnLine = Callable[[str], None]
 
 
 @dataclass
@@ -49,14 +56,13 @@ class Machine:
     memory: str = "512M"
     cpus: int = 2
     cpu: str = ""
-    # (path, "ro", "snapshot", or the cache mode of a disk that is written to)
-    drives: list = field(default_factory=list)
+    drives: list[Drive] = field(default_factory=list)
     journal: str = ""  # file that takes what the guest writes to its port "pkram.journal"
     icount: bool = False  # count instructions: one processor, 1 ns an instruction, never KVM
     firmware: str = ""  # "uefi", or the BIOS
-    extra: list = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
 
-    def command(self):
+    def command(self) -> list[str]:
         qemu = shutil.which("qemu-system-x86_64")
         if not qemu:
             raise RuntimeError("qemu-system-x86_64 is not installed (package qemu-system-x86)")
@@ -90,7 +96,7 @@ LOWEST = 19
 ASIDE = 10
 
 
-def patience():
+def patience() -> float:
     """How much longer than on an idle host everything may take: a test must not fail because the host is busy
     compiling, nor because this thread, and what it starts, has the lowest priority."""
     busy = min(6.0, max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1)))
@@ -98,11 +104,11 @@ def patience():
 
 
 # The guests that run now, and whether more may be started.
-_running = set()
+_running: set[subprocess.Popen[bytes]] = set()
 _stopped = threading.Event()
 
 
-def stop():
+def stop() -> None:
     """End every guest, and start no other one; readers of a console see its end."""
     _stopped.set()
     for proc in list(_running):
@@ -119,7 +125,8 @@ class Outcome:
     recorded: str = ""  # the day of the run whose console this is, if it is that of an earlier one
 
 
-def run(machine, log_path, *, timeout, silence, allow=(), on_line=None, cut=None):
+def run(machine: Machine, log_path: str, *, timeout: int, silence: int, allow: Iterable[str] = (),
+        on_line: OnLine | None = None, cut: Callable[[str], float | None] | None = None) -> Outcome:
     """Start the machine and follow it until it powers off, breaks or runs out of time.
 
     timeout: seconds for everything; silence: longest time without a console line, both on an idle host;
@@ -128,23 +135,26 @@ def run(machine, log_path, *, timeout, silence, allow=(), on_line=None, cut=None
     """
     console = Console(allow=[re.compile(a) for a in allow])
     start = time.monotonic()
-    lines = queue.Queue()
+    lines: queue.Queue[bytes | None] = queue.Queue()
 
     if _stopped.is_set():
         raise RuntimeError("the run is over")
     proc = subprocess.Popen(["nice", "-n", "5", *machine.command()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT)
     _running.add(proc)
+    assert proc.stdout
 
-    def pump():
-        for raw in proc.stdout:
+    def pump(stdout: Iterable[bytes]) -> None:
+        for raw in stdout:
             lines.put(raw)
         lines.put(None)
 
-    threading.Thread(target=pump, daemon=True).start()
-    timed_out, last, grace, cut_at, was_cut = "", start, None, float("inf"), False
+    threading.Thread(target=pump, args=(proc.stdout,), daemon=True).start()
+    timed_out, last, cut_at, was_cut = "", start, float("inf"), False
+    grace: float | None = None
     # Since when the current kernel boots, None once its scenario speaks; and how long all kernels took for that.
-    booting, boot_seconds = start, 0.0
+    booting: float | None = start
+    boot_seconds = 0.0
     try:
         with open(log_path, "w", encoding="utf-8") as log:
             while True:

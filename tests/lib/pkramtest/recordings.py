@@ -8,10 +8,11 @@ import re
 import shutil
 import subprocess
 import time
+from collections.abc import Iterable
 
 from .common import CACHE
 from .console import Console
-from .qemu import Outcome
+from .qemu import Machine, Outcome
 
 DIRECTORY = os.path.join(CACHE, "recordings")
 # A recording is not used for longer than this, whatever has changed unnoticed.
@@ -23,7 +24,7 @@ SECONDS = re.compile(r"^ *[0-9]+\.[0-9]{2} ")
 class Recording:
     """The console of one machine that counts instructions, if it was kept."""
 
-    def __init__(self, machine):
+    def __init__(self, machine: Machine) -> None:
         files = [f for f in (machine.kernel, machine.initrd, *(path for path, _ in machine.drives)) if f]
         # Files count by what is in them, not by their names.
         command = machine.command()
@@ -37,7 +38,7 @@ class Recording:
                 digest.update(hashlib.file_digest(f, "sha256").digest())
         self.path = os.path.join(DIRECTORY, digest.hexdigest()[:32])
 
-    def outcome(self, allow, log_path):
+    def outcome(self, allow: Iterable[str], log_path: str) -> Outcome | None:
         """The outcome with that console, of which a copy goes to log_path; None if there is no recording. allow: as
         for qemu.run()."""
         try:
@@ -54,7 +55,7 @@ class Recording:
                 console.feed(SECONDS.sub("", line))
         return Outcome(console, 0.0, recorded=time.strftime("%Y-%m-%d", time.localtime(made)))
 
-    def keep(self, log_path):
+    def keep(self, log_path: str) -> None:
         """Keep the console in log_path, of a guest with which nothing was wrong."""
         os.makedirs(DIRECTORY, exist_ok=True)
         shutil.copyfile(log_path, self.path + ".new")

@@ -31,9 +31,14 @@ import re
 import shlex
 from dataclasses import dataclass, field
 
+from .qemu import Outcome
+
 KEYS = {"stages", "memory", "cpus", "cpu", "timeout", "silence", "append", "qemu", "expect", "refuse", "allow",
         "config", "suite", "kunit", "icount", "debug", "kernels", "firmware", "scratch", "debs", "packages",
         "control", "power", "image"}
+
+# The stage, None for any, and the regular expression of a console line.
+Line = tuple[int | None, str]
 
 
 @dataclass
@@ -49,10 +54,10 @@ class Scenario:
     timeout: int = 0
     silence: int = 120
     append: str = ""
-    qemu: list = field(default_factory=list)
-    expect: list = field(default_factory=list)
-    refuse: list = field(default_factory=list)
-    allow: list = field(default_factory=list)
+    qemu: list[str] = field(default_factory=list)
+    expect: list[Line] = field(default_factory=list)
+    refuse: list[Line] = field(default_factory=list)
+    allow: list[str] = field(default_factory=list)
     config: str = "guest"
     suite: str = ""
     firmware: str = ""
@@ -61,15 +66,15 @@ class Scenario:
     control: str = ""
     power: str = ""
     image: str = ""
-    packages: list = field(default_factory=list)
+    packages: list[str] = field(default_factory=list)
     kunit: bool = False
     icount: bool = False
     debug: bool = True
     sanitized: bool = False  # pkramd and its worker are replaced by ones with sanitizers
-    kernels: list = field(default_factory=list)  # further kernel configurations the guest finds in /boot
+    kernels: list[str] = field(default_factory=list)  # further kernel configurations the guest finds in /boot
 
 
-def _stage_and_regex(path, value):
+def _stage_and_regex(path: str, value: str) -> Line:
     stage, _, regex = value.partition(" ")
     if not regex or not (stage == "*" or stage.isdigit()):
         raise ValueError(f"{path}: 'expect:' and 'refuse:' want a stage and a regular expression, not '{value}'")
@@ -77,12 +82,13 @@ def _stage_and_regex(path, value):
     return (None if stage == "*" else int(stage), regex)
 
 
-def load(path):
+def load(path: str) -> Scenario:
     """Read one scenario. Raises ValueError for an unknown key, so that a typing error cannot disarm a test."""
     name = os.path.basename(path)
     name = name[:-3] if name.endswith(".sh") else name
     s = Scenario(name=name, path=path)
-    about, over = [], False
+    about: list[str] = []
+    over = False
     with open(path, encoding="utf-8") as f:
         for line in f:
             over = over or not line.startswith("#")
@@ -123,15 +129,14 @@ def load(path):
     return s
 
 
-def load_all(directory):
+def load_all(directory: str) -> list[Scenario]:
     return [load(os.path.join(directory, n)) for n in sorted(os.listdir(directory)) if n.endswith(".sh")]
 
 
-def verdict(s, outcome):
+def verdict(s: Scenario, outcome: Outcome) -> list[str]:
     """Everything that is wrong with how the scenario went; an empty list means it passed."""
-    c, wrong = outcome.console, []
-    for line in c.complaints[:5]:
-        wrong.append(f"kernel complaint: {line.strip()}")
+    c = outcome.console
+    wrong = [f"kernel complaint: {line.strip()}" for line in c.complaints[:5]]
     for check in c.checks:
         if not check.ok:
             wrong.append(f"stage {check.stage}: {check.name}: {check.why}")

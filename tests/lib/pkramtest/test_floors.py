@@ -14,18 +14,18 @@ TREE = {
 
 
 class Floors(unittest.TestCase):
-    def check(self, more):
+    def check(self, more: dict[str, str]) -> list[str]:
         tree = {**TREE, **more}
-        return floors.check(list(tree), tree.get)
+        return floors.check(list(tree), tree.__getitem__)
 
-    def test_right(self):
+    def test_right(self) -> None:
         self.assertEqual(self.check({}), [])
 
-    def test_upwards(self):
+    def test_upwards(self) -> None:
         self.assertEqual(self.check({"daemon/basic/b.c": '#include "s.h"\n'}),
                          ["daemon/basic/b.c includes s.h of daemon/store"])
 
-    def test_unused(self):
+    def test_unused(self) -> None:
         """Every folder of the table has files, and no layer includes a folder that includes it."""
         for folder, below in floors.LAYERS.items():
             for other in below:

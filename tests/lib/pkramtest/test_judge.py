@@ -3,10 +3,11 @@
 
 import re
 import unittest
-from types import SimpleNamespace
+from collections.abc import Iterable
 
 from .console import KERNEL_COMPLAINTS, Console, ktap_results
-from .scenario import Scenario, verdict
+from .qemu import Outcome
+from .scenario import Line, Scenario, verdict
 
 GOOD = [
     "[    0.000000] Linux version 6.12",
@@ -50,19 +51,20 @@ BAD = [
 ]
 
 
-def judged(lines, timed_out="", **scenario):
-    console = Console(allow=[re.compile(a) for a in scenario.get("allow", [])])
+def judged(lines: Iterable[str], *, timed_out: str = "", allow: Iterable[str] = (), expect: Iterable[Line] = (),
+           refuse: Iterable[Line] = ()) -> list[str]:
+    console = Console(allow=[re.compile(a) for a in allow])
     for line in lines:
         console.feed(line + "\r\n")
-    outcome = SimpleNamespace(console=console, timed_out=timed_out)
-    return verdict(Scenario(name="x", path="x.sh", stages=2, **scenario), outcome)
+    s = Scenario(name="x", path="x.sh", stages=2, expect=list(expect), refuse=list(refuse))
+    return verdict(s, Outcome(console, 0.0, timed_out))
 
 
 class Judge(unittest.TestCase):
-    def test_good(self):
+    def test_good(self) -> None:
         self.assertEqual(judged(GOOD), [])
 
-    def test_complaints(self):
+    def test_complaints(self) -> None:
         for text in BAD:
             line = f"[   12.345678] {text}"
             with self.subTest(line=line):
@@ -70,36 +72,36 @@ class Judge(unittest.TestCase):
                 self.assertTrue(judged([*GOOD[:3], f"[   12.345678][  T123] {text}", *GOOD[3:]]))
                 self.assertEqual(judged([*GOOD[:3], line, *GOOD[3:]], allow=[re.escape(text)]), [])
 
-    def test_every_pattern(self):
+    def test_every_pattern(self) -> None:
         for pattern in KERNEL_COMPLAINTS:
             self.assertTrue(any(pattern.search(text) for text in BAD),
                             f"no line shows what '{pattern.pattern}' is for")
 
-    def test_programs_may_warn(self):
+    def test_programs_may_warn(self) -> None:
         self.assertEqual(judged([*GOOD[:3], "WARNING: this is a program", *GOOD[3:]]), [])
 
-    def test_halted_in_the_decompressor(self):
+    def test_halted_in_the_decompressor(self) -> None:
         self.assertTrue(judged([*GOOD[:4], "Destination physical address outside of RAM", " -- System halted"]))
 
-    def test_check_failed(self):
+    def test_check_failed(self) -> None:
         self.assertTrue(judged([*GOOD[:5], "@@pkram FAIL the same: it is not", *GOOD[6:]]))
 
-    def test_a_stage_that_checks_nothing(self):
+    def test_a_stage_that_checks_nothing(self) -> None:
         self.assertTrue(judged([line for line in GOOD if "the same" not in line]))
 
-    def test_a_stage_that_did_not_begin(self):
+    def test_a_stage_that_did_not_begin(self) -> None:
         self.assertTrue(judged([*GOOD[:3], GOOD[-1]]))
 
-    def test_a_stage_too_many(self):
+    def test_a_stage_too_many(self) -> None:
         self.assertTrue(judged([*GOOD[:6], "@@pkram STAGE 1", *GOOD[5:]]))
 
-    def test_not_done(self):
+    def test_not_done(self) -> None:
         self.assertTrue(judged(GOOD[:-1]))
 
-    def test_timed_out(self):
+    def test_timed_out(self) -> None:
         self.assertTrue(judged(GOOD, timed_out="silent for 120 s"))
 
-    def test_expected_and_refused_lines(self):
+    def test_expected_and_refused_lines(self) -> None:
         self.assertTrue(judged(GOOD, expect=[(2, "restored 1 node")]))
         self.assertTrue(judged(GOOD, refuse=[(None, "the same")]))
 
@@ -114,6 +116,6 @@ class Ktap(unittest.TestCase):
         "[    1.000000] not ok 1 pkram-node",
     ]
 
-    def test_results(self):
+    def test_results(self) -> None:
         found = {case: ok for suite, case, ok, _ in ktap_results(self.LINES) if suite == "pkram-node"}
         self.assertEqual(found, {"node_names": True, "node_sizes": False, "node_times": False})

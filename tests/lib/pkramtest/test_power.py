@@ -8,8 +8,8 @@ from . import power
 
 
 class Power(unittest.TestCase):
-    def test_no_monitor(self):
-        lines = []
+    def test_no_monitor(self) -> None:
+        lines: list[str] = []
         with mock.patch.object(power, "_connect", lambda path: None), power.again(True, lines.append) as (_, watch):
             assert watch
             watch("reboot: System halted")

@@ -9,12 +9,12 @@ from . import programs
 from .results import Results
 
 
-def shell(text):
+def shell(text: str) -> set[str]:
     return {c.program for c in programs.shell_calls(text, "x")[0]} - programs.BUILTINS
 
 
 class ShellCalls(unittest.TestCase):
-    CASES = {
+    CASES: dict[str, set[str]] = {
         "alpha -x | beta >/dev/null && gamma": {"alpha", "beta", "gamma"},
         "x=$(delta \"$(epsilon)\")": {"delta", "epsilon"},
         "if ! zeta; then for i in $(eta); do theta; done; fi": {"zeta", "eta", "theta"},
@@ -32,49 +32,49 @@ class ShellCalls(unittest.TestCase):
         "diff <(phi) <(chi)": {"diff", "phi", "chi"},
     }
 
-    def test_calls(self):
+    def test_calls(self) -> None:
         for text, wanted in self.CASES.items():
             with self.subTest(text):
                 self.assertEqual(shell(text), wanted)
 
-    def test_arguments_of_functions(self):
+    def test_arguments_of_functions(self) -> None:
         with mock.patch.object(programs, "is_known", lambda p: p == "setfattr"):
             self.assertIn("setfattr", shell("try() { \"$@\"; }\ntry setfattr -n user.x file"))
 
 
 class OtherCalls(unittest.TestCase):
-    def test_python(self):
+    def test_python(self) -> None:
         text = 'subprocess.run(["nice", "alpha", x], check=True)\nshutil.which("beta")\nsubprocess.run("gamma x", shell=True)\n'
         self.assertEqual({c.program for c in programs.python_calls(text, "x")},
                          {"nice", "alpha", "beta", "sh", "gamma"})
 
-    def test_c(self):
+    def test_c(self) -> None:
         text = 'execlp("alpha", "alpha", NULL);\nchar *argv[] = { "beta", "-x", NULL };\nsystem(s);\nconst char *t = ": >x; setfattr -n a x";\n'
         self.assertEqual({c.program for c in programs.c_calls(text, "x")}, {"alpha", "beta", "setfattr"})
 
 
 class Packages(unittest.TestCase):
-    def wrong(self, script, needed):
+    def wrong(self, script: str, needed: set[str]) -> list[str]:
         call = programs.shell_calls(script, "x.sh")
         with mock.patch.object(programs, "calls_of", lambda files: call), \
                 mock.patch.object(programs, "needed_packages", lambda: needed), \
                 mock.patch.object(programs, "_words_in_strings", lambda files: set(programs.packages_of())):
             return programs.without_package([])
 
-    def test_in_no_list(self):
+    def test_in_no_list(self) -> None:
         self.assertIn("frobnicate", self.wrong("frobnicate", {"attr"})[0])
 
-    def test_not_installed(self):
+    def test_not_installed(self) -> None:
         """What was missing on a fresh machine: setfattr, with attr in no list."""
         self.assertIn("setfattr of package attr", self.wrong("setfattr x", set())[0])
         self.assertEqual(self.wrong("setfattr x", {"attr"}), [])
 
-    def test_essential(self):
+    def test_essential(self) -> None:
         self.assertEqual(self.wrong("ls | grep x | sed y", set()), [])
 
 
 class Missing(unittest.TestCase):
-    def test_messages(self):
+    def test_messages(self) -> None:
         for text in ("sh: 1: setfattr: not found", "bash: line 3: setfattr: command not found",
                      "./x.sh: 7: setfattr: not found",
                      "./x.sh: line 7: setfattr: command not found", "env: 'setfattr': No such file or directory",
@@ -84,13 +84,13 @@ class Missing(unittest.TestCase):
             with self.subTest(text):
                 self.assertEqual(programs.missing(f"a\n{text}\nb"), "missing program setfattr (package attr)")
 
-    def test_other_messages(self):
+    def test_other_messages(self) -> None:
         for text in ("node x not found", "ls: cannot access 'x': No such file or directory",
                      "pkramctl: Node 'x' not found.", "/srv/x: not found"):
             with self.subTest(text):
                 self.assertEqual(programs.missing(text), "")
 
-    def test_line_of_the_reader(self):
+    def test_line_of_the_reader(self) -> None:
         results = Results(io.StringIO())
         results.failed("unit", "plain/tree", "not ok 10", output="sh: 1: setfattr: not found\nmore")
         self.assertTrue(results.all[0].why.startswith("missing program setfattr (package attr): not ok 10"))

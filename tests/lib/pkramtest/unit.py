@@ -9,21 +9,24 @@ import re
 import subprocess
 import threading
 import time
+from collections.abc import Iterable
+from typing import IO
 
 from . import profile, qemu
 from .common import TESTS, TOP, contents, output_dir, shown
+from .results import Results
 
-BUILDS = {
+BUILDS: dict[str, list[str]] = {
     "plain": [],
     "sanitized": ["-Db_sanitize=address,undefined", "-Db_lundef=false"],
 }
 
 
 # One for each build directory, held while something is built there, and as long as its programs must not change.
-_in_use = collections.defaultdict(threading.Lock)
+_in_use: dict[str, threading.Lock] = collections.defaultdict(threading.Lock)
 
 
-def in_use(name):
+def in_use(name: str) -> threading.Lock:
     """A context manager: the build directory of that name is not used by another suite."""
     return _in_use[name]
 
@@ -32,18 +35,19 @@ def in_use(name):
 SKIPPED = re.compile(r"^# SKIP (\w+): (.*)$", re.MULTILINE)
 
 
-def tests():
+def tests() -> list[tuple[str, str]]:
     return [("plain", "meson test"), ("sanitized", "meson test under ASan and UBSan, every report fatal")]
 
 
-def build(name, options, log, environment=None, targets=()):
+def build(name: str, options: Iterable[str], log: IO[str], environment: dict[str, str] | None = None,
+          targets: Iterable[str] = ()) -> str:
     """Configure and compile everything, or some targets; returns the build directory or raises CalledProcessError.
     The directory is in the checkout, so that names of sources, relative to it, are the same in every checkout: what
     ccache has is found again in the next one."""
     directory = os.path.join(TESTS, "build", name)
     os.makedirs(os.path.dirname(directory), exist_ok=True)
 
-    def do(*command):
+    def do(*command: str) -> None:
         subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=True, cwd=TOP,
                        env=dict(os.environ, **(environment or {})))
 
@@ -61,7 +65,7 @@ def build(name, options, log, environment=None, targets=()):
     return directory
 
 
-def as_root(environment):
+def as_root(environment: dict[str, str]) -> list[str]:
     """What runs a command as root, in this environment: owners, mounts and file systems are tested with real ones.
     What tests leave in the checkout or in the compilers' cache would be root's, so they leave nothing."""
     environment["PYTHONDONTWRITEBYTECODE"] = "1"
@@ -73,14 +77,14 @@ def as_root(environment):
     return ["sudo", "--", "env", *kept]
 
 
-def run(results, names):
+def run(results: Results, names: list[str]) -> None:
     for name, options in BUILDS.items():
         if not names or name in names:
             with in_use(name):
                 _run_build(results, name, options)
 
 
-def _run_build(results, name, options):
+def _run_build(results: Results, name: str, options: list[str]) -> None:
     start = time.monotonic()
     path = os.path.join(output_dir("unit", name), "log")
     with open(path, "w", encoding="utf-8") as log:
@@ -107,7 +111,7 @@ def _run_build(results, name, options):
     _report(results, name, report, path)
 
 
-def _report(results, name, report, path):
+def _report(results: Results, name: str, report: str, path: str) -> None:
     """One result for each meson test. Cases that a test reports by TAP count one by one."""
     try:
         with open(report, encoding="utf-8") as f:
@@ -115,33 +119,34 @@ def _report(results, name, report, path):
     except OSError as e:
         results.failed("unit", name, f"meson wrote no report: {e}; see {shown(path)}", output=contents(path))
         return
-    for e in entries:
-        test = f"{name}/{e['name'].split(' / ')[-1]}"
-        cases = [l.strip() for l in (e.get("stdout") or "").splitlines() if l.strip().startswith(("ok ", "not ok "))]
-        seconds = float(e.get("duration", 0))
-        for case, why in SKIPPED.findall(e.get("stdout") or ""):
+    for entry in entries:
+        test = f"{name}/{entry['name'].split(' / ')[-1]}"
+        out, err = entry.get("stdout") or "", entry.get("stderr") or ""
+        cases = [l.strip() for l in out.splitlines() if l.strip().startswith(("ok ", "not ok "))]
+        seconds = float(entry.get("duration", 0))
+        for case, why in SKIPPED.findall(out):
             results.skipped("unit", f"{test}/{case}", why)
             cases = [c for c in cases if _case(c) != case]
-        if e["result"] in ("OK", "EXPECTEDFAIL"):
+        if entry["result"] in ("OK", "EXPECTEDFAIL"):
             for case in cases[1:]:
                 results.passed("unit", f"{test}/{_case(case)}", quiet=True)
             results.passed("unit", f"{test}/{_case(cases[0])}" if cases else test, seconds, quiet=True)
-        elif e["result"] == "SKIP":
-            results.skipped("unit", test, _skip_reason(e))
+        elif entry["result"] == "SKIP":
+            results.skipped("unit", test, _skip_reason(f"{out}\n{err}"))
         else:
             bad = [c for c in cases if c.startswith("not ok")]
-            tail = (e.get("stderr") or e.get("stdout") or "").strip()[-800:]
-            results.failed("unit", test, f"{e['result']}: {'; '.join(bad) or tail}\n           see {shown(path)}", seconds,
-                           f"{e.get('stdout') or ''}\n{e.get('stderr') or ''}")
+            tail = (err or out).strip()[-800:]
+            why = f"{entry['result']}: {'; '.join(bad) or tail}\n           see {shown(path)}"
+            results.failed("unit", test, why, seconds, f"{out}\n{err}")
     results.say(f"  {name}: {len(entries)} test programs")
 
 
-def _skip_reason(entry):
+def _skip_reason(text: str) -> str:
     """Why a program skipped all of its tests: what follows "# SKIP", or the last thing that it said."""
-    words = [l.strip() for l in f"{entry.get('stdout') or ''}\n{entry.get('stderr') or ''}".splitlines() if l.strip()]
+    words = [l.strip() for l in text.splitlines() if l.strip()]
     skips = [w.partition("# SKIP")[2].strip() for w in words if "# SKIP" in w]
     return (skips or words[-1:] or ["it did not say why"])[0]
 
 
-def _case(line):
+def _case(line: str) -> str:
     return line.partition("- ")[2].split(" # ")[0].strip() or line

@@ -11,14 +11,18 @@ import time
 from . import mini
 from .common import CACHE, TOP, output_dir, shown
 from .fuzz import CAMPAIGN_RUNS
+from .results import Results
 
 DIRECTORY = os.path.join(TOP, "kernel", "src", "tools", "testing", "pkram")
 # What tools/testing/memblock needs of a kernel tree.
 MEMBLOCK = ["mm/memblock.c", "include/linux", "include/vdso", "tools/arch/x86/include", "tools/include",
             "tools/lib", "tools/testing/memblock", "tools/testing/selftests/kselftest.h"]
 
+# Exit status, output, seconds, and the log of the test.
+Done = tuple[int, str, float, str]
 
-def tests():
+
+def tests() -> list[tuple[str, str]]:
     return [
         ("check", "unit tests of the format code in user space, under ASan and UBSan"),
         ("runs-table", "what many runs of memory cost early boot: the kernel's memblock has at most 65,536 regions"),
@@ -28,12 +32,12 @@ def tests():
     ]
 
 
-def campaign_tests():
+def campaign_tests() -> list[tuple[str, str]]:
     return [("fuzz-format", f"{CAMPAIGN_RUNS} executions of each fuzzer of the reader of what an old kernel left behind")]
 
 
-def _logged(suite, name, command):
-    """Run a command; returns (exit status, output, seconds, log of the test)."""
+def _logged(suite: str, name: str, command: list[str]) -> Done:
+    """Run a command of a test."""
     start = time.monotonic()
     r = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
                        check=False)
@@ -43,7 +47,7 @@ def _logged(suite, name, command):
     return r.returncode, r.stdout, time.monotonic() - start, log
 
 
-def _make(suite, name, target, *variables):
+def _make(suite: str, name: str, target: str, *variables: str) -> Done:
     out = os.path.join(CACHE, "kernel-userspace")
     os.makedirs(out, exist_ok=True)
     return _logged(suite, name, ["nice", "make", "-s", f"-j{os.cpu_count() or 1}", "-C", DIRECTORY, f"O={out}", target,
@@ -51,12 +55,12 @@ def _make(suite, name, target, *variables):
 
 
 @functools.cache
-def _applied():
+def _applied() -> subprocess.CompletedProcess[str]:
     return subprocess.run([os.path.join(TOP, "kernel", "tree"), "apply"], stdout=subprocess.PIPE, text=True,
                           check=False)
 
 
-def _tree(results, name):
+def _tree(results: Results, name: str) -> str | None:
     """The kernel tree with the series, or None after a failure of the test."""
     tree = _applied()
     if tree.returncode == 0:
@@ -65,7 +69,7 @@ def _tree(results, name):
     return None
 
 
-def check(results):
+def check(results: Results) -> None:
     status, text, seconds, log = _make("kernel", "check", "check")
     cases = re.findall(r"^(ok|not ok) +\d+ *-? *(.*?)(?: # .*)?$", text, re.MULTILINE)
     for state, name in cases:
@@ -81,7 +85,7 @@ def check(results):
         results.say(f"           {len(cases)} cases")
 
 
-def runs_table(results):
+def runs_table(results: Results) -> None:
     """Needs a kernel tree, for the kernel's own memblock."""
     tree = _tree(results, "runs-table")
     if not tree:
@@ -96,7 +100,7 @@ def runs_table(results):
         results.say(f"           {line}")
 
 
-def memblock(results):
+def memblock(results: Results) -> None:
     """tools/testing/memblock, in a copy of what it needs, since its Makefile writes into the tree."""
     tree = _tree(results, "memblock")
     if not tree:
@@ -116,7 +120,7 @@ def memblock(results):
         results.say(f"           {len(cases)} cases")
 
 
-def fuzz(results, suite, name, *limits):
+def fuzz(results: Results, suite: str, name: str, *limits: str) -> None:
     status, text, seconds, log = _make(suite, name, "fuzz", *limits)
     counts = [int(n) for n in re.findall(r": (\d+) executions", text)]
     count = sum(counts)
@@ -128,7 +132,7 @@ def fuzz(results, suite, name, *limits):
         results.say(f"           {count} executions")
 
 
-def run(results, names):
+def run(results: Results, names: list[str]) -> None:
     if not names or "check" in names:
         check(results)
     if not names or "runs-table" in names:
@@ -139,9 +143,9 @@ def run(results, names):
         # There are two fuzzers, beside each other: half a minute each.
         fuzz(results, "kernel", "fuzz", "FUZZ_TIME=30")
     if not names or "kunit" in names:
-        mini.run(results, "kernel", [s for s in mini.scenarios("kunit")])
+        mini.run(results, "kernel", mini.scenarios("kunit"))
 
 
-def campaign(results, names):
+def campaign(results: Results, names: list[str]) -> None:
     if not names or "fuzz-format" in names:
         fuzz(results, "campaign", "fuzz-format", "FUZZ_TIME=0", f"FUZZ_RUNS={CAMPAIGN_RUNS}")

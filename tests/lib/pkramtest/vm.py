@@ -12,15 +12,25 @@ import signal
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Iterable, Iterator
 
 from . import examples, guests, power, qemu, scenario, unit
 from .common import OUTPUT, TESTS, Broken, kernel, kernel_packages, make, output_dir, shown
+from .qemu import Outcome
+from .results import Results
+from .scenario import Scenario
 
 DIRECTORY = os.path.join(TESTS, "vm", "scenarios")
 LIB = os.path.join(TESTS, "vm", "lib")
 MEMORY = "2G"
 # The configuration of a scenario that runs on Debian 13's own kernel, for which no kernel is built.
 STOCK = "stock"
+# Run once more in the campaign, for longer: a number on the kernel's command line, its name, the timeout, and how
+# many stages there are.
+LONGER = {
+    "kill-daemon": (500, "pkramtest.kills", 3600, 1),
+    "services-trees": (10, "pkramtest.kexecs", 1800, 11),
+}
 # Run once more in the campaign, with a daemon and a worker built with AddressSanitizer and UBSan.
 SANITIZED = ("bad-requests", "hostile-clients", "store-retrieve", "tree", "varlink-clients")
 # All of it takes several times as long: a tree of 20,000 files more than the 90 seconds that units are given
@@ -35,46 +45,47 @@ COMMAND_LINE = (
     "net.ifnames=0 rcupdate.rcu_cpu_stall_timeout=120 watchdog_thresh=60"
 )
 
+# Names in the guest, and the paths of the files.
+Files = list[tuple[str, str]]
 
-def scenarios(suite=""):
+
+def scenarios(suite: str = "") -> list[Scenario]:
     return [s for s in scenario.load_all(DIRECTORY) if s.suite == suite]
 
 
-def campaign():
+def campaign() -> list[Scenario]:
     """The long ones, and what is done more often there than by default."""
-    longer = {
-        "kill-daemon": {"name": "kill-daemon-500", "append": "pkramtest.kills=500", "timeout": 3600},
-        "services-trees": {"name": "services-trees-10", "append": "pkramtest.kexecs=10", "timeout": 1800,
-                           "stages": 11},
-    }
-    return scenarios("campaign") + [
-        dataclasses.replace(s, **{**longer[s.name], "append": f"{s.append} {longer[s.name]['append']}".strip()})
-        for s in scenarios() + scenarios("campaign") if s.name in longer
-    ] + [
-        dataclasses.replace(s, name=f"sanitized-{s.name}", sanitized=True, timeout=(s.timeout or 400) * 3,
-                            silence=s.silence * 3,
-                            append=f"{s.append} {SANITIZED_APPEND}".strip())
-        for s in scenarios() + scenarios("campaign") if s.name in SANITIZED]
+    longer, sanitized = [], []
+    for s in scenarios() + scenarios("campaign"):
+        if s.name in LONGER:
+            times, word, timeout, stages = LONGER[s.name]
+            longer.append(dataclasses.replace(s, name=f"{s.name}-{times}", append=f"{s.append} {word}={times}".strip(),
+                                              timeout=timeout, stages=stages))
+        if s.name in SANITIZED:
+            sanitized.append(dataclasses.replace(s, name=f"sanitized-{s.name}", sanitized=True,
+                                                 append=f"{s.append} {SANITIZED_APPEND}".strip(),
+                                                 timeout=(s.timeout or 400) * 3, silence=s.silence * 3))
+    return scenarios("campaign") + longer + sanitized
 
 
 @functools.cache
-def disk_image(kind=""):
+def disk_image(kind: str = "") -> str:
     """The disk of the guest, built if need be, as the source was when it was first asked for. kind: "small" for the
     one with few packages."""
     return make(os.path.join(TESTS, "vm", "image", "build"), *([f"--{kind}"] if kind else []))
 
 
 @functools.cache
-def stock_kernel():
+def stock_kernel() -> tuple[str, str]:
     """Debian 13's own kernel and an initial RAM disk for it, downloaded if need be."""
     directory = make(os.path.join(TESTS, "vm", "stock-kernel"))
     return os.path.join(directory, "vmlinuz"), os.path.join(directory, "initrd")
 
 
 @functools.cache
-def sanitized_programs():
+def sanitized_programs() -> Files:
     """pkramd and its worker with the sanitizers linked in, so that they run in a guest that has none of their
-    libraries. Pairs of the name in the guest and the path."""
+    libraries."""
     programs = ("pkramd", "pkram-tree-worker")
     path = os.path.join(output_dir("vm", "sanitized-build"), "log")
     with open(path, "w", encoding="utf-8") as log:
@@ -87,7 +98,7 @@ def sanitized_programs():
     return [(f"{p}-sanitized", os.path.join(build, "daemon", p)) for p in programs]
 
 
-def sanitizer_reports(path):
+def sanitizer_reports(path: str) -> list[str]:
     """What AddressSanitizer and UBSan said in the journal, and whether it was the sanitized daemon that ran at all."""
     with open(path, encoding="utf-8", errors="replace") as f:
         text = f.read()
@@ -96,7 +107,7 @@ def sanitizer_reports(path):
     return wrong if "pkramd-sanitized" in text else wrong + ["the journal does not show that pkramd-sanitized ran"]
 
 
-def archive(s, image, further, path):
+def archive(s: Scenario, image: str, further: Files, path: str) -> None:
     """The second disk of the guest: the scenario, its words, the examples to run, and the kernels to kexec into."""
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
         for name, source in [("scenario.sh", s.path), ("bzImage", image)] + further:
@@ -109,7 +120,7 @@ def archive(s, image, further, path):
             tar.addfile(info, io.BytesIO(text.encode()))
 
 
-def scratch_disk(s, out):
+def scratch_disk(s: Scenario, out: str) -> list[qemu.Drive]:
     """The empty disk, if the scenario wants one."""
     if not s.scratch:
         return []
@@ -120,7 +131,7 @@ def scratch_disk(s, out):
     return [(path, "snapshot")]
 
 
-def what_it_needs(s):
+def what_it_needs(s: Scenario) -> tuple[str, str, Files, str]:
     """The kernel it begins with, its initial RAM disk ("" for none), further files for it, and its disk. Each is made
     once. Raises Broken."""
     further = [(c, kernel(c)) for c in s.kernels] + (sanitized_programs() if s.sanitized else [])
@@ -134,7 +145,7 @@ def what_it_needs(s):
     return image, initrd, further, disk
 
 
-def further_packages(s, disk):
+def further_packages(s: Scenario, disk: str) -> list[str]:
     """The Debian packages that the scenario wants, and those that they need and the disk lacks."""
     directory = make(os.path.join(TESTS, "vm", "packages"), "beside", disk,
                      os.path.join(OUTPUT, "further-packages", s.name), *s.packages)
@@ -142,7 +153,7 @@ def further_packages(s, disk):
 
 
 @contextlib.contextmanager
-def controlled(s, out):
+def controlled(s: Scenario, out: str) -> Iterator[list[str]]:
     """Run the scenario's program on the host, if it has one. Yields the arguments of QEMU for the port of the guest
     that leads to it, /dev/virtio-ports/pkram.control."""
     if not s.control:
@@ -163,7 +174,7 @@ def controlled(s, out):
                     os.killpg(proc.pid, signal.SIGTERM)
 
 
-def run_one(s, out, on_line=None):
+def run_one(s: Scenario, out: str, on_line: qemu.OnLine | None = None) -> Outcome:
     """Run one scenario, its logs going to the directory out. Returns the outcome. Raises Broken."""
     image, initrd, further, disk = what_it_needs(s)
     tar = os.path.join(out, "scenario.tar")
@@ -172,7 +183,8 @@ def run_one(s, out, on_line=None):
         return run_machine(s, out, image, initrd, disk, tar, control + monitor, watch)
 
 
-def run_machine(s, out, image, initrd, disk, tar, control, on_line):
+def run_machine(s: Scenario, out: str, image: str, initrd: str, disk: str, tar: str, control: list[str],
+                on_line: qemu.OnLine | None) -> Outcome:
     """The guest of a scenario, whose second disk is tar. control: further arguments of QEMU."""
     machine = qemu.Machine(
         kernel=image,
@@ -195,7 +207,7 @@ def run_machine(s, out, image, initrd, disk, tar, control, on_line):
             os.unlink(path)
 
 
-def run(results, suite_name, chosen):
+def run(results: Results, suite_name: str, chosen: Iterable[Scenario]) -> None:
     # systemd starts everything at once, so both processors of a guest have something to do much of the time. Two
     # guests beside each other would take three quarters of the time, but timeouts in a guest do not know of the other
     # one.
@@ -205,7 +217,7 @@ def run(results, suite_name, chosen):
         judge(results, suite_name, s, outcome)
 
 
-def judge(results, suite_name, s, outcome):
+def judge(results: Results, suite_name: str, s: Scenario, outcome: Outcome) -> None:
     """The result of one scenario."""
     console, journal = (os.path.join(guests.log_dir(suite_name, s), n) for n in ("console.log", "journal.log"))
     wrong = scenario.verdict(s, outcome)

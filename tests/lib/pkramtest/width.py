@@ -4,6 +4,7 @@
 import io
 import re
 import tokenize
+from collections.abc import Callable, Iterable, Iterator
 
 WIDTH = 119
 
@@ -27,7 +28,7 @@ DIRECTIVE = re.compile(r"\s*# ?(?:shellcheck |[a-z]+: )")
 VERBATIM = re.compile(r"<(programlisting|screen|synopsis)\b.*?</\1>", re.S)
 
 
-def language(path, text):
+def language(path: str, text: str) -> str | None:
     """Returns the language of a file, or None if its lines are not checked."""
     for pattern, name in LANGUAGES:
         if pattern.match(path):
@@ -35,15 +36,27 @@ def language(path, text):
     return "shell" if SHELL.match(text) and not path.startswith("kernel/") else None
 
 
+# The word that ends a here document, and whether tabs may stand before it.
+Document = tuple[str, bool]
+# The column of a blank, and how many substitutions it is in.
+Blank = tuple[int, int]
+# Where a token begins or ends: line and column.
+Place = tuple[int, int]
+# The number of a line that is too long, and the line.
+Line = tuple[int, str]
+
+
 class Shell:
     """Where the lines of a shell script can be wrapped."""
 
-    def __init__(self):
-        self.open = []       # what is open: ' " $' ` ( for commands, { for parameters, + for arithmetic
-        self.pending = []    # here documents that begin on the next line
-        self.document = None
+    def __init__(self) -> None:
+        # What is open: ' " $' ` ( for commands, { for parameters, + for arithmetic.
+        self.open: list[str] = []
+        # Here documents that begin on the next line, and the one that this line is in.
+        self.pending: list[Document] = []
+        self.document: Document | None = None
 
-    def blanks(self, line):
+    def blanks(self, line: str) -> list[Blank] | None:
         """Returns the columns of the blanks at which this line, the next one of the script, can be wrapped, with how
         many substitutions each is in. None if it begins within a string or here document."""
         if self.document:
@@ -52,14 +65,15 @@ class Shell:
                 self.document = self.pending.pop(0) if self.pending else None
             return None
         inside = bool(self.open) and self.open[-1] in "'\"D"
-        found, column = [], 0
+        found: list[Blank] = []
+        column = 0
         while column < len(line):
             column += self._step(line, column, found)
         if self.pending and not (self.open and self.open[-1] in "'\"D"):
             self.document = self.pending.pop(0)
         return None if inside else found
 
-    def _step(self, line, at, found):
+    def _step(self, line: str, at: int, found: list[Blank]) -> int:
         """Take what begins at a column. Returns its length."""
         rest, top = line[at:], self.open[-1] if self.open else ""
         if top == "'":
@@ -100,16 +114,16 @@ class Shell:
             found.append((at, len(self.open)))
         return 1
 
-    def _push(self, kind, length):
+    def _push(self, kind: str, length: int) -> int:
         self.open.append(kind)
         return length
 
-    def _close(self, length):
+    def _close(self, length: int) -> int:
         self.open.pop()
         return length
 
 
-def _shell(text):
+def _shell(text: str) -> Iterator[Line]:
     shell = Shell()
     for n, line in enumerate(text.splitlines(), 1):
         blanks = shell.blanks(line)
@@ -122,11 +136,11 @@ def _shell(text):
             yield n, line
 
 
-def _python_strings(text):
+def _python_strings(text: str) -> Iterator[tuple[Place, Place, str]]:
     """Where each string begins and ends, and the line that it begins in. Since Python 3.12, an f-string is no token,
     but a list of them from FSTRING_START to FSTRING_END, with others within it."""
     fstring_start, fstring_end = (getattr(tokenize, name, None) for name in ("FSTRING_START", "FSTRING_END"))
-    begun = []
+    begun: list[tokenize.TokenInfo] = []
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.STRING and not begun:
             yield token.start, token.end, token.line
@@ -138,10 +152,10 @@ def _python_strings(text):
                 yield start.start, token.end, start.line
 
 
-def _python(text):
+def _python(text: str) -> Iterator[Line]:
     # A string that goes on over several lines may be a program of another language, unless it begins like a
     # sentence. A long string on one line is no place to wrap.
-    inside = set()
+    inside: set[int] = set()
     for start, end, line in _python_strings(text):
         if end[0] > start[0]:
             if not re.match(r"\s*[rf]*\"\"\"[A-Z]", line):
@@ -153,7 +167,7 @@ def _python(text):
             yield n, line
 
 
-def _xml(text):
+def _xml(text: str) -> Iterator[Line]:
     outside = VERBATIM.sub(lambda m: "\n" * m[0].count("\n"), text)
     for n, line in enumerate(outside.splitlines(), 1):
         # A blank within a tag is no place to wrap.
@@ -161,14 +175,14 @@ def _xml(text):
             yield n, line
 
 
-def _unit(text):
+def _unit(text: str) -> Iterator[Line]:
     for n, line in enumerate(text.splitlines(), 1):
         # The list of a setting stays on one line.
         if len(line) > WIDTH and line.startswith("#"):
             yield n, line
 
 
-def _c(text):
+def _c(text: str) -> Iterator[Line]:
     for n, line in enumerate(text.splitlines(), 1):
         if len(line.expandtabs(8)) > WIDTH:
             yield n, line.expandtabs(8)
@@ -177,7 +191,7 @@ def _c(text):
 LONG = {"c": _c, "xml": _xml, "python": _python, "shell": _shell, "unit": _unit}
 
 
-def check(files, read):
+def check(files: Iterable[str], read: Callable[[str], str]) -> list[str]:
     """Returns the lines of these files that are too long. read returns the text of a file."""
     wrong = []
     for f in files:

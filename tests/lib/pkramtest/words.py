@@ -2,9 +2,10 @@
 """The part of the style of prose that a machine can check: phrases to avoid, and the form of messages."""
 
 import re
+from collections.abc import Callable, Iterable
 
 # Phrases to avoid, and what to say instead. Each is looked for in the whole line, strings included.
-PHRASES = [
+PHRASES = [(re.compile(pattern), instead) for pattern, instead in (
     (r"\b[Nn]obody('s)?\b", "name the actor, or use the passive"),
     (r"\b(?:[Ss]ome|[Aa]ny|[Ee]very)body('s)?\b", "name the user, client or process"),
     (r"(?<!-)\b[Ww]ho(ever|m)\b", "name the caller, client or process"),
@@ -22,9 +23,8 @@ PHRASES = [
     (r"\bsays? no\b", "refuse, return an error"),
     (r"\btime-outs?\b", "timeout"),
     (r"\bhad to say\b|\bsecond reading\b", "describe the defect"),
-]
-ANY_PHRASE = re.compile("|".join(pattern for pattern, _ in PHRASES))
-PHRASES = [(re.compile(pattern), instead) for pattern, instead in PHRASES]
+)]
+ANY_PHRASE = re.compile("|".join(phrase.pattern for phrase, _ in PHRASES))
 
 # "nobody" is also the name of a user.
 USER_NOBODY = re.compile(r"""(?:["'=:@]|-[ou] |as_)nobody\b|\bnobody(?:-\w|:|["'](?!s))|chown nobody|-o nobody""")
@@ -36,22 +36,22 @@ ANY_CALL = re.compile(r'\b(?:log_(?:error|warning|notice|info)|say)\(\s*(?:[A-Z_
 PASSIVE = re.compile(r"^[^:.;]{0,60}?\bcannot be [a-z]+(ed|de|nd|t|en)\b")
 
 
-def phrases(path, text):
+def phrases(path: str, text: str) -> list[str]:
     """Returns the lines of a text that have a phrase to avoid."""
     wrong = []
     for n, line in enumerate(text.splitlines(), 1):
         if not ANY_PHRASE.search(line):
             continue
         line_checked = USER_NOBODY.sub("", line)
-        for pattern, instead in PHRASES:
-            m = pattern.search(line_checked)
+        for phrase, instead in PHRASES:
+            m = phrase.search(line_checked)
             if m:
                 wrong.append(f"{path}:{n}: '{m.group(0).strip()}', better: {instead}")
                 break
     return wrong
 
 
-def messages(path, text):
+def messages(path: str, text: str) -> list[str]:
     """Returns the messages of a C file that do not begin with the verb that failed."""
     wrong = []
     for m in ERRNO_CALL.finditer(text):
@@ -65,7 +65,7 @@ def messages(path, text):
     return wrong
 
 
-def _line(text, match):
+def _line(text: str, match: re.Match[str]) -> int:
     return text.count("\n", 0, match.start()) + 1
 
 
@@ -73,7 +73,7 @@ def _line(text, match):
 NOT_PROSE = re.compile(r"/corpus/|/seeds/|^LICENSES/|^kernel/config/|^kernel/debian/|/pkramtest/(words|test_words)\.py$|\.(svg|png|bin)$")
 
 
-def check(files, read):
+def check(files: Iterable[str], read: Callable[[str], str]) -> list[str]:
     """Returns what is wrong in these files."""
     wrong = []
     for f in files:
