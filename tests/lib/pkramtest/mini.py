@@ -44,7 +44,7 @@ def other_series() -> list[Scenario]:
     a minute."""
     few = scenarios("kunit") + [s for s in scenarios() if s.name in ON_EACH_SERIES]
     return [dataclasses.replace(_on_series(s, series), config=f"minimal@{series}", icount=True, cpus=1,
-                                append=f"{s.append} nolapic_timer".strip(), timeout=s.timeout * 4)
+                                append=f"{s.append} nolapic_timer".strip(), timeout=(s.timeout or 120) * 4)
             for series in SERIES for s in few]
 
 

@@ -63,7 +63,8 @@ class _Machine:
         if not self._monitor:
             # It cannot be reached: the guest stays off, and its scenario times out.
             return
-        with self._lock:
+        # QEMU may have ended already.
+        with self._lock, contextlib.suppress(OSError):
             self._monitor.sendall("".join(json.dumps({"execute": c}) + "\n" for c in commands).encode())
 
 
