@@ -8,11 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "pkt.h"
@@ -117,6 +119,25 @@ static int unchanged(int fd) {
         return 0;
 }
 
+/*
+ * A process that starts others, all the time. Each needs memory that the kernel does not go without: if there is none,
+ * it kills a process.
+ */
+static pid_t fork_all_the_time(void) {
+        pid_t pid = fork();
+
+        while (pid == 0) {
+                pid_t child = fork();
+
+                if (child == 0)
+                        _exit(EXIT_SUCCESS);
+                if (child > 0)
+                        (void) waitpid(child, NULL, 0);
+                (void) usleep(500);
+        }
+        return pid;
+}
+
 /* What is in @info that a save changes */
 static int same(const struct pkram_ioctl_info *before, const struct pkram_ioctl_info *after) {
         if (before->nr_nodes != after->nr_nodes || before->data_pages != after->data_pages ||
@@ -133,15 +154,21 @@ static int info(int dev, struct pkram_ioctl_info *ret) {
         return device_call(dev, PKRAM_IOC_INFO, ret);
 }
 
-/* Try to save, and abort. The save must fail with ENOMEM. */
+/* Try to save, and abort. The save must fail with ENOMEM, and leave memory for others until it does. */
 static int try_save(int dev, int file, const char *name, uint64_t left) {
         struct pkram_ioctl_save_file f = { .size = sizeof(f), .fd = file };
         uint32_t object = PKRAM_OBJECT_NEW;
         int r = node_begin(dev, PKRAM_IOC_SAVE_BEGIN, name);
+        pid_t others;
 
         if (r < 0)
                 return complain("cannot begin: %s", strerror(-r));
+        others = fork_all_the_time();
+        if (others < 0)
+                return complain("cannot fork: %m");
         r = file >= 0 ? device_call(dev, PKRAM_IOC_SAVE_FILE, &f) : endless_bytes(dev, left);
+        (void) kill(others, SIGKILL);
+        (void) waitpid(others, NULL, 0);
         if (r != -ENOMEM)
                 return complain("the save says '%s', not ENOMEM", r < 0 ? strerror(-r) : "done");
         /* What failed leaves a file as it was, and a byte stream to be aborted. */

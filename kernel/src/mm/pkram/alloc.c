@@ -12,6 +12,7 @@
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/shrinker.h>
+#include <linux/sizes.h>
 #include <linux/spinlock.h>
 #include <linux/swap.h>
 
@@ -322,6 +323,9 @@ static int __init pkram_alloc_init(void)
 }
 subsys_initcall(pkram_alloc_init);
 
+/* After so many pages it is looked whether others have memory. */
+#define LOOK_PAGES (SZ_1M / PAGE_SIZE)
+
 /*
  * Keep @nr pages that are not wanted from being allocated again, on @list, of which
  * @nr_pages are the pages. False if that takes too much, or a fatal signal is pending.
@@ -340,8 +344,27 @@ static bool put_aside(struct page *page, unsigned long nr, struct list_head *lis
 	if (fatal_signal_pending(current))
 		return false;
 	/* others need memory, too */
-	return before / 256 == (before + nr) / 256 ||
+	return before / LOOK_PAGES == (before + nr) / LOOK_PAGES ||
 	       si_mem_available() > (long)totalreserve_pages;
+}
+
+/**
+ * pkram_memory_left - is there memory for others while a save copies data?
+ * @before: pages that were copied already
+ * @nr:     pages that are to be copied next
+ *
+ * A save that takes all memory fails, and gives it back. But others that allocate in
+ * between find none, and the kernel kills a process for them. It does not as long as
+ * it can reclaim or swap. It is looked once a MiB, and not in the first one.
+ *
+ * Return: false if the save has to fail with -ENOMEM.
+ */
+bool pkram_memory_left(u64 before, u64 nr)
+{
+	const long reserve = totalreserve_pages;
+
+	return before / LOOK_PAGES == (before + nr) / LOOK_PAGES ||
+	       si_mem_available() > reserve || get_nr_swap_pages() > reserve;
 }
 
 /* NUMA nodes with memory that the next kernel has, too. */

@@ -58,6 +58,7 @@ static inline bool pkram_banned(u64 pfn, u64 nr)
 }
 
 void pkram_alloc_find_nodes(void);
+bool pkram_memory_left(u64 before, u64 nr);
 int pkram_alloc_node(int nid);
 void pkram_alloc_hold(void);
 void pkram_alloc_release(bool empty);

@@ -256,7 +256,9 @@ again:
 		}
 	}
 	if (banned) {
-		err = pkram_writer_copy(w, folio->index, folio, PKRAM_GFP);
+		err = -ENOMEM;
+		if (pkram_memory_left(folio->index, folio_nr_pages(folio)))
+			err = pkram_writer_copy(w, folio->index, folio, PKRAM_GFP);
 		*index = folio_next_index(folio);
 	}
 out:

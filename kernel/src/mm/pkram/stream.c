@@ -406,6 +406,8 @@ static int bytes_new_page(struct pkram_bytes *b, gfp_t gfp)
 	struct page *page;
 	int err;
 
+	if (!pkram_memory_left(b->w.nr_pages, 1))
+		return -ENOMEM;
 	err = pkram_writer_reserve(&b->w, gfp);
 	if (err)
 		return err;
