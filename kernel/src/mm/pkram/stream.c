@@ -376,8 +376,10 @@ int pkram_stream_move(__le64 head, struct pkram_writer *w)
 				folio = pkram_reader_folio(&r, &index, &order);
 				if (!folio)
 					break;
-				if (pkram_folio_poisoned(folio))
-					return -EHWPOISON;
+				if (pkram_folio_poisoned(folio)) {
+					err = -EHWPOISON;
+					break;
+				}
 				banned = pkram_banned(folio_pfn(folio), 1UL << order);
 				if (banned)
 					break;
@@ -386,11 +388,10 @@ int pkram_stream_move(__le64 head, struct pkram_writer *w)
 			}
 			pkram_writer_settle(w);
 		}
-		if (folio && banned) {
+		if (!err && folio && banned)
 			err = pkram_writer_copy(w, index, folio, PKRAM_GFP);
-			if (err)
-				return err;
-		}
+		if (err)
+			return err;
 		cond_resched();
 	} while (folio);
 	pkram_writer_finish(w);

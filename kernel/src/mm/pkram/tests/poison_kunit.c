@@ -146,6 +146,38 @@ static void poison_many(struct kunit *test)
 	kt_remove_node(test, "n");
 }
 
+/*
+ * A stream with a bad page cannot be moved. What was recorded before is counted in its
+ * blocks, as long as no kexec can be prepared.
+ */
+static void poison_move(struct kunit *test)
+{
+	struct pkram_save *save = kt_begin_files(test, "n");
+	struct file *file = kt_new_file(test, 4 * PAGE_SIZE);
+	struct pkram_writer w = { };
+	struct pkram_object *obj;
+	struct pkram_node *node;
+	struct page *bad;
+	unsigned int i;
+
+	for (i = 0; i < 4; i++)
+		kt_fill_page(test, file, i);
+	KUNIT_EXPECT_EQ(test, kt_add_file(save, file), 0);
+	kt_commit_files(test, save, "n");
+	node = kt_pin(test, "n");
+	obj = pkram_node_object(node, 0);
+	bad = page_of(obj->pages_head, 2);
+	lose_page(bad);
+	KUNIT_EXPECT_EQ(test, pkram_stream_move(obj->pages_head, &w), -EHWPOISON);
+	KUNIT_EXPECT_EQ(test, w.nr_pages, 2);
+	KUNIT_EXPECT_EQ(test, w.counted, (u64)w.run.count << w.run.order);
+	pkram_writer_discard(&w);
+	ClearPageHWPoison(bad);
+	kt_check_node(test, "n");
+	pkram_node_put(node);
+	kt_remove_node(test, "n");
+}
+
 /* A node that cannot be read any more is not handed on, the others are. */
 static void poison_metadata(struct kunit *test)
 {
@@ -413,6 +445,7 @@ static void poison_copies(struct kunit *test)
 static struct kunit_case pkram_poison_cases[] = {
 	KUNIT_CASE(poison_objects),
 	KUNIT_CASE(poison_many),
+	KUNIT_CASE(poison_move),
 	KUNIT_CASE(poison_metadata),
 	KUNIT_CASE(poison_checked),
 	KUNIT_CASE(poison_removed),
