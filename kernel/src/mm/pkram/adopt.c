@@ -458,7 +458,11 @@ static void adopt_count_waiter(int change)
 	spin_unlock(&adopt.lock);
 }
 
-/* Wait until something happens. Does not keep the system from being suspended. */
+/*
+ * Wait until something happens. Callers hold locks, with which a task must not be frozen.
+ * The threads that others wait for are frozen after all tasks of user space, so none of
+ * them keeps the system from being suspended.
+ */
 static int adopt_wait(unsigned long events)
 {
 	int err;
@@ -466,8 +470,7 @@ static int adopt_wait(unsigned long events)
 	adopt_count_waiter(1);
 	if (pkram_adopt_hurry)
 		pkram_adopt_hurry();
-	err = wait_event_state(pkram_adopt_wait, !pkram_adopt_idle(events),
-			       (TASK_KILLABLE | TASK_FREEZABLE));
+	err = wait_event_killable(pkram_adopt_wait, !pkram_adopt_idle(events));
 	adopt_count_waiter(-1);
 	return err ? -EINTR : 0;
 }

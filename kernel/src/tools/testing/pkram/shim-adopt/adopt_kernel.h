@@ -136,8 +136,6 @@ bool machine_killed(void);
 #define fatal_signal_pending(task) ((void)(task), machine_killed())
 #define cond_resched()		machine_pause()
 #define task_sched_runtime(task) ((void)(task), 0)
-#define TASK_KILLABLE		1
-#define TASK_FREEZABLE		2
 void machine_pause(void);
 
 /* Locks. */
@@ -176,7 +174,7 @@ extern pthread_cond_t machine_wait_cond;
 void wake_up_all(struct wait_queue_head *q);
 bool machine_sleep(bool killable);
 
-#define wait_event_state(q, cond, state) ({					\
+#define wait_event_killable(q, cond) ({						\
 	int err_ = 0;								\
 	pthread_mutex_lock(&machine_wait_lock);					\
 	while (!(cond) && !err_)						\
