@@ -159,18 +159,19 @@ static void note_bad(struct pkram_object *obj, u64 *nr, u64 pfn)
 }
 
 /*
- * Count the bad pages of a stream in @nr, and note them in its object if there is one.
- * Returns false if a link page is bad.
+ * Count the bad pages of a stream in @nr, and note them in its object. Without an object,
+ * only find out whether there is one, and let others run meanwhile. Returns false if a
+ * link page is bad.
  */
 static bool check_stream(struct pkram_object *obj, __le64 head, u64 *nr)
 {
-	struct pkram_object ignored;
+	struct pkram_object ignored, *noted = obj ?: &ignored;
 	const struct pkram_link *link;
 	u32 i;
 
-	if (!obj)
-		obj = &ignored;
-	for (; head; head = link->hdr.next) {
+	for (; head && (obj || !*nr); head = link->hdr.next) {
+		if (!obj)
+			cond_resched();
 		if (meta_bad(head))
 			return false;
 		link = pfn_to_kaddr(le64_to_cpu(head));
@@ -182,12 +183,12 @@ static bool check_stream(struct pkram_object *obj, __le64 head, u64 *nr)
 
 			if (likely(!poison.overflow)) {
 				while ((bad = poison_next(e.pfn, span, &k)))
-					note_bad(obj, nr, bad);
+					note_bad(noted, nr, bad);
 				continue;
 			}
 			for (; span; span--, e.pfn++)
 				if (poison_is_bad(e.pfn))
-					note_bad(obj, nr, e.pfn);
+					note_bad(noted, nr, e.pfn);
 		}
 	}
 	return true;
