@@ -3,8 +3,8 @@
  * /dev/pkram: memory that survives kexec, as seen from user space.
  *
  * The device is a plain character device, mode 0600. Every call additionally
- * needs CAP_SYS_ADMIN in the initial user namespace, and is refused with EPERM
- * under lockdown. An open descriptor is in one of four states:
+ * needs CAP_SYS_ADMIN in the initial user namespace. An open descriptor is in
+ * one of four states:
  *
  *   idle     after open(), after a commit, an abort or an unload;
  *   saving   from PKRAM_IOC_SAVE_BEGIN to PKRAM_IOC_SAVE_COMMIT or _ABORT:
