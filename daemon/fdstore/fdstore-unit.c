@@ -6,9 +6,6 @@
 #include "fdstore-manifest.h"
 #include "fdstore-unit.h"
 
-/* Contents of a pipe become inline data of an object. */
-#define PIPE_BYTES_MAX MIB(1)
-
 /* A unit that is being stored in a node. */
 typedef struct UnitSave {
         const PreservingUnit *unit;
@@ -61,40 +58,74 @@ static int unit_save_find_object(const UnitSave *u, const StoredFd *fd) {
         return -ENOENT;
 }
 
-/* Copies the contents of a pipe, which remain in it. Returns 0, -EFBIG if they are too large, or a negative errno. */
+/*
+ * Creates a pipe that has room for the contents of another one. tee(2) copies whole buffers, also if there are only a
+ * few bytes in each, so the number of bytes does not say how large it has to be. If the size of the original is not
+ * permitted, a smaller one may be large enough. Returns 0, or a negative errno.
+ */
+static int pipe_make_for_copy(int fd, int *ret_in, int *ret_out) {
+        int ends[2], size, present;
+
+        size = fcntl(fd, F_GETPIPE_SZ);
+        if (size < 0)
+                return -errno;
+        if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+                return -errno;
+        *ret_in = ends[0];
+        *ret_out = ends[1];
+        present = fcntl(ends[1], F_GETPIPE_SZ);
+        if (present < 0)
+                return -errno;
+        while (size > present && fcntl(ends[1], F_SETPIPE_SZ, size) < 0)
+                size /= 2;
+        return 0;
+}
+
+/*
+ * Copies the contents of a pipe, which remain in it. Returns 0, -EFBIG if they are too large, -ENOBUFS if a pipe for
+ * the copy may not be as large as it has to be, -ENOTSUP if they are packets, or another negative errno.
+ */
 static int pipe_read_copy(int fd, void **ret, size_t *ret_size) {
         _cleanup_close_ int in = -EBADF, out = -EBADF;
         _cleanup_free_ char *data = NULL;
-        int ends[2], available;
+        int available, r;
         ssize_t n;
 
         if (ioctl(fd, FIONREAD, &available) < 0)
                 return -errno;
-        if ((uint64_t) available > PIPE_BYTES_MAX)
+        if ((uint64_t) available > STORED_PIPE_BYTES_MAX)
                 return -EFBIG;
         data = malloc((size_t) available + 1);
         if (!data)
                 return -ENOMEM;
         if (available > 0) {
-                if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
-                        return -errno;
-                in = ends[0];
-                out = ends[1];
-                (void) fcntl(out, F_SETPIPE_SZ, available);
+                r = pipe_make_for_copy(fd, &in, &out);
+                if (r < 0)
+                        return r;
                 n = tee(fd, out, (size_t) available, SPLICE_F_NONBLOCK);
                 if (n < 0)
                         return -errno;
                 if (n != available)
-                        return -EFBIG;
+                        return -ENOBUFS;
+                /* One read returns everything, unless it ends with a packet. */
                 n = read(in, data, (size_t) available);
                 if (n < 0)
                         return -errno;
                 if (n != available)
-                        return -EIO;
+                        return -ENOTSUP;
         }
         *ret = TAKE_PTR(data);
         *ret_size = (size_t) available;
         return 0;
+}
+
+/* Returns what an error of pipe_read_copy() means, a clause for people. */
+static const char *pipe_error_text(int r) {
+        return r == -EFBIG ? "the pipe holds more than 1 MiB" :
+                r == -ENOBUFS ? "its copy has to be larger than /proc/sys/fs/pipe-max-size and pipe-user-pages-* "
+                        "permit" :
+                r == -ENOTSUP ? "pipes with packets (O_DIRECT) are not preserved" :
+                strerror(-r);
 }
 
 /* Adds a descriptor of the unit's store. Returns 0, also if it cannot be preserved, or a negative errno. */
@@ -144,7 +175,7 @@ static int unit_save_add(const FdStoreEnvironment *e, UnitSave *u, FdTable *tabl
                 if (r == -ENOMEM)
                         return r;
                 if (r < 0) {
-                        unit_save_lose(u, fd, LOG_ERR, r == -EFBIG ? "the pipe holds more than 1 MiB" : strerror(-r));
+                        unit_save_lose(u, fd, LOG_ERR, pipe_error_text(r));
                         return 0;
                 }
         }

@@ -2,12 +2,14 @@
 /* Tests pkram-fdstore with models of the service manager and of pkramd. $PKRAMD_MOCK is the program that stands in for
  * pkramd. */
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -245,6 +247,142 @@ static void test_kinds(void **state) {
         char data[16] = "";
         assert_int_equal(read(mock_manager_get_fd(manager, "a.service", "reader"), data, sizeof(data)), 10);
         assert_string_equal(data, "in flight!");
+}
+
+/* Turns the capabilities that lift the limits of pipes off or on, for this thread. */
+static void set_pipe_capabilities(bool on) {
+        struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+        struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+        const uint32_t mask = 1U << CAP_SYS_RESOURCE | 1U << CAP_SYS_ADMIN;
+
+        assert_ok(syscall(SYS_capget, &header, data));
+        data[0].effective = on ? data[0].effective | (mask & data[0].permitted) : data[0].effective & ~mask;
+        assert_ok(syscall(SYS_capset, &header, data));
+}
+
+/* A pipe of that size (0 for the default), into which n pieces are written, and from which some bytes are read. */
+typedef struct PipeCase {
+        size_t size, piece, n, read;
+        bool lost;
+} PipeCase;
+
+/* Stores both ends of such a pipe, and starts the next boot. Returns false if the pipe may not have that size. */
+static bool pipe_case_run(const PipeCase *c, bool limited) {
+        const size_t written = c->piece * c->n, rest = written - c->read;
+        _cleanup_free_ char *data = malloc(written), *found = malloc(written + 1);
+        int ends[2], fd, r;
+
+        assert_non_null(data);
+        assert_non_null(found);
+        for (size_t i = 0; i < written; i++)
+                data[i] = (char) (i % 251);
+        forget();
+        assert_ok(pipe2(ends, O_CLOEXEC | O_NONBLOCK));
+        if (c->size > 0 && fcntl(ends[1], F_SETPIPE_SZ, (int) c->size) < 0) {
+                assert_int_equal(errno, EPERM);
+                close_many(ends, 2);
+                return false;
+        }
+        for (size_t i = 0; i < c->n; i++)
+                assert_int_equal(write(ends[1], data + i * c->piece, c->piece), c->piece);
+        assert_int_equal(read(ends[0], found, c->read), c->read);
+        keep("a.service", "reader", ends[0]);
+        keep("a.service", "writer", ends[1]);
+        if (limited)
+                set_pipe_capabilities(false);
+        r = fdstore_save(&e);
+        set_pipe_capabilities(true);
+        if (r != (c->lost ? -ENODATA : 0))
+                fail_msg("%zu times %zu bytes without %zu: save returned %i", c->n, c->piece, c->read, r);
+
+        /* The contents remain in the pipe. */
+        fd = mock_manager_get_fd(manager, "a.service", "reader");
+        assert_int_equal(read(fd, found, written + 1), rest);
+        next_boot();
+        mock_manager_set_sender(manager, "a.service");
+        assert_ok(fdstore_push(&e, "a.service"));
+        assert_int_equal(mock_manager_n_fds(manager, "a.service"), c->lost ? 0 : 2);
+        if (c->lost)
+                return true;
+        fd = mock_manager_get_fd(manager, "a.service", "reader");
+        assert_int_equal(read(fd, found, written + 1), rest);
+        assert_memory_equal(found, data + c->read, rest);
+        return true;
+}
+
+/* The contents of a pipe are preserved however they were written, and also if they were partly read. */
+static void test_pipe_contents(void **state) {
+        static const PipeCase table[] = {
+                { 0,        5000,  1,  1000, false }, /* the rest is in two buffers */
+                { 0,        4096,  1,  4000, false },
+                { KIB(128), 3000,  20, 0,    false }, /* a buffer for each piece */
+                { KIB(128), 3000,  20, 1500, false },
+                { 4096,     4096,  1,  0,    false },
+                { STORED_PIPE_BYTES_MAX, 4096, STORED_PIPE_BYTES_MAX / 4096, 0, false },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                assert_true(pipe_case_run(&table[i], /* limited= */ false));
+}
+
+/* Only what is in the pipe counts, not its size. */
+static void test_pipe_large(void **state) {
+        static const PipeCase table[] = {
+                { 2 * STORED_PIPE_BYTES_MAX, 4096, STORED_PIPE_BYTES_MAX / 4096 + 1, 0,    true },
+                { 2 * STORED_PIPE_BYTES_MAX, 4096, STORED_PIPE_BYTES_MAX / 4096 + 1, 4096, false },
+                { 2 * STORED_PIPE_BYTES_MAX, 3000, STORED_PIPE_BYTES_MAX / 3000,     0,    false },
+        };
+
+        (void) state;
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                if (!pipe_case_run(&table[i], /* limited= */ false))
+                        test_skip("pipes of this size need CAP_SYS_RESOURCE");
+}
+
+/* The user's pipes have used up what is permitted without capabilities: a pipe for a copy has two buffers. */
+static void test_pipe_limits(void **state) {
+        static const PipeCase fits = { 0, 5000, 1, 1000, false }, large = { KIB(128), 3000, 3, 0, true };
+        int pipes[2 * 80];
+        unsigned soft = 0;
+        size_t n = 0;
+        FILE *f;
+
+        (void) state;
+        f = fopen("/proc/sys/fs/pipe-user-pages-soft", "re");
+        assert_non_null(f);
+        assert_int_equal(fscanf(f, "%u", &soft), 1);
+        (void) fclose(f);
+        if (soft == 0 || soft / 256 + 1 > ELEMENTSOF(pipes) / 2)
+                test_skip("/proc/sys/fs/pipe-user-pages-soft is not the default");
+        for (; n < 2 * (soft / 256 + 1); n += 2) {
+                assert_ok(pipe2(pipes + n, O_CLOEXEC));
+                assert_ok(fcntl(pipes[n], F_SETPIPE_SZ, (int) MIB(1)));
+        }
+        assert_true(pipe_case_run(&fits, /* limited= */ true));
+        assert_true(pipe_case_run(&large, /* limited= */ true));
+        close_many(pipes, n);
+}
+
+/* Pipes with packets are left out, rather than restored without the boundaries between packets. The kernel gives the
+ * flag to the writing end only; the other end shows packets if there are several. */
+static void test_pipe_packets(void **state) {
+        int ends[2];
+
+        (void) state;
+        forget();
+        assert_ok(pipe2(ends, O_CLOEXEC | O_NONBLOCK | O_DIRECT));
+        assert_int_equal(write(ends[1], "one", 3), 3);
+        assert_int_equal(write(ends[1], "two", 3), 3);
+        keep("a.service", "reader", ends[0]);
+        keep("a.service", "writer", ends[1]);
+        keep("a.service", "other", memfd("x"));
+        assert_errno(fdstore_save(&e), ENODATA);
+        next_boot();
+        mock_manager_set_sender(manager, "a.service");
+        assert_ok(fdstore_push(&e, "a.service"));
+        assert_int_equal(mock_manager_n_fds(manager, "a.service"), 1);
+        assert_holds("a.service", "other", "x");
 }
 
 static void test_what_cannot_be_stored(void **state) {
@@ -1154,6 +1292,10 @@ int main(void) {
                 cmocka_unit_test(test_flags),
                 cmocka_unit_test(test_which_units),
                 cmocka_unit_test(test_kinds),
+                cmocka_unit_test(test_pipe_contents),
+                cmocka_unit_test(test_pipe_large),
+                cmocka_unit_test(test_pipe_limits),
+                cmocka_unit_test(test_pipe_packets),
                 cmocka_unit_test(test_what_cannot_be_stored),
                 cmocka_unit_test(test_policy),
                 cmocka_unit_test(test_root_directory),

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 #include <linux/magic.h>
@@ -248,6 +249,19 @@ const char *fd_table_error_text(int r) {
                 r == -ENOTUNIQ ? "it cannot be told from others of its kind" : strerror(-r);
 }
 
+/* As stored_fd_refusal(), for a pipe or FIFO. */
+static const char *stored_pipe_refusal(const StoredFd *fd, int opened) {
+        int available;
+
+        if (!startswith(fd->path, "pipe:"))
+                return "named pipes are not preserved";
+        if (fd->flags & O_DIRECT)
+                return "pipes with packets (O_DIRECT) are not preserved";
+        if (opened >= 0 && ioctl(opened, FIONREAD, &available) >= 0 && (uint64_t) available > STORED_PIPE_BYTES_MAX)
+                return "the pipe holds more than 1 MiB";
+        return NULL;
+}
+
 const char *stored_fd_refusal(const StoredFd *fd, int opened) {
         struct statfs fs;
 
@@ -256,7 +270,7 @@ const char *stored_fd_refusal(const StoredFd *fd, int opened) {
         if (startswith(fd->path, "anon_inode:"))
                 return "the kernel object behind it ends with this kernel";
         if (S_ISFIFO(fd->mode))
-                return startswith(fd->path, "pipe:") ? NULL : "named pipes are not preserved";
+                return stored_pipe_refusal(fd, opened);
         if (S_ISCHR(fd->mode) || S_ISBLK(fd->mode))
                 return "devices are not preserved";
         if (S_ISDIR(fd->mode))

@@ -31,8 +31,11 @@ int fd_table_open(FdTable *t, const StoredFd *wanted, OpenedFd *ret);
 /* Returns what an error of fd_table_open() means, a clause for people. */
 const char *fd_table_error_text(int r);
 
+/* Contents of a pipe that are preserved: they become inline data of an object. */
+#define STORED_PIPE_BYTES_MAX MIB(1)
+
 /*
- * Returns why a descriptor is not preserved across kexec because of what it is, or NULL if its kind is preserved.
+ * Returns why a descriptor is not preserved across kexec because of what it is or holds, or NULL if it is preserved.
  * opened: the file behind it, from fd_table_open(); if it is negative, only the kind is judged.
  */
 const char *stored_fd_refusal(const StoredFd *fd, int opened);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "device-mock.h"
+#include "fd-table.h"
 #include "fdstore-node.h"
 #include "file-util.h"
 #include "json-util.h"
@@ -610,6 +611,68 @@ static void test_fdstores(_unused_ void **state) {
         (void) unlink(path_of("private"));
 }
 
+/* Returns the reading end of a pipe with that many bytes. */
+static int pipe_with(size_t size) {
+        _cleanup_free_ char *data = calloc(1, size);
+        int ends[2];
+
+        assert_non_null(data);
+        assert_ok(pipe2(ends, O_CLOEXEC | O_NONBLOCK));
+        if (fcntl(ends[1], F_SETPIPE_SZ, (int) size) < 0) {
+                close_many(ends, 2);
+                return -errno;
+        }
+        assert_int_equal(write(ends[1], data, size), size);
+        (void) close(ends[1]);
+        return ends[0];
+}
+
+/* Pipes that will not be preserved are named. */
+static void test_fdstore_pipes(_unused_ void **state) {
+        MockUnit units[] = {
+                { "a.service",             "active",   "", "yes",     "main", 8, NULL },
+                { "pkram-fdstore.service", "active",   "", "yes",     "main", 8, NULL },
+        };
+        int large = pipe_with(STORED_PIPE_BYTES_MAX + 1), ends[2];
+        MockManager *m = mock_manager_new(dir, units, ELEMENTSOF(units));
+        Mock *mock = mock_new();
+        PkramDevice device = mock_device(mock);
+        KexecSources sources = { .utab = "/proc/none", .units = "/proc/none", .root = "/proc/none",
+                                 .proc = "/proc/self" };
+        KexecCheck check;
+        Config config;
+
+        config_init_memory(&config, GIB(4));
+        mock_info(mock)->image_state = PKRAM_IMAGE_KEEPS;
+        assert_ok(manager_connect(mock_manager_address(m), 30 * USEC_PER_SEC, &sources.bus));
+        mock_keep_fd(m, "a.service", "full", pipe_with(STORED_PIPE_BYTES_MAX));
+        /* Only the writing end has the flag. */
+        assert_ok(pipe2(ends, O_CLOEXEC | O_DIRECT));
+        mock_keep_fd(m, "a.service", "packets", ends[1]);
+        (void) close(ends[0]);
+        if (large >= 0)
+                mock_keep_fd(m, "a.service", "large", large);
+        {
+                _cleanup_kexec_state_ KexecState s = {};
+
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                assert_int_equal(s.facts.n_fdstore_problems, 1);
+                kexec_check(&s.facts, /* image= */ NULL, KEXEC_POLICY_REFUSE, &check);
+                assert_true(check.keeps);
+                assert_non_null(strstr(check.text, "'packets' (pipes with packets (O_DIRECT) are not preserved)"));
+                assert_null(strstr(check.text, "'full'"));
+                if (large >= 0)
+                        assert_non_null(strstr(check.text, "'large' (the pipe holds more than 1 MiB)"));
+        }
+        (void) sd_bus_flush_close_unref(sources.bus);
+        mock_manager_free(m);
+        mock_free(mock);
+        (void) unlink(path_of("notify"));
+        (void) unlink(path_of("private"));
+        if (large < 0)
+                test_skip("pipes of this size need CAP_SYS_RESOURCE");
+}
+
 #define N60 "012345678901234567890123456789012345678901234567890123456789"
 #define LONG_NAME N60 N60 N60 N60 ".service"
 
@@ -824,6 +887,7 @@ int main(void) {
                 cmocka_unit_test(test_programs),
                 cmocka_unit_test(test_shutdown_unit),
                 cmocka_unit_test(test_fdstores),
+                cmocka_unit_test(test_fdstore_pipes),
                 cmocka_unit_test(test_fdstore_obstacles),
                 cmocka_unit_test(test_crash_kernel),
                 cmocka_unit_test(test_nodes_are_read_once),
