@@ -232,40 +232,45 @@ static const char *entry_name(const FdEntry *entry) {
         return *entry->name ? entry->name : "stored";
 }
 
+/* Is this in the store under the same name? Pipes are made for each attempt, so an earlier one's are not the same. */
 static bool stored_fd_is(const StoredFd *fd, const PushedFd *p) {
-        /* An earlier attempt may have made another pipe for the same descriptor. */
-        return (fd->dev == p->dev && fd->inode == p->inode) || (p->entry->kind == FD_KIND_PIPE && S_ISFIFO(fd->mode));
+        return fd->dev == p->dev && fd->inode == p->inode && streq(fd->name, entry_name(p->entry));
 }
 
 /* Does the store hold something under one of our names that is not ours? */
 static bool store_conflicts(const StoredFds *store, const PushedFds *p) {
         for (size_t i = 0; i < store->n; i++) {
-                const StoredFd *fd = &store->fds[i];
                 bool named = false, ours = false;
 
-                for (size_t k = 0; k < p->n && !ours; k++)
-                        if (streq(fd->name, entry_name(p->fds[k].entry))) {
-                                named = true;
-                                ours = stored_fd_is(fd, &p->fds[k]);
-                        }
+                for (size_t k = 0; k < p->n && !ours; k++) {
+                        named = named || streq(store->fds[i].name, entry_name(p->fds[k].entry));
+                        ours = stored_fd_is(&store->fds[i], &p->fds[k]);
+                }
                 if (named && !ours)
                         return true;
         }
         return false;
 }
 
-static bool store_has(const StoredFds *store, const PushedFd *p) {
-        for (size_t i = 0; i < store->n; i++) {
-                if (streq(store->fds[i].name, entry_name(p->entry)) && stored_fd_is(&store->fds[i], p))
-                        return true;
-        }
-        return false;
+/*
+ * Does the store hold this descriptor? A file can be there several times under one name, opened in different ways. The
+ * last descriptors are sent first, so the last ones are there if some are not.
+ */
+static bool store_has(const StoredFds *store, const PushedFds *p, size_t number) {
+        size_t n_stored = 0, n_needed = 0;
+
+        for (size_t i = 0; i < store->n; i++)
+                n_stored += stored_fd_is(&store->fds[i], &p->fds[number]);
+        for (size_t i = number; i < p->n; i++)
+                n_needed += p->fds[i].dev == p->fds[number].dev && p->fds[i].inode == p->fds[number].inode &&
+                        streq(entry_name(p->fds[i].entry), entry_name(p->fds[number].entry));
+        return n_stored >= n_needed;
 }
 
 /*
- * Sends the descriptors, except for those that an earlier attempt has sent, and waits until the service
- * manager has them. Returns 0, -EEXIST if others have their names, -ENOBUFS if it did not take all of them, or another
- * negative errno. *ret_sent: something may be in the store now.
+ * Sends the descriptors, except for files that an earlier attempt has sent, and waits until the service manager has
+ * them. Returns 0, -EEXIST if others have their names, -ENOBUFS if it did not take all of them, or another negative
+ * errno. *ret_sent: something may be in the store now.
  */
 static int fds_push(const FdStoreEnvironment *e, const char *unit, const PushedFds *p, bool *ret_sent) {
         _cleanup_stored_fds_ StoredFds before = {}, after = {};
@@ -279,7 +284,7 @@ static int fds_push(const FdStoreEnvironment *e, const char *unit, const PushedF
         *ret_sent = true;
         /* The store lists the newest first. */
         for (size_t i = p->n; i > 0; i--) {
-                if (store_has(&before, &p->fds[i - 1]))
+                if (store_has(&before, p, i - 1))
                         continue;
                 r = fd_push(p->fds[i - 1].entry->name, p->fds[i - 1].fd);
                 if (r < 0)
@@ -292,7 +297,7 @@ static int fds_push(const FdStoreEnvironment *e, const char *unit, const PushedF
         if (r < 0)
                 return r;
         for (size_t i = 0; i < p->n; i++)
-                if (!store_has(&after, &p->fds[i]))
+                if (!store_has(&after, p, i))
                         return -ENOBUFS;
         return 0;
 }
@@ -302,8 +307,8 @@ static const char *push_error_text(int r) {
         return r == -ENOBUFS ? "it did not accept all of them, check FileDescriptorStoreMax= of the unit" :
                 r == -EHOSTDOWN ? "the unit has no file descriptor store any more, check FileDescriptorStoreMax= of "
                         "the unit" :
-                r == -EEXIST ? "the unit has stored others with the same names, remove them with 'systemctl clean "
-                        "--what=fdstore'" :
+                r == -EEXIST ? "its store has others with the same names, stop the unit and remove them with "
+                        "'systemctl clean --what=fdstore'" :
                 NULL;
 }
 

@@ -57,7 +57,8 @@ int fdstore_save(const FdStoreEnvironment *e);
  * Hands the stored descriptors of a unit to the service manager, as a process of that unit, and releases
  * the node once they are there. Returns 0, also if nothing is stored, or a negative errno; then
  * the node stays, and what was handed over is taken back, because its files are frozen. -EEXIST if the unit has
- * stored a descriptor under the same name in the meantime.
+ * stored a descriptor under the same name in the meantime, or has a pipe of an attempt that was killed. -ENOBUFS if
+ * the service manager did not take all of them.
  */
 int fdstore_push(const FdStoreEnvironment *e, const char *unit);
 

@@ -800,6 +800,106 @@ static void test_name_taken(void **state) {
         assert_holds("a.service", "state", "old");
 }
 
+/* Returns the reading end of a pipe with this text. */
+static int pipe_of(const char *text) {
+        int ends[2];
+
+        assert_ok(pipe2(ends, O_CLOEXEC | O_NONBLOCK));
+        assert_int_equal(write(ends[1], text, strlen(text)), strlen(text));
+        (void) close(ends[1]);
+        return ends[0];
+}
+
+static void assert_pipe_holds(const char *unit, const char *name, const char *text) {
+        char data[64] = "";
+
+        assert_int_equal(read(mock_manager_get_fd(manager, unit, name), data, sizeof(data) - 1), strlen(text));
+        assert_string_equal(data, text);
+}
+
+/* A pipe that has the same name is not what was preserved, even if it may be from an earlier attempt. */
+static void test_pipe_name_taken(void **state) {
+        (void) state;
+        forget();
+        keep("a.service", "state", pipe_of("old"));
+        save_and_boot("a.service");
+        keep("a.service", "state", pipe_of("new"));
+        assert_errno(fdstore_push(&e, "a.service"), EEXIST);
+        assert_int_equal(mock_manager_n_fds(manager, "a.service"), 1);
+        assert_pipe_holds("a.service", "state", "new");
+        assert_true(is_stored("a.service", FDSTORE_NODE));
+        mock_manager_clear(manager, "a.service");
+        assert_ok(fdstore_push(&e, "a.service"));
+        assert_pipe_holds("a.service", "state", "old");
+        assert_false(is_stored("a.service", FDSTORE_NODE));
+}
+
+/* Descriptors that have the same name are counted, also if they are of one file. */
+static void test_same_name(void **state) {
+        char path[64];
+
+        (void) state;
+        for (unsigned i = 0; i < 2; i++) {
+                forget();
+                if (i == 0)
+                        for (unsigned k = 0; k < 3; k++)
+                                keep("a.service", "stored", pipe_of("x"));
+                else {
+                        int fd = memfd("x");
+
+                        (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+                        mock_manager_add_fd(manager, "a.service", "stored", fd);
+                        keep("a.service", "stored", open(path, O_RDWR | O_CLOEXEC));
+                        keep("a.service", "stored", open(path, O_RDONLY | O_CLOEXEC));
+                        (void) close(fd);
+                }
+                assert_int_equal(mock_manager_n_fds(manager, "a.service"), 3);
+                save_and_boot("a.service");
+                units[0].max = 2;
+                assert_errno(fdstore_push(&e, "a.service"), ENOBUFS);
+                wait_until_empty("a.service");
+                assert_true(is_stored("a.service", FDSTORE_NODE));
+                units[0].max = 3;
+                assert_ok(fdstore_push(&e, "a.service"));
+                assert_int_equal(mock_manager_n_fds(manager, "a.service"), 3);
+                assert_false(is_stored("a.service", FDSTORE_NODE));
+        }
+}
+
+/* An attempt that was killed has handed over some of the descriptors. The next attempt adds the others. */
+static void test_pushed_in_part(void **state) {
+        _cleanup_retrieved_node_ RetrievedNode node = {};
+        _cleanup_free_ char *reason = NULL;
+        _cleanup_close_ int fd = memfd("x");
+        char path[64];
+
+        (void) state;
+        forget();
+        (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+        keep("a.service", "x", open(path, O_RDWR | O_CLOEXEC));
+        keep("a.service", "x", open(path, O_RDONLY | O_CLOEXEC));
+        keep("a.service", "y", memfd("y"));
+        save_and_boot("a.service");
+        /* The last one in the description is sent first. */
+        assert_ok(store_call_retrieve(&e.store, "a.service", FDSTORE_NODE, &node, &reason));
+        for (size_t i = 0; i < node.n; i++) {
+                struct stat a, b;
+
+                if (node.fds[i] < 0)
+                        continue;
+                assert_ok(fstat(fd, &a));
+                assert_ok(fstat(node.fds[i], &b));
+                if (a.st_ino != b.st_ino)
+                        continue;
+                (void) snprintf(path, sizeof(path), "/proc/self/fd/%d", node.fds[i]);
+                keep("a.service", "x", open(path, O_RDWR | O_CLOEXEC));
+        }
+        assert_int_equal(mock_manager_n_fds(manager, "a.service"), 1);
+        assert_ok(fdstore_push(&e, "a.service"));
+        assert_int_equal(mock_manager_n_fds(manager, "a.service"), 3);
+        assert_int_equal(fcntl(mock_manager_get_fd(manager, "a.service", "x"), F_GETFL) & O_ACCMODE, O_RDONLY);
+}
+
 /* If a shared file cannot be stored, for example a file on disk, the descriptors of other units are still stored. */
 static void test_bad_shared_file(void **state) {
         (void) state;
@@ -1310,6 +1410,9 @@ int main(void) {
                 cmocka_unit_test(test_user_manager),
                 cmocka_unit_test(test_user_names),
                 cmocka_unit_test(test_name_taken),
+                cmocka_unit_test(test_pipe_name_taken),
+                cmocka_unit_test(test_same_name),
+                cmocka_unit_test(test_pushed_in_part),
                 cmocka_unit_test(test_started_meanwhile),
                 cmocka_unit_test(test_pkramd_hangs),
                 cmocka_unit_test(test_manager_deaf),

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/kcmp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 
@@ -13,6 +15,10 @@
 #include "mock-service-manager.h"
 
 #define UNIT_PATH MANAGER_PATH "/unit"
+
+#ifndef F_DUPFD_QUERY
+#define F_DUPFD_QUERY 1027
+#endif
 
 /* Also without assertions. */
 #define require(expr)            \
@@ -60,19 +66,26 @@ static size_t kept_count(const MockManager *m, size_t unit) {
         return n;
 }
 
-static void kept_add(MockManager *m, size_t unit, const char *name, int fd) {
-        struct stat a, b;
+/* Do both refer to the same open file? */
+static bool fd_is_same(int a, int b) {
+        long r = fcntl(a, F_DUPFD_QUERY, b);
 
-        if (m->n_kept == ELEMENTSOF(m->kept) || unit == m->n_units || kept_count(m, unit) >= m->units[unit].max ||
-            fstat(fd, &a) < 0) {
+        if (r >= 0)
+                return r > 0;
+        /* Before Linux 6.10 */
+        r = syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, a, b);
+        require(r >= 0);
+        return r == 0;
+}
+
+static void kept_add(MockManager *m, size_t unit, const char *name, int fd) {
+        if (m->n_kept == ELEMENTSOF(m->kept) || unit == m->n_units || kept_count(m, unit) >= m->units[unit].max) {
                 (void) close(fd);
                 return;
         }
         /* The same open file under the same name counts once, as for PID 1; two opens of one file are two. */
         for (size_t i = 0; i < m->n_kept; i++)
-                if (m->kept[i].unit == unit && streq(m->kept[i].name, name) && fstat(m->kept[i].fd, &b) >= 0 &&
-                    a.st_dev == b.st_dev && a.st_ino == b.st_ino &&
-                    fcntl(m->kept[i].fd, F_GETFL) == fcntl(fd, F_GETFL)) {
+                if (m->kept[i].unit == unit && streq(m->kept[i].name, name) && fd_is_same(m->kept[i].fd, fd)) {
                         (void) close(fd);
                         return;
                 }
