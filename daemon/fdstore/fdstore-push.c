@@ -65,7 +65,7 @@ static int pipe_make(const void *data, size_t size, MadePipe *ret) {
         if (pipe2(p.ends, O_CLOEXEC | O_NONBLOCK) < 0)
                 return -errno;
         if (size > 0) {
-                if (size <= INT_MAX)
+                if (size <= INT_MAX && (int) size > fcntl(p.ends[1], F_GETPIPE_SZ))
                         (void) fcntl(p.ends[1], F_SETPIPE_SZ, (int) size);
                 n = write(p.ends[1], data, size);
         }
