@@ -51,7 +51,7 @@ int nodes_to_disk(const PkramDevice *memory, Store *s, const Config *config, con
         char bytes[FORMAT_MAX], usec[FORMAT_MAX];
         uint64_t begin = now_usec(CLOCK_MONOTONIC);
         DiskBoot boot;
-        size_t n = 0;
+        size_t n = 0, late = 0;
         int r, k;
 
         r = persist_plan_collect(&p, s, config_persist(config));
@@ -62,11 +62,18 @@ int nodes_to_disk(const PkramDevice *memory, Store *s, const Config *config, con
                 (void) log_disk_problem(disk_path, k);
                 persist_plan_fail(&p, k);
         }
+        /* All services have stopped, so that trying costs only time. The check before they did refuses by estimate. */
+        p.try_late = true;
         persist_plan_fit(&p);
 
+        for (size_t i = 0; i < p.n - p.n_dropped; i++)
+                late += p.nodes[i].late;
         if (p.n > p.n_dropped)
                 log_info("Writing %zu node%s with %s to disk.", p.n - p.n_dropped, p.n - p.n_dropped == 1 ? "" : "s",
                          format_bytes(bytes, p.bytes));
+        if (late > 0)
+                log_info("By the estimate, PersistSecMax= is over before %zu of them %s written. Trying nevertheless.",
+                         late, late == 1 ? "is" : "are");
         /* Even if nothing is to be written, a cancelled shutdown may have left copies. */
         if (k >= 0 && (p.n > p.n_dropped || disk_is_used(disk_path))) {
                 r = disk_boot_get(&boot);

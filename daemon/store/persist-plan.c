@@ -98,13 +98,18 @@ static bool node_is_of_user(const PersistNode *n) {
         return startswith(n->owner, "uid:") != NULL;
 }
 
-/* Orders by importance, nodes of users last, then by age. A mounted tree, which has no ID, counts as the newest. */
+/*
+ * Orders by importance, nodes of users last, then by age. A mounted tree, which has no ID, counts as the newest. Late
+ * nodes follow those for which there is time.
+ */
 static int persist_node_compare(const void *a, const void *b) {
         const PersistNode *x = a, *y = b;
         uint64_t i = x->id - 1, k = y->id - 1;
 
         if ((x->drop != PERSIST_DROP_NONE) != (y->drop != PERSIST_DROP_NONE))
                 return x->drop != PERSIST_DROP_NONE ? 1 : -1;
+        if (x->late != y->late)
+                return x->late ? 1 : -1;
         if (node_is_of_user(x) != node_is_of_user(y))
                 return node_is_of_user(x) ? 1 : -1;
         if (x->importance != y->importance)
@@ -125,11 +130,39 @@ static uint64_t plan_usec(const PersistPlan *p, uint64_t bytes, size_t n) {
         return usec;
 }
 
+static bool time_exceeded(const PersistPlan *p, uint64_t bytes, size_t n) {
+        return plan_usec(p, bytes, n) > p->seconds * USEC_PER_SEC;
+}
+
 /* Why so many nodes with so many bytes cannot be written. */
 static PersistDrop bytes_drop(const PersistPlan *p, uint64_t bytes, size_t n) {
         if (bytes > p->room)
                 return PERSIST_DROP_ROOM;
-        return plan_usec(p, bytes, n) > p->seconds * USEC_PER_SEC ? PERSIST_DROP_TIME : PERSIST_DROP_NONE;
+        return !p->try_late && time_exceeded(p, bytes, n) ? PERSIST_DROP_TIME : PERSIST_DROP_NONE;
+}
+
+/* Marks the nodes that an estimate of the time would drop, among the first n, which are ordered by importance. */
+static void plan_mark_late(PersistPlan *p, size_t n) {
+        uint64_t bytes = 0;
+        size_t in_time = 0;
+        bool over = false;
+
+        for (size_t i = 0; i < n; i++) {
+                PersistNode *node = p->nodes + i;
+
+                if (time_exceeded(p, node->bytes, 1)) {
+                        node->late = true;
+                        continue;
+                }
+                over = over || time_exceeded(p, bytes + node->bytes, in_time + 1);
+                node->late = over;
+                if (!over) {
+                        bytes += node->bytes;
+                        in_time++;
+                }
+        }
+        if (n > 0)
+                qsort(p->nodes, n, sizeof(PersistNode), persist_node_compare);
 }
 
 void persist_plan_fail(PersistPlan *p, int error) {
@@ -163,6 +196,8 @@ void persist_plan_fit(PersistPlan *p) {
                 p->bytes -= last->bytes;
         }
         p->n_dropped = p->n - n;
+        if (p->try_late)
+                plan_mark_late(p, n);
 }
 
 uint64_t persist_plan_usec(const PersistPlan *p) {
@@ -193,7 +228,8 @@ const char *persist_drop_text(const PersistNode *n) {
         case PERSIST_DROP_ROOM:
                 return "there is too little room on the disk, or PersistBytesMax= is exceeded";
         case PERSIST_DROP_TIME:
-                return "writing it would take longer than PersistSecMax=";
+                return n->error == -ETIME ? "PersistSecMax= was over before it was written" :
+                        "writing it would take longer than PersistSecMax=";
         case PERSIST_DROP_FAILED:
                 return n->error == -ECANCELED ? "the process that wrote it was killed" : strerror(-n->error);
         default:

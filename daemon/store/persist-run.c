@@ -158,7 +158,7 @@ static void run_sync(PersistRun *run) {
 
 /*
  * The disk is full: drops the last node after this one in the plan that takes room there, written or not. These are no
- * more important. Returns false if there is none.
+ * more important, or late. Returns false if there is none.
  */
 static bool run_make_room(PersistRun *run, const PersistNode *node) {
         run_sync(run);
@@ -299,13 +299,21 @@ static void run_wait(PersistRun *run) {
                         run_finish_node(run, run->writers + i);
 }
 
+/* Late nodes take no time from the others. */
+static bool run_may_start(const PersistRun *run, const PersistNode *node) {
+        for (size_t i = 0; i < WRITERS && node->late; i++)
+                if (run->writers[i].node && !run->writers[i].node->late)
+                        return false;
+        return true;
+}
+
 static void run_write(PersistRun *run) {
         size_t next = 0, busy;
 
         do {
                 busy = 0;
                 for (size_t i = 0; i < WRITERS; i++) {
-                        while (!run->writers[i].node && next < run->end)
+                        while (!run->writers[i].node && next < run->end && run_may_start(run, run->plan->nodes + next))
                                 run_start_node(run, run->writers + i, run->plan->nodes + next++);
                         busy += run->writers[i].node != NULL;
                 }

@@ -25,8 +25,8 @@ typedef struct PersistShared {
 size_t persist_shared_size(const PersistPlan *p);
 
 /*
- * Writes the nodes of the plan, up to four at a time, each in a process of its own, and removes the copies that this
- * boot has written before. Takes as long as the disk takes.
+ * Writes the nodes of the plan, up to four at a time, each in a process of its own, late ones when the others are
+ * complete. Removes the copies that this boot has written before. Takes as long as the disk takes.
  */
 void persist_run(const PersistPlan *p, const PkramDevice *memory, const char *path, const DiskBoot *boot,
                  PersistShared *shared);

@@ -20,7 +20,7 @@ typedef enum PersistDrop {
         PERSIST_DROP_NEVER,     /* its mark forbids it, or it was not stored by pkramd */
         PERSIST_DROP_UNSTORABLE, /* a mounted tree that will be no node: it exceeds a limit, or is in use */
         PERSIST_DROP_ROOM,      /* it does not fit on the disk or exceeds PersistBytesMax= */
-        PERSIST_DROP_TIME,      /* it exceeds PersistSecMax= */
+        PERSIST_DROP_TIME,      /* it exceeds PersistSecMax=, with -ETIME when that was over, else by the estimate */
         PERSIST_DROP_FAILED,    /* writing it failed */
 } PersistDrop;
 
@@ -32,18 +32,20 @@ typedef struct PersistNode {
         uint64_t memory;        /* bytes of the node */
         int importance;         /* 0 to PERSIST_MAX */
         uint64_t bytes;         /* that it takes on disk, about */
+        bool late;              /* by the estimate, there is no time for it: it is written after the others */
         PersistDrop drop;
-        int error;              /* with PERSIST_DROP_FAILED: negative errno */
+        int error;              /* with PERSIST_DROP_FAILED or PERSIST_DROP_TIME: negative errno, or 0 */
         bool written;
 } PersistNode;
 
 typedef struct PersistPlan {
-        PersistNode *nodes;     /* dropped ones last; else by importance, those of users last */
+        PersistNode *nodes;     /* dropped ones last, late ones before them; else by importance, those of users last */
         size_t n, allocated;
         uint64_t room;          /* bytes that may be written */
         uint64_t rate;          /* bytes per second that the disk is expected to take */
         uint64_t usec_per_node; /* that each node takes in addition */
         uint64_t seconds;       /* that writing may take */
+        bool try_late;          /* nodes that exceed the time by the estimate are late, and are not dropped */
         uint64_t bytes;         /* that are going to be written */
         size_t n_dropped;
         int error;              /* why no node can be written at all, a negative errno or 0 */
@@ -64,7 +66,8 @@ int persist_plan_add_tree(PersistPlan *p, const char *name, int persist, Persist
 
 /*
  * Drops what does not fit: each node that alone is too much, and then the least important ones, until the rest fits.
- * room, rate, usec_per_node and seconds are set.
+ * With try_late, only room counts, and what exceeds the time becomes late in this order. room, rate, usec_per_node and
+ * seconds are set.
  */
 void persist_plan_fit(PersistPlan *p);
 
@@ -95,7 +98,8 @@ void persist_plan_fail(PersistPlan *p, int error);
 typedef void (*PersistProgress)(const PersistPlan *p, uint64_t bytes, void *userdata);
 
 /*
- * Writes the nodes of the plan, up to four at a time. Other processes do this. They are killed after p->seconds, so
+ * Writes the nodes of the plan, up to four at a time, late ones last. Other processes do this. They are killed after
+ * p->seconds, so
  * this call returns a few seconds later at most, even if the disk does not respond. Afterwards, each node is either
  * written or dropped. Copies that this boot has written before are removed first. Returns 0, also if nodes were
  * dropped, or a negative errno if none could be written.

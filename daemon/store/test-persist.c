@@ -170,7 +170,9 @@ static void test_users_come_last(void **state) {
 static void test_fit(void **state) {
         (void) state;
         _cleanup_plan_ PersistPlan room = { .room = MIB(100), .rate = MIB(100), .seconds = 60 },
-                time = { .room = UINT64_MAX, .rate = MIB(10), .seconds = 10 }, none = { .rate = 1, .seconds = 1 },
+                time = { .room = UINT64_MAX, .rate = MIB(10), .seconds = 10 },
+                late = { .room = MIB(400), .rate = MIB(10), .seconds = 10, .try_late = true },
+                none = { .rate = 1, .seconds = 1 },
                 huge = { .room = UINT64_MAX, .rate = UINT64_MAX, .seconds = 2 },
                 many = { .room = UINT64_MAX, .rate = UINT64_MAX, .seconds = 6, .usec_per_node = 30000 };
 
@@ -192,6 +194,22 @@ static void test_fit(void **state) {
         persist_plan_fit(&time);
         assert_int_equal(persist_find_node(&time, "b")->drop, PERSIST_DROP_TIME);
         assert_int_equal(persist_plan_seconds(&time), 7);
+
+        /* At the end of a shutdown, all that there is room for is tried, what exceeds the time last. */
+        persist_add_tree_node(&late, "huge", 100, MIB(200));
+        persist_add_tree_node(&late, "a", 3, MIB(60));
+        persist_add_tree_node(&late, "b", 2, MIB(60));
+        persist_add_tree_node(&late, "c", 1, MIB(10));
+        persist_add_tree_node(&late, "no room", 0, MIB(200));
+        persist_plan_fit(&late);
+        assert_int_equal(late.n_dropped, 1);
+        assert_string_equal(late.nodes[0].name, "a");
+        assert_false(late.nodes[0].late);
+        assert_string_equal(late.nodes[1].name, "huge");
+        assert_string_equal(late.nodes[2].name, "b");
+        assert_string_equal(late.nodes[3].name, "c");
+        assert_true(late.nodes[1].late && late.nodes[2].late && late.nodes[3].late);
+        assert_int_equal(late.nodes[4].drop, PERSIST_DROP_ROOM);
 
         /* Each node takes time, however small it is. */
         for (unsigned i = 0; i < 300; i++)
