@@ -53,7 +53,12 @@ static int open_base(const char *path) {
         if (parent < 0)
                 return errno == ENOENT ? -ENOTDIR : disk_errno();
 
+        /* Each of both may be a mount. */
         int fd = disk_open_directory(parent, slash + 1);
+        if (disk_is_in_memory(fd >= 0 ? fd : parent)) {
+                safe_close(fd);
+                return -ENOTBLK;
+        }
         if (fd == -ENOENT) {
                 _cleanup_close_ int synced = openat(parent, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
@@ -130,6 +135,8 @@ int disk_directory_check(const char *path) {
         struct stat st;
         int r;
 
+        if (disk_path_is_in_memory(path))
+                return -ENOTBLK;
         r = disk_directory_open(path, &d);
         /* The next boot of a damaged state creates another one. */
         if (r < 0 && r != -ENODEV && r != -EBADMSG)

@@ -13,5 +13,18 @@ const char *disk_problem_text(int error);
 /* Is this the error of a file system that can be read, but not written to? */
 bool disk_is_unwritable(int error);
 
+/*
+ * Checks whether the file system of a file or directory is in memory, so that nothing in it outlives this kernel: a
+ * tmpfs, a ramfs, or an overlay whose upper directory is on one. If the upper directory of an overlay cannot be
+ * accessed by the path that it was mounted with, returns false, except for the one of systemd.volatile=overlay.
+ */
+bool disk_is_in_memory(int fd);
+
+/* The same for a path, or for its nearest parent that exists. Returns false if it cannot be opened. */
+bool disk_path_is_in_memory(const char *path);
+
+/* Is called in place of disk_is_in_memory(). For tests, which wait for no disk; NULL otherwise. */
+extern bool (*disk_in_memory_hook)(int fd);
+
 /* Checks whether the file system itself is read-only. In the namespace of this process, its mount may be read-only. */
 bool disk_file_system_is_read_only(const char *path);

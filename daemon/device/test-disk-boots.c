@@ -2,6 +2,7 @@
 /* Nodes in files, from boot to boot: whose they are, old copies, and file systems that are full or read-only. */
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include "disk-format.h"
@@ -446,6 +447,37 @@ static void test_full_without(void **state) {
         assert_int_equal(list(f, PKRAM_LIST_DROPPED, nodes, 4), 1);
 }
 
+static bool always_in_memory(_unused_ int fd) {
+        return true;
+}
+
+/* Nothing is kept in a place that does not outlive the kernel. */
+static void test_in_memory(void **state) {
+        _cleanup_close_ int memory = memfd_create("test", MFD_CLOEXEC), proc = open("/proc", O_PATH | O_CLOEXEC);
+        struct pkram_ioctl_info info;
+        Fixture *f = *state;
+        char *first;
+
+        disk_in_memory_hook = NULL;
+        /* The file system of these is a tmpfs, too. */
+        assert_true(disk_is_in_memory(memory));
+        assert_false(disk_is_in_memory(proc));
+        assert_false(disk_path_is_in_memory("/proc/self/nonexistent/state"));
+
+        disk_in_memory_hook = always_in_memory;
+        assert_errno(disk_directory_check(f->d.path), ENOTBLK);
+        assert_errno(pkram_device_info(&f->device, &info), ENOTBLK);
+        assert_errno(put(f, "n", "n", -EBADF, false), ENOTBLK);
+        assert_true(access(f->d.path, F_OK) < 0);
+        first = strstr(f->notices, "it is in memory");
+        assert_non_null(first);
+        assert_null(strstr(first + 1, "it is in memory"));
+        /* One that is there already, as that of a version that took it for a disk. */
+        assert_return_code(mkdir(f->d.path, 0700), errno);
+        assert_errno(put(f, "n", "n", -EBADF, false), ENOTBLK);
+        assert_errno(disk_directory_check(f->d.path), ENOTBLK);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
                 cmocka_unit_test_setup_teardown(test_carried, fixture_setup, fixture_teardown),
@@ -465,6 +497,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_full_with_others, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_full_of_expired, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_full_without, fixture_setup, fixture_teardown),
+                cmocka_unit_test_setup_teardown(test_in_memory, fixture_setup, fixture_teardown),
         };
 
         return cmocka_run_group_tests(tests, NULL, NULL);

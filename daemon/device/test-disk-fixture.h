@@ -11,9 +11,10 @@ typedef struct DiskFixture {
         DiskBoot boot;          /* not valid before the first disk_fixture_reboot() */
 } DiskFixture;
 
+/* Also has the directory pass for one on a disk. */
 void disk_fixture_init(DiskFixture *f);
 
-/* Removes all of it, and the hook of calls. */
+/* Removes all of it, and the hooks. */
 void disk_fixture_done(DiskFixture *f);
 
 /* Begins the next boot. */

@@ -112,6 +112,9 @@ static const char *status_disk_problem(const Config *c, const struct pkram_ioctl
         if (!c->disk || (config_persist(c) == PERSIST_NO && access(PKRAM_DISK_DIRECTORY "/state", F_OK) < 0))
                 return NULL;
         r = disk_directory_check(PKRAM_DISK_DIRECTORY);
+        /* That matters only if it is to be written to. */
+        if (r == -ENOTBLK && config_persist(c) == PERSIST_NO)
+                return NULL;
         return r < 0 ? disk_problem_text(r) : NULL;
 }
 

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # pkramd and its worker on a kernel without PKRAM, with nodes on disk, in a mount namespace of their own: reboots, a
 # daemon that is killed, and what pkramctl shows. Speaks TAP.
-# Usage: test-disk.sh PKRAMD WORKER PKRAMCTL MOUNT.PKRAM UMOUNT.PKRAM
+# Usage: test-disk.sh PKRAMD WORKER PKRAMCTL MOUNT.PKRAM UMOUNT.PKRAM INSTALLED-PKRAMD
+# The first pkramd takes a tmpfs for a disk.
 set -u
-if [[ ${6-} != inside ]]; then
+if [[ ${7-} != inside ]]; then
     if ! unshare --mount --propagation private true 2>/dev/null || ((EUID != 0)); then
         echo "1..0 # SKIP needs to be root and allowed to mount"
         exit 0
@@ -17,6 +18,7 @@ if [[ ${6-} != inside ]]; then
 fi
 
 daemon=$(realpath "$1") worker=$(realpath "$2") ctl=$(realpath "$3") helper=$(realpath "$4") uhelper=$(realpath "$5")
+installed=$(realpath "$6")
 # Directories and the boot ID of this system stay as they are.
 mount -t tmpfs none /run && mount -t tmpfs none /var/lib || exit 1
 mkdir -p /etc/pkram && mount -t tmpfs none /etc/pkram || exit 1
@@ -208,6 +210,30 @@ small_disk_parent nr_inodes=1
 unusable 'is full' 6 3; ok "no room for the directory"
 stop
 umount /var/lib/pkram
+
+# A place in memory is no disk. On an overlay, the upper directory counts.
+takes_all=$daemon daemon=$installed
+unusable 'it is in memory'; ok "a tmpfs: status, check and clients tell, the journal once"
+[[ ! -e /var/lib/pkram/disk ]]; ok "nothing is created there"
+overlay() { # DIRECTORY
+    stop
+    mkdir -p "$1"/{lower,upper,work}
+    mount -t overlay -o "lowerdir=$1/lower,upperdir=$1/upper,workdir=$1/work" none /var/lib/pkram 2>/dev/null
+}
+if overlay /run/overlay; then
+    unusable 'it is in memory'; ok "an overlay in memory"
+    stop
+    umount /var/lib/pkram
+fi
+if [[ $(stat -f -c %T "$dir") != @(tmpfs|ramfs|overlayfs) ]] && overlay "$dir/overlay"; then
+    chmod 755 /var/lib/pkram
+    new_boot
+    up
+    run 0 store n "$dir/old" && run 0 retrieve n -; ok "an overlay on a disk is used"
+    stop
+    umount /var/lib/pkram
+fi
+daemon=$takes_all
 
 # Nodes of the last boot, and a file system that cannot be written to when this one begins.
 small_disk_parent size=1m

@@ -97,7 +97,7 @@ typedef struct TreeScan {
 
 /*
  * Returns why pkramd stores nothing in memory either: an earlier boot may have left a node with the same name on a
- * disk that cannot be read. A full or read-only one can.
+ * disk that cannot be read. A full or read-only one can, and a directory in memory has nothing of an earlier boot.
  */
 static const char *disk_obstacle(const Config *config, const char *path) {
         char state[256];
@@ -107,7 +107,7 @@ static const char *disk_obstacle(const Config *config, const char *path) {
             access(state, F_OK) < 0)
                 return NULL;
         r = disk_directory_check(path);
-        return r < 0 && r != -EROFS && r != -EDQUOT ? disk_problem_text(r) : NULL;
+        return r < 0 && r != -EROFS && r != -EDQUOT && r != -ENOTBLK ? disk_problem_text(r) : NULL;
 }
 
 /* Takes the strings of p over, and adds its name and path. */

@@ -64,6 +64,7 @@ int store_error_device(StoreError *e, int r) {
         case -EDQUOT:
                 return store_error_quota(e, STORE_LIMIT_DISK, 0, 0, UINT64_MAX);
         case -EROFS:
+        case -ENOTBLK:
         case -EUCLEAN:
         case -EIO:
         case -ESTALE:

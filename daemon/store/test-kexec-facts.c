@@ -21,6 +21,10 @@
 /* A directory of a tmpfs, as trees have to be on one. */
 static char dir[] = "/dev/shm/test-kexec-facts-XXXXXX";
 
+static bool trees_pass_for_disk(_unused_ int fd) {
+        return false;
+}
+
 static const char *path_of(const char *name) {
         static char path[2][256];
         static unsigned n;
@@ -271,6 +275,25 @@ static void test_trees(_unused_ void **state) {
                         assert_null(s.facts.store_problem);
                 assert_ok(file_write(disk_state, "x", 1));
         }
+
+        /* If it is in memory, no earlier boot has. Only nodes that are to be written there are lost. */
+        disk_in_memory_hook = NULL;
+        for (int i = 0; i < 2; i++) {
+                _cleanup_kexec_state_ KexecState s = {};
+
+                config.persist = i == 0 ? PERSIST_NO : PERSIST_ALL;
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                assert_int_equal(s.facts.n_problems, 1);
+                assert_null(s.facts.store_problem);
+        }
+        mock_set_missing(mock, -ENOENT);
+        {
+                _cleanup_kexec_state_ KexecState s = {};
+
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                assert_non_null(strstr(s.facts.disk_problem, "it is in memory"));
+        }
+        disk_in_memory_hook = trees_pass_for_disk;
 
         remove_tree(disk);
         remove_tree(path_of("a"));
@@ -900,6 +923,7 @@ int main(void) {
                 (void) strcpy(dir, "/tmp/test-kexec-fact-XXXXXX");
                 assert_non_null(mkdtemp(dir));
         }
+        disk_in_memory_hook = trees_pass_for_disk;
         r = cmocka_run_group_tests(tests, NULL, NULL);
         (void) rmdir(dir);
         return r;

@@ -335,6 +335,30 @@ static void test_unusable_disk(void **state) {
         assert_true(is_on_disk(f, "old"));
 }
 
+static bool disk_counts_as_memory(_unused_ int fd) {
+        return true;
+}
+
+/* With PKRAM, a directory in memory is no disk: nothing of an earlier boot can be there. */
+static void test_disk_in_memory(void **state) {
+        _cleanup_error_ StoreError put = {};
+        Fixture *f = *state;
+
+        assert_ok(store_put_data(&f->s, &f->s.root, "old", 0, NULL));
+        disk_in_memory_hook = disk_counts_as_memory;
+        restart(f, true, true);
+        assert_false(places_read_disk(f->places));
+        assert_int_equal(store_count(&f->s, &f->s.root), 0);
+        assert_ok(store_put_data(&f->s, &f->s.root, "old", 0, NULL));
+        assert_false(is_on_disk(f, "old"));
+        assert_ok(store_remove(f->s.store, &f->s.root, NULL, "old", 0, NULL, NULL));
+
+        /* Without PKRAM, clients are told. */
+        restart(f, true, false);
+        assert_errno(store_put_data(&f->s, &f->s.root, "new", 0, &put), ENOTBLK);
+        assert_non_null(strstr(put.reason, "it is in memory"));
+}
+
 static ino_t failing_inode;
 static bool header_fails, header_is_next;
 
@@ -540,6 +564,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_never, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_both_places, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unusable_disk, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_disk_in_memory, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unreadable_node, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_killed_while_replacing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_memory_only, setup, teardown),
