@@ -89,7 +89,7 @@ static bool entry_refresh(const DiskDirectory *dir, DiskEntry *e) {
         e->info.flags &= ~PKRAM_NODE_BUSY;
         if (!e->loading)
                 return true;
-        fd = disk_open(dir->nodes, e->file, O_RDONLY);
+        fd = disk_open_to_lock(dir->nodes, e->file);
         if (fd == -ENOENT || (fd >= 0 && fstat(fd, &st) == 0 && st.st_ino != e->ino))
                 return false;
         if (fd < 0)
@@ -135,7 +135,7 @@ static int disk_do_list(DiskContents *c, struct pkram_ioctl_list *a) {
 
 /* Removes the file of a node that no client loads durably, if there is one. */
 static int copy_remove(const DiskDirectory *dir, const char *file) {
-        _cleanup_close_ int fd = disk_open(dir->nodes, file, O_RDONLY);
+        _cleanup_close_ int fd = disk_open_to_lock(dir->nodes, file);
         int r;
 
         if (fd < 0)

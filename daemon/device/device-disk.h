@@ -7,9 +7,9 @@
  *   - Nodes survive a reboot as well as a kexec. PKRAM_IOC_INFO describes the directory: the generation counts boots,
  *     and the super block is 0.
  *   - A node that was set aside is listed as dropped.
- *   - More errors are possible, those of disk_problem_text(). They are also told in a notice, once for each of them
- *     until the directory can be used again. If the file of one node cannot be read, the node is not listed, its
- *     PKRAM_IOC_LOAD_BEGIN returns the error, and only a commit with PKRAM_COMMIT_REPLACE replaces it.
+ *   - More errors are possible, those of disk_problem_text(). These and others are also told in a notice, once for
+ *     each of them until the directory can be used again. If the file of one node cannot be read, the node is not
+ *     listed, its PKRAM_IOC_LOAD_BEGIN returns the error, and only a commit with PKRAM_COMMIT_REPLACE replaces it.
  *   - If the file system is full or read-only when the boot uses it first, the nodes of the last boot can be listed
  *     and loaded. PKRAM_IOC_REMOVE fails unless it is durable, and PKRAM_IOC_SAVE_BEGIN fails. Each call tries again.
  *

@@ -407,11 +407,11 @@ int disk_contents_enter(DiskContents *c, DiskDirectory *ret) {
 
         r = contents_enter(c, ret);
         problem = r < 0 ? r : ret->read_only;
-        if (problem != c->problem && disk_problem_text(problem) && c->notice) {
+        if (problem != c->problem && problem < 0 && c->notice) {
                 DiskDirectory none = { .notice = c->notice, .userdata = c->userdata };
 
                 disk_directory_notice(&none, "Failed to use '%s' for %snodes: %s", c->path, r < 0 ? "" : "new ",
-                                      disk_problem_text(problem));
+                                      disk_error_text(problem));
         }
         c->problem = problem;
         return r;

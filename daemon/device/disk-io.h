@@ -43,8 +43,18 @@ bool disk_identity_matches(const DiskIdentity *a, const DiskIdentity *b);
 int disk_errno(void);
 
 int disk_open(int directory, const char *name, int flags);
+
+/*
+ * Opens a file that exists, for an exclusive lock. NFS requires that it can be written to. Otherwise opens it for
+ * reading only: elsewhere, this is enough.
+ */
+int disk_open_to_lock(int directory, const char *name);
+
 int disk_mkdir(int directory, const char *name);
+
+/* flags: 0 or RENAME_NOREPLACE, also on file systems without it. */
 int disk_rename(int from_directory, const char *from, int to_directory, const char *to, unsigned flags);
+
 int disk_unlink(int directory, const char *name, int flags);
 int disk_sync(int fd);
 

@@ -43,7 +43,7 @@ void disk_node_remove_left(int directory, const char *file) {
 }
 
 int disk_node_lock(int directory, const char *file, int *ret_fd) {
-        _cleanup_close_ int fd = disk_open(directory, file, O_RDONLY);
+        _cleanup_close_ int fd = disk_open_to_lock(directory, file);
         int r;
 
         if (fd < 0)

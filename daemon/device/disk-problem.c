@@ -122,3 +122,7 @@ const char *disk_problem_text(int error) {
                 return NULL;
         }
 }
+
+const char *disk_error_text(int error) {
+        return disk_problem_text(error) ?: strerror(-error);
+}

@@ -10,6 +10,9 @@
  */
 const char *disk_problem_text(int error);
 
+/* The same, or the description of any other error. */
+const char *disk_error_text(int error);
+
 /* Is this the error of a file system that can be read, but not written to? */
 bool disk_is_unwritable(int error);
 

@@ -257,6 +257,21 @@ int disk_session_load_begin(DiskContents *c, int fd, struct pkram_ioctl_name *a)
 
 /* --- removing --- */
 
+/* Makes the lock of fd, which loads the file, an exclusive one. other is the same file, opened to be locked. */
+static int loader_lock(int fd, int other) {
+        int r;
+
+        r = disk_lock(fd, LOCK_EX);
+        if (r != -EBADF)
+                return r;
+        /* NFS refuses that, since fd is open for reading only. */
+        (void) disk_lock(fd, LOCK_UN);
+        r = disk_lock(other, LOCK_EX);
+        if (r < 0)
+                (void) disk_lock(fd, LOCK_SH);
+        return r;
+}
+
 /* Removes the file durably. fd may be loading it. *ret_id is the node that it was. */
 static int remove_file(const DiskDirectory *dir, int fd, const char *file, uint64_t *ret_id) {
         _cleanup_close_ int other = -EBADF;
@@ -264,17 +279,17 @@ static int remove_file(const DiskDirectory *dir, int fd, const char *file, uint6
         DiskHeader h;
         int r;
 
-        other = disk_open(dir->nodes, file, O_RDONLY);
+        other = disk_open_to_lock(dir->nodes, file);
         if (other < 0)
                 return other;
         if (fstat(other, &st) < 0 || fstat(fd, &own) < 0)
                 return -errno;
         if (st.st_dev == own.st_dev && st.st_ino == own.st_ino)
-                other = safe_close(other);
-
-        r = disk_lock(other >= 0 ? other : fd, LOCK_EX);
+                r = loader_lock(fd, other);
+        else
+                r = disk_lock(other, LOCK_EX);
         if (r >= 0)
-                r = disk_file_read_header(other >= 0 ? other : fd, &h);
+                r = disk_file_read_header(other, &h);
         if (r >= 0)
                 r = disk_unlink(dir->nodes, file, 0);
         if (r >= 0)

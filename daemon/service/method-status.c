@@ -115,7 +115,7 @@ static const char *status_disk_problem(const Config *c, const struct pkram_ioctl
         /* That matters only if it is to be written to. */
         if (r == -ENOTBLK && config_persist(c) == PERSIST_NO)
                 return NULL;
-        return r < 0 ? disk_problem_text(r) : NULL;
+        return r < 0 ? disk_error_text(r) : NULL;
 }
 
 int vl_method_get_status(

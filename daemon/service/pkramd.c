@@ -98,7 +98,7 @@ static int pkramd_run(void) {
                 r = places_remove_hidden(places);
                 if (r < 0)
                         log_warning("Failed to remove older copies of nodes in memory from the disk, ignoring: %s",
-                                    disk_problem_text(r) ?: strerror(-r));
+                                    disk_error_text(r));
                 r = places_read_disk(places) ? 0 : rights_give_up();
                 if (r < 0)
                         log_warning("Failed to give up rights that are needed for nodes on disk, ignoring: %s",

@@ -107,7 +107,7 @@ static const char *disk_obstacle(const Config *config, const char *path) {
             access(state, F_OK) < 0)
                 return NULL;
         r = disk_directory_check(path);
-        return r < 0 && r != -EROFS && r != -EDQUOT && r != -ENOTBLK ? disk_problem_text(r) : NULL;
+        return r < 0 && r != -EROFS && r != -EDQUOT && r != -ENOTBLK ? disk_error_text(r) : NULL;
 }
 
 /* Takes the strings of p over, and adds its name and path. */
@@ -413,7 +413,7 @@ static int collect_disk_problem(const Config *config, const KexecSources *source
         if (!config->disk)
                 return 0;
         r = disk_directory_check(sources->disk ?: PKRAM_DISK_DIRECTORY);
-        state->facts.disk_problem = r < 0 ? disk_problem_text(r) : NULL;
+        state->facts.disk_problem = r < 0 ? disk_error_text(r) : NULL;
         if (!state->facts.disk_problem)
                 return 0;
         r = kexec_for_each_tree(sources->utab, sources->mounts ?: MOUNT_TABLE, count_tree, &state->facts.n_trees);

@@ -189,7 +189,7 @@ int reboot_check_new(Store *store, const Config *config, const char *utab, const
                 r = c->problem ? -EACCES : persist_plan_limit(&c->plan, disk_path, config);
                 if (r < 0) {
                         if (!c->problem) {
-                                c->problem = disk_problem_text(r);
+                                c->problem = disk_error_text(r);
                                 c->where = disk_path;
                         }
                         persist_plan_fail(&c->plan, r);

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "device-mock.h"
+#include "disk-io.h"
 #include "fd-table.h"
 #include "fdstore-node.h"
 #include "file-util.h"
@@ -23,6 +24,10 @@ static char dir[] = "/dev/shm/test-kexec-facts-XXXXXX";
 
 static bool trees_pass_for_disk(_unused_ int fd) {
         return false;
+}
+
+static int every_call_is_invalid(_unused_ const char *call, _unused_ int fd) {
+        return -EINVAL;
 }
 
 static const char *path_of(const char *name) {
@@ -275,6 +280,18 @@ static void test_trees(_unused_ void **state) {
                         assert_null(s.facts.store_problem);
                 assert_ok(file_write(disk_state, "x", 1));
         }
+
+        /* Nor does it with any other error. */
+        assert_return_code(chmod(disk, 0700), errno);
+        disk_io_hook = every_call_is_invalid;
+        {
+                _cleanup_kexec_state_ KexecState s = {};
+
+                assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
+                assert_int_equal(s.facts.n_problems, 3);
+                assert_string_equal(s.facts.store_problem, "Invalid argument");
+        }
+        disk_io_hook = NULL;
 
         /* If it is in memory, no earlier boot has. Only nodes that are to be written there are lost. */
         disk_in_memory_hook = NULL;
