@@ -46,7 +46,7 @@ DEFINE_CLEANUP(DiskDevice *, disk_device_free)
 
 PkramDevice disk_device(DiskDevice *d);
 
-/* How long nodes that were set aside are kept, in seconds. They are removed when the directory is opened first. */
+/* How long nodes that were set aside are kept, in seconds. They are removed when a boot opens the directory first. */
 void disk_device_set_keep(DiskDevice *d, uint64_t seconds);
 
 /*

@@ -64,7 +64,7 @@ static int remove_tree(int dir, const char *name, unsigned depth) {
         return r < 0 ? r : disk_unlink(dir, name, AT_REMOVEDIR);
 }
 
-int disk_aside_expire(int directory, const char *boot_token, uint64_t seconds) {
+int disk_aside_expire(int directory, uint64_t seconds) {
         _cleanup_closedir_ DIR *stream = NULL;
         const struct dirent *de;
         time_t now = time(NULL);
@@ -76,7 +76,7 @@ int disk_aside_expire(int directory, const char *boot_token, uint64_t seconds) {
         while ((de = disk_read_entry(stream, &r))) {
                 struct stat st;
 
-                if (!disk_token_is_valid(de->d_name) || streq(de->d_name, boot_token) ||
+                if (!disk_token_is_valid(de->d_name) ||
                     fstatat(dirfd(stream), de->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                         continue;
                 if (st.st_mtime > now || (uint64_t) (now - st.st_mtime) < seconds)

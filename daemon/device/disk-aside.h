@@ -17,5 +17,9 @@ int disk_aside_move(int directory, const char *token, int from, const char *name
 /* Opens what was set aside in the boot with this token. -ENOENT. */
 int disk_aside_open(int directory, const char *token);
 
-/* Removes what was set aside more than so many seconds ago, except in this boot. */
-int disk_aside_expire(int directory, const char *boot_token, uint64_t seconds);
+/*
+ * Removes what was set aside more than so many seconds ago. For the beginning of a boot: what was set aside at the
+ * beginning of others is compared with the clock in the same state. Where no clock runs while the machine is off, it
+ * may be wrong by years until it is synchronised.
+ */
+int disk_aside_expire(int directory, uint64_t seconds);

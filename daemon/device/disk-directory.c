@@ -344,7 +344,7 @@ static int enter_state(const char *path, const DiskBoot *boot, DiskDirectory *d)
         own = streq(d->record.boot_id, boot->boot_id);
 
         /* First, because this may make the room that the rest needs. */
-        k = d->again ? 0 : disk_aside_expire(d->fd, own ? d->record.token : "", d->keep);
+        k = own || d->again ? 0 : disk_aside_expire(d->fd, d->keep);
         if (k < 0)
                 disk_directory_notice(d, "Failed to remove nodes that were set aside, ignoring: %s", strerror(-k));
 

@@ -27,7 +27,7 @@ typedef struct DiskDirectory {
         int read_only;          /* why the state cannot be written: -EDQUOT or -EROFS, else 0 */
         DiskNotice notice;      /* or NULL */
         void *userdata;
-        uint64_t keep;          /* seconds after which entering removes what was set aside */
+        uint64_t keep;          /* seconds after which the next boot removes what was set aside */
         bool again;             /* entering was tried before: nothing is removed or said again */
 } DiskDirectory;
 
@@ -51,8 +51,10 @@ typedef struct DiskBoot {
 
 int disk_boot_get(DiskBoot *ret);
 
-/* Opens it for this boot: removes what was set aside long ago, creates what is missing, takes over the nodes of the
- * last boot, and sets aside all others. */
+/*
+ * Opens it for this boot: creates what is missing, takes over the nodes of the last boot, and sets aside all others.
+ * The first call in a boot also removes what was set aside long ago.
+ */
 int disk_directory_enter(const char *path, const DiskBoot *boot, DiskDirectory *d);
 
 /*
