@@ -99,10 +99,9 @@ typedef void (*PersistProgress)(const PersistPlan *p, uint64_t bytes, void *user
 
 /*
  * Writes the nodes of the plan, up to four at a time, late ones last. Other processes do this. They are killed after
- * p->seconds, so
- * this call returns a few seconds later at most, even if the disk does not respond. Afterwards, each node is either
- * written or dropped. Copies that this boot has written before are removed first. Returns 0, also if nodes were
- * dropped, or a negative errno if none could be written.
+ * p->seconds, so this call returns a few seconds later at most, even if the disk does not respond. Afterwards, each
+ * node is either written or dropped. Copies that this boot has written before are removed first. Returns 0, also if
+ * nodes were dropped, or a negative errno if none could be written.
  */
 int persist_write(PersistPlan *p, const PkramDevice *memory, const char *path, const DiskBoot *boot,
                   PersistProgress progress, void *userdata);
