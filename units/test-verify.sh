@@ -100,6 +100,14 @@ if ! grep -q '^After=.*\<remote-fs\.target\>' "$guest" || ((tries * ${every%s} <
         exit 1
 fi
 
+# With User=, a guest that stops asks over the system bus for the kind of shutdown: the bus has to stop after it.
+for unit in dbus.socket dbus.service; do
+        if ! sed -n 's/^After=//p' "$guest" | tr ' ' '\n' | grep -qx "$unit"; then
+                echo "pkram-qemu@.service does not stop before $unit"
+                exit 1
+        fi
+done
+
 # Catalog: every MESSAGE_ID once, each with the parts a reader needs.
 ids=$(grep -c '^-- [0-9a-f]\{32\}$' "$src/pkram.catalog")
 unique=$(grep '^-- [0-9a-f]\{32\}$' "$src/pkram.catalog" | sort -u | wc -l)
