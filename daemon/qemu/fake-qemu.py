@@ -4,7 +4,8 @@
 and read.
 
 Its arguments are those that pkram-qemu passes on. $FAKE has words for what goes wrong: no-mode, blocked, save-fails,
-save-dies, load-dies, load-fails, stubborn (ignores the power button), new-machine, panics (a guest whose panic comes
+save-dies, load-dies, load-fails, load-killed, load-hangs-up (closes the monitor), cont-fails, cont-dies (while it
+begins to run the guest), stubborn (ignores the power button), new-machine, panics (a guest whose panic comes
 with numbers that JSON in C cannot take), hangs-up (closes the monitor when the guest runs, and goes on), ends-slowly
 (takes two seconds after that), save-blocks=SECONDS (answers nothing meanwhile), save-hangs (until it is cancelled,
 which takes a second, and the guest goes on after that only). The guest's memory is a count of
@@ -86,6 +87,11 @@ def execute(command, arguments):
             migration = {"status": "failed", "error-desc": "No space left on device"}
     if command == "migrate-incoming":
         with open(arguments["uri"].removeprefix("file:"), "rb") as f:
+            if "load-killed" in FAKE:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if "load-hangs-up" in FAKE:
+                monitor.shutdown(socket.SHUT_RDWR)
+                signal.pause()
             if "load-dies" in FAKE or f.read(1)[0] != count():
                 sys.exit(1)
         status, migration = "paused", {"status": "completed"}
@@ -96,6 +102,11 @@ def execute(command, arguments):
     if command == "cont":
         if status == "finish-migrate":
             raise ValueError("Migration is not finalized yet")
+        if "cont-fails" in FAKE:
+            raise ValueError('Failed to get "write" lock')
+        if "cont-dies" in FAKE:
+            run()
+            os.kill(os.getpid(), signal.SIGKILL)
         if status == "prelaunch":
             run()
         status = "running"

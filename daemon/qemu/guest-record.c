@@ -14,6 +14,7 @@ static const char *const phase_names[_GUEST_PHASE_MAX] = {
         [GUEST_SAVING] = "saving",
         [GUEST_SAVED] = "saved",
         [GUEST_FAILED] = "failed",
+        [GUEST_RESUMING] = "resuming",
 };
 
 void guest_record_done(GuestRecord *r) {
@@ -150,6 +151,9 @@ int guest_record_differs(const GuestRecord *r, char *const *arguments, uint64_t 
                 k = asprintf(ret_why, "it was not saved completely");
         else if (r->phase == GUEST_FAILED)
                 k = asprintf(ret_why, "it could not be saved: %s", r->reason ?: "unknown reason");
+        else if (r->phase == GUEST_RESUMING)
+                k = asprintf(ret_why, "it may have run since it was saved: %s",
+                             r->reason ?: "pkram-qemu ended when it told QEMU to run it");
         if (k == 0 && r->phase == GUEST_SAVED)
                 k = arguments_differ(&r->arguments, arguments, ret_why);
         if (k == 0 && r->size != size)

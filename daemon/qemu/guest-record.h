@@ -15,12 +15,13 @@ typedef enum GuestPhase {
         GUEST_SAVING, /* saving began, and its end was not recorded */
         GUEST_SAVED,
         GUEST_FAILED, /* saving failed */
+        GUEST_RESUMING, /* QEMU was told to run it, and whether it does was not recorded */
         _GUEST_PHASE_MAX,
 } GuestPhase;
 
 typedef struct GuestRecord {
         GuestPhase phase;
-        char *reason;           /* GUEST_FAILED: why */
+        char *reason;           /* GUEST_FAILED, GUEST_RESUMING: why */
         StringList arguments;   /* QEMU's command line, as it was given */
         uint64_t size;          /* of the RAM, in bytes */
         char *qemu;             /* version */

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <systemd/sd-daemon.h>
 
 #include "format.h"
@@ -146,11 +147,50 @@ static int run_compare_disks(GuestRun *run, char **ret_why) {
         return now ? guest_disks_differ(run->record.disks, now, ret_why) : -ENOMEM;
 }
 
+/* The guest has not run since it was saved, and stays so. */
+static void run_log_kept(const GuestRun *run) {
+        log_info("The saved memory of guest '%s' stays in '%s' for the next start; remove '%s/" GUEST_RECORD_FILE
+                 "' to boot it.", run->name, run->path, run->path);
+}
+
+/*
+ * Deals with a state that was not loaded, after the error r. why is QEMU's reason for -EREMOTEIO. Returns 0 if QEMU
+ * refuses the state, by an answer or by an exit status: then *ret_why is the reason and QEMU has ended. In other cases
+ * the state may be all right: the host may be slow or short of memory, so the guest stays saved. QEMU does not write
+ * to the files with RAM before the guest runs, apart from what loading writes in the same way each time. Returns a
+ * negative errno after a message then.
+ */
+static int run_judge_load(GuestRun *run, int r, const char *why, char **ret_why) {
+        char end[128];
+        int k;
+
+        k = process_wait(run, USEC_PER_SEC);
+        if (k > 0 && WIFEXITED(run->status) && WEXITSTATUS(run->status) != 0)
+                k = asprintf(ret_why, "QEMU ended (%s) when it loaded its state",
+                             exit_to_text(run->status, end, sizeof(end)));
+        else if (r == -EREMOTEIO) {
+                process_end(run, QUIT_USEC);
+                k = asprintf(ret_why, "QEMU cannot load its state: %s", why ?: strerror(-r));
+        } else {
+                if (k > 0)
+                        log_error("Failed to load guest '%s': QEMU ended (%s).", run->name,
+                                  exit_to_text(run->status, end, sizeof(end)));
+                else
+                        (void) log_error_errno(r, "Failed to load guest '%s'", run->name);
+                run_log_kept(run);
+                return r;
+        }
+        if (k < 0) {
+                *ret_why = NULL;
+                return -ENOMEM;
+        }
+        return 0;
+}
+
 /* Has QEMU load the saved guest. Returns 1 if the guest is loaded, 0 if it cannot be loaded, or a negative errno. With
  * 0, *ret_why is the reason and QEMU has ended. */
 static int run_resume(GuestRun *run, char **ret_why) {
         _cleanup_free_ char *path = NULL, *why = NULL;
-        char end[128];
         int r;
 
         r = run_launch(run, /* incoming= */ true);
@@ -172,16 +212,77 @@ static int run_resume(GuestRun *run, char **ret_why) {
                 return -ENOMEM;
         }
         r = guest_load(run->qmp, path, START_USEC, &why);
-        if (r >= 0)
-                return 1;
-        if (process_wait(run, USEC_PER_SEC) > 0)
-                r = asprintf(ret_why, "QEMU ended (%s) when it loaded its state",
-                             exit_to_text(run->status, end, sizeof(end)));
-        else {
-                process_end(run, QUIT_USEC);
-                r = asprintf(ret_why, "QEMU cannot load its state: %s", why ?: strerror(-r));
+        return r < 0 ? run_judge_load(run, r, why, ret_why) : 1;
+}
+
+/* Tells QEMU to run the guest. Returns 0, -EREMOTEIO if QEMU refuses, so that nothing of the guest has run, or another
+ * negative errno if the guest may have run. After an error there was a message. */
+static int run_tell(GuestRun *run) {
+        _cleanup_free_ char *why = NULL;
+        int r;
+
+        r = guest_continue(run->qmp, START_USEC, &why);
+        if (r == -EREMOTEIO)
+                log_error("QEMU refuses to run guest '%s': %s.", run->name, why ?: "unknown error");
+        return r >= 0 || r == -EREMOTEIO ? r : process_complain(run, r, "the guest was to run");
+}
+
+/* Records why a guest, which may have run, cannot be resumed any more. */
+static void run_record_loss(GuestRun *run, const char *why) {
+        int r;
+
+        log_error("The saved memory of guest '%s' is lost: %s. The next start boots it.", run->name, why);
+        run->record.phase = GUEST_RESUMING;
+        free(run->record.reason);
+        run->record.reason = strdup(why);
+        r = guest_record_write(&run->record, run->directory);
+        if (r < 0)
+                log_warning("The next start will not know why guest '%s' cannot go on: %s.", run->name, strerror(-r));
+}
+
+/* Ends a QEMU that did not run the loaded guest, for the reason r of run_tell(). If nothing of the guest has run and
+ * cannot run any more, it is saved again. */
+static void run_take_back(GuestRun *run, int r) {
+        process_end(run, QUIT_USEC);
+        if (r != -EREMOTEIO) {
+                run_record_loss(run, "QEMU was told to run it, and did not answer");
+                return;
         }
-        return r < 0 ? -ENOMEM : 0;
+        if (run->process >= 0) {
+                run_record_loss(run, "QEMU did not run it, and does not end");
+                return;
+        }
+        run->record.phase = GUEST_SAVED;
+        r = guest_record_write(&run->record, run->directory);
+        if (r < 0) {
+                (void) log_error_errno(r, "Failed to write " GUEST_RECORD_FILE);
+                run_record_loss(run, "its record could not be written");
+                return;
+        }
+        run_log_kept(run);
+}
+
+/* Has a loaded guest run, if it ran when it was saved. From the first instruction on, the guest must never be resumed
+ * from the same state again, also if pkram-qemu is killed. */
+static int run_continue(GuestRun *run) {
+        int r;
+
+        run->record.phase = GUEST_RESUMING;
+        r = guest_record_write(&run->record, run->directory);
+        if (r < 0) {
+                (void) log_error_errno(r, "Failed to record in '%s' that the guest is resumed", run->path);
+                run_log_kept(run);
+                return r;
+        }
+        r = run->record.running ? run_tell(run) : 0;
+        if (r < 0) {
+                run_take_back(run, r);
+                return r;
+        }
+        if (unlinkat(run->directory, GUEST_RECORD_FILE, 0) < 0 || unlinkat(run->directory, GUEST_STATE_FILE, 0) < 0)
+                log_warning("Failed to remove the guest's saved state from '%s', ignoring: %s", run->path,
+                            strerror(errno));
+        return 0;
 }
 
 /* Has the guest's agent set the guest's clock, which stood still while the guest was saved. */
@@ -252,7 +353,7 @@ static void run_announce(const GuestRun *run, bool resumed, const char *why) {
 /* Resumes the guest, or boots it. */
 static int run_start(GuestRun *run) {
         _cleanup_free_ char *why = NULL;
-        bool runs, resumed;
+        bool resumed;
         int r;
 
         r = run_may_resume(run, &why);
@@ -275,15 +376,12 @@ static int run_start(GuestRun *run) {
                 r = run_launch(run, /* incoming= */ false);
                 if (r < 0)
                         return r;
-        } else if (unlinkat(run->directory, GUEST_RECORD_FILE, 0) < 0 ||
-                   unlinkat(run->directory, GUEST_STATE_FILE, 0) < 0)
-                /* The guest must not be resumed from this state a second time. */
-                return log_error_errno(-errno, "Failed to remove the guest's saved state from '%s'", run->path);
-
-        runs = resumed ? run->record.running : !run->plan.start_paused;
-        r = runs ? guest_continue(run->qmp, START_USEC) : 0;
+                if (!run->plan.start_paused)
+                        r = run_tell(run);
+        } else
+                r = run_continue(run);
         if (r < 0)
-                return process_complain(run, r, "the guest was to run");
+                return r;
         run_announce(run, resumed, why);
         if (resumed)
                 run_set_clock(run);

@@ -4,7 +4,7 @@
 
 #include "guest-run.h"
 
-/* Starts QEMU with the guest. Returns 0 if the guest runs, or a negative errno after a message: -EOPNOTSUPP if it could
- * not be preserved, -EBUSY if it runs already. After an error the caller ends QEMU, and removes the files of a guest
- * that was booted. */
+/* Starts QEMU with the guest. Returns 0 if the guest runs, or a negative errno after a message: -EOPNOTSUPP if it
+ * could not be preserved, -EBUSY if it runs already. After an error the caller ends QEMU, and removes the files of a
+ * guest that was booted. */
 int guest_start(GuestRun *run);

@@ -314,13 +314,12 @@ int guest_load(Qmp *q, const char *path, uint64_t usec, char **reterr) {
         *reterr = NULL;
         r = uri ? qmp_execute(q, "migrate-incoming", TAKE_PTR(uri), usec_left(deadline), /* ret= */ NULL, reterr) :
                 -ENOMEM;
-        if (r >= 0)
-                r = wait_for_migration(q, deadline, reterr);
-        return late_to_error(r, reterr);
+        return r >= 0 ? wait_for_migration(q, deadline, reterr) : r;
 }
 
-int guest_continue(Qmp *q, uint64_t usec) {
-        return guest_command(q, "cont", usec);
+int guest_continue(Qmp *q, uint64_t usec, char **reterr) {
+        *reterr = NULL;
+        return qmp_execute(q, "cont", /* arguments= */ NULL, usec, /* ret= */ NULL, reterr);
 }
 
 int guest_power_down(Qmp *q, uint64_t usec) {

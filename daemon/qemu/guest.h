@@ -36,11 +36,13 @@ int guest_save(Qmp *q, pid_t pid, const char *path, uint64_t usec, GuestRecord *
  * or the errors of qmp_execute(), where -ETIMEDOUT means that QEMU is busy. */
 int guest_wake(Qmp *q, uint64_t usec);
 
-/* Loads a guest from a file; it does not run yet. Returns as guest_save(). */
+/* Loads a guest from a file; it does not run yet. Returns 0; -EREMOTEIO: QEMU refuses the state, *reterr is the reason
+ * as part of a sentence, which the caller frees; or the errors of qmp_execute(), after which the state may be all
+ * right. */
 int guest_load(Qmp *q, const char *path, uint64_t usec, char **reterr);
 
-/* Has it run. Returns the errors of qmp_execute(). */
-int guest_continue(Qmp *q, uint64_t usec);
+/* Has it run. Returns the errors of qmp_execute(): after -EREMOTEIO it has not run, after others it may have. */
+int guest_continue(Qmp *q, uint64_t usec, char **reterr);
 
 /* Presses the power button. */
 int guest_power_down(Qmp *q, uint64_t usec);

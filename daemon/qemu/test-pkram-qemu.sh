@@ -97,6 +97,21 @@ saved load-dies && says "does not go on: QEMU ended (exit status 1) when it load
 ok "QEMU cannot load: it boots"
 saved load-fails && says "does not go on: QEMU cannot load its state: Unknown section" && ends 0 TERM
 ok "nor if QEMU says so"
+kept="The saved memory of guest 'a' stays in"
+goes_on() { launch '' && says "goes on; it stood still for" && [[ $(ram) == 1 ]] && ends 0 TERM; }
+saved load-killed && says "$kept" && ends 1 && says "Failed to load guest 'a': QEMU ended (signal 9 (Killed))" &&
+    goes_on; ok "QEMU is killed while it loads: the guest stays saved"
+saved load-hangs-up && says "$kept" && ends 1 && says "Failed to load guest 'a': Connection reset" && goes_on
+ok "or its monitor is lost"
+saved cont-fails && says "$kept" && ends 1 && says "QEMU refuses to run guest 'a': Failed to get \"write\" lock" &&
+    launch cont-fails && says "$kept" && ends 1 && goes_on; ok "QEMU refuses to run it, twice: it stays saved"
+saved cont-dies && says "memory of guest 'a' is lost: QEMU was told to run it, and did not answer" && ends 1 &&
+    ! says "$kept" && launch '' && says "does not go on: it may have run since it was saved: QEMU was told" &&
+    [[ $(ram) == 1 ]] && ends 0 TERM; ok "QEMU may have run it: it boots"
+saved '' && says 'goes on' && ends 0 USR1 && sed -i 's/"saved"/"resuming"/' "$dir/vm/a/guest.json" && launch '' &&
+    says "it may have run since it was saved: pkram-qemu ended" && ends 0 TERM; ok "or pkram-qemu was killed then"
+launch cont-fails && says "refuses to run guest 'a': Failed to get" && ends 1 && [[ -z $(ls -A "$dir/vm/a") ]]
+ok "QEMU refuses to run a guest that was not saved: nothing is left"
 saved new-machine && says "its machine is 'pc-q35-11.0-machine' now" && ends 0 TERM
 ok "another version of the machine: it boots"
 arguments=(-machine q35 -smp 2)

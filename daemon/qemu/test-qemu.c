@@ -389,22 +389,55 @@ static void test_guest_wake(_unused_ void **state) {
 
 static void test_guest_load(_unused_ void **state) {
         static const Answer blocks[] = { { "migrate-incoming", NULL }, {} };
+        static const Answer slow[] = { { "query-migrate", "\"return\":{\"status\":\"active\"}" }, {} };
+        static const Answer dies[] = { { "query-migrate", "" }, {} };
+        static const Answer refuses[] = { { "migrate-incoming", "\"error\":{\"desc\":\"no such file\"}" }, {} };
         static const Answer fails[] = { { "query-migrate", "\"return\":{\"status\":\"failed\"}" }, {} };
-        char *why = NULL;
+        static const struct {
+                const Answer *special;
+                int error;
+                const char *why;
+        } table[] = {
+                { NULL,    0,          NULL },
+                { fails,   EREMOTEIO,  "failed" },
+                { refuses, EREMOTEIO,  "no such file" },
+                /* QEMU did not refuse anything. */
+                { blocks,  ETIMEDOUT,  NULL },
+                { slow,    ETIMEDOUT,  NULL },
+                { dies,    ECONNRESET, NULL },
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                Qmp *q = monitor_ready(table[i].special);
+                _cleanup_free_ char *why = NULL;
+
+                assert_errno(guest_load(q, "/x/state", table[i].error == ETIMEDOUT ? SHORT_USEC : LONG_USEC, &why),
+                             table[i].error);
+                if (table[i].why)
+                        assert_string_equal(why, table[i].why);
+                else
+                        assert_null(why);
+                monitor_stop(q);
+        }
+}
+
+static void test_guest_continue(_unused_ void **state) {
+        static const Answer refuses[] = { { "cont", "\"error\":{\"desc\":\"no lock\"}" }, {} };
+        static const Answer hangs[] = { { "cont", NULL }, {} };
+        char *why;
         Qmp *q = monitor_ready(NULL);
 
-        assert_ok(guest_load(q, "/x/state", LONG_USEC, &why));
+        assert_ok(guest_continue(q, LONG_USEC, &why));
         assert_null(why);
         monitor_stop(q);
-        q = monitor_ready(fails);
-        assert_errno(guest_load(q, "/x/state", LONG_USEC, &why), EREMOTEIO);
-        assert_string_equal(why, "failed");
+        q = monitor_ready(refuses);
+        assert_errno(guest_continue(q, LONG_USEC, &why), EREMOTEIO);
+        assert_string_equal(why, "no lock");
         free(why);
         monitor_stop(q);
-        q = monitor_ready(blocks);
-        assert_errno(guest_load(q, "/x/state", SHORT_USEC, &why), EREMOTEIO);
-        assert_string_equal(why, "it took too long");
-        free(why);
+        q = monitor_ready(hangs);
+        assert_errno(guest_continue(q, SHORT_USEC, &why), ETIMEDOUT);
+        assert_null(why);
         monitor_stop(q);
 }
 
@@ -642,6 +675,13 @@ static void test_record(_unused_ void **state) {
         back.phase = GUEST_SAVING;
         assert_int_equal(guest_record_differs(&back, same, MIB(64), &why), 1);
         assert_string_equal(why, "it was not saved completely");
+        free(why);
+        back.phase = GUEST_RESUMING;
+        assert_ok(guest_record_write(&back, dir));
+        guest_record_done(&back);
+        assert_ok(guest_record_read(dir, &back));
+        assert_int_equal(guest_record_differs(&back, same, MIB(64), &why), 1);
+        assert_non_null(strstr(why, "may have run since it was saved: pkram-qemu ended"));
         free(why);
 
         /* A symlink or a FIFO is not accepted as a record. */
@@ -917,6 +957,7 @@ int main(void) {
                 cmocka_unit_test(test_guest_save),
                 cmocka_unit_test(test_guest_wake),
                 cmocka_unit_test(test_guest_load),
+                cmocka_unit_test(test_guest_continue),
                 cmocka_unit_test(test_guest_clock),
                 cmocka_unit_test(test_disks),
                 cmocka_unit_test(test_disks_differ),
