@@ -8,8 +8,9 @@ save-dies, load-dies, load-fails, load-killed, load-hangs-up (closes the monitor
 begins to run the guest), stubborn (ignores the power button), new-machine, panics (a guest whose panic comes
 with numbers that JSON in C cannot take), hangs-up (closes the monitor when the guest runs, and goes on), ends-slowly
 (takes two seconds after that), save-blocks=SECONDS (answers nothing meanwhile), save-hangs (until it is cancelled,
-which takes a second, and the guest goes on after that only). The guest's memory is a count of
-its starts, in the first byte of RAM; the state is that byte once more.
+which takes a second, and the guest goes on after that only), io-error (stops the guest
+when it has run). The guest's memory is a count of
+its starts, in the first byte of RAM; the state is that byte once more, and the status.
 """
 import json
 import os
@@ -74,7 +75,7 @@ def execute(command, arguments):
     if command == "migrate":
         path = arguments["uri"].removeprefix("file:")
         with open(path, "wb") as f:
-            f.write(bytes([count()]))
+            f.write(bytes([count()]) + status.encode())
         if "save-dies" in FAKE:
             os.kill(os.getpid(), signal.SIGKILL)
         for word in FAKE:
@@ -94,7 +95,8 @@ def execute(command, arguments):
                 signal.pause()
             if "load-dies" in FAKE or f.read(1)[0] != count():
                 sys.exit(1)
-        status, migration = "paused", {"status": "completed"}
+            saved = f.read().decode()
+        status, migration = "io-error" if saved == "io-error" else "paused", {"status": "completed"}
         if "load-fails" in FAKE:
             migration = {"status": "failed", "error-desc": "Unknown section"}
     if command == "migrate_cancel":
@@ -109,7 +111,7 @@ def execute(command, arguments):
             os.kill(os.getpid(), signal.SIGKILL)
         if status == "prelaunch":
             run()
-        status = "running"
+        status = "io-error" if "io-error" in FAKE else "running"
     if command == "quit":
         raise SystemExit(0)
     if command == "system_powerdown" and status == "running" and "stubborn" not in FAKE:

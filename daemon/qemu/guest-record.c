@@ -17,6 +17,19 @@ static const char *const phase_names[_GUEST_PHASE_MAX] = {
         [GUEST_RESUMING] = "resuming",
 };
 
+/* QEMU's names. */
+static const char *const stop_names[_GUEST_STOP_MAX] = {
+        [GUEST_STOP_IO_ERROR] = "io-error",
+        [GUEST_STOP_WATCHDOG] = "watchdog",
+};
+
+GuestStop guest_stop_from_status(const char *status) {
+        for (GuestStop s = GUEST_STOP_NONE + 1; status && s < _GUEST_STOP_MAX; s++)
+                if (streq(status, stop_names[s]))
+                        return s;
+        return GUEST_STOP_NONE;
+}
+
 void guest_record_done(GuestRecord *r) {
         free(r->reason);
         free(r->qemu);
@@ -36,6 +49,7 @@ int guest_record_write(const GuestRecord *r, int directory) {
             (r->reason && json_add_string(o, "reason", r->reason) < 0) ||
             json_add(o, "arguments", string_list_to_json(&r->arguments)) < 0 || json_add_u64(o, "size", r->size) < 0 ||
             json_add_string(o, "qemu", r->qemu ?: "") < 0 || json_add_string(o, "machine", r->machine ?: "") < 0 ||
+            (r->stop != GUEST_STOP_NONE && json_add_string(o, "stop", stop_names[r->stop]) < 0) ||
             json_add_bool(o, "running", r->running) < 0 || json_add_u64(o, "stoppedUSec", r->stopped_usec) < 0 ||
             json_add(o, "disks", r->disks ? json_object_get(r->disks) : json_object_new_array()) < 0)
                 return -ENOMEM;
@@ -73,6 +87,7 @@ int guest_record_parse(const char *text, size_t length, GuestRecord *ret) {
         g.size = (uint64_t) json_get_int(o, "size", 0);
         g.stopped_usec = (uint64_t) json_get_int(o, "stoppedUSec", 0);
         g.running = json_get_bool(o, "running", true);
+        g.stop = guest_stop_from_status(json_get_string(o, "stop"));
 
         r = string_list_from_json(json_get_array(o, "arguments"), &g.arguments);
         if (r >= 0)

@@ -19,6 +19,17 @@ typedef enum GuestPhase {
         _GUEST_PHASE_MAX,
 } GuestPhase;
 
+/* Why QEMU had stopped the guest by itself before the guest was saved. */
+typedef enum GuestStop {
+        GUEST_STOP_NONE,     /* it had not */
+        GUEST_STOP_IO_ERROR, /* a disk, for example since the host's file system was full */
+        GUEST_STOP_WATCHDOG, /* the guest's watchdog expired */
+        _GUEST_STOP_MAX,
+} GuestStop;
+
+/* The reason for QEMU's status of a virtual machine, GUEST_STOP_NONE for others. status may be NULL. */
+GuestStop guest_stop_from_status(const char *status);
+
 typedef struct GuestRecord {
         GuestPhase phase;
         char *reason;           /* GUEST_FAILED, GUEST_RESUMING: why */
@@ -27,6 +38,7 @@ typedef struct GuestRecord {
         char *qemu;             /* version */
         char *machine;          /* type of the machine, without aliases */
         bool running;           /* it was not paused */
+        GuestStop stop;         /* if it was not running */
         uint64_t stopped_usec;  /* when it stood still, CLOCK_REALTIME */
         struct json_object *disks; /* array, see guest_disks_to_json() */
 } GuestRecord;

@@ -109,8 +109,9 @@ static int run_save(GuestRun *run) {
         for (size_t i = 0; i < unseen.n; i++)
                 log_warning("Nothing else may write to disk '%s' until guest '%s' goes on: it would not be noticed.",
                             unseen.item[i], run->name);
-        log_info("Saved guest '%s' in %s: it goes on at the next start.", run->name,
-                 format_usec(text, now_usec(CLOCK_MONOTONIC) - begin));
+        log_info("Saved guest '%s' in %s: it %s at the next start.", run->name,
+                 format_usec(text, now_usec(CLOCK_MONOTONIC) - begin),
+                 run->record.running ? "goes on" : "stands still, as it did before,");
         return 1;
 }
 

@@ -313,7 +313,22 @@ static void run_set_clock(const GuestRun *run) {
                 log_info("The guest's agent has set its clock.");
 }
 
-/* Reports that the guest runs. why is the reason why a saved guest could not continue, or NULL. */
+/* Says what to do with a guest that is stopped again, since QEMU had stopped it before it was saved. */
+static void run_log_stop(const GuestRun *run) {
+        static const char *const reasons[_GUEST_STOP_MAX] = {
+                [GUEST_STOP_IO_ERROR] = "a disk had an I/O error, for example since its file system is full. "
+                                        "Free space or repair the disk",
+                [GUEST_STOP_WATCHDOG] = "its watchdog expired. Find out why",
+        };
+
+        if (run->record.stop != GUEST_STOP_NONE)
+                log_warning("QEMU had stopped guest '%s' before it was saved: %s, and then enter 'cont' in another "
+                            "monitor of QEMU, or restart the unit to boot the guest.", run->name,
+                            reasons[run->record.stop]);
+}
+
+/* Reports that the guest runs, or is stopped again. why is the reason why a saved guest could not continue, or NULL.
+ */
 static void run_announce(const GuestRun *run, bool resumed, const char *why) {
         uint64_t now = now_usec(CLOCK_REALTIME),
                 stopped = now > run->record.stopped_usec ? now - run->record.stopped_usec : 0;
@@ -336,7 +351,10 @@ static void run_announce(const GuestRun *run, bool resumed, const char *why) {
         if (resumed) {
                 fields.usec = stopped;
                 journal_entry(LOG_INFO, PKRAM_MESSAGE_GUEST_RESUMED_STR, &fields,
-                              "Guest '%s' goes on; it stood still for %s.", run->name, format_usec(text, stopped));
+                              run->record.running ? "Guest '%s' goes on; it stood still for %s." :
+                              "Guest '%s' is back, and stands still as it did when it was saved, %s ago.", run->name,
+                              format_usec(text, stopped));
+                run_log_stop(run);
         } else if (why)
                 journal_entry(LOG_WARNING, PKRAM_MESSAGE_GUEST_BOOTED_STR, &fields,
                               "Guest '%s' boots and does not go on: %s.", run->name, why);
@@ -347,7 +365,8 @@ static void run_announce(const GuestRun *run, bool resumed, const char *why) {
         if (r < 0)
                 run_note_warn(r, "guest", GUESTS_DIRECTORY, run->name);
         (void) sd_notifyf(/* unset_environment= */ 0, "READY=1\nSTATUS=%s",
-                          resumed ? "The guest goes on." : "The guest was booted.");
+                          !resumed ? "The guest was booted." :
+                          run->record.running ? "The guest goes on." : "The guest is stopped, as when it was saved.");
 }
 
 /* Resumes the guest, or boots it. */
@@ -383,7 +402,7 @@ static int run_start(GuestRun *run) {
         if (r < 0)
                 return r;
         run_announce(run, resumed, why);
-        if (resumed)
+        if (resumed && run->record.running)
                 run_set_clock(run);
         return 0;
 }

@@ -256,7 +256,8 @@ static int read_status(Qmp *q, uint64_t usec, GuestRecord *r, char **reterr) {
                 return k;
         status = json_get_string(value, "status") ?: "unknown";
         r->running = streq(status, "running") || streq(status, "suspended");
-        if (r->running || streq(status, "paused") || streq(status, "prelaunch"))
+        r->stop = guest_stop_from_status(status);
+        if (r->running || r->stop != GUEST_STOP_NONE || streq(status, "paused") || streq(status, "prelaunch"))
                 return 0;
         _cleanup_free_ char *clean = utf8_escape(status);
 

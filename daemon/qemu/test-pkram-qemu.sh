@@ -112,6 +112,13 @@ saved '' && says 'goes on' && ends 0 USR1 && sed -i 's/"saved"/"resuming"/' "$di
     says "it may have run since it was saved: pkram-qemu ended" && ends 0 TERM; ok "or pkram-qemu was killed then"
 launch cont-fails && says "refuses to run guest 'a': Failed to get" && ends 1 && [[ -z $(ls -A "$dir/vm/a") ]]
 ok "QEMU refuses to run a guest that was not saved: nothing is left"
+# QEMU would refuse to run it.
+launch io-error && says boots && ends 0 USR1 && says "Saved guest 'a' in .*: it stands still" && launch cont-fails &&
+    says "Guest 'a' is back, and stands still as it did" && says "a disk had an I/O error, .* enter 'cont'" &&
+    [[ $(ram) == 1 ]] && ends 0 USR1 && grep -q '"stop": *"io-error"' "$dir/vm/a/guest.json"
+ok "a guest that stands still for an I/O error is saved, and is not run after that"
+launch cont-fails --shutdown=1 && says 'is back' && ends 0 TERM && says 'did not shut down in time' &&
+    [[ -z $(ls -A "$dir/vm/a") ]]; ok "and can be switched off"
 saved new-machine && says "its machine is 'pc-q35-11.0-machine' now" && ends 0 TERM
 ok "another version of the machine: it boots"
 arguments=(-machine q35 -smp 2)

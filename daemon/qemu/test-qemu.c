@@ -325,6 +325,9 @@ static void test_guest_save(_unused_ void **state) {
         static const Answer off[] = { { "query-status", "\"return\":{\"status\":\"shutdown\"}" }, {} };
         static const Answer strange[] = { { "query-status", "\"return\":[]" }, {} };
         static const Answer paused[] = { { "query-status", "\"return\":{\"status\":\"paused\"}" }, {} };
+        static const Answer io[] = { { "query-status", "\"return\":{\"status\":\"io-error\"}" }, {} };
+        static const Answer watchdog[] = { { "query-status", "\"return\":{\"status\":\"watchdog\"}" }, {} };
+        static const Answer panic[] = { { "query-status", "\"return\":{\"status\":\"guest-panicked\"}" }, {} };
         static const Answer dies[] = { { "migrate", "" }, {} };
         static const Answer blocks[] = { { "migrate", NULL }, {} };
         static const Answer deaf[] = { { "query-status", NULL }, {} };
@@ -336,6 +339,9 @@ static void test_guest_save(_unused_ void **state) {
         } table[] = {
                 { NULL,     0,          NULL },
                 { paused,   0,          NULL },
+                { io,       0,          NULL },
+                { watchdog, 0,          NULL },
+                { panic,    EREMOTEIO,  "its state is 'guest-panicked'" },
                 { full,     EREMOTEIO,  "No space left" },
                 { slow,     EREMOTEIO,  "it took too long" },
                 { off,      EREMOTEIO,  "its state is 'shutdown'" },
@@ -354,7 +360,9 @@ static void test_guest_save(_unused_ void **state) {
                 if (table[i].why)
                         assert_string_equal(why, table[i].why);
                 if (table[i].error == 0) {
-                        assert_int_equal(record.running, table[i].special != paused);
+                        assert_int_equal(record.running, !table[i].special);
+                        assert_int_equal(record.stop, table[i].special == io ? GUEST_STOP_IO_ERROR :
+                                         table[i].special == watchdog ? GUEST_STOP_WATCHDOG : GUEST_STOP_NONE);
                         assert_true(record.stopped_usec > 0);
                 }
         }
@@ -649,12 +657,14 @@ static void test_record(_unused_ void **state) {
         assert_ok(string_list_add(&disks, "/dev/null"));
 
         record_fill(&r);
+        r.stop = GUEST_STOP_WATCHDOG;
         r.disks = guest_disks_to_json(&disks);
         assert_int_equal(json_object_array_length(r.disks), 1);
         assert_ok(guest_record_write(&r, dir));
         assert_ok(guest_record_read(dir, &back));
         assert_int_equal(back.phase, GUEST_SAVED);
         assert_int_equal(back.stopped_usec, 5);
+        assert_int_equal(back.stop, GUEST_STOP_WATCHDOG);
         assert_string_equal(back.machine, "pc");
 
         assert_int_equal(guest_record_differs(&back, same, MIB(64), &why), 0);
