@@ -288,15 +288,19 @@ static int remove_file(const DiskDirectory *dir, int fd, const char *file, uint6
                 r = loader_lock(fd, other);
         else
                 r = disk_lock(other, LOCK_EX);
-        if (r >= 0)
-                r = disk_file_read_header(other, &h);
-        if (r >= 0)
-                r = disk_unlink(dir->nodes, file, 0);
-        if (r >= 0)
-                r = disk_sync(dir->nodes);
-        if (r >= 0)
-                *ret_id = h.id;
-        return r;
+        if (r < 0)
+                return r;
+        r = disk_file_read_header(other, &h);
+        if (r < 0)
+                return r;
+        r = disk_unlink(dir->nodes, file, 0);
+        if (r < 0)
+                return r;
+        r = disk_sync(dir->nodes);
+        if (r < 0)
+                return r;
+        *ret_id = h.id;
+        return 0;
 }
 
 int disk_session_remove(DiskContents *c, int fd, struct pkram_ioctl_name *a) {

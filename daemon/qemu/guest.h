@@ -24,10 +24,10 @@ int guest_check(Qmp *q, pid_t pid, const char *version, const StringList *ram_id
 
 /*
  * Saves the guest into a file, and fills in r: whether it ran, why QEMU had stopped it, and when it stood still.
- * ret_disks and ret_unseen get its disks as from guest_disks_list(). usec is the longest time, in which QEMU need not answer. QEMU keeps running and
- * has to be ended then. Returns 0; -EREMOTEIO: QEMU could not, or not in time, *reterr is the reason as part of a
- * sentence, which the caller frees; or the errors of qmp_execute(). After an error the guest may stand still, see
- * guest_wake().
+ * ret_disks and ret_unseen get its disks as from guest_disks_list(). usec is the longest time, in which QEMU need not
+ * answer. QEMU keeps running and has to be ended then. Returns 0; -EREMOTEIO: QEMU could not, or not in time, *reterr
+ * is the reason as part of a sentence, which the caller frees; or the errors of qmp_execute(). After an error the
+ * guest may stand still, see guest_wake().
  */
 int guest_save(Qmp *q, pid_t pid, const char *path, uint64_t usec, GuestRecord *r, StringList *ret_disks,
                StringList *ret_unseen, char **reterr);
