@@ -355,16 +355,18 @@ static bool put_aside(struct page *page, unsigned long nr, struct list_head *lis
  *
  * A save that takes all memory fails, and gives it back. But others that allocate in
  * between find none, and the kernel kills a process for them. It does not as long as
- * it can reclaim or swap. It is looked once a MiB, and not in the first one.
+ * it can reclaim or swap. What is available does not include the kernel's reserves: of
+ * a large machine they are gigabytes, and a few MiB beside them are enough for others.
+ * It is looked once a MiB, and not in the first one.
  *
  * Return: false if the save has to fail with -ENOMEM.
  */
 bool pkram_memory_left(u64 before, u64 nr)
 {
-	const long reserve = totalreserve_pages;
+	const long enough = min(totalreserve_pages, SZ_16M / PAGE_SIZE);
 
 	return before / LOOK_PAGES == (before + nr) / LOOK_PAGES ||
-	       si_mem_available() > reserve || get_nr_swap_pages() > reserve;
+	       si_mem_available() > enough || get_nr_swap_pages() > enough;
 }
 
 /* NUMA nodes with memory that the next kernel has, too. */
