@@ -139,6 +139,21 @@ rm "$dir/root/etc/pkram/pkramd.conf.d/z.conf"
 PKRAM_STATE_PATH=/dev/null disk || { echo "nodes of an earlier kernel are out of reach"; exit 1; }
 echo '/dev/vdb /var ext4 defaults 0 1' >>"$dir/fstab"
 disk || { echo "nodes of an earlier kernel may be in /var"; exit 1; }
+# Nodes in memory can be retrieved although /var is not mounted; nodes on disk cannot.
+for unit in pkramd.service pkram-kexec-check@.service; do
+        for line in After=var.mount StopPropagatedFrom=var.mount Environment=PKRAM_DISK_MOUNT=/var; do
+                grep -qx "$line" "$dir/out/$unit.d/50-disk.conf" || { echo "$unit has no $line"; exit 1; }
+        done
+        ! grep -q '^RequiresMountsFor=' "$dir/out/$unit.d/50-disk.conf" || { echo "$unit needs /var"; exit 1; }
+done
+PKRAM_DEVICE_PATH=$dir/none disk && grep -qx 'RequiresMountsFor=/var/lib/pkram' \
+        "$dir/out/pkramd.service.d/50-disk.conf" || { echo "without PKRAM, pkramd does not need /var"; exit 1; }
+! grep -q PKRAM_DISK_MOUNT "$dir/out/pkramd.service.d/50-disk.conf" || { echo "it awaits /var, too"; exit 1; }
+cp "$dir/fstab" "$dir/fstab.var"
+printf '/dev/vdc /var/lib ext4 nofail 0 2\n/dev/vdd /var/lib/other ext4 defaults 0 2\n' >>"$dir/fstab"
+disk && grep -qx 'Environment=PKRAM_DISK_MOUNT=/var/lib' "$dir/out/pkramd.service.d/50-disk.conf" ||
+        { echo "the innermost of two mounts is not seen"; exit 1; }
+mv "$dir/fstab.var" "$dir/fstab"
 sed -i 's/ext4 defaults 0 1$/pkram defaults 0 0/' "$dir/fstab"
 ! disk || { echo "/var is a tree, and pkramd would wait for it"; exit 1; }
 printf '[Disk]\nPersist=all\n' >"$dir/root/etc/pkram/pkramd.conf.d/z.conf"

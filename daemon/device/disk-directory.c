@@ -45,6 +45,8 @@ static int open_base(const char *path) {
 
         if (!slash || slash == path || (size_t) (slash - path) >= sizeof(copy))
                 return -EINVAL;
+        if (disk_mount_is_missing())
+                return -ENOMEDIUM;
         memcpy(copy, path, (size_t) (slash - path));
         copy[slash - path] = 0;
         parent = open(copy, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -135,6 +137,8 @@ int disk_directory_check(const char *path) {
         struct stat st;
         int r;
 
+        if (disk_mount_is_missing())
+                return -ENOMEDIUM;
         if (disk_path_is_in_memory(path))
                 return -ENOTBLK;
         r = disk_directory_open(path, &d);

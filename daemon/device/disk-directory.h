@@ -37,7 +37,8 @@ void disk_directory_done(DiskDirectory *d);
 
 /*
  * Opening fails with -EUCLEAN if the directory is not the user's alone, and with -EPROTONOSUPPORT if a later version
- * wrote its state. Entering fails with -ENOTBLK if the directory is in memory.
+ * wrote its state. Entering fails with -ENOTBLK if the directory is in memory, and with -ENOMEDIUM if its
+ * file system is not mounted.
  *
  * Opens the directory as it is, and its nodes. -ENODEV: there is none, or it has no state. -ESTALE: the nodes are not
  * those of the state.

@@ -97,8 +97,20 @@ bool disk_path_is_in_memory(const char *path) {
         return fd >= 0 && disk_is_in_memory(fd);
 }
 
+bool disk_mount_is_missing(void) {
+        const char *path = secure_getenv("PKRAM_DISK_MOUNT");
+        struct statx st;
+
+        if (!path)
+                return false;
+        return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &st) < 0 ||
+                ((st.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) && !(st.stx_attributes & STATX_ATTR_MOUNT_ROOT));
+}
+
 const char *disk_problem_text(int error) {
         switch (error) {
+        case -ENOMEDIUM:
+                return "its file system is not mounted. Mount it";
         case -EROFS:
                 return "its file system is mounted read-only. Remount it read-write";
         case -ENOTBLK:

@@ -29,5 +29,11 @@ bool disk_path_is_in_memory(const char *path);
 /* Is called in place of disk_is_in_memory(). For tests, which wait for no disk; NULL otherwise. */
 extern bool (*disk_in_memory_hook)(int fd);
 
+/*
+ * Checks whether the file system that has the nodes is not mounted: pkram-generator has found that something is to be
+ * mounted at the path in $PKRAM_DISK_MOUNT. Then the directory, if there is one, is another one.
+ */
+bool disk_mount_is_missing(void);
+
 /* Checks whether the file system itself is read-only. In the namespace of this process, its mount may be read-only. */
 bool disk_file_system_is_read_only(const char *path);

@@ -483,8 +483,30 @@ static void test_in_memory(void **state) {
         assert_errno(disk_directory_check(f->d.path), ENOTBLK);
 }
 
+/* A directory below the mount point of a file system that is not mounted is not the one with the nodes. */
+static void test_not_mounted(void **state) {
+        struct pkram_ioctl_info info;
+        Fixture *f = *state;
+
+        assert_ok(put(f, "n", "n", -EBADF, false));
+        fixture_restart(f, true);
+        assert_return_code(setenv("PKRAM_DISK_MOUNT", "/proc/self", /* overwrite= */ 1), errno);
+        assert_errno(disk_directory_check(f->d.path), ENOMEDIUM);
+        assert_errno(pkram_device_info(&f->device, &info), ENOMEDIUM);
+        assert_errno(put(f, "m", "m", -EBADF, false), ENOMEDIUM);
+        assert_non_null(strstr(f->notices, "not mounted"));
+        /* It is mounted later. */
+        assert_return_code(setenv("PKRAM_DISK_MOUNT", "/proc", /* overwrite= */ 1), errno);
+        assert_ok(disk_directory_check(f->d.path));
+        assert_ok(put(f, "m", "m", -EBADF, false));
+        assert_ok(pkram_device_info(&f->device, &info));
+        assert_int_equal(info.nr_nodes, 2);
+        assert_return_code(unsetenv("PKRAM_DISK_MOUNT"), errno);
+}
+
 int main(void) {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test_setup_teardown(test_not_mounted, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_carried, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_old_copy, fixture_setup, fixture_teardown),
                 cmocka_unit_test_setup_teardown(test_old_directory, fixture_setup, fixture_teardown),

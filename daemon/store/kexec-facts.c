@@ -104,7 +104,7 @@ static const char *disk_obstacle(const Config *config, const char *path) {
         int r;
 
         if (!config->disk || (size_t) snprintf(state, sizeof(state), "%s/state", path) >= sizeof(state) ||
-            access(state, F_OK) < 0)
+            (access(state, F_OK) < 0 && !disk_mount_is_missing()))
                 return NULL;
         r = disk_directory_check(path);
         return r < 0 && r != -EROFS && r != -EDQUOT && r != -ENOTBLK ? disk_error_text(r) : NULL;

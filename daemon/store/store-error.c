@@ -65,6 +65,7 @@ int store_error_device(StoreError *e, int r) {
                 return store_error_quota(e, STORE_LIMIT_DISK, 0, 0, UINT64_MAX);
         case -EROFS:
         case -ENOTBLK:
+        case -ENOMEDIUM:
         case -EUCLEAN:
         case -EIO:
         case -ESTALE:

@@ -359,6 +359,28 @@ static void test_disk_in_memory(void **state) {
         assert_non_null(strstr(put.reason, "it is in memory"));
 }
 
+/*
+ * With PKRAM, what is in memory can be retrieved although the file system with the nodes on disk is missing. Nothing
+ * can be stored then, since a node with the same name may be there.
+ */
+static void test_disk_not_mounted(void **state) {
+        _cleanup_error_ StoreError put = {};
+        Fixture *f = *state;
+
+        restart(f, true, true);
+        assert_ok(store_put_data(&f->s, &f->s.root, "old", 0, NULL));
+        assert_return_code(setenv("PKRAM_DISK_MOUNT", "/proc/self", /* overwrite= */ 1), errno);
+        assert_errno(store_put_data(&f->s, &f->s.root, "new", 0, &put), ENOMEDIUM);
+        assert_non_null(strstr(put.reason, "not mounted"));
+        assert_int_equal(store_count(&f->s, &f->s.root), 1);
+        assert_ok(store_remove(f->s.store, &f->s.root, NULL, "old", 0, NULL, NULL));
+        assert_int_equal(store_count(&f->s, &f->s.root), 0);
+
+        assert_return_code(setenv("PKRAM_DISK_MOUNT", "/proc", /* overwrite= */ 1), errno);
+        assert_ok(store_put_data(&f->s, &f->s.root, "new", 0, NULL));
+        assert_return_code(unsetenv("PKRAM_DISK_MOUNT"), errno);
+}
+
 static ino_t failing_inode;
 static bool header_fails, header_is_next;
 
@@ -565,6 +587,7 @@ int main(void) {
                 cmocka_unit_test_setup_teardown(test_both_places, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unusable_disk, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_disk_in_memory, setup, teardown),
+                cmocka_unit_test_setup_teardown(test_disk_not_mounted, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_unreadable_node, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_killed_while_replacing, setup, teardown),
                 cmocka_unit_test_setup_teardown(test_memory_only, setup, teardown),
