@@ -68,6 +68,13 @@ static int string_copy(struct json_object *o, const char *key, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
+int guest_record_write_reason(GuestRecord *r, GuestPhase phase, const char *why, int directory) {
+        r->phase = phase;
+        free(r->reason);
+        r->reason = strdup(why);
+        return guest_record_write(r, directory);
+}
+
 int guest_record_parse(const char *text, size_t length, GuestRecord *ret) {
         _cleanup_json_ struct json_object *o = NULL;
         _cleanup_record_ GuestRecord g = { .phase = _GUEST_PHASE_MAX };

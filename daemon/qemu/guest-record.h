@@ -49,6 +49,12 @@ void guest_record_done(GuestRecord *r);
 /* Writes the record into a directory in one step. -errno. */
 int guest_record_write(const GuestRecord *r, int directory);
 
+/*
+ * The same for a guest that cannot be resumed: phase is GUEST_FAILED or GUEST_RESUMING, and why is the reason for the
+ * next start.
+ */
+int guest_record_write_reason(GuestRecord *r, GuestPhase phase, const char *why, int directory);
+
 /* Reads the record of a directory. -ENOENT: there is none; -EBADMSG: it is no record; -ENOMEM and other errors. */
 int guest_record_read(int directory, GuestRecord *ret);
 

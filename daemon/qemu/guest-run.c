@@ -39,10 +39,7 @@ static void record_failure(GuestRun *run, const char *why) {
         int r;
 
         log_error("Failed to save guest '%s': %s.", run->name, why);
-        run->record.phase = GUEST_FAILED;
-        free(run->record.reason);
-        run->record.reason = strdup(why);
-        r = guest_record_write(&run->record, run->directory);
+        r = guest_record_write_reason(&run->record, GUEST_FAILED, why, run->directory);
         if (r < 0)
                 log_warning("The next start will not know that guest '%s' was not saved: %s.", run->name,
                             strerror(-r));

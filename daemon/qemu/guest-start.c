@@ -232,10 +232,7 @@ static void run_record_loss(GuestRun *run, const char *why) {
         int r;
 
         log_error("The saved memory of guest '%s' is lost: %s. The next start boots it.", run->name, why);
-        run->record.phase = GUEST_RESUMING;
-        free(run->record.reason);
-        run->record.reason = strdup(why);
-        r = guest_record_write(&run->record, run->directory);
+        r = guest_record_write_reason(&run->record, GUEST_RESUMING, why, run->directory);
         if (r < 0)
                 log_warning("The next start will not know why guest '%s' cannot go on: %s.", run->name, strerror(-r));
 }
