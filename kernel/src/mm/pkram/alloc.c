@@ -323,8 +323,14 @@ static int __init pkram_alloc_init(void)
 }
 subsys_initcall(pkram_alloc_init);
 
-/* After so many pages it is looked whether others have memory. */
-#define LOOK_PAGES (SZ_1M / PAGE_SIZE)
+/*
+ * Is it time to look whether others have memory? Once a MiB, as the count of pages grows
+ * from @before by @nr, and not in the first one.
+ */
+static bool look_is_due(u64 before, u64 nr)
+{
+	return before / (SZ_1M / PAGE_SIZE) != (before + nr) / (SZ_1M / PAGE_SIZE);
+}
 
 /*
  * Keep @nr pages that are not wanted from being allocated again, on @list, of which
@@ -344,8 +350,7 @@ static bool put_aside(struct page *page, unsigned long nr, struct list_head *lis
 	if (fatal_signal_pending(current))
 		return false;
 	/* others need memory, too */
-	return before / LOOK_PAGES == (before + nr) / LOOK_PAGES ||
-	       si_mem_available() > (long)totalreserve_pages;
+	return !look_is_due(before, nr) || si_mem_available() > (long)totalreserve_pages;
 }
 
 /**
@@ -357,7 +362,7 @@ static bool put_aside(struct page *page, unsigned long nr, struct list_head *lis
  * between find none, and the kernel kills a process for them. It does not as long as
  * it can reclaim or swap. What is available does not include the kernel's reserves: of
  * a large machine they are gigabytes, and a few MiB beside them are enough for others.
- * It is looked once a MiB, and not in the first one.
+ * The first MiB is always copied, and then each MiB asks.
  *
  * Return: false if the save has to fail with -ENOMEM.
  */
@@ -365,8 +370,8 @@ bool pkram_memory_left(u64 before, u64 nr)
 {
 	const long enough = min(totalreserve_pages, SZ_16M / PAGE_SIZE);
 
-	return before / LOOK_PAGES == (before + nr) / LOOK_PAGES ||
-	       si_mem_available() > enough || get_nr_swap_pages() > enough;
+	return !look_is_due(before, nr) || si_mem_available() > enough ||
+	       get_nr_swap_pages() > enough;
 }
 
 /* NUMA nodes with memory that the next kernel has, too. */
