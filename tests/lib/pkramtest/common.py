@@ -2,11 +2,13 @@
 """Places, and running the scripts that make things."""
 
 import collections
+import contextlib
 import functools
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable
 
 from . import profile
@@ -43,6 +45,21 @@ def make(*command: str) -> str:
         name = " ".join(os.path.relpath(c, TOP) if c.startswith(TOP) else c for c in command)
         raise Broken(f"{name} failed\n{''.join(messages)}".rstrip())
     return lines[-1]
+
+
+# Files of the cache that were not used for so many days are forgotten.
+DAYS = 30
+
+
+def forget_old(directory: str) -> None:
+    """Remove the files in a directory of the cache that were last changed, or used, too long ago. Create the directory
+    if there is none."""
+    os.makedirs(directory, exist_ok=True)
+    for entry in os.scandir(directory):
+        # Others may do the same.
+        with contextlib.suppress(FileNotFoundError):
+            if entry.stat().st_mtime < time.time() - DAYS * 86400:
+                os.unlink(entry.path)
 
 
 def contents(path: str) -> str:

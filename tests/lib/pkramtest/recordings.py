@@ -10,21 +10,21 @@ import subprocess
 import time
 from collections.abc import Iterable
 
-from .common import CACHE
+from .common import CACHE, forget_old
 from .console import Console
 from .qemu import Machine, Outcome
 
 DIRECTORY = os.path.join(CACHE, "recordings")
-# A recording is not used for longer than this, whatever has changed unnoticed.
-DAYS = 30
 # What qemu.run() puts before each line.
 SECONDS = re.compile(r"^ *[0-9]+\.[0-9]{2} ")
 
 
 class Recording:
-    """The console of one machine that counts instructions, if it was kept."""
+    """The console of one machine that counts instructions, if it was kept. One that is too old is not used, whatever
+    has changed unnoticed."""
 
     def __init__(self, machine: Machine) -> None:
+        forget_old(DIRECTORY)
         files = [f for f in (machine.kernel, machine.initrd, *(path for path, _ in machine.drives)) if f]
         # Files count by what is in them, not by their names.
         command = machine.command()
@@ -43,9 +43,6 @@ class Recording:
         for qemu.run()."""
         try:
             made = os.stat(self.path).st_mtime
-            if made < time.time() - DAYS * 86400:
-                os.unlink(self.path)
-                return None
             shutil.copyfile(self.path, log_path)
         except FileNotFoundError:
             return None
@@ -57,6 +54,5 @@ class Recording:
 
     def keep(self, log_path: str) -> None:
         """Keep the console in log_path, of a guest with which nothing was wrong."""
-        os.makedirs(DIRECTORY, exist_ok=True)
         shutil.copyfile(log_path, self.path + ".new")
         os.rename(self.path + ".new", self.path)

@@ -6,12 +6,8 @@ A file is known by the text the compiler sees, comments and macros included, not
 import hashlib
 import os
 import subprocess
-import time
 
-from .common import CACHE, TOP
-
-# An entry that was not used for so many days is forgotten.
-DAYS = 30
+from .common import CACHE, TOP, forget_old
 
 
 def _version(program: str) -> bytes:
@@ -25,10 +21,7 @@ class Seen:
         with open(os.path.join(TOP, configuration), "rb") as f:
             self.about = _version(program) + f.read()
         self.directory = os.path.join(CACHE, "seen", program)
-        os.makedirs(self.directory, exist_ok=True)
-        for entry in os.scandir(self.directory):
-            if entry.stat().st_mtime < time.time() - DAYS * 86400:
-                os.unlink(entry.path)
+        forget_old(self.directory)
 
     def key(self, compile_command: list[str], directory: str) -> str | None:
         """The name of a file's content; compile_command is what compiles it, without -o and the like, in directory.

@@ -8,7 +8,7 @@ import unittest
 from collections.abc import Iterable
 from unittest import mock
 
-from . import recordings
+from . import common, recordings
 from .qemu import Machine, Outcome
 
 
@@ -74,7 +74,7 @@ class Recordings(unittest.TestCase):
     def test_too_old(self) -> None:
         recording = recordings.Recording(self.machine)
         recording.keep(self.log)
-        old = time.time() - recordings.DAYS * 86400 - 1
+        old = time.time() - common.DAYS * 86400 - 1
         os.utime(recording.path, (old, old))
         self.assertIsNone(self.outcome())
         self.assertFalse(os.path.exists(recording.path))
