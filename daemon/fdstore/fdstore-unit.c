@@ -121,10 +121,10 @@ static int pipe_read_copy(int fd, void **ret, size_t *ret_size) {
 
 /* Returns what an error of pipe_read_copy() means, a clause for people. */
 static const char *pipe_error_text(int r) {
-        return r == -EFBIG ? "the pipe holds more than 1 MiB" :
+        return r == -EFBIG ? STORED_PIPE_TOO_LARGE :
                 r == -ENOBUFS ? "its copy has to be larger than /proc/sys/fs/pipe-max-size and pipe-user-pages-* "
                         "permit" :
-                r == -ENOTSUP ? "pipes with packets (O_DIRECT) are not preserved" :
+                r == -ENOTSUP ? STORED_PIPE_HAS_PACKETS :
                 strerror(-r);
 }
 

@@ -786,22 +786,6 @@ static void test_skipped_boot(void **state) {
         assert_ok(fdstore_drop_shared(&e));
 }
 
-/* A unit that has meanwhile stored another descriptor under the same name does not get the old one in addition. */
-static void test_name_taken(void **state) {
-        (void) state;
-        forget();
-        keep("a.service", "state", memfd("old"));
-        save_and_boot("a.service");
-        keep("a.service", "state", memfd("new"));
-        assert_errno(fdstore_push(&e, "a.service"), EEXIST);
-        assert_int_equal(mock_manager_n_fds(manager, "a.service"), 1);
-        assert_holds("a.service", "state", "new");
-        assert_true(is_stored("a.service", FDSTORE_NODE));
-        mock_manager_clear(manager, "a.service");
-        assert_ok(fdstore_push(&e, "a.service"));
-        assert_holds("a.service", "state", "old");
-}
-
 /* Returns the reading end of a pipe with this text. */
 static int pipe_of(const char *text) {
         int ends[2];
@@ -819,21 +803,30 @@ static void assert_pipe_holds(const char *unit, const char *name, const char *te
         assert_string_equal(data, text);
 }
 
-/* A pipe that has the same name is not what was preserved, even if it may be from an earlier attempt. */
-static void test_pipe_name_taken(void **state) {
-        (void) state;
+/* Preserves old, and stores new under the same name before the service starts. holds() checks what the unit has. */
+static void name_taken(int old, int new, void (*holds)(const char *unit, const char *name, const char *text)) {
         forget();
-        keep("a.service", "state", pipe_of("old"));
+        keep("a.service", "state", old);
         save_and_boot("a.service");
-        keep("a.service", "state", pipe_of("new"));
+        keep("a.service", "state", new);
         assert_errno(fdstore_push(&e, "a.service"), EEXIST);
         assert_int_equal(mock_manager_n_fds(manager, "a.service"), 1);
-        assert_pipe_holds("a.service", "state", "new");
+        holds("a.service", "state", "new");
         assert_true(is_stored("a.service", FDSTORE_NODE));
         mock_manager_clear(manager, "a.service");
         assert_ok(fdstore_push(&e, "a.service"));
-        assert_pipe_holds("a.service", "state", "old");
+        holds("a.service", "state", "old");
         assert_false(is_stored("a.service", FDSTORE_NODE));
+}
+
+/*
+ * A unit that has meanwhile stored another descriptor under the same name does not get the old one in addition. A pipe
+ * that has the same name is not what was preserved, even if it may be from an earlier attempt.
+ */
+static void test_name_taken(void **state) {
+        (void) state;
+        name_taken(memfd("old"), memfd("new"), assert_holds);
+        name_taken(pipe_of("old"), pipe_of("new"), assert_pipe_holds);
 }
 
 /* Descriptors that have the same name are counted, also if they are of one file. */
@@ -1412,7 +1405,6 @@ int main(void) {
                 cmocka_unit_test(test_user_manager),
                 cmocka_unit_test(test_user_names),
                 cmocka_unit_test(test_name_taken),
-                cmocka_unit_test(test_pipe_name_taken),
                 cmocka_unit_test(test_same_name),
                 cmocka_unit_test(test_pushed_in_part),
                 cmocka_unit_test(test_started_meanwhile),

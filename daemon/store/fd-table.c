@@ -256,9 +256,9 @@ static const char *stored_pipe_refusal(const StoredFd *fd, int opened) {
         if (!startswith(fd->path, "pipe:"))
                 return "named pipes are not preserved";
         if (fd->flags & O_DIRECT)
-                return "pipes with packets (O_DIRECT) are not preserved";
+                return STORED_PIPE_HAS_PACKETS;
         if (opened >= 0 && ioctl(opened, FIONREAD, &available) >= 0 && (uint64_t) available > STORED_PIPE_BYTES_MAX)
-                return "the pipe holds more than 1 MiB";
+                return STORED_PIPE_TOO_LARGE;
         return NULL;
 }
 

@@ -31,8 +31,10 @@ int fd_table_open(FdTable *t, const StoredFd *wanted, OpenedFd *ret);
 /* Returns what an error of fd_table_open() means, a clause for people. */
 const char *fd_table_error_text(int r);
 
-/* Contents of a pipe that are preserved: they become inline data of an object. */
+/* Contents of a pipe that are preserved: they become inline data of an object. Clauses for people about others. */
 #define STORED_PIPE_BYTES_MAX MIB(1)
+#define STORED_PIPE_TOO_LARGE "the pipe holds more than 1 MiB"
+#define STORED_PIPE_HAS_PACKETS "pipes with packets (O_DIRECT) are not preserved"
 
 /*
  * Returns why a descriptor is not preserved across kexec because of what it is or holds, or NULL if it is preserved.
