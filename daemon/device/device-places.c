@@ -68,13 +68,9 @@ static int disk_call(Places *p, int fd, unsigned long request, void *a) {
         return p->disk.ops->ioctl(p->disk.userdata, fd, request, a);
 }
 
-/*
- * With PKRAM a directory is not created. One in memory has nothing of an earlier boot. One whose file system is not
- * mounted may have something.
- */
+/* With PKRAM a directory is not created. */
 static bool disk_is_there(const Places *p) {
-        return disk_mount_is_missing() ||
-                (access(p->state_path, F_OK) >= 0 && !disk_path_is_in_memory(p->state_path));
+        return disk_may_have_nodes(p->state_path);
 }
 
 bool places_read_disk(const Places *p) {

@@ -37,8 +37,8 @@ void disk_directory_done(DiskDirectory *d);
 
 /*
  * Opening fails with -EUCLEAN if the directory is not the user's alone, and with -EPROTONOSUPPORT if a later version
- * wrote its state. Entering fails with -ENOTBLK if the directory is in memory, and with -ENOMEDIUM if its
- * file system is not mounted.
+ * wrote its state. Entering fails with -ENOTBLK if the directory is in memory, and with -ENOMEDIUM if its file system
+ * is not mounted.
  *
  * Opens the directory as it is, and its nodes. -ENODEV: there is none, or it has no state. -ESTALE: the nodes are not
  * those of the state.
@@ -73,7 +73,7 @@ int disk_directory_pass(const char *path, const DiskBoot *boot);
 /*
  * Checks whether nodes could be written there, without writing anything. The directory need not exist yet. Returns 0,
  * or why not: -EROFS if its file system is read-only, whatever the mount in this namespace is, -ENOTBLK if it is in
- * memory, or an error of opening.
+ * memory, -ENOMEDIUM if its file system is not mounted, or an error of opening.
  */
 int disk_directory_check(const char *path);
 

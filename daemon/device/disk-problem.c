@@ -11,7 +11,7 @@
 /* systemd-volatile-root.service unmounts it as soon as the overlay is mounted. */
 #define VOLATILE_UPPER "/run/systemd/overlay-sysroot/"
 
-bool (*disk_in_memory_hook)(int fd);
+int disk_in_memory_override = -1;
 
 bool disk_is_unwritable(int error) {
         return error == -EDQUOT || error == -EROFS;
@@ -74,8 +74,8 @@ bool disk_is_in_memory(int fd) {
         struct statfs fs;
         bool memory = false;
 
-        if (disk_in_memory_hook)
-                return disk_in_memory_hook(fd);
+        if (disk_in_memory_override >= 0)
+                return disk_in_memory_override;
         if (fstatfs(fd, &fs) < 0)
                 return false;
         if (fs.f_type != OVERLAYFS_SUPER_MAGIC)
@@ -105,6 +105,11 @@ bool disk_mount_is_missing(void) {
                 return false;
         return statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, 0, &st) < 0 ||
                 ((st.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT) && !(st.stx_attributes & STATX_ATTR_MOUNT_ROOT));
+}
+
+bool disk_may_have_nodes(const char *state_path) {
+        return disk_mount_is_missing() ||
+                (access(state_path, F_OK) >= 0 && !disk_path_is_in_memory(state_path));
 }
 
 const char *disk_problem_text(int error) {

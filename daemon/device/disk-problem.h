@@ -26,14 +26,20 @@ bool disk_is_in_memory(int fd);
 /* The same for a path, or for its nearest parent that exists. Returns false if it cannot be opened. */
 bool disk_path_is_in_memory(const char *path);
 
-/* Is called in place of disk_is_in_memory(). For tests, which wait for no disk; NULL otherwise. */
-extern bool (*disk_in_memory_hook)(int fd);
+/* For tests, which wait for no disk: what disk_is_in_memory() returns. Negative: it looks. */
+extern int disk_in_memory_override;
 
 /*
  * Checks whether the file system that has the nodes is not mounted: pkram-generator has found that something is to be
  * mounted at the path in $PKRAM_DISK_MOUNT. Then the directory, if there is one, is another one.
  */
 bool disk_mount_is_missing(void);
+
+/*
+ * Checks whether an earlier boot may have left nodes, of which this is the path of the state. There are none without a
+ * state, or if it is in memory. If the file system is not mounted, there may be some.
+ */
+bool disk_may_have_nodes(const char *state_path);
 
 /* Checks whether the file system itself is read-only. In the namespace of this process, its mount may be read-only. */
 bool disk_file_system_is_read_only(const char *path);

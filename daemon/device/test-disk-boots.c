@@ -452,10 +452,6 @@ static void test_full_without(void **state) {
         assert_int_equal(list(f, PKRAM_LIST_DROPPED, nodes, 4), 1);
 }
 
-static bool always_in_memory(_unused_ int fd) {
-        return true;
-}
-
 /* Nothing is kept in a place that does not outlive the kernel. */
 static void test_in_memory(void **state) {
         _cleanup_close_ int memory = memfd_create("test", MFD_CLOEXEC), proc = open("/proc", O_PATH | O_CLOEXEC);
@@ -463,13 +459,13 @@ static void test_in_memory(void **state) {
         Fixture *f = *state;
         char *first;
 
-        disk_in_memory_hook = NULL;
+        disk_in_memory_override = -1;
         /* The file system of these is a tmpfs, too. */
         assert_true(disk_is_in_memory(memory));
         assert_false(disk_is_in_memory(proc));
         assert_false(disk_path_is_in_memory("/proc/self/nonexistent/state"));
 
-        disk_in_memory_hook = always_in_memory;
+        disk_in_memory_override = 1;
         assert_errno(disk_directory_check(f->d.path), ENOTBLK);
         assert_errno(pkram_device_info(&f->device, &info), ENOTBLK);
         assert_errno(put(f, "n", "n", -EBADF, false), ENOTBLK);

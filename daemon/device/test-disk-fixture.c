@@ -5,17 +5,13 @@
 #include "disk-io.h"
 #include "test-disk-fixture.h"
 
-static bool never_in_memory(_unused_ int fd) {
-        return false;
-}
-
 void disk_fixture_init(DiskFixture *f) {
         (void) snprintf(f->parent, sizeof(f->parent), "%s/pkram-disk-XXXXXX",
                         getenv("TMPDIR") ?: access("/dev/shm", W_OK) >= 0 ? "/dev/shm" : "/tmp");
         assert_non_null(mkdtemp(f->parent));
         (void) snprintf(f->path, sizeof(f->path), "%s/disk", f->parent);
         f->boot = (DiskBoot) {};
-        disk_in_memory_hook = never_in_memory;
+        disk_in_memory_override = 0;
 }
 
 static int path_remove(const char *path, _unused_ const struct stat *st, _unused_ int type, _unused_ struct FTW *ftw) {
@@ -28,7 +24,7 @@ void remove_directory(const char *path) {
 
 void disk_fixture_done(DiskFixture *f) {
         disk_io_hook = NULL;
-        disk_in_memory_hook = NULL;
+        disk_in_memory_override = -1;
         remove_directory(f->parent);
 }
 

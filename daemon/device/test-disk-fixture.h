@@ -14,7 +14,7 @@ typedef struct DiskFixture {
 /* Also has the directory pass for one on a disk. */
 void disk_fixture_init(DiskFixture *f);
 
-/* Removes all of it, and the hooks. */
+/* Removes all of it, and the hook and the override. */
 void disk_fixture_done(DiskFixture *f);
 
 /* Begins the next boot. */

@@ -109,13 +109,11 @@ static const char *status_disk_problem(const Config *c, const struct pkram_ioctl
         if (info->flags & DISK_INFO_FLAG)
                 return disk_problem_text(info->flags & DISK_INFO_FULL ? -EDQUOT :
                                          info->flags & DISK_INFO_READ_ONLY ? -EROFS : 0);
-        if (!c->disk || (config_persist(c) == PERSIST_NO && access(PKRAM_DISK_DIRECTORY "/state", F_OK) < 0 &&
-                         !disk_mount_is_missing()))
+        /* A directory that has no nodes matters only if it is to be written to. */
+        if (!c->disk ||
+            (config_persist(c) == PERSIST_NO && !disk_may_have_nodes(PKRAM_DISK_DIRECTORY "/state")))
                 return NULL;
         r = disk_directory_check(PKRAM_DISK_DIRECTORY);
-        /* That matters only if it is to be written to. */
-        if (r == -ENOTBLK && config_persist(c) == PERSIST_NO)
-                return NULL;
         return r < 0 ? disk_error_text(r) : NULL;
 }
 

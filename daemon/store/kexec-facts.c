@@ -97,17 +97,17 @@ typedef struct TreeScan {
 
 /*
  * Returns why pkramd stores nothing in memory either: an earlier boot may have left a node with the same name on a
- * disk that cannot be read. A full or read-only one can, and a directory in memory has nothing of an earlier boot.
+ * disk that cannot be read. A full or read-only one can.
  */
 static const char *disk_obstacle(const Config *config, const char *path) {
         char state[256];
         int r;
 
         if (!config->disk || (size_t) snprintf(state, sizeof(state), "%s/state", path) >= sizeof(state) ||
-            (access(state, F_OK) < 0 && !disk_mount_is_missing()))
+            !disk_may_have_nodes(state))
                 return NULL;
         r = disk_directory_check(path);
-        return r < 0 && r != -EROFS && r != -EDQUOT && r != -ENOTBLK ? disk_error_text(r) : NULL;
+        return r < 0 && r != -EROFS && r != -EDQUOT ? disk_error_text(r) : NULL;
 }
 
 /* Takes the strings of p over, and adds its name and path. */

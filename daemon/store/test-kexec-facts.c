@@ -22,10 +22,6 @@
 /* A directory of a tmpfs, as trees have to be on one. */
 static char dir[] = "/dev/shm/test-kexec-facts-XXXXXX";
 
-static bool trees_pass_for_disk(_unused_ int fd) {
-        return false;
-}
-
 static int every_call_is_invalid(_unused_ const char *call, _unused_ int fd) {
         return -EINVAL;
 }
@@ -37,6 +33,13 @@ static const char *path_of(const char *name) {
         n = !n;
         (void) snprintf(path[n], sizeof(path[n]), "%s/%s", dir, name);
         return path[n];
+}
+
+static void manager_end(sd_bus *bus, MockManager *m) {
+        (void) sd_bus_flush_close_unref(bus);
+        mock_manager_free(m);
+        (void) unlink(path_of("notify"));
+        (void) unlink(path_of("private"));
 }
 
 static void make_file(const char *name, size_t size) {
@@ -294,7 +297,7 @@ static void test_trees(_unused_ void **state) {
         disk_io_hook = NULL;
 
         /* If it is in memory, no earlier boot has. Only nodes that are to be written there are lost. */
-        disk_in_memory_hook = NULL;
+        disk_in_memory_override = -1;
         for (int i = 0; i < 2; i++) {
                 _cleanup_kexec_state_ KexecState s = {};
 
@@ -310,7 +313,7 @@ static void test_trees(_unused_ void **state) {
                 assert_ok(kexec_state_collect(&device, &config, &sources, KEXEC_STATE_FULL, &s));
                 assert_non_null(strstr(s.facts.disk_problem, "it is in memory"));
         }
-        disk_in_memory_hook = trees_pass_for_disk;
+        disk_in_memory_override = 0;
 
         remove_tree(disk);
         remove_tree(path_of("a"));
@@ -507,11 +510,8 @@ static void test_shutdown_unit(_unused_ void **state) {
                 if (cases[i].problem)
                         assert_non_null(strstr(s.reboot->text, cases[i].problem));
         }
-        (void) sd_bus_flush_close_unref(sources.bus);
-        mock_manager_free(m);
+        manager_end(sources.bus, m);
         mock_free(mock);
-        (void) unlink(path_of("notify"));
-        (void) unlink(path_of("private"));
 }
 
 /* Units with descriptors in the service manager's file descriptor store. */
@@ -644,11 +644,8 @@ static void test_fdstores(_unused_ void **state) {
                 assert_int_equal(s.facts.n_fdstore_problems, 0);
         }
 
-        (void) sd_bus_flush_close_unref(sources.bus);
-        mock_manager_free(m);
+        manager_end(sources.bus, m);
         mock_free(mock);
-        (void) unlink(path_of("notify"));
-        (void) unlink(path_of("private"));
 }
 
 /* Returns the reading end of a pipe with that many bytes. */
@@ -704,11 +701,8 @@ static void test_fdstore_pipes(_unused_ void **state) {
                 if (large >= 0)
                         assert_non_null(strstr(check.text, "'large' (the pipe holds more than 1 MiB)"));
         }
-        (void) sd_bus_flush_close_unref(sources.bus);
-        mock_manager_free(m);
+        manager_end(sources.bus, m);
         mock_free(mock);
-        (void) unlink(path_of("notify"));
-        (void) unlink(path_of("private"));
         if (large < 0)
                 test_skip("pipes of this size need CAP_SYS_RESOURCE");
 }
@@ -791,10 +785,7 @@ static void test_fdstore_obstacles(_unused_ void **state) {
                         fail_msg("line %zu: %s", i, check.text);
                 if (table[i].detail)
                         assert_non_null(strstr(s.facts.fdstore_problems[0].detail, table[i].detail));
-                (void) sd_bus_flush_close_unref(sources.bus);
-                mock_manager_free(m);
-                (void) unlink(path_of("notify"));
-                (void) unlink(path_of("private"));
+                manager_end(sources.bus, m);
         }
         mock_free(mock);
 }
@@ -940,7 +931,7 @@ int main(void) {
                 (void) strcpy(dir, "/tmp/test-kexec-fact-XXXXXX");
                 assert_non_null(mkdtemp(dir));
         }
-        disk_in_memory_hook = trees_pass_for_disk;
+        disk_in_memory_override = 0;
         r = cmocka_run_group_tests(tests, NULL, NULL);
         (void) rmdir(dir);
         return r;

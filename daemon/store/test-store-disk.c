@@ -335,17 +335,13 @@ static void test_unusable_disk(void **state) {
         assert_true(is_on_disk(f, "old"));
 }
 
-static bool disk_counts_as_memory(_unused_ int fd) {
-        return true;
-}
-
 /* With PKRAM, a directory in memory is no disk: nothing of an earlier boot can be there. */
 static void test_disk_in_memory(void **state) {
         _cleanup_error_ StoreError put = {};
         Fixture *f = *state;
 
         assert_ok(store_put_data(&f->s, &f->s.root, "old", 0, NULL));
-        disk_in_memory_hook = disk_counts_as_memory;
+        disk_in_memory_override = 1;
         restart(f, true, true);
         assert_false(places_read_disk(f->places));
         assert_int_equal(store_count(&f->s, &f->s.root), 0);
